@@ -1,0 +1,46 @@
+# What one does with Ocim; `make` lists it.
+#
+# Nothing is built into the clone: see scripts/env.sh. ARGS go to the program:
+# `make demo ARGS=--once`, `make test ARGS=platform`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+ENV := source scripts/env.sh;
+
+.PHONY: help
+help: ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+.PHONY: setup
+setup: ## make this machine ready (part of demo and test)
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: setup ## deploy a site on this machine, print its links, stay until Ctrl-C
+	@$(ENV) cargo build --locked; exec "$$CARGO_TARGET_DIR/debug/ocim" demo $(ARGS)
+
+.PHONY: test
+test: setup ## run all tests, against real programs
+	@scripts/test.sh $(ARGS)
+
+.PHONY: bench
+bench: setup ## measure, with both sides of each ratio
+	@$(ENV) cargo bench --workspace --locked $(ARGS)
+
+.PHONY: fmt
+fmt: ## format the code
+	@$(ENV) cargo fmt --all
+
+.PHONY: lint
+lint: ## check format and lints
+	@$(ENV) cargo fmt --all --check; cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: openapi
+openapi: ## write api-spec/openapi.json anew
+	@$(ENV) cargo build --locked; "$$CARGO_TARGET_DIR/debug/ocim" openapi >api-spec/openapi.json.new
+	@mv api-spec/openapi.json.new api-spec/openapi.json
+
+.PHONY: clean
+clean: ## remove what was built and fetched
+	@$(ENV) cargo clean --quiet; rm -rf "$$OCIM_CACHE_DIR"/{wheels,pip}

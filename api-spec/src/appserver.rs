@@ -1,0 +1,180 @@
+//! Appservers, and what one may ask of them.
+
+use crate::instance::Settings;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How far an Appserver came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppserverStatus {
+    /// Made, nothing begun.
+    New,
+    /// Its machine can't be reached yet.
+    Waiting,
+    /// Playbooks are running.
+    Configuring,
+    /// Up.
+    Running,
+    /// Not configured successfully; may be partly up.
+    Failed,
+    /// The machine never came up.
+    Error,
+    /// Ran, then was shut down.
+    Terminated,
+    /// Somebody cancelled its launch.
+    Cancelled,
+}
+
+impl AppserverStatus {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "New",
+            Self::Waiting => "Waiting for VM",
+            Self::Configuring => "Configuring VM",
+            Self::Running => "Running",
+            Self::Failed => "Configuration failed",
+            Self::Error => "Error",
+            Self::Terminated => "Terminated",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::New => "Just made; nothing has begun",
+            Self::Waiting => "Its machine can't be reached yet",
+            Self::Configuring => "Playbooks are running on its machine",
+            Self::Running => "Up and running",
+            Self::Failed => "It was not configured successfully; it may be partly up",
+            Self::Error => "Its machine went wrong and never came up",
+            Self::Terminated => "It ran, and was shut down",
+            Self::Cancelled => "Somebody cancelled its launch",
+        }
+    }
+
+    /// True where nothing is under way.
+    #[must_use]
+    pub fn is_steady(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Configuring)
+    }
+
+    /// True where nothing went wrong.
+    #[must_use]
+    pub fn is_healthy(self) -> bool {
+        !matches!(self, Self::Failed | Self::Error)
+    }
+}
+
+/// One frozen configuration of an instance, on one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Appserver {
+    /// `apps_…`.
+    pub id: String,
+    /// `inst_…` that it belongs to.
+    pub instance: String,
+    /// "AppServer <number>".
+    pub name: String,
+    /// From 1.
+    pub number: i32,
+    /// Whether it receives traffic.
+    pub is_active: bool,
+    /// How far it came.
+    pub status: AppserverStatus,
+    /// The same for people.
+    pub status_name: String,
+    /// What that means.
+    pub status_description: String,
+    /// True where nothing is under way.
+    pub is_steady: bool,
+    /// True where nothing went wrong.
+    pub is_healthy: bool,
+    /// Why it failed or was cancelled.
+    pub failure: Option<String>,
+    /// `serv_…`, its machine, once there is one.
+    pub server: Option<String>,
+    /// `run_…` of its launch.
+    pub launch_run: String,
+    /// `run_…` of what was asked for last.
+    pub latest_run: String,
+    /// When it last began to receive traffic.
+    pub last_activated: Option<DateTime<Utc>>,
+    /// Until when a failed one keeps its machine for debugging.
+    pub keeps_server_until: Option<DateTime<Utc>>,
+    /// When it was asked for.
+    pub created: DateTime<Utc>,
+    /// When it last changed.
+    pub modified: DateTime<Utc>,
+    /// When its machine went, if it had run.
+    pub terminated: Option<DateTime<Utc>>,
+}
+
+/// One Appserver with what it was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AppserverDetail {
+    /// The Appserver.
+    #[serde(flatten)]
+    pub appserver: Appserver,
+    /// The instance's settings as they were frozen; none until they are.
+    pub settings: Option<Settings>,
+}
+
+/// Asks for a new Appserver.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LaunchAppserver {
+    /// Whether it is to receive traffic once it runs.
+    pub activate_on_success: bool,
+    /// Whether it may wait for a launch that is under way; else that launch is a reason to refuse.
+    pub queue: bool,
+}
+
+/// The Appserver that was asked for, and the run that makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LaunchedAppserver {
+    /// `run_…` that makes it.
+    pub run: String,
+    /// `apps_…`.
+    pub appserver: String,
+    /// "AppServer <number>".
+    pub number: u32,
+    /// True where it waits for an earlier launch.
+    pub queued: bool,
+}
+
+/// Asks to bring an Appserver into traffic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ActivateAppserver {
+    /// Take all others of the instance out of traffic once this one serves.
+    pub deactivate_others: bool,
+    /// Activate it even if it is not running.
+    pub force: bool,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Asks to take an Appserver out of traffic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeactivateAppserver {
+    /// Deactivate it even if it is the last active one; needs a reason.
+    pub force: bool,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Asks to take an Appserver and its machine away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TerminateAppserver {
+    /// Terminate it even if it is the last active one; needs a reason.
+    pub force: bool,
+    /// Why.
+    pub reason: Option<String>,
+}

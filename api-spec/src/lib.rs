@@ -1,0 +1,26 @@
+//! Ocim's HTTP contract: what travels over `/api/v1`, and the problems it answers with.
+//!
+//! `openapi.json` beside this crate is made from these types and the routes; a test compares it.
+
+pub mod appserver;
+pub mod event;
+pub mod instance;
+pub mod log;
+pub mod page;
+pub mod problem;
+pub mod run;
+pub mod server;
+
+pub use appserver::{
+    ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, DeactivateAppserver,
+    LaunchAppserver, LaunchedAppserver, TerminateAppserver,
+};
+pub use event::AppendedEvent;
+pub use instance::{
+    CreateInstance, CreatedInstance, Instance, InstanceDetail, Settings, SettingsChange,
+};
+pub use log::{LogLevel, LogLine, LogPage};
+pub use page::Page;
+pub use problem::{FieldError, Problem, ProblemType};
+pub use run::{CancelRun, Run, RunDetail, RunPhase, RunStep, StartedRun, StepState};
+pub use server::{LoadBalancer, Server, ServerStatus};

@@ -1,0 +1,43 @@
+//! Log lines of runs.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How grave a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Ordinary progress, and standard output.
+    Info,
+    /// Worth a look, and standard error.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// One line, secrets masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogLine {
+    /// From 1, without gaps; never changes.
+    pub number: u64,
+    /// When it was written.
+    pub at: DateTime<Utc>,
+    /// How grave it is.
+    pub level: LogLevel,
+    /// The step that wrote it.
+    pub step: String,
+    /// The text, without line ends.
+    pub text: String,
+}
+
+/// A range of a run's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogPage {
+    /// `run_…` whose log it is.
+    pub run: String,
+    /// The lines, oldest first.
+    pub lines: Vec<LogLine>,
+    /// Pass it as `from` to read on; where there is no line yet, there will be.
+    pub next: u64,
+}

@@ -1,0 +1,107 @@
+//! Machines and balancers.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How a machine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerStatus {
+    /// Recorded, not asked for yet.
+    Pending,
+    /// Being built.
+    Building,
+    /// Active in the cloud, booting.
+    Booting,
+    /// Answers SSH.
+    Ready,
+    /// Gone for good.
+    Terminated,
+    /// The cloud does not answer: nobody knows.
+    Unknown,
+    /// The cloud refused or failed to build it.
+    Failed,
+}
+
+impl ServerStatus {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Building => "Building",
+            Self::Booting => "Booting",
+            Self::Ready => "Ready",
+            Self::Terminated => "Terminated",
+            Self::Unknown => "Unknown",
+            Self::Failed => "Build failed",
+        }
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Pending => "Recorded; the cloud has not been asked for it yet",
+            Self::Building => "The cloud is building it",
+            Self::Booting => "The cloud has started it; it does not answer SSH yet",
+            Self::Ready => "It answers SSH",
+            Self::Terminated => "It is gone for good",
+            Self::Unknown => "The cloud does not answer, so nobody knows",
+            Self::Failed => "The cloud refused or failed to build it",
+        }
+    }
+}
+
+/// One virtual machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Server {
+    /// `serv_…`.
+    pub id: String,
+    /// `apps_…` that it carries.
+    pub appserver: String,
+    /// Its name in the cloud.
+    pub name: String,
+    /// The cloud's own id for it, once there is one.
+    pub openstack_id: Option<String>,
+    /// The region, which names a configured cloud.
+    pub openstack_region: String,
+    /// How it is doing.
+    pub status: ServerStatus,
+    /// The same for people.
+    pub status_name: String,
+    /// What that means.
+    pub status_description: String,
+    /// Why it failed or is out of sight.
+    pub reason: Option<String>,
+    /// Public address, once known.
+    pub public_ip: Option<String>,
+    /// Where sshd listens.
+    pub ssh_port: Option<i32>,
+    /// Where the web server listens.
+    pub http_port: Option<i32>,
+    /// When it was asked for.
+    pub created: DateTime<Utc>,
+    /// When it last changed.
+    pub modified: DateTime<Utc>,
+}
+
+/// One shared balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LoadBalancer {
+    /// `lbal_…`.
+    pub id: String,
+    /// Its DNS name.
+    pub domain: String,
+    /// Public address.
+    pub public_ip: String,
+    /// Where it listens for visitors.
+    pub http_port: i32,
+    /// Whether new instances may be given to it.
+    pub accepts_new_backends: bool,
+    /// When it was registered.
+    pub created: DateTime<Utc>,
+    /// When it last changed.
+    pub modified: DateTime<Utc>,
+}

@@ -1,0 +1,448 @@
+//! One frozen configuration on one server: how far its launch came, and whether it receives traffic.
+
+use crate::Timestamp;
+use crate::decider::Decider;
+use crate::event::DomainEvent;
+use crate::ids::{AppserverId, InstanceId, RunId, ServerId};
+use crate::protected::Protected;
+use crate::settings::InstanceSettings;
+use serde::{Deserialize, Serialize};
+
+/// What an Appserver was made from; never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Launched {
+    /// The site it belongs to.
+    pub instance: InstanceId,
+    /// "AppServer <number>", from 1.
+    pub number: u32,
+    /// Its machine.
+    pub server: ServerId,
+    /// The run that makes it.
+    pub run: RunId,
+    /// The instance's settings at that moment.
+    pub settings: Box<InstanceSettings>,
+    /// The merged Ansible variables, a JSON object as text (core §5.1). Holds derived passwords.
+    pub variables: Protected,
+    /// Its own host name (`COMMON_HOSTNAME`).
+    pub hostname: String,
+}
+
+/// How far it came (core §2.2, and `cancelled`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Made, nothing begun.
+    New,
+    /// Its machine can't be reached yet.
+    Waiting,
+    /// Playbooks are running.
+    Configuring,
+    /// Up.
+    Running,
+    /// Not configured successfully; may be partly up.
+    Failed,
+    /// The machine went wrong and never came up.
+    Error,
+    /// Ran, then was shut down.
+    Terminated,
+    /// Somebody cancelled its launch.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status, in the order of a launch.
+    pub const ALL: [Self; 8] = [
+        Self::New,
+        Self::Waiting,
+        Self::Configuring,
+        Self::Running,
+        Self::Failed,
+        Self::Error,
+        Self::Terminated,
+        Self::Cancelled,
+    ];
+
+    /// True where nothing is under way (core §2.2).
+    #[must_use]
+    pub fn is_steady(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Configuring)
+    }
+
+    /// True where nothing went wrong (core §2.2).
+    #[must_use]
+    pub fn is_healthy(self) -> bool {
+        !matches!(self, Self::Failed | Self::Error)
+    }
+}
+
+/// What one may ask of an Appserver.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Make it.
+    Launch(Box<Launched>),
+    /// Its machine is being asked for.
+    StartWaiting,
+    /// The machine answers SSH.
+    StartConfiguring,
+    /// The site answered its heartbeat.
+    StartRunning,
+    /// Configuration went wrong, for this `reason`. The machine is kept for people to look at
+    /// until `keeps_server_until`; for as long as nobody takes it away where there is no time.
+    FailConfiguration { reason: String, keeps_server_until: Option<Timestamp> },
+    /// The machine never came up, for this `reason`.
+    FailLaunch { reason: String },
+    /// Its launch was cancelled; `reason` is what the person said.
+    Cancel { reason: String },
+    /// Bring it into traffic, in `run`. `deactivate_others` takes all others out once it serves;
+    /// `force` does it although it is not running.
+    RequestActivation { run: RunId, deactivate_others: bool, force: bool },
+    /// It receives traffic.
+    Activate,
+    /// Take it out of traffic, in `run`. `force`, with a `reason`, does it although it is the last.
+    RequestDeactivation { run: RunId, force: bool, reason: Option<String> },
+    /// It receives no traffic.
+    Deactivate,
+    /// Take it and its machine away, in `run`. `force`, with a `reason`, does it although it is the
+    /// last that serves the site.
+    RequestTermination { run: RunId, force: bool, reason: Option<String> },
+    /// Its machine is observed to be gone.
+    Terminate,
+}
+
+/// What happened to an Appserver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data")]
+pub enum Event {
+    /// It exists, frozen.
+    #[serde(rename = "appserver.launched")]
+    Launched(Box<Launched>),
+    /// Its machine was asked for.
+    #[serde(rename = "appserver.waiting_started")]
+    WaitingStarted {},
+    /// Playbooks began.
+    #[serde(rename = "appserver.configuring_started")]
+    ConfiguringStarted {},
+    /// The site answered its heartbeat.
+    #[serde(rename = "appserver.running_started")]
+    RunningStarted {},
+    /// It was not configured successfully; its machine stays until `keeps_server_until`.
+    #[serde(rename = "appserver.configuration_failed")]
+    ConfigurationFailed { reason: String, keeps_server_until: Option<Timestamp> },
+    /// Its machine never came up.
+    #[serde(rename = "appserver.launch_failed")]
+    LaunchFailed { reason: String },
+    /// Its launch was cancelled.
+    #[serde(rename = "appserver.cancelled")]
+    Cancelled { reason: String },
+    /// Somebody asked to bring it into traffic.
+    #[serde(rename = "appserver.activation_requested")]
+    ActivationRequested { run: RunId, deactivate_others: bool, force: bool },
+    /// It receives traffic.
+    #[serde(rename = "appserver.activated")]
+    Activated { at: Timestamp },
+    /// Somebody asked to take it out of traffic.
+    #[serde(rename = "appserver.deactivation_requested")]
+    DeactivationRequested { run: RunId, force: bool, reason: Option<String> },
+    /// It receives no traffic any more.
+    #[serde(rename = "appserver.deactivated")]
+    Deactivated { at: Timestamp },
+    /// Somebody asked to take it away.
+    #[serde(rename = "appserver.termination_requested")]
+    TerminationRequested { run: RunId, force: bool, reason: Option<String> },
+    /// Its machine is gone. `status` is what it was left in (core §4.3).
+    #[serde(rename = "appserver.terminated")]
+    Terminated { status: Status, at: Timestamp },
+}
+
+impl DomainEvent for Event {
+    const KINDS: &'static [(&'static str, u16)] = &[
+        ("appserver.launched", 1),
+        ("appserver.waiting_started", 1),
+        ("appserver.configuring_started", 1),
+        ("appserver.running_started", 1),
+        ("appserver.configuration_failed", 1),
+        ("appserver.launch_failed", 1),
+        ("appserver.cancelled", 1),
+        ("appserver.activation_requested", 1),
+        ("appserver.activated", 1),
+        ("appserver.deactivation_requested", 1),
+        ("appserver.deactivated", 1),
+        ("appserver.termination_requested", 1),
+        ("appserver.terminated", 1),
+    ];
+}
+
+/// An Appserver as its events tell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum State {
+    /// No event yet.
+    #[default]
+    Absent,
+    /// It exists.
+    Present(Box<Present>),
+}
+
+/// An existing Appserver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Present {
+    /// What it was made from.
+    pub launched: Launched,
+    /// How far it came.
+    pub status: Status,
+    /// Why it failed or was cancelled.
+    pub failure: Option<String>,
+    /// Whether it receives traffic.
+    pub active: bool,
+    /// When it last began to receive traffic.
+    pub last_activated: Option<Timestamp>,
+    /// The activation, deactivation or termination asked for last; whether it is still under way
+    /// is the run's to say.
+    pub run_in_flight: Option<RunId>,
+    /// True once its machine was observed to be gone.
+    pub server_gone: bool,
+    /// When its machine went, if it had run (billing's end).
+    pub terminated: Option<Timestamp>,
+}
+
+impl State {
+    /// The Appserver, if it exists.
+    #[must_use]
+    pub fn present(&self) -> Option<&Present> {
+        match self {
+            Self::Present(present) => Some(present),
+            Self::Absent => None,
+        }
+    }
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// There is no such Appserver.
+    #[error("the appserver does not exist")]
+    Absent,
+    /// It exists already.
+    #[error("the appserver exists already")]
+    Exists,
+    /// No transition leads there.
+    #[error("an appserver that is {from:?} can't become {to:?}")]
+    WrongStatus {
+        /// What it is.
+        from: Status,
+        /// What was asked for.
+        to: Status,
+    },
+    /// Only a running one may receive traffic.
+    #[error(
+        "the appserver is {status:?}, not Running; ask with `force` to activate it all the same"
+    )]
+    NotRunning {
+        /// What it is.
+        status: Status,
+    },
+    /// Its launch has not ended.
+    #[error("its launch is still under way: cancel run {run} first")]
+    Launching {
+        /// The run that makes it.
+        run: RunId,
+    },
+    /// It is gone.
+    #[error("its server is gone")]
+    Gone,
+    /// It receives traffic.
+    #[error("it still receives traffic")]
+    StillActive,
+}
+
+/// The rules of an Appserver.
+#[derive(Debug, Clone, Copy)]
+pub struct Appserver;
+
+impl Decider for Appserver {
+    const CATEGORY: &'static str = AppserverId::CATEGORY;
+    type State = State;
+    type Command = Command;
+    type Event = Event;
+    type Rejected = Rejected;
+
+    fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
+        use Status::{Cancelled, Configuring, Error, Failed, New, Running, Waiting};
+        if let Command::Launch(launched) = command {
+            return match state {
+                State::Absent => Ok(vec![Event::Launched(launched)]),
+                State::Present(present) if present.launched == *launched => Ok(vec![]),
+                State::Present(_) => Err(Rejected::Exists),
+            };
+        }
+        let present = state.present().ok_or(Rejected::Absent)?;
+        match command {
+            Command::Launch(_) => Err(Rejected::Exists),
+            Command::StartWaiting if present.server_gone => Err(Rejected::Gone),
+            Command::StartWaiting => step(present, &[New], Waiting, Event::WaitingStarted {}),
+            Command::StartConfiguring => {
+                step(present, &[Waiting], Configuring, Event::ConfiguringStarted {})
+            }
+            Command::StartRunning => {
+                step(present, &[Configuring], Running, Event::RunningStarted {})
+            }
+            Command::FailConfiguration { reason, keeps_server_until } => {
+                let event = Event::ConfigurationFailed { reason, keeps_server_until };
+                step(present, &[Configuring], Failed, event)
+            }
+            Command::FailLaunch { reason } => {
+                step(present, &[New, Waiting], Error, Event::LaunchFailed { reason })
+            }
+            Command::Cancel { reason } => {
+                step(present, &[New, Waiting, Configuring], Cancelled, Event::Cancelled { reason })
+            }
+            Command::RequestActivation { run, .. }
+            | Command::RequestDeactivation { run, .. }
+            | Command::RequestTermination { run, .. }
+                if present.run_in_flight == Some(run) =>
+            {
+                Ok(vec![]) // The same request once more.
+            }
+            Command::RequestActivation { run, deactivate_others, force } => {
+                decide_request_activation(present, run, deactivate_others, force)
+            }
+            Command::Activate if present.server_gone => Err(Rejected::Gone),
+            Command::Activate if present.active => Ok(vec![]),
+            Command::Activate => Ok(vec![Event::Activated { at: now }]),
+            Command::RequestDeactivation { run, force, reason } => Ok(if present.active {
+                vec![Event::DeactivationRequested { run, force, reason }]
+            } else {
+                vec![]
+            }),
+            Command::Deactivate if !present.active => Ok(vec![]),
+            Command::Deactivate => Ok(vec![Event::Deactivated { at: now }]),
+            Command::RequestTermination { run, force, reason } => {
+                decide_request_termination(present, run, force, reason)
+            }
+            Command::Terminate if present.server_gone => Ok(vec![]),
+            Command::Terminate if present.active => Err(Rejected::StillActive),
+            Command::Terminate => Ok(vec![Event::Terminated {
+                status: status_once_terminated(present.status),
+                at: now,
+            }]),
+        }
+    }
+
+    fn evolve(state: State, event: &Event) -> State {
+        match (state, event) {
+            (State::Absent, Event::Launched(launched)) => State::Present(Box::new(Present {
+                launched: (**launched).clone(),
+                status: Status::New,
+                failure: None,
+                active: false,
+                last_activated: None,
+                run_in_flight: None,
+                server_gone: false,
+                terminated: None,
+            })),
+            (State::Absent, _) => State::Absent,
+            (State::Present(present), event) => {
+                State::Present(Box::new(evolve_present(*present, event)))
+            }
+        }
+    }
+}
+
+/// One arrow of core §2.2: silent when it is already there, refused from anywhere else.
+fn step(
+    present: &Present,
+    from: &[Status],
+    to: Status,
+    event: Event,
+) -> Result<Vec<Event>, Rejected> {
+    if present.status == to {
+        Ok(vec![])
+    } else if from.contains(&present.status) {
+        Ok(vec![event])
+    } else {
+        Err(Rejected::WrongStatus { from: present.status, to })
+    }
+}
+
+fn decide_request_activation(
+    present: &Present,
+    run: RunId,
+    deactivate_others: bool,
+    force: bool,
+) -> Result<Vec<Event>, Rejected> {
+    if present.server_gone {
+        return Err(Rejected::Gone);
+    }
+    if present.status != Status::Running && !force {
+        return Err(Rejected::NotRunning { status: present.status });
+    }
+    Ok(vec![Event::ActivationRequested { run, deactivate_others, force }])
+}
+
+fn decide_request_termination(
+    present: &Present,
+    run: RunId,
+    force: bool,
+    reason: Option<String>,
+) -> Result<Vec<Event>, Rejected> {
+    match present.status {
+        _ if present.server_gone => Ok(vec![]), // Repeating is harmless (core §4.3).
+        Status::New | Status::Waiting | Status::Configuring => {
+            Err(Rejected::Launching { run: present.launched.run })
+        }
+        Status::Running
+        | Status::Failed
+        | Status::Error
+        | Status::Terminated
+        | Status::Cancelled => Ok(vec![Event::TerminationRequested { run, force, reason }]),
+    }
+}
+
+/// What core §4.3 step 3 leaves an Appserver in when its machine goes.
+#[must_use]
+pub fn status_once_terminated(status: Status) -> Status {
+    match status {
+        Status::Running => Status::Terminated,
+        Status::Configuring => Status::Failed,
+        Status::Waiting => Status::Error,
+        Status::New | Status::Failed | Status::Error | Status::Terminated | Status::Cancelled => {
+            status
+        }
+    }
+}
+
+fn evolve_present(mut present: Present, event: &Event) -> Present {
+    match event {
+        Event::Launched(_) => {}
+        Event::WaitingStarted {} => present.status = Status::Waiting,
+        Event::ConfiguringStarted {} => present.status = Status::Configuring,
+        Event::RunningStarted {} => present.status = Status::Running,
+        Event::ConfigurationFailed { reason, .. } => {
+            present.status = Status::Failed;
+            present.failure = Some(reason.clone());
+        }
+        Event::LaunchFailed { reason } => {
+            present.status = Status::Error;
+            present.failure = Some(reason.clone());
+        }
+        Event::Cancelled { reason } => {
+            present.status = Status::Cancelled;
+            present.failure = Some(reason.clone());
+        }
+        Event::ActivationRequested { run, .. }
+        | Event::DeactivationRequested { run, .. }
+        | Event::TerminationRequested { run, .. } => present.run_in_flight = Some(*run),
+        Event::Activated { at } => {
+            present.active = true;
+            present.last_activated = Some(*at);
+        }
+        Event::Deactivated { .. } => present.active = false,
+        Event::Terminated { status, at } => {
+            if present.status == Status::Running {
+                present.terminated = Some(*at);
+            }
+            present.status = *status;
+            present.server_gone = true;
+        }
+    }
+    present
+}

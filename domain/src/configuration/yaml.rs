@@ -1,0 +1,274 @@
+//! People's YAML as Ansible reads it: YAML 1.1 scalars, `<<` merges, nothing said twice.
+//!
+//! The parser guesses scalars by YAML 1.2 with extensions. Whatever it took for a boolean or a
+//! number is therefore read again here from the source text, by the rules of YAML 1.1: `yes` is
+//! true, `y` is text, `0644` is 420, `08` and `1e5` are text. Base-60 numbers (`12:30`) and dates
+//! stay text.
+
+use super::Variables;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
+use std::fmt;
+
+/// Most bytes of one text.
+pub const YAML_BYTES_MAX: usize = 1024 * 1024;
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem} (line {line}, column {column})")]
+pub struct YamlError {
+    /// What is wrong, without values.
+    pub problem: String,
+    /// From 1.
+    pub line: u64,
+    /// From 1, in characters.
+    pub column: u64,
+}
+
+impl YamlError {
+    fn new(problem: impl Into<String>, at: Location) -> Self {
+        Self { problem: problem.into(), line: at.line(), column: at.column() }
+    }
+}
+
+/// The mapping that a text holds; empty when there is nothing but blanks and comments.
+///
+/// # Errors
+/// When it is not YAML, not a mapping, says a key twice, or holds what JSON can't: infinities,
+/// whole numbers beyond 64 bits, tags.
+pub fn parse_mapping(text: &str) -> Result<Variables, YamlError> {
+    if text.len() > YAML_BYTES_MAX {
+        let problem = format!("must have at most {YAML_BYTES_MAX} bytes");
+        return Err(YamlError { problem, line: 1, column: 1 });
+    }
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    };
+    let root: Spanned<Node> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(&error))?;
+    match &root.value {
+        Node::Scalar(Value::Null) if source(&root, text).is_empty() => Ok(Variables::new()),
+        Node::Mapping(entries) => resolve_mapping(entries, text),
+        Node::Scalar(_) | Node::Sequence(_) => {
+            Err(YamlError::new("must be a mapping of names to values", root.referenced))
+        }
+    }
+}
+
+/// The parser's message in our words, with its position apart.
+fn explain(error: &serde_saphyr::Error) -> YamlError {
+    let at = error.location().unwrap_or(Location::UNKNOWN);
+    let problem = match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => says_twice(key),
+        serde_saphyr::Error::MultipleDocuments { .. } => {
+            "must be one document, but `---` begins another".to_owned()
+        }
+        other => {
+            let text = other.to_string();
+            let place = format!(" at line {}, column {}", at.line(), at.column());
+            text.strip_suffix(&place).unwrap_or(&text).to_owned()
+        }
+    };
+    YamlError { problem, line: at.line().max(1), column: at.column().max(1) }
+}
+
+fn says_twice(key: &str) -> String {
+    format!("the key `{key}` is there twice")
+}
+
+/// A value as the parser gave it, with the places of all parts.
+#[derive(Debug)]
+enum Node {
+    Scalar(Value),
+    Sequence(Vec<Spanned<Node>>),
+    Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
+}
+
+fn resolve(node: &Spanned<Node>, text: &str) -> Result<Value, YamlError> {
+    match &node.value {
+        Node::Scalar(value) => match source(node, text) {
+            // Quoted: it is text, or an explicit tag such as `!!int "7"` says what it is.
+            quoted if quoted.starts_with(['"', '\'']) => Ok(value.clone()),
+            plain if is_guess(value) => {
+                resolve_plain(plain).map_err(|problem| YamlError::new(problem, node.referenced))
+            }
+            _ => Ok(value.clone()),
+        },
+        Node::Sequence(items) => {
+            items.iter().map(|item| resolve(item, text)).collect::<Result<_, _>>().map(Value::Array)
+        }
+        Node::Mapping(entries) => resolve_mapping(entries, text).map(Value::Object),
+    }
+}
+
+fn resolve_mapping(
+    entries: &[(Spanned<String>, Spanned<Node>)],
+    text: &str,
+) -> Result<Variables, YamlError> {
+    let mut mapping = Variables::new();
+    for (key, value) in entries {
+        // `1` and `"1"` are two keys to the parser, and one to JSON.
+        if mapping.insert(key.value.clone(), resolve(value, text)?).is_some() {
+            return Err(YamlError::new(says_twice(&key.value), key.referenced));
+        }
+    }
+    Ok(mapping)
+}
+
+/// The characters of a scalar as they stand in the text, where its anchor says they are.
+fn source<'a>(node: &Spanned<Node>, text: &'a str) -> &'a str {
+    let span = node.defined.span();
+    let (Some(start), Some(length)) = (span.byte_offset(), span.byte_len()) else { return "" };
+    let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(length)) else {
+        return "";
+    };
+    text.get(start..start + length).unwrap_or("")
+}
+
+/// A plain scalar by the rules of YAML 1.1 as PyYAML, and so Ansible, has them.
+fn resolve_plain(plain: &str) -> Result<Value, &'static str> {
+    match plain {
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Ok(Value::Bool(true));
+        }
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Ok(Value::Bool(false));
+        }
+        _ if is_non_finite(plain) => return Err("infinity and not-a-number can't be passed on"),
+        _ => {}
+    }
+    if let Some((digits, radix)) = split_integer(plain) {
+        return parse_integer(plain, digits, radix)
+            .ok_or("the whole number is too large; put it in quotes to pass it on as text");
+    }
+    if is_float(plain) {
+        let number = plain.replace('_', "").parse().ok().and_then(Number::from_f64);
+        return number.map(Value::Number).ok_or("the number is too large");
+    }
+    Ok(Value::String(plain.to_owned()))
+}
+
+/// The digits and radix of a whole number, its sign left out; `None` when it is not one.
+fn split_integer(plain: &str) -> Option<(&str, u32)> {
+    let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(plain);
+    let (digits, radix) = match unsigned.strip_prefix('0') {
+        Some("") => (unsigned, 10),
+        Some(rest) => match rest.strip_prefix('x') {
+            Some(hexadecimal) => (hexadecimal, 16),
+            None => match rest.strip_prefix('b') {
+                Some(binary) => (binary, 2),
+                None => (rest, 8),
+            },
+        },
+        None => (unsigned, 10),
+    };
+    let starts_well = radix != 10 || digits.starts_with(|c: char| c.is_ascii_digit());
+    let has_digit = digits.chars().any(|c| c.is_digit(radix));
+    let is_whole = digits.chars().all(|c| c == '_' || c.is_digit(radix));
+    (starts_well && has_digit && is_whole).then_some((digits, radix))
+}
+
+fn parse_integer(plain: &str, digits: &str, radix: u32) -> Option<Value> {
+    let magnitude = i128::from_str_radix(&digits.replace('_', ""), radix).ok()?;
+    let number = if plain.starts_with('-') { -magnitude } else { magnitude };
+    u64::try_from(number)
+        .map(Value::from)
+        .or_else(|_negative| i64::try_from(number).map(Value::from))
+        .ok()
+}
+
+/// Digits, a point, digits, and an exponent with its sign: YAML 1.1 asks for point and sign.
+fn is_float(plain: &str) -> bool {
+    let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(plain);
+    let Some((whole, rest)) = unsigned.split_once('.') else { return false };
+    let (fraction, exponent) = match rest.split_once(['e', 'E']) {
+        Some((fraction, exponent)) => (fraction, Some(exponent)),
+        None => (rest, None),
+    };
+    let are_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let is_exponent = |part: &str| {
+        part.strip_prefix(['+', '-'])
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let has_digit = [whole, fraction].iter().any(|part| part.bytes().any(|b| b.is_ascii_digit()));
+    has_digit
+        && are_digits(whole)
+        && !whole.starts_with('_')
+        && are_digits(fraction)
+        && exponent.is_none_or(is_exponent)
+}
+
+/// Whether the parser took a scalar for something else than text or nothing. It hands infinities
+/// over as text, spelled like this.
+fn is_guess(value: &Value) -> bool {
+    match value {
+        Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => is_non_finite(text),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+fn is_non_finite(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN")
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a scalar, a sequence or a mapping")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::Null))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut sequence = vec![];
+        while let Some(item) = items.next_element()? {
+            sequence.push(item);
+        }
+        Ok(Node::Sequence(sequence))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let mut mapping = vec![];
+        while let Some(entry) = entries.next_entry()? {
+            mapping.push(entry);
+        }
+        Ok(Node::Mapping(mapping))
+    }
+}

@@ -1,0 +1,220 @@
+//! Events as the store keeps them: streams, metadata, and the step from a typed event to JSON and back.
+
+use crate::Timestamp;
+use crate::ids::InvalidId;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// A stream's name: `category-<uuid>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StreamId {
+    category: String,
+    id: Uuid,
+}
+
+impl StreamId {
+    /// The stream `category-<id>`.
+    #[must_use]
+    pub fn new(category: &str, id: Uuid) -> Self {
+        Self { category: category.to_owned(), id }
+    }
+
+    /// What kind of aggregate the stream holds, e.g. `appserver`.
+    #[must_use]
+    pub fn category(&self) -> &str {
+        &self.category
+    }
+
+    /// The UUID behind the category.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.category, self.id)
+    }
+}
+
+impl FromStr for StreamId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.split_once('-')
+            .filter(|(category, _)| !category.is_empty())
+            .and_then(|(category, id)| Some(Self::new(category, Uuid::try_parse(id).ok()?)))
+            .ok_or_else(|| InvalidId { text: text.chars().take(80).collect(), prefix: "category-" })
+    }
+}
+
+impl TryFrom<String> for StreamId {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<StreamId> for String {
+    fn from(id: StreamId) -> Self {
+        id.to_string()
+    }
+}
+
+/// Who did it, why, and what it belongs to: beside every event, flat text to text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// `token:<name>`, `saga:<run id>`, `cli:<user>` or `system`.
+    pub actor: String,
+    /// The request or run that this event belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub correlation_id: Option<String>,
+    /// The event or request that directly caused this one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub causation_id: Option<String>,
+    /// W3C trace context of the request.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traceparent: Option<String>,
+    /// The caller's address, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_ip: Option<String>,
+    /// Why, where a reason is asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+impl Metadata {
+    /// Metadata with an actor and nothing else.
+    #[must_use]
+    pub fn by(actor: impl Into<String>) -> Self {
+        Self { actor: actor.into(), ..Self::default() }
+    }
+}
+
+/// An event on its way into the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// Makes a repeated append harmless.
+    pub id: Uuid,
+    /// `noun.verb_past`, e.g. `appserver.launched`.
+    pub kind: String,
+    /// The payload's schema number, from 1.
+    pub schema: u16,
+    /// The payload.
+    pub data: Value,
+    /// Who and why.
+    pub meta: Metadata,
+}
+
+/// An event as the store returned it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Where it stands in the whole log.
+    pub position: Position,
+    /// Whose event it is.
+    pub stream: StreamId,
+    /// Its number in the stream, from 0.
+    pub version: u64,
+    /// The event's own id.
+    pub id: Uuid,
+    /// `noun.verb_past`.
+    pub kind: String,
+    /// The payload's schema number.
+    pub schema: u16,
+    /// The payload as it was written.
+    pub data: Value,
+    /// Who and why.
+    pub meta: Metadata,
+    /// When the store took it; never runs backwards along positions.
+    pub recorded_at: Timestamp,
+}
+
+/// A place in the whole log. Opaque: compare and store it, never calculate with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(pub [u64; 2]);
+
+impl Position {
+    /// Before the first event.
+    pub const START: Self = Self([0, 0]);
+}
+
+impl fmt::Display for Position {
+    /// Fixed width, so that the text sorts as the position does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}.{:020}", self.0[0], self.0[1])
+    }
+}
+
+impl FromStr for Position {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.split_once('.')
+            .and_then(|(a, b)| Some(Self([a.parse().ok()?, b.parse().ok()?])))
+            .ok_or_else(|| InvalidId { text: text.chars().take(80).collect(), prefix: "position" })
+    }
+}
+
+/// Why a recorded event can't be read as one of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The kind, or this schema of it, is unknown to this version of Ocim.
+    #[error("event kind `{kind}` schema {schema} is unknown here")]
+    Unknown {
+        /// The event's kind.
+        kind: String,
+        /// Its schema number.
+        schema: u16,
+    },
+    /// The payload does not fit the kind.
+    #[error("the payload of `{kind}` schema {schema} can't be read")]
+    Payload {
+        /// The event's kind.
+        kind: String,
+        /// Its schema number.
+        schema: u16,
+        /// What serde said.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// A typed event of one aggregate: an enum serialised as `{"kind": …, "data": …}`.
+pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + PartialEq {
+    /// Every kind with its current schema number.
+    const KINDS: &'static [(&'static str, u16)];
+
+    /// Brings a payload of an older schema to the current one; the identity until a kind changes.
+    #[must_use]
+    fn upcast(_kind: &str, _schema: u16, data: Value) -> Value {
+        data
+    }
+
+    /// Kind, schema number and payload.
+    ///
+    /// # Errors
+    /// Only if the payload has no JSON form.
+    fn encode(&self) -> Result<(String, u16, Value), serde_json::Error> {
+        let mut object = serde_json::to_value(self)?;
+        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        let schema = Self::KINDS.iter().find(|(k, _)| *k == kind).map_or(1, |(_, s)| *s);
+        Ok((kind, schema, object["data"].take()))
+    }
+
+    /// The typed event.
+    ///
+    /// # Errors
+    /// [`DecodeError::Unknown`] for a kind or newer schema that this version does not know.
+    fn decode(kind: &str, schema: u16, data: &Value) -> Result<Self, DecodeError> {
+        if !Self::KINDS.iter().any(|(k, newest)| *k == kind && schema >= 1 && schema <= *newest) {
+            return Err(DecodeError::Unknown { kind: kind.to_owned(), schema });
+        }
+        let data = Self::upcast(kind, schema, data.clone());
+        serde_json::from_value(serde_json::json!({ "kind": kind, "data": data }))
+            .map_err(|source| DecodeError::Payload { kind: kind.to_owned(), schema, source })
+    }
+}

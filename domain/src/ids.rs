@@ -1,0 +1,83 @@
+//! Every identifier: a UUID with a type prefix, one line of meaning each.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// Why a text is not an identifier of the wanted type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not an identifier of the form {prefix}_<uuid>")]
+pub struct InvalidId {
+    /// The text that was given.
+    pub text: String,
+    /// The prefix that was expected, without the underscore.
+    pub prefix: &'static str,
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal, $category:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// The prefix people see before the UUID.
+            pub const PREFIX: &'static str = $prefix;
+            /// The category of the stream that this identifier names.
+            pub const CATEGORY: &'static str = $category;
+
+            /// The stream that holds this object's events.
+            #[must_use]
+            pub fn stream(self) -> crate::event::StreamId {
+                crate::event::StreamId::new($category, self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}_{}", $prefix, self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .and_then(|uuid| Uuid::try_parse(uuid).ok())
+                    .map(Self)
+                    .ok_or_else(|| InvalidId { text: text.chars().take(80).collect(), prefix: $prefix })
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> { text.parse() }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self { id.to_string() }
+        }
+    )*};
+}
+
+ids! {
+    /// One hosted Open edX site. Owns its Appservers.
+    InstanceId = "inst", "instance";
+    /// One frozen configuration of an Instance, on exactly one Server.
+    AppserverId = "apps", "appserver";
+    /// One virtual machine, ours from request to termination.
+    ServerId = "serv", "server";
+    /// One shared HAProxy host.
+    LoadBalancerId = "lbal", "load_balancer";
+    /// One run of a process (a saga; `/runs` to the outside).
+    RunId = "run", "saga";
+    /// One reservation of a name; made from the name by UUID v5.
+    NameId = "name", "name";
+    /// One API token.
+    TokenId = "tokn", "token";
+}
+
+/// The namespace of every UUID v5 that Ocim derives (names, step keys).
+pub const NAMESPACE: Uuid = Uuid::from_u128(0x6f63_696d_0000_4000_8000_6f63_696d_0001);

@@ -1,0 +1,366 @@
+//! One site: its settings, its launches in turn, and which of its Appservers receive traffic.
+
+use crate::Timestamp;
+use crate::decider::Decider;
+use crate::event::DomainEvent;
+use crate::ids::{AppserverId, InstanceId, LoadBalancerId, RunId};
+use crate::settings::InstanceSettings;
+use serde::{Deserialize, Serialize};
+
+/// What one may ask of an Instance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Make it, with settings that were checked and whose names are reserved.
+    Create { settings: Box<InstanceSettings> },
+    /// Give up a creation that crashed between its reservations and its first event; `by` wants
+    /// one of its names.
+    AbandonCreation { by: InstanceId },
+    /// Replace the settings.
+    ChangeSettings { settings: Box<InstanceSettings> },
+    /// Tie it to the balancer chosen for it.
+    AssignLoadBalancer { load_balancer: LoadBalancerId },
+    /// Ask for a new Appserver, made by `run`; refused while a launch is under way unless
+    /// `may_queue`. `activate_on_success` brings it into traffic once it runs.
+    RequestLaunch { appserver: AppserverId, run: RunId, may_queue: bool, activate_on_success: bool },
+    /// Record how a launch ended, so that the next one may begin.
+    SettleLaunch { appserver: AppserverId, outcome: LaunchOutcome },
+    /// Let one run alone move the traffic.
+    ClaimTraffic {
+        /// The run.
+        run: RunId,
+    },
+    /// Let the next run move the traffic; silent when another one has it.
+    ReleaseTraffic {
+        /// The run that is done with it.
+        run: RunId,
+    },
+    /// Choose who receives traffic from now on: who is in both lists stays. `may_empty` lets the
+    /// last one go.
+    AssignTraffic { add: Vec<AppserverId>, remove: Vec<AppserverId>, may_empty: bool },
+}
+
+/// What happened to an Instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data")]
+pub enum Event {
+    /// It exists, with these settings.
+    #[serde(rename = "instance.created")]
+    Created { settings: Box<InstanceSettings> },
+    /// It never came to be; `by` took a name it held.
+    #[serde(rename = "instance.creation_abandoned")]
+    CreationAbandoned { by: InstanceId },
+    /// Its settings are now these; `changed` names the fields that differ.
+    #[serde(rename = "instance.settings_changed")]
+    SettingsChanged { settings: Box<InstanceSettings>, changed: Vec<String> },
+    /// This balancer serves it.
+    #[serde(rename = "instance.load_balancer_assigned")]
+    LoadBalancerAssigned { load_balancer: LoadBalancerId },
+    /// An Appserver was asked for. Its run starts when all earlier launches have settled, at once
+    /// unless it is `queued`; `activate_on_success` brings it into traffic once it runs.
+    #[serde(rename = "instance.launch_requested")]
+    LaunchRequested {
+        appserver: AppserverId,
+        run: RunId,
+        /// "AppServer <number>", from 1.
+        number: u32,
+        queued: bool,
+        activate_on_success: bool,
+    },
+    /// A launch has ended.
+    #[serde(rename = "instance.launch_settled")]
+    LaunchSettled { appserver: AppserverId, outcome: LaunchOutcome },
+    /// This run alone moves the traffic.
+    #[serde(rename = "instance.traffic_claimed")]
+    TrafficClaimed {
+        /// The run.
+        run: RunId,
+    },
+    /// The next run may move the traffic.
+    #[serde(rename = "instance.traffic_released")]
+    TrafficReleased {
+        /// The run that is done with it.
+        run: RunId,
+    },
+    /// The `active` Appservers, oldest first, receive traffic from now on; the other two lists are
+    /// what that changes.
+    #[serde(rename = "instance.traffic_assigned")]
+    TrafficAssigned { active: Vec<AppserverId>, added: Vec<AppserverId>, removed: Vec<AppserverId> },
+}
+
+impl DomainEvent for Event {
+    const KINDS: &'static [(&'static str, u16)] = &[
+        ("instance.created", 1),
+        ("instance.creation_abandoned", 1),
+        ("instance.settings_changed", 1),
+        ("instance.load_balancer_assigned", 1),
+        ("instance.launch_requested", 1),
+        ("instance.launch_settled", 1),
+        ("instance.traffic_claimed", 1),
+        ("instance.traffic_released", 1),
+        ("instance.traffic_assigned", 1),
+    ];
+}
+
+/// How a launch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchOutcome {
+    /// The site answered.
+    Running,
+    /// Configuration failed; the machine is kept for debugging.
+    Failed,
+    /// The machine never came up.
+    Error,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+/// A launch that has not settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launch {
+    /// The Appserver being made.
+    pub appserver: AppserverId,
+    /// The run that makes it.
+    pub run: RunId,
+    /// The Appserver's number.
+    pub number: u32,
+    /// Whether it is to receive traffic once it runs.
+    pub activate_on_success: bool,
+}
+
+/// An Instance as its events tell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum State {
+    /// No event yet.
+    #[default]
+    Absent,
+    /// Given up before it came to be.
+    Abandoned,
+    /// It exists.
+    Present(Box<Present>),
+}
+
+/// An existing Instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Present {
+    /// Its settings now.
+    pub settings: InstanceSettings,
+    /// The balancer that serves it.
+    pub load_balancer: Option<LoadBalancerId>,
+    /// Launches under way or waiting, the one under way first.
+    pub launches: Vec<Launch>,
+    /// Every Appserver ever asked for, in order of number.
+    pub appservers: Vec<AppserverId>,
+    /// Who receives traffic, oldest assignment first.
+    pub active: Vec<AppserverId>,
+    /// The run that moves the traffic now.
+    pub traffic_run: Option<RunId>,
+    /// True once a launch has succeeded.
+    pub successfully_provisioned: bool,
+}
+
+impl State {
+    /// The Instance, if it exists.
+    #[must_use]
+    pub fn present(&self) -> Option<&Present> {
+        match self {
+            Self::Present(present) => Some(present),
+            Self::Absent | Self::Abandoned => None,
+        }
+    }
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// There is no such Instance.
+    #[error("the instance does not exist")]
+    Absent,
+    /// It exists already, or was given up.
+    #[error("the instance exists already")]
+    Exists,
+    /// Another launch is under way.
+    #[error("a launch is under way in run {run}; wait for it, cancel it, or ask with `queue=true`")]
+    LaunchInFlight {
+        /// The run under way.
+        run: RunId,
+    },
+    /// Another run moves the traffic.
+    #[error("run {run} moves the traffic")]
+    TrafficClaimed {
+        /// The run that has it.
+        run: RunId,
+    },
+    /// Nobody would serve the site any more.
+    #[error(
+        "it is the last active appserver: the site would be gone; ask with `force` and a reason"
+    )]
+    LastActive,
+}
+
+/// The rules of an Instance.
+#[derive(Debug, Clone, Copy)]
+pub struct Instance;
+
+impl Decider for Instance {
+    const CATEGORY: &'static str = InstanceId::CATEGORY;
+    type State = State;
+    type Command = Command;
+    type Event = Event;
+    type Rejected = Rejected;
+
+    fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
+        match command {
+            Command::Create { settings } => match state {
+                State::Absent => Ok(vec![Event::Created { settings }]),
+                State::Abandoned | State::Present(_) => Err(Rejected::Exists),
+            },
+            Command::AbandonCreation { by } => match state {
+                State::Absent => Ok(vec![Event::CreationAbandoned { by }]),
+                State::Abandoned => Ok(vec![]),
+                State::Present(_) => Err(Rejected::Exists),
+            },
+            Command::ChangeSettings { settings } => {
+                decide_change_settings(present(state)?, settings)
+            }
+            Command::AssignLoadBalancer { load_balancer } => {
+                Ok(match present(state)?.load_balancer {
+                    Some(_) => vec![], // The first choice stays (core §3.4 step 1).
+                    None => vec![Event::LoadBalancerAssigned { load_balancer }],
+                })
+            }
+            Command::RequestLaunch { appserver, run, may_queue, activate_on_success } => {
+                decide_request_launch(
+                    present(state)?,
+                    appserver,
+                    run,
+                    may_queue,
+                    activate_on_success,
+                )
+            }
+            Command::SettleLaunch { appserver, outcome } => {
+                let waiting = present(state)?.launches.iter().any(|l| l.appserver == appserver);
+                Ok(if waiting { vec![Event::LaunchSettled { appserver, outcome }] } else { vec![] })
+            }
+            Command::ClaimTraffic { run } => match present(state)?.traffic_run {
+                None => Ok(vec![Event::TrafficClaimed { run }]),
+                Some(claimant) if claimant == run => Ok(vec![]),
+                Some(claimant) => Err(Rejected::TrafficClaimed { run: claimant }),
+            },
+            Command::ReleaseTraffic { run } => {
+                let is_ours = present(state)?.traffic_run == Some(run);
+                Ok(if is_ours { vec![Event::TrafficReleased { run }] } else { vec![] })
+            }
+            Command::AssignTraffic { add, remove, may_empty } => {
+                decide_assign_traffic(present(state)?, &add, &remove, may_empty)
+            }
+        }
+    }
+
+    fn evolve(state: State, event: &Event) -> State {
+        match (state, event) {
+            (State::Absent, Event::Created { settings }) => State::Present(Box::new(Present {
+                settings: (**settings).clone(),
+                load_balancer: None,
+                launches: vec![],
+                appservers: vec![],
+                active: vec![],
+                traffic_run: None,
+                successfully_provisioned: false,
+            })),
+            (State::Absent, Event::CreationAbandoned { .. }) => State::Abandoned,
+            (State::Present(present), event) => {
+                State::Present(Box::new(evolve_present(*present, event)))
+            }
+            (state @ (State::Absent | State::Abandoned), _) => state,
+        }
+    }
+}
+
+fn present(state: &State) -> Result<&Present, Rejected> {
+    state.present().ok_or(Rejected::Absent)
+}
+
+fn decide_change_settings(
+    present: &Present,
+    settings: Box<InstanceSettings>,
+) -> Result<Vec<Event>, Rejected> {
+    let changed = present.settings.differing_fields(&settings);
+    Ok(if changed.is_empty() { vec![] } else { vec![Event::SettingsChanged { settings, changed }] })
+}
+
+fn decide_request_launch(
+    present: &Present,
+    appserver: AppserverId,
+    run: RunId,
+    may_queue: bool,
+    activate_on_success: bool,
+) -> Result<Vec<Event>, Rejected> {
+    if present.appservers.contains(&appserver) {
+        return Ok(vec![]);
+    }
+    let queued = match present.launches.first() {
+        Some(launch) if !may_queue => return Err(Rejected::LaunchInFlight { run: launch.run }),
+        Some(_) => true,
+        None => false,
+    };
+    let number = u32::try_from(present.appservers.len()).unwrap_or(u32::MAX - 1) + 1;
+    Ok(vec![Event::LaunchRequested { appserver, run, number, queued, activate_on_success }])
+}
+
+fn decide_assign_traffic(
+    present: &Present,
+    add: &[AppserverId],
+    remove: &[AppserverId],
+    may_empty: bool,
+) -> Result<Vec<Event>, Rejected> {
+    let removed: Vec<_> = present
+        .active
+        .iter()
+        .filter(|id| remove.contains(id) && !add.contains(id))
+        .copied()
+        .collect();
+    let mut added: Vec<AppserverId> = vec![];
+    for id in add {
+        if !present.active.contains(id) && !added.contains(id) {
+            added.push(*id);
+        }
+    }
+    if removed.is_empty() && added.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut active: Vec<_> =
+        present.active.iter().filter(|id| !removed.contains(id)).copied().collect();
+    active.extend(&added);
+    if active.is_empty() && !may_empty {
+        return Err(Rejected::LastActive);
+    }
+    Ok(vec![Event::TrafficAssigned { active, added, removed }])
+}
+
+fn evolve_present(mut present: Present, event: &Event) -> Present {
+    match event {
+        Event::Created { .. } | Event::CreationAbandoned { .. } => {}
+        Event::SettingsChanged { settings, .. } => present.settings = (**settings).clone(),
+        Event::LoadBalancerAssigned { load_balancer } => {
+            present.load_balancer = Some(*load_balancer);
+        }
+        Event::LaunchRequested { appserver, run, number, queued: _, activate_on_success } => {
+            present.appservers.push(*appserver);
+            present.launches.push(Launch {
+                appserver: *appserver,
+                run: *run,
+                number: *number,
+                activate_on_success: *activate_on_success,
+            });
+        }
+        Event::LaunchSettled { appserver, outcome } => {
+            present.launches.retain(|launch| launch.appserver != *appserver);
+            present.successfully_provisioned |= *outcome == LaunchOutcome::Running;
+        }
+        Event::TrafficClaimed { run } => present.traffic_run = Some(*run),
+        Event::TrafficReleased { .. } => present.traffic_run = None,
+        Event::TrafficAssigned { active, .. } => present.active.clone_from(active),
+    }
+    present
+}

@@ -1,0 +1,262 @@
+//! The rules that settings must keep, all of them checked at once.
+
+use super::InstanceSettings;
+use crate::configuration::{secrets, yaml};
+use crate::names::{Service, check_domain, external_domain, internal_domain, redirect_domains};
+use crate::protected;
+use crate::protected::Protected;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// A rule that a field breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The field's name; `field[2]` for the third item of a list.
+    pub field: String,
+    /// What it must be, to be read after the field's name. Never quotes a secret.
+    pub rule: String,
+}
+
+impl Violation {
+    /// The rule that a field breaks.
+    pub(super) fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self { field: field.into(), rule: rule.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.field, self.rule)
+    }
+}
+
+/// What a rule says to a text, after the name of the field.
+type Verdict = Result<(), String>;
+
+/// Every rule that the settings break.
+pub(super) fn check_settings(settings: &InstanceSettings) -> Vec<Violation> {
+    let mut violations = vec![];
+    let mut note = |field: &str, verdict: Verdict| {
+        if let Err(rule) = verdict {
+            violations.push(Violation::new(field, rule));
+        }
+    };
+    note("name", check_text(&settings.name, 250));
+    check_domains(settings, &mut note);
+    note("email", check_protected(&settings.email, check_email));
+    note("openedx_release", check_reference(&settings.openedx_release, 128));
+    note(
+        "configuration_source_repo_url",
+        check_repository_url(&settings.configuration_source_repo_url),
+    );
+    note("configuration_version", check_reference(&settings.configuration_version, 50));
+    note("configuration_playbook_name", check_playbook(&settings.configuration_playbook_name));
+    note(
+        "configuration_extra_settings",
+        check_protected(&settings.configuration_extra_settings, check_extra_settings),
+    );
+    note(
+        "edx_platform_repository_url",
+        check_repository_url(&settings.edx_platform_repository_url),
+    );
+    // Where it is the release, the release's own rules are stricter.
+    if settings.edx_platform_commit != settings.openedx_release {
+        note("edx_platform_commit", check_reference(&settings.edx_platform_commit, 256));
+    }
+    note("openstack_region", check_text(&settings.openstack_region, 16));
+    note("openstack_server_flavor", check_selector(&settings.openstack_server_flavor));
+    note("openstack_server_base_image", check_selector(&settings.openstack_server_base_image));
+    if !settings.openstack_server_ssh_keyname.is_empty() {
+        let name = &settings.openstack_server_ssh_keyname;
+        note("openstack_server_ssh_keyname", check_text(name, 256));
+    }
+    for (index, group) in settings.additional_security_groups.iter().enumerate() {
+        note(&format!("additional_security_groups[{index}]"), check_text(group, 200));
+    }
+    for (index, email) in settings.additional_monitoring_emails.iter().enumerate() {
+        let field = format!("additional_monitoring_emails[{index}]");
+        note(&field, check_protected(email, check_email));
+    }
+    note("secret_key_b64encoded", check_protected(&settings.secret_key_b64encoded, check_secret));
+    violations
+}
+
+/// The name of the field that holds a service's internal domain.
+pub(super) fn internal_field(service: Service) -> &'static str {
+    match service {
+        Service::Lms => "internal_lms_domain",
+        Service::LmsPreview => "internal_lms_preview_domain",
+        Service::Studio => "internal_studio_domain",
+        Service::Discovery => "internal_discovery_domain",
+        Service::Ecommerce => "internal_ecommerce_domain",
+    }
+}
+
+fn external_field(service: Service) -> &'static str {
+    match service {
+        Service::Lms => "external_lms_domain",
+        Service::LmsPreview => "external_lms_preview_domain",
+        Service::Studio => "external_studio_domain",
+        Service::Discovery => "external_discovery_domain",
+        Service::Ecommerce => "external_ecommerce_domain",
+    }
+}
+
+/// Domains are well formed, ours differ among themselves, and none of ours is redirected to itself.
+fn check_domains(settings: &InstanceSettings, note: &mut impl FnMut(&str, Verdict)) {
+    let mut seen: Vec<String> = vec![];
+    for service in Service::ALL {
+        let domain = internal_domain(settings, service);
+        let field = internal_field(service);
+        if domain.is_empty() {
+            // The others are derived from the LMS domain: without it they are no news.
+            if service == Service::Lms {
+                note(field, Err("is required: give it, or `sub_domain`".to_owned()));
+            }
+            continue;
+        }
+        note(field, check_domain(domain));
+        let domain = domain.to_lowercase();
+        if seen.contains(&domain) {
+            note(field, Err("must differ from the instance's other internal domains".to_owned()));
+        }
+        seen.push(domain);
+    }
+    for service in Service::ALL {
+        let domain = external_domain(settings, service);
+        if !domain.is_empty() {
+            note(external_field(service), check_domain(domain));
+        }
+    }
+    for redirect in redirect_domains(settings) {
+        if seen.contains(&redirect.to_lowercase()) {
+            let rule = format!("must be off, because `{redirect}` is an internal domain");
+            note("enable_prefix_domains_redirect", Err(rule));
+        }
+    }
+}
+
+/// A text that is sealed here was checked when it was given.
+fn check_protected(text: &Protected, check: impl Fn(&str) -> Verdict) -> Verdict {
+    text.open().map_or(Ok(()), check)
+}
+
+/// One line that says something. Playbooks would run what stands between double braces on the
+/// machine that Ocim runs on; it has a place in extra settings only.
+fn check_text(text: &str, length_max: usize) -> Verdict {
+    if text.trim().is_empty() {
+        return Err("must not be blank".to_owned());
+    }
+    if text.chars().count() > length_max {
+        return Err(format!("must have at most {length_max} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must be one line without control characters".to_owned());
+    }
+    if ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening)) {
+        return Err("must not hold template expressions".to_owned());
+    }
+    Ok(())
+}
+
+/// A branch, tag or commit, which git must not take for an option.
+fn check_reference(text: &str, length_max: usize) -> Verdict {
+    check_text(text, length_max)?;
+    if text.starts_with('-') || text.contains(char::is_whitespace) {
+        return Err("must be a branch, tag or commit: no white space, no leading hyphen".to_owned());
+    }
+    Ok(())
+}
+
+fn check_email(email: &str) -> Verdict {
+    let is_local = |local: &str| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b".!#$&'*+/=?^_~-".contains(&b);
+        !local.is_empty() && local.len() <= 64 && local.bytes().all(allowed)
+    };
+    match email.split_once('@') {
+        _ if email.chars().count() > 200 => Err("must have at most 200 characters".to_owned()),
+        Some((local, domain)) if is_local(local) && check_domain(domain).is_ok() => Ok(()),
+        _ => Err("must be an e-mail address like `name@example.com`".to_owned()),
+    }
+}
+
+/// Something that git can clone. Its address is shown and logged, so it must not hold a password.
+fn check_repository_url(url: &str) -> Verdict {
+    check_text(url, 256)?;
+    let shape = "must be an http, https, ssh, git or file URL, an absolute path, or bundled:NAME";
+    if url.contains(char::is_whitespace) {
+        return Err(shape.to_owned());
+    }
+    if url.starts_with('/') {
+        return Ok(());
+    }
+    if let Some(name) = url.strip_prefix("bundled:") {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let fits = !name.is_empty() && name.chars().all(is_name);
+        return if fits { Ok(()) } else { Err("has no name after `bundled:`".to_owned()) };
+    }
+    let (scheme, rest) = url.split_once("://").ok_or(shape)?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    match scheme {
+        "file" => return if rest.starts_with('/') { Ok(()) } else { Err(shape.to_owned()) },
+        "http" | "https" | "git" if !user.is_empty() => {
+            return Err("must not hold a user name or password".to_owned());
+        }
+        "ssh" if user.contains(':') => return Err("must not hold a password".to_owned()),
+        "http" | "https" | "git" | "ssh" => {}
+        _ => return Err(shape.to_owned()),
+    }
+    if host.is_empty() || host.starts_with('-') || user.starts_with('-') {
+        return Err(shape.to_owned());
+    }
+    Ok(())
+}
+
+fn check_playbook(path: &str) -> Verdict {
+    check_text(path, 100)?;
+    if path.starts_with(['/', '-']) || path.split('/').any(|part| part == "..") {
+        return Err("must be a path inside the configuration repository".to_owned());
+    }
+    Ok(())
+}
+
+/// Frozen with all other variables into one event, which has at most 1 MiB.
+const EXTRA_SETTINGS_BYTES_MAX: usize = 128 * 1024;
+
+fn check_extra_settings(text: &str) -> Verdict {
+    if text.len() > EXTRA_SETTINGS_BYTES_MAX {
+        return Err(format!("must not have more than {} KiB", EXTRA_SETTINGS_BYTES_MAX / 1024));
+    }
+    yaml::parse_mapping(text).map(|_| ()).map_err(|error| format!("can't be read: {error}"))
+}
+
+fn check_selector(value: &Value) -> Verdict {
+    match value {
+        // The mark of protected values is the store's own.
+        _ if has_key(value, protected::MARK) => {
+            Err(format!("must not have a member `{}`", protected::MARK))
+        }
+        Value::Object(members) if !members.is_empty() => Ok(()),
+        _ => Err("must be a JSON object that is not empty, like `{\"name\": \"…\"}`".to_owned()),
+    }
+}
+
+fn has_key(value: &Value, key: &str) -> bool {
+    match value {
+        Value::Object(members) => {
+            members.iter().any(|(name, member)| name == key || has_key(member, key))
+        }
+        Value::Array(items) => items.iter().any(|item| has_key(item, key)),
+        _ => false,
+    }
+}
+
+fn check_secret(secret: &str) -> Verdict {
+    if secret.len() <= 48 && secrets::is_master_secret(secret) {
+        Ok(())
+    } else {
+        Err("must be base64 of 1 to 36 bytes".to_owned())
+    }
+}

@@ -1,0 +1,244 @@
+//! A balancer's configuration as the original wrote it, and what must never get into it.
+
+use crate::vectors;
+use ocim_domain::fragment::{
+    FragmentInput, FragmentServer, FragmentText, ProbeInput, backend_name, compose_fragment,
+    fragment_name, probe_backend_name,
+};
+use ocim_domain::protected::Protected;
+use ocim_domain::settings::InstanceSettings;
+use serde_json::Value;
+
+fn server(name: &str, last: u8) -> FragmentServer {
+    FragmentServer {
+        name: name.to_owned(),
+        ip: [192, 0, 2, last].into(),
+        port: 8080,
+        cookie: name.to_owned(),
+        disabled: false,
+    }
+}
+
+fn site() -> FragmentInput {
+    FragmentInput {
+        domain: "lms.example.com".to_owned(),
+        domains: vec!["LMS.example.com".to_owned(), "studio.example.com".to_owned()],
+        redirect_domains: vec![],
+        internal_lms_domain: "lms.example.com".to_owned(),
+        slug: "edxins-lmsexamplecom-7".to_owned(),
+        reference: "70".to_owned(),
+        postfix: "ab".to_owned(),
+        auth_token: "dXNlcjpwYXNz".to_owned(),
+        servers: vec![server("appserver-1", 1)],
+        preliminary_page_ip: None,
+        probe: None,
+    }
+}
+
+/// Lines that say something, without blanks at their ends.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect()
+}
+
+fn original_server(id: u64, ip: &str) -> FragmentServer {
+    FragmentServer {
+        name: format!("appserver-{id}"),
+        ip: ip.parse().unwrap(),
+        port: 80,
+        cookie: format!("appserver-{id}"),
+        disabled: false,
+    }
+}
+
+#[test]
+fn recorded_instances_have_the_fragments_they_had() {
+    for recorded in vectors::instances() {
+        let inputs = &recorded.inputs;
+        let settings = recorded.settings();
+        let postfix = inputs["load_balancer"]["fragment_name_postfix"].as_str().unwrap();
+        let id = inputs["instance_id"].to_string();
+        let mut input = FragmentInput::new(&settings, &id, postfix).unwrap();
+        assert_eq!(compose_fragment(&input).unwrap(), FragmentText::default());
+        // The original has two ids for an instance where we have one.
+        input.reference = inputs["reference_id"].to_string();
+        let preliminary = inputs["settings"]["PRELIMINARY_PAGE_SERVER_IP"].as_str();
+        let ips = vectors::texts(&inputs["vm_public_ips"]);
+        let first = inputs["first_appserver_id"].as_u64().unwrap();
+        let servers = [original_server(first + 1, &ips[1]), original_server(first, &ips[0])];
+        for (situation, servers, preliminary) in [
+            ("no_active_appserver", &servers[2..], preliminary),
+            ("no_active_appserver_no_preliminary_page", &servers[2..], None),
+            ("one_active_appserver", &servers[1..], preliminary),
+            ("two_active_appservers", &servers[..], preliminary),
+        ] {
+            input.servers = servers.to_vec();
+            input.preliminary_page_ip = preliminary.map(str::to_owned);
+            let ours = compose_fragment(&input).unwrap();
+            let theirs = &recorded.outputs["haproxy"][situation];
+            let what = format!("{} {situation}", recorded.file);
+            let configuration = theirs["lb_backend_conf_text"].as_str().unwrap();
+            assert_eq!(lines(&ours.configuration), lines(configuration), "{what}");
+            let map = theirs["lb_backend_map_text"].as_str().unwrap();
+            assert_eq!(lines(&ours.map), lines(map), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_shared_balancers_text_is_that_of_its_instances() {
+    let scenarios = vectors::read("haproxy.json");
+    let mut compared = 0;
+    for (scenario, vector) in scenarios.as_object().unwrap() {
+        let inputs = &vector["inputs"];
+        let mut ours = FragmentText::default();
+        let mut refused = false;
+        for row in inputs["instances"].as_array().unwrap() {
+            match fragment_of_row(inputs, row) {
+                Some(text) => {
+                    ours.configuration.push_str(&text.configuration);
+                    ours.map.push_str(&text.map);
+                }
+                None => refused = true,
+            }
+        }
+        // One site without an address stopped the original's whole balancer. Each of ours has a
+        // fragment of its own, so the others go on.
+        assert_eq!(refused, vector["outputs"]["error"].is_object(), "{scenario}");
+        if refused {
+            assert!(ours.configuration.contains("fine.example.com"));
+            continue;
+        }
+        compared += 1;
+        let configuration = vector["outputs"]["backend_conf_text"].as_str().unwrap();
+        assert_eq!(lines(&ours.configuration), lines(configuration), "{scenario}");
+        let map = vector["outputs"]["backend_map_text"].as_str().unwrap();
+        assert_eq!(lines(&ours.map), lines(map), "{scenario}");
+    }
+    assert!(compared >= 2);
+}
+
+/// The fragment of one instance of a scenario; `None` when an active Appserver has no address.
+fn fragment_of_row(inputs: &Value, row: &Value) -> Option<FragmentText> {
+    let text = |field: &str| row[field].as_str().unwrap().to_owned();
+    let below = |prefix: &str| format!("{prefix}.{}", text("internal_lms_domain"));
+    let settings = InstanceSettings {
+        internal_lms_domain: text("internal_lms_domain"),
+        internal_lms_preview_domain: below("preview"),
+        internal_studio_domain: below("studio"),
+        internal_discovery_domain: below("discovery"),
+        internal_ecommerce_domain: below("ecommerce"),
+        external_lms_domain: text("external_lms_domain"),
+        enable_prefix_domains_redirect: row["enable_prefix_domains_redirect"].as_bool().unwrap(),
+        secret_key_b64encoded: Protected::new("vector", text("secret_key_b64encoded")),
+        ..crate::sample::settings()
+    };
+    let postfix = inputs["fragment_name_postfix"].as_str().unwrap();
+    let id = row["instance_id"].to_string();
+    let mut input = FragmentInput::new(&settings, &id, postfix).unwrap();
+    assert_eq!(input.slug, text("domain_slug"));
+    input.reference = row["reference_id"].to_string();
+    input.preliminary_page_ip = inputs["preliminary_page_server_ip"].as_str().map(str::to_owned);
+    let appservers = row["appservers"].as_array().unwrap().iter().rev();
+    for appserver in appservers.filter(|appserver| appserver["active"] == true) {
+        let id = appserver["id"].as_u64().unwrap();
+        input.servers.push(original_server(id, appserver["public_ip"].as_str()?));
+    }
+    Some(compose_fragment(&input).unwrap())
+}
+
+#[test]
+fn fragments_and_backends_have_names_of_their_own() {
+    assert_eq!(fragment_name("opencraft-", "ab", "edxins-x-7"), "opencraft-ab-edxins-x-7");
+    assert_eq!(backend_name("edxins-x-7", "ab"), "be-edxins-x-7ab");
+    assert_eq!(probe_backend_name("edxins-x-7", "ab"), "be-probe-edxins-x-7ab");
+}
+
+#[test]
+fn a_disabled_server_waits_and_needs_no_checks() {
+    let waiting = FragmentServer { disabled: true, ..server("appserver-2", 2) };
+    let mut input = FragmentInput { servers: vec![waiting, server("appserver-1", 1)], ..site() };
+    let servers = |input: &FragmentInput| {
+        let text = compose_fragment(input).unwrap().configuration;
+        let lines = text.lines().map(str::trim).filter(|line| line.starts_with("server "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let expected = [
+        "server appserver-2 192.0.2.2:8080 cookie appserver-2 disabled",
+        "server appserver-1 192.0.2.1:8080 cookie appserver-1",
+    ];
+    assert_eq!(servers(&input), expected);
+    input.servers.push(server("appserver-3", 3));
+    let expected = [
+        "server appserver-2 192.0.2.2:8080 cookie appserver-2 check disabled",
+        "server appserver-1 192.0.2.1:8080 cookie appserver-1 check",
+        "server appserver-3 192.0.2.3:8080 cookie appserver-3 check",
+    ];
+    assert_eq!(servers(&input), expected);
+}
+
+#[test]
+fn a_probe_leads_to_the_new_server_alone() {
+    let probe = ProbeInput {
+        host: "Probe-2.lms.example.com".to_owned(),
+        backend: "edxins-lmsexamplecom-7".to_owned(),
+        servers: vec![server("appserver-2", 2)],
+    };
+    let text = compose_fragment(&FragmentInput { probe: Some(probe), ..site() }).unwrap();
+    let map = "probe-2.lms.example.com be-probe-edxins-lmsexamplecom-7ab\n\
+               lms.example.com be-edxins-lmsexamplecom-7ab\n\
+               studio.example.com be-edxins-lmsexamplecom-7ab\n";
+    assert_eq!(text.map, map);
+    let (probe, site_text) = text.configuration.split_once("backend be-edxins-").unwrap();
+    assert!(probe.contains("backend be-probe-edxins-lmsexamplecom-7ab\n"));
+    assert!(probe.contains("192.0.2.2:8080") && probe.contains("'Basic dXNlcjpwYXNz'"));
+    assert!(!site_text.contains("192.0.2.2"));
+    let without = compose_fragment(&site()).unwrap().configuration;
+    assert_eq!(without, format!("backend be-edxins-{site_text}"), "the site is served as before");
+}
+
+#[test]
+fn nothing_to_serve_is_an_empty_fragment() {
+    let idle = FragmentInput { servers: vec![], ..site() };
+    assert_eq!(compose_fragment(&idle).unwrap(), FragmentText::default());
+}
+
+#[test]
+fn no_text_can_break_out_of_its_place() {
+    type Break = fn(&mut FragmentInput, String);
+    let places: [(&str, Break); 13] = [
+        ("domain", |input, text| input.domain = text),
+        ("domain", |input, text| input.domains[1] = text),
+        ("domain", |input, text| input.redirect_domains = vec![text]),
+        ("domain", |input, text| input.internal_lms_domain = text),
+        ("slug", |input, text| input.slug = text),
+        ("reference", |input, text| input.reference = text),
+        ("postfix", |input, text| input.postfix = text),
+        ("token", |input, text| input.auth_token = text),
+        ("address", |input, text| input.preliminary_page_ip = Some(text)),
+        ("server", |input, text| input.servers[0].name = text),
+        ("cookie", |input, text| input.servers[0].cookie = text),
+        ("host", |input, text| {
+            input.probe = Some(ProbeInput { host: text, backend: "b".to_owned(), servers: vec![] });
+        }),
+        ("backend", |input, text| {
+            input.probe = Some(ProbeInput { host: "h".to_owned(), backend: text, servers: vec![] });
+        }),
+    ];
+    for (what, break_it) in places {
+        for evil in [
+            "zq b", "zq\nb", "zq'b", "zq\"b", "zq%[b]", "zq#b", "zq\\b", "zq${b}", "é", " ", "zq\t",
+        ] {
+            let mut input = site();
+            break_it(&mut input, evil.to_owned());
+            let refused = compose_fragment(&input).expect_err(evil);
+            assert_eq!(refused.what, what, "{evil:?}");
+            assert!(!refused.to_string().contains("zq"), "the text is not repeated");
+        }
+    }
+}
+
+#[test]
+fn credentials_stay_out_of_debug_output() {
+    let shown = format!("{:?} {:?}", site(), compose_fragment(&site()).unwrap());
+    assert!(!shown.contains("dXNlcjpwYXNz"), "{shown}");
+}

@@ -1,0 +1,107 @@
+//! Every payload ever written still reads: one file per event kind and schema, none changed, none lost.
+//!
+//! A new kind or schema: add its sample, then run this test once with `BLESS=1`. An existing file
+//! is never rewritten: when one differs, the schema number must go up and an upcaster be written.
+
+use crate::sample;
+use ocim_domain::decider::Decider;
+use ocim_domain::event::DomainEvent;
+use ocim_domain::{appserver, instance, load_balancer, name, saga, server};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a switch for people who run the test by hand")]
+fn is_blessing() -> bool {
+    std::env::var("BLESS").is_ok_and(|value| value == "1")
+}
+
+/// Compares an aggregate's samples with their files, reads all its files back, and names them.
+fn check_aggregate<D: Decider>(samples: &[D::Event]) -> Vec<String>
+where
+    D::State: std::fmt::Debug + PartialEq,
+{
+    let sampled: BTreeSet<_> = samples.iter().map(|event| event.encode().unwrap().0).collect();
+    let kinds: BTreeSet<_> = D::Event::KINDS.iter().map(|(kind, _)| (*kind).to_owned()).collect();
+    assert_eq!(sampled, kinds, "each kind has one sample");
+    assert_eq!(samples.len(), kinds.len(), "each kind has one sample");
+
+    for event in samples {
+        let (kind, schema, data) = event.encode().unwrap();
+        let path = folder().join(format!("{kind}.v{schema}.json"));
+        if !path.exists() && is_blessing() {
+            let text = serde_json::to_string_pretty(&data).unwrap();
+            std::fs::write(&path, format!("{text}\n")).unwrap();
+        }
+        assert_eq!(read(&path), data, "{kind} is no longer written as schema {schema} was");
+    }
+
+    let mut names = vec![];
+    let mut state = D::State::default();
+    let mut states_seen = 0;
+    for (kind, newest) in D::Event::KINDS {
+        for schema in 1..=*newest {
+            let name = format!("{kind}.v{schema}.json");
+            let event = D::Event::decode(kind, schema, &read(&folder().join(&name))).unwrap();
+            let before = state.clone();
+            state = D::evolve(state, &event);
+            states_seen += usize::from(state != before);
+            if schema == *newest {
+                assert!(samples.contains(&event), "{name} reads as what was written");
+            }
+            names.push(name);
+        }
+        let beyond = D::Event::decode(kind, newest + 1, &Value::Null);
+        assert!(beyond.is_err(), "{kind}: a schema from the future is refused");
+    }
+    assert!(states_seen > 0, "the files add up to something");
+    names
+}
+
+fn read(path: &std::path::Path) -> Value {
+    let text = std::fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("{}: {error}; see the head of golden.rs", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_sealed_or_shredded_payload_still_reads() {
+    let (kind, schema, open) = sample::instance_events()[1].encode().unwrap();
+    let text = open.to_string();
+    for (written, is_shredded) in [
+        (text.replace("\"open\":", "\"sealed\":"), false),
+        (text.replace("\"open\":", "\"unknown\":"), true),
+    ] {
+        let data = serde_json::from_str(&written).unwrap();
+        let event = instance::Event::decode(&kind, schema, &data).unwrap();
+        let instance::Event::Created { settings } = &event else { panic!("{event:?}") };
+        assert_eq!(settings.email.open(), None);
+        assert_eq!(settings.email.is_shredded(), is_shredded);
+        assert_eq!(settings.email.subject(), sample::instance_id().to_string());
+        assert_eq!(event.encode().unwrap().2 == data, !is_shredded, "sealed texts stay sealed");
+    }
+}
+
+#[test]
+fn every_event_kind_and_schema_still_reads() {
+    let expected: BTreeSet<String> = [
+        check_aggregate::<appserver::Appserver>(&sample::appserver_events()),
+        check_aggregate::<instance::Instance>(&sample::instance_events()),
+        check_aggregate::<load_balancer::LoadBalancer>(&sample::load_balancer_events()),
+        check_aggregate::<name::Name>(&sample::name_events()),
+        check_aggregate::<saga::Saga>(&sample::saga_events()),
+        check_aggregate::<server::Server>(&sample::server_events()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let found: BTreeSet<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(found, expected, "no file is missing, and none belongs to no event");
+}

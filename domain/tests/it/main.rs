@@ -1,0 +1,20 @@
+//! What the domain promises: rules of the aggregates, the original's vectors, payloads that still read.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+
+mod appserver;
+mod configuration;
+mod fragment;
+mod given;
+mod golden;
+mod instance;
+mod load_balancer;
+mod name;
+mod names;
+mod properties;
+mod saga;
+mod sample;
+mod server;
+mod settings;
+mod state_machines;
+mod vectors;
+mod yaml;

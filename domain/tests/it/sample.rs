@@ -1,0 +1,247 @@
+//! Made-up values that tests share: ids, times, settings, and one event of each kind.
+
+use ocim_domain::Timestamp;
+use ocim_domain::appserver::{self, Launched};
+use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
+use ocim_domain::instance::{self, LaunchOutcome};
+use ocim_domain::load_balancer::{self, Registration};
+use ocim_domain::name;
+use ocim_domain::protected::Protected;
+use ocim_domain::saga::{self, Cause, ErrorClass};
+use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
+use ocim_domain::settings::{Defaults, InstanceSettings, SettingsInput, create_settings};
+use serde_json::json;
+use uuid::Uuid;
+
+/// Base64 of `OpenCraft`; its derived credentials are known from the vectors.
+pub(crate) const MASTER: &str = "T3BlbkNyYWZ0";
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_timestamp(1_700_000_000 + second, 0).unwrap()
+}
+
+pub(crate) fn instance_id() -> InstanceId {
+    InstanceId(Uuid::from_u128(1))
+}
+
+pub(crate) fn appserver_id(number: u128) -> AppserverId {
+    AppserverId(Uuid::from_u128(0x0a00 + number))
+}
+
+pub(crate) fn server_id() -> ServerId {
+    ServerId(Uuid::from_u128(0x0b01))
+}
+
+pub(crate) fn run_id(number: u128) -> RunId {
+    RunId(Uuid::from_u128(0x0c00 + number))
+}
+
+pub(crate) fn load_balancer_id() -> LoadBalancerId {
+    LoadBalancerId(Uuid::from_u128(0x0d01))
+}
+
+pub(crate) fn defaults() -> Defaults {
+    Defaults::new("example.com", "test-region")
+}
+
+/// Settings below `lms.example.com`, with a secret and a person in them.
+pub(crate) fn settings() -> InstanceSettings {
+    let input = SettingsInput {
+        name: Some("A site".to_owned()),
+        internal_lms_domain: Some("lms.example.com".to_owned()),
+        configuration_extra_settings: Some("DEMO: yes".to_owned()),
+        additional_monitoring_emails: Some(vec!["ops@example.com".to_owned()]),
+        ..SettingsInput::default()
+    };
+    let subject = instance_id().to_string();
+    create_settings(input, &defaults(), &subject, MASTER.to_owned()).unwrap()
+}
+
+pub(crate) fn other_settings() -> InstanceSettings {
+    InstanceSettings { name: "Another name".to_owned(), ..settings() }
+}
+
+pub(crate) fn launched() -> Launched {
+    Launched {
+        instance: instance_id(),
+        number: 1,
+        server: server_id(),
+        run: run_id(1),
+        settings: Box::new(settings()),
+        variables: Protected::new(instance_id().to_string(), r#"{"DEMO":true}"#),
+        hostname: "edxapp-lmsexamplecom-appserver-1".to_owned(),
+    }
+}
+
+pub(crate) fn requested() -> Requested {
+    Requested {
+        appserver: appserver_id(1),
+        region: "test-region".to_owned(),
+        name: "edxapp-lmsexamplecom-1".to_owned(),
+        flavor: json!({ "ram": 4096, "disk": 40 }),
+        image: json!({ "name": "Ubuntu 16.04" }),
+        keyname: "opencraft".to_owned(),
+        security_groups: vec!["edxapp-appserver".to_owned()],
+    }
+}
+
+pub(crate) fn address(last: u8) -> ServerAddress {
+    ServerAddress {
+        ip: [192, 0, 2, last].into(),
+        ssh_port: 22,
+        http_port: 80,
+        ssh_user: "ubuntu".to_owned(),
+        may_become_root: true,
+    }
+}
+
+pub(crate) fn registration() -> Registration {
+    Registration {
+        domain: "haproxy.example.com".to_owned(),
+        address: address(200),
+        also_listens: None,
+        host_keys: vec!["ssh-ed25519 AAAA".to_owned()],
+        fragment_name_postfix: "a1b2".to_owned(),
+        accepts_new_backends: true,
+    }
+}
+
+/// One event of each kind of an instance, in an order that makes sense.
+pub(crate) fn instance_events() -> Vec<instance::Event> {
+    use instance::Event as E;
+    vec![
+        E::CreationAbandoned { by: InstanceId(Uuid::from_u128(2)) },
+        E::Created { settings: Box::new(settings()) },
+        E::SettingsChanged {
+            settings: Box::new(other_settings()),
+            changed: vec!["name".to_owned()],
+        },
+        E::LoadBalancerAssigned { load_balancer: load_balancer_id() },
+        E::LaunchRequested {
+            appserver: appserver_id(1),
+            run: run_id(1),
+            number: 1,
+            queued: false,
+            activate_on_success: true,
+        },
+        E::LaunchSettled { appserver: appserver_id(1), outcome: LaunchOutcome::Running },
+        E::TrafficClaimed { run: run_id(1) },
+        E::TrafficReleased { run: run_id(1) },
+        E::TrafficAssigned {
+            active: vec![appserver_id(1)],
+            added: vec![appserver_id(1)],
+            removed: vec![],
+        },
+    ]
+}
+
+/// One event of each kind of an Appserver.
+pub(crate) fn appserver_events() -> Vec<appserver::Event> {
+    use appserver::Event as E;
+    let reason = || "the play failed".to_owned();
+    vec![
+        E::Launched(Box::new(launched())),
+        E::WaitingStarted {},
+        E::ConfiguringStarted {},
+        E::RunningStarted {},
+        E::ConfigurationFailed { reason: reason(), keeps_server_until: Some(at(60)) },
+        E::LaunchFailed { reason: reason() },
+        E::Cancelled { reason: reason() },
+        E::ActivationRequested { run: run_id(2), deactivate_others: true, force: false },
+        E::Activated { at: at(2) },
+        E::DeactivationRequested { run: run_id(3), force: true, reason: Some(reason()) },
+        E::Deactivated { at: at(3) },
+        E::TerminationRequested { run: run_id(4), force: false, reason: None },
+        E::Terminated { status: appserver::Status::Terminated, at: at(4) },
+    ]
+}
+
+/// One event of each kind of a server.
+pub(crate) fn server_events() -> Vec<server::Event> {
+    use server::Event as E;
+    vec![
+        E::Requested(Box::new(requested())),
+        E::BuildingStarted {},
+        E::MachineRecorded { machine: "vm-7".to_owned() },
+        E::BuildFailed { reason: "no host has room".to_owned() },
+        E::BootingStarted { address: Some(address(7)), cause: BootCause::Built },
+        E::BecameReady {
+            host_keys: vec!["ssh-ed25519 AAAA".to_owned()],
+            boot_id: "5f0c".to_owned(),
+        },
+        E::SightLost { reason: "the cloud does not answer".to_owned() },
+        E::FoundBuilding {},
+        E::Terminated {},
+    ]
+}
+
+/// One event of each kind of a balancer.
+pub(crate) fn load_balancer_events() -> Vec<load_balancer::Event> {
+    use load_balancer::Event as E;
+    vec![
+        E::Registered(registration()),
+        E::RegistrationChanged(Registration { address: address(201), ..registration() }),
+        E::AcceptanceChanged { accepts_new_backends: false },
+        E::FragmentApplied { fragment: "ocim-a1b2-edxins-lmsexamplecom-1".to_owned() },
+    ]
+}
+
+/// One event of each kind of a name.
+pub(crate) fn name_events() -> Vec<name::Event> {
+    use name::Event as E;
+    let owner = instance_id().to_string();
+    let other = InstanceId(Uuid::from_u128(2)).to_string();
+    vec![
+        E::Reserved {
+            kind: name::Kind::InternalDomain,
+            name: "lms.example.com".to_owned(),
+            owner: owner.clone(),
+        },
+        E::Reclaimed { from: owner, owner: other.clone() },
+        E::Released { owner: other },
+    ]
+}
+
+/// One event of each kind of a run.
+pub(crate) fn saga_events() -> Vec<saga::Event> {
+    use saga::Event as E;
+    let step = || "create_server".to_owned();
+    vec![
+        E::Started {
+            definition: "launch_appserver".to_owned(),
+            version: 1,
+            input: json!({ "appserver": appserver_id(1) }),
+            subject: appserver_id(1).to_string(),
+            deadline: Some(at(3600)),
+        },
+        E::StepIntended {
+            step: step(),
+            attempt: 1,
+            key: saga::step_key(run_id(1), "create_server"),
+            deadline: at(60),
+        },
+        E::StepDone { step: step(), output: json!({ "machine": "vm-7" }) },
+        E::StepSkipped { step: "set_dns".to_owned(), reason: "no DNS is configured".to_owned() },
+        E::StepFailed {
+            step: step(),
+            attempt: 1,
+            class: ErrorClass::Ambiguous,
+            error: "the connection broke".to_owned(),
+            retry_at: Some(at(70)),
+        },
+        E::CancelRequested { reason: "not needed any more".to_owned() },
+        E::UnwindBegan(Cause::StepFailed { step: step(), error: "no room".to_owned() }),
+        E::UndoIntended { step: step(), attempt: 1, deadline: at(120) },
+        E::UndoDone { step: step(), note: Some("it was gone already".to_owned()) },
+        E::UndoSkipped { step: step(), reason: "kept for debugging".to_owned() },
+        E::UndoFailed {
+            step: step(),
+            attempt: 2,
+            error: "the cloud does not answer".to_owned(),
+            retry_at: None,
+        },
+        E::Stuck { step: step(), why: "its undo failed".to_owned() },
+        E::Completed {},
+        E::Unwound {},
+    ]
+}

@@ -1,0 +1,345 @@
+//! From what people send to settings: defaults, changes, and every rule that can be broken.
+
+use crate::sample::{self, MASTER, defaults, settings};
+use crate::vectors;
+use ocim_domain::settings::{
+    Defaults, InstanceSettings, SettingsInput, Violation, change_settings, create_settings,
+    default_playbook_name,
+};
+use serde_json::{Value, json};
+
+fn input(value: Value) -> SettingsInput {
+    serde_json::from_value(value).unwrap()
+}
+
+fn create(value: Value) -> Result<InstanceSettings, Vec<Violation>> {
+    create_settings(input(value), &defaults(), "inst", MASTER.to_owned())
+}
+
+fn fields(violations: &[Violation]) -> Vec<&str> {
+    violations.iter().map(|violation| violation.field.as_str()).collect()
+}
+
+#[test]
+fn a_sub_domain_is_all_that_must_be_given() {
+    let settings = create(json!({ "sub_domain": "alpha" })).unwrap();
+    let json = serde_json::to_value(&settings).unwrap();
+    let open = |text: &str| json!({ "$protected": { "subject": "inst", "open": text } });
+    let expected = json!({
+        "name": "Instance",
+        "internal_lms_domain": "alpha.example.com",
+        "internal_lms_preview_domain": "preview.alpha.example.com",
+        "internal_studio_domain": "studio.alpha.example.com",
+        "internal_discovery_domain": "discovery.alpha.example.com",
+        "internal_ecommerce_domain": "ecommerce.alpha.example.com",
+        "external_lms_domain": "",
+        "external_lms_preview_domain": "",
+        "external_studio_domain": "",
+        "external_discovery_domain": "",
+        "external_ecommerce_domain": "",
+        "enable_prefix_domains_redirect": false,
+        "email": open("contact@example.com"),
+        "openedx_release": "master",
+        "configuration_source_repo_url": "https://github.com/edx/configuration.git",
+        "configuration_version": "master",
+        "configuration_playbook_name": "playbooks/openedx_native.yml",
+        "configuration_extra_settings": open(""),
+        "edx_platform_repository_url": "https://github.com/edx/edx-platform.git",
+        "edx_platform_commit": "master",
+        "openstack_region": "test-region",
+        "openstack_server_flavor": { "ram": 4096, "disk": 40 },
+        "openstack_server_base_image": { "name": "Ubuntu 16.04" },
+        "openstack_server_ssh_keyname": "opencraft",
+        "additional_security_groups": [],
+        "additional_monitoring_emails": [],
+        "deploy_simpletheme": false,
+        "secret_key_b64encoded": open(MASTER),
+    });
+    assert_eq!(json, expected);
+}
+
+/// Another value for each field that may change.
+fn other_values() -> Value {
+    json!({
+        "name": "Other",
+        "external_lms_domain": "courses.uni.example.net",
+        "external_lms_preview_domain": "preview.uni.example.net",
+        "external_studio_domain": "studio.uni.example.net",
+        "external_discovery_domain": "discovery.uni.example.net",
+        "external_ecommerce_domain": "shop.uni.example.net",
+        "enable_prefix_domains_redirect": true,
+        "email": "learn+us@uni.example.net",
+        "openedx_release": "open-release/hawthorn.1",
+        "configuration_source_repo_url": "git@host".replace("git@host", "ssh://git@host/r.git"),
+        "configuration_version": "feature/x",
+        "configuration_playbook_name": "playbooks/other.yml",
+        "configuration_extra_settings": "A: yes",
+        "edx_platform_repository_url": "/srv/git/edx-platform.git",
+        "edx_platform_commit": "0a1b2c3",
+        "openstack_region": "BHS1",
+        "openstack_server_flavor": { "name": "vps-ssd-2" },
+        "openstack_server_base_image": { "name": "Ubuntu 18.04" },
+        "openstack_server_ssh_keyname": "other",
+        "additional_security_groups": ["more"],
+        "additional_monitoring_emails": ["a@example.com", "b@example.com"],
+        "deploy_simpletheme": true,
+    })
+}
+
+#[test]
+fn every_field_can_be_given_and_changed() {
+    let current = settings();
+    let changed = change_settings(&current, input(other_values())).unwrap();
+    let expected: Vec<_> = other_values().as_object().unwrap().keys().cloned().collect();
+    assert_eq!(current.differing_fields(&changed), expected);
+    assert_eq!(changed.email.subject(), current.email.subject());
+
+    let mut values = other_values();
+    values["internal_lms_domain"] = "lms.other.example.com".into();
+    values["internal_studio_domain"] = "authors.other.example.com".into();
+    let created = create(values).unwrap();
+    assert_eq!(created.internal_studio_domain, "authors.other.example.com");
+    assert_eq!(created.internal_ecommerce_domain, "ecommerce.lms.other.example.com");
+    assert_eq!(created.additional_monitoring_emails[1].open(), Some("b@example.com"));
+}
+
+#[test]
+fn nothing_said_changes_nothing() {
+    assert_eq!(change_settings(&settings(), SettingsInput::default()), Ok(settings()));
+    let same = input(json!({ "name": "A site", "internal_lms_domain": "lms.example.com" }));
+    assert_eq!(change_settings(&settings(), same), Ok(settings()));
+}
+
+#[test]
+fn the_playbook_and_the_platform_follow_the_release_only_when_blank() {
+    for row in vectors::read("default_servers_and_misc.json")["playbook_names"].as_array().unwrap()
+    {
+        let release = row["openedx_release"].as_str().unwrap();
+        assert_eq!(default_playbook_name(release), row["playbook"], "{release}");
+        let created = create(json!({ "sub_domain": "abc", "openedx_release": release })).unwrap();
+        assert_eq!(created.configuration_playbook_name, row["playbook"]);
+        assert_eq!(created.edx_platform_commit, release);
+        // The version of the playbooks does not follow the release.
+        assert_eq!(created.configuration_version, "master");
+    }
+    let newer = input(json!({ "openedx_release": "my-hawthorn" }));
+    let kept = change_settings(&settings(), newer).unwrap();
+    assert_eq!(kept.configuration_playbook_name, "playbooks/openedx_native.yml");
+    assert_eq!(kept.edx_platform_commit, "master");
+    let again = input(json!({
+        "openedx_release": "my-hawthorn",
+        "configuration_playbook_name": "",
+        "edx_platform_commit": "",
+    }));
+    let chosen = change_settings(&settings(), again).unwrap();
+    assert_eq!(chosen.configuration_playbook_name, "playbooks/edx_sandbox.yml");
+    assert_eq!(chosen.edx_platform_commit, "my-hawthorn");
+}
+
+#[test]
+fn unknown_and_mistyped_fields_are_refused() {
+    for wrong in [
+        json!({ "sub_domian": "x" }),
+        json!({ "name": 5 }),
+        json!({ "secret_key_b64encoded": "x" }),
+        json!({ "additional_security_groups": "x" }),
+    ] {
+        assert!(serde_json::from_value::<SettingsInput>(wrong.clone()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn every_rule_names_its_field() {
+    let control = "two\nlines";
+    for (field, wrong) in [
+        ("name", json!(" ")),
+        ("name", json!("x".repeat(251))),
+        ("name", json!(control)),
+        ("name", json!("{{ lookup('pipe', 'id') }}")),
+        ("email", json!("")),
+        ("email", json!("nobody")),
+        ("email", json!("a@b@example.com")),
+        ("email", json!("a b@example.com")),
+        ("email", json!("a@localhost")),
+        ("email", json!("{{x}}@example.com")),
+        ("email", json!("a@example.com\nBcc: b@example.com")),
+        ("openedx_release", json!("")),
+        ("openedx_release", json!("x".repeat(129))),
+        ("openedx_release", json!("--upload-pack=id")),
+        ("configuration_source_repo_url", json!("")),
+        ("configuration_source_repo_url", json!("ext::sh -c id")),
+        ("configuration_source_repo_url", json!("relative/path")),
+        ("configuration_source_repo_url", json!("https://")),
+        ("configuration_source_repo_url", json!("https://user:pass@example.com/r.git")),
+        ("configuration_source_repo_url", json!("ssh://git:pass@example.com/r.git")),
+        ("configuration_source_repo_url", json!("ssh://-oProxyCommand=id/r.git")),
+        ("configuration_source_repo_url", json!("file://relative")),
+        ("configuration_source_repo_url", json!(format!("https://h/{}", "x".repeat(256)))),
+        ("configuration_version", json!("")),
+        ("configuration_version", json!("x".repeat(51))),
+        ("configuration_playbook_name", json!("/etc/passwd")),
+        ("configuration_playbook_name", json!("a/../../b.yml")),
+        ("configuration_playbook_name", json!("--syntax-check")),
+        ("configuration_playbook_name", json!("x".repeat(101))),
+        ("configuration_extra_settings", json!("- a list")),
+        ("configuration_extra_settings", json!("a: 1\na: 2")),
+        ("edx_platform_repository_url", json!("ftp://example.com/r.git")),
+        ("edx_platform_commit", json!("x".repeat(257))),
+        ("edx_platform_commit", json!("two words")),
+        ("openstack_region", json!("")),
+        ("openstack_region", json!("x".repeat(17))),
+        ("openstack_server_flavor", json!("vps-ssd-2")),
+        ("openstack_server_flavor", json!({})),
+        ("openstack_server_base_image", json!([1])),
+        ("openstack_server_ssh_keyname", json!("x".repeat(257))),
+        ("additional_security_groups[1]", json!(["fine", ""])),
+        ("additional_security_groups[0]", json!(["x".repeat(201)])),
+        ("additional_monitoring_emails[1]", json!(["a@example.com", "b"])),
+        ("external_lms_domain", json!("bad domain")),
+        ("external_lms_preview_domain", json!("'.example.com")),
+        ("external_studio_domain", json!("x".repeat(101))),
+        ("external_discovery_domain", json!("com")),
+        ("external_ecommerce_domain", json!("a_b.example.com")),
+    ] {
+        let name = field.split('[').next().unwrap();
+        for violations in [
+            create(json!({ "sub_domain": "abc", name: wrong })).unwrap_err(),
+            change_settings(&settings(), input(json!({ name: wrong }))).unwrap_err(),
+        ] {
+            assert_eq!(fields(&violations), [field], "{wrong}: {violations:?}");
+            assert!(!violations[0].rule.is_empty());
+        }
+    }
+}
+
+#[test]
+fn limits_are_reached() {
+    let settings = create(json!({
+        "sub_domain": "abc",
+        "name": "é".repeat(250),
+        "openedx_release": "x".repeat(128),
+        "configuration_version": "x".repeat(50),
+        "configuration_playbook_name": "x".repeat(100),
+        "edx_platform_commit": "x".repeat(256),
+        "openstack_region": "x".repeat(16),
+        "openstack_server_ssh_keyname": "",
+    }));
+    assert!(settings.is_ok(), "{settings:?}");
+    for url in [
+        "http://host/r.git",
+        "https://host:8443/r",
+        "git://host/r",
+        "file:///srv/r.git",
+        "/srv/r",
+        "ssh://git@host:22/r.git",
+    ] {
+        let created = create(json!({ "sub_domain": "abc", "edx_platform_repository_url": url }));
+        assert!(created.is_ok(), "{url}: {created:?}");
+    }
+}
+
+#[test]
+fn names_with_percent_signs_are_names_like_others() {
+    let rows = vectors::read("default_servers_and_misc.json");
+    let rows = rows["instance_names"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["name"].as_str().unwrap().contains('%')));
+    for row in rows {
+        let created = create(json!({ "sub_domain": "abc", "name": row["name"] }));
+        assert_eq!(created.unwrap().name, row["name"]);
+    }
+}
+
+#[test]
+fn a_domain_comes_from_one_place() {
+    let neither = create(json!({})).unwrap_err();
+    assert_eq!(fields(&neither), ["internal_lms_domain"]);
+    let both = create(json!({ "sub_domain": "abc", "internal_lms_domain": "a.example.com" }));
+    assert_eq!(fields(&both.unwrap_err()), ["sub_domain"]);
+    let wrong = create(json!({ "sub_domain": "A b" })).unwrap_err();
+    assert_eq!(fields(&wrong), ["sub_domain"]);
+    let wrong = create(json!({ "internal_lms_domain": "a b.example.com" })).unwrap_err();
+    assert_eq!(fields(&wrong), ["internal_lms_domain"]);
+    let late = change_settings(&settings(), input(json!({ "sub_domain": "abc" })));
+    assert_eq!(fields(&late.unwrap_err()), ["sub_domain"]);
+}
+
+#[test]
+fn a_derived_domain_may_become_too_long() {
+    let domain = format!("{}.{}.example.com", "x".repeat(40), "y".repeat(39));
+    let violations = create(json!({ "internal_lms_domain": domain })).unwrap_err();
+    assert_eq!(fields(&violations), ["internal_discovery_domain", "internal_ecommerce_domain"]);
+}
+
+#[test]
+fn internal_domains_differ_and_stay() {
+    let same = create(json!({
+        "internal_lms_domain": "lms.example.com",
+        "internal_studio_domain": "LMS.example.com",
+    }));
+    assert_eq!(fields(&same.unwrap_err()), ["internal_studio_domain"]);
+    let circular = create(json!({
+        "internal_lms_domain": "lms.example.com",
+        "internal_studio_domain": "studio-lms.example.com",
+        "enable_prefix_domains_redirect": true,
+    }));
+    assert_eq!(fields(&circular.unwrap_err()), ["enable_prefix_domains_redirect"]);
+    for field in [
+        "internal_lms_domain",
+        "internal_lms_preview_domain",
+        "internal_studio_domain",
+        "internal_discovery_domain",
+        "internal_ecommerce_domain",
+    ] {
+        let moved = input(json!({ field: "elsewhere.example.com" }));
+        assert_eq!(fields(&change_settings(&settings(), moved).unwrap_err()), [field]);
+    }
+}
+
+#[test]
+fn all_violations_come_at_once() {
+    let violations = create(json!({
+        "sub_domain": "?",
+        "name": "",
+        "email": "x",
+        "openstack_server_flavor": 1,
+        "configuration_extra_settings": "a: 1\na: 2",
+    }))
+    .unwrap_err();
+    let expected =
+        ["sub_domain", "name", "email", "configuration_extra_settings", "openstack_server_flavor"];
+    assert_eq!(fields(&violations), expected);
+    let yaml = violations.iter().find(|v| v.field == "configuration_extra_settings").unwrap();
+    assert_eq!(
+        yaml.to_string(),
+        "`configuration_extra_settings` can't be read: the key `a` is there twice (line 2, column 1)"
+    );
+}
+
+#[test]
+fn a_master_secret_must_be_one() {
+    for wrong in ["", "not base64!", &"A".repeat(52)] {
+        let input = input(json!({ "sub_domain": "abc" }));
+        let refused = create_settings(input, &defaults(), "inst", wrong.to_owned()).unwrap_err();
+        assert_eq!(fields(&refused), ["secret_key_b64encoded"]);
+    }
+}
+
+#[test]
+fn wrong_defaults_are_told_like_wrong_input() {
+    let defaults = Defaults { openstack_region: String::new(), ..Defaults::new("example.com", "") };
+    let input = input(json!({ "sub_domain": "abc" }));
+    let refused = create_settings(input, &defaults, "inst", MASTER.to_owned()).unwrap_err();
+    assert_eq!(fields(&refused), ["openstack_region"]);
+    assert_eq!(Defaults::fork_url("o/r"), "https://github.com/o/r.git");
+}
+
+#[test]
+fn the_input_shows_no_secrets() {
+    let shown = format!("{:?}", input(other_values()));
+    assert!(!shown.contains("learn+us") && !shown.contains("A: yes"), "{shown}");
+    let recorded = vectors::instances();
+    let settings = recorded[0].settings();
+    let unchanged = change_settings(&settings, SettingsInput::default());
+    assert_eq!(unchanged, Ok(settings), "what the original stored passes our rules");
+    assert_eq!(sample::settings().differing_fields(&sample::settings()), Vec::<String>::new());
+}

@@ -1,0 +1,131 @@
+//! People's YAML means what Ansible takes it for, and what it can't pass on is refused with its place.
+
+use ocim_domain::configuration::yaml::{YAML_BYTES_MAX, parse_mapping};
+use serde_json::{Value, json};
+
+#[track_caller]
+fn check_scalar(text: &str, expected: &Value) {
+    let parsed = parse_mapping(&format!("a: {text}\n"));
+    assert_eq!(parsed.as_ref().map(|mapping| &mapping["a"]), Ok(expected), "{text}");
+}
+
+#[test]
+fn scalars_are_read_by_the_rules_of_yaml_1_1() {
+    for (text, expected) in [
+        ("yes", json!(true)),
+        ("Off", json!(false)),
+        ("TRUE", json!(true)),
+        ("y", json!("y")),
+        ("n", json!("n")),
+        ("tRuE", json!("tRuE")),
+        ("'yes'", json!("yes")),
+        ("\"0755\"", json!("0755")),
+        ("0644", json!(420)),
+        ("0755", json!(493)),
+        ("-010", json!(-8)),
+        ("08", json!("08")),
+        ("0o17", json!("0o17")),
+        ("0x1F", json!(31)),
+        ("0b101", json!(5)),
+        ("1_000", json!(1000)),
+        ("+12", json!(12)),
+        ("-12", json!(-12)),
+        ("0", json!(0)),
+        ("18446744073709551615", json!(u64::MAX)),
+        ("-9223372036854775808", json!(i64::MIN)),
+        ("1.50", json!(1.5)),
+        ("1_0.5", json!("1_0.5")),
+        (".5", json!(0.5)),
+        ("1.5e+3", json!(1500.0)),
+        ("1e5", json!("1e5")),
+        ("1.5e3", json!("1.5e3")),
+        ("1e999", json!("1e999")),
+        ("12:30", json!("12:30")),
+        ("2019-03-06", json!("2019-03-06")),
+        ("1.2.3", json!("1.2.3")),
+        ("~", Value::Null),
+        ("", Value::Null),
+        ("null", Value::Null),
+        ("'null'", json!("null")),
+        ("'{{ X }}'", json!("{{ X }}")),
+        ("!!str 0755", json!("0755")),
+        ("!!int '7'", json!(7)),
+        ("'.inf'", json!(".inf")),
+        ("plain text # comment", json!("plain text")),
+        ("é08", json!("é08")),
+        ("[yes, 'no', 010]", json!([true, "no", 8])),
+        ("{b: 07, c: {d: on}}", json!({ "b": 7, "c": { "d": true } })),
+    ] {
+        check_scalar(text, &expected);
+    }
+    check_scalar("|\n  0755\n", &json!("0755\n"));
+    check_scalar("|-\n  0755\n", &json!("0755"));
+    check_scalar(">\n  one\n  two\n\n  three\n", &json!("one two\nthree\n"));
+    check_scalar("\n  0755\n", &json!(493));
+}
+
+#[test]
+fn anchors_and_merges_are_followed() {
+    let text = "a: &x {m: 010, n: '08'}\nb:\n  <<: *x\n  n: 3\nc: *x\n";
+    let expected = json!({
+        "a": { "m": 8, "n": "08" },
+        "b": { "m": 8, "n": 3 },
+        "c": { "m": 8, "n": "08" },
+    });
+    assert_eq!(Value::Object(parse_mapping(text).unwrap()), expected);
+}
+
+#[test]
+fn an_empty_document_says_nothing() {
+    for text in ["", "\n\n", "# nothing\n", "---", "---\n# nothing\n...\n", "{}", "\u{feff}"] {
+        assert_eq!(parse_mapping(text).map(|mapping| mapping.len()), Ok(0), "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_no_mapping_is_refused_with_its_place() {
+    for (text, line, column, problem) in [
+        ("5", 1, 1, "mapping"),
+        ("null", 1, 1, "mapping"),
+        ("[]", 1, 1, "mapping"),
+        ("''", 1, 1, "mapping"),
+        ("\n- a\n", 2, 1, "mapping"),
+        ("a: 1\nb: 2\na: 3\n", 3, 1, "`a` is there twice"),
+        ("1: a\n'1': b\n", 2, 1, "`1` is there twice"),
+        ("a: {b: 1, b: 2}", 1, 11, "`b` is there twice"),
+        ("a: 1\n---\nb: 2\n", 3, 1, "one document"),
+        ("a: [1\n", 1, 4, "["),
+        ("a: 1\n\tb: 2\n", 1, 4, "tab"),
+        ("a: .inf", 1, 4, "infinity"),
+        ("a: -.INF", 1, 4, "infinity"),
+        ("a: .NaN", 1, 4, "not-a-number"),
+        ("ok: 1\na: 123456789012345678901234567890", 2, 4, "too large"),
+        ("a: -9223372036854775809", 1, 4, "too large"),
+        ("a: 1.0e+999", 1, 4, "too large"),
+        ("!!set {A, B}", 1, 7, "!!set"),
+        ("a: !vault x", 1, 11, "!vault"),
+        ("a: !!python/object/apply:os.system ['ls']", 1, 36, "!!python"),
+        ("[a]: 1", 1, 1, "string"),
+        ("a: &x {b: *x}", 1, 11, "recursive"),
+        ("a: *nowhere", 1, 4, "anchor"),
+    ] {
+        let error = parse_mapping(text).expect_err(text);
+        assert!(error.problem.contains(problem), "{text:?}: {error}");
+        assert_eq!((error.line, error.column), (line, column), "{text:?}: {error}");
+        assert!(!error.problem.contains("line"), "the place is told once: {error}");
+    }
+}
+
+#[test]
+fn texts_that_would_take_all_memory_are_refused() {
+    let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
+    assert!(parse_mapping(&deep).is_err());
+    let mut laughs = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (name, before) in ('b'..='j').zip('a'..='i') {
+        let items = vec![format!("*{before}"); 10].join(", ");
+        laughs.push_str(&format!("{name}: &{name} [{items}]\n"));
+    }
+    assert!(parse_mapping(&laughs).is_err());
+    let long = format!("a: {}", "x".repeat(YAML_BYTES_MAX));
+    assert!(parse_mapping(&long).unwrap_err().problem.contains("bytes"));
+}

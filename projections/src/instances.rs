@@ -1,0 +1,112 @@
+//! Sites, and their launches that have not settled.
+
+use crate::change::{NULL, RowChange, columns};
+use crate::{ColumnType, Projector, Table, decode};
+use ocim_domain::event::{DecodeError, Recorded};
+use ocim_domain::ids::InstanceId;
+use ocim_domain::instance::{Event, LaunchOutcome};
+
+/// The read model of instances.
+pub const PROJECTOR: Projector = Projector {
+    name: "instances",
+    version: 1,
+    categories: &[InstanceId::CATEGORY],
+    tables: &[
+        Table {
+            name: INSTANCES,
+            columns: &[
+                ("id", ColumnType::Text),
+                ("name", ColumnType::Text),
+                ("domain", ColumnType::Text),
+                ("settings", ColumnType::Json),
+                ("settings_version", ColumnType::BigInteger),
+                ("load_balancer", ColumnType::Text),
+                ("appserver_count", ColumnType::Integer),
+                ("active_appservers", ColumnType::TextList),
+                ("successfully_provisioned", ColumnType::Boolean),
+                ("created_at", ColumnType::Timestamp),
+                ("updated_at", ColumnType::Timestamp),
+            ],
+            key: &["id"],
+            indexed: &[],
+        },
+        Table {
+            name: LAUNCHES,
+            columns: &[
+                ("appserver", ColumnType::Text),
+                ("instance", ColumnType::Text),
+                ("run", ColumnType::Text),
+                ("number", ColumnType::Integer),
+            ],
+            key: &["appserver"],
+            indexed: &["instance"],
+        },
+    ],
+    project,
+};
+
+const INSTANCES: &str = "instances";
+/// Launches that have not settled; in order of `number`, the first is under way.
+const LAUNCHES: &str = "instance_launches";
+
+fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
+    let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
+    let id = InstanceId(recorded.stream.id());
+    let at = recorded.recorded_at;
+    let update = |mut set: crate::Columns| {
+        set.extend(columns! { updated_at: at });
+        RowChange::update(INSTANCES, columns! { id: id }, set)
+    };
+    Ok(match event {
+        Event::Created { settings } => vec![RowChange::put(
+            INSTANCES,
+            columns! { id: id },
+            columns! {
+                name: settings.name,
+                domain: settings.internal_lms_domain,
+                settings: settings,
+                settings_version: recorded.version,
+                load_balancer: NULL,
+                appserver_count: 0,
+                active_appservers: serde_json::Value::Array(vec![]),
+                successfully_provisioned: false,
+                created_at: at,
+                updated_at: at,
+            },
+        )],
+        Event::CreationAbandoned { .. } => vec![], // It has no row: it never came to be.
+        Event::SettingsChanged { settings, changed: _ } => vec![update(columns! {
+            name: settings.name,
+            domain: settings.internal_lms_domain,
+            settings: settings,
+            settings_version: recorded.version,
+        })],
+        Event::LoadBalancerAssigned { load_balancer } => {
+            vec![update(columns! { load_balancer: load_balancer })]
+        }
+        Event::LaunchRequested { appserver, run, number, .. } => vec![
+            update(columns! { appserver_count: number }),
+            RowChange::put(
+                LAUNCHES,
+                columns! { appserver: appserver },
+                columns! { instance: id, run: run, number: number },
+            ),
+        ],
+        Event::LaunchSettled { appserver, outcome } => {
+            let set = match outcome {
+                LaunchOutcome::Running => columns! { successfully_provisioned: true },
+                LaunchOutcome::Failed | LaunchOutcome::Error | LaunchOutcome::Cancelled => {
+                    columns! {}
+                }
+            };
+            vec![
+                update(set),
+                RowChange::Delete { table: LAUNCHES, key: columns! { appserver: appserver } },
+            ]
+        }
+        Event::TrafficClaimed { .. } | Event::TrafficReleased { .. } => vec![],
+        Event::TrafficAssigned { active, .. } => {
+            vec![update(columns! { active_appservers: active })]
+        }
+    })
+}

@@ -1,0 +1,163 @@
+//! Runs of processes, and their steps that have begun.
+
+use crate::change::{Columns, NULL, RowChange, columns};
+use crate::{ColumnType, Projector, Table, decode};
+use ocim_domain::event::{DecodeError, Recorded};
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Cause, Event};
+use serde_json::json;
+
+/// The read model of runs.
+pub const PROJECTOR: Projector = Projector {
+    name: "runs",
+    version: 1,
+    categories: &[RunId::CATEGORY],
+    tables: &[
+        Table {
+            name: RUNS,
+            columns: &[
+                ("id", ColumnType::Text),
+                ("definition", ColumnType::Text),
+                ("version", ColumnType::Integer),
+                ("subject", ColumnType::Text),
+                ("phase", ColumnType::Text),
+                ("cause", ColumnType::Text),
+                ("current_step", ColumnType::Text),
+                ("cancel_requested", ColumnType::Boolean),
+                ("actor", ColumnType::Text),
+                ("created_at", ColumnType::Timestamp),
+                ("updated_at", ColumnType::Timestamp),
+                ("ended_at", ColumnType::Timestamp),
+            ],
+            key: &["id"],
+            indexed: &["subject"],
+        },
+        Table {
+            name: STEPS,
+            columns: &[
+                ("run", ColumnType::Text),
+                ("step", ColumnType::Text),
+                // The version of the event it began with: steps stand in this order.
+                ("began", ColumnType::BigInteger),
+                ("state", ColumnType::Text),
+                ("attempt", ColumnType::Integer),
+                ("note", ColumnType::Text),
+                ("retry_at", ColumnType::Timestamp),
+                ("started_at", ColumnType::Timestamp),
+                ("updated_at", ColumnType::Timestamp),
+            ],
+            key: &["run", "step"],
+            indexed: &[],
+        },
+    ],
+    project,
+};
+
+const RUNS: &str = "runs";
+const STEPS: &str = "run_steps";
+
+fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
+    let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
+    let mut changes = vec![project_run(recorded, &event)];
+    changes.extend(project_step(recorded, &event));
+    Ok(changes)
+}
+
+fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
+    let key = columns! { id: RunId(recorded.stream.id()) };
+    let at = recorded.recorded_at;
+    let mut set = match event {
+        Event::Started { definition, version, subject, .. } => {
+            let set = columns! {
+                definition: definition,
+                version: version,
+                subject: subject,
+                phase: "forward",
+                cancel_requested: false,
+                actor: recorded.meta.actor,
+                created_at: at,
+                updated_at: at,
+            };
+            return RowChange::put(RUNS, key, set);
+        }
+        Event::StepIntended { step, .. }
+        | Event::StepDone { step, .. }
+        | Event::StepSkipped { step, .. }
+        | Event::StepFailed { step, .. }
+        | Event::UndoIntended { step, .. }
+        | Event::UndoDone { step, .. }
+        | Event::UndoSkipped { step, .. }
+        | Event::UndoFailed { step, .. } => columns! { current_step: step },
+        Event::CancelRequested { .. } => columns! { cancel_requested: true },
+        Event::UnwindBegan(cause) => {
+            columns! { phase: "unwinding", cause: describe(cause), cancel_requested: false }
+        }
+        Event::Stuck { step, why } => columns! {
+            phase: "stuck", cause: format!("step `{step}`: {why}"), current_step: step,
+        },
+        Event::Completed {} => {
+            columns! { phase: "completed", ended_at: at, cancel_requested: false }
+        }
+        Event::Unwound {} => columns! { phase: "unwound", ended_at: at, cancel_requested: false },
+    };
+    set.insert("updated_at", json!(at));
+    RowChange::update(RUNS, key, set)
+}
+
+fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
+    let (step, set) = match event {
+        Event::StepIntended { step, attempt, .. } => {
+            (step, columns! { state: "intended", attempt: attempt, note: NULL, retry_at: NULL })
+        }
+        Event::StepDone { step, .. } => (step, columns! { state: "done", note: NULL }),
+        Event::StepSkipped { step, reason } => (step, columns! { state: "skipped", note: reason }),
+        Event::StepFailed { step, attempt, error, retry_at, .. } => {
+            let state = if retry_at.is_some() { "waiting" } else { "failed" };
+            (step, columns! { state: state, attempt: attempt, note: error, retry_at: retry_at })
+        }
+        Event::UndoIntended { step, attempt, .. } => {
+            (step, columns! { state: "undoing", attempt: attempt, note: NULL, retry_at: NULL })
+        }
+        Event::UndoDone { step, note } => {
+            (step, columns! { state: "undone", note: note, retry_at: NULL })
+        }
+        Event::UndoSkipped { step, reason } => {
+            (step, columns! { state: "kept", note: reason, retry_at: NULL })
+        }
+        Event::UndoFailed { step, attempt, error, retry_at } => {
+            let state = if retry_at.is_some() { "undo_waiting" } else { "undo_failed" };
+            (step, columns! { state: state, attempt: attempt, note: error, retry_at: retry_at })
+        }
+        Event::Started { .. }
+        | Event::CancelRequested { .. }
+        | Event::UnwindBegan(_)
+        | Event::Stuck { .. }
+        | Event::Completed {}
+        | Event::Unwound {} => return None,
+    };
+    Some(change_step(recorded, step, set))
+}
+
+/// The first event of a step makes its row, whichever it is: a skipped step has no intent.
+fn change_step(recorded: &Recorded, step: &str, mut set: Columns) -> RowChange {
+    let mut initial = columns! { began: recorded.version, started_at: recorded.recorded_at };
+    if !set.contains_key("attempt") {
+        initial.extend(columns! { attempt: 0 });
+    }
+    set.extend(columns! { updated_at: recorded.recorded_at });
+    RowChange::Upsert {
+        table: STEPS,
+        key: columns! { run: RunId(recorded.stream.id()), step: step },
+        initial,
+        set,
+    }
+}
+
+/// Why a run turned back, for people.
+fn describe(cause: &Cause) -> String {
+    match cause {
+        Cause::StepFailed { step, error } => format!("step `{step}` failed: {error}"),
+        Cause::Cancelled { reason } => format!("cancelled: {reason}"),
+        Cause::Deadline => "its time was up".to_owned(),
+    }
+}

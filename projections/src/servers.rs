@@ -1,0 +1,75 @@
+//! Virtual machines as their clouds report them.
+
+use crate::change::{NULL, RowChange, columns};
+use crate::{ColumnType, Projector, Table, decode};
+use ocim_domain::event::{DecodeError, Recorded};
+use ocim_domain::ids::ServerId;
+use ocim_domain::server::{Event, Status};
+use serde_json::json;
+
+/// The read model of servers.
+pub const PROJECTOR: Projector = Projector {
+    name: "servers",
+    version: 1,
+    categories: &[ServerId::CATEGORY],
+    tables: &[Table {
+        name: SERVERS,
+        columns: &[
+            ("id", ColumnType::Text),
+            ("appserver", ColumnType::Text),
+            ("region", ColumnType::Text),
+            ("name", ColumnType::Text),
+            ("status", ColumnType::Text),
+            ("machine", ColumnType::Text),
+            ("public_ip", ColumnType::Text),
+            ("ssh_port", ColumnType::Integer),
+            ("http_port", ColumnType::Integer),
+            ("reason", ColumnType::Text),
+            ("created_at", ColumnType::Timestamp),
+            ("updated_at", ColumnType::Timestamp),
+        ],
+        key: &["id"],
+        indexed: &["appserver"],
+    }],
+    project,
+};
+
+const SERVERS: &str = "servers";
+
+fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
+    let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
+    let key = columns! { id: ServerId(recorded.stream.id()) };
+    let at = recorded.recorded_at;
+    let mut set = match event {
+        Event::Requested(requested) => {
+            let set = columns! {
+                appserver: requested.appserver,
+                region: requested.region,
+                name: requested.name,
+                status: Status::Pending,
+                created_at: at,
+                updated_at: at,
+            };
+            return Ok(vec![RowChange::put(SERVERS, key, set)]);
+        }
+        Event::BuildingStarted {} => columns! { status: Status::Building },
+        Event::MachineRecorded { machine } => columns! { machine: machine },
+        Event::BuildFailed { reason } => columns! { status: Status::Failed, reason: reason },
+        Event::BootingStarted { address: None, .. } => {
+            columns! { status: Status::Booting, reason: NULL }
+        }
+        Event::BootingStarted { address: Some(address), .. } => columns! {
+            status: Status::Booting,
+            reason: NULL,
+            public_ip: address.ip,
+            ssh_port: address.ssh_port,
+            http_port: address.http_port,
+        },
+        Event::BecameReady { .. } => columns! { status: Status::Ready },
+        Event::SightLost { reason } => columns! { status: Status::Unknown, reason: reason },
+        Event::FoundBuilding {} => columns! { status: Status::Building, reason: NULL },
+        Event::Terminated {} => columns! { status: Status::Terminated },
+    };
+    set.insert("updated_at", json!(at));
+    Ok(vec![RowChange::update(SERVERS, key, set)])
+}

@@ -1,0 +1,336 @@
+//! What every kind of event changes in the read models, as reviewed text in `tests/golden`.
+//!
+//! `BLESS=1 cargo test -p ocim-projections` writes the files anew.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by breaking off")]
+
+use ocim_domain::appserver::{self, Launched};
+use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
+use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
+use ocim_domain::instance::{self, LaunchOutcome};
+use ocim_domain::load_balancer::{self, Registration};
+use ocim_domain::protected::Protected;
+use ocim_domain::saga::{self, Cause, ErrorClass};
+use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
+use ocim_domain::settings::InstanceSettings;
+use ocim_domain::{Timestamp, name};
+use ocim_projections::{ALL, Columns, RowChange};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+const INSTANCE: InstanceId = InstanceId(id(1));
+const APPSERVER: AppserverId = AppserverId(id(2));
+const SERVER: ServerId = ServerId(id(3));
+const RUN: RunId = RunId(id(4));
+const BALANCER: LoadBalancerId = LoadBalancerId(id(5));
+
+const fn id(number: u128) -> Uuid {
+    Uuid::from_u128((0x0190_0000_0000_7000_8000 << 48) + number)
+}
+
+fn at(minute: u32) -> Timestamp {
+    format!("2026-11-22T10:{minute:02}:00Z").parse().unwrap()
+}
+
+fn settings() -> Box<InstanceSettings> {
+    serde_json::from_str(include_str!("sealed_settings.json")).unwrap()
+}
+
+fn recorded<E: DomainEvent>(stream: StreamId, event: &E) -> Recorded {
+    let (kind, schema, data) = event.encode().unwrap();
+    Recorded {
+        position: Position([70, 0]),
+        stream,
+        version: 7,
+        id: id(6),
+        kind,
+        schema,
+        data,
+        meta: Metadata::by("token:tester"),
+        recorded_at: at(30),
+    }
+}
+
+fn instance_events() -> Vec<instance::Event> {
+    use instance::Event as E;
+    vec![
+        E::Created { settings: settings() },
+        E::CreationAbandoned { by: InstanceId(id(9)) },
+        E::SettingsChanged { settings: settings(), changed: vec!["name".to_owned()] },
+        E::LoadBalancerAssigned { load_balancer: BALANCER },
+        E::LaunchRequested {
+            appserver: APPSERVER,
+            run: RUN,
+            number: 3,
+            queued: false,
+            activate_on_success: true,
+        },
+        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Running },
+        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Cancelled },
+        E::TrafficClaimed { run: RUN },
+        E::TrafficReleased { run: RUN },
+        E::TrafficAssigned { active: vec![APPSERVER], added: vec![APPSERVER], removed: vec![] },
+    ]
+}
+
+fn appserver_events() -> Vec<appserver::Event> {
+    use appserver::{Event as E, Status};
+    let reason = || "no disk space".to_owned();
+    vec![
+        E::Launched(Box::new(Launched {
+            instance: INSTANCE,
+            number: 3,
+            server: SERVER,
+            run: RUN,
+            settings: settings(),
+            variables: Protected::new(INSTANCE.to_string(), "{}"),
+            hostname: "alpha-3".to_owned(),
+        })),
+        E::WaitingStarted {},
+        E::ConfiguringStarted {},
+        E::RunningStarted {},
+        E::ConfigurationFailed { reason: reason(), keeps_server_until: Some(at(59)) },
+        E::LaunchFailed { reason: reason() },
+        E::Cancelled { reason: reason() },
+        E::ActivationRequested { run: RUN, deactivate_others: true, force: false },
+        E::Activated { at: at(29) },
+        E::DeactivationRequested { run: RUN, force: false, reason: None },
+        E::Deactivated { at: at(29) },
+        E::TerminationRequested { run: RUN, force: true, reason: Some(reason()) },
+        E::Terminated { status: Status::Terminated, at: at(29) },
+        E::Terminated { status: Status::Failed, at: at(29) },
+    ]
+}
+
+fn server_events() -> Vec<server::Event> {
+    use server::Event as E;
+    vec![
+        E::Requested(Box::new(Requested {
+            appserver: APPSERVER,
+            region: "local".to_owned(),
+            name: "alpha-3".to_owned(),
+            flavor: json!({"ram": 4096}),
+            image: json!({"name": "Ubuntu 16.04"}),
+            keyname: String::new(),
+            security_groups: vec!["default".to_owned()],
+        })),
+        E::BuildingStarted {},
+        E::MachineRecorded { machine: "m-3".to_owned() },
+        E::BuildFailed { reason: "quota is used up".to_owned() },
+        E::BootingStarted { address: Some(address()), cause: BootCause::Built },
+        E::BootingStarted { address: None, cause: BootCause::Rebooted },
+        E::BecameReady { host_keys: vec!["ssh-ed25519 AAAA".to_owned()], boot_id: "b".to_owned() },
+        E::SightLost { reason: "the cloud does not answer".to_owned() },
+        E::FoundBuilding {},
+        E::Terminated {},
+    ]
+}
+
+fn address() -> ServerAddress {
+    ServerAddress {
+        ip: [127, 0, 3, 1].into(),
+        ssh_port: 2203,
+        http_port: 8003,
+        ssh_user: "ubuntu".to_owned(),
+        may_become_root: true,
+    }
+}
+
+fn load_balancer_events() -> Vec<load_balancer::Event> {
+    use load_balancer::Event as E;
+    let registration = Registration {
+        also_listens: None,
+        domain: "lb.example.com".to_owned(),
+        address: address(),
+        host_keys: vec![],
+        fragment_name_postfix: "main".to_owned(),
+        accepts_new_backends: true,
+    };
+    vec![
+        E::Registered(registration.clone()),
+        E::RegistrationChanged(registration),
+        E::AcceptanceChanged { accepts_new_backends: false },
+        E::FragmentApplied { fragment: "alpha".to_owned() },
+    ]
+}
+
+fn run_events() -> Vec<saga::Event> {
+    use saga::Event as E;
+    let step = || "create_server".to_owned();
+    let text = || "the cloud said no".to_owned();
+    let failed = |retry_at| E::StepFailed {
+        step: step(),
+        attempt: 2,
+        class: ErrorClass::Transient,
+        error: text(),
+        retry_at,
+    };
+    let undo_failed =
+        |retry_at| E::UndoFailed { step: step(), attempt: 2, error: text(), retry_at };
+    vec![
+        E::Started {
+            definition: "launch_appserver".to_owned(),
+            version: 1,
+            input: json!({"instance": INSTANCE}),
+            subject: APPSERVER.to_string(),
+            deadline: None,
+        },
+        E::StepIntended { step: step(), attempt: 1, key: id(8), deadline: at(45) },
+        E::StepDone { step: step(), output: json!({"machine": "m-3"}) },
+        E::StepSkipped { step: step(), reason: "not configured".to_owned() },
+        failed(Some(at(31))),
+        failed(None),
+        E::CancelRequested { reason: "a mistake".to_owned() },
+        E::UnwindBegan(Cause::StepFailed { step: step(), error: text() }),
+        E::UnwindBegan(Cause::Cancelled { reason: "a mistake".to_owned() }),
+        E::UnwindBegan(Cause::Deadline),
+        E::UndoIntended { step: step(), attempt: 1, deadline: at(45) },
+        E::UndoDone { step: step(), note: Some("it was gone already".to_owned()) },
+        E::UndoSkipped { step: step(), reason: "kept for debugging".to_owned() },
+        undo_failed(Some(at(31))),
+        undo_failed(None),
+        E::Stuck { step: step(), why: "the undo failed".to_owned() },
+        E::Completed {},
+        E::Unwound {},
+    ]
+}
+
+/// One event of each kind at least, as the store returns it.
+fn all_events() -> Vec<Recorded> {
+    let mut all = vec![];
+    all.extend(instance_events().iter().map(|event| recorded(INSTANCE.stream(), event)));
+    all.extend(appserver_events().iter().map(|event| recorded(APPSERVER.stream(), event)));
+    all.extend(server_events().iter().map(|event| recorded(SERVER.stream(), event)));
+    all.extend(load_balancer_events().iter().map(|event| recorded(BALANCER.stream(), event)));
+    all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
+    all
+}
+
+fn project_all(event: &Recorded) -> Vec<(&'static str, RowChange)> {
+    ALL.iter()
+        .filter(|projector| projector.categories.contains(&event.stream.category()))
+        .flat_map(|projector| {
+            let changes = (projector.project)(event).unwrap();
+            changes.into_iter().map(|change| (projector.name, change))
+        })
+        .collect()
+}
+
+fn render(changes: &[(&'static str, RowChange)]) -> String {
+    let mut text = String::new();
+    for (projector, change) in changes {
+        let (verb, parts): (_, &[(&str, &Columns)]) = match change {
+            RowChange::Upsert { initial, set, .. } => {
+                ("upsert", &[("initial", initial), ("set", set)])
+            }
+            RowChange::Update { set, .. } => ("update", &[("set", set)]),
+            RowChange::Delete { .. } => ("delete", &[]),
+        };
+        let key = json!(change.key());
+        writeln!(text, "{projector}: {verb} {} {key}", change.table()).unwrap();
+        for (part, columns) in parts {
+            for (name, value) in *columns {
+                writeln!(text, "  {part} {name} = {value}").unwrap();
+            }
+        }
+    }
+    if text.is_empty() { "nothing\n".to_owned() } else { text }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "BLESS is for people who run this test")]
+fn every_kind_changes_the_rows_it_should() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut actual = std::collections::BTreeMap::<String, String>::new();
+    for event in all_events() {
+        actual.entry(event.kind.clone()).or_default().push_str(&render(&project_all(&event)));
+    }
+    if std::env::var_os("BLESS").is_some() {
+        for (kind, text) in &actual {
+            std::fs::write(folder.join(format!("{kind}.txt")), text).unwrap();
+        }
+    }
+    for (kind, text) in &actual {
+        let golden = std::fs::read_to_string(folder.join(format!("{kind}.txt")));
+        assert_eq!(golden.ok().as_ref(), Some(text), "{kind}");
+    }
+    let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name());
+    let stray: Vec<_> = files
+        .filter_map(|file| file.into_string().ok())
+        .filter(|file| !actual.contains_key(file.trim_end_matches(".txt")))
+        .collect();
+    assert_eq!(stray, Vec::<String>::new(), "golden files without an event");
+}
+
+#[test]
+fn every_kind_is_sampled() {
+    let sampled: BTreeSet<_> = all_events().into_iter().map(|event| event.kind).collect();
+    let known = [
+        instance::Event::KINDS,
+        appserver::Event::KINDS,
+        server::Event::KINDS,
+        load_balancer::Event::KINDS,
+        saga::Event::KINDS,
+    ];
+    let known: BTreeSet<_> = known.concat().into_iter().map(|(kind, _)| kind.to_owned()).collect();
+    assert_eq!(sampled, known);
+}
+
+#[test]
+fn changes_name_only_columns_of_their_tables() {
+    for event in all_events() {
+        for (projector, change) in project_all(&event) {
+            let projector = ALL.iter().find(|it| it.name == projector).unwrap();
+            let table = projector.tables.iter().find(|it| it.name == change.table()).unwrap();
+            let key: BTreeSet<_> = change.key().keys().copied().collect();
+            assert_eq!(key, table.key.iter().copied().collect(), "{}", event.kind);
+            let (initial, set) = match &change {
+                RowChange::Upsert { initial, set, .. } => (initial.clone(), set.clone()),
+                RowChange::Update { set, .. } => (Columns::new(), set.clone()),
+                RowChange::Delete { .. } => (Columns::new(), Columns::new()),
+            };
+            for name in initial.keys().chain(set.keys()) {
+                let is_column = table.columns.iter().any(|(column, _)| column == name);
+                assert!(is_column && !table.key.contains(name), "{}: {name}", event.kind);
+            }
+        }
+    }
+}
+
+#[test]
+fn names_are_unique_and_fit_for_schemas() {
+    let mut names = BTreeSet::new();
+    for projector in ALL {
+        let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+        assert!(projector.name.len() <= 40 && projector.name.chars().all(plain));
+        assert!(names.insert(projector.name), "{} is there twice", projector.name);
+    }
+    let tables: Vec<_> = ALL.iter().flat_map(|it| it.tables).map(|table| table.name).collect();
+    assert_eq!(tables.iter().collect::<BTreeSet<_>>().len(), tables.len());
+}
+
+#[test]
+fn foreign_kinds_are_ignored_and_broken_payloads_are_not() {
+    let reserved = name::Event::Released { owner: INSTANCE.to_string() };
+    let mut event = recorded(INSTANCE.stream(), &reserved);
+    for projector in ALL {
+        assert_eq!((projector.project)(&event).unwrap(), vec![], "{}", projector.name);
+    }
+    event.kind = "instance.load_balancer_assigned".to_owned();
+    let instances = &ALL[0];
+    assert_eq!(instances.name, "instances");
+    (instances.project)(&event).unwrap_err();
+}
+
+#[test]
+fn sealed_values_stay_as_they_were_written() {
+    let event = recorded(INSTANCE.stream(), &instance_events()[0]);
+    let changes = project_all(&event);
+    let RowChange::Upsert { set, .. } = &changes[0].1 else { panic!("{changes:?}") };
+    let written: serde_json::Value =
+        serde_json::from_str(include_str!("sealed_settings.json")).unwrap();
+    assert_eq!(set["settings"], written);
+}

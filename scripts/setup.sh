@@ -1,0 +1,126 @@
+#!/bin/bash
+# Makes this machine ready for `make demo` and `make test`: the programs that Ocim drives, a Rust
+# toolchain, and Ansible's packages. May be run again at any time; a second run finds all there.
+#
+# As root it installs what is missing, starts no service and makes no database. Anybody else is
+# told in one line what to ask for.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/env.sh
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# The same interpreter makes the virtual environments later.
+python=${ANSIBLE_PYTHON_PATH:-/usr/bin/python3}
+
+has_postgres() {
+    local bin
+    for bin in /usr/lib/postgresql/*/bin "$(pg_config --bindir 2>/dev/null || true)"; do
+        [ -x "$bin/initdb" ] && return
+    done
+    return 1
+}
+
+# Prints the Debian packages whose programs are missing.
+list_missing() {
+    local program
+    has_postgres || echo postgresql
+    while read -r program package; do
+        command -v "$program" >/dev/null || echo "$package"
+    done <<-END
+		haproxy haproxy
+		sshd openssh-server
+		ssh-keygen openssh-client
+		git git
+		curl curl
+		cc build-essential
+		make make
+		ps procps
+		flock util-linux
+	END
+    [ -x "$python" ] || echo python3
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+}
+
+# Installs packages, without anything being started now or at the next boot.
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d clusters=/etc/postgresql-common/createcluster.d lent=() log
+    # Package scripts ask the one before they start a service (101 means no), and read the other
+    # before they make a database. Both are lent for the time of the installation.
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        lent+=("$policy")
+    fi
+    mkdir -p "$clusters"
+    echo 'create_main_cluster = false' >"$clusters/ocim.conf"
+    log=$(mktemp)
+    lent+=("$clusters/ocim.conf" "$log")
+    # shellcheck disable=SC2064 # the list as it is now
+    trap "rm -f ${lent[*]}" EXIT
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq || fail "apt-get update failed: is there a network?"
+    apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" \
+        </dev/null >"$log" 2>&1 || fail "apt-get could not install $*: $(tail -n 3 "$log")"
+    rm -f "${lent[@]}"
+    trap - EXIT
+    if command -v systemctl >/dev/null; then
+        for service in haproxy ssh postgresql; do
+            case " $* " in
+            *" $service "* | *" openssh-server "*) systemctl disable --quiet "$service" 2>/dev/null || true ;;
+            esac
+        done
+    fi
+}
+
+ensure_packages() {
+    local missing
+    mapfile -t missing < <(list_missing)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        fail "missing are the programs of these Debian packages: ${missing[*]}"
+    elif [ "$(id -u)" != 0 ]; then
+        fail "please ask for: apt-get install --no-install-recommends ${missing[*]}"
+    fi
+    echo "setup: installing ${missing[*]}" >&2
+    install_packages "${missing[@]}"
+    mapfile -t missing < <(list_missing)
+    [ ${#missing[@]} -eq 0 ] || fail "still missing after their installation: ${missing[*]}"
+}
+
+ensure_rust() {
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(cargo --version 2>/dev/null | cut -d' ' -f2) || true
+    [ -n "$found" ] || fail "cargo $wanted or newer is missing: get it from https://rustup.rs"
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+        fail "cargo is $found, but $wanted or newer is needed: rustup update stable"
+}
+
+# Fetches the Python packages of all our playbooks once.
+ensure_wheels() {
+    local requirements=(playbooks/*/requirements.txt) arguments=() file stamp
+    [ -e "${requirements[0]}" ] || return 0
+    stamp=$({ "$python" -VV && cat "${requirements[@]}"; } | sha256sum | cut -d' ' -f1)
+    [ "$(cat "$OCIM_WHEELS_DIR/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    for file in "${requirements[@]}"; do
+        arguments+=(--requirement "$file")
+    done
+    mkdir -p "$OCIM_WHEELS_DIR"
+    "$python" -m venv "$OCIM_CACHE_DIR/pip" || fail "$python could not make a virtual environment"
+    "$OCIM_CACHE_DIR/pip/bin/pip" --disable-pip-version-check download --quiet \
+        --only-binary :all: --dest "$OCIM_WHEELS_DIR" "${arguments[@]}" ||
+        fail "pip could not fetch Ansible's packages: is there a network?"
+    rm -rf "$OCIM_CACHE_DIR/pip"
+    echo "$stamp" >"$OCIM_WHEELS_DIR/.stamp"
+}
+
+ensure_packages
+ensure_rust
+mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
+ensure_wheels

@@ -1,0 +1,26 @@
+//! Who implements which port: the real ones, and small in-memory fakes with fault injection for tests.
+//!
+//! | port | real | fake |
+//! |---|---|---|
+//! | `Cloud` | [`local_cloud`] | [`fake_cloud`] |
+//! | `Shell` | [`ssh`] | [`fake_shell`] |
+//! | `Playbooks` | [`ansible`] | [`fake_playbooks`] |
+//! | `LoadBalancer` | [`haproxy`] | [`fake_load_balancer`] |
+//! | `SiteProbe` | [`site_probe`] | [`fake_site`] |
+//! | `LogStore` | [`postgres_logs`] | [`memory_logs`] |
+//! | `Clock`, `Ids` | [`system`] | [`system`] (fixed ones) |
+
+pub mod ansible;
+pub mod fake_cloud;
+pub mod fake_load_balancer;
+pub mod fake_playbooks;
+pub mod fake_shell;
+pub mod fake_site;
+pub mod faults;
+pub mod haproxy;
+pub mod local_cloud;
+pub mod memory_logs;
+pub mod postgres_logs;
+pub mod site_probe;
+pub mod ssh;
+pub mod system;

@@ -1,0 +1,244 @@
+//! Runs Ansible in sessions of its own, which outlive this process. Port: `ports::playbooks`.
+
+mod environments;
+mod leftovers;
+mod processes;
+mod run_folder;
+mod sources;
+mod tools;
+
+use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState};
+use crate::ports::system::Clock;
+use crate::ports::{Class, PortError};
+use async_trait::async_trait;
+use run_folder::RunFolder;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::process::Command;
+use uuid::Uuid;
+
+/// How long one start waits for another of the same run, which may be making its environment.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// The variable that marks every process of a run, wherever Ansible put it.
+const RUN_KEY_VARIABLE: &str = "OCIM_RUN_KEY";
+/// The variable that marks tools by the folder that they work in. A killed Ocim leaves them behind.
+const TOOLS_VARIABLE: &str = "OCIM_TOOLS_OF";
+
+/// What Ansible is run with.
+#[derive(Debug, Clone)]
+pub struct AnsibleConfig {
+    /// Where mirrors, environments and runs are kept; absolute.
+    pub folder: PathBuf,
+    /// The SSH key that machines know.
+    pub private_key: PathBuf,
+    /// The Python that virtual environments are made with, e.g. `/usr/bin/python3`.
+    pub python: PathBuf,
+    /// Where pip finds packages without a network; `None` lets it ask its index.
+    pub wheels_dir: Option<PathBuf>,
+    /// What git, pip and Ansible get of this process's environment; see [`pick_environment`].
+    pub environment: Vec<(String, String)>,
+}
+
+/// The variables that tools need to find programs, files and the network. None of our own secrets.
+pub fn pick_environment(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    const NAMES: [&str; 10] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SSH_AUTH_SOCK",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "GIT_SSL_CAINFO",
+        "XDG_CONFIG_HOME",
+    ];
+    all.filter(|(name, _)| {
+        NAMES.contains(&name.as_str())
+            || name.starts_with("PIP_")
+            || name.to_ascii_lowercase().ends_with("_proxy")
+    })
+    .collect()
+}
+
+impl AnsibleConfig {
+    /// A command in a clean environment.
+    fn tool(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs(self.environment.iter().cloned()).env("LC_ALL", "C.UTF-8");
+        command.env(TOOLS_VARIABLE, &self.folder);
+        command
+    }
+}
+
+pub use leftovers::{end_all_runs, end_orphaned_tools};
+
+/// The real [`Playbooks`].
+#[derive(Debug)]
+pub struct AnsiblePlaybooks {
+    config: AnsibleConfig,
+    clock: Arc<dyn Clock>,
+}
+
+impl AnsiblePlaybooks {
+    /// Runs are found again by whoever uses the same folder.
+    #[must_use]
+    pub fn new(config: AnsibleConfig, clock: Arc<dyn Clock>) -> Self {
+        Self { config, clock }
+    }
+
+    fn run_folder(&self, key: Uuid) -> RunFolder {
+        RunFolder::new(&self.config.folder.join("runs"), key)
+    }
+
+    async fn launch(
+        &self,
+        run: &PlaybookRun,
+        folder: &RunFolder,
+        environment: &Path,
+    ) -> Result<(), PortError> {
+        let playbook = folder.source_file(&run.playbook)?;
+        let working_folder = playbook.parent().unwrap_or(Path::new("/"));
+        let programs = environment.join("bin");
+        let mut command = self.config.tool(&self.config.python);
+        command
+            .env_remove(TOOLS_VARIABLE)
+            .arg("-I")
+            .arg(folder.path("wrapper.py"))
+            .arg(folder.root());
+        command.arg(folder.control()).arg(working_folder);
+        command.arg(programs.join("ansible-playbook"));
+        command.arg("--inventory").arg(folder.path("inventory.json"));
+        let mut variables = std::ffi::OsString::from("@");
+        variables.push(folder.path("variables.json"));
+        command.arg("--extra-vars").arg(variables).arg(&playbook);
+
+        let path = self.config.environment.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or("/usr/bin:/bin", |(_, path)| path.as_str());
+        command.env("PATH", format!("{}:{path}", programs.display()));
+        command.env("VIRTUAL_ENV", environment).env(RUN_KEY_VARIABLE, run.key.to_string());
+        let temporary = folder.path("tmp");
+        for name in ["TMPDIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_HOME"] {
+            command.env(name, &temporary);
+        }
+        command.envs([
+            ("PYTHONUNBUFFERED", "1"),
+            ("ANSIBLE_FORCE_COLOR", "0"),
+            ("ANSIBLE_NOCOLOR", "1"),
+            ("ANSIBLE_PIPELINING", "1"),
+            ("ANSIBLE_HOST_KEY_CHECKING", "1"),
+            ("ANSIBLE_RETRY_FILES_ENABLED", "0"),
+            ("ANSIBLE_INVENTORY_ENABLED", "yaml"),
+            // Inventories have always said openedx-app, whatever Ansible thinks of hyphens.
+            ("ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS", "ignore"),
+            ("ANSIBLE_TIMEOUT", "30"),
+            // The wrapper changes it if it can have a folder for shared connections.
+            ("ANSIBLE_SSH_ARGS", "-o ControlMaster=no"),
+        ]);
+        tools::run_tool(&mut command, LAUNCH_TIMEOUT)
+            .await
+            .map_err(|error| error.transient("Ansible cannot be started"))?;
+        Ok(())
+    }
+
+    async fn end(folder: &RunFolder) -> Result<(), PortError> {
+        processes::end_processes(folder.key(), &folder.control()).await?;
+        folder.remove_control();
+        Ok(())
+    }
+
+    async fn stop_late(&self, folder: &RunFolder, reason: &str) -> Result<RunState, PortError> {
+        // The reason is written first: whoever dies here is not taken for a run that was lost.
+        folder.write_timed_out(reason)?;
+        Self::end(folder).await?;
+        Ok(RunState::TimedOut(reason.to_owned()))
+    }
+}
+
+#[async_trait]
+impl Playbooks for AnsiblePlaybooks {
+    async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
+        let folder = self.run_folder(run.key);
+        folder.create()?;
+        let _lock = tools::lock_file(&folder.path("prepare.lock"), PREPARE_TIMEOUT).await?;
+        if folder.is_started() {
+            return Ok(());
+        }
+        folder.remove("source")?;
+        sources::fetch_source(&self.config, &run.source, &folder.path("source")).await?;
+        let requirements = folder.source_file(&run.requirements)?;
+        let environment = environments::ensure_environment(&self.config, &requirements).await?;
+        folder.write_inputs(run, &self.config.private_key)?;
+        self.launch(run, &folder, &environment).await
+    }
+
+    async fn read_playbook(&self, key: Uuid) -> Result<RunState, PortError> {
+        let folder = self.run_folder(key);
+        if !folder.is_started() {
+            return Ok(RunState::Absent);
+        }
+        if let Some(reason) = folder.read_timed_out() {
+            // Whoever wrote it may have died before the end.
+            return self.stop_late(&folder, &reason).await;
+        }
+        if let Some(status) = folder.read_exit() {
+            return Ok(RunState::Exited(status));
+        }
+        if !folder.is_alive()? {
+            // It may have ended between the two looks.
+            return Ok(folder.read_exit().map_or(RunState::Lost, RunState::Exited));
+        }
+        match folder.find_timeout(self.clock.now())? {
+            Some(reason) => self.stop_late(&folder, &reason).await,
+            None => Ok(RunState::Running),
+        }
+    }
+
+    async fn read_output(
+        &self,
+        key: Uuid,
+        offset: u64,
+    ) -> Result<(Vec<OutputLine>, u64), PortError> {
+        self.run_folder(key).read_output(offset)
+    }
+
+    async fn cancel_playbook(&self, key: Uuid) -> Result<(), PortError> {
+        let folder = self.run_folder(key);
+        if !folder.exists() {
+            return Ok(());
+        }
+        // A start that is still being prepared then finds its run taken.
+        folder.claim()?;
+        Self::end(&folder).await
+    }
+
+    async fn forget_playbook(&self, key: Uuid) -> Result<(), PortError> {
+        let folder = self.run_folder(key);
+        // With an exit status it is only something left behind that still lives.
+        if folder.exists() && folder.is_alive()? && folder.read_exit().is_none() {
+            let message = "the run still goes on: cancel it first";
+            return Err(PortError::new(Class::Conflict, message));
+        }
+        folder.remove("variables.json")?;
+        // What a killed wrapper left; a run that is absent has nothing, and needs no look.
+        if folder.exists() {
+            Self::end(&folder).await?;
+        }
+        folder.remove("")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_get_no_secrets_of_ours() {
+        let all = [("SECRET_KEY", "x"), ("DATABASE_URL", "x"), ("PATH", "/bin"), ("PIP_CERT", "c")];
+        let picked = pick_environment(all.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter());
+        let names: Vec<&str> = picked.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["PATH", "PIP_CERT"]);
+    }
+}

@@ -1,0 +1,34 @@
+//! Ends what was left running: orphaned tools at a start, every run before its folder is removed.
+
+use super::processes::{end_processes, end_tools};
+use super::run_folder::RunFolder;
+use crate::ports::PortError;
+use std::path::Path;
+use uuid::Uuid;
+
+/// Ends the tools (git, Python, pip) of an Ocim that was killed, which still change what lies in
+/// `folder` (that of [`super::AnsibleConfig`]). To be called before anything is started there.
+///
+/// # Errors
+/// When one does not end.
+pub async fn end_orphaned_tools(folder: &Path) -> Result<(), PortError> {
+    end_tools(folder).await
+}
+
+/// Ends all tools, and all processes of all runs kept in `folder` (that of [`super::AnsibleConfig`]). Absent is
+/// success.
+///
+/// # Errors
+/// The first run that could not be ended; the others are ended all the same.
+pub async fn end_all_runs(folder: &Path) -> Result<(), PortError> {
+    let runs = folder.join("runs");
+    let mut outcome = end_tools(folder).await;
+    let Ok(entries) = std::fs::read_dir(&runs) else { return outcome };
+    for entry in entries.flatten() {
+        if let Ok(key) = Uuid::try_parse(&entry.file_name().to_string_lossy()) {
+            let control = RunFolder::new(&runs, key).control();
+            outcome = outcome.and(end_processes(key, &control).await);
+        }
+    }
+    outcome
+}

@@ -1,0 +1,152 @@
+"""Runs one command in a session of its own, and leaves its output and exit status in files.
+
+Usage: wrapper.py RUN_FOLDER CONTROL_FOLDER WORKING_FOLDER COMMAND...
+CONTROL_FOLDER is made for ssh's shared connections, whose sockets need a short path.
+
+Returns once the run is claimed, whoever claimed it; the command goes on without its starter.
+Files in RUN_FOLDER:
+  started/  made once: who makes it runs the command, everybody else leaves
+  lock      held (flock) as long as a process of the run lives
+  output    whole lines: `o` or `e` for standard output or error, then the text
+  exit      the exit status, once all output is written
+"""
+
+import fcntl
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+LINE_BYTES_MAX = 1 << 20
+# A process that outlives the command may keep its output open: it is not waited for.
+SILENCE_AFTER_EXIT_S = 2
+
+
+def claim():
+    """Takes the lock, then the run; None if somebody has the run already."""
+    lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600)
+    while not os.path.isdir("started"):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.mkdir("started")
+            return lock
+        except BlockingIOError:
+            time.sleep(0.01)  # Another wrapper, or somebody who looks whether the run lives.
+        except FileExistsError:
+            break
+    return None
+
+
+def leave_starter():
+    """Goes on as a child of init, in a session of its own, with nothing of the starter's open."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    # A handler, for an ignored signal would be ignored by the command too.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+
+
+def run(folder, command, lock, output):
+    """The exit status, as a shell gives it."""
+    try:
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[lock],
+        )
+    except OSError as error:
+        write(output, f"e{error}\n".encode())
+        return 127
+    copy_lines(child, output)
+    status = child.wait()
+    return status if status >= 0 else 128 - status
+
+
+def copy_lines(child, output):
+    selector = selectors.DefaultSelector()
+    selector.register(child.stdout, selectors.EVENT_READ, (b"o", bytearray()))
+    selector.register(child.stderr, selectors.EVENT_READ, (b"e", bytearray()))
+    while selector.get_map():
+        ready = selector.select(SILENCE_AFTER_EXIT_S)
+        if not ready and child.poll() is not None:
+            break
+        for key, _ in ready:
+            mark, rest = key.data
+            chunk = os.read(key.fd, 65536)
+            rest += chunk if chunk or not rest else b"\n"
+            if not chunk:
+                selector.unregister(key.fileobj)
+            *lines, last = rest.split(b"\n")
+            if len(last) >= LINE_BYTES_MAX:
+                lines, last = [*lines, last], b""
+            rest[:] = last
+            # In one write, so that lines stay whole whatever happens in between.
+            write(output, b"".join(mark + line + b"\n" for line in lines))
+
+
+def write(output, data):
+    try:
+        os.write(output, data)
+    except OSError:
+        pass  # A full disk costs lines, not the run.
+
+
+def share_connections(folder):
+    """One connection for all tasks is several times faster than one for each step of a task."""
+    try:
+        os.mkdir(folder, 0o700)
+    except OSError:
+        return  # Somebody else's, or no room: then without.
+    options = f"-o ControlMaster=auto -o ControlPersist=60s -o ControlPath={folder}/c"
+    os.environ["ANSIBLE_SSH_ARGS"] = options
+
+
+def end_leftovers(control_folder):
+    """Ends what the command left behind, such as the shared connections."""
+    mark = b"OCIM_RUN_KEY=" + os.environb[b"OCIM_RUN_KEY"]
+    # ssh writes this over its environment.
+    title = f"ssh: {control_folder}/".encode()
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{process}/environ", "rb") as file:
+                is_marked = mark in file.read().split(b"\0")
+            with open(f"/proc/{process}/cmdline", "rb") as file:
+                is_marked = is_marked or file.read().startswith(title)
+            if is_marked and int(process) != os.getpid():
+                os.kill(int(process), signal.SIGTERM)
+        except OSError:
+            pass  # Gone already, or another user's.
+
+
+def main(run_folder, control_folder, working_folder, *command):
+    os.umask(0o077)
+    os.chdir(run_folder)
+    lock = claim()
+    if lock is None:
+        return
+    output = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    leave_starter()
+    with open("pid", "w", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
+    share_connections(control_folder)
+    status = run(working_folder, command, lock, output)
+    end_leftovers(control_folder)
+    shutil.rmtree(control_folder, ignore_errors=True)
+    # The secrets are not needed any more, and nobody may be left to remove them.
+    os.unlink("variables.json")
+    with open("exit.new", "w", encoding="utf-8") as file:
+        file.write(f"{status}\n")
+    os.rename("exit.new", "exit")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

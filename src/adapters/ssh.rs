@@ -1,0 +1,246 @@
+//! Logs in to machines with the `ssh` client; the host's key is always checked.
+
+use crate::ports::PortError;
+use crate::ports::cloud::{Address, Shell};
+use async_trait::async_trait;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tokio::process::Command;
+use uuid::Uuid;
+
+/// Default of [`SshShell::with_timeout`].
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+/// The exit status with which the client reports its own failures.
+const CLIENT_FAILED: i32 = 255;
+/// A machine whose kernel does not show a boot id of its own names it in the environment.
+const READ_BOOT_ID: &str = r#"echo "${OCIM_BOOT_ID:-$(cat /proc/sys/kernel/random/boot_id)}""#;
+
+/// The same for every login: no configuration of the user's or the host's, nothing interactive,
+/// nothing forwarded.
+const OPTIONS: [&str; 15] = [
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    "GlobalKnownHostsFile=/dev/null",
+    "UpdateHostKeys=no",
+    "VerifyHostKeyDNS=no",
+    "IdentitiesOnly=yes",
+    "IdentityAgent=none",
+    "PreferredAuthentications=publickey",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "ClearAllForwardings=yes",
+    "ControlMaster=no",
+    "ConnectTimeout=10",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+];
+
+/// A [`Shell`] that runs the `ssh` client.
+#[derive(Debug, Clone)]
+pub struct SshShell {
+    key_file: PathBuf,
+    folder: PathBuf,
+    timeout: Duration,
+}
+
+impl SshShell {
+    /// `key_file` is the manager's private key; `folder`, made if absent, is where the known
+    /// host keys are handed to the client.
+    pub fn new(key_file: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Self {
+        Self { key_file: key_file.into(), folder: folder.into(), timeout: COMMAND_TIMEOUT }
+    }
+
+    /// The longest that one command may take, login included. One minute by default.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    fn command(&self, address: &Address, known_hosts: &Path, command: &str) -> Command {
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-F", "none", "-T"]);
+        for option in OPTIONS {
+            ssh.args(["-o", option]);
+        }
+        ssh.arg("-o").arg(format!("UserKnownHostsFile={}", quote_path(known_hosts)));
+        ssh.arg("-o").arg(format!("IdentityFile={}", quote_path(&self.key_file)));
+        ssh.args(["-p", &address.ssh_port.to_string(), "-l", &address.ssh_user]);
+        ssh.args([&address.ip.to_string(), "--", command]);
+        ssh.stdin(Stdio::null()).kill_on_drop(true);
+        ssh
+    }
+}
+
+#[async_trait]
+impl Shell for SshShell {
+    async fn run(
+        &self,
+        address: &Address,
+        host_keys: &[String],
+        command: &str,
+    ) -> Result<String, PortError> {
+        let place = format!("{}:{}", address.ip, address.ssh_port);
+        if host_keys.is_empty() {
+            return Err(PortError::permanent(format!("no host key of {place} is known")));
+        }
+        // A file for each login: two logins with different keys must not share one.
+        let known_hosts = KnownHosts::write(&self.folder, address, host_keys)
+            .map_err(|error| PortError::transient(format!("cannot write known_hosts: {error}")))?;
+        let output = self.command(address, &known_hosts.0, command).output();
+        match tokio::time::timeout(self.timeout, output).await {
+            Ok(Ok(output)) => read_output(&place, &output),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Err(PortError::permanent("the `ssh` client is not installed"))
+            }
+            Ok(Err(error)) => {
+                Err(PortError::transient(format!("cannot run the `ssh` client: {error}")))
+            }
+            Err(_) => Err(PortError::transient(format!(
+                "a command on {place} took longer than {} s",
+                self.timeout.as_secs()
+            ))),
+        }
+    }
+
+    async fn read_boot_id(
+        &self,
+        address: &Address,
+        host_keys: &[String],
+    ) -> Result<String, PortError> {
+        let output = self.run(address, host_keys, READ_BOOT_ID).await?;
+        let boot_id = output.trim();
+        Uuid::try_parse(boot_id)
+            .map(|_| boot_id.to_owned())
+            .map_err(|_| PortError::permanent(format!("{} shows no boot id", address.ip)))
+    }
+}
+
+/// The `known_hosts` lines for a machine: `[ip]:port type key`, each with a line end.
+///
+/// Only the first two words of a key are taken, so that none can smuggle in a line of its own.
+#[must_use]
+pub fn known_hosts_lines(address: &Address, host_keys: &[String]) -> String {
+    let host = match address.ssh_port {
+        22 => address.ip.to_string(),
+        port => format!("[{}]:{port}", address.ip),
+    };
+    let line = |key: &String| {
+        let mut words = key.split_whitespace();
+        Some(format!("{host} {} {}\n", words.next()?, words.next()?))
+    };
+    host_keys.iter().filter_map(line).collect()
+}
+
+/// A `known_hosts` file that goes when it is dropped.
+#[derive(Debug)]
+struct KnownHosts(PathBuf);
+
+impl KnownHosts {
+    fn write(folder: &Path, address: &Address, host_keys: &[String]) -> io::Result<Self> {
+        use std::io::Write;
+        std::fs::create_dir_all(folder)?;
+        let name = format!("known_hosts-{}", rand::random::<u64>());
+        let file = Self(folder.join(name));
+        let mut options = std::fs::OpenOptions::new();
+        let mut open = options.write(true).create_new(true).mode(0o600).open(&file.0)?;
+        open.write_all(known_hosts_lines(address, host_keys).as_bytes())?;
+        Ok(file)
+    }
+}
+
+impl Drop for KnownHosts {
+    fn drop(&mut self) {
+        // What cannot be removed holds public keys only.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A path as the client's options take it: blanks are kept, `%` is no token.
+fn quote_path(path: &Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('%', "%%"))
+}
+
+fn read_output(place: &str, output: &Output) -> Result<String, PortError> {
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let last = errors.trim().lines().last().unwrap_or("it said nothing").trim();
+    match output.status.code() {
+        Some(CLIENT_FAILED) if is_wrong_host_key(&errors) => Err(PortError::permanent(format!(
+            "the host key of {place} is not one that its cloud reported: somebody else answers there"
+        ))),
+        Some(CLIENT_FAILED) => {
+            Err(PortError::transient(format!("cannot log in at {place}: {last}")))
+        }
+        Some(status) => Err(PortError::permanent(format!(
+            "a command on {place} ended with status {status}: {last}"
+        ))),
+        None => Err(PortError::transient(format!("the login at {place} was killed"))),
+    }
+}
+
+fn is_wrong_host_key(errors: &str) -> bool {
+    ["Host key verification failed", "HOST IDENTIFICATION HAS CHANGED", "no matching host key"]
+        .iter()
+        .any(|text| errors.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::Class;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    fn address(ssh_port: u16) -> Address {
+        Address {
+            ip: "127.1.2.3".parse().unwrap(),
+            ssh_port,
+            http_port: 80,
+            ssh_user: "root".to_owned(),
+            may_become_root: true,
+        }
+    }
+
+    #[test]
+    fn known_hosts_name_the_port_unless_it_is_22() {
+        let keys = ["ssh-ed25519 AAAA root@x".to_owned(), "ssh-rsa BBBB\nevil ssh-rsa CCCC".into()];
+        assert_eq!(
+            known_hosts_lines(&address(2222), &keys),
+            "[127.1.2.3]:2222 ssh-ed25519 AAAA\n[127.1.2.3]:2222 ssh-rsa BBBB\n"
+        );
+        assert_eq!(known_hosts_lines(&address(22), &keys[..1]), "127.1.2.3 ssh-ed25519 AAAA\n");
+        assert_eq!(known_hosts_lines(&address(22), &["nonsense".to_owned()]), "");
+    }
+
+    #[test]
+    fn failures_are_told_apart() {
+        let class = |status: i32, stderr: &str| {
+            let status = ExitStatus::from_raw(status);
+            let output = Output { status, stdout: vec![], stderr: stderr.as_bytes().to_vec() };
+            read_output("127.1.2.3:22", &output).map_err(|error| error.class)
+        };
+        assert_eq!(class(0, "Warning: old"), Ok(String::new()));
+        assert_eq!(class(255 << 8, "Host key verification failed.\r\n"), Err(Class::Permanent));
+        assert_eq!(class(255 << 8, "connect: Connection refused\r\n"), Err(Class::Transient));
+        assert_eq!(class(1 << 8, "cat: no such file"), Err(Class::Permanent));
+        assert_eq!(class(9, ""), Err(Class::Transient));
+    }
+
+    #[tokio::test]
+    async fn nobody_logs_in_without_a_host_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let shell = SshShell::new(folder.path().join("key"), folder.path());
+        let error = shell.run(&address(22), &[], "true").await.unwrap_err();
+        assert_eq!(error.class, Class::Permanent);
+    }
+
+    #[test]
+    fn paths_with_blanks_and_percent_signs_reach_the_client_whole() {
+        assert_eq!(quote_path(Path::new("/a b/100%")), "\"/a b/100%%\"");
+    }
+}

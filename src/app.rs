@@ -1,0 +1,138 @@
+//! What people may ask of Ocim: load, decide, append. One function a command, no effects.
+
+mod appservers;
+mod error;
+mod instances;
+mod journal;
+pub mod load_balancers;
+mod runs;
+pub mod tokens;
+
+pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched};
+pub use error::{AppError, Violation};
+pub use journal::{ExecuteError, Executed, Journal, Loaded};
+
+use crate::logs::Logs;
+use crate::ports::system::{Clock, Ids};
+use crate::read_models::ReadModels;
+use crate::store::EventStore;
+use crate::store::sealed::SealedStore;
+use ocim_domain::event::{Metadata, Position};
+use ocim_domain::settings::Defaults;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Everything a command needs: the log of events, the clock, new ids, and what is read back.
+#[derive(Debug, Clone)]
+pub struct App {
+    journal: Journal,
+    store: Arc<SealedStore>,
+    read_models: ReadModels,
+    logs: Arc<Logs>,
+    defaults: Arc<Defaults>,
+    regions: Arc<Vec<String>>,
+}
+
+/// Who asks, and on what occasion.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// `token:<name>`, `cli:<user>`, `saga:<run>` or `system`.
+    pub actor: String,
+    /// Where the request came from.
+    pub source_ip: Option<String>,
+    /// The request's id.
+    pub request_id: Option<String>,
+    /// W3C trace context of the request.
+    pub traceparent: Option<String>,
+    /// Why, where a reason is asked for.
+    pub reason: Option<String>,
+}
+
+impl Caller {
+    /// A caller of whom nothing but the actor is known.
+    #[must_use]
+    pub fn new(actor: impl Into<String>) -> Self {
+        Self { actor: actor.into(), ..Self::default() }
+    }
+
+    /// What goes beside the events that this caller causes.
+    #[must_use]
+    pub fn metadata(&self) -> Metadata {
+        Metadata {
+            actor: self.actor.clone(),
+            correlation_id: self.request_id.clone(),
+            causation_id: self.request_id.clone(),
+            traceparent: self.traceparent.clone(),
+            source_ip: self.source_ip.clone(),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
+/// A command's answer, and the position that a read model must have passed to show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done<T> {
+    /// The answer.
+    pub value: T,
+    /// The last event's position.
+    pub position: Position,
+}
+
+impl App {
+    /// Puts the parts together. `regions` are the names of the configured clouds.
+    #[must_use]
+    pub fn new(
+        store: Arc<SealedStore>,
+        read_models: ReadModels,
+        logs: Arc<Logs>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        defaults: Defaults,
+        regions: Vec<String>,
+    ) -> Self {
+        let journal = Journal::new(Arc::clone(&store) as Arc<dyn EventStore>, clock, ids);
+        Self {
+            journal,
+            store,
+            read_models,
+            logs,
+            defaults: Arc::new(defaults),
+            regions: Arc::new(regions),
+        }
+    }
+
+    /// The log of events, typed.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The event store, which opens what is sealed.
+    #[must_use]
+    pub fn store(&self) -> &Arc<SealedStore> {
+        &self.store
+    }
+
+    /// What the API reads.
+    #[must_use]
+    pub fn read_models(&self) -> &ReadModels {
+        &self.read_models
+    }
+
+    /// The log lines of runs.
+    #[must_use]
+    pub fn logs(&self) -> &Arc<Logs> {
+        &self.logs
+    }
+
+    /// A read model's JSON with its sealed values opened; shredded ones stay without text.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`] when the keys can't be read.
+    pub async fn open(&self, sealed: &Value) -> Result<Value, AppError> {
+        self.store
+            .open_value(sealed)
+            .await
+            .map_err(|error| AppError::unavailable("the keyring", error))
+    }
+}

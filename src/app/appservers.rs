@@ -1,0 +1,203 @@
+//! Commands on appservers: launch, activate, deactivate, terminate. Each is taken up by a saga.
+
+use super::error::AppError;
+use super::journal::ExecuteError;
+use super::{App, Caller, Done};
+use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::ids::{AppserverId, InstanceId, RunId};
+use ocim_domain::instance::{self, Instance};
+
+/// How to launch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LaunchAsk {
+    /// Wait for a launch that is under way, instead of being refused.
+    pub queue: bool,
+    /// Bring it into traffic, and the others out, once it runs.
+    pub activate_on_success: bool,
+}
+
+/// A launch that was taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launched {
+    /// The run that makes it.
+    pub run: RunId,
+    /// The Appserver being made.
+    pub appserver: AppserverId,
+    /// "AppServer <number>".
+    pub number: u32,
+    /// Whether it waits for another launch.
+    pub queued: bool,
+}
+
+/// How to activate.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ActivateAsk {
+    /// Take all others out of traffic.
+    pub deactivate_others: bool,
+    /// Even if it is not running, and without proving the site first.
+    pub force: bool,
+}
+
+/// How insistent a deactivation or termination is. Forcing needs the caller's reason.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ForceAsk {
+    /// Even if it is the last one that receives traffic.
+    pub force: bool,
+}
+
+impl App {
+    /// Asks for a new Appserver of the instance.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] with the run under way, unless it may queue.
+    pub async fn launch_appserver(
+        &self,
+        by: &Caller,
+        id: InstanceId,
+        ask: LaunchAsk,
+    ) -> Result<Done<Launched>, AppError> {
+        let appserver = AppserverId(self.journal.new_id());
+        let run = RunId(self.journal.new_id());
+        let command = instance::Command::RequestLaunch {
+            appserver,
+            run,
+            may_queue: ask.queue,
+            activate_on_success: ask.activate_on_success,
+        };
+        let executed = self
+            .journal
+            .execute::<Instance>(&id.stream(), &by.metadata(), command)
+            .await
+            .map_err(|error| instance_error(id, error))?;
+        let (number, queued) = executed
+            .events
+            .iter()
+            .find_map(|event| match event {
+                instance::Event::LaunchRequested { number, queued, .. } => Some((*number, *queued)),
+                _ => None,
+            })
+            .ok_or_else(|| AppError::internal("a launch led to no event"))?;
+        let value = Launched { run, appserver, number, queued };
+        Ok(Done { value, position: executed.position })
+    }
+
+    /// Asks to bring an Appserver into traffic.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when it is not running and not forced, or its machine is gone.
+    pub async fn activate_appserver(
+        &self,
+        by: &Caller,
+        id: AppserverId,
+        ask: ActivateAsk,
+    ) -> Result<Done<RunId>, AppError> {
+        let run = RunId(self.journal.new_id());
+        let command = appserver::Command::RequestActivation {
+            run,
+            deactivate_others: ask.deactivate_others,
+            force: ask.force,
+        };
+        self.request(by, id, run, command).await
+    }
+
+    /// Asks to take an Appserver out of traffic.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when it is the last active one and not forced with a reason.
+    pub async fn deactivate_appserver(
+        &self,
+        by: &Caller,
+        id: AppserverId,
+        ask: ForceAsk,
+    ) -> Result<Done<RunId>, AppError> {
+        self.check_not_last(by, id, ask).await?;
+        let run = RunId(self.journal.new_id());
+        let reason = by.reason.clone();
+        let command = appserver::Command::RequestDeactivation { run, force: ask.force, reason };
+        self.request(by, id, run, command).await
+    }
+
+    /// Asks to take an Appserver and its machine away.
+    ///
+    /// # Errors
+    /// As [`App::deactivate_appserver`], and while its launch is under way.
+    pub async fn terminate_appserver(
+        &self,
+        by: &Caller,
+        id: AppserverId,
+        ask: ForceAsk,
+    ) -> Result<Done<RunId>, AppError> {
+        self.check_not_last(by, id, ask).await?;
+        let run = RunId(self.journal.new_id());
+        let reason = by.reason.clone();
+        let command = appserver::Command::RequestTermination { run, force: ask.force, reason };
+        self.request(by, id, run, command).await
+    }
+
+    /// Records a request; when there is nothing to do, says so.
+    async fn request(
+        &self,
+        by: &Caller,
+        id: AppserverId,
+        run: RunId,
+        command: appserver::Command,
+    ) -> Result<Done<RunId>, AppError> {
+        let executed = self
+            .journal
+            .execute::<Appserver>(&id.stream(), &by.metadata(), command)
+            .await
+            .map_err(|error| appserver_error(id, error))?;
+        if executed.events.is_empty() {
+            return Err(AppError::rejected("it is so already: there is nothing to do"));
+        }
+        Ok(Done { value: run, position: executed.position })
+    }
+
+    /// Refuses to take the last active Appserver out of traffic without force and a reason. The
+    /// saga asks the instance again when it does it, so two requests at once can't both pass.
+    async fn check_not_last(
+        &self,
+        by: &Caller,
+        id: AppserverId,
+        ask: ForceAsk,
+    ) -> Result<(), AppError> {
+        if ask.force && by.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
+            return Err(AppError::invalid("reason", "is required with `force`"));
+        }
+        let appserver = self.load_appserver(id).await?;
+        let (instance, _) = self.load_instance(appserver.launched.instance).await?;
+        if instance.active == [id] && !ask.force {
+            return Err(AppError::rejected(instance::Rejected::LastActive));
+        }
+        Ok(())
+    }
+
+    /// The Appserver's state, or "not found". One that is asked for but not frozen yet is refused.
+    pub(crate) async fn load_appserver(
+        &self,
+        id: AppserverId,
+    ) -> Result<appserver::Present, AppError> {
+        let loaded = self.journal.load::<Appserver>(&id.stream()).await?;
+        loaded.state.present().cloned().ok_or_else(|| AppError::not_found("appserver", id))
+    }
+}
+
+fn instance_error(id: InstanceId, error: ExecuteError<instance::Rejected>) -> AppError {
+    match error {
+        ExecuteError::Rejected(instance::Rejected::Absent) => AppError::not_found("instance", id),
+        ExecuteError::Rejected(why @ instance::Rejected::LaunchInFlight { run }) => {
+            AppError::Rejected { detail: why.to_string(), run: Some(run) }
+        }
+        other => other.into(),
+    }
+}
+
+fn appserver_error(id: AppserverId, error: ExecuteError<appserver::Rejected>) -> AppError {
+    match error {
+        ExecuteError::Rejected(appserver::Rejected::Absent) => AppError::not_found("appserver", id),
+        ExecuteError::Rejected(why @ appserver::Rejected::Launching { run }) => {
+            AppError::Rejected { detail: why.to_string(), run: Some(run) }
+        }
+        other => other.into(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Why a command was not carried out, in words that every surface can use.
+
+use crate::store::{AppendError, ReadError};
+use ocim_domain::ids::RunId;
+use std::error::Error;
+use std::time::Duration;
+
+/// A field that breaks a rule.
+pub use ocim_domain::settings::Violation;
+
+type Source = Box<dyn Error + Send + Sync>;
+
+/// Why a command was not carried out. Nothing was written, unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// There is no such thing, or the caller may not know of it.
+    #[error("there is no {what}")]
+    NotFound {
+        /// E.g. `instance inst_…`.
+        what: String,
+    },
+    /// Fields break rules; all of them are named.
+    #[error("some fields are not valid")]
+    Invalid(Vec<Violation>),
+    /// The state forbids it now.
+    #[error("{detail}")]
+    Rejected {
+        /// Why, and what to do.
+        detail: String,
+        /// The run that is in the way, if one is.
+        run: Option<RunId>,
+    },
+    /// Somebody else changed it at the same time, again and again.
+    #[error("somebody else is changing the same thing; try again")]
+    VersionConflict,
+    /// It has changed since the caller read it.
+    #[error("it has changed since you read it")]
+    Stale,
+    /// Too much is waiting.
+    #[error("too much is waiting to be written; try again")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Something that Ocim needs does not answer.
+    #[error("{what} can't be reached")]
+    Unavailable {
+        /// E.g. `the event store`.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: Source,
+    },
+    /// A defect of Ocim's.
+    #[error("an unexpected error")]
+    Internal(#[source] Source),
+}
+
+impl AppError {
+    /// Something that Ocim needs does not answer.
+    pub fn unavailable(what: &'static str, source: impl Into<Source>) -> Self {
+        Self::Unavailable { what, source: source.into() }
+    }
+
+    /// A defect of Ocim's.
+    pub fn internal(source: impl Into<Source>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    /// The state forbids it, for a reason that says what to do.
+    pub fn rejected(why: impl std::fmt::Display) -> Self {
+        Self::Rejected { detail: why.to_string(), run: None }
+    }
+
+    /// There is no such thing.
+    pub fn not_found(kind: &str, id: impl std::fmt::Display) -> Self {
+        Self::NotFound { what: format!("{kind} {id}") }
+    }
+
+    /// One field breaks one rule.
+    pub fn invalid(field: &str, rule: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation { field: field.to_owned(), rule: rule.into() }])
+    }
+}
+
+impl From<AppendError> for AppError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Conflict { .. } => Self::VersionConflict,
+            AppendError::TooLarge | AppendError::Refused(_) => Self::Internal(Box::new(error)),
+            AppendError::Busy { retry_after } => Self::Busy { retry_after },
+            AppendError::Unavailable(source) | AppendError::OutcomeUnknown(source) => {
+                Self::Unavailable { what: "the event store", source }
+            }
+        }
+    }
+}
+
+impl From<ReadError> for AppError {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable { what: "the event store", source: error.0 }
+    }
+}

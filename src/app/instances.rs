@@ -1,0 +1,279 @@
+//! Commands on instances: create, change settings.
+
+use super::error::AppError;
+use super::journal::{ExecuteError, Loaded};
+use super::{App, Caller, Done};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ocim_domain::decider::Decider;
+use ocim_domain::event::{Position, StreamId};
+use ocim_domain::ids::InstanceId;
+use ocim_domain::instance::{self, Instance};
+use ocim_domain::name::{self, Name, name_id};
+use ocim_domain::names;
+use ocim_domain::settings::{InstanceSettings, SettingsInput, change_settings, create_settings};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Bytes of a site's master secret; 48 base64 characters (core §5.8).
+const SECRET_KEY_BYTES: usize = 36;
+
+/// How often a change is computed anew because somebody else wrote first.
+const CHANGES_MAX: usize = 16;
+
+/// How long a reservation may wait for its owner before it counts as left by a crash.
+const RESERVATION_GRACE: Duration = Duration::from_secs(30);
+
+impl App {
+    /// Makes an instance: checks the settings, reserves its names, records it.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] with every broken rule; [`AppError::Rejected`] when a name is taken.
+    pub async fn create_instance(
+        &self,
+        by: &Caller,
+        input: Map<String, Value>,
+    ) -> Result<Done<InstanceId>, AppError> {
+        let id = InstanceId(self.journal.new_id());
+        let mut secret = [0; SECRET_KEY_BYTES];
+        self.journal.fill_random(&mut secret);
+        let input = parse_input(input)?;
+        let settings =
+            create_settings(input, &self.defaults, &id.to_string(), STANDARD.encode(secret))
+                .map_err(AppError::Invalid)?;
+        self.check_region(&settings)?;
+        let mut reserved = Vec::new();
+        for (field, domain) in reserved_domains(&settings) {
+            let claim = Claim { owner: id, field, domain };
+            let outcome = self.reserve_domain(by, &claim).await;
+            reserved.push(claim);
+            if let Err(error) = outcome {
+                self.release_domains(by, &reserved).await;
+                return Err(error);
+            }
+        }
+        let command = instance::Command::Create { settings: Box::new(settings) };
+        match self.journal.execute::<Instance>(&id.stream(), &by.metadata(), command).await {
+            Ok(executed) => Ok(Done { value: id, position: executed.position }),
+            Err(ExecuteError::Rejected(why)) => {
+                self.release_domains(by, &reserved).await;
+                Err(AppError::rejected(why))
+            }
+            // It may exist, though nobody said so: its names stay. If it does not, whoever asks
+            // for them next takes them over.
+            Err(ExecuteError::App(error)) => Err(error),
+        }
+    }
+
+    /// The instance that holds an internal domain, if one does.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn find_instance(&self, domain: &str) -> Result<Option<InstanceId>, AppError> {
+        let stream = name_id(name::Kind::InternalDomain, domain).stream();
+        let name::State::Held { owner } = self.journal.load::<Name>(&stream).await?.state else {
+            return Ok(None);
+        };
+        let Ok(id) = owner.parse::<InstanceId>() else { return Ok(None) };
+        let state = self.journal.load::<Instance>(&id.stream()).await?.state;
+        Ok(state.present().map(|_| id))
+    }
+
+    /// Changes settings; `if_match` is the stream version that the caller last saw them at.
+    /// Returns the version they are at now.
+    ///
+    /// # Errors
+    /// [`AppError::Stale`] when they have changed since, [`AppError::Invalid`] with every rule.
+    pub async fn change_settings(
+        &self,
+        by: &Caller,
+        id: InstanceId,
+        input: Map<String, Value>,
+        if_match: Option<u64>,
+    ) -> Result<Done<u64>, AppError> {
+        let input = parse_input(input)?;
+        for _ in 0..CHANGES_MAX {
+            match self.try_change_settings(by, id, input.clone(), if_match).await {
+                Err(AppError::VersionConflict) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(AppError::VersionConflict)
+    }
+
+    /// Computes the settings from one version of the instance, and changes that version or none.
+    async fn try_change_settings(
+        &self,
+        by: &Caller,
+        id: InstanceId,
+        input: SettingsInput,
+        if_match: Option<u64>,
+    ) -> Result<Done<u64>, AppError> {
+        let loaded = self.journal.load::<Instance>(&id.stream()).await?;
+        let present = present_instance(id, &loaded)?;
+        let current = self.settings_version(id).await?;
+        if if_match.is_some_and(|seen| seen != current) {
+            return Err(AppError::Stale);
+        }
+        let settings = change_settings(&present.settings, input).map_err(AppError::Invalid)?;
+        self.check_region(&settings)?;
+        let command = instance::Command::ChangeSettings { settings: Box::new(settings) };
+        let events = Instance::decide(&loaded.state, command, self.journal.now())
+            .map_err(AppError::rejected)?;
+        let stream = id.stream();
+        let executed = self.journal.append(&stream, &by.metadata(), loaded, events).await?;
+        let version = if executed.events.is_empty() { current } else { executed.version };
+        Ok(Done { value: version, position: executed.position })
+    }
+
+    /// The stream version that last set the settings: what an ETag shows.
+    async fn settings_version(&self, id: InstanceId) -> Result<u64, AppError> {
+        let events = self.journal.store().read_stream(&id.stream(), 0).await?;
+        let sets = |kind: &str| matches!(kind, "instance.created" | "instance.settings_changed");
+        Ok(events.iter().rev().find(|event| sets(&event.kind)).map_or(0, |event| event.version))
+    }
+
+    fn check_region(&self, settings: &InstanceSettings) -> Result<(), AppError> {
+        if self.regions.contains(&settings.openstack_region) {
+            return Ok(());
+        }
+        let known = self.regions.join("`, `");
+        Err(AppError::invalid(
+            "openstack_region",
+            format!("must be a configured region: `{known}`"),
+        ))
+    }
+
+    /// Reserves one domain for the instance, taking it over from one that never came to be.
+    async fn reserve_domain(&self, by: &Caller, claim: &Claim) -> Result<(), AppError> {
+        let reserve = name::Command::Reserve {
+            kind: name::Kind::InternalDomain,
+            name: claim.domain.clone(),
+            owner: claim.owner.to_string(),
+        };
+        match self.journal.execute::<Name>(&claim.stream(), &by.metadata(), reserve).await {
+            Ok(_) => Ok(()),
+            Err(ExecuteError::Rejected(name::Rejected::Taken { owner })) => {
+                self.reclaim_domain(by, claim, &owner).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a domain from an owner that crashed before its first event. The owner's stream is
+    /// closed first, so that it can't come to be later: whichever of the two appends comes first
+    /// decides, with no clock in it. The grace only spares creations that are merely slow.
+    async fn reclaim_domain(
+        &self,
+        by: &Caller,
+        claim: &Claim,
+        owner: &str,
+    ) -> Result<(), AppError> {
+        let taken = || AppError::invalid(claim.field, format!("`{}` is taken", claim.domain));
+        let former: InstanceId = owner.parse().map_err(|_| taken())?;
+        let stream = claim.stream();
+        let reservation = self.journal.store().read_stream(&stream, 0).await?;
+        let fresh = reservation.last().is_some_and(|event| {
+            (self.journal.now() - event.recorded_at).to_std().unwrap_or_default()
+                < RESERVATION_GRACE
+        });
+        let owner_state = self.journal.load::<Instance>(&former.stream()).await?;
+        let absent = matches!(owner_state.state, instance::State::Absent);
+        if owner_state.state.present().is_some() || (absent && fresh) {
+            return Err(taken());
+        }
+        let abandon = instance::Command::AbandonCreation { by: claim.owner };
+        let abandoned =
+            self.journal.execute::<Instance>(&former.stream(), &by.metadata(), abandon).await;
+        match abandoned {
+            Ok(_) => {}
+            Err(ExecuteError::Rejected(_)) => return Err(taken()),
+            Err(error) => return Err(error.into()),
+        }
+        let owner = claim.owner.to_string();
+        let reclaim = name::Command::Reclaim { from: former.to_string(), owner };
+        match self.journal.execute::<Name>(&stream, &by.metadata(), reclaim).await {
+            Ok(_) => Ok(()),
+            Err(ExecuteError::Rejected(_)) => Err(taken()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives names back after a creation that went no further. What can't be given back now is
+    /// reclaimed by whoever asks for it next.
+    async fn release_domains(&self, by: &Caller, claims: &[Claim]) {
+        for claim in claims {
+            let release = name::Command::Release { owner: claim.owner.to_string() };
+            let released =
+                self.journal.execute::<Name>(&claim.stream(), &by.metadata(), release).await;
+            if let Err(error) = released {
+                let domain = &claim.domain;
+                tracing::warn!(%domain, %error, "a reservation stays until it is reclaimed");
+            }
+        }
+    }
+
+    /// The instance's state, or "not found".
+    pub(crate) async fn load_instance(
+        &self,
+        id: InstanceId,
+    ) -> Result<(instance::Present, Position), AppError> {
+        let loaded = self.journal.load::<Instance>(&id.stream()).await?;
+        Ok((present_instance(id, &loaded)?.clone(), loaded.position))
+    }
+}
+
+/// A domain that an instance is to hold.
+struct Claim {
+    owner: InstanceId,
+    /// The setting that asks for it.
+    field: &'static str,
+    domain: String,
+}
+
+impl Claim {
+    fn stream(&self) -> StreamId {
+        name_id(name::Kind::InternalDomain, &self.domain).stream()
+    }
+}
+
+/// The names an instance holds: its own, and those that redirect to them, wanted now or later.
+/// Each stands beside the setting that it comes from.
+fn reserved_domains(settings: &InstanceSettings) -> Vec<(&'static str, String)> {
+    let of = |field, domain: &String| (field, domain.clone());
+    let all = InstanceSettings { enable_prefix_domains_redirect: true, ..settings.clone() };
+    let redirects = names::redirect_domains(&all).into_iter();
+    [
+        of("internal_lms_domain", &settings.internal_lms_domain),
+        of("internal_lms_preview_domain", &settings.internal_lms_preview_domain),
+        of("internal_studio_domain", &settings.internal_studio_domain),
+        of("internal_discovery_domain", &settings.internal_discovery_domain),
+        of("internal_ecommerce_domain", &settings.internal_ecommerce_domain),
+    ]
+    .into_iter()
+    .chain(redirects.map(|domain| ("internal_lms_domain", domain)))
+    .collect()
+}
+
+fn present_instance(
+    id: InstanceId,
+    loaded: &Loaded<Instance>,
+) -> Result<&instance::Present, AppError> {
+    loaded.state.present().ok_or_else(|| AppError::not_found("instance", id))
+}
+
+/// Reads the fields one by one, so that each unknown or ill-typed one is named.
+fn parse_input(input: Map<String, Value>) -> Result<SettingsInput, AppError> {
+    let mut violations = Vec::new();
+    for (field, value) in &input {
+        let alone = Map::from_iter([(field.clone(), value.clone())]);
+        if let Err(error) = serde_json::from_value::<SettingsInput>(Value::Object(alone)) {
+            let rule = error.to_string();
+            violations.push(super::Violation { field: field.clone(), rule });
+        }
+    }
+    if !violations.is_empty() {
+        return Err(AppError::Invalid(violations));
+    }
+    serde_json::from_value(Value::Object(input)).map_err(AppError::internal)
+}

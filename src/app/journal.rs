@@ -1,0 +1,194 @@
+//! Aggregates on the event store: load a stream, decide, append at the version that was read.
+
+use super::error::AppError;
+use crate::ports::system::{Clock, Ids};
+use crate::store::{AppendError, Appended, EventStore, Expected};
+use ocim_domain::Timestamp;
+use ocim_domain::decider::Decider;
+use ocim_domain::event::{DomainEvent, Metadata, NewEvent, Position, StreamId};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How often a command is decided anew because somebody else wrote first.
+const DECISIONS_MAX: usize = 16;
+
+/// Typed streams over an event store.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    store: Arc<dyn EventStore>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+/// An aggregate as its stream tells.
+#[derive(Debug, Clone)]
+pub struct Loaded<D: Decider> {
+    /// The fold of all events.
+    pub state: D::State,
+    /// The last event's version; `None` when there is no event.
+    pub version: Option<u64>,
+    /// The last event's position.
+    pub position: Position,
+}
+
+/// What a command led to.
+#[derive(Debug, Clone)]
+pub struct Executed<D: Decider> {
+    /// The events it led to; none when it was so already.
+    pub events: Vec<D::Event>,
+    /// The state after them.
+    pub state: D::State,
+    /// The stream's last version.
+    pub version: u64,
+    /// The stream's last position.
+    pub position: Position,
+}
+
+/// Why a command was not carried out: its own rules, or the store.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError<R: std::error::Error + 'static> {
+    /// The aggregate refused it.
+    #[error("the command was refused")]
+    Rejected(#[source] R),
+    /// The store failed.
+    #[error("the command could not be recorded")]
+    App(#[source] AppError),
+}
+
+impl<R: std::error::Error + Send + Sync + 'static> From<ExecuteError<R>> for AppError {
+    fn from(error: ExecuteError<R>) -> Self {
+        match error {
+            ExecuteError::Rejected(why) => Self::rejected(why),
+            ExecuteError::App(error) => error,
+        }
+    }
+}
+
+impl Journal {
+    /// A journal on this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self { store, clock, ids }
+    }
+
+    /// The store below, which opens what is sealed.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A new UUID v7.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.ids.new_id()
+    }
+
+    /// Random bytes fit for a secret.
+    pub fn fill_random(&self, bytes: &mut [u8]) {
+        self.ids.fill_random(bytes);
+    }
+
+    /// Folds a stream.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`] when the store does not answer, [`AppError::Internal`] when an
+    /// event is not one that this version knows.
+    pub async fn load<D: Decider>(&self, stream: &StreamId) -> Result<Loaded<D>, AppError> {
+        let mut loaded =
+            Loaded::<D> { state: D::State::default(), version: None, position: Position::START };
+        for recorded in self.store.read_stream(stream, 0).await? {
+            let event = D::Event::decode(&recorded.kind, recorded.schema, &recorded.data)
+                .map_err(AppError::internal)?;
+            loaded.state = D::evolve(loaded.state, &event);
+            loaded.version = Some(recorded.version);
+            loaded.position = recorded.position;
+        }
+        Ok(loaded)
+    }
+
+    /// Loads, decides and appends; decides anew when somebody else wrote first.
+    ///
+    /// # Errors
+    /// The aggregate's refusal, or what the store says.
+    pub async fn execute<D>(
+        &self,
+        stream: &StreamId,
+        meta: &Metadata,
+        command: D::Command,
+    ) -> Result<Executed<D>, ExecuteError<D::Rejected>>
+    where
+        D: Decider,
+        D::Command: Clone,
+    {
+        for _ in 0..DECISIONS_MAX {
+            let loaded = self.load::<D>(stream).await.map_err(ExecuteError::App)?;
+            let events = D::decide(&loaded.state, command.clone(), self.clock.now())
+                .map_err(ExecuteError::Rejected)?;
+            match self.append::<D>(stream, meta, loaded, events).await {
+                Err(AppError::VersionConflict) => {}
+                Err(error) => return Err(ExecuteError::App(error)),
+                Ok(executed) => return Ok(executed),
+            }
+        }
+        Err(ExecuteError::App(AppError::VersionConflict))
+    }
+
+    /// Appends events that were decided on `loaded`, and on nothing newer.
+    ///
+    /// # Errors
+    /// [`AppError::VersionConflict`] when somebody else wrote first.
+    pub async fn append<D: Decider>(
+        &self,
+        stream: &StreamId,
+        meta: &Metadata,
+        loaded: Loaded<D>,
+        events: Vec<D::Event>,
+    ) -> Result<Executed<D>, AppError> {
+        if events.is_empty() {
+            return Ok(Executed {
+                events,
+                state: loaded.state,
+                version: loaded.version.unwrap_or(0),
+                position: loaded.position,
+            });
+        }
+        let expected = loaded.version.map_or(Expected::NoStream, Expected::Exact);
+        let new_events = self.encode::<D>(meta, &events)?;
+        let appended = self.append_surely(stream, expected, new_events).await?;
+        let state = events.iter().fold(loaded.state, |state, event| D::evolve(state, event));
+        Ok(Executed { events, state, version: appended.version, position: appended.position })
+    }
+
+    fn encode<D: Decider>(
+        &self,
+        meta: &Metadata,
+        events: &[D::Event],
+    ) -> Result<Vec<NewEvent>, AppError> {
+        let encode_one = |event: &D::Event| {
+            let (kind, schema, data) = event.encode().map_err(AppError::internal)?;
+            Ok(NewEvent { id: self.ids.new_id(), kind, schema, data, meta: meta.clone() })
+        };
+        events.iter().map(encode_one).collect()
+    }
+
+    /// Repeats an append whose reply was lost: the same ids make the repetition exact.
+    async fn append_surely(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppError> {
+        match self.store.append(stream, expected, events.clone()).await {
+            Err(AppendError::OutcomeUnknown(_)) => {
+                Ok(self.store.append(stream, expected, events).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+}

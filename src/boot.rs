@@ -1,0 +1,175 @@
+//! Puts the parts together in order, and stops them in order: the one place that names adapters.
+
+mod balancer;
+mod error;
+mod parts;
+mod settings;
+
+pub use error::BootError;
+
+use crate::adapters::postgres_logs::PostgresLogs;
+use crate::adapters::system::{SystemClock, SystemIds};
+use crate::app::App;
+use crate::app::tokens::Tokens;
+use crate::config::{Config, Secret};
+use crate::data_folder::DataFolder;
+use crate::embedded_postgres::EmbeddedPostgres;
+use crate::http::{self, Api, RunningServer};
+use crate::logs::Logs;
+use crate::projector::{ProjectorHandle, ProjectorRuntime};
+use crate::read_models::ReadModels;
+use crate::sagas::runner::Runner;
+use crate::sagas::world::World;
+use crate::sagas::{self, Holds};
+use crate::store::EventStore;
+use crate::store::postgres::PostgresStore;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A running Ocim.
+#[derive(Debug)]
+pub struct Node {
+    services: Services,
+    postgres: Option<EmbeddedPostgres>,
+    folder: DataFolder,
+}
+
+/// What runs on the database.
+#[derive(Debug)]
+struct Services {
+    app: App,
+    tokens: Tokens,
+    store: PostgresStore,
+    projector: ProjectorHandle,
+    runner: Runner,
+    server: RunningServer,
+    stopping: watch::Sender<bool>,
+}
+
+impl Node {
+    /// Starts everything; when a part fails, those before it are stopped again.
+    ///
+    /// # Errors
+    /// [`BootError`] names the part and says what to do.
+    pub async fn start(config: &Config) -> Result<Self, BootError> {
+        for definition in sagas::definitions() {
+            definition.check().map_err(BootError::Definitions)?;
+        }
+        let folder = DataFolder::open(&config.data_dir).map_err(BootError::Folder)?;
+        let address = SocketAddr::new(config.http_address, config.http_port);
+        let listener = http::bind(address).map_err(BootError::Http)?;
+        // The key comes first: a database without its key is refused, not made anew.
+        let given_key = config.secret_key.as_ref();
+        let secret_key = folder.secret_key(given_key, &SystemIds).map_err(BootError::Folder)?;
+        let (postgres, database) = parts::open_database(config, &folder).await?;
+        match Services::start(config, &folder, secret_key, listener, &database).await {
+            Ok(services) => Ok(Self { services, postgres, folder }),
+            Err(error) => {
+                if let Some(postgres) = postgres {
+                    postgres.stop().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Its commands and read models.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.services.app
+    }
+
+    /// Who may come in.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.services.tokens
+    }
+
+    /// Where its API answers.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.services.server.address
+    }
+
+    /// Stops in order: visitors first, then runs at their boundaries, then what they stand on.
+    /// Machines and playbooks go on, and are found again. Returns the folder, still locked.
+    pub async fn stop(self) -> DataFolder {
+        self.services.stop().await;
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await;
+        }
+        self.folder
+    }
+}
+
+impl Services {
+    async fn start(
+        config: &Config,
+        folder: &DataFolder,
+        secret_key: Secret,
+        listener: TcpListener,
+        database: &tokio_postgres::Config,
+    ) -> Result<Self, BootError> {
+        let clock = Arc::new(SystemClock);
+        let ids = Arc::new(SystemIds);
+        let pool = parts::migrate(database).await?;
+        let connected = PostgresStore::connect(database.clone(), pool.clone()).await;
+        let store = connected.map_err(BootError::Store)?;
+        let sealed = parts::seal(&store, &pool, &secret_key, ids.clone()).await?;
+        let raw: Arc<dyn EventStore> = Arc::new(store.clone());
+        let projector = ProjectorRuntime::start(raw, pool.clone(), ocim_projections::ALL);
+        let read_models = ReadModels::new(pool.clone(), projector.freshness());
+        let logs = Arc::new(Logs::new(Arc::new(PostgresLogs::new(pool.clone())), clock.clone()));
+        let app = App::new(
+            Arc::clone(&sealed),
+            read_models,
+            Arc::clone(&logs),
+            clock.clone(),
+            ids.clone(),
+            settings::instance_defaults(config),
+            config.clouds.keys().cloned().collect(),
+        );
+        let ports = parts::open_ports(config, folder).await?;
+        let own_secrets = settings::own_secrets(config, &secret_key);
+        let world = Arc::new(World {
+            app: app.clone(),
+            clouds: ports.clouds,
+            shell: ports.shell,
+            playbooks: ports.playbooks,
+            load_balancer: ports.load_balancer,
+            site_probe: ports.site_probe,
+            logs,
+            limits: settings::limits(config),
+            deployment: settings::deployment(config, own_secrets),
+            holds: Holds::new(config.test_hold_dir.clone()),
+            balancer_locks: std::sync::Mutex::default(),
+        });
+        balancer::ensure_balancer(config, &app).await.map_err(BootError::Balancer)?;
+        let (stopping, stops) = watch::channel(false);
+        let tokens = Tokens::new(pool, clock, ids.clone());
+        let api = Arc::new(Api {
+            app: Arc::new(app.clone()),
+            tokens: tokens.clone(),
+            ids,
+            stopping: stops,
+        });
+        let made = http::ensure_local_token(&tokens, folder.root()).await;
+        made.map_err(BootError::LocalToken)?;
+        let server = http::start(api, listener).map_err(BootError::Http)?;
+        folder.write_server(server.address).map_err(BootError::Folder)?;
+        // Last, when nothing can fail any more: from here on there are effects.
+        let runner = Runner::start(Arc::clone(&world), &sagas::definitions());
+        Ok(Self { app, tokens, store, projector, runner, server, stopping })
+    }
+
+    async fn stop(self) {
+        self.stopping.send_replace(true);
+        let (answered, ()) = tokio::join!(self.server.stop(), self.runner.stop());
+        if let Err(error) = answered {
+            tracing::warn!(error = crate::telemetry::chain(&error), "the HTTP server had failed");
+        }
+        self.projector.stop().await;
+        self.store.shutdown().await;
+    }
+}

@@ -1,0 +1,51 @@
+//! Why Ocim could not start: which part, and what to do.
+
+use crate::app::AppError;
+use crate::data_folder::DataFolderError;
+use crate::embedded_postgres::PostgresError;
+use crate::http::{LocalTokenError, ServeError};
+use crate::migrations::MigrationError;
+use crate::ports::PortError;
+use crate::store::postgres::ConnectError;
+use crate::store::sealed::KeyError;
+
+/// Why Ocim could not start. What had been started was stopped again.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A process is wrongly defined: a defect of Ocim's.
+    #[error("some processes are wrongly defined: {}", .0.join("; "))]
+    Definitions(Vec<String>),
+    /// The data folder can't be used.
+    #[error("the data folder can't be used")]
+    Folder(#[source] DataFolderError),
+    /// The HTTP server can't be started.
+    #[error("the HTTP server could not be started")]
+    Http(#[source] ServeError),
+    /// Commands on this machine would have no token.
+    #[error("commands on this machine could not be given access")]
+    LocalToken(#[source] LocalTokenError),
+    /// Our own PostgreSQL can't be started.
+    #[error("the embedded PostgreSQL could not be started")]
+    Postgres(#[source] PostgresError),
+    /// `DATABASE_URL` is not one.
+    #[error("DATABASE_URL is not of the form postgres://user:password@host/database")]
+    DatabaseUrl,
+    /// The database does not answer.
+    #[error("the database can't be reached: check DATABASE_URL and that PostgreSQL is up")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The schema can't be brought up to date.
+    #[error("the database's schema can't be used")]
+    Migration(#[source] MigrationError),
+    /// The event store can't be opened.
+    #[error("the event store could not be opened")]
+    Store(#[source] ConnectError),
+    /// The keys that protect secrets can't be opened.
+    #[error("the keys that protect secrets could not be opened")]
+    Keys(#[source] KeyError),
+    /// A port's adapter can't be made.
+    #[error("a part that deployments need could not be made")]
+    Port(#[source] PortError),
+    /// The balancer could not be asked for.
+    #[error("the load balancer could not be asked for")]
+    Balancer(#[source] AppError),
+}

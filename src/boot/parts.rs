@@ -1,0 +1,145 @@
+//! The parts one by one: database, keys, and an adapter for each port.
+
+use super::error::BootError;
+use crate::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks, end_orphaned_tools};
+use crate::adapters::haproxy::HaproxyLoadBalancer;
+use crate::adapters::local_cloud::{LocalCloud, LocalCloudConfig};
+use crate::adapters::site_probe::HttpSiteProbe;
+use crate::adapters::ssh::SshShell;
+use crate::adapters::system::SystemClock;
+use crate::config::{CloudConfig, Config, Secret};
+use crate::data_folder::DataFolder;
+use crate::embedded_postgres::EmbeddedPostgres;
+use crate::migrations::run_migrations;
+use crate::ports::PortError;
+use crate::ports::cloud::{Cloud, Power, Shell};
+use crate::ports::load_balancer::{LoadBalancer, SiteProbe};
+use crate::ports::playbooks::Playbooks;
+use crate::ports::system::Ids;
+use crate::store::postgres::PostgresStore;
+use crate::store::sealed::{PostgresKeys, SealedStore};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_postgres::NoTls;
+
+/// Connections for reads, projections, logs and tokens; the event store has two of its own.
+const POOL_SIZE: usize = 16;
+/// Longest wait for a connection.
+const POOL_WAIT: Duration = Duration::from_secs(5);
+
+/// The database to use: the one of `DATABASE_URL`, or our own, started now.
+pub(super) async fn open_database(
+    config: &Config,
+    folder: &DataFolder,
+) -> Result<(Option<EmbeddedPostgres>, tokio_postgres::Config), BootError> {
+    if let Some(url) = &config.database_url {
+        let database = url.expose().parse().map_err(|_| BootError::DatabaseUrl)?;
+        return Ok((None, database));
+    }
+    let postgres = EmbeddedPostgres::start(folder).await.map_err(BootError::Postgres)?;
+    let database = postgres.config();
+    Ok((Some(postgres), database))
+}
+
+/// Connects to the database, without looking at its schema.
+pub(super) fn connect_pool(database: &tokio_postgres::Config) -> Result<Pool, BootError> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(database.clone(), NoTls, recycling);
+    Pool::builder(manager)
+        .max_size(POOL_SIZE)
+        .wait_timeout(Some(POOL_WAIT))
+        .create_timeout(Some(POOL_WAIT))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| BootError::Database(error.into()))
+}
+
+/// Brings the schema up to date, and connects.
+pub(super) async fn migrate(database: &tokio_postgres::Config) -> Result<Pool, BootError> {
+    let (mut client, connection) =
+        database.connect(NoTls).await.map_err(|error| BootError::Database(error.into()))?;
+    let connection = tokio::spawn(connection);
+    let migrated = run_migrations(&mut client).await;
+    drop(client);
+    connection.abort();
+    for name in migrated.map_err(BootError::Migration)? {
+        tracing::info!(name, "migrated");
+    }
+    connect_pool(database)
+}
+
+/// The store that shows protected values open, and keeps them sealed.
+pub(super) async fn seal(
+    store: &PostgresStore,
+    pool: &Pool,
+    secret_key: &Secret,
+    ids: Arc<dyn Ids>,
+) -> Result<Arc<SealedStore>, BootError> {
+    let secret = secret_key.expose().as_bytes();
+    let keys = PostgresKeys::open(pool.clone(), secret, Arc::clone(&ids))
+        .await
+        .map_err(BootError::Keys)?;
+    Ok(Arc::new(SealedStore::new(Arc::new(store.clone()), Arc::new(keys), ids)))
+}
+
+/// Starts the machines that stand still, as they do after this computer was switched off: nobody
+/// else would.
+async fn power_on(cloud: &LocalCloud) -> Result<(), PortError> {
+    for machine in cloud.list_machines().await? {
+        if machine.power == Power::Shutoff {
+            tracing::info!(machine = machine.id, name = machine.name, "starting a machine");
+            cloud.reboot_machine(&machine.id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// An adapter for each port.
+pub(super) struct Ports {
+    pub(super) clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    pub(super) shell: Arc<dyn Shell>,
+    pub(super) playbooks: Arc<dyn Playbooks>,
+    pub(super) load_balancer: Arc<dyn LoadBalancer>,
+    pub(super) site_probe: Arc<dyn SiteProbe>,
+}
+
+/// The adapters that the configuration asks for.
+pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<Ports, BootError> {
+    let key = folder.ensure_ssh_key().await.map_err(BootError::Folder)?;
+    let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
+    for (region, cloud) in &config.clouds {
+        let CloudConfig::Local {} = cloud;
+        let local = LocalCloudConfig {
+            folder: folder.cloud().join(region),
+            region: region.clone(),
+            authorized_key: key.public.clone(),
+            hidden: vec![folder.root().to_owned()],
+            isolation: None,
+        };
+        let cloud = LocalCloud::new(local);
+        power_on(&cloud).await.map_err(BootError::Port)?;
+        clouds.insert(region.clone(), Arc::new(cloud));
+    }
+    let shell: Arc<dyn Shell> =
+        Arc::new(SshShell::new(key.private.clone(), folder.root().join("ssh")));
+    let ansible = AnsibleConfig {
+        folder: folder.playbooks(),
+        private_key: key.private,
+        python: config.ansible_python_path.clone(),
+        wheels_dir: config.wheels_dir.clone(),
+        environment: config.tool_environment.clone(),
+    };
+    end_orphaned_tools(&ansible.folder).await.map_err(BootError::Port)?;
+    let playbooks: Arc<dyn Playbooks> =
+        Arc::new(AnsiblePlaybooks::new(ansible, Arc::new(SystemClock)));
+    let balancer = HaproxyLoadBalancer::new(Arc::clone(&playbooks), Arc::clone(&shell));
+    Ok(Ports {
+        clouds,
+        shell,
+        playbooks,
+        load_balancer: Arc::new(balancer),
+        site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
+    })
+}

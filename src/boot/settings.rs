@@ -1,0 +1,100 @@
+//! From the configuration to what commands and steps go by.
+
+use crate::config::{Config, Secret};
+use crate::logs::masking::Masker;
+use crate::ports::playbooks::Source;
+use crate::sagas::world::{Deployment, Limits};
+use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings, SmtpRelay};
+use ocim_domain::settings::Defaults;
+use std::sync::Arc;
+
+/// What the settings of new instances default to.
+#[must_use]
+pub(super) fn instance_defaults(config: &Config) -> Defaults {
+    Defaults {
+        studio_domain_prefix: config.default_studio_domain_prefix.clone(),
+        lms_preview_domain_prefix: config.default_lms_preview_domain_prefix.clone(),
+        discovery_domain_prefix: config.default_discovery_domain_prefix.clone(),
+        ecommerce_domain_prefix: config.default_ecommerce_domain_prefix.clone(),
+        openedx_release: config.default_openedx_release.clone(),
+        configuration_source_repo_url: config.default_configuration_repo_url.clone(),
+        configuration_version: config.default_configuration_version.clone(),
+        edx_platform_repository_url: Defaults::fork_url(&config.default_fork),
+        openstack_server_flavor: config.openstack_sandbox_flavor.clone(),
+        openstack_server_base_image: config.openstack_sandbox_base_image.clone(),
+        openstack_server_ssh_keyname: config.openstack_sandbox_ssh_keyname.clone(),
+        ..Defaults::new(
+            config.default_instance_base_domain.clone(),
+            config.openstack_region.clone(),
+        )
+    }
+}
+
+/// The limits in force.
+#[must_use]
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        shutdown_wait: config.shutdown_timeout,
+        line_timeout: config.ansible_line_timeout,
+        playbook_timeout: config.ansible_global_timeout,
+        ..Limits::default()
+    }
+}
+
+/// What must never stand in a log, whoever prints it.
+#[must_use]
+pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
+    let relay = config.instance_smtp_relay.as_ref().map(|relay| &relay.password);
+    let given = [config.database_url.as_ref(), config.newrelic_license_key.as_ref(), relay];
+    let all = given.into_iter().flatten().chain([secret_key]);
+    all.map(|secret| secret.expose().to_owned()).collect()
+}
+
+/// What deployments are made with. `own_secrets` never stand in a log.
+#[must_use]
+pub(super) fn deployment(config: &Config, own_secrets: Vec<String>) -> Deployment {
+    let relay = config.instance_smtp_relay.as_ref().map(|relay| SmtpRelay {
+        host: relay.host.clone(),
+        port: relay.port,
+        username: relay.username.clone(),
+        password: relay.password.expose().to_owned(),
+        sender_domain: relay.sender_domain.clone(),
+    });
+    let newrelic = config.newrelic_license_key.as_ref();
+    let site_wide = SiteWideSettings {
+        newrelic_license_key: newrelic.map(Secret::expose).unwrap_or_default().to_owned(),
+        smtp_relay: relay,
+        enable_celery_heartbeats: config.edx_workers_enable_celery_heartbeats,
+    };
+    Deployment {
+        base: BaseContext {
+            appserver_number: 0,
+            clearsessions_cron: CronTime { hour: 0, minute: 0 },
+            ssh_admins: vec![],
+            site_wide,
+        },
+        security_group: config.openedx_appserver_security_group_name.clone(),
+        common_playbook: common_playbook(config),
+        fragment_prefix: config.load_balancer_fragment_name_prefix.clone(),
+        preliminary_page_ip: config.preliminary_page_server_ip.map(|ip| ip.to_string()),
+        own_masker: Arc::new(Masker::new(own_secrets.iter().cloned())),
+        own_secrets,
+        extra_variables: serde_json::Map::new(),
+    }
+}
+
+fn common_playbook(config: &Config) -> Option<(Source, String, String)> {
+    let repository = config.ansible_appserver_repo.trim();
+    if repository.is_empty() {
+        return None;
+    }
+    let source = match repository.strip_prefix("bundled:") {
+        Some(name) => Source::Bundled(name.to_owned()),
+        None => Source::Git {
+            repository: repository.to_owned(),
+            version: config.ansible_appserver_version.clone(),
+        },
+    };
+    let playbook = config.ansible_appserver_playbook.clone();
+    Some((source, playbook, config.ansible_appserver_requirements_path.clone()))
+}

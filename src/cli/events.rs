@@ -1,0 +1,187 @@
+//! `ocim events …` and `ocim projections …`: they read the database itself, server or not.
+
+use super::database::{Database, unavailable};
+use super::error::{CliError, Kind};
+use super::output::Output;
+use crate::config::Config;
+use crate::projector::{self, ProjectorError};
+use crate::store::postgres::{ChainError, PostgresStore};
+use crate::store::{EventStore, Filter, SubscriptionEvent};
+use clap::Subcommand;
+use futures_util::StreamExt;
+use ocim_domain::event::{Position, Recorded};
+use serde_json::json;
+
+/// What one may do with the log of events.
+#[derive(Debug, Subcommand)]
+pub(super) enum EventCommand {
+    /// Print events as they are appended, until Ctrl-C; protected values stay sealed
+    Tail {
+        /// Begin with the first event
+        #[arg(long)]
+        from_start: bool,
+        /// Only events of these kinds, e.g. appserver.launched
+        #[arg(long = "kind")]
+        kinds: Vec<String>,
+    },
+    /// Check the hash chain of the whole log
+    Verify,
+}
+
+/// What one may do with read models.
+#[derive(Debug, Subcommand)]
+pub(super) enum ProjectionCommand {
+    /// Show how far each read model is
+    Status,
+    /// Build a read model anew from the events, while the old one serves
+    Rebuild {
+        /// Its name, as `status` shows it
+        name: String,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// When the database does not answer, or the chain is broken.
+pub(super) async fn run_events(
+    command: EventCommand,
+    config: &Config,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let database = Database::open(config).await?;
+    let outcome = match PostgresStore::connect(database.config.clone(), database.pool.clone()).await
+    {
+        Ok(store) => {
+            let outcome = match command {
+                EventCommand::Tail { from_start, kinds } => {
+                    tail_events(&store, from_start, kinds, output).await
+                }
+                EventCommand::Verify => verify_events(&store, output).await,
+            };
+            store.shutdown().await;
+            outcome
+        }
+        Err(error) => Err(unavailable(error)),
+    };
+    database.close().await;
+    outcome
+}
+
+async fn tail_events(
+    store: &PostgresStore,
+    from_start: bool,
+    kinds: Vec<String>,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let after =
+        if from_start { Position::START } else { store.head().await.map_err(unavailable)? };
+    let mut events = store.subscribe_all(after, Filter { categories: vec![], kinds });
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(SubscriptionEvent::Event(event)) => print_event(&event, output)?,
+                Some(SubscriptionEvent::Checkpoint(_) | SubscriptionEvent::CaughtUp(_)) => {}
+                None => return Ok(()),
+            },
+            _ = &mut interrupted => return Ok(()),
+        }
+    }
+}
+
+fn print_event(event: &Recorded, output: &mut Output) -> Result<(), CliError> {
+    let (position, stream) = (event.position, &event.stream);
+    if output.json {
+        return output.json_line(&json!({
+            "position": position.to_string(), "stream": stream, "version": event.version,
+            "id": event.id, "kind": event.kind, "schema": event.schema, "at": event.recorded_at,
+            "meta": event.meta, "data": event.data,
+        }));
+    }
+    let (time, actor) = (event.recorded_at.format("%F %T"), &event.meta.actor);
+    output.line(format!("{time} {:<34} {stream} by {actor}", event.kind))
+}
+
+async fn verify_events(store: &PostgresStore, output: &mut Output) -> Result<(), CliError> {
+    let head = store.head().await.map_err(unavailable)?;
+    let verified = store.verify_chain(Position::START, head).await.map_err(|error| {
+        let kind = match &error {
+            ChainError::Broken { .. } => Kind::Failed,
+            _ => Kind::Unavailable,
+        };
+        CliError::from_error(kind, &error)
+    })?;
+    output.record(&json!({ "events": verified.events, "head": verified.head.to_string() }))
+}
+
+/// Does it.
+///
+/// # Errors
+/// When the database does not answer, or there is no such read model.
+pub(super) async fn run_projections(
+    command: ProjectionCommand,
+    config: &Config,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let database = Database::open(config).await?;
+    let outcome = match command {
+        ProjectionCommand::Status => show_projections(&database, output).await,
+        ProjectionCommand::Rebuild { name } => rebuild_projection(&database, &name, output).await,
+    };
+    database.close().await;
+    outcome
+}
+
+async fn show_projections(database: &Database, output: &mut Output) -> Result<(), CliError> {
+    let builds = projector::load_status(&database.pool).await.map_err(unavailable)?;
+    let rows: Vec<_> = builds
+        .into_iter()
+        .map(|it| {
+            json!({
+                "name": it.build.name, "version": it.build.version,
+                "generation": it.build.generation, "serving": it.serving,
+                "state": format!("{:?}", it.state).to_lowercase(),
+                "position": it.position.to_string(), "failure": it.failure,
+            })
+        })
+        .collect();
+    let text = |row: &serde_json::Value, field: &str| match &row[field] {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    output.table(
+        &rows,
+        &[
+            ("NAME", &|it| text(it, "name")),
+            ("VERSION", &|it| text(it, "version")),
+            ("STATE", &|it| text(it, "state")),
+            ("SERVING", &|it| text(it, "serving")),
+            ("POSITION", &|it| text(it, "position")),
+            ("FAILURE", &|it| text(&it["failure"], "error")),
+        ],
+    )
+}
+
+async fn rebuild_projection(
+    database: &Database,
+    name: &str,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let build = projector::request_rebuild(&database.pool, ocim_projections::ALL, name)
+        .await
+        .map_err(|error| {
+            let kind = match &error {
+                ProjectorError::UnknownProjection { .. } => Kind::NotFound,
+                _ => Kind::Unavailable,
+            };
+            CliError::from_error(kind, &error)
+        })?;
+    if output.json {
+        return output.document(&json!({ "name": build.name, "generation": build.generation }));
+    }
+    output
+        .line("a server takes it up within a second, or at its start; `status` shows how far it is")
+}

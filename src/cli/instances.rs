@@ -1,0 +1,140 @@
+//! `ocim instance …`
+
+use super::client::Client;
+use super::error::{CliError, Kind};
+use super::output::Output;
+use clap::Subcommand;
+use ocim_api_spec::{CreatedInstance, Instance, InstanceDetail};
+use serde_json::{Map, Value};
+
+/// What one may do with instances.
+#[derive(Debug, Subcommand)]
+pub(super) enum InstanceCommand {
+    /// Make an instance; nothing is deployed until an appserver is launched
+    Create {
+        /// Display name
+        #[arg(long)]
+        name: Option<String>,
+        /// Makes its domain below the configured base domain
+        #[arg(long)]
+        sub_domain: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// List instances, newest first
+    List,
+    /// Show an instance with its settings
+    Show {
+        /// Its id, inst_…
+        id: String,
+    },
+    /// Change settings; appservers that exist keep theirs
+    Set {
+        /// Its id, inst_…
+        id: String,
+        #[command(flatten)]
+        settings: Settings,
+        /// Only if the settings still have this version
+        #[arg(long)]
+        if_version: Option<u64>,
+    },
+}
+
+/// Settings on the command line.
+#[derive(Debug, clap::Args)]
+pub(super) struct Settings {
+    /// FIELD=TEXT, FIELD:=JSON, or FIELD=@FILE for a file's content
+    #[arg(value_name = "FIELD=VALUE")]
+    assignments: Vec<String>,
+}
+
+impl Settings {
+    fn read(&self) -> Result<Map<String, Value>, CliError> {
+        self.assignments.iter().map(|assignment| read_assignment(assignment)).collect()
+    }
+}
+
+fn read_assignment(assignment: &str) -> Result<(String, Value), CliError> {
+    let usage = |rule: &str| CliError::new(Kind::Usage, format!("`{assignment}`: {rule}"));
+    let (field, text) =
+        assignment.split_once('=').ok_or_else(|| usage("write FIELD=TEXT or FIELD:=JSON"))?;
+    if let Some(field) = field.strip_suffix(':') {
+        let value = serde_json::from_str(text).map_err(|_| usage("this is not JSON"))?;
+        return Ok((field.to_owned(), value));
+    }
+    let text = match text.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| usage(&format!("can't read the file: {error}")))?,
+        None => text.to_owned(),
+    };
+    Ok((field.to_owned(), Value::String(text)))
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn run(
+    command: InstanceCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    match command {
+        InstanceCommand::Create { name, sub_domain, settings } => {
+            let mut input = settings.read()?;
+            for (field, value) in [("name", name), ("sub_domain", sub_domain)] {
+                if let Some(text) = value {
+                    input.insert(field.to_owned(), Value::String(text));
+                }
+            }
+            let created: CreatedInstance = client.post("/instances", &input).await?;
+            if output.json { output.document(&created) } else { output.line(created.id) }
+        }
+        InstanceCommand::List => {
+            let items: Vec<Instance> = client.get_all("/instances", &[]).await?;
+            output.table(
+                &items,
+                &[
+                    ("ID", &|it| it.id.clone()),
+                    ("NAME", &|it| it.name.clone()),
+                    ("DOMAIN", &|it| it.domain.clone()),
+                    ("ACTIVE", &|it| it.active_appservers.len().to_string()),
+                    ("APPSERVERS", &|it| it.appserver_count.to_string()),
+                ],
+            )
+        }
+        InstanceCommand::Show { id } => {
+            let detail: InstanceDetail = client.get(&format!("/instances/{id}")).await?;
+            output.record(&detail)
+        }
+        InstanceCommand::Set { id, settings, if_version } => {
+            let (path, input) = (format!("/instances/{id}"), settings.read()?);
+            let detail: InstanceDetail = client.patch(&path, &input, if_version).await?;
+            if output.json {
+                output.document(&detail)
+            } else {
+                output.line(format!("the settings are at version {} now", detail.settings_version))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn assignments_are_text_json_or_a_files_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "A: 1\n").unwrap();
+        let read = |text: &str| read_assignment(text).map(|(_, value)| value);
+        assert_eq!(read("openedx_release=2019").unwrap(), json!("2019"));
+        assert_eq!(read("deploy_simpletheme:=true").unwrap(), json!(true));
+        assert_eq!(read("email=a=b@c").unwrap(), json!("a=b@c"));
+        assert_eq!(read(&format!("x=@{}", file.path().display())).unwrap(), json!("A: 1\n"));
+        for wrong in ["name", "flag:=yes", "x=@/nowhere/at/all"] {
+            assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
+        }
+    }
+}

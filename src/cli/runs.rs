@@ -1,0 +1,210 @@
+//! `ocim run …`, and waiting for a run wherever a command starts one.
+
+use super::client::Client;
+use super::error::{CliError, Kind};
+use super::output::Output;
+use clap::Subcommand;
+use ocim_api_spec::{CancelRun, Run, RunDetail, RunPhase, RunStep};
+use std::time::{Duration, Instant};
+
+/// Pause between two looks at a run.
+const POLL: Duration = Duration::from_millis(500);
+/// How long a server that restarts may be away while a run is waited for.
+const ABSENCE_MAX: Duration = Duration::from_secs(60);
+
+/// What one may do with runs.
+#[derive(Debug, Subcommand)]
+pub(super) enum RunCommand {
+    /// List runs, newest first
+    List {
+        /// Only those about the thing with this id
+        #[arg(long)]
+        subject: Option<String>,
+        /// Only those that do this, e.g. `launch_appserver`
+        #[arg(long)]
+        definition: Option<String>,
+        /// Only those that have not ended
+        #[arg(long)]
+        open: bool,
+    },
+    /// Show a run with its steps
+    Show {
+        /// Its id, run_…
+        id: String,
+    },
+    /// Ask a run to stop and undo what it did
+    Cancel {
+        /// Its id, run_…
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Wait until a run has ended, and tell its steps
+    Wait {
+        /// Its id, run_…
+        id: String,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn run(
+    command: RunCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    match command {
+        RunCommand::List { subject, definition, open } => {
+            let mut query = vec![];
+            query.extend(subject.as_deref().map(|it| ("subject", it)));
+            query.extend(definition.as_deref().map(|it| ("definition", it)));
+            query.extend(open.then_some(("open", "true")));
+            list_runs(client, output, &query).await
+        }
+        RunCommand::Show { id } => {
+            let detail: RunDetail = client.get(&format!("/runs/{id}")).await?;
+            show_run(&detail, output)
+        }
+        RunCommand::Cancel { id, reason } => {
+            client
+                .post_without_answer(&format!("/runs/{id}/cancel"), &CancelRun { reason })
+                .await?;
+            if output.json { Ok(()) } else { output.line("it will stop and undo what it did") }
+        }
+        RunCommand::Wait { id } => wait_for_run(&id, client, output).await,
+    }
+}
+
+async fn list_runs(
+    client: &Client,
+    output: &mut Output,
+    query: &[(&str, &str)],
+) -> Result<(), CliError> {
+    let items: Vec<Run> = client.get_all("/runs", query).await?;
+    output.table(
+        &items,
+        &[
+            ("ID", &|it| it.id.clone()),
+            ("DOES", &|it| it.definition.clone()),
+            ("SUBJECT", &|it| it.subject.clone()),
+            ("PHASE", &|it| phase_word(it.phase).to_owned()),
+            ("STEP", &|it| it.current_step.clone().unwrap_or_default()),
+            ("STARTED", &|it| it.created.format("%F %T").to_string()),
+        ],
+    )
+}
+
+fn show_run(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
+    if output.json {
+        return output.document(detail);
+    }
+    output.record(&detail.run)?;
+    output.line("steps:")?;
+    for step in &detail.steps {
+        output.line(step_line(step))?;
+    }
+    Ok(())
+}
+
+fn phase_word(phase: RunPhase) -> &'static str {
+    match phase {
+        RunPhase::Forward => "forward",
+        RunPhase::Unwinding => "unwinding",
+        RunPhase::Stuck => "stuck",
+        RunPhase::Completed => "completed",
+        RunPhase::Unwound => "unwound",
+    }
+}
+
+fn step_line(step: &RunStep) -> String {
+    let state = serde_json::to_value(step.state).unwrap_or_default();
+    let attempt =
+        if step.attempt > 1 { format!(" (attempt {})", step.attempt) } else { String::new() };
+    let note = step.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    format!("  {} {}{attempt}{note}", step.step, state.as_str().unwrap_or_default())
+}
+
+/// Tells each step as it moves until the run is at rest; then shows the run.
+///
+/// # Errors
+/// [`Kind::RunFailed`] unless it completed; what the server says.
+pub(super) async fn wait_for_run(
+    id: &str,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let path = format!("/runs/{id}");
+    let mut told: Vec<RunStep> = vec![];
+    let mut last_seen = Instant::now();
+    loop {
+        match client.get::<RunDetail>(&path).await {
+            Ok(detail) => {
+                last_seen = Instant::now();
+                for step in detail.steps.iter().filter(|step| !has_told(&told, step)) {
+                    output.progress(step_line(step))?;
+                }
+                if detail.run.phase.is_at_rest() {
+                    return end_wait(&detail, output);
+                }
+                told = detail.steps;
+            }
+            // A server that restarts takes its runs up again.
+            Err(error) if error.kind == Kind::Unavailable && last_seen.elapsed() < ABSENCE_MAX => {}
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn has_told(told: &[RunStep], step: &RunStep) -> bool {
+    let seen = |it: &RunStep| (it.state, it.attempt) == (step.state, step.attempt);
+    told.iter().any(|it| it.step == step.step && seen(it))
+}
+
+fn end_wait(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
+    let run = &detail.run;
+    if output.json {
+        output.document(detail)?;
+    } else {
+        output.line(format!("{} {} {}", run.definition, run.id, phase_word(run.phase)))?;
+    }
+    if run.phase == RunPhase::Completed {
+        return Ok(());
+    }
+    let cause = run.cause.as_deref().unwrap_or("it did not say why");
+    let message = format!("{} is {}: {cause}", run.id, phase_word(run.phase));
+    Err(CliError::new(Kind::RunFailed, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use ocim_api_spec::StepState;
+
+    fn step(state: StepState, attempt: i32) -> RunStep {
+        RunStep {
+            step: "create_server".into(),
+            state,
+            attempt,
+            note: (attempt > 1).then(|| "no quota".into()),
+            retry_at: None,
+            started: DateTime::UNIX_EPOCH,
+            modified: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_step_is_told_once_for_each_move() {
+        let told = [step(StepState::Intended, 1)];
+        assert!(has_told(&told, &step(StepState::Intended, 1)));
+        assert!(!has_told(&told, &step(StepState::Done, 1)));
+        assert!(!has_told(&told, &step(StepState::Intended, 2)));
+        assert_eq!(step_line(&step(StepState::Done, 1)), "  create_server done");
+        let failed = step_line(&step(StepState::Failed, 2));
+        assert_eq!(failed, "  create_server failed (attempt 2): no quota");
+    }
+}

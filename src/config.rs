@@ -1,0 +1,449 @@
+//! The configuration: one struct, read once from environment variables and an `.env` file.
+//!
+//! Names, defaults and meanings are the original manager's where it had the setting; what is new
+//! here begins with `OCIM_`. Nothing has to be set: the defaults start everything on one machine.
+//! Only this module reads the environment.
+
+mod env_file;
+mod reader;
+mod secret;
+
+pub use secret::Secret;
+
+use crate::adapters::ansible::pick_environment;
+use reader::Reader;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `OCIM_` variables that belong to the scripts, or to the original, and are not read here.
+const OF_OTHERS: [&str; 2] = ["OCIM_CACHE_DIR", "OCIM_ID"];
+
+/// Regions have short names: the original's column takes this many characters.
+pub const REGION_CHARACTERS_MAX: usize = 16;
+
+/// Everything that can be configured. Each field names its variable, then its default.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    // The server.
+    /// `DATABASE_URL`: `postgres://…`. None: Ocim runs a PostgreSQL of its own in the data folder.
+    pub database_url: Option<Secret>,
+    /// `SECRET_KEY`: all encryption keys come from it; 16 characters or more. None: made once and
+    /// kept in the data folder.
+    pub secret_key: Option<Secret>,
+    /// `OCIM_DATA_DIR`: the data folder, absolute. `/var/lib/ocim` for root, else
+    /// `$XDG_DATA_HOME/ocim` or `~/.local/share/ocim`.
+    pub data_dir: PathBuf,
+    /// `OCIM_HTTP_ADDRESS`: address that the server listens on. `127.0.0.1`.
+    pub http_address: IpAddr,
+    /// `OCIM_HTTP_PORT`: its port; 0 takes any free one. `5000`.
+    pub http_port: u16,
+    /// `OCIM_CLOUDS`: JSON object from region to cloud. `{"local": {"kind": "local"}}`.
+    pub clouds: BTreeMap<String, CloudConfig>,
+    /// `OCIM_LOG_FORMAT`: `text` or `json` lines on standard error. `text`.
+    pub log_format: LogFormat,
+    /// `OCIM_LOG`: which of our log lines are shown, e.g. `info,ocim::sagas=debug`. `info`.
+    pub log_filter: String,
+    /// `OCIM_WHEELS_DIR`: a folder with Python packages, absolute; when given, virtual
+    /// environments are filled from it alone. None: from the network.
+    pub wheels_dir: Option<PathBuf>,
+    /// `OCIM_TEST_HOLD_DIR`: for tests: work waits at named points while a file of that name lies
+    /// in this folder. None.
+    pub test_hold_dir: Option<PathBuf>,
+
+    // Defaults of new instances.
+    /// `DEFAULT_INSTANCE_BASE_DOMAIN`: parent of the instances' generated domains. `localhost`.
+    pub default_instance_base_domain: String,
+    /// `DEFAULT_STUDIO_DOMAIN_PREFIX`: goes before the LMS domain. `studio.`
+    pub default_studio_domain_prefix: String,
+    /// `DEFAULT_LMS_PREVIEW_DOMAIN_PREFIX`: goes before the LMS domain. `preview.`
+    pub default_lms_preview_domain_prefix: String,
+    /// `DEFAULT_DISCOVERY_DOMAIN_PREFIX`: goes before the LMS domain. `discovery.`
+    pub default_discovery_domain_prefix: String,
+    /// `DEFAULT_ECOMMERCE_DOMAIN_PREFIX`: goes before the LMS domain. `ecommerce.`
+    pub default_ecommerce_domain_prefix: String,
+    /// `DEFAULT_OPENEDX_RELEASE`: branch or tag of Open edX, at most 128 characters. `master`.
+    pub default_openedx_release: String,
+    /// `DEFAULT_FORK`: GitHub `owner/name` of edx-platform. `edx/edx-platform`.
+    pub default_fork: String,
+    /// `DEFAULT_CONFIGURATION_REPO_URL`: what git can clone, or `bundled:NAME` for a playbook of
+    /// our own; at most 256 characters. `https://github.com/edx/configuration.git`.
+    pub default_configuration_repo_url: String,
+    /// `DEFAULT_CONFIGURATION_VERSION`: branch, tag or commit of it, at most 50 characters.
+    /// `DEFAULT_OPENEDX_RELEASE`'s value.
+    pub default_configuration_version: String,
+    /// `EDX_WORKERS_ENABLE_CELERY_HEARTBEATS`: whether edX workers send heartbeats. `false`.
+    pub edx_workers_enable_celery_heartbeats: bool,
+    /// `NEWRELIC_LICENSE_KEY`: turns New Relic's agent on. None.
+    pub newrelic_license_key: Option<Secret>,
+    /// `INSTANCE_SMTP_RELAY_HOST` and its sisters: where sites send mail. None: they send it
+    /// themselves.
+    pub instance_smtp_relay: Option<SmtpRelay>,
+
+    // Servers.
+    /// `OPENSTACK_REGION`: where new servers are made; one of `OCIM_CLOUDS`. `local`, or the only
+    /// region there is.
+    pub openstack_region: String,
+    /// `OPENSTACK_SANDBOX_FLAVOR`: JSON selector of the flavor. `{"ram": 4096, "disk": 40}`.
+    pub openstack_sandbox_flavor: Value,
+    /// `OPENSTACK_SANDBOX_BASE_IMAGE`: JSON selector of the image. `{"name": "Ubuntu 16.04"}`.
+    pub openstack_sandbox_base_image: Value,
+    /// `OPENSTACK_SANDBOX_SSH_KEYNAME`: key pair put on servers. `opencraft`.
+    pub openstack_sandbox_ssh_keyname: String,
+    /// `OPENSTACK_SANDBOX_SSH_USERNAME`: whom to log in as, where the cloud does not say. `ubuntu`.
+    pub openstack_sandbox_ssh_username: String,
+    /// `OPENEDX_APPSERVER_SECURITY_GROUP_NAME`: the group we manage, at most 200 characters.
+    /// `edxapp-appserver`.
+    pub openedx_appserver_security_group_name: String,
+    /// `SHUTDOWN_TIMEOUT`: seconds a server gets to stop before it is deleted. `600`.
+    pub shutdown_timeout: Duration,
+
+    // Playbooks.
+    /// `ANSIBLE_PYTHON_PATH`: interpreter that virtual environments are made with, absolute.
+    /// `/usr/bin/python3` (the original said `/usr/bin/python`, then a Python 2).
+    pub ansible_python_path: PathBuf,
+    /// `ANSIBLE_LINE_TIMEOUT`: longest silence of a playbook, in seconds. `1500`.
+    pub ansible_line_timeout: Duration,
+    /// `ANSIBLE_GLOBAL_TIMEOUT`: longest run of a playbook, in seconds. `9000`.
+    pub ansible_global_timeout: Duration,
+    /// `ANSIBLE_APPSERVER_REPO`: where the playbook common to all servers comes from; blank: there
+    /// is none. `https://github.com/open-craft/ansible-playbooks.git`.
+    pub ansible_appserver_repo: String,
+    /// `ANSIBLE_APPSERVER_PLAYBOOK`: its path in there. `playbooks/appserver.yml`.
+    pub ansible_appserver_playbook: String,
+    /// `ANSIBLE_APPSERVER_REQUIREMENTS_PATH`: path of its pip requirements. `requirements.txt`.
+    pub ansible_appserver_requirements_path: String,
+    /// `ANSIBLE_APPSERVER_VERSION`: branch, tag or commit of it. `master`.
+    pub ansible_appserver_version: String,
+
+    /// What git, pip and Ansible get of our own environment: paths, certificates, proxies; no
+    /// secret of ours.
+    pub tool_environment: Vec<(String, String)>,
+
+    // Load balancers.
+    /// `DEFAULT_LOAD_BALANCING_SERVER`: `user@host` of a balancer. Checked, but not
+    /// registered yet. None.
+    pub default_load_balancing_server: Option<BalancerLogin>,
+    /// `LOAD_BALANCER_FRAGMENT_NAME_PREFIX`: begins the names of our fragments. `opencraft-`.
+    pub load_balancer_fragment_name_prefix: String,
+    /// `PRELIMINARY_PAGE_SERVER_IP`: who answers for a site with nothing active. None.
+    pub preliminary_page_server_ip: Option<IpAddr>,
+}
+
+/// What stands behind a region.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CloudConfig {
+    /// Machines made of namespaces on this computer. (The braces let serde refuse other fields.)
+    Local {},
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}
+
+/// The mail relay of the instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmtpRelay {
+    /// `INSTANCE_SMTP_RELAY_HOST`.
+    pub host: String,
+    /// `INSTANCE_SMTP_RELAY_PORT`: `587`.
+    pub port: u16,
+    /// `INSTANCE_SMTP_RELAY_USERNAME`: blank.
+    pub username: String,
+    /// `INSTANCE_SMTP_RELAY_PASSWORD`: blank.
+    pub password: Secret,
+    /// `INSTANCE_SMTP_RELAY_SENDER_DOMAIN`: `DEFAULT_INSTANCE_BASE_DOMAIN`'s value.
+    pub sender_domain: String,
+}
+
+/// How to log in to a load balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalancerLogin {
+    /// Whom to log in as.
+    pub user: String,
+    /// Its DNS name.
+    pub domain: String,
+}
+
+impl std::str::FromStr for BalancerLogin {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.split_once('@') {
+            Some((user, domain)) if !user.is_empty() && !domain.is_empty() => {
+                Ok(Self { user: user.to_owned(), domain: domain.to_owned() })
+            }
+            _ => Err(()),
+        }
+    }
+}
+
+/// A variable that breaks a rule. Holds no value: it might be secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable} {rule}")]
+pub struct ConfigError {
+    /// The variable's name.
+    pub variable: String,
+    /// What it breaks, to be read after the name.
+    pub rule: String,
+}
+
+impl Config {
+    /// The process's environment on top of the working directory's `.env` file.
+    ///
+    /// # Errors
+    /// Every variable that breaks a rule, and lines of the file that are not understood.
+    pub fn from_environment() -> Result<Self, Vec<ConfigError>> {
+        let mut variables = read_env_file()?;
+        for (name, value) in std::env::vars_os() {
+            // Names and values that are not UTF-8 can't be ours.
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                variables.insert(name, value);
+            }
+        }
+        Self::load(&variables)
+    }
+
+    /// The configuration that these variables give.
+    ///
+    /// # Errors
+    /// All errors at once.
+    pub fn load(variables: &BTreeMap<String, String>) -> Result<Self, Vec<ConfigError>> {
+        Self::load_for(variables, nix::unistd::geteuid().is_root())
+    }
+
+    /// As [`Config::load`], for a process that runs as root or not.
+    ///
+    /// # Errors
+    /// All errors at once.
+    pub fn load_for(
+        variables: &BTreeMap<String, String>,
+        is_root: bool,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let mut reader = Reader::new(variables);
+        let mut config = read_config(&mut reader, is_root);
+        config.tool_environment = pick_environment(variables.clone().into_iter());
+        let errors = reader.finish();
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+}
+
+fn read_env_file() -> Result<BTreeMap<String, String>, Vec<ConfigError>> {
+    let error = |rule| ConfigError { variable: ".env".to_owned(), rule };
+    match std::fs::read_to_string(".env") {
+        Ok(text) => env_file::parse(&text).map_err(|lines| {
+            let say = |line| error(format!("line {line} is not NAME=value"));
+            lines.into_iter().map(say).collect()
+        }),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(cause) => Err(vec![error(format!("can't be read: {cause}"))]),
+    }
+}
+
+fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
+    let base_domain = r.domain("DEFAULT_INSTANCE_BASE_DOMAIN", "localhost");
+    let release = r.text("DEFAULT_OPENEDX_RELEASE", "master", 128);
+    let clouds = read_clouds(r);
+    Config {
+        tool_environment: vec![],
+        database_url: read_database_url(r),
+        secret_key: read_secret_key(r),
+        data_dir: read_data_dir(r, is_root),
+        http_address: (r.parsed("OCIM_HTTP_ADDRESS", "must be an IP address"))
+            .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        http_port: r.parsed("OCIM_HTTP_PORT", PORT_RULE).unwrap_or(5000),
+        openstack_region: read_region(r, &clouds),
+        clouds,
+        log_format: r.parsed("OCIM_LOG_FORMAT", "must be text or json").unwrap_or_default(),
+        log_filter: r.text("OCIM_LOG", "info", 1000),
+        wheels_dir: r.path("OCIM_WHEELS_DIR"),
+        test_hold_dir: r.path("OCIM_TEST_HOLD_DIR"),
+        default_studio_domain_prefix: r.domain("DEFAULT_STUDIO_DOMAIN_PREFIX", "studio."),
+        default_lms_preview_domain_prefix: r
+            .domain("DEFAULT_LMS_PREVIEW_DOMAIN_PREFIX", "preview."),
+        default_discovery_domain_prefix: r.domain("DEFAULT_DISCOVERY_DOMAIN_PREFIX", "discovery."),
+        default_ecommerce_domain_prefix: r.domain("DEFAULT_ECOMMERCE_DOMAIN_PREFIX", "ecommerce."),
+        default_fork: read_fork(r),
+        default_configuration_repo_url: r.text(
+            "DEFAULT_CONFIGURATION_REPO_URL",
+            "https://github.com/edx/configuration.git",
+            256,
+        ),
+        default_configuration_version: r.text("DEFAULT_CONFIGURATION_VERSION", &release, 50),
+        default_openedx_release: release,
+        edx_workers_enable_celery_heartbeats: r
+            .boolean("EDX_WORKERS_ENABLE_CELERY_HEARTBEATS", false),
+        newrelic_license_key: r.secret("NEWRELIC_LICENSE_KEY"),
+        instance_smtp_relay: read_smtp_relay(r, &base_domain),
+        default_instance_base_domain: base_domain,
+        openstack_sandbox_flavor: r
+            .selector("OPENSTACK_SANDBOX_FLAVOR", json!({"ram": 4096, "disk": 40})),
+        openstack_sandbox_base_image: r
+            .selector("OPENSTACK_SANDBOX_BASE_IMAGE", json!({"name": "Ubuntu 16.04"})),
+        openstack_sandbox_ssh_keyname: r.text("OPENSTACK_SANDBOX_SSH_KEYNAME", "opencraft", 256),
+        openstack_sandbox_ssh_username: r.text("OPENSTACK_SANDBOX_SSH_USERNAME", "ubuntu", 32),
+        openedx_appserver_security_group_name: r.text(
+            "OPENEDX_APPSERVER_SECURITY_GROUP_NAME",
+            "edxapp-appserver",
+            200,
+        ),
+        shutdown_timeout: r.seconds("SHUTDOWN_TIMEOUT", 600),
+        ansible_python_path: (r.path("ANSIBLE_PYTHON_PATH"))
+            .unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),
+        ansible_line_timeout: r.seconds("ANSIBLE_LINE_TIMEOUT", 1500),
+        ansible_global_timeout: r.seconds("ANSIBLE_GLOBAL_TIMEOUT", 9000),
+        ansible_appserver_repo: r.text_or_blank(
+            "ANSIBLE_APPSERVER_REPO",
+            "https://github.com/open-craft/ansible-playbooks.git",
+            256,
+        ),
+        ansible_appserver_playbook: (r).text(
+            "ANSIBLE_APPSERVER_PLAYBOOK",
+            "playbooks/appserver.yml",
+            256,
+        ),
+        ansible_appserver_requirements_path: (r).text(
+            "ANSIBLE_APPSERVER_REQUIREMENTS_PATH",
+            "requirements.txt",
+            256,
+        ),
+        ansible_appserver_version: r.text("ANSIBLE_APPSERVER_VERSION", "master", 50),
+        default_load_balancing_server: r
+            .parsed("DEFAULT_LOAD_BALANCING_SERVER", "must have the form user@domain.name"),
+        load_balancer_fragment_name_prefix: read_fragment_prefix(r),
+        preliminary_page_server_ip: r.parsed("PRELIMINARY_PAGE_SERVER_IP", "must be an IP address"),
+    }
+}
+
+const PORT_RULE: &str = "must be a port, 0 to 65535";
+
+fn read_database_url(r: &mut Reader<'_>) -> Option<Secret> {
+    let url = r.optional("DATABASE_URL")?;
+    if url.parse::<tokio_postgres::Config>().is_err()
+        || !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
+    {
+        r.refuse("DATABASE_URL", "must be a URL like postgres://user:password@host:5432/database");
+    }
+    Some(Secret::new(url))
+}
+
+fn read_secret_key(r: &mut Reader<'_>) -> Option<Secret> {
+    let key = r.secret("SECRET_KEY")?;
+    if key.expose().chars().count() < 16 {
+        r.refuse("SECRET_KEY", "takes at least 16 characters");
+    }
+    Some(key)
+}
+
+fn read_data_dir(r: &mut Reader<'_>, is_root: bool) -> PathBuf {
+    if let Some(path) = r.path("OCIM_DATA_DIR") {
+        return path;
+    }
+    if is_root {
+        return PathBuf::from("/var/lib/ocim");
+    }
+    let home = r.path("HOME").map(|home| home.join(".local/share"));
+    match r.path("XDG_DATA_HOME").or(home) {
+        Some(parent) => parent.join("ocim"),
+        None => {
+            r.refuse("OCIM_DATA_DIR", "must be set where HOME is not");
+            PathBuf::new()
+        }
+    }
+}
+
+fn read_clouds(r: &mut Reader<'_>) -> BTreeMap<String, CloudConfig> {
+    let default = || BTreeMap::from([("local".to_owned(), CloudConfig::Local {})]);
+    let Some(text) = r.optional("OCIM_CLOUDS") else { return default() };
+    match serde_json::from_str::<BTreeMap<String, CloudConfig>>(text) {
+        Ok(clouds) if clouds.is_empty() => r.refuse("OCIM_CLOUDS", "must name at least one region"),
+        Ok(clouds) if clouds.keys().any(|region| !is_region(region)) => {
+            r.refuse(
+                "OCIM_CLOUDS",
+                "takes region names of 1 to 16 letters, digits, '-', '_' or '.'",
+            );
+        }
+        Ok(clouds) => return clouds,
+        // The column is safe to tell, the text is not: later kinds hold passwords.
+        Err(error) => {
+            let column = error.column();
+            let rule = format!(
+                "must be JSON like {{\"local\": {{\"kind\": \"local\"}}}} (wrong near column {column})"
+            );
+            r.refuse("OCIM_CLOUDS", rule);
+        }
+    }
+    default()
+}
+
+fn is_region(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=REGION_CHARACTERS_MAX).contains(&name.len()) && name.chars().all(fits)
+}
+
+fn read_region(r: &mut Reader<'_>, clouds: &BTreeMap<String, CloudConfig>) -> String {
+    let only = (clouds.len() == 1).then(|| clouds.keys().next()).flatten();
+    let region = match r.optional("OPENSTACK_REGION") {
+        Some(region) => region,
+        None => only.map_or("local", String::as_str),
+    };
+    if !clouds.contains_key(region) {
+        let names: Vec<&str> = clouds.keys().map(String::as_str).collect();
+        let rule = format!("must be a region of OCIM_CLOUDS, which has: {}", names.join(", "));
+        r.refuse("OPENSTACK_REGION", rule);
+    }
+    region.to_owned()
+}
+
+fn read_fork(r: &mut Reader<'_>) -> String {
+    let fork = r.text("DEFAULT_FORK", "edx/edx-platform", 200);
+    let parts: Vec<&str> = fork.split('/').collect();
+    if parts.len() != 2 || parts.iter().any(|part| part.is_empty()) {
+        r.refuse("DEFAULT_FORK", "must have the form owner/name");
+    }
+    fork
+}
+
+fn read_fragment_prefix(r: &mut Reader<'_>) -> String {
+    let prefix = r.text("LOAD_BALANCER_FRAGMENT_NAME_PREFIX", "opencraft-", 64);
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !prefix.chars().all(fits) || prefix.starts_with('.') {
+        let rule = "begins file names: letters, digits, '-', '_' and, but for the first, '.'";
+        r.refuse("LOAD_BALANCER_FRAGMENT_NAME_PREFIX", rule);
+    }
+    prefix
+}
+
+fn read_smtp_relay(r: &mut Reader<'_>, base_domain: &str) -> Option<SmtpRelay> {
+    let host = r.optional("INSTANCE_SMTP_RELAY_HOST");
+    let relay = SmtpRelay {
+        host: host.unwrap_or_default().to_owned(),
+        port: r.parsed("INSTANCE_SMTP_RELAY_PORT", PORT_RULE).unwrap_or(587),
+        username: r.text("INSTANCE_SMTP_RELAY_USERNAME", "", 256),
+        password: r.secret("INSTANCE_SMTP_RELAY_PASSWORD").unwrap_or_else(|| Secret::new("")),
+        sender_domain: r.domain("INSTANCE_SMTP_RELAY_SENDER_DOMAIN", base_domain),
+    };
+    host.map(|_| relay)
+}

@@ -1,0 +1,141 @@
+//! Takes typed values out of the variables and collects every error on the way.
+
+use super::{ConfigError, Secret};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Reads variables by name. A blank value counts as none. A wrong value is noted with the rule it
+/// breaks (never with the value, which may be secret) and the default stands in for it.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    variables: &'a BTreeMap<String, String>,
+    asked: BTreeSet<&'static str>,
+    errors: Vec<ConfigError>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(variables: &'a BTreeMap<String, String>) -> Self {
+        Self { variables, asked: BTreeSet::new(), errors: vec![] }
+    }
+
+    /// Notes that a variable breaks a rule.
+    pub(super) fn refuse(&mut self, variable: &str, rule: impl Into<String>) {
+        self.errors.push(ConfigError { variable: variable.to_owned(), rule: rule.into() });
+    }
+
+    /// The value, if there is one that is not blank.
+    pub(super) fn optional(&mut self, name: &'static str) -> Option<&'a str> {
+        self.asked.insert(name);
+        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// A text of at most `characters`.
+    pub(super) fn text(&mut self, name: &'static str, default: &str, characters: usize) -> String {
+        let value = self.optional(name).unwrap_or(default);
+        if value.chars().count() > characters {
+            self.refuse(name, format!("takes at most {characters} characters"));
+        }
+        value.to_owned()
+    }
+
+    /// As [`Reader::text`], but a blank value is taken as it is: it says that there is to be none.
+    pub(super) fn text_or_blank(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        characters: usize,
+    ) -> String {
+        self.asked.insert(name);
+        let is_blank = self.variables.get(name).is_some_and(|value| value.trim().is_empty());
+        if is_blank { String::new() } else { self.text(name, default, characters) }
+    }
+
+    /// A secret text, if given.
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        self.optional(name).map(Secret::new)
+    }
+
+    /// Whatever `T` can be read from; `rule` says what that is.
+    pub(super) fn parsed<T: FromStr>(&mut self, name: &'static str, rule: &str) -> Option<T> {
+        let parsed = self.optional(name)?.parse().ok();
+        if parsed.is_none() {
+            self.refuse(name, rule);
+        }
+        parsed
+    }
+
+    /// `true` or `false`, as people write them.
+    pub(super) fn boolean(&mut self, name: &'static str, default: bool) -> bool {
+        match self.optional(name).map(str::to_ascii_lowercase).as_deref() {
+            None => default,
+            Some("true" | "1" | "yes" | "on") => true,
+            Some("false" | "0" | "no" | "off") => false,
+            Some(_) => {
+                self.refuse(name, "must be true or false");
+                default
+            }
+        }
+    }
+
+    /// Whole seconds, from 1 to a week.
+    pub(super) fn seconds(&mut self, name: &'static str, default: u64) -> Duration {
+        let rule = "must be a whole number of seconds from 1 to 604800";
+        let seconds = self.parsed(name, rule).unwrap_or(default);
+        if !(1..=604_800).contains(&seconds) {
+            self.refuse(name, rule);
+        }
+        Duration::from_secs(seconds)
+    }
+
+    /// A JSON object that is not empty.
+    pub(super) fn selector(&mut self, name: &'static str, default: Value) -> Value {
+        let rule = "must be a JSON object that is not empty, such as {\"ram\": 4096}";
+        match self.parsed::<Value>(name, rule) {
+            Some(Value::Object(fields)) if !fields.is_empty() => Value::Object(fields),
+            Some(_) => {
+                self.refuse(name, rule);
+                default
+            }
+            None => default,
+        }
+    }
+
+    /// A host name: letters, digits, hyphens and dots, or prefixes of one that end in a dot or hyphen.
+    pub(super) fn domain(&mut self, name: &'static str, default: &str) -> String {
+        let value = self.text(name, default, 200);
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        // A default may be another variable's value, which is told of already.
+        if self.optional(name).is_none() {
+            return value;
+        }
+        if !value.chars().all(fits) || value.starts_with(['.', '-']) || value.contains("..") {
+            self.refuse(name, "must be a domain name of letters, digits, hyphens and dots");
+        }
+        value
+    }
+
+    /// An absolute path, if given.
+    pub(super) fn path(&mut self, name: &'static str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.optional(name)?);
+        if !path.is_absolute() {
+            self.refuse(name, "must be an absolute path");
+        }
+        Some(path)
+    }
+
+    /// The errors, and one more for each variable with our prefix that nobody asked for.
+    pub(super) fn finish(mut self) -> Vec<ConfigError> {
+        let known = |name: &str| self.asked.contains(name) || super::OF_OTHERS.contains(&name);
+        let strangers: Vec<String> = (self.variables.keys())
+            .filter(|name| name.starts_with("OCIM_") && !known(name))
+            .cloned()
+            .collect();
+        for name in strangers {
+            self.refuse(&name, "is not a variable that Ocim knows");
+        }
+        self.errors
+    }
+}

@@ -1,0 +1,367 @@
+//! The data folder: all that Ocim keeps outside of its database, and a lock against a second server.
+//!
+//! | name | holds | made by |
+//! |---|---|---|
+//! | `lock` | the server's lock, and its process id | [`DataFolder::open`] |
+//! | `server.json` | where the running server answers | [`DataFolder::write_server`] |
+//! | `secret_key` | the key that wraps all others, unless `SECRET_KEY` is given | [`DataFolder::secret_key`] |
+//! | `ssh/` | the manager's SSH key pair | [`DataFolder::ensure_ssh_key`] |
+//! | `postgres/` | the database cluster, its socket and log (or a link to where they are) | `embedded_postgres` |
+//! | `cloud/` | machines of `local` clouds | `adapters::local_cloud` |
+//! | `playbooks/` | runs, git mirrors, virtual environments | `adapters::ansible` |
+//!
+//! The folder is 0700 and so is each below it. Under root it is 0711, because PostgreSQL refuses
+//! to run as root and its user must pass through.
+
+pub(crate) mod program;
+
+pub use program::ProgramError;
+
+use crate::config::Secret;
+use crate::ports::system::Ids;
+use base64::Engine;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::process::Command;
+
+/// How often a lock is tried: whoever asks whether a server runs holds it for an instant.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+const SSH_KEYGEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the data folder can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataFolderError {
+    /// Another server has it.
+    #[error("the data folder {} is in use by process {pid}", root.display())]
+    Locked {
+        /// The folder.
+        root: PathBuf,
+        /// Who has it; `?` where that is not known.
+        pid: String,
+    },
+    /// A file or folder can't be made, read or written.
+    #[error("could not {action} {}", path.display())]
+    Io {
+        /// `create`, `read`, …
+        action: &'static str,
+        /// What it was about.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what we wrote.
+    #[error("{} is damaged: {advice}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The folder is used for something else.
+    #[error("{} is not empty and no data folder of Ocim: name another one", root.display())]
+    NotOurs {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// There is a database, but the key it was written with is gone.
+    #[error("{} is gone, but the database needs it: put it back, or set SECRET_KEY", path.display())]
+    KeyLost {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The SSH key pair can't be made.
+    #[error("could not make the SSH key pair")]
+    Program(#[source] ProgramError),
+}
+
+/// Where the running server answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRecord {
+    /// Where its API listens.
+    pub address: SocketAddr,
+    /// Its process id.
+    pub pid: u32,
+}
+
+/// The manager's SSH key pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshKey {
+    /// File with the private key.
+    pub private: PathBuf,
+    /// The public key, one line: `ssh-ed25519 AAAA… ocim`.
+    pub public: String,
+}
+
+/// A data folder that is ours until this value is dropped.
+#[derive(Debug)]
+pub struct DataFolder {
+    root: PathBuf,
+    /// Whether there was a database when we came.
+    had_database: bool,
+    // Held, never read: the lock goes when the file is closed.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Makes what is missing of the folder and locks it.
+    ///
+    /// # Errors
+    /// [`DataFolderError::Locked`] when a server has it; [`DataFolderError::NotOurs`] when other
+    /// things lie in it; [`DataFolderError::Io`] when it can't be made or written to.
+    pub fn open(root: &Path) -> Result<Self, DataFolderError> {
+        // Its mode is about to be changed: that must not happen to somebody's home or to `/tmp`.
+        let is_used = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
+        if is_used && !root.join("lock").exists() {
+            return Err(DataFolderError::NotOurs { root: root.to_owned() });
+        }
+        let is_root = nix::unistd::geteuid().is_root();
+        make_folder(root, if is_root { 0o711 } else { 0o700 })?;
+        let root = root.canonicalize().map_err(failed("find", root))?;
+        let lock = lock_folder(&root)?;
+        for name in ["ssh", "cloud", "playbooks"] {
+            make_folder(&root.join(name), 0o700)?;
+        }
+        let had_database = root.join("postgres").exists();
+        Ok(Self { root, had_database, _lock: lock })
+    }
+
+    /// The folder itself, absolute and without symbolic links.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the cluster lives: a folder, or a link to one. Made by `embedded_postgres`.
+    #[must_use]
+    pub fn postgres(&self) -> PathBuf {
+        self.root.join("postgres")
+    }
+
+    /// For machines of `local` clouds.
+    #[must_use]
+    pub fn cloud(&self) -> PathBuf {
+        self.root.join("cloud")
+    }
+
+    /// For runs of playbooks, git mirrors and virtual environments.
+    #[must_use]
+    pub fn playbooks(&self) -> PathBuf {
+        self.root.join("playbooks")
+    }
+
+    /// The key that wraps all others: `given`, or the one in the folder, made at the first start.
+    /// To be called before PostgreSQL is started: a kill in between would count as a lost key.
+    ///
+    /// # Errors
+    /// [`DataFolderError::KeyLost`] when there is a database already and no key.
+    pub fn secret_key(
+        &self,
+        given: Option<&Secret>,
+        ids: &dyn Ids,
+    ) -> Result<Secret, DataFolderError> {
+        if let Some(key) = given {
+            return Ok(key.clone());
+        }
+        let path = self.root.join("secret_key");
+        match fs::read_to_string(&path) {
+            Ok(text) if text.trim().len() >= 16 => return Ok(Secret::new(text.trim())),
+            Ok(_) => {
+                let advice = "put the right one back, or set SECRET_KEY";
+                return Err(DataFolderError::Damaged { path, advice });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("read", &path)(error)),
+        }
+        if self.had_database {
+            return Err(DataFolderError::KeyLost { path });
+        }
+        let mut bytes = [0; 48];
+        ids.fill_random(&mut bytes);
+        let key = base64::engine::general_purpose::STANDARD.encode(bytes);
+        write_file(&path, key.as_bytes())?;
+        Ok(Secret::new(key))
+    }
+
+    /// Tells commands on this machine where the server answers.
+    ///
+    /// # Errors
+    /// [`DataFolderError::Io`].
+    pub fn write_server(&self, address: SocketAddr) -> Result<(), DataFolderError> {
+        let path = self.root.join("server.json");
+        let record = ServerRecord { address, pid: std::process::id() };
+        let text = serde_json::to_vec(&record).map_err(|e| failed("write", &path)(e.into()))?;
+        write_file(&path, &text)
+    }
+
+    /// The server that runs on the folder `root`, if one does.
+    ///
+    /// # Errors
+    /// [`DataFolderError::Io`] when the folder is not ours to read.
+    pub fn find_server(root: &Path) -> Result<Option<ServerRecord>, DataFolderError> {
+        let lock = match File::open(root.join("lock")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read", &root.join("lock"))(error)),
+        };
+        // A record without a locked folder was left behind by a server that was killed.
+        match lock.try_lock_shared() {
+            Ok(()) => return Ok(None),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(failed("lock", root)(error)),
+        }
+        let path = root.join("server.json");
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_| {
+                let advice = "restart the server, which writes it anew";
+                DataFolderError::Damaged { path, advice }
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// The manager's SSH key pair, made at the first call.
+    ///
+    /// # Errors
+    /// [`DataFolderError::Program`] when `ssh-keygen` is missing or fails.
+    pub async fn ensure_ssh_key(&self) -> Result<SshKey, DataFolderError> {
+        let private = self.root.join("ssh/id_ed25519");
+        let public = self.root.join("ssh/id_ed25519.pub");
+        if !private.exists() {
+            // Made aside and moved, the private half last: a crash leaves a whole pair or none.
+            let draft = self.root.join("ssh/draft");
+            let draft_public = self.root.join("ssh/draft.pub");
+            for stale in [&draft, &draft_public] {
+                remove_if_there(stale)?;
+            }
+            let mut command = Command::new("ssh-keygen");
+            command.args(["-q", "-t", "ed25519", "-N", "", "-C", "ocim", "-f"]).arg(&draft);
+            program::run(command, "openssh-client", SSH_KEYGEN_TIMEOUT)
+                .await
+                .map_err(DataFolderError::Program)?;
+            fs::rename(&draft_public, &public).map_err(failed("create", &public))?;
+            fs::rename(&draft, &private).map_err(failed("create", &private))?;
+        }
+        let text = fs::read_to_string(&public).map_err(failed("read", &public))?;
+        Ok(SshKey { private, public: text.trim().to_owned() })
+    }
+
+    /// Removes the folder and all that is in it, wherever its cluster lives. PostgreSQL and the
+    /// machines must have been stopped before.
+    ///
+    /// # Errors
+    /// [`DataFolderError::Io`] at the first file that can't be removed.
+    pub fn remove(self) -> Result<(), DataFolderError> {
+        if let Ok(elsewhere) = fs::read_link(self.postgres()) {
+            remove_tree(&elsewhere)?;
+        }
+        remove_tree(&self.root)
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        // Best effort: the lock tells whether the record counts.
+        let _ = fs::remove_file(self.root.join("server.json"));
+    }
+}
+
+/// Turns an I/O error into ours.
+pub(crate) fn failed(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> DataFolderError {
+    let path = path.to_owned();
+    move |source| DataFolderError::Io { action, path, source }
+}
+
+/// Makes a folder (and its parents) or takes the one there, and gives it `mode`.
+pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), DataFolderError> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed("create", parent))?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed("create", path)(error));
+        }
+        _ => {}
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed("own", path))
+}
+
+/// Writes a file of mode 0600 that is there whole or not at all.
+pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), DataFolderError> {
+    let draft = path.with_extension("draft");
+    remove_if_there(&draft)?;
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write().map_err(failed("write", path))
+}
+
+fn remove_if_there(path: &Path) -> Result<(), DataFolderError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn remove_tree(path: &Path) -> Result<(), DataFolderError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn lock_folder(root: &Path) -> Result<File, DataFolderError> {
+    let path = root.join("lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed("create", &path))?;
+    for attempt in 1.. {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
+            Err(TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+                let pid = if known { pid.trim().to_owned() } else { "?".to_owned() };
+                return Err(DataFolderError::Locked { root: root.to_owned(), pid });
+            }
+        }
+    }
+    // Between open and lock somebody may have removed the folder: then the lock is of no use.
+    let same = match (file.metadata(), fs::metadata(&path)) {
+        (Ok(locked), Ok(there)) => locked.ino() == there.ino() && locked.dev() == there.dev(),
+        _ => false,
+    };
+    if !same {
+        let gone = io::Error::new(io::ErrorKind::NotFound, "it was removed meanwhile: try again");
+        return Err(failed("lock", &path)(gone));
+    }
+    let mut note_pid = || {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    note_pid().map_err(failed("write", &path))?;
+    Ok(file)
+}

@@ -1,0 +1,239 @@
+//! Rows of the read models become wire types.
+
+use super::problem::{HttpError, internal};
+use crate::ports::log_store::{Level, LogLine as StoredLine};
+use crate::read_models::{
+    AppserverRow, InstanceRow, LoadBalancerRow, RunRow, RunStepRow, ServerRow,
+};
+use ocim_api_spec as wire;
+use ocim_domain::protected::{MARK, Protected};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The list's form of a site.
+pub(super) fn instance(row: InstanceRow) -> wire::Instance {
+    wire::Instance {
+        id: row.id,
+        name: row.name,
+        domain: row.domain,
+        appserver_count: row.appserver_count,
+        active_appservers: row.active_appservers,
+        launches: row.launches,
+        load_balancer: row.load_balancer,
+        successfully_provisioned: row.successfully_provisioned,
+        created: row.created_at,
+        modified: row.updated_at,
+    }
+}
+
+/// A site with its settings; `opened` are the row's, with protected texts opened.
+pub(super) fn instance_detail(
+    row: InstanceRow,
+    opened: Value,
+) -> Result<wire::InstanceDetail, HttpError> {
+    Ok(wire::InstanceDetail {
+        settings_version: row.settings_version,
+        settings: settings(opened)?,
+        instance: instance(row),
+    })
+}
+
+/// The settings as people see them. What is not of the wire's form, the master secret before all,
+/// falls away.
+pub(super) fn settings(opened: Value) -> Result<wire::Settings, HttpError> {
+    serde_json::from_value(show_protected(opened)).map_err(|error| internal(&error))
+}
+
+/// Puts the text in place of each protected value.
+fn show_protected(value: Value) -> Value {
+    match value {
+        Value::Object(map) if map.contains_key(MARK) => {
+            match serde_json::from_value::<Protected>(Value::Object(map)) {
+                Ok(protected) => Value::String(protected.text().to_owned()),
+                Err(_) => Value::Null,
+            }
+        }
+        Value::Object(map) => {
+            map.into_iter().map(|(key, value)| (key, show_protected(value))).collect()
+        }
+        Value::Array(list) => list.into_iter().map(show_protected).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+/// A word of a read model as one of the wire's.
+fn word<T: DeserializeOwned>(text: String) -> Result<T, HttpError> {
+    serde_json::from_value(Value::String(text)).map_err(|error| internal(&error))
+}
+
+/// The list's form of an Appserver.
+pub(super) fn appserver(row: AppserverRow) -> Result<wire::Appserver, HttpError> {
+    let status: wire::AppserverStatus = word(row.status)?;
+    Ok(wire::Appserver {
+        id: row.id,
+        instance: row.instance,
+        name: format!("AppServer {}", row.number),
+        number: row.number,
+        is_active: row.active,
+        status,
+        status_name: status.name().to_owned(),
+        status_description: status.description().to_owned(),
+        is_steady: status.is_steady(),
+        is_healthy: status.is_healthy(),
+        failure: row.failure,
+        server: row.server,
+        launch_run: row.launch_run,
+        latest_run: row.latest_run,
+        last_activated: row.last_activated,
+        keeps_server_until: row.keeps_server_until,
+        created: row.created_at,
+        modified: row.updated_at,
+        terminated: row.terminated_at,
+    })
+}
+
+/// A machine.
+pub(super) fn server(row: ServerRow) -> Result<wire::Server, HttpError> {
+    let status: wire::ServerStatus = word(row.status)?;
+    Ok(wire::Server {
+        id: row.id,
+        appserver: row.appserver,
+        name: row.name,
+        openstack_id: row.machine,
+        openstack_region: row.region,
+        status,
+        status_name: status.name().to_owned(),
+        status_description: status.description().to_owned(),
+        reason: row.reason,
+        public_ip: row.public_ip,
+        ssh_port: row.ssh_port,
+        http_port: row.http_port,
+        created: row.created_at,
+        modified: row.updated_at,
+    })
+}
+
+/// A balancer.
+pub(super) fn load_balancer(row: LoadBalancerRow) -> wire::LoadBalancer {
+    wire::LoadBalancer {
+        id: row.id,
+        domain: row.domain,
+        public_ip: row.public_ip,
+        http_port: row.http_port,
+        accepts_new_backends: row.accepts_new_backends,
+        created: row.created_at,
+        modified: row.updated_at,
+    }
+}
+
+/// A run.
+pub(super) fn run(row: RunRow) -> Result<wire::Run, HttpError> {
+    Ok(wire::Run {
+        id: row.id,
+        definition: row.definition,
+        version: row.version,
+        subject: row.subject,
+        phase: word(row.phase)?,
+        cause: row.cause,
+        current_step: row.current_step,
+        cancel_requested: row.cancel_requested,
+        actor: row.actor,
+        created: row.created_at,
+        modified: row.updated_at,
+        ended: row.ended_at,
+    })
+}
+
+/// A step of a run.
+pub(super) fn run_step(row: RunStepRow) -> Result<wire::RunStep, HttpError> {
+    Ok(wire::RunStep {
+        step: row.step,
+        state: word(row.state)?,
+        attempt: row.attempt,
+        note: row.note,
+        retry_at: row.retry_at,
+        started: row.started_at,
+        modified: row.updated_at,
+    })
+}
+
+/// A line of a log.
+pub(super) fn log_line(line: StoredLine) -> wire::LogLine {
+    wire::LogLine {
+        number: line.number,
+        at: line.line.at,
+        level: match line.line.level {
+            Level::Info => wire::LogLevel::Info,
+            Level::Warning => wire::LogLevel::Warning,
+            Level::Error => wire::LogLevel::Error,
+        },
+        step: line.line.step,
+        text: line.line.text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocim_domain::{appserver, server};
+    use serde_json::json;
+
+    fn sample_settings() -> Value {
+        let mut settings = json!({
+            "enable_prefix_domains_redirect": false,
+            "email": Protected::new("inst_1", "staff@example.com"),
+            "configuration_extra_settings": Protected::new("inst_1", "A: 1"),
+            "openstack_server_flavor": {"ram": 4096},
+            "openstack_server_base_image": {"name": "Debian"},
+            "additional_security_groups": ["web"],
+            "additional_monitoring_emails": [Protected::new("inst_1", "ops@example.com")],
+            "deploy_simpletheme": true,
+            "secret_key_b64encoded": Protected::new("inst_1", "master"),
+        });
+        for field in wire::Settings::FIELDS {
+            if settings.get(field).is_none() {
+                settings[*field] = json!(format!("<{field}>"));
+            }
+        }
+        settings
+    }
+
+    #[test]
+    fn the_wire_has_every_setting_but_the_master_secret() {
+        let domain: ocim_domain::settings::InstanceSettings =
+            serde_json::from_value(sample_settings()).unwrap();
+        let Value::Object(fields) = serde_json::to_value(domain).unwrap() else { panic!() };
+        let mut expected: Vec<_> = fields.keys().map(String::as_str).collect();
+        expected.retain(|field| *field != "secret_key_b64encoded");
+        assert_eq!(wire::Settings::FIELDS, expected);
+    }
+
+    #[test]
+    fn protected_texts_are_shown_and_the_master_secret_is_not() {
+        let shown = settings(sample_settings()).unwrap();
+        assert_eq!(shown.email, "staff@example.com");
+        assert_eq!(shown.additional_monitoring_emails, ["ops@example.com"]);
+        assert_eq!(shown.openstack_server_flavor, json!({"ram": 4096}));
+        assert!(!serde_json::to_string(&shown).unwrap().contains("master"));
+    }
+
+    #[test]
+    fn a_shredded_text_is_called_that() {
+        let shredded = json!({MARK: {"subject": "inst_1"}});
+        assert_eq!(show_protected(shredded), json!("[shredded]"));
+    }
+
+    #[test]
+    fn the_wire_knows_every_status_and_agrees_on_its_meaning() {
+        for status in appserver::Status::ALL {
+            let text = serde_json::to_value(status).unwrap().as_str().unwrap().to_owned();
+            let shown: wire::AppserverStatus = word(text).unwrap();
+            assert_eq!(shown.is_steady(), status.is_steady());
+            assert_eq!(shown.is_healthy(), status.is_healthy());
+        }
+        for status in server::Status::ALL {
+            let text = serde_json::to_value(status).unwrap().as_str().unwrap().to_owned();
+            word::<wire::ServerStatus>(text).unwrap();
+        }
+    }
+}

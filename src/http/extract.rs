@@ -1,0 +1,236 @@
+//! What handlers take apart: bodies, queries, paths and headers, each refused with a problem.
+
+use super::problem::{HttpError, bad_request, invalid};
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH};
+use actix_web::web::{Bytes, BytesMut, PathConfig};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use futures_util::StreamExt;
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+use ocim_api_spec::{Problem, ProblemType};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use std::time::Duration;
+
+/// Largest body that is read, in bytes.
+pub(super) const BODY_BYTES_MAX: usize = 512 * 1024;
+/// Longest wait for a whole body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A JSON body; an empty one counts as `{}`.
+#[derive(Debug)]
+pub(super) struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = HttpError;
+    type Future = LocalBoxFuture<'static, Result<Self, HttpError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = is_json(request.content_type());
+        let announced = announced_length(request.headers());
+        let payload = payload.take();
+        Box::pin(async move {
+            if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+                return Err(too_large());
+            }
+            let bytes = tokio::time::timeout(BODY_TIMEOUT, read_body(payload))
+                .await
+                .map_err(|_| HttpError::from(Problem::new(ProblemType::RequestTimeout)))??;
+            if bytes.is_empty() {
+                return parse_json(b"{}").map(Self);
+            }
+            if !is_json {
+                let detail = "send the body as application/json";
+                return Err(Problem::new(ProblemType::UnsupportedMediaType).detail(detail).into());
+            }
+            parse_json(&bytes).map(Self)
+        })
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large() -> HttpError {
+    let detail = format!("a body has at most {BODY_BYTES_MAX} bytes");
+    Problem::new(ProblemType::TooLarge).detail(detail).into()
+}
+
+async fn read_body(mut payload: Payload) -> Result<Bytes, HttpError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| bad_request("body", error.to_string()))?;
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
+    // Serde would take an array for a struct's fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(invalid("body", "must be a JSON object"));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "body" } else { &path };
+        let rule = error.inner().to_string();
+        match error.inner().classify() {
+            Category::Data => invalid(field, rule),
+            Category::Io | Category::Syntax | Category::Eof => bad_request("body", rule),
+        }
+    })?;
+    reader.end().map_err(|error| bad_request("body", error.to_string()))?;
+    Ok(value)
+}
+
+/// The query's parameters.
+#[derive(Debug)]
+pub(super) struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Params<T> {
+    type Error = HttpError;
+    type Future = Ready<Result<Self, HttpError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(parse_query(request.query_string()).map(Self))
+    }
+}
+
+fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, HttpError> {
+    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "query" } else { &path };
+        bad_request(field, error.inner().to_string())
+    })
+}
+
+/// Reads a flag of a query: `?queue`, `?queue=true` and `?queue=1` say yes.
+///
+/// # Errors
+/// For anything but those, `false` and `0`.
+pub(super) fn read_flag<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<bool, D::Error> {
+    let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(deserializer)?;
+    match &*text {
+        "" | "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(serde::de::Error::custom("must be `true` or `false`")),
+    }
+}
+
+/// Refuses ids that are not of the route's form: nothing has such an id.
+pub(super) fn path_config() -> PathConfig {
+    PathConfig::default().error_handler(|error, _| {
+        let text = error.to_string();
+        // Actix puts its own words before ours.
+        let rule = text.find('`').map_or(text.as_str(), |start| &text[start..]);
+        HttpError::from(Problem::new(ProblemType::NotFound).error("id", rule)).into()
+    })
+}
+
+/// The version in `If-Match`; `None` when there is no such header, or any version will do (`*`).
+///
+/// # Errors
+/// When it is not one strong `ETag` of ours.
+pub(super) fn read_if_match(headers: &HeaderMap) -> Result<Option<u64>, HttpError> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    text.strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| bad_request("If-Match", "must be one ETag as Ocim sent it, or `*`"))
+}
+
+/// The `ETag` of a version.
+#[must_use]
+pub(super) fn write_etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::HeaderValue;
+    use ocim_api_spec::LaunchAppserver;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Sample {
+        limit: usize,
+        #[serde(deserialize_with = "read_flag")]
+        follow: bool,
+    }
+
+    impl Default for Sample {
+        fn default() -> Self {
+            Self { limit: 50, follow: false }
+        }
+    }
+
+    fn errors(error: &HttpError) -> (u16, Vec<&str>) {
+        (error.0.status, error.0.errors.iter().map(|error| error.field.as_str()).collect())
+    }
+
+    #[test]
+    fn a_body_that_breaks_a_rule_names_the_field() {
+        let parse = parse_json::<LaunchAppserver>;
+        assert!(parse(br#"{"queue": true}"#).unwrap().queue);
+        assert_eq!(errors(&parse(br#"{"queue": 3}"#).unwrap_err()), (422, vec!["queue"]));
+        assert_eq!(errors(&parse(br#"{"quue": true}"#).unwrap_err()), (422, vec!["quue"]));
+        assert_eq!(errors(&parse(b"[]").unwrap_err()), (422, vec!["body"]));
+        assert_eq!(errors(&parse(b"{\"queue\"").unwrap_err()), (400, vec!["body"]));
+        assert_eq!(errors(&parse(b"{} {}").unwrap_err()), (400, vec!["body"]));
+    }
+
+    #[test]
+    fn a_query_that_breaks_a_rule_names_the_parameter() {
+        let sample: Sample = parse_query("limit=7&follow").unwrap();
+        assert_eq!((sample.limit, sample.follow), (7, true));
+        for (query, field) in [("limit=x", "limit"), ("follow=maybe", "follow"), ("lmit=3", "lmit")]
+        {
+            let error = parse_query::<Sample>(query).unwrap_err();
+            assert_eq!(errors(&error), (400, vec![field]), "{query}");
+        }
+    }
+
+    #[test]
+    fn if_match_takes_one_strong_etag() {
+        let read = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IF_MATCH, HeaderValue::from_static(text));
+            read_if_match(&headers)
+        };
+        assert_eq!(read_if_match(&HeaderMap::new()), Ok(None));
+        assert_eq!(read("*"), Ok(None));
+        assert_eq!(read("\"12\""), Ok(Some(12)));
+        assert_eq!(write_etag(12), "\"12\"");
+        for wrong in ["12", "W/\"12\"", "\"1\", \"2\"", "\"x\""] {
+            assert_eq!(errors(&read(wrong).unwrap_err()), (400, vec!["If-Match"]), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn json_is_known_by_its_media_type() {
+        assert!(is_json("application/json; charset=utf-8"));
+        assert!(is_json("Application/Merge-Patch+JSON"));
+        assert!(!is_json("text/plain"));
+        assert!(!is_json(""));
+    }
+}

@@ -1,0 +1,105 @@
+//! The description of the API (`openapi.json`), and the pages that show it without a network.
+
+use super::problem::PROBLEM_JSON;
+use super::{appservers, health, instances, logs, runs, servers, stream};
+use ocim_api_spec::Problem;
+use std::collections::BTreeMap;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// Where the document is served.
+pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Ocim",
+        description = "Deploys and runs Open edX sites. Long work is a run: a command that starts \
+            one answers 202 with its id. Every error is an RFC 9457 problem.",
+    ),
+    paths(
+        instances::create_instance, instances::list_instances, instances::read_instance,
+        instances::change_settings,
+        appservers::launch_appserver, appservers::list_appservers, appservers::read_appserver,
+        appservers::activate_appserver, appservers::deactivate_appserver,
+        appservers::terminate_appserver,
+        servers::list_servers, servers::list_load_balancers,
+        runs::list_runs, runs::read_run, runs::cancel_run,
+        logs::read_run_logs, logs::read_appserver_logs,
+        stream::stream_events,
+        health::read_health, health::read_readiness,
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "instances", description = "Sites and their settings"),
+        (name = "appservers", description = "Deployments of a site"),
+        (name = "runs", description = "Long work and its steps"),
+        (name = "logs", description = "What the work printed"),
+        (name = "stream", description = "What happens, live"),
+        (name = "servers", description = "Machines and balancers"),
+        (name = "health", description = "Whether Ocim is well"),
+    ),
+    security(("bearer" = [])),
+    modifiers(&BearerToken),
+)]
+struct Document;
+
+struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A token that `ocim token create` made"))
+            .build();
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// What every route may answer instead: a problem.
+#[derive(Debug)]
+pub(super) struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let response = |description: &str| {
+            let schema = Ref::from_schema_name(Problem::name());
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            RefOr::T(
+                ResponseBuilder::new()
+                    .description(description)
+                    .content(PROBLEM_JSON, content)
+                    .build(),
+            )
+        };
+        BTreeMap::from([
+            ("4XX".to_owned(), response("The request can't be done as it is")),
+            ("5XX".to_owned(), response("Ocim, or something that it needs, is not well")),
+        ])
+    }
+}
+
+/// The document, made from the routes and the wire types.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// The document as it is checked in: indented, with a last line end.
+///
+/// # Errors
+/// Only if the document has no JSON form.
+pub fn document_text() -> Result<String, serde_json::Error> {
+    Ok(document().to_pretty_json()? + "\n")
+}
+
+/// Interactive pages at `/docs/`, and the document itself. Nothing is fetched from elsewhere.
+pub(super) fn pages() -> SwaggerUi {
+    let config = Config::default().validator_url("none").persist_authorization(false);
+    SwaggerUi::new("/docs/{_:.*}").config(config).url(DOCUMENT_PATH, document())
+}

@@ -1,0 +1,25 @@
+//! Ocim: deploys and runs Open edX sites. The library behind the `ocim` binary, in reading order.
+
+pub mod config;
+pub mod data_folder;
+pub mod telemetry;
+
+pub mod ports;
+
+pub mod embedded_postgres;
+pub mod migrations;
+pub mod store;
+
+pub mod projector;
+pub mod read_models;
+
+pub mod app;
+pub mod logs;
+pub mod sagas;
+
+pub mod adapters;
+
+pub mod boot;
+pub mod cli;
+pub mod demo;
+pub mod http;

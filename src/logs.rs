@@ -1,0 +1,190 @@
+//! Log lines of runs: masked, numbered, kept apart from events, followed live.
+
+mod follow;
+pub mod lines;
+pub mod masking;
+mod secret_forms;
+
+use crate::ports::log_store::{Level, LogLine, LogStore, NewLine, SourceOffset};
+use crate::ports::playbooks::OutputLine;
+use crate::ports::system::Clock;
+use crate::ports::{Class, PortError};
+use futures_util::stream::BoxStream;
+use lines::{cut_line, strip_control};
+use masking::Masker;
+use ocim_domain::ids::RunId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// How often an append is tried where a repetition can do no harm.
+const ATTEMPTS: u32 = 3;
+
+/// The pause before the second attempt; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Appends wake followers through this; one that lags behind looks in the store anyway.
+const WAKE_UPS: usize = 1_024;
+
+/// The logs of all runs.
+///
+/// A failure to write one never fails a run: the caller warns and goes on, and reads a source
+/// again from where the log left it ([`Logs::read_offset`]).
+#[derive(Debug)]
+pub struct Logs {
+    store: Arc<dyn LogStore>,
+    clock: Arc<dyn Clock>,
+    appended: broadcast::Sender<RunId>,
+    /// By run and source: the stored text that may be the beginning of a secret.
+    open: Mutex<HashMap<RunId, HashMap<String, String>>>,
+}
+
+impl Logs {
+    /// The logs in this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, appended: broadcast::Sender::new(WAKE_UPS), open: Mutex::default() }
+    }
+
+    /// Appends each line of `text`; returns the number of the log's last line.
+    ///
+    /// # Errors
+    /// [`Class::Conflict`] when the log is finished; [`Class::Ambiguous`] when the lines may or
+    /// may not be there.
+    pub async fn append(
+        &self,
+        run: RunId,
+        step: &str,
+        level: Level,
+        text: &str,
+        masker: &Masker,
+    ) -> Result<u64, PortError> {
+        let masked = masker.mask(&strip_control(text));
+        let lines = masked.lines().map(|text| self.new_line(step, level, text)).collect();
+        self.store_lines(run, lines, None).await
+    }
+
+    /// Appends what a source showed between `offset.from` and `offset.to`, exactly once: a
+    /// repetition changes nothing. Returns the number of the log's last line.
+    ///
+    /// # Errors
+    /// As [`Logs::append`]; the lines are not lost, but to be read again from [`Logs::read_offset`].
+    pub async fn append_from_source(
+        &self,
+        run: RunId,
+        step: &str,
+        lines: &[OutputLine],
+        offset: SourceOffset,
+        masker: &Masker,
+    ) -> Result<u64, PortError> {
+        let texts = lines.iter().map(|line| strip_control(&line.text).replace('\n', " "));
+        let text = texts.collect::<Vec<_>>().join("\n");
+        let source = offset.source.clone();
+        let open = self.lock_open().get(&run).and_then(|open| open.get(&source)).cloned();
+        let (masked, now_open) = masker.mask_after(&open.unwrap_or_default(), &text);
+        let new_lines = lines.iter().zip(masked.split('\n')).map(|(line, text)| {
+            let level = if line.is_error { Level::Warning } else { Level::Info };
+            self.new_line(step, level, text)
+        });
+        let last = self.store_lines(run, new_lines.collect(), Some(offset)).await?;
+        self.lock_open().entry(run).or_default().insert(source, now_open);
+        Ok(last)
+    }
+
+    /// How many bytes of the source the log holds.
+    ///
+    /// # Errors
+    /// When the store can't be reached.
+    pub async fn read_offset(&self, run: RunId, source: &str) -> Result<u64, PortError> {
+        self.store.read_offset(run, source).await
+    }
+
+    /// At most `limit` lines from number `from` on (the first is 1), in order.
+    ///
+    /// # Errors
+    /// When the store can't be reached, or the log is damaged.
+    pub async fn read_lines(
+        &self,
+        run: RunId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<LogLine>, PortError> {
+        self.store.read_lines(run, from, limit).await
+    }
+
+    /// The number of the last line, 0 when there is none.
+    ///
+    /// # Errors
+    /// When the store can't be reached.
+    pub async fn count_lines(&self, run: RunId) -> Result<u64, PortError> {
+        self.store.count_lines(run).await
+    }
+
+    /// All lines from number `from` on, then live ones, whoever writes them; each once and in
+    /// order. Ends when the log is finished and all was told. Waits while the store is away.
+    #[must_use]
+    pub fn follow(&self, run: RunId, from: u64) -> BoxStream<'static, LogLine> {
+        follow::follow_log(Arc::clone(&self.store), self.appended.subscribe(), run, from)
+    }
+
+    /// Says that no line will follow. Finishing again is fine.
+    ///
+    /// # Errors
+    /// When the store can't be reached.
+    pub async fn finish(&self, run: RunId) -> Result<(), PortError> {
+        self.lock_open().remove(&run);
+        self.store.finish_log(run).await?;
+        self.wake_followers(run);
+        Ok(())
+    }
+
+    fn new_line(&self, step: &str, level: Level, text: &str) -> NewLine {
+        NewLine { at: self.clock.now(), level, step: step.to_owned(), text: cut_line(text) }
+    }
+
+    async fn store_lines(
+        &self,
+        run: RunId,
+        lines: Vec<NewLine>,
+        offset: Option<SourceOffset>,
+    ) -> Result<u64, PortError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.store.append_lines(run, lines.clone(), offset.clone()).await {
+                Err(error) if may_repeat(&error, offset.is_some()) => {
+                    tracing::debug!(%run, %error, "log lines are tried again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                outcome => return self.tell(run, outcome),
+            }
+        }
+        let outcome = self.store.append_lines(run, lines, offset).await;
+        self.tell(run, outcome)
+    }
+
+    fn tell(&self, run: RunId, outcome: Result<u64, PortError>) -> Result<u64, PortError> {
+        self.wake_followers(run);
+        outcome
+    }
+
+    fn wake_followers(&self, run: RunId) {
+        // An error says that nobody follows any log.
+        let _ = self.appended.send(run);
+    }
+
+    fn lock_open(&self) -> MutexGuard<'_, HashMap<RunId, HashMap<String, String>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lines with an offset are stored once however often they come; others only when it is certain
+/// that nothing was written.
+fn may_repeat(error: &PortError, has_offset: bool) -> bool {
+    match error.class {
+        Class::Transient | Class::RateLimited(_) => true,
+        Class::Ambiguous => has_offset,
+        Class::Conflict | Class::Permanent => false,
+    }
+}

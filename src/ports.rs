@@ -1,0 +1,51 @@
+//! What Ocim needs of the outside world, in its own words: narrow traits and their errors.
+
+pub mod cloud;
+pub mod load_balancer;
+pub mod log_store;
+pub mod playbooks;
+pub mod system;
+
+use std::time::Duration;
+
+/// What a failed effect means for whoever asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Class {
+    /// May work when tried again.
+    Transient,
+    /// The other side asked to wait this long.
+    RateLimited(Duration),
+    /// The other side is in a state that forbids it now.
+    Conflict,
+    /// Will not work however often it is tried.
+    Permanent,
+    /// It may have happened: look before trying again.
+    Ambiguous,
+}
+
+/// A failed effect: what it means, and what to tell people.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct PortError {
+    /// What it means for the caller.
+    pub class: Class,
+    /// One sentence for people, without secrets.
+    pub message: String,
+}
+
+impl PortError {
+    /// An error of this class.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, message: message.into() }
+    }
+
+    /// An error that a later try may not meet.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self::new(Class::Transient, message)
+    }
+
+    /// An error that no further try can mend.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self::new(Class::Permanent, message)
+    }
+}

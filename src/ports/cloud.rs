@@ -1,0 +1,123 @@
+//! Virtual machines. Real: `adapters::local_cloud`. Tests: `adapters::fake_cloud`.
+
+use super::PortError;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::IpAddr;
+use uuid::Uuid;
+
+/// What machine is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MachineSpec {
+    /// The same for all attempts of one create: asking twice yields one machine, tagged with it.
+    pub key: Uuid,
+    /// Name shown by the cloud.
+    pub name: String,
+    /// Flavor selector, e.g. `{"ram": 4096, "disk": 40}`.
+    pub flavor: Value,
+    /// Image selector.
+    pub image: Value,
+    /// Key pair; blank for none.
+    pub keyname: String,
+    /// Names of security groups.
+    pub security_groups: Vec<String>,
+}
+
+/// What a cloud says a machine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// Being built.
+    Building,
+    /// Up, or booting.
+    Active,
+    /// Stopped.
+    Shutoff,
+    /// The cloud gave up on it.
+    Error,
+}
+
+/// Where to reach a machine. Ports are part of the answer: nobody may assume 22 or 80.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Its public address.
+    pub ip: IpAddr,
+    /// Where its sshd listens.
+    pub ssh_port: u16,
+    /// Where its web server is to listen.
+    pub http_port: u16,
+    /// Whom to log in as.
+    pub ssh_user: String,
+    /// Whether that user may become root there.
+    pub may_become_root: bool,
+}
+
+/// A machine as its cloud reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The cloud's own id.
+    pub id: String,
+    /// The key it was made with, if it is one of ours.
+    pub key: Option<Uuid>,
+    /// Name shown by the cloud.
+    pub name: String,
+    /// What it is doing.
+    pub power: Power,
+    /// The fault's text when `power` is [`Power::Error`].
+    pub fault: Option<String>,
+    /// Where to reach it, once known.
+    pub address: Option<Address>,
+    /// Its SSH host keys (`ssh-ed25519 AAAA…`), once its console log shows them.
+    pub host_keys: Vec<String>,
+}
+
+/// One region of a cloud.
+#[async_trait]
+pub trait Cloud: Send + Sync + std::fmt::Debug {
+    /// Checks that the security groups exist, and makes the main one (core §8.3).
+    /// `Ok(Some(reason))` where this cloud has no such thing.
+    async fn ensure_security_groups(&self, names: &[String]) -> Result<Option<String>, PortError>;
+
+    /// Makes the machine, or finds the one made before with the same key.
+    async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError>;
+
+    /// The machine made with `key`, if it exists (in whatever state).
+    async fn find_machine(&self, key: Uuid) -> Result<Option<Machine>, PortError>;
+
+    /// The machine with the cloud's own id; `None` when the cloud says that it does not exist.
+    async fn read_machine(&self, id: &str) -> Result<Option<Machine>, PortError>;
+
+    /// Restarts it in an orderly way. Returns once the request is taken.
+    async fn reboot_machine(&self, id: &str) -> Result<(), PortError>;
+
+    /// Stops it in an orderly way, then removes it with all that ran in it. Absent is success.
+    async fn delete_machine(&self, id: &str) -> Result<(), PortError>;
+
+    /// What it printed on its console, the last 64 KiB.
+    async fn read_console(&self, id: &str) -> Result<String, PortError>;
+
+    /// Every machine in the region that bears our mark.
+    async fn list_machines(&self) -> Result<Vec<Machine>, PortError>;
+}
+
+/// Logs in to machines: host keys are always checked.
+#[async_trait]
+pub trait Shell: Send + Sync + std::fmt::Debug {
+    /// Runs one command by SSH and returns its output.
+    ///
+    /// Transient until sshd answers; permanent when the host key is not one of `host_keys`.
+    async fn run(
+        &self,
+        address: &Address,
+        host_keys: &[String],
+        command: &str,
+    ) -> Result<String, PortError>;
+
+    /// The id that changes with every boot of the machine.
+    async fn read_boot_id(
+        &self,
+        address: &Address,
+        host_keys: &[String],
+    ) -> Result<String, PortError>;
+}

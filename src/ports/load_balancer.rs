@@ -1,0 +1,109 @@
+//! The shared balancers' configuration. Real: `adapters::haproxy`. Tests: `adapters::fake_load_balancer`.
+
+use super::PortError;
+use super::cloud::Address;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One balancer host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalancerHost {
+    /// Its DNS name, which instances' CNAMEs point at.
+    pub domain: String,
+    /// How Ansible reaches it.
+    pub address: Address,
+    /// The host keys it may show.
+    pub host_keys: Vec<String>,
+}
+
+/// What the bundled playbook that makes a host a balancer has to know: where it listens.
+#[must_use]
+pub fn install_variables(address: &Address, also_listens: &[SocketAddr]) -> Value {
+    // A cloud's public address is seldom one of the machine's own; a loopback one is, and shared.
+    let ip = address.ip;
+    let listens_on = if ip.is_loopback() { ip.to_string() } else { "*".to_owned() };
+    json!({
+        "balancer_address": listens_on,
+        "balancer_port": address.http_port,
+        "balancer_also_listens": also_listens,
+    })
+}
+
+/// One instance's part of a balancer's configuration (infra §6.1–6.4).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fragment {
+    /// File name on the balancer, unique per manager and instance.
+    pub name: String,
+    /// `backend …` blocks.
+    pub configuration: String,
+    /// `domain backend` lines.
+    pub map: String,
+}
+
+/// Sends fragments to balancers. Every change is validated by HAProxy before it takes effect,
+/// leaves running connections alone, and is wholly done or not at all.
+#[async_trait]
+pub trait LoadBalancer: Send + Sync + std::fmt::Debug {
+    /// Puts the fragment in place of the one of the same name, and waits until HAProxy serves it.
+    /// An empty configuration and map removes it. Returns HAProxy's warnings, line by line.
+    ///
+    /// Permanent, with HAProxy's own text, when the fragment is invalid; nothing has changed then.
+    async fn apply_fragment(
+        &self,
+        host: &BalancerHost,
+        fragment: &Fragment,
+    ) -> Result<Vec<String>, PortError>;
+
+    /// The fragment of that name as the balancer has it; `None` when it has none.
+    async fn read_fragment(
+        &self,
+        host: &BalancerHost,
+        name: &str,
+    ) -> Result<Option<Fragment>, PortError>;
+
+    /// In one instant and without a reload: servers `to` of `backend` take all new requests,
+    /// `from` only finish what they have.
+    async fn switch_servers(
+        &self,
+        host: &BalancerHost,
+        backend: &str,
+        to: &[String],
+        from: &[String],
+    ) -> Result<(), PortError>;
+
+    /// How many requests and connections the server still has.
+    async fn count_connections(
+        &self,
+        host: &BalancerHost,
+        backend: &str,
+        server: &str,
+    ) -> Result<u64, PortError>;
+}
+
+/// What a site answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// The first 64 KiB of the body.
+    pub body: String,
+    /// The `X-Ocim-Appserver` header, if the site sends it.
+    pub appserver: Option<String>,
+}
+
+/// Asks sites over HTTP as a visitor would.
+#[async_trait]
+pub trait SiteProbe: Send + Sync + std::fmt::Debug {
+    /// One request without redirects; transient when nobody answers within `timeout`.
+    async fn request_site(
+        &self,
+        method: &str,
+        to: SocketAddr,
+        host: &str,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<SiteAnswer, PortError>;
+}

@@ -1,0 +1,88 @@
+//! Log lines of runs: data beside the events. Real: `adapters::postgres_logs`. Tests: `adapters::memory_logs`.
+
+use super::PortError;
+use async_trait::async_trait;
+use ocim_domain::Timestamp;
+use ocim_domain::ids::RunId;
+use serde::{Deserialize, Serialize};
+
+/// How grave a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Ordinary progress, and standard output.
+    Info,
+    /// Worth a look, and standard error.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// A line on its way into the log, already masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewLine {
+    /// When it was written.
+    pub at: Timestamp,
+    /// How grave it is.
+    pub level: Level,
+    /// The step's path.
+    pub step: String,
+    /// The text, without line ends.
+    pub text: String,
+}
+
+/// A line of a run's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// From 1, without gaps; never changes.
+    pub number: u64,
+    /// The line.
+    #[serde(flatten)]
+    pub line: NewLine,
+}
+
+/// Where the lines came from, so that a source is read on from where it was left after a crash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceOffset {
+    /// E.g. the step's key.
+    pub source: String,
+    /// Bytes of it that the log holds before these lines.
+    pub from: u64,
+    /// Bytes of it that the log holds after these lines.
+    pub to: u64,
+}
+
+/// Numbered lines, one log a run.
+#[async_trait]
+pub trait LogStore: Send + Sync + std::fmt::Debug {
+    /// Appends lines; returns the number of the last line of the log. With an offset whose `from`
+    /// is not where the source stands, nothing is written (it was a repetition). All or nothing:
+    /// the lines and the offset are stored together. [`Class::Conflict`](super::Class::Conflict)
+    /// when the log is finished.
+    async fn append_lines(
+        &self,
+        run: RunId,
+        lines: Vec<NewLine>,
+        offset: Option<SourceOffset>,
+    ) -> Result<u64, PortError>;
+
+    /// How many bytes of the source the log holds.
+    async fn read_offset(&self, run: RunId, source: &str) -> Result<u64, PortError>;
+
+    /// At most `limit` lines from number `from` on, in order.
+    async fn read_lines(
+        &self,
+        run: RunId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<LogLine>, PortError>;
+
+    /// The number of the last line, 0 when there is none.
+    async fn count_lines(&self, run: RunId) -> Result<u64, PortError>;
+
+    /// Says that no line will follow. A log may be finished again.
+    async fn finish_log(&self, run: RunId) -> Result<(), PortError>;
+
+    /// Whether no line will follow.
+    async fn is_finished(&self, run: RunId) -> Result<bool, PortError>;
+}

@@ -1,0 +1,348 @@
+//! What the API reads: rows of the read models, and how fresh they are. All SELECTs live below here.
+
+use crate::projector::{self, Freshness, ProjectionStatus};
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Pool;
+use ocim_domain::event::Position;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+use tokio_postgres::Row;
+use tokio_postgres::types::{Json, ToSql};
+
+/// One site. `settings` is the event's JSON: protected fields are sealed there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceRow {
+    /// `inst_…`.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// Its internal LMS domain.
+    pub domain: String,
+    /// All settings, protected ones sealed.
+    pub settings: Value,
+    /// The version of its stream that changed the settings last.
+    pub settings_version: i64,
+    /// `lbal_…` of its balancer.
+    pub load_balancer: Option<String>,
+    /// Number of Appservers ever asked for.
+    pub appserver_count: i32,
+    /// `apps_…` of those who receive traffic.
+    pub active_appservers: Vec<String>,
+    /// `run_…` of launches that have not settled, the one under way first.
+    pub launches: Vec<String>,
+    /// True once a launch succeeded.
+    pub successfully_provisioned: bool,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One Appserver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppserverRow {
+    /// `apps_…`.
+    pub id: String,
+    /// `inst_…`.
+    pub instance: String,
+    /// From 1, as in `AppServer 7`.
+    pub number: i32,
+    /// `new`, `waiting`, … (core §2.2).
+    pub status: String,
+    /// Why it failed or was cancelled.
+    pub failure: Option<String>,
+    /// Whether it receives traffic.
+    pub active: bool,
+    /// When it last began to receive traffic.
+    pub last_activated: Option<DateTime<Utc>>,
+    /// `serv_…`; none until it is frozen.
+    pub server: Option<String>,
+    /// `run_…` of its launch.
+    pub launch_run: String,
+    /// `run_…` of what was asked for last.
+    pub latest_run: String,
+    /// The frozen settings, protected ones sealed; none until it is frozen.
+    pub settings: Option<Value>,
+    /// Until when a failed one keeps its machine for debugging.
+    pub keeps_server_until: Option<DateTime<Utc>>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// When its machine went, if it had run.
+    pub terminated_at: Option<DateTime<Utc>>,
+}
+
+/// One virtual machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerRow {
+    /// `serv_…`.
+    pub id: String,
+    /// `apps_…`.
+    pub appserver: String,
+    /// Region.
+    pub region: String,
+    /// Its name in the cloud.
+    pub name: String,
+    /// `pending`, `building`, … (core §2.1).
+    pub status: String,
+    /// The cloud's id.
+    pub machine: Option<String>,
+    /// Public address.
+    pub public_ip: Option<String>,
+    /// Where sshd listens.
+    pub ssh_port: Option<i32>,
+    /// Where the web server listens.
+    pub http_port: Option<i32>,
+    /// Why it failed or is out of sight.
+    pub reason: Option<String>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadBalancerRow {
+    /// `lbal_…`.
+    pub id: String,
+    /// DNS target.
+    pub domain: String,
+    /// Public address.
+    pub public_ip: String,
+    /// Where it listens for visitors.
+    pub http_port: i32,
+    /// Whether new instances may be given to it.
+    pub accepts_new_backends: bool,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One run of a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// `run_…`.
+    pub id: String,
+    /// `launch_appserver`, ….
+    pub definition: String,
+    /// Its version.
+    pub version: i32,
+    /// Text id of what it is about.
+    pub subject: String,
+    /// `forward`, `unwinding`, `stuck`, `completed`, `unwound`.
+    pub phase: String,
+    /// Why it turned back or is stuck.
+    pub cause: Option<String>,
+    /// The step under way or tried last.
+    pub current_step: Option<String>,
+    /// Whether a cancel waits to be obeyed.
+    pub cancel_requested: bool,
+    /// Who started it.
+    pub actor: String,
+    /// When it started.
+    pub created_at: DateTime<Utc>,
+    /// When it last moved.
+    pub updated_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// One step of a run that has begun.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunStepRow {
+    /// Its path.
+    pub step: String,
+    /// Its place in the order in which steps began, from 0.
+    pub place: i64,
+    /// `intended`, `waiting`, `failed`, `done`, `skipped`, `undoing`, `undo_waiting`, `undo_failed`, `undone`, `kept`.
+    pub state: String,
+    /// The number of its latest attempt.
+    pub attempt: i32,
+    /// What it said: error, reason for skipping, note.
+    pub note: Option<String>,
+    /// When it is tried again.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it last moved.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Which runs one wants.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// Only those about this object.
+    pub subject: Option<String>,
+    /// Only those of this definition.
+    pub definition: Option<String>,
+    /// Only those that have not ended.
+    pub open_only: bool,
+}
+
+/// Why a read model could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the read models are unavailable")]
+pub struct QueryError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// How long a command's answer waits for the read models.
+pub const FRESHNESS_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a query may take, the wait for a connection included.
+const QUERY_LIMIT: Duration = Duration::from_secs(10);
+
+/// The read models of this database. Lists come newest first, in the stable order of their ids
+/// (UUID v7, whose text sorts by time); a page goes on after the last id of the page before.
+#[derive(Debug, Clone)]
+pub struct ReadModels {
+    pool: Pool,
+    freshness: Freshness,
+}
+
+impl ReadModels {
+    /// The read models in this database, as fresh as `freshness` says.
+    #[must_use]
+    pub fn new(pool: Pool, freshness: Freshness) -> Self {
+        Self { pool, freshness }
+    }
+
+    /// Waits until every read model has passed `position`; false when it took longer than `wait`,
+    /// or at once when one of them stands still before it.
+    pub async fn wait_for(&self, position: Position, wait: Duration) -> bool {
+        self.freshness.wait_for(position, wait).await
+    }
+
+    /// Every build of every projection, by name and generation.
+    ///
+    /// # Errors
+    /// [`QueryError`] without a database; so for every query below.
+    pub async fn projection_status(&self) -> Result<Vec<ProjectionStatus>, QueryError> {
+        projector::load_status(&self.pool).await.map_err(|error| QueryError(Box::new(error)))
+    }
+
+    /// At most `limit` instances, those after the id `after`.
+    pub async fn list_instances(
+        &self,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Vec<InstanceRow>, QueryError> {
+        let sql = format!(
+            "{INSTANCES} where $2::text is null or id < $2 order by id desc limit $1::bigint"
+        );
+        self.query(&sql, &[&limit_value(limit), &after]).await
+    }
+
+    /// One instance.
+    pub async fn read_instance(&self, id: &str) -> Result<Option<InstanceRow>, QueryError> {
+        self.query_one(&format!("{INSTANCES} where id = $1"), id).await
+    }
+
+    /// The appservers of one instance, or of all.
+    pub async fn list_appservers(
+        &self,
+        instance: Option<&str>,
+    ) -> Result<Vec<AppserverRow>, QueryError> {
+        let sql = format!("{APPSERVERS} where $1::text is null or instance = $1 order by id desc");
+        self.query(&sql, &[&instance]).await
+    }
+
+    /// One appserver.
+    pub async fn read_appserver(&self, id: &str) -> Result<Option<AppserverRow>, QueryError> {
+        self.query_one(&format!("{APPSERVERS} where id = $1"), id).await
+    }
+
+    /// All servers.
+    pub async fn list_servers(&self) -> Result<Vec<ServerRow>, QueryError> {
+        self.query("select * from rm.servers order by id desc", &[]).await
+    }
+
+    /// One server.
+    pub async fn read_server(&self, id: &str) -> Result<Option<ServerRow>, QueryError> {
+        self.query_one("select * from rm.servers where id = $1", id).await
+    }
+
+    /// All load balancers.
+    pub async fn list_load_balancers(&self) -> Result<Vec<LoadBalancerRow>, QueryError> {
+        self.query("select * from rm.load_balancers order by id desc", &[]).await
+    }
+
+    /// One load balancer.
+    pub async fn read_load_balancer(
+        &self,
+        id: &str,
+    ) -> Result<Option<LoadBalancerRow>, QueryError> {
+        self.query_one("select * from rm.load_balancers where id = $1", id).await
+    }
+
+    /// At most `limit` of the runs that one wants, those after the id `after`.
+    pub async fn list_runs(
+        &self,
+        filter: &RunFilter,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Vec<RunRow>, QueryError> {
+        let sql = "select * from rm.runs where ($2::text is null or id < $2) \
+                   and ($3::text is null or subject = $3) \
+                   and ($4::text is null or definition = $4) \
+                   and (not $5::boolean or ended_at is null) order by id desc limit $1::bigint";
+        let RunFilter { subject, definition, open_only } = filter;
+        self.query(sql, &[&limit_value(limit), &after, subject, definition, open_only]).await
+    }
+
+    /// One run.
+    pub async fn read_run(&self, id: &str) -> Result<Option<RunRow>, QueryError> {
+        self.query_one("select * from rm.runs where id = $1", id).await
+    }
+
+    /// The steps of a run that have begun, in the order in which they did.
+    pub async fn list_run_steps(&self, run: &str) -> Result<Vec<RunStepRow>, QueryError> {
+        let sql = "select *, row_number() over (order by began) - 1 as place \
+                   from rm.run_steps where run = $1 order by began";
+        self.query(sql, &[&run]).await
+    }
+
+    async fn query_one<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        id: &str,
+    ) -> Result<Option<T>, QueryError> {
+        Ok(self.query(sql, &[&id]).await?.into_iter().next())
+    }
+
+    /// The rows of `sql`, each read by the names of its columns.
+    async fn query<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<T>, QueryError> {
+        let sql = format!("select row_to_json(r) from ({sql}) as r");
+        let work = async {
+            let client = self.pool.get().await.map_err(unavailable)?;
+            let statement = client.prepare_cached(&sql).await.map_err(unavailable)?;
+            let rows = client.query(&statement, parameters).await.map_err(unavailable)?;
+            let read = |row: Row| Ok(row.try_get::<_, Json<T>>(0).map_err(unavailable)?.0);
+            rows.into_iter().map(read).collect()
+        };
+        tokio::time::timeout(QUERY_LIMIT, work).await.map_err(unavailable)?
+    }
+}
+
+/// Instances with their launches that have not settled, the one under way first.
+const INSTANCES: &str = "select *, array(select run from rm.instance_launches \
+                         where instance = i.id order by number) as launches from rm.instances as i";
+
+/// Appservers; one whose launch ended before it was frozen shows how.
+const APPSERVERS: &str = "select *, coalesce(own_status, launch_outcome, 'new') as status \
+                          from rm.appservers";
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> QueryError {
+    QueryError(Box::new(error))
+}
+
+fn limit_value(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

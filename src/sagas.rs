@@ -1,0 +1,35 @@
+//! Processes: their definitions as tables, and the runner that drives them.
+
+pub mod activate_appserver;
+pub mod balancers;
+pub mod deactivate_appserver;
+pub mod failure;
+pub mod holds;
+pub mod launch_appserver;
+pub mod machines;
+pub mod playbook_steps;
+pub mod provision_load_balancer;
+pub mod runner;
+pub mod start;
+pub mod step;
+pub mod terminate_appserver;
+pub mod traffic;
+pub mod world;
+
+use step::Definition;
+
+/// Every definition, by name.
+#[must_use]
+pub fn definitions() -> Vec<&'static Definition> {
+    vec![
+        &launch_appserver::LAUNCH_APPSERVER,
+        &activate_appserver::ACTIVATE_APPSERVER,
+        &deactivate_appserver::DEACTIVATE_APPSERVER,
+        &terminate_appserver::TERMINATE_APPSERVER,
+        &provision_load_balancer::PROVISION_LOAD_BALANCER,
+    ]
+}
+
+pub use holds::Holds;
+pub use provision_load_balancer::ProvisionLoadBalancer;
+pub use start::{StartRequest, TRIGGERS, started_by};

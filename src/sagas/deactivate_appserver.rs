@@ -1,0 +1,70 @@
+//! `deactivate_appserver`: takes an Appserver out of traffic; its machine stays.
+
+use super::step::{Definition, Step, Undo};
+use super::traffic::{
+    claim_traffic, drain_connections, plan_withdrawal, record_traffic, release_traffic,
+    undo_withdraw_traffic, withdraw_traffic,
+};
+use std::time::Duration;
+
+/// Keeps other runs from moving the instance's traffic.
+pub const CLAIM: Step = Step::new(
+    "claim_traffic",
+    |c| Box::pin(claim_traffic(c)),
+    Undo::With(|c| Box::pin(release_traffic(c))),
+    1,
+    |limits| limits.turn_wait,
+);
+
+/// Decides who is to serve without it.
+pub const PLAN: Step = Step::new(
+    "plan_traffic",
+    |c| Box::pin(plan_withdrawal(c)),
+    Undo::Nothing("it only decides"),
+    5,
+    |_| Duration::from_secs(60),
+);
+
+/// Takes it off the balancer.
+pub const WITHDRAW: Step = Step::new(
+    "withdraw_traffic",
+    |c| Box::pin(withdraw_traffic(c)),
+    Undo::With(|c| Box::pin(undo_withdraw_traffic(c))),
+    3,
+    |_| Duration::from_secs(300),
+);
+
+/// Records who serves now.
+pub const RECORD: Step = Step::new(
+    "record_traffic",
+    |c| Box::pin(record_traffic(c)),
+    Undo::Nothing("traffic has moved: from here the run only goes forward"),
+    20,
+    |_| Duration::from_secs(60),
+);
+
+/// Lets the next run move the traffic.
+pub const RELEASE: Step = Step::new(
+    "release_traffic",
+    |c| Box::pin(release_traffic(c)),
+    Undo::Nothing("the traffic is free for the next run"),
+    20,
+    |_| Duration::from_secs(60),
+);
+
+/// Lets the connections of those who left end.
+pub const DRAIN: Step = Step::new(
+    "drain_connections",
+    |c| Box::pin(drain_connections(c)),
+    Undo::Nothing("it only waits"),
+    3,
+    |limits| limits.drain_wait.saturating_add(Duration::from_secs(60)),
+);
+
+/// The process.
+pub static DEACTIVATE_APPSERVER: Definition = Definition {
+    name: "deactivate_appserver",
+    version: 1,
+    pivot: Some("record_traffic"),
+    steps: &[CLAIM, PLAN, WITHDRAW, RECORD, RELEASE, DRAIN],
+};

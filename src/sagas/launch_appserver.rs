@@ -1,0 +1,370 @@
+//! `launch_appserver`: from a request to a running site, in the order of core §3.4 and §3.5.
+
+use super::balancers::{Lineup, Site, apply_lineup_locked, assign_load_balancer};
+use super::failure::{record_server_gone, settle_appserver, undo_by_settling};
+use super::machines::{
+    CreatedServer, await_heartbeat, await_reboot, await_server, await_ssh, create_server,
+    load_server, probe_create_server, probe_reboot_server, reboot_server, record_server, server_of,
+    undo_create_server,
+};
+use super::playbook_steps::{
+    forget_playbooks, run_common_playbook, run_main_playbook, run_users_playbook, undo_playbook,
+};
+use super::start::LaunchInput;
+use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use crate::app::{AppError, ExecuteError};
+use ocim_domain::appserver::{self, Appserver, Launched};
+use ocim_domain::configuration::{CronTime, compose_variables};
+use ocim_domain::ids::RunId;
+use ocim_domain::instance::{self, Instance, LaunchOutcome};
+use ocim_domain::names;
+use ocim_domain::protected::Protected;
+use ocim_domain::saga::{Cause, step_key};
+use ocim_domain::server;
+use serde_json::Value;
+use std::time::Duration;
+
+const SKIPPED: Undo = Undo::Nothing("it is skipped here: there is nothing to undo");
+const WATCHES: Undo = Undo::Nothing("it only watches");
+const KEPT: &str = "the machine is kept for debugging until the date on the appserver";
+
+/// The process.
+pub static LAUNCH_APPSERVER: Definition = Definition {
+    name: "launch_appserver",
+    version: 1,
+    pivot: Some("start_running"),
+    steps: &[
+        Step::new(
+            "await_turn",
+            |c| Box::pin(await_turn(c)),
+            Undo::With(|c| Box::pin(undo_launch(c))),
+            1,
+            |l| l.turn_wait,
+        ),
+        Step::new(
+            "assign_load_balancer",
+            |c| Box::pin(assign_load_balancer(c)),
+            Undo::Nothing("the balancer stays the instance's, for its next launch"),
+            5,
+            |_| Duration::from_secs(600),
+        ),
+        Step::new(
+            "publish_preliminary_page",
+            |c| Box::pin(publish_preliminary_page(c)),
+            Undo::Nothing("the page stays until a site takes its place"),
+            3,
+            |_| Duration::from_secs(300),
+        ),
+        Step::new("write_dns_records", |_| skip("no DNS service is configured"), SKIPPED, 1, brief),
+        Step::new("provision_mysql", |_| skip("no MySQL server is configured"), SKIPPED, 1, brief),
+        Step::new(
+            "provision_mongodb",
+            |_| skip("no MongoDB server is configured"),
+            SKIPPED,
+            1,
+            brief,
+        ),
+        Step::new(
+            "provision_storage",
+            |_| skip("no object storage is configured"),
+            SKIPPED,
+            1,
+            brief,
+        ),
+        Step::new(
+            "provision_rabbitmq",
+            |_| skip("no RabbitMQ server is configured"),
+            SKIPPED,
+            1,
+            brief,
+        ),
+        Step::new(
+            "create_appserver",
+            |c| Box::pin(create_appserver(c)),
+            Undo::With(|c| Box::pin(undo_create_appserver(c))),
+            5,
+            brief,
+        ),
+        Step::new(
+            "ensure_security_groups",
+            |c| Box::pin(ensure_security_groups(c)),
+            Undo::Nothing("the groups are shared by all machines of the region"),
+            5,
+            brief,
+        ),
+        Step::new(
+            "start_waiting",
+            |c| Box::pin(start_waiting(c)),
+            Undo::With(|c| Box::pin(undo_by_settling(c))),
+            5,
+            brief,
+        ),
+        Step {
+            probe: Some(|c| Box::pin(probe_create_server(c))),
+            ..Step::new(
+                "create_server",
+                |c| Box::pin(create_server(c)),
+                Undo::WithUnlessFailedAfter(
+                    |c| Box::pin(undo_create_server(c)),
+                    // Before that step it is not certain that the appserver got its date.
+                    "run_main_playbook",
+                    KEPT,
+                ),
+                5,
+                // Its undo stops the machine in an orderly way.
+                |l| l.shutdown_wait + Duration::from_secs(300),
+            )
+        },
+        Step::new("await_server", |c| Box::pin(await_server(c)), WATCHES, 1, |l| l.server_wait),
+        Step::new("await_ssh", |c| Box::pin(await_ssh(c)), WATCHES, 1, |l| l.server_wait),
+        Step::new(
+            "start_configuring",
+            |c| Box::pin(start_configuring(c)),
+            Undo::With(|c| Box::pin(undo_by_settling(c))),
+            5,
+            brief,
+        ),
+        playbook("run_main_playbook", |c| Box::pin(run_main_playbook(c))),
+        Step::new("run_users_playbook", |c| Box::pin(run_users_playbook(c)), SKIPPED, 1, brief),
+        playbook("run_common_playbook", |c| Box::pin(run_common_playbook(c))),
+        Step {
+            probe: Some(|c| Box::pin(probe_reboot_server(c))),
+            ..Step::new(
+                "reboot_server",
+                |c| Box::pin(reboot_server(c)),
+                Undo::Nothing("a reboot leaves nothing behind"),
+                5,
+                |_| Duration::from_secs(300),
+            )
+        },
+        Step::new("await_reboot", |c| Box::pin(await_reboot(c)), WATCHES, 1, |l| l.server_wait),
+        Step::new(
+            "await_heartbeat",
+            |c| Box::pin(await_heartbeat(c)),
+            WATCHES,
+            1,
+            |l| l.heartbeat_wait,
+        ),
+        Step::new(
+            "start_running",
+            |c| Box::pin(start_running(c)),
+            Undo::Nothing("the site runs: from here the launch only goes forward"),
+            20,
+            brief,
+        ),
+        Step::new(
+            "settle_launch",
+            |c| Box::pin(settle_launch(c)),
+            Undo::Nothing("the launch has ended"),
+            20,
+            brief,
+        ),
+        Step::new(
+            "request_activation",
+            |c| Box::pin(request_activation(c)),
+            Undo::Nothing("the activation is a run of its own"),
+            20,
+            brief,
+        ),
+    ],
+};
+
+const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
+    Step::new(path, run, Undo::With(|c| Box::pin(undo_playbook(c))), 3, with_preparation)
+}
+
+/// A playbook's own limit ends it first; the rest is for its virtual environment and its clone.
+fn with_preparation(limits: &super::world::Limits) -> Duration {
+    limits.playbook_timeout + Duration::from_secs(900)
+}
+
+fn brief(_: &super::world::Limits) -> Duration {
+    Duration::from_secs(120)
+}
+
+fn skip(
+    reason: &'static str,
+) -> futures_util::future::BoxFuture<'static, Result<Progress, StepError>> {
+    Box::pin(async move { Ok(Progress::Skipped(reason.to_owned())) })
+}
+
+/// Waits until all earlier launches of the instance have settled.
+async fn await_turn(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let (instance, _) = context.world.app.load_instance(input.instance).await?;
+    match instance.launches.iter().position(|launch| launch.appserver == input.appserver) {
+        Some(0) => done(Value::Null),
+        Some(_) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
+        None => Err(StepError::permanent("the launch has settled already")),
+    }
+}
+
+/// The last undo of a launch: the next one may begin.
+async fn undo_launch(context: StepContext) -> Result<Progress, StepError> {
+    settle_appserver(&context).await?;
+    let input: LaunchInput = context.input()?;
+    let loaded = context.world.app.journal().load::<Appserver>(&input.appserver.stream()).await?;
+    let outcome = match loaded.state.present().map(|present| present.status) {
+        Some(appserver::Status::Failed) => LaunchOutcome::Failed,
+        Some(appserver::Status::Error) => LaunchOutcome::Error,
+        // It failed before there was an Appserver to tell of it.
+        None if !matches!(context.cause, Some(Cause::Cancelled { .. })) => LaunchOutcome::Error,
+        _ => LaunchOutcome::Cancelled,
+    };
+    settle(&context, outcome).await?;
+    done("the next launch may begin")
+}
+
+async fn settle(context: &StepContext, outcome: LaunchOutcome) -> Result<(), StepError> {
+    let input: LaunchInput = context.input()?;
+    let command = instance::Command::SettleLaunch { appserver: input.appserver, outcome };
+    let journal = context.world.app.journal();
+    let stream = input.instance.stream();
+    let settled = journal.execute::<Instance>(&stream, &context.metadata(), command).await;
+    settled.map(|_| ()).map_err(|error| AppError::from(error).into())
+}
+
+/// Shows visitors that the site is being prepared, while nothing is active.
+async fn publish_preliminary_page(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    if context.world.deployment.preliminary_page_ip.is_none() {
+        return Ok(Progress::Skipped("PRELIMINARY_PAGE_SERVER_IP is not set".to_owned()));
+    }
+    let Some(site) = Site::load(&context, input.instance).await? else {
+        return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
+    };
+    let lock = context.world.balancer_lock(&site.registration.domain);
+    let _one_at_a_time = lock.lock().await;
+    // Looked at again under the lock: somebody may have begun to serve meanwhile.
+    match Site::load(&context, input.instance).await? {
+        Some(site) if site.instance.active.is_empty() && site.instance.traffic_run.is_none() => {
+            apply_lineup_locked(&context, &site, &Lineup::default()).await?;
+            done(Value::Null)
+        }
+        _ => Ok(Progress::Skipped("the site is being served".to_owned())),
+    }
+}
+
+/// Freezes the instance's settings into an Appserver and the wish for its Server.
+async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let app = &context.world.app;
+    let frozen = app.journal().load::<Appserver>(&input.appserver.stream()).await?;
+    if frozen.state.present().is_some() {
+        return done(server_of(&context)); // What is frozen stays as it is, whatever changed since.
+    }
+    let (instance, _) = app.load_instance(input.instance).await?;
+    let settings = instance.settings;
+    let server = server_of(&context);
+    let mut base = context.world.deployment.base.clone();
+    base.appserver_number = input.number;
+    let key = context.key.into_bytes();
+    base.clearsessions_cron = CronTime { hour: key[0] % 24, minute: key[1] % 60 };
+    let variables = compose_variables(&settings, &base)
+        .map_err(|error| StepError::permanent(crate::telemetry::chain(&error)))?;
+    let hostname = names::server_hostname(&settings, input.number);
+    let name =
+        format!("{}-{}", names::server_name_prefix(&settings), &server.0.simple().to_string()[..8]);
+    let mut security_groups = vec![context.world.deployment.security_group.clone()];
+    security_groups.extend(settings.additional_security_groups.clone());
+    let requested = server::Requested {
+        appserver: input.appserver,
+        region: settings.openstack_region.clone(),
+        name,
+        flavor: settings.openstack_server_flavor.clone(),
+        image: settings.openstack_server_base_image.clone(),
+        keyname: settings.openstack_server_ssh_keyname.clone(),
+        security_groups,
+    };
+    let loaded = app.journal().load::<server::Server>(&server.stream()).await?;
+    if loaded.state.present().is_none() {
+        record_server(&context, server, server::Command::Request(Box::new(requested))).await?;
+    }
+    let launched = Launched {
+        instance: input.instance,
+        number: input.number,
+        server,
+        run: context.run,
+        settings: Box::new(settings),
+        variables: Protected::new(input.instance.to_string(), Value::Object(variables).to_string()),
+        hostname,
+    };
+    move_appserver(&context, appserver::Command::Launch(Box::new(launched))).await?;
+    context.say(format!("AppServer {} is frozen", input.number)).await;
+    done(server)
+}
+
+/// Settles the Appserver; a Server that was never asked of the cloud is given up with it.
+async fn undo_create_appserver(context: StepContext) -> Result<Progress, StepError> {
+    settle_appserver(&context).await?;
+    let id = server_of(&context);
+    let loaded = context.world.app.journal().load::<server::Server>(&id.stream()).await?;
+    let status = loaded.state.present().map(|present| present.status);
+    if matches!(status, Some(server::Status::Pending | server::Status::Terminated)) {
+        record_server(&context, id, server::Command::Terminate).await?;
+        record_server_gone(&context).await?;
+    }
+    done("the appserver shows how its launch ended")
+}
+
+async fn move_appserver(
+    context: &StepContext,
+    command: appserver::Command,
+) -> Result<(), StepError> {
+    let input: LaunchInput = context.input()?;
+    let journal = context.world.app.journal();
+    let stream = input.appserver.stream();
+    let moved = journal.execute::<Appserver>(&stream, &context.metadata(), command).await;
+    moved.map(|_| ()).map_err(|error| AppError::from(error).into())
+}
+
+async fn ensure_security_groups(context: StepContext) -> Result<Progress, StepError> {
+    let requested = load_server(&context, server_of(&context)).await?.requested;
+    let cloud = context.world.cloud(&requested.region)?;
+    match cloud.ensure_security_groups(&requested.security_groups).await? {
+        Some(reason) => Ok(Progress::Skipped(reason)),
+        None => done(Value::Null),
+    }
+}
+
+async fn start_waiting(context: StepContext) -> Result<Progress, StepError> {
+    move_appserver(&context, appserver::Command::StartWaiting).await?;
+    done(Value::Null)
+}
+
+async fn start_configuring(context: StepContext) -> Result<Progress, StepError> {
+    move_appserver(&context, appserver::Command::StartConfiguring).await?;
+    done(Value::Null)
+}
+
+async fn start_running(context: StepContext) -> Result<Progress, StepError> {
+    move_appserver(&context, appserver::Command::StartRunning).await?;
+    let created: CreatedServer = context.need("create_server")?;
+    context.say(format!("the site runs on machine {}", created.machine)).await;
+    done(Value::Null)
+}
+
+async fn settle_launch(context: StepContext) -> Result<Progress, StepError> {
+    forget_playbooks(&context, &["run_main_playbook", "run_common_playbook"]).await?;
+    settle(&context, LaunchOutcome::Running).await?;
+    done(Value::Null)
+}
+
+/// Hands over to a run of its own, whose id follows from this one: asked for once.
+async fn request_activation(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    if !input.activate_on_success {
+        return Ok(Progress::Skipped("activation was not asked for".to_owned()));
+    }
+    let run = RunId(step_key(context.run, "activation"));
+    let command =
+        appserver::Command::RequestActivation { run, deactivate_others: true, force: false };
+    let stream = input.appserver.stream();
+    let journal = context.world.app.journal();
+    match journal.execute::<Appserver>(&stream, &context.metadata(), command).await {
+        Ok(_) => done(run),
+        // E.g. somebody has terminated it since it ran: the launch has succeeded all the same.
+        Err(ExecuteError::Rejected(why)) => Ok(Progress::Skipped(why.to_string())),
+        Err(error) => Err(AppError::from(error).into()),
+    }
+}

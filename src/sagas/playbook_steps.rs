@@ -1,0 +1,221 @@
+//! Steps that run playbooks: started once by key, followed by their output, found again after a crash.
+
+use super::machines::{CreatedServer, load_server, port_address};
+use super::start::LaunchInput;
+use super::step::{Progress, StepContext, StepError, done};
+use crate::logs::masking::Masker;
+use crate::ports::log_store::SourceOffset;
+use crate::ports::playbooks::{PlaybookRun, RunState, Source, Target};
+use ocim_domain::appserver;
+use ocim_domain::configuration::secrets::HttpAuth;
+use ocim_domain::configuration::{OcimFacts, ocim_layer};
+use ocim_domain::saga::step_key;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Pause between two looks at a playbook's output.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
+/// Chunks of output taken in one look, so that a chatty playbook does not hold up the run.
+const CHUNKS_MAX: usize = 16;
+
+/// The site's own playbook (core §7.1 row 1).
+pub async fn run_main_playbook(context: StepContext) -> Result<Progress, StepError> {
+    let appserver = launched(&context).await?;
+    let settings = &appserver.launched.settings;
+    let repository = settings.configuration_source_repo_url.clone();
+    let source = match repository.strip_prefix("bundled:") {
+        Some(name) => Source::Bundled(name.to_owned()),
+        None => Source::Git { repository, version: settings.configuration_version.clone() },
+    };
+    let playbook = settings.configuration_playbook_name.clone();
+    let run = compose_run(&context, &appserver, source, playbook, "requirements.txt".to_owned());
+    follow_playbook(&context, run.await?, &masker(&context, &appserver)).await
+}
+
+/// The playbook that makes LMS users (core §7.1 row 2).
+pub async fn run_users_playbook(_context: StepContext) -> Result<Progress, StepError> {
+    Ok(Progress::Skipped("the instance has no LMS users".to_owned()))
+}
+
+/// The playbook that all sites share (core §7.1 row 3).
+pub async fn run_common_playbook(context: StepContext) -> Result<Progress, StepError> {
+    let Some((source, playbook, requirements)) = context.world.deployment.common_playbook.clone()
+    else {
+        return Ok(Progress::Skipped("ANSIBLE_APPSERVER_REPO is empty".to_owned()));
+    };
+    let appserver = launched(&context).await?;
+    let run = compose_run(&context, &appserver, source, playbook, requirements);
+    follow_playbook(&context, run.await?, &masker(&context, &appserver)).await
+}
+
+/// Ends the run's process group.
+pub async fn undo_playbook(context: StepContext) -> Result<Progress, StepError> {
+    context.world.playbooks.cancel_playbook(context.key).await?;
+    context.world.playbooks.forget_playbook(context.key).await?;
+    super::failure::settle_appserver(&context).await?;
+    done("no playbook of this step is running")
+}
+
+/// Forgets the files of runs whose results are recorded.
+pub async fn forget_playbooks(context: &StepContext, steps: &[&str]) -> Result<(), StepError> {
+    for step in steps {
+        context.world.playbooks.forget_playbook(step_key(context.run, step)).await?;
+    }
+    Ok(())
+}
+
+/// Starts or finds the run, takes its output into the log, and tells how it ended.
+pub async fn follow_playbook(
+    context: &StepContext,
+    run: PlaybookRun,
+    masker: &Masker,
+) -> Result<Progress, StepError> {
+    let playbooks = &context.world.playbooks;
+    let mut state = playbooks.read_playbook(context.key).await?;
+    if state == RunState::Absent {
+        context.say(format!("starting playbook {}", run.playbook)).await;
+        playbooks.start_playbook(&run).await?;
+        state = playbooks.read_playbook(context.key).await?;
+    }
+    // The state was read before the output: once it says "ended", all of the output is there.
+    let caught_up = take_output(context, masker).await;
+    match state {
+        RunState::Running | RunState::Absent => Ok(Progress::NotYet { again_in: FOLLOW_INTERVAL }),
+        _ if !caught_up => Ok(Progress::NotYet { again_in: FOLLOW_INTERVAL }),
+        // Its files stay until the result is recorded: without them it would be started again.
+        RunState::Exited(0) => done(0),
+        RunState::Exited(code) => {
+            Err(StepError::permanent(format!("{} ended with exit status {code}", run.playbook)))
+        }
+        RunState::TimedOut(which) => Err(StepError::permanent(which)),
+        RunState::Lost => Err(StepError::permanent(format!(
+            "{} was killed before it ended; it may have done a part of its work",
+            run.playbook
+        ))),
+    }
+}
+
+/// Takes new output into the run's log; true when all there was is taken. A log that can't be
+/// written never fails the run: the output stays in its file and is taken later, before the run's
+/// end is reported.
+async fn take_output(context: &StepContext, masker: &Masker) -> bool {
+    let source = context.key.to_string();
+    for _ in 0..CHUNKS_MAX {
+        match take_chunk(context, &source, masker).await {
+            Ok(true) => {}
+            Ok(false) => return true,
+            Err(error) => {
+                tracing::warn!(run = %context.run, %error, "output is not logged yet");
+                return false;
+            }
+        }
+    }
+    false
+}
+
+async fn take_chunk(
+    context: &StepContext,
+    source: &str,
+    masker: &Masker,
+) -> Result<bool, crate::ports::PortError> {
+    let logs = &context.world.logs;
+    let from = logs.read_offset(context.run, source).await?;
+    let (lines, to) = context.world.playbooks.read_output(context.key, from).await?;
+    if to == from {
+        return Ok(false);
+    }
+    let offset = SourceOffset { source: source.to_owned(), from, to };
+    logs.append_from_source(context.run, context.step, &lines, offset, masker).await?;
+    Ok(true)
+}
+
+async fn launched(context: &StepContext) -> Result<appserver::Present, StepError> {
+    let input: LaunchInput = context.input()?;
+    Ok(context.world.app.load_appserver(input.appserver).await?)
+}
+
+async fn compose_run(
+    context: &StepContext,
+    appserver: &appserver::Present,
+    source: Source,
+    playbook: String,
+    requirements: String,
+) -> Result<PlaybookRun, StepError> {
+    let created: CreatedServer = context.need("create_server")?;
+    let server = load_server(context, created.server).await?;
+    let address = server.address.ok_or_else(|| StepError::permanent("the address is unknown"))?;
+    let input: LaunchInput = context.input()?;
+    let mut variables = frozen_variables(appserver)?;
+    let facts = OcimFacts {
+        instance: input.instance,
+        appserver: input.appserver,
+        number: input.number,
+        http_address: address.ip,
+        http_port: address.http_port,
+    };
+    variables.extend(ocim_layer(&facts));
+    variables.insert("OCIM_RUN_KEY".to_owned(), context.key.to_string().into());
+    variables.extend(context.world.deployment.extra_variables.clone());
+    let target = Target {
+        groups: vec!["openedx-app".to_owned(), "app".to_owned()],
+        address: port_address(&address),
+        host_keys: server.host_keys,
+    };
+    Ok(PlaybookRun {
+        key: context.key,
+        source,
+        playbook,
+        requirements,
+        target,
+        variables: Value::Object(variables),
+        line_timeout: context.world.limits.line_timeout,
+        total_timeout: context.world.limits.playbook_timeout,
+    })
+}
+
+fn frozen_variables(appserver: &appserver::Present) -> Result<Map<String, Value>, StepError> {
+    let text = appserver.launched.variables.open().ok_or_else(|| {
+        StepError::permanent("the frozen variables can't be read: their key was deleted")
+    })?;
+    serde_json::from_str(text)
+        .map_err(|error| StepError::permanent(format!("the frozen variables are broken: {error}")))
+}
+
+/// Everything that must not stand in this run's log.
+fn masker(context: &StepContext, appserver: &appserver::Present) -> Masker {
+    let mut secrets = context.world.deployment.own_secrets.clone();
+    if let Some(master) = appserver.launched.settings.secret_key_b64encoded.open() {
+        secrets.push(master.to_owned());
+        if let Ok(auth) = HttpAuth::derive(master) {
+            secrets.extend([auth.token(), auth.user, auth.password]);
+        }
+    }
+    if let Ok(variables) = frozen_variables(appserver) {
+        collect_secrets(&Value::Object(variables), false, &mut secrets);
+    }
+    Masker::new(secrets)
+}
+
+/// The texts below keys that speak of secrets. What people put into their extra settings under
+/// such names is masked as well.
+fn collect_secrets(value: &Value, is_secret: bool, secrets: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                collect_secrets(member, is_secret || names_a_secret(key), secrets);
+            }
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| collect_secrets(item, is_secret, secrets));
+        }
+        // An expression that Ansible expands is no secret itself.
+        Value::String(text) if is_secret && !text.contains("{{") => secrets.push(text.clone()),
+        _ => {}
+    }
+}
+
+fn names_a_secret(key: &str) -> bool {
+    const WORDS: [&str; 6] = ["PASS", "SECRET", "TOKEN", "CREDENTIAL", "PRIVATE", "_KEY"];
+    let key = key.to_uppercase();
+    WORDS.iter().any(|word| key.contains(word))
+}

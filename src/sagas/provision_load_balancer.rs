@@ -1,0 +1,166 @@
+//! `provision_load_balancer`: makes a machine of a region a balancer of our own, and registers it.
+
+use super::machines::{look_at_machine, server_address};
+use super::playbook_steps::{follow_playbook, forget_playbooks};
+use super::step::{Definition, Found, Progress, Step, StepContext, StepError, Undo, done};
+use crate::ports::cloud::{Address, MachineSpec};
+use crate::ports::load_balancer::install_variables;
+use crate::ports::playbooks::{PlaybookRun, Source, Target};
+use ocim_domain::load_balancer::Registration;
+use ocim_domain::saga::step_key;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Input: where, and under which domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProvisionLoadBalancer {
+    /// The region that the machine is made in.
+    pub region: String,
+    /// The balancer's domain.
+    pub domain: String,
+    /// Sets this manager's fragments apart.
+    pub fragment_name_postfix: String,
+    /// Flavor selector.
+    pub flavor: Value,
+    /// Image selector.
+    pub image: Value,
+    /// A second address that it listens on, where the machine shares the host's network.
+    pub also_listens: Option<SocketAddr>,
+}
+
+/// What `await_machine` gives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Reached {
+    address: Address,
+    host_keys: Vec<String>,
+}
+
+/// The process.
+pub static PROVISION_LOAD_BALANCER: Definition = Definition {
+    name: "provision_load_balancer",
+    version: 1,
+    pivot: Some("register_balancer"),
+    steps: &[
+        Step {
+            path: "create_machine",
+            run: |c| Box::pin(create_machine(c)),
+            probe: Some(|c| Box::pin(probe_create_machine(c))),
+            undo: Undo::With(|c| Box::pin(undo_create_machine(c))),
+            attempts_max: 5,
+            // Its undo stops the machine in an orderly way.
+            timeout: |limits| limits.shutdown_wait + Duration::from_secs(300),
+        },
+        Step {
+            path: "await_machine",
+            run: |c| Box::pin(await_machine(c)),
+            probe: None,
+            undo: Undo::Nothing("it only watches"),
+            attempts_max: 1,
+            timeout: |limits| limits.server_wait,
+        },
+        Step {
+            path: "install_balancer",
+            run: |c| Box::pin(install_balancer(c)),
+            probe: None,
+            undo: Undo::With(|c| Box::pin(undo_install_balancer(c))),
+            attempts_max: 3,
+            timeout: |limits| limits.playbook_timeout + Duration::from_secs(900),
+        },
+        Step {
+            path: "register_balancer",
+            run: |c| Box::pin(register_balancer(c)),
+            probe: None,
+            undo: Undo::Nothing("the balancer is ready for use"),
+            attempts_max: 20,
+            timeout: |_| Duration::from_secs(60),
+        },
+    ],
+};
+
+async fn create_machine(context: StepContext) -> Result<Progress, StepError> {
+    let input: ProvisionLoadBalancer = context.input()?;
+    let spec = MachineSpec {
+        key: context.key,
+        name: input.domain,
+        flavor: input.flavor,
+        image: input.image,
+        keyname: String::new(),
+        security_groups: vec![],
+    };
+    done(context.world.cloud(&input.region)?.create_machine(&spec).await?.id)
+}
+
+async fn probe_create_machine(context: StepContext) -> Result<Found, StepError> {
+    let input: ProvisionLoadBalancer = context.input()?;
+    let machine = context.world.cloud(&input.region)?.find_machine(context.key).await?;
+    Ok(machine.map_or(Found::Absent, |machine| Found::Done(machine.id.into())))
+}
+
+async fn undo_create_machine(context: StepContext) -> Result<Progress, StepError> {
+    let input: ProvisionLoadBalancer = context.input()?;
+    let cloud = context.world.cloud(&input.region)?;
+    let key = step_key(context.run, "create_machine");
+    match cloud.find_machine(key).await? {
+        None => done("the machine is gone"),
+        Some(machine) => {
+            cloud.delete_machine(&machine.id).await?;
+            Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
+        }
+    }
+}
+
+async fn await_machine(context: StepContext) -> Result<Progress, StepError> {
+    let input: ProvisionLoadBalancer = context.input()?;
+    let machine: String = context.need("create_machine")?;
+    match look_at_machine(&context, &input.region, &machine).await? {
+        Some((address, host_keys, _)) => done(Reached { address, host_keys }),
+        None => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
+    }
+}
+
+async fn install_balancer(context: StepContext) -> Result<Progress, StepError> {
+    let input: ProvisionLoadBalancer = context.input()?;
+    let reached: Reached = context.need("await_machine")?;
+    let also: Vec<SocketAddr> = input.also_listens.into_iter().collect();
+    let variables = install_variables(&reached.address, &also);
+    let run = PlaybookRun {
+        key: context.key,
+        source: Source::Bundled("load_balancer".to_owned()),
+        playbook: "install.yml".to_owned(),
+        requirements: "requirements.txt".to_owned(),
+        target: Target {
+            groups: vec!["load-balancer".to_owned()],
+            address: reached.address,
+            host_keys: reached.host_keys,
+        },
+        variables,
+        line_timeout: context.world.limits.line_timeout,
+        total_timeout: context.world.limits.playbook_timeout,
+    };
+    follow_playbook(&context, run, &context.world.deployment.own_masker).await
+}
+
+async fn undo_install_balancer(context: StepContext) -> Result<Progress, StepError> {
+    context.world.playbooks.cancel_playbook(context.key).await?;
+    context.world.playbooks.forget_playbook(context.key).await?;
+    done("no playbook of this step is running")
+}
+
+async fn register_balancer(context: StepContext) -> Result<Progress, StepError> {
+    forget_playbooks(&context, &["install_balancer"]).await?;
+    let input: ProvisionLoadBalancer = context.input()?;
+    let reached: Reached = context.need("await_machine")?;
+    let registration = Registration {
+        domain: input.domain,
+        address: server_address(&reached.address),
+        also_listens: input.also_listens,
+        host_keys: reached.host_keys,
+        fragment_name_postfix: input.fragment_name_postfix,
+        accepts_new_backends: true,
+    };
+    let app = &context.world.app;
+    let registered = app.register_load_balancer(&context.caller(), registration).await?;
+    done(registered.value)
+}

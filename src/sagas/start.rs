@@ -1,0 +1,103 @@
+//! Which event starts which process: requests are recorded once, and taken up however late.
+
+use ocim_domain::appserver;
+use ocim_domain::event::{DomainEvent, Recorded};
+use ocim_domain::ids::{AppserverId, InstanceId, RunId};
+use ocim_domain::instance;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The kinds of events that start a process.
+pub const TRIGGERS: &[&str] = &[
+    "instance.launch_requested",
+    "appserver.activation_requested",
+    "appserver.deactivation_requested",
+    "appserver.termination_requested",
+];
+
+/// A run that is to be started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartRequest {
+    /// Its id, from the request.
+    pub run: RunId,
+    /// The definition's name.
+    pub definition: &'static str,
+    /// What it works on.
+    pub input: Value,
+    /// The text id of the object it is about.
+    pub subject: String,
+}
+
+/// Input of `launch_appserver`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LaunchInput {
+    /// The site.
+    pub instance: InstanceId,
+    /// The Appserver to be made.
+    pub appserver: AppserverId,
+    /// Its number.
+    pub number: u32,
+    /// Whether it is to receive traffic once it runs.
+    pub activate_on_success: bool,
+}
+
+/// Input of `activate_appserver`, `deactivate_appserver` and `terminate_appserver`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrafficInput {
+    /// The Appserver.
+    pub appserver: AppserverId,
+    /// Take the others out of traffic (activation only).
+    #[serde(default)]
+    pub deactivate_others: bool,
+    /// Even if a rule speaks against it.
+    pub force: bool,
+}
+
+/// The run that an event asks for, if it does.
+#[must_use]
+pub fn started_by(event: &Recorded) -> Option<StartRequest> {
+    match event.stream.category() {
+        "instance" => started_by_instance(event),
+        "appserver" => started_by_appserver(event),
+        _ => None,
+    }
+}
+
+fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
+    let instance = InstanceId(event.stream.id());
+    match instance::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        instance::Event::LaunchRequested {
+            appserver, run, number, activate_on_success, ..
+        } => {
+            let input = LaunchInput { instance, appserver, number, activate_on_success };
+            Some(StartRequest {
+                run,
+                definition: "launch_appserver",
+                input: serde_json::to_value(input).ok()?,
+                subject: appserver.to_string(),
+            })
+        }
+        _ => None,
+    }
+}
+
+fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
+    let appserver = AppserverId(event.stream.id());
+    let (run, definition, deactivate_others, force) =
+        match appserver::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+            appserver::Event::ActivationRequested { run, deactivate_others, force } => {
+                (run, "activate_appserver", deactivate_others, force)
+            }
+            appserver::Event::DeactivationRequested { run, force, .. } => {
+                (run, "deactivate_appserver", false, force)
+            }
+            appserver::Event::TerminationRequested { run, force, .. } => {
+                (run, "terminate_appserver", false, force)
+            }
+            _ => return None,
+        };
+    let input = json!({
+        "appserver": appserver, "deactivate_others": deactivate_others, "force": force
+    });
+    Some(StartRequest { run, definition, input, subject: appserver.to_string() })
+}

@@ -1,0 +1,58 @@
+//! `terminate_appserver`: out of traffic, then the machine goes; closed on observed absence alone.
+
+use super::deactivate_appserver::{CLAIM, DRAIN, PLAN, RECORD, RELEASE, WITHDRAW};
+use super::machines::{load_server, remove_machine};
+use super::start::TrafficInput;
+use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use crate::app::AppError;
+use ocim_domain::appserver::{self, Appserver};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The process.
+pub static TERMINATE_APPSERVER: Definition = Definition {
+    name: "terminate_appserver",
+    version: 1,
+    pivot: Some("record_traffic"),
+    steps: &[
+        CLAIM,
+        PLAN,
+        WITHDRAW,
+        RECORD,
+        RELEASE,
+        DRAIN,
+        Step::new(
+            "delete_server",
+            |c| Box::pin(delete_server(c)),
+            Undo::Nothing("a deleted machine does not come back"),
+            100,
+            |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
+        ),
+        Step::new(
+            "record_terminated",
+            |c| Box::pin(record_terminated(c)),
+            Undo::Nothing("the machine is gone"),
+            20,
+            |_| Duration::from_secs(60),
+        ),
+    ],
+};
+
+async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
+    let input: TrafficInput = context.input()?;
+    let appserver = context.world.app.load_appserver(input.appserver).await?;
+    let id = appserver.launched.server;
+    let server = load_server(&context, id).await?;
+    remove_machine(&context, id, &server).await
+}
+
+async fn record_terminated(context: StepContext) -> Result<Progress, StepError> {
+    let input: TrafficInput = context.input()?;
+    let journal = context.world.app.journal();
+    let stream = input.appserver.stream();
+    let command = appserver::Command::Terminate;
+    let recorded = journal.execute::<Appserver>(&stream, &context.metadata(), command).await;
+    recorded.map_err(AppError::from)?;
+    context.say("the appserver and its machine are gone").await;
+    done(Value::Null)
+}

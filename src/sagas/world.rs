@@ -1,0 +1,144 @@
+//! What steps may use: commands, ports, and the limits in force.
+
+use super::holds::Holds;
+use super::step::StepError;
+use crate::app::App;
+use crate::logs::Logs;
+use crate::logs::masking::Masker;
+use crate::ports::cloud::{Cloud, Shell};
+use crate::ports::load_balancer::{LoadBalancer, SiteProbe};
+use crate::ports::log_store::Level;
+use crate::ports::playbooks::{Playbooks, Source};
+use ocim_domain::configuration::BaseContext;
+use ocim_domain::ids::RunId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Numbers and names that steps go by; from the configuration.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest wait for a machine to be built, and again for its SSH (core §2.3).
+    pub server_wait: Duration,
+    /// Longest wait for the heartbeat after the reboot (core §2.3).
+    pub heartbeat_wait: Duration,
+    /// Longest orderly stop of a machine (`SHUTDOWN_TIMEOUT`).
+    pub shutdown_wait: Duration,
+    /// Longest wait for old connections to end when traffic moves.
+    pub drain_wait: Duration,
+    /// Longest silence of a playbook (`ANSIBLE_LINE_TIMEOUT`).
+    pub line_timeout: Duration,
+    /// Longest run of a playbook (`ANSIBLE_GLOBAL_TIMEOUT`).
+    pub playbook_timeout: Duration,
+    /// How long a failed Appserver keeps its machine for debugging.
+    pub failed_server_kept: Duration,
+    /// Pause between two looks at something that one waits for.
+    pub poll_interval: Duration,
+    /// Longest wait for an earlier launch of the instance.
+    pub turn_wait: Duration,
+    /// First pause before a retry, doubled each time.
+    pub retry_base: Duration,
+    /// Longest pause before a retry.
+    pub retry_cap: Duration,
+    /// Attempts of an undo before the run is stuck.
+    pub undo_attempts_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            server_wait: Duration::from_secs(3600),
+            heartbeat_wait: Duration::from_secs(1800),
+            shutdown_wait: Duration::from_secs(600),
+            drain_wait: Duration::from_secs(60),
+            line_timeout: Duration::from_secs(1500),
+            playbook_timeout: Duration::from_secs(9000),
+            failed_server_kept: Duration::from_secs(2 * 24 * 3600),
+            poll_interval: Duration::from_millis(500),
+            turn_wait: Duration::from_secs(24 * 3600),
+            retry_base: Duration::from_secs(1),
+            retry_cap: Duration::from_secs(60),
+            undo_attempts_max: 100,
+        }
+    }
+}
+
+/// What deployments are made with; from the configuration.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// What the base layer takes from the configuration (numbers and admins are filled in later).
+    pub base: BaseContext,
+    /// Name of the main security group (`OPENEDX_APPSERVER_SECURITY_GROUP_NAME`).
+    pub security_group: String,
+    /// The common playbook (`ANSIBLE_APPSERVER_*`): source, path, requirements; none when unset.
+    pub common_playbook: Option<(Source, String, String)>,
+    /// `LOAD_BALANCER_FRAGMENT_NAME_PREFIX`.
+    pub fragment_prefix: String,
+    /// `PRELIMINARY_PAGE_SERVER_IP`.
+    pub preliminary_page_ip: Option<String>,
+    /// Secrets of Ocim's own that must never stand in a log.
+    pub own_secrets: Vec<String>,
+    /// Masks them.
+    pub own_masker: Arc<Masker>,
+    /// Variables put on top of all others; tests and the demo use it.
+    pub extra_variables: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Commands and ports, shared by all runs.
+#[derive(Debug)]
+pub struct World {
+    /// Commands.
+    pub app: App,
+    /// The configured regions.
+    pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// SSH.
+    pub shell: Arc<dyn Shell>,
+    /// Ansible.
+    pub playbooks: Arc<dyn Playbooks>,
+    /// HAProxy.
+    pub load_balancer: Arc<dyn LoadBalancer>,
+    /// HTTP as a visitor.
+    pub site_probe: Arc<dyn SiteProbe>,
+    /// Log lines.
+    pub logs: Arc<Logs>,
+    /// Limits in force.
+    pub limits: Limits,
+    /// What deployments are made with.
+    pub deployment: Deployment,
+    /// Where tests stop runs.
+    pub holds: Holds,
+    /// One change at a time on each balancer, so that a fragment is never older than the state
+    /// that it was composed from.
+    pub balancer_locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl World {
+    /// The cloud of a region.
+    ///
+    /// # Errors
+    /// Permanent when no such region is configured.
+    pub fn cloud(&self, region: &str) -> Result<Arc<dyn Cloud>, StepError> {
+        self.clouds.get(region).cloned().ok_or_else(|| {
+            StepError::permanent(format!(
+                "the region `{region}` is not configured: see OCIM_CLOUDS"
+            ))
+        })
+    }
+
+    /// The lock of one balancer.
+    #[must_use]
+    pub fn balancer_lock(&self, domain: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks =
+            self.balancer_locks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::clone(locks.entry(domain.to_owned()).or_default())
+    }
+
+    /// One line in a run's log. A log that can't be written never fails a run.
+    pub async fn say(&self, run: RunId, step: &str, level: Level, text: String) {
+        let masker = &self.deployment.own_masker;
+        if let Err(error) = self.logs.append(run, step, level, &text, masker).await {
+            tracing::warn!(%run, step, %error, "a line was not logged");
+        }
+    }
+}

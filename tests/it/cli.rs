@@ -1,0 +1,114 @@
+//! The real binary, pointed at a server through its data folder.
+
+use crate::support::api_server::ApiServer;
+use ocim_domain::saga::{Cause, Event};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Output, Stdio};
+use tokio::process::Command;
+
+/// The program, without this process's own configuration.
+fn ocim(data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ocim"));
+    command.env_clear().env("HOME", "/nonexistent").current_dir("/").kill_on_drop(true);
+    command.arg("--data-dir").arg(data_dir).args(arguments).stdin(Stdio::null());
+    command
+}
+
+async fn run(server: &ApiServer, arguments: &[&str]) -> Output {
+    ocim(server.data_dir(), arguments).output().await.unwrap()
+}
+
+/// Standard output of a command that must succeed.
+async fn answer(server: &ApiServer, arguments: &[&str]) -> String {
+    let output = run(server, arguments).await;
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Exit code and the one line on standard error of a command that must fail.
+async fn refusal(server: &ApiServer, arguments: &[&str]) -> (i32, String) {
+    let output = run(server, arguments).await;
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    (output.status.code().unwrap(), line)
+}
+
+#[tokio::test]
+async fn instances_are_made_listed_shown_and_changed() {
+    let server = ApiServer::start().await;
+    let create = ["instance", "create", "--name", "Alpha", "--sub-domain", "alpha"];
+    let id = answer(&server, &create).await;
+    assert!(id.starts_with("inst_"), "{id}");
+    let table = answer(&server, &["instance", "list"]).await;
+    assert!(table.contains("alpha.example.com"), "{table}");
+    let set = ["instance", "set", &id, "deploy_simpletheme:=true", "openedx_release=2019"];
+    answer(&server, &set).await;
+    let shown = answer(&server, &["instance", "show", &id, "--json"]).await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let settings = &shown["settings"];
+    assert_eq!(settings["deploy_simpletheme"], true);
+    assert_eq!(settings["openedx_release"], "2019");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn errors_are_one_line_and_a_documented_exit_code() {
+    let server = ApiServer::start().await;
+    let id = answer(&server, &["instance", "create", "--sub-domain", "alpha"]).await;
+    let unknown = "inst_00000000-0000-7000-8000-000000000000";
+    let (code, line) = refusal(&server, &["instance", "set", &id, "nmae=x"]).await;
+    assert_eq!(code, 2, "{line}");
+    assert!(line.contains("nmae"), "{line}");
+    let (code, line) = refusal(&server, &["instance", "show", unknown]).await;
+    assert_eq!(code, 3, "{line}");
+    let stale = ["instance", "set", &id, "name=B", "--if-version", "77"];
+    let (code, line) = refusal(&server, &stale).await;
+    assert_eq!(code, 4, "{line}");
+    std::fs::write(server.data_dir().join("cli_token"), "ocim_wrong").unwrap();
+    let (code, line) = refusal(&server, &["instance", "list"]).await;
+    assert_eq!(code, 6, "{line}");
+    let usage = run(&server, &["instance", "frobnicate"]).await;
+    assert_eq!(usage.status.code(), Some(2));
+    let data_dir = server.data_dir().to_owned();
+    server.stop().await;
+    let output = ocim(&data_dir, &["instance", "list"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("ocim serve"));
+}
+
+#[tokio::test]
+async fn a_run_is_waited_for_to_its_end() {
+    let server = ApiServer::start().await;
+    let run_id = server.given_run().await;
+    let step = |name: &str| Event::StepDone { step: name.to_owned(), output: json!({}) };
+    server.report(run_id, step("create_server")).await;
+    let id = run_id.to_string();
+    let waiting = ocim(server.data_dir(), &["run", "wait", &id])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    server.report(run_id, step("await_ready")).await;
+    server.report(run_id, Event::Completed {}).await;
+    let waited = waiting.wait_with_output().await.unwrap();
+    assert!(waited.status.success(), "{waited:?}");
+    let told = String::from_utf8(waited.stderr).unwrap();
+    assert!(told.contains("create_server done") && told.contains("await_ready done"), "{told}");
+
+    let failed = server.given_run().await;
+    let cause = Cause::StepFailed { step: "create_server".into(), error: "no quota".into() };
+    server.report(failed, Event::UnwindBegan(cause)).await;
+    server.report(failed, Event::Unwound {}).await;
+    let (code, line) = refusal(&server, &["run", "wait", &failed.to_string()]).await;
+    assert_eq!(code, 7, "{line}");
+    assert!(line.contains("no quota"), "{line}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_openapi_document_needs_no_server() {
+    let output = ocim(Path::new("/nonexistent"), &["openapi"]).output().await.unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("api-spec/openapi.json");
+    assert!(output.stdout == std::fs::read(path).unwrap(), "run `make openapi`");
+}

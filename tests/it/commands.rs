@@ -1,0 +1,161 @@
+//! Commands on instances, on a store in memory: names, settings, and who comes first.
+
+use ocim::adapters::memory_logs::MemoryLogs;
+use ocim::adapters::system::{CountingIds, FixedClock};
+use ocim::app::{App, AppError, Caller, ExecuteError};
+use ocim::logs::Logs;
+use ocim::ports::system::{Clock, Ids};
+use ocim::projector::Freshness;
+use ocim::read_models::ReadModels;
+use ocim::store::memory::MemoryStore;
+use ocim::store::sealed::{MemoryKeys, SealedStore};
+use ocim_domain::Timestamp;
+use ocim_domain::event::Metadata;
+use ocim_domain::ids::InstanceId;
+use ocim_domain::instance::{self, Instance};
+use ocim_domain::name::{self, Name, name_id};
+use ocim_domain::settings::Defaults;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+const KIND: name::Kind = name::Kind::InternalDomain;
+
+struct Stage {
+    app: App,
+    clock: Arc<FixedClock>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let clock = Arc::new(FixedClock::new(Timestamp::UNIX_EPOCH));
+        let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
+        let time: Arc<dyn Clock> = clock.clone();
+        let store = Arc::new(MemoryStore::new(time.clone()));
+        let keys = Arc::new(MemoryKeys::new(ids.clone()));
+        let sealed = Arc::new(SealedStore::new(store, keys, ids.clone()));
+        let logs = Arc::new(Logs::new(Arc::new(MemoryLogs::default()), time.clone()));
+        let manager =
+            deadpool_postgres::Manager::new(tokio_postgres::Config::new(), tokio_postgres::NoTls);
+        let nowhere = deadpool_postgres::Pool::builder(manager).build().unwrap();
+        let reads = ReadModels::new(nowhere, Freshness::new([]));
+        let defaults = Defaults::new("example.com", "RegionOne");
+        let app = App::new(sealed, reads, logs, time, ids, defaults, vec!["RegionOne".to_owned()]);
+        Self { app, clock }
+    }
+
+    async fn create(&self, input: Value) -> Result<InstanceId, AppError> {
+        Ok(self.app.create_instance(&by(), object(input)).await?.value)
+    }
+
+    async fn change(
+        &self,
+        id: InstanceId,
+        input: Value,
+        seen: Option<u64>,
+    ) -> Result<u64, AppError> {
+        Ok(self.app.change_settings(&by(), id, object(input), seen).await?.value)
+    }
+
+    /// What a creation leaves that dies after its first reservation.
+    async fn leave_reservation(&self, domain: &str, owner: InstanceId) {
+        let (name, owner) = (domain.to_owned(), owner.to_string());
+        let reserve = name::Command::Reserve { kind: KIND, name, owner };
+        let stream = name_id(KIND, domain).stream();
+        let meta = Metadata::by("system");
+        self.app.journal().execute::<Name>(&stream, &meta, reserve).await.unwrap();
+    }
+
+    async fn settings(&self, id: InstanceId) -> ocim_domain::settings::InstanceSettings {
+        let loaded = self.app.journal().load::<Instance>(&id.stream()).await.unwrap();
+        loaded.state.present().unwrap().settings.clone()
+    }
+}
+
+fn by() -> Caller {
+    Caller::new("cli:test")
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        other => panic!("not an object: {other}"),
+    }
+}
+
+fn fields(error: AppError) -> Vec<String> {
+    match error {
+        AppError::Invalid(violations) => violations.into_iter().map(|it| it.field).collect(),
+        other => panic!("not a broken rule: {other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_name_left_by_a_crash_is_reclaimed_and_its_owner_never_comes_to_be() {
+    let stage = Stage::new();
+    let ghost = InstanceId(Uuid::from_u128(7));
+    stage.leave_reservation("alpha.example.com", ghost).await;
+    // It might only be slow.
+    let refused = stage.create(json!({ "sub_domain": "alpha" })).await.unwrap_err();
+    assert_eq!(fields(refused), ["internal_lms_domain"]);
+    stage.clock.advance(Duration::from_secs(31));
+    let id = stage.create(json!({ "sub_domain": "alpha" })).await.unwrap();
+    assert_eq!(stage.app.find_instance("alpha.example.com").await.unwrap(), Some(id));
+    let settings = Box::new(stage.settings(id).await);
+    let late = instance::Command::Create { settings };
+    let meta = Metadata::by("system");
+    let refused = stage.app.journal().execute::<Instance>(&ghost.stream(), &meta, late).await;
+    assert!(matches!(refused, Err(ExecuteError::Rejected(instance::Rejected::Exists))));
+}
+
+#[tokio::test]
+async fn a_taken_name_is_refused_by_its_field_and_the_others_are_free_again() {
+    let stage = Stage::new();
+    let first = stage.create(json!({ "sub_domain": "alpha" })).await.unwrap();
+    let wish = json!({
+        "sub_domain": "beta", "internal_studio_domain": "studio.alpha.example.com"
+    });
+    let refused = stage.create(wish).await.unwrap_err();
+    assert_eq!(fields(refused), ["internal_studio_domain"]);
+    assert_eq!(stage.app.find_instance("beta.example.com").await.unwrap(), None);
+    let second = stage.create(json!({ "sub_domain": "beta" })).await.unwrap();
+    assert_ne!(first, second);
+    // The redirecting names are held as well, wanted or not.
+    let refused = stage.create(json!({ "sub_domain": "studio-beta" })).await.unwrap_err();
+    assert_eq!(fields(refused), ["internal_lms_domain"]);
+}
+
+#[tokio::test]
+async fn two_changes_of_different_settings_at_once_both_stay() {
+    let stage = Stage::new();
+    let id = stage.create(json!({ "sub_domain": "alpha" })).await.unwrap();
+    let name = stage.change(id, json!({ "name": "Alpha" }), None);
+    let release = stage.change(id, json!({ "openedx_release": "ficus.1" }), None);
+    let (one, other) = tokio::join!(name, release);
+    assert_ne!(one.unwrap(), other.unwrap());
+    let settings = stage.settings(id).await;
+    assert_eq!((settings.name.as_str(), settings.openedx_release.as_str()), ("Alpha", "ficus.1"));
+}
+
+#[tokio::test]
+async fn a_change_of_what_has_changed_since_is_stale() {
+    let stage = Stage::new();
+    let id = stage.create(json!({ "sub_domain": "alpha" })).await.unwrap();
+    let seen = stage.change(id, json!({ "name": "Alpha" }), Some(0)).await.unwrap();
+    let stale = stage.change(id, json!({ "name": "Beta" }), Some(0)).await;
+    assert!(matches!(stale, Err(AppError::Stale)));
+    // What is so already changes nothing, and keeps its version.
+    assert_eq!(stage.change(id, json!({ "name": "Alpha" }), Some(seen)).await.unwrap(), seen);
+}
+
+#[tokio::test]
+async fn every_unknown_and_wrong_field_is_named_and_nothing_is_written() {
+    let stage = Stage::new();
+    let before = stage.app.journal().store().head().await.unwrap();
+    let refused = stage.create(json!({ "sub_domain": "alpha", "colour": 1, "name": 2 })).await;
+    let mut named = fields(refused.unwrap_err());
+    named.sort();
+    assert_eq!(named, ["colour", "name"]);
+    assert_eq!(stage.app.journal().store().head().await.unwrap(), before);
+}

@@ -1,0 +1,280 @@
+//! A real HAProxy, installed and changed by the bundled playbooks: bad fragments, and no lost request.
+
+use crate::private_sshd::{PrivateSshd, free_port, wait_for};
+use ocim::adapters::haproxy::HaproxyLoadBalancer;
+use ocim::ports::Class;
+use ocim::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+struct Bench {
+    machine: Arc<PrivateSshd>,
+    host: BalancerHost,
+    balancer: HaproxyLoadBalancer,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let machine = Arc::new(PrivateSshd::start());
+        let host = BalancerHost {
+            domain: "balancer.localhost".into(),
+            address: machine.address(free_port()),
+            host_keys: machine.host_keys(),
+        };
+        let shell = Arc::clone(&machine);
+        let balancer = HaproxyLoadBalancer::new(machine.playbooks(), shell);
+        balancer.install_balancer(&host).await.unwrap();
+        Self { machine, host, balancer }
+    }
+
+    fn port(&self) -> u16 {
+        self.host.address.http_port
+    }
+
+    async fn apply(
+        &self,
+        name: &str,
+        servers: &str,
+    ) -> Result<Vec<String>, ocim::ports::PortError> {
+        self.balancer.apply_fragment(&self.host, &fragment(name, servers)).await
+    }
+
+    fn answers(&self, name: &str) -> String {
+        request(&mut self.connect(), &format!("{name}.localhost"), false).unwrap_or_default()
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port())).unwrap()
+    }
+}
+
+fn fragment(name: &str, servers: &str) -> Fragment {
+    Fragment {
+        name: name.into(),
+        configuration: format!(
+            "backend be-{name}\n    cookie openedx-backend insert postonly indirect\n{servers}"
+        ),
+        map: format!("{}.Localhost be-{name}\n", name.to_uppercase()),
+    }
+}
+
+fn server(name: &str, port: u16, options: &str) -> String {
+    format!("    server {name} 127.0.0.1:{port} cookie {name} {options}\n")
+}
+
+/// A site whose pages say its name; it serves until the test ends.
+fn start_site(name: &'static str) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(stream, name));
+        }
+    });
+    port
+}
+
+fn serve(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
+    let lines = BufReader::new(stream.try_clone()?).lines();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+    for line in lines {
+        if line?.is_empty() {
+            stream.write_all(answer.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// One request; the body of a 200, or what went wrong. Connection closed: nothing more follows.
+fn request(stream: &mut TcpStream, host: &str, keep: bool) -> Result<String, String> {
+    let close = if keep { "" } else { "Connection: close\r\n" };
+    let text = |error: std::io::Error| error.to_string();
+    stream.set_read_timeout(Some(Duration::from_secs(2))).map_err(text)?;
+    let head = format!("GET / HTTP/1.1\r\nHost: {host}:80\r\n{close}\r\n");
+    stream.write_all(head.as_bytes()).map_err(text)?;
+    let mut reader = BufReader::new(&mut *stream);
+    let (mut status, mut length, mut closes) = (String::new(), 0, false);
+    reader.read_line(&mut status).map_err(text)?;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).map_err(text)?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(|_| line.clone())?;
+        }
+        closes |= line == "connection: close";
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).map_err(text)?;
+    if !status.contains(" 200 ") {
+        return Err(status);
+    }
+    if closes {
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
+    let body = String::from_utf8(body).map_err(|error| error.to_string())?;
+    Ok(if closes && keep { format!("{body} closing") } else { body })
+}
+
+/// What visitors saw: when each request started, and the body or the failure.
+type Seen = Arc<Mutex<Vec<(Instant, Result<String, String>)>>>;
+
+/// Visitors on fresh and on kept connections; none of them tries anything twice.
+struct Visitors {
+    seen: Seen,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Visitors {
+    fn start(port: u16) -> Self {
+        let (seen, stop) = (Seen::default(), Arc::new(AtomicBool::new(false)));
+        let pauses = [(false, 20), (true, 20), (false, 30), (true, 30), (true, 700), (true, 2500)];
+        let threads = pauses.map(|(keeps, pause)| {
+            let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                visit(port, keeps, Duration::from_millis(pause), &seen, &stop)
+            })
+        });
+        Self { seen, stop, threads: threads.into() }
+    }
+
+    fn count(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
+    /// Waits until that many more requests were answered.
+    fn wait_more(&self, more: usize) {
+        let target = self.count() + more;
+        wait_for("more requests", || self.count() >= target);
+    }
+
+    fn end(self) -> Vec<(Instant, Result<String, String>)> {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+        std::mem::take(&mut self.seen.lock().unwrap())
+    }
+}
+
+fn visit(port: u16, keeps: bool, pause: Duration, seen: &Seen, stop: &AtomicBool) {
+    let mut kept: Option<TcpStream> = None;
+    while !stop.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        let answer =
+            match kept.take().map_or_else(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)), Ok) {
+                Ok(mut stream) => {
+                    let answer = request(&mut stream, "a.localhost", keeps);
+                    if keeps && answer.as_ref().is_ok_and(|body| !body.ends_with(" closing")) {
+                        kept = Some(stream);
+                    }
+                    answer.map(|body| body.trim_end_matches(" closing").to_owned())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+        seen.lock().unwrap().push((started, answer));
+        std::thread::sleep(pause);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traffic_moves_without_a_lost_request() {
+    let bench = Bench::start().await;
+    let (old, new) = (start_site("old"), start_site("new"));
+    bench.apply("a", &server("s-old", old, "")).await.unwrap();
+    assert_eq!(bench.answers("a"), "old");
+
+    let visitors = Visitors::start(bench.port());
+    visitors.wait_more(100);
+    let both = server("s-old", old, "check") + &server("s-new", new, "check disabled");
+    bench.apply("a", &both).await.unwrap();
+    visitors.wait_more(100);
+    let (to, from) = (["s-new".to_owned()], ["s-old".to_owned()]);
+    bench.balancer.switch_servers(&bench.host, "be-a", &to, &from).await.unwrap();
+    let switched = Instant::now();
+    bench.balancer.switch_servers(&bench.host, "be-a", &to, &from).await.unwrap();
+    // Another instance's change reloads the configuration: it must not undo the switch.
+    bench.apply("b", &server("s-b", new, "")).await.unwrap();
+    visitors.wait_more(100);
+    bench.apply("a", &server("s-new", new, "")).await.unwrap();
+    visitors.wait_more(300);
+
+    let seen = visitors.end();
+    let failed: Vec<_> = seen.iter().filter(|(_, answer)| answer.is_err()).collect();
+    assert!(failed.is_empty(), "{} of {}: {failed:?}", failed.len(), seen.len());
+    let by = |name: &str| seen.iter().filter(|(_, answer)| answer.as_deref() == Ok(name)).count();
+    assert!(by("old") >= 200 && by("new") >= 400, "{} {}", by("old"), by("new"));
+    assert_eq!(by("old") + by("new"), seen.len());
+    let late = seen.iter().filter(|(at, answer)| *at > switched && answer.as_deref() == Ok("old"));
+    assert_eq!(late.count(), 0, "the old server got new requests after the switch");
+
+    let count = bench.balancer.count_connections(&bench.host, "be-a", "s-old").await.unwrap();
+    assert_eq!(count, 0);
+    let unknown = ["s-other".to_owned()];
+    assert!(bench.balancer.switch_servers(&bench.host, "be-a", &unknown, &[]).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_fragment_harms_nobody() {
+    let bench = Bench::start().await;
+    let (one, two) = (start_site("one"), start_site("two"));
+    bench.apply("a", &server("s1", one, "")).await.unwrap();
+    bench.apply("b", &server("s1", one, "")).await.unwrap();
+
+    let error = bench.apply("a", "    no-such-word\n").await.unwrap_err();
+    assert_eq!(error.class, Class::Permanent);
+    assert!(error.message.contains("[ALERT]"), "{error}");
+    assert!(error.message.contains("unknown keyword 'no-such-word'"), "{error}");
+    assert_eq!(bench.answers("a"), "one");
+    let shown = bench.balancer.read_fragment(&bench.host, "a").await.unwrap().unwrap();
+    assert_eq!(shown, fragment("a", &server("s1", one, "")));
+
+    // A fragment cannot take another's backend away.
+    let mut thief = fragment("c", &server("s1", two, ""));
+    thief.configuration = thief.configuration.replace("be-c", "be-b");
+    let error = bench.balancer.apply_fragment(&bench.host, &thief).await.unwrap_err();
+    assert!(error.message.contains("has the same name"), "{error}");
+
+    // One that became invalid where it lies does not stop another's change, and goes on serving.
+    let lies = bench.machine.home().join("ocim-balancer/fragments/a.json");
+    let text = std::fs::read_to_string(&lies).unwrap();
+    std::fs::write(&lies, text.replace("backend be-a", "backend be-b")).unwrap();
+    let words = bench.apply("b", &server("s1", two, "")).await.unwrap();
+    assert!(words.iter().any(|line| line.contains("fragment a is invalid")), "{words:?}");
+    assert_eq!((bench.answers("a"), bench.answers("b")), ("one".into(), "two".into()));
+
+    // Both empty: gone. Its names are nobody's then.
+    let gone = Fragment { name: "b".into(), ..Fragment::default() };
+    bench.balancer.apply_fragment(&bench.host, &gone).await.unwrap();
+    assert_eq!(bench.balancer.read_fragment(&bench.host, "b").await.unwrap(), None);
+    let error = request(&mut bench.connect(), "b.localhost", false).unwrap_err();
+    assert!(error.contains("503"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_balancer_comes_up_when_its_machine_does() {
+    let bench = Bench::start().await;
+    let site = start_site("site");
+    bench.apply("a", &server("s1", site, "")).await.unwrap();
+    let pid_file = bench.machine.home().join("ocim-balancer/run/haproxy.pid");
+    let master = || std::fs::read_to_string(&pid_file).unwrap().trim().to_owned();
+    let before = master();
+    bench.apply("a", &server("s1", site, "")).await.unwrap();
+    bench.balancer.install_balancer(&bench.host).await.unwrap();
+    assert_eq!(master(), before, "what is there already is left alone");
+
+    crate::private_sshd::run("kill", &[&before]);
+    wait_for("the end of HAProxy", || TcpStream::connect(("127.0.0.1", bench.port())).is_err());
+    let boot = bench.machine.home().join("boot.d/50-haproxy");
+    crate::private_sshd::run(boot.to_str().unwrap(), &[]);
+    assert_eq!(bench.answers("a"), "site");
+    assert_ne!(master(), before);
+}

@@ -1,0 +1,120 @@
+//! Instances and their appservers, as a client of the API sees them.
+
+use crate::support::api_server::ApiServer;
+use reqwest::header::{ETAG, LOCATION};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn an_instance_is_created_read_and_changed() {
+    let server = ApiServer::start().await;
+    let body = json!({"sub_domain": "alpha", "name": "Alpha", "email": "staff@alpha.com"});
+    let created = server.ask("POST", "/instances").json(&body).send().await.unwrap();
+    assert_eq!(created.status(), 201);
+    assert!(!created.headers().contains_key("X-Stale"));
+    let location = created.headers()[LOCATION].to_str().unwrap().to_owned();
+    let etag = created.headers()[ETAG].clone();
+
+    let read = server.bare("GET", &location).bearer_auth(&server.token).send().await.unwrap();
+    assert_eq!((read.status().as_u16(), &read.headers()[ETAG]), (200, &etag));
+    let text = read.text().await.unwrap();
+    let detail: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(detail["domain"], "alpha.example.com");
+    assert_eq!(detail["settings"]["email"], "staff@alpha.com");
+    assert!(!text.contains("secret_key"), "{text}");
+
+    let patch = || server.bare("PATCH", &location).bearer_auth(&server.token);
+    let change = json!({"openedx_release": "open-release/ironwood.2"});
+    let changed = patch().header("If-Match", &etag).json(&change).send().await.unwrap();
+    assert_eq!(changed.status(), 200);
+    let newer = changed.headers()[ETAG].clone();
+    assert_ne!(newer, etag);
+    let detail: Value = changed.json().await.unwrap();
+    assert_eq!(detail["settings"]["openedx_release"], "open-release/ironwood.2");
+    assert_eq!(format!("\"{}\"", detail["settings_version"]), newer.to_str().unwrap());
+
+    let stale = patch().header("If-Match", &etag).json(&change).send().await.unwrap();
+    assert_eq!(stale.status(), 412);
+    let problem: Value = stale.json().await.unwrap();
+    assert_eq!(problem["type"], "urn:ocim:problem:stale_version");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn fields_that_break_rules_are_all_named_and_nothing_is_written() {
+    let server = ApiServer::start().await;
+    let post = |body: Value| server.ask("POST", "/instances").json(&body).send();
+    let fields = |problem: &Value| -> Vec<String> {
+        let errors = problem["errors"].as_array().unwrap().iter();
+        errors.map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+    };
+    let cases = [
+        (json!({"sub_domain": "alpha", "nmae": "x", "email": 3}), vec!["nmae", "email"]),
+        (json!({"sub_domain": "alpha", "name": "x".repeat(251)}), vec!["name"]),
+        (json!({"sub_domain": "alpha", "openstack_region": "moon"}), vec!["openstack_region"]),
+    ];
+    for (body, expected) in cases {
+        let refused = post(body.clone()).await.unwrap();
+        assert_eq!(refused.status(), 422, "{body}");
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(fields(&problem), expected, "{problem}");
+    }
+    assert_eq!(server.get("/instances").await["items"], json!([]));
+    server.given_instance("taken").await;
+    let refused = post(json!({"sub_domain": "taken"})).await.unwrap();
+    assert_eq!(refused.status(), 422);
+    assert_eq!(fields(&refused.json().await.unwrap()), ["internal_lms_domain"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_newest_first() {
+    let server = ApiServer::start().await;
+    let mut expected = vec![];
+    for name in ["one", "two", "three"] {
+        expected.insert(0, server.given_instance(name).await);
+    }
+    let mut seen = vec![];
+    let mut path = "/instances?limit=2".to_owned();
+    let mut pages = 0;
+    loop {
+        let page = server.get(&path).await;
+        pages += 1;
+        let items = page["items"].as_array().unwrap().iter();
+        seen.extend(items.map(|item| item["id"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => path = format!("/instances?limit=2&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!((seen, pages), (expected, 2));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_launch_is_refused_with_the_run_unless_it_may_queue() {
+    let server = ApiServer::start().await;
+    let instance = server.given_instance("alpha").await;
+    let path = format!("/instances/{instance}/appservers");
+    let first = server.ask("POST", &path).send().await.unwrap();
+    assert_eq!(first.status(), 202);
+    // Nobody drives runs here, so none can be read.
+    assert_eq!(first.headers()["X-Stale"], "true");
+    let location = first.headers()[LOCATION].to_str().unwrap().to_owned();
+    let first: Value = first.json().await.unwrap();
+    assert_eq!(location, format!("/api/v1/runs/{}", first["run"].as_str().unwrap()));
+    assert_eq!((&first["number"], &first["queued"]), (&json!(1), &json!(false)));
+
+    let refused = server.ask("POST", &path).send().await.unwrap();
+    assert_eq!(refused.status(), 409);
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!(problem["type"], "urn:ocim:problem:command_rejected");
+    assert_eq!(problem["run"], first["run"]);
+
+    let queued = server.ask("POST", &format!("{path}?queue=true")).send().await.unwrap();
+    assert_eq!(queued.status(), 202);
+    let queued: Value = queued.json().await.unwrap();
+    assert_eq!((&queued["number"], &queued["queued"]), (&json!(2), &json!(true)));
+    let launches = server.get(&format!("/instances/{instance}")).await["launches"].clone();
+    assert_eq!(launches, json!([first["run"], queued["run"]]));
+    server.stop().await;
+}

@@ -1,0 +1,22 @@
+//! The integration tests, from outside and against real peers: one binary, a module for each part.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by breaking off")]
+
+mod ansible;
+mod balancers;
+mod cli;
+mod commands;
+mod crash;
+mod haproxy;
+mod http;
+mod journey;
+mod local_cloud;
+mod logs;
+mod migrations;
+mod openapi;
+mod platform;
+mod private_sshd;
+mod projections;
+mod sagas;
+mod store;
+mod support;
+mod tidy;

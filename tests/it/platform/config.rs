@@ -1,0 +1,150 @@
+//! The configuration: defaults, the original's names, and every rule.
+
+use ocim::config::{BalancerLogin, CloudConfig, Config, LogFormat};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+fn load(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let mut variables = BTreeMap::from([("HOME".to_owned(), "/home/someone".to_owned())]);
+    variables.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    Config::load_for(&variables, false)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn nothing_has_to_be_set() {
+    let config = load(&[]).expect("the defaults");
+    assert_eq!(config.database_url, None);
+    assert_eq!(config.data_dir, Path::new("/home/someone/.local/share/ocim"));
+    assert_eq!((config.http_address.to_string(), config.http_port), ("127.0.0.1".into(), 5000));
+    assert_eq!(config.clouds, BTreeMap::from([("local".into(), CloudConfig::Local {})]));
+    assert_eq!(config.openstack_region, "local");
+    assert_eq!(config.default_instance_base_domain, "localhost");
+    assert_eq!(config.default_lms_preview_domain_prefix, "preview.");
+    assert_eq!(config.default_configuration_version, "master");
+    assert_eq!(config.openstack_sandbox_flavor, json!({"ram": 4096, "disk": 40}));
+    assert_eq!(config.ansible_line_timeout, Duration::from_secs(1500));
+    assert_eq!(config.ansible_global_timeout, Duration::from_secs(9000));
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(600));
+    assert_eq!(config.instance_smtp_relay, None);
+}
+
+#[test]
+fn root_keeps_its_data_where_the_system_does() {
+    let config = Config::load_for(&BTreeMap::new(), true).expect("the defaults");
+    assert_eq!(config.data_dir, Path::new("/var/lib/ocim"));
+    let errors = Config::load_for(&BTreeMap::new(), false).expect_err("no HOME");
+    assert_eq!(errors[0].to_string(), "OCIM_DATA_DIR must be set where HOME is not");
+    let config = load(&[("XDG_DATA_HOME", "/data")]).expect("an XDG folder");
+    assert_eq!(config.data_dir, Path::new("/data/ocim"));
+}
+
+#[test]
+fn the_originals_variables_are_understood() {
+    let config = load(&[
+        ("DATABASE_URL", "postgres://opencraft:p%40ss@localhost:5432/opencraft"),
+        ("SECRET_KEY", "not-a-long-one-but-enough"),
+        ("DEFAULT_OPENEDX_RELEASE", "open-release/hawthorn.1"),
+        ("DEFAULT_INSTANCE_BASE_DOMAIN", "sandbox.example.com"),
+        ("DEFAULT_LOAD_BALANCING_SERVER", "ubuntu@haproxy.example.com"),
+        ("OPENSTACK_SANDBOX_BASE_IMAGE", r#"{"name": "Ubuntu 22.04"}"#),
+        ("EDX_WORKERS_ENABLE_CELERY_HEARTBEATS", "True"),
+        ("PRELIMINARY_PAGE_SERVER_IP", "203.0.113.7"),
+        ("INSTANCE_SMTP_RELAY_HOST", "mail.example.com"),
+        ("OCIM_ID", "ocim"),
+        ("OPENSTACK_PASSWORD", "is for a later version"),
+        ("OCIM_LOG_FORMAT", "json"),
+        ("OCIM_CLOUDS", r#"{"one": {"kind": "local"}, "two": {"kind": "local"}}"#),
+        ("OPENSTACK_REGION", "two"),
+    ])
+    .expect("an environment of the original");
+    assert!(config.database_url.expect("a URL").expose().starts_with("postgres://opencraft"));
+    assert_eq!(config.default_configuration_version, "open-release/hawthorn.1");
+    let login = BalancerLogin { user: "ubuntu".into(), domain: "haproxy.example.com".into() };
+    assert_eq!(config.default_load_balancing_server, Some(login));
+    assert_eq!(config.openstack_sandbox_base_image, json!({"name": "Ubuntu 22.04"}));
+    assert!(config.edx_workers_enable_celery_heartbeats);
+    let relay = config.instance_smtp_relay.expect("a relay");
+    assert_eq!((relay.port, relay.sender_domain.as_str()), (587, "sandbox.example.com"));
+    assert_eq!(config.log_format, LogFormat::Json);
+    assert_eq!((config.clouds.len(), config.openstack_region.as_str()), (2, "two"));
+}
+
+#[test]
+fn a_blank_common_playbook_is_none_and_an_absent_one_the_originals() {
+    let absent = load(&[]).expect("the defaults").ansible_appserver_repo;
+    assert_eq!(absent, "https://github.com/open-craft/ansible-playbooks.git");
+    let blank = load(&[("ANSIBLE_APPSERVER_REPO", " ")]).expect("no common playbook");
+    assert_eq!(blank.ansible_appserver_repo, "");
+}
+
+#[test]
+fn every_wrong_value_is_told_with_its_rule_and_without_itself() {
+    let long = "x".repeat(300);
+    let cases = [
+        ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+        ("SECRET_KEY", "hunter2"),
+        ("OCIM_DATA_DIR", "relative/hunter2"),
+        ("OCIM_HTTP_ADDRESS", "hunter2"),
+        ("OCIM_HTTP_PORT", "70000"),
+        ("OCIM_CLOUDS", r#"{"a": {"kind": "local", "password": "hunter2"}}"#),
+        ("OCIM_CLOUDS", r#"{"a region of hunter2": {"kind": "local"}}"#),
+        ("OCIM_CLOUDS", "{}"),
+        ("OCIM_LOG_FORMAT", "hunter2"),
+        ("OCIM_WHEELS_DIR", "hunter2"),
+        ("OCIM_HTTP_PROT", "5000"),
+        ("OPENSTACK_REGION", "hunter2"),
+        ("OPENSTACK_SANDBOX_FLAVOR", "hunter2"),
+        ("OPENSTACK_SANDBOX_FLAVOR", "null"),
+        ("DEFAULT_INSTANCE_BASE_DOMAIN", "hunter2 .com"),
+        ("DEFAULT_FORK", "hunter2"),
+        ("DEFAULT_CONFIGURATION_REPO_URL", &long),
+        ("EDX_WORKERS_ENABLE_CELERY_HEARTBEATS", "hunter2"),
+        ("ANSIBLE_LINE_TIMEOUT", "0"),
+        ("ANSIBLE_GLOBAL_TIMEOUT", "-1"),
+        ("SHUTDOWN_TIMEOUT", "hunter2"),
+        ("DEFAULT_LOAD_BALANCING_SERVER", "hunter2@"),
+        ("LOAD_BALANCER_FRAGMENT_NAME_PREFIX", "../hunter2"),
+        ("PRELIMINARY_PAGE_SERVER_IP", "hunter2"),
+        ("INSTANCE_SMTP_RELAY_PORT", "hunter2"),
+    ];
+    for (name, value) in cases {
+        let errors = load(&[(name, value)]).expect_err(name);
+        assert!(errors.len() == 1 && errors[0].starts_with(&format!("{name} ")), "{errors:?}");
+        assert!(!errors[0].contains("hunter2"), "{errors:?}");
+    }
+    let all: Vec<(&str, &str)> = cases.into_iter().collect();
+    let named: BTreeSet<&str> = cases.iter().map(|(name, _)| *name).collect();
+    assert_eq!(load(&all).expect_err("all wrong").len(), named.len(), "all errors at once");
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let config = load(&[
+        ("DATABASE_URL", "postgres://u:hunter2@localhost/d"),
+        ("SECRET_KEY", "hunter2-hunter2-hunter2"),
+        ("NEWRELIC_LICENSE_KEY", "hunter2"),
+        ("INSTANCE_SMTP_RELAY_HOST", "mail"),
+        ("INSTANCE_SMTP_RELAY_PASSWORD", "hunter2"),
+    ]);
+    let shown = format!("{:?}", config.expect("a configuration"));
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn every_field_documents_its_variable() {
+    let source = include_str!("../../../src/config.rs");
+    let documented = |name: &str| source.contains(&format!("/// `{name}`"));
+    let read: BTreeSet<&str> = (source.split('"').skip(1).step_by(2))
+        .filter(|text| text.len() > 5 && text.contains('_'))
+        .filter(|text| {
+            text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        })
+        .filter(|name| !["XDG_DATA_HOME", "OCIM_CACHE_DIR", "OCIM_ID"].contains(name))
+        .collect();
+    assert!(read.len() > 35, "{read:?}");
+    let missing: Vec<_> = read.iter().filter(|name| !documented(name)).collect();
+    assert!(missing.is_empty(), "undocumented: {missing:?}");
+}

@@ -1,0 +1,248 @@
+//! The projections on a real database server: exactly once, poison, rebuilds, versions, freshness.
+
+mod fake_log;
+mod history;
+mod rebuild;
+mod tally;
+
+use crate::support::postgres::Database;
+use fake_log::FakeLog;
+use history::{Site, instance_id, record_all, settings};
+use ocim::projector::{BuildState, FailureClass, ProjectionStatus, ProjectorRuntime};
+use ocim::read_models::{FRESHNESS_WAIT, ReadModels, RunFilter};
+use ocim::store::EventStore;
+use ocim_domain::instance;
+use ocim_projections::ALL;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tokio_postgres::NoTls;
+
+/// How long anything may take on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` gives something.
+async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LONG;
+    loop {
+        if let Some(it) = condition().await {
+            return it;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn serving<'a>(status: &'a [ProjectionStatus], name: &str) -> &'a ProjectionStatus {
+    status.iter().find(|it| it.build.name == name && it.serving).unwrap()
+}
+
+#[tokio::test]
+async fn rows_tell_the_whole_life_of_a_site() {
+    let database = Database::migrated().await;
+    let log = FakeLog::new();
+    let (one, two) = (Site::new(1), Site::new(2));
+    record_all(&log, one.creation());
+    record_all(&log, two.creation());
+    let handle = ProjectorRuntime::start(log.clone(), database.pool(), ALL);
+    let models = ReadModels::new(database.pool(), handle.freshness());
+
+    let end = record_all(&log, one.launch());
+    assert!(models.wait_for(end, LONG).await);
+    let instance = models.read_instance(&one.instance.to_string()).await.unwrap().unwrap();
+    assert_eq!(instance.name, "Alpha");
+    assert_eq!(instance.settings["email"]["$protected"]["sealed"], "c2VhbGVkIG1haWw=");
+    assert_eq!(instance.settings_version, 0);
+    assert_eq!(instance.load_balancer, Some(one.balancer.to_string()));
+    assert_eq!(instance.active_appservers, [one.appserver.to_string()]);
+    assert_eq!((instance.appserver_count, &instance.launches[..]), (1, &[][..]));
+    assert!(instance.successfully_provisioned);
+    let appserver = models.read_appserver(&one.appserver.to_string()).await.unwrap().unwrap();
+    assert_eq!((appserver.number, &*appserver.status, appserver.active), (1, "running", true));
+    assert_eq!(appserver.server, Some(one.server.to_string()));
+    let server = models.read_server(&one.server.to_string()).await.unwrap().unwrap();
+    assert_eq!((&*server.status, server.ssh_port), ("ready", Some(2203)));
+    let balancer = models.read_load_balancer(&one.balancer.to_string()).await.unwrap().unwrap();
+    assert_eq!(balancer.public_ip, "127.0.3.1");
+    let run = models.read_run(&one.run.to_string()).await.unwrap().unwrap();
+    assert_eq!((&*run.phase, &*run.actor), ("completed", "token:tester"));
+    let steps = models.list_run_steps(&one.run.to_string()).await.unwrap();
+    let steps: Vec<_> =
+        steps.iter().map(|it| (it.place, &*it.step, &*it.state, it.attempt)).collect();
+    assert_eq!(
+        steps,
+        [(0, "freeze", "done", 1), (1, "dns", "skipped", 0), (2, "server", "done", 2)]
+    );
+
+    let unfrozen = models.read_appserver(&two.appserver.to_string()).await.unwrap().unwrap();
+    assert_eq!((&*unfrozen.status, unfrozen.settings, unfrozen.server), ("new", None, None));
+    let launching = models.read_instance(&two.instance.to_string()).await.unwrap().unwrap();
+    assert_eq!(launching.launches, [two.run.to_string()]);
+    let end = record_all(&log, two.cancelled_launch());
+    assert!(models.wait_for(end, LONG).await);
+    let unfrozen = models.read_appserver(&two.appserver.to_string()).await.unwrap().unwrap();
+    assert_eq!(unfrozen.status, "cancelled");
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn lists_come_newest_first_page_by_page() {
+    let database = Database::migrated().await;
+    let log = FakeLog::new();
+    let end = record_all(&log, history::mixed_history(7));
+    let handle = ProjectorRuntime::start(log.clone(), database.pool(), ALL);
+    let models = ReadModels::new(database.pool(), handle.freshness());
+    assert!(models.wait_for(end, LONG).await);
+
+    let mut seen: Vec<String> = vec![];
+    loop {
+        let after = seen.last().map(String::as_str);
+        let page = models.list_instances(3, after).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 3);
+        seen.extend(page.into_iter().map(|row| row.id));
+    }
+    let expected: Vec<_> = (1..=7).rev().map(|number| instance_id(number).to_string()).collect();
+    assert_eq!(seen, expected);
+
+    let site = Site::new(3);
+    let wanted = RunFilter { subject: Some(site.appserver.to_string()), ..RunFilter::default() };
+    let runs = models.list_runs(&wanted, 10, None).await.unwrap();
+    assert_eq!(runs.iter().map(|run| &*run.phase).collect::<Vec<_>>(), ["unwound"]);
+    let open = RunFilter { open_only: true, ..RunFilter::default() };
+    assert_eq!(models.list_runs(&open, 10, None).await.unwrap(), []);
+    assert_eq!(models.list_runs(&RunFilter::default(), 10, None).await.unwrap().len(), 7);
+    let of_one = models.list_appservers(Some(&site.instance.to_string())).await.unwrap();
+    assert_eq!(of_one.len(), 1);
+    assert_eq!(models.list_appservers(None).await.unwrap().len(), 7);
+    assert_eq!(models.list_servers().await.unwrap().len(), 5);
+    assert_eq!(models.list_load_balancers().await.unwrap().len(), 7);
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn a_poison_event_pauses_its_projection_and_no_other() {
+    let database = Database::migrated().await;
+    let log = FakeLog::new();
+    let (one, two) = (Site::new(1), Site::new(2));
+    record_all(&log, one.creation());
+    record_all(&log, one.launch());
+    let of_server = log.read_stream(&one.server.stream(), 0).await.unwrap();
+    let good = of_server.last().unwrap().position;
+    let poison = log.record_raw(&one.server.stream(), "server.sight_lost", json!({"reson": 1}));
+    record_all(&log, two.creation());
+    let end = record_all(&log, two.launch());
+    let handle = ProjectorRuntime::start(log.clone(), database.pool(), ALL);
+    let models = ReadModels::new(database.pool(), handle.freshness());
+
+    let paused = until("servers are paused", async || {
+        let status = models.projection_status().await.ok()?;
+        status.into_iter().find(|it| it.state == BuildState::Paused)
+    })
+    .await;
+    assert_eq!((&*paused.build.name, paused.position, paused.serving), ("servers", good, true));
+    let failure = paused.failure.unwrap();
+    assert_eq!(failure.position, poison.to_string());
+    assert_eq!(failure.kind, "server.sight_lost");
+    assert_eq!(failure.stream, one.server.stream().to_string());
+    assert_eq!(failure.class, FailureClass::Undecodable);
+    assert!(failure.error.contains("reason"), "{}", failure.error);
+
+    until("the others have gone on", async || {
+        let status = models.projection_status().await.ok()?;
+        let others = status.iter().filter(|it| it.build.name != "servers");
+        others.clone().all(|it| it.position == end && it.state == BuildState::Running).then_some(())
+    })
+    .await;
+    let server = models.read_server(&one.server.to_string()).await.unwrap().unwrap();
+    assert_eq!(server.status, "ready", "what came before the poison is there");
+    assert_eq!(models.read_server(&two.server.to_string()).await.unwrap(), None, "never skipped");
+    assert!(models.wait_for(good, LONG).await);
+    let start = Instant::now();
+    assert!(!models.wait_for(end, LONG).await);
+    assert!(start.elapsed() < FRESHNESS_WAIT, "nobody waits for what stands still");
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn rows_that_the_database_refuses_are_poison_too() {
+    let database = Database::migrated().await;
+    let log = FakeLog::new();
+    let created = |name: &str| instance::Event::Created { settings: settings(name) };
+    let good = log.record(&instance_id(1).stream(), &created("Alpha"));
+    let poison = log.record(&instance_id(2).stream(), &created("no \0 text"));
+    log.record(&instance_id(3).stream(), &created("Gamma"));
+    let handle = ProjectorRuntime::start(log.clone(), database.pool(), ALL);
+
+    let paused = until("instances are paused", async || {
+        let status = handle.status().await.ok()?;
+        status.into_iter().find(|it| it.state == BuildState::Paused)
+    })
+    .await;
+    assert_eq!((&*paused.build.name, paused.position), ("instances", good));
+    let failure = paused.failure.unwrap();
+    assert_eq!((failure.class, failure.position), (FailureClass::Refused, poison.to_string()));
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_waited_for() {
+    let database = Database::migrated().await;
+    let log = FakeLog::new();
+    let site = Site::new(1);
+    let start = record_all(&log, site.creation());
+    let handle = ProjectorRuntime::start(log.clone(), database.pool(), ALL);
+    let freshness = handle.freshness();
+    assert!(freshness.wait_for(start, LONG).await);
+    log.hold_back(Some(start));
+    let end = record_all(&log, site.launch());
+    assert!(!freshness.wait_for(end, Duration::from_millis(200)).await);
+    log.hold_back(None);
+    assert!(freshness.wait_for(end, LONG).await);
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_waited_for() {
+    let database = Database::migrated().await;
+    let log = FakeLog::new();
+    let site = Site::new(1);
+    let start = record_all(&log, site.creation());
+    let handle = ProjectorRuntime::start(log.clone(), database.pool(), ALL);
+    let models = ReadModels::new(database.pool(), handle.freshness());
+    assert!(models.wait_for(start, LONG).await);
+
+    let config = database.config();
+    let name = config.get_dbname().unwrap();
+    let (admin, connection) = database.config().dbname("postgres").connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    admin.batch_execute(&format!("alter database {name} allow_connections false")).await.unwrap();
+    let kill = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+    admin.execute(kill, &[&name]).await.unwrap();
+    let end = record_all(&log, site.launch());
+    assert!(!models.wait_for(end, Duration::from_millis(200)).await);
+    models.list_servers().await.unwrap_err();
+    admin.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
+    assert!(models.wait_for(end, LONG).await);
+    assert_eq!(models.list_servers().await.unwrap().len(), 1);
+    handle.stop().await;
+}
+
+/// A connection of its own, apart from the pool.
+async fn connect(database: &Database) -> tokio_postgres::Client {
+    let (client, connection) = database.config().connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A runtime whose log is shared with the test.
+fn start(
+    log: &Arc<FakeLog>,
+    database: &Database,
+    registry: &[ocim_projections::Projector],
+) -> ocim::projector::ProjectorHandle {
+    ProjectorRuntime::start(log.clone(), database.pool(), registry)
+}

@@ -1,0 +1,177 @@
+//! A store that fails or "kills the process" at the append that a test names.
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use ocim::store::memory::MemoryStore;
+use ocim::store::{
+    AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+};
+use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
+use std::sync::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+/// When something happens to an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Nothing of it was written.
+    Before,
+    /// It was written.
+    After,
+}
+
+/// Which append is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The n-th from the order on, counted from 0.
+    Nth(usize),
+    /// The first of a run's events of one of these kinds about this step.
+    Step(&'static [&'static str], &'static str),
+}
+
+/// What happens to the append that is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// The process dies there: the call never returns.
+    Crash,
+    /// The store says that it can't be reached.
+    Outage,
+}
+
+/// An event store in memory with orders of harm.
+#[derive(Debug)]
+pub(crate) struct CrashStore {
+    inner: MemoryStore,
+    orders: Mutex<Orders>,
+    crashed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    order: Option<(Mark, Moment, Harm)>,
+    appends: usize,
+    struck: bool,
+    reads_to_fail: Option<usize>,
+    refuses_facts: bool,
+}
+
+impl CrashStore {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        Self { inner, orders: Mutex::default(), crashed: Notify::new() }
+    }
+
+    /// Orders one harm; counting begins anew.
+    pub(crate) fn order(&self, mark: Mark, moment: Moment, harm: Harm) {
+        *self.orders() = Orders { order: Some((mark, moment, harm)), ..Orders::default() };
+    }
+
+    /// The n-th read of a stream from now on fails, counted from 0.
+    pub(crate) fn fail_read(&self, nth: usize) {
+        *self.orders() = Orders { reads_to_fail: Some(nth), ..Orders::default() };
+    }
+
+    /// From now on, all that is not the log of a run is refused for good; or no more.
+    pub(crate) fn refuse_facts(&self, refuses: bool) {
+        self.orders().refuses_facts = refuses;
+    }
+
+    /// Whether the ordered harm was done.
+    pub(crate) fn struck(&self) -> bool {
+        self.orders().struck
+    }
+
+    /// Returns when the process "died".
+    pub(crate) async fn crash(&self) {
+        self.crashed.notified().await;
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap()
+    }
+
+    fn strike(&self, events: &[NewEvent]) -> Option<(Moment, Harm)> {
+        let mut orders = self.orders();
+        let nth = orders.appends;
+        orders.appends += 1;
+        let (mark, moment, harm) = orders.order.clone()?;
+        let is_meant = match mark {
+            Mark::Nth(wanted) => wanted == nth,
+            Mark::Step(kinds, step) => events
+                .iter()
+                .any(|event| kinds.contains(&event.kind.as_str()) && event.data["step"] == step),
+        };
+        if !is_meant {
+            return None;
+        }
+        orders.order = None;
+        orders.struck = true;
+        Some((moment, harm))
+    }
+
+    async fn harm(&self, harm: Harm) -> AppendError {
+        match harm {
+            Harm::Outage => AppendError::Unavailable("ordered".into()),
+            Harm::Crash => {
+                self.crashed.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl EventStore for CrashStore {
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        if self.orders().refuses_facts && stream.category() != "saga" {
+            return Err(AppendError::Refused("ordered".into()));
+        }
+        let strike = self.strike(&events);
+        if let Some((Moment::Before, harm)) = strike {
+            return Err(self.harm(harm).await);
+        }
+        let appended = self.inner.append(stream, expected, events).await;
+        if let Some((Moment::After, harm)) = strike {
+            return Err(self.harm(harm).await);
+        }
+        appended
+    }
+
+    async fn read_stream(&self, stream: &StreamId, from: u64) -> Result<Vec<Recorded>, ReadError> {
+        let fails = {
+            let mut orders = self.orders();
+            let fails = orders.reads_to_fail == Some(0);
+            orders.reads_to_fail = orders.reads_to_fail.and_then(|left| left.checked_sub(1));
+            orders.struck |= fails;
+            fails
+        };
+        if fails {
+            return Err(ReadError("ordered".into()));
+        }
+        self.inner.read_stream(stream, from).await
+    }
+
+    async fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<(Vec<Recorded>, Position), ReadError> {
+        self.inner.read_all(after, filter, limit).await
+    }
+
+    fn subscribe_all(
+        &self,
+        after: Position,
+        filter: Filter,
+    ) -> BoxStream<'static, SubscriptionEvent> {
+        self.inner.subscribe_all(after, filter)
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        self.inner.head().await
+    }
+}

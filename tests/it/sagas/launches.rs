@@ -1,0 +1,241 @@
+//! Launches beside each other, cancelled, failed, and fought over by two runners.
+
+use super::crash_store::{Harm, Mark, Moment};
+use super::scenarios::{Scenario, assert_sound, look};
+use super::stage::{BALANCER, SITE, Stage, somebody};
+use ocim::adapters::fake_playbooks::Script;
+use ocim::app::{AppError, ForceAsk, LaunchAsk};
+use ocim::ports::playbooks::RunState;
+use ocim::sagas::launch_appserver::LAUNCH_APPSERVER;
+use ocim::sagas::runner::{DriveError, Pace};
+use ocim_domain::appserver::Status;
+use ocim_domain::instance::Instance;
+use ocim_domain::saga::{Cause, Phase, Step};
+
+const QUEUED: LaunchAsk = LaunchAsk { queue: true, activate_on_success: false };
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_can_be_cancelled_at_every_step_up_to_its_pivot() {
+    let pivot = LAUNCH_APPSERVER.steps.iter().position(|step| step.path == "start_running");
+    let points = [
+        ("saga.step_intended", Moment::Before),
+        ("saga.step_intended", Moment::After),
+        ("saga.step_done", Moment::Before),
+        ("saga.step_done", Moment::After),
+    ];
+    let mut cells = 0;
+    for (index, step) in LAUNCH_APPSERVER.steps.iter().enumerate() {
+        for (at, (kind, moment)) in points.into_iter().enumerate() {
+            let cell = format!("{}, {moment:?} {kind}", step.path);
+            let (stage, id) = Scenario::Launch.prepare().await;
+            let kinds: &'static [&'static str] = match kind {
+                "saga.step_intended" => &["saga.step_intended"],
+                _ => &["saga.step_done", "saga.step_skipped"],
+            };
+            stage.store.order(Mark::Step(kinds, step.path), moment, Harm::Crash);
+            assert!(stage.drive_to_crash(id).await, "{cell}");
+            stage.cancel(id).await;
+            let run = stage.drive(id).await;
+            let outcome = look(&stage, id, &run).await;
+            assert_sound(&outcome, &cell);
+            // The pivot is passed once its intent is recorded.
+            let is_past = Some(index) > pivot || (Some(index) == pivot && at > 0);
+            if is_past {
+                assert_eq!(run.phase, Phase::Completed, "{cell}");
+                assert_eq!(outcome.appservers[&1].status, Status::Running, "{cell}");
+            } else {
+                let reason = "changed my mind".to_owned();
+                assert_eq!(run.phase, Phase::Unwound(Cause::Cancelled { reason }), "{cell}");
+                assert!(outcome.machines.is_empty(), "{cell}");
+                let status = outcome.appservers.get(&1).map(|end| (end.status, end.server_gone));
+                assert!(matches!(status, None | Some((Status::Cancelled, true))), "{cell}");
+            }
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, 4 * LAUNCH_APPSERVER.steps.len());
+    println!("cancelled launches: {cells} cells");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slower_of_two_drivers_is_fenced_and_has_no_further_effect() {
+    let (stage, id) = Scenario::Launch.prepare().await;
+    let mut slow = stage.open(id).await.unwrap();
+    while !slow.run().steps.contains_key("create_server") {
+        slow.advance().await.unwrap();
+    }
+    let run = stage.drive(id).await;
+    assert_eq!(run.phase, Phase::Completed);
+    let expected = look(&stage, id, &run).await;
+    let calls = stage.cloud.faults.calls("read_machine");
+    for _ in 0..3 {
+        assert!(matches!(slow.advance().await, Err(DriveError::Fenced)));
+    }
+    assert_eq!(stage.cloud.faults.calls("read_machine"), calls);
+    assert_eq!(look(&stage, id, &run).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_drivers_in_turn_on_one_run_leave_one_of_them() {
+    let (stage, id) = Scenario::Launch.prepare().await;
+    let (mut first, mut second) = (stage.open(id).await.unwrap(), stage.open(id).await.unwrap());
+    let mut fenced = 0;
+    for _ in 0..200 {
+        let outcomes = [first.advance().await, second.advance().await];
+        fenced += outcomes.iter().filter(|it| matches!(it, Err(DriveError::Fenced))).count();
+        for outcome in outcomes {
+            if let Ok(Pace::At(time)) = outcome {
+                stage.sleep_until(time).await;
+            }
+        }
+    }
+    let run = stage.drive(id).await;
+    assert_eq!(run.phase, Phase::Completed);
+    assert!(fenced > 100, "{fenced}");
+    assert_sound(&look(&stage, id, &run).await, "two drivers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_launch_is_refused_with_the_run_in_the_way_or_waits_for_its_turn() {
+    let stage = Stage::new().await;
+    let first = stage.begin_launch(LaunchAsk::default()).await;
+    let ask = LaunchAsk::default();
+    let refused = stage.app().launch_appserver(&somebody(), stage.instance, ask).await;
+    let Err(AppError::Rejected { run: Some(run), .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(run, first.run);
+
+    let second = stage.begin_launch(QUEUED).await;
+    assert!(second.queued && second.number == 2);
+    let mut waiting = stage.open(second.run).await.unwrap();
+    for _ in 0..10 {
+        if let Pace::At(time) = waiting.advance().await.unwrap() {
+            stage.sleep_until(time).await;
+        }
+    }
+    let step = &waiting.run().steps["await_turn"];
+    assert!(matches!(step, Step::Intended { .. }), "{step:?}");
+    assert_eq!(waiting.run().steps.len(), 1);
+    assert!(stage.cloud.machines().is_empty());
+
+    assert_eq!(stage.drive(first.run).await.phase, Phase::Completed);
+    let run = stage.drive(second.run).await;
+    let outcome = look(&stage, second.run, &run).await;
+    assert_sound(&outcome, "the second launch");
+    assert_eq!(outcome.machines.len(), 2);
+    assert!(outcome.appservers.values().all(|end| end.status == Status::Running));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_fails_or_is_cancelled_lets_the_next_one_begin() {
+    for is_cancelled in [false, true] {
+        let stage = Stage::new().await;
+        let first = stage.begin_launch(LaunchAsk::default()).await;
+        let second = stage.begin_launch(QUEUED).await;
+        if is_cancelled {
+            // Before it did anything at all.
+            stage.cancel(first.run).await;
+        } else {
+            stage.cloud.set_boot_fault(Some("No valid host was found."));
+        }
+        let phase = stage.drive(first.run).await.phase;
+        assert!(matches!(phase, Phase::Unwound(_)), "{phase:?}");
+        stage.cloud.set_boot_fault(None);
+        let run = stage.drive(second.run).await;
+        let outcome = look(&stage, second.run, &run).await;
+        assert_sound(&outcome, "the second launch");
+        assert_eq!(outcome.appservers[&2].status, Status::Running);
+        assert_eq!(outcome.machines.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_configuration_keeps_its_machine_until_somebody_terminates_it() {
+    let stage = Stage::new().await;
+    let end = RunState::Exited(2);
+    stage.playbooks.set_default_script(Script { end, ..Script::default() });
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    let run = stage.drive(launched.run).await;
+    let Phase::Unwound(Cause::StepFailed { step, error }) = &run.phase else { panic!("{run:?}") };
+    assert_eq!(step, "run_main_playbook");
+    assert!(error.contains("exit status 2"), "{error}");
+
+    let log = stage.app().journal().store();
+    let events = log.read_stream(&launched.run.stream(), 0).await.unwrap();
+    let of_server = events
+        .iter()
+        .find(|it| it.kind.starts_with("saga.undo") && it.data["step"] == "create_server");
+    let kept = of_server.unwrap();
+    assert_eq!(kept.kind, "saga.undo_skipped");
+    assert!(kept.data["reason"].as_str().unwrap().contains("kept for debugging"));
+    let failed = stage.events(&["appserver.configuration_failed"]).await.remove(0);
+    assert!(failed.data["keeps_server_until"].is_string(), "{failed:?}");
+    let outcome = look(&stage, launched.run, &run).await;
+    assert_sound(&outcome, "kept");
+    assert_eq!((outcome.machines.len(), outcome.appservers[&1].status), (1, Status::Failed));
+
+    let termination = stage.begin_termination(launched.appserver).await;
+    let run = stage.drive(termination).await;
+    let outcome = look(&stage, termination, &run).await;
+    assert_sound(&outcome, "terminated");
+    assert!(outcome.machines.is_empty() && outcome.appservers[&1].server_gone);
+    assert_eq!(outcome.appservers[&1].status, Status::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_completes_though_its_appserver_is_terminated_at_once() {
+    let (stage, id) = Scenario::Launch.prepare().await;
+    stage
+        .drive_until(id, |run| matches!(run.steps.get("settle_launch"), Some(Step::Done { .. })))
+        .await;
+    let state =
+        stage.app().journal().load::<Instance>(&stage.instance.stream()).await.unwrap().state;
+    let appserver = state.present().unwrap().appservers[0];
+    let termination = stage.begin_termination(appserver).await;
+    assert_eq!(stage.drive(termination).await.phase, Phase::Completed);
+    assert_eq!(stage.drive(id).await.phase, Phase::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_while_nobody_looked_is_seen_even_after_its_time() {
+    for (scenario, step) in [
+        (Scenario::Launch, "await_server"),
+        (Scenario::Launch, "run_main_playbook"),
+        (Scenario::Launch, "await_heartbeat"),
+        (Scenario::ActivateSecond, "drain_connections"),
+    ] {
+        let (stage, id) = scenario.prepare().await;
+        let expected = {
+            let (stage, id) = scenario.prepare().await;
+            let run = stage.drive(id).await;
+            look(&stage, id, &run).await
+        };
+        // One look finds it.
+        stage.playbooks.set_default_script(Script { looks: 1, ..Script::default() });
+        let mark = Mark::Step(&["saga.step_intended"], step);
+        stage.store.order(mark, Moment::After, Harm::Crash);
+        assert!(stage.drive_to_crash(id).await);
+        tokio::time::sleep(std::time::Duration::from_secs(30 * 24 * 3600)).await;
+        let run = stage.drive(id).await;
+        let outcome = look(&stage, id, &run).await;
+        assert_eq!(outcome.phase, expected.phase, "{step}");
+        assert_eq!(outcome.serving, expected.serving, "{step}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_active_appserver_leaves_by_force_alone() {
+    let stage = Stage::new().await;
+    let only = stage.launch_active().await;
+    assert_eq!(stage.balancer.serving(BALANCER, SITE), ["appserver-1"]);
+    let ask = ForceAsk::default();
+    let refused = stage.app().deactivate_appserver(&somebody(), only.appserver, ask).await;
+    assert!(matches!(refused, Err(AppError::Rejected { .. })), "{refused:?}");
+    let by = ocim::app::Caller { reason: Some("moving".to_owned()), ..somebody() };
+    let ask = ForceAsk { force: true };
+    let id = stage.app().deactivate_appserver(&by, only.appserver, ask).await.unwrap().value;
+    stage.start(id).await;
+    let run = stage.drive(id).await;
+    assert_eq!(run.phase, Phase::Completed);
+    assert_eq!(stage.balancer.serving(BALANCER, SITE), ["preliminary-page"]);
+    assert_sound(&look(&stage, id, &run).await, "forced");
+}

@@ -1,0 +1,258 @@
+//! Runs to be disturbed, and what is left once each of them is at rest.
+
+use super::stage::{BALANCER, REGION, SITE, Stage};
+use ocim::adapters::fake_playbooks::Script;
+use ocim::app::LaunchAsk;
+use ocim::ports::cloud::Cloud;
+use ocim::ports::playbooks::RunState;
+use ocim::sagas::ProvisionLoadBalancer;
+use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::ids::{RunId, ServerId};
+use ocim_domain::instance::Instance;
+use ocim_domain::saga::{Phase, Run, step_key};
+use ocim_domain::server::{self, Server};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// A process in a certain situation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    Launch,
+    /// The cloud can't build the machine.
+    LaunchWithoutMachine,
+    /// The main playbook ends with an error.
+    LaunchMisconfigured,
+    LaunchCancelled,
+    /// Nothing served before.
+    ActivateFirst,
+    /// Takes over from another one.
+    ActivateSecond,
+    /// Somebody else answers under the probe domain.
+    ActivateUnproven,
+    ActivateCancelled,
+    Deactivate,
+    DeactivateCancelled,
+    Terminate,
+    TerminateCancelled,
+    Provision,
+    ProvisionCancelled,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 14] = [
+        Self::Launch,
+        Self::LaunchWithoutMachine,
+        Self::LaunchMisconfigured,
+        Self::LaunchCancelled,
+        Self::ActivateFirst,
+        Self::ActivateSecond,
+        Self::ActivateUnproven,
+        Self::ActivateCancelled,
+        Self::Deactivate,
+        Self::DeactivateCancelled,
+        Self::Terminate,
+        Self::TerminateCancelled,
+        Self::Provision,
+        Self::ProvisionCancelled,
+    ];
+
+    /// The process's name.
+    pub(crate) fn definition(self) -> &'static str {
+        match self {
+            Self::Launch
+            | Self::LaunchWithoutMachine
+            | Self::LaunchMisconfigured
+            | Self::LaunchCancelled => "launch_appserver",
+            Self::ActivateFirst
+            | Self::ActivateSecond
+            | Self::ActivateUnproven
+            | Self::ActivateCancelled => "activate_appserver",
+            Self::Deactivate | Self::DeactivateCancelled => "deactivate_appserver",
+            Self::Terminate | Self::TerminateCancelled => "terminate_appserver",
+            Self::Provision | Self::ProvisionCancelled => "provision_load_balancer",
+        }
+    }
+
+    /// A run of it that has not begun; a cancelled one is at the last step before its pivot.
+    pub(crate) async fn prepare(self) -> (Stage, RunId) {
+        let stage = Stage::new().await;
+        let run = self.begin(&stage).await;
+        let last = match self {
+            Self::LaunchCancelled => "await_heartbeat",
+            Self::ActivateCancelled => "switch_traffic",
+            Self::DeactivateCancelled | Self::TerminateCancelled => "withdraw_traffic",
+            Self::ProvisionCancelled => "install_balancer",
+            _ => return (stage, run),
+        };
+        stage.drive_until(run, |run| run.steps.contains_key(last)).await;
+        stage.cancel(run).await;
+        (stage, run)
+    }
+
+    async fn begin(self, stage: &Stage) -> RunId {
+        match self {
+            Self::Launch | Self::LaunchCancelled => {
+                stage.begin_launch(LaunchAsk { activate_on_success: true, queue: false }).await.run
+            }
+            Self::LaunchWithoutMachine => {
+                stage.cloud.set_boot_fault(Some("No valid host was found."));
+                stage.begin_launch(LaunchAsk::default()).await.run
+            }
+            Self::LaunchMisconfigured => {
+                let end = RunState::Exited(2);
+                stage.playbooks.set_default_script(Script { end, ..Script::default() });
+                stage.begin_launch(LaunchAsk::default()).await.run
+            }
+            Self::ActivateFirst => {
+                let launched = stage.launch().await;
+                stage.begin_activation(launched.appserver, true).await
+            }
+            Self::ActivateSecond | Self::ActivateUnproven | Self::ActivateCancelled => {
+                let first = stage.launch_active().await;
+                let second = stage.launch().await;
+                if self == Self::ActivateUnproven {
+                    let other = Some(first.appserver.to_string());
+                    stage.answer(&format!("ocim-probe-2.{SITE}"), other);
+                }
+                stage.begin_activation(second.appserver, true).await
+            }
+            Self::Deactivate | Self::DeactivateCancelled => {
+                let first = stage.launch_active().await;
+                stage.launch_active().await;
+                stage.begin_deactivation(first.appserver).await
+            }
+            Self::Terminate | Self::TerminateCancelled => {
+                let first = stage.launch_active().await;
+                stage.launch_active().await;
+                stage.begin_termination(first.appserver).await
+            }
+            Self::Provision | Self::ProvisionCancelled => begin_provision(stage).await,
+        }
+    }
+}
+
+async fn begin_provision(stage: &Stage) -> RunId {
+    let run = RunId(stage.app().journal().new_id());
+    let input = ProvisionLoadBalancer {
+        region: REGION.to_owned(),
+        domain: "second.example.com".to_owned(),
+        fragment_name_postfix: "-second".to_owned(),
+        flavor: json!({}),
+        image: json!({}),
+        also_listens: None,
+    };
+    let input = serde_json::to_value(input).unwrap();
+    stage.start_run(run, "provision_load_balancer", input, "second.example.com".to_owned()).await;
+    run
+}
+
+/// One Appserver as it is at the end.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AppserverEnd {
+    pub(crate) status: appserver::Status,
+    pub(crate) active: bool,
+    pub(crate) server: server::Status,
+    pub(crate) server_gone: bool,
+}
+
+/// What is left: the same with and without disturbance.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) phase: Phase,
+    /// By number; one that was never frozen is missing.
+    pub(crate) appservers: BTreeMap<usize, AppserverEnd>,
+    pub(crate) launches_in_queue: usize,
+    /// Names as the balancer knows them.
+    pub(crate) serving: Vec<String>,
+    /// Those that the instance's log says receive traffic.
+    pub(crate) recorded_serving: Vec<String>,
+    /// The consoles of what exists in the cloud: each tells its number of boots.
+    pub(crate) machines: Vec<String>,
+    /// Machines ever made for the run's key.
+    pub(crate) created: u32,
+    /// Times that each playbook step's processes were started.
+    pub(crate) starts: Vec<usize>,
+    pub(crate) playbooks_running: usize,
+    /// Lines of playbooks' output in the run's log.
+    pub(crate) output_lines: usize,
+    pub(crate) balancers: usize,
+    /// Kinds of all that was recorded beside runs and applied fragments, in order.
+    pub(crate) facts: Vec<String>,
+}
+
+const PLAYBOOK_STEPS: [&str; 3] = ["run_main_playbook", "run_common_playbook", "install_balancer"];
+
+/// Looks at all that a run may have touched.
+pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
+    let journal = stage.app().journal();
+    let instance = journal.load::<Instance>(&stage.instance.stream()).await.unwrap().state;
+    let instance = instance.present().unwrap().clone();
+    let mut appservers = BTreeMap::new();
+    for (index, appserver) in instance.appservers.iter().enumerate() {
+        let loaded = journal.load::<Appserver>(&appserver.stream()).await.unwrap().state;
+        let Some(present) = loaded.present() else { continue };
+        let server = load_server(stage, present.launched.server).await;
+        let (status, active) = (present.status, present.active);
+        let server_gone = present.server_gone;
+        appservers.insert(index + 1, AppserverEnd { status, active, server, server_gone });
+    }
+    let mut machines = vec![];
+    for machine in stage.cloud.machines() {
+        machines.push(stage.cloud.read_console(&machine.id).await.unwrap());
+    }
+    let number = |id| instance.appservers.iter().position(|known| known == id).unwrap() + 1;
+    let mut recorded_serving: Vec<_> =
+        instance.active.iter().map(|id| format!("appserver-{}", number(id))).collect();
+    recorded_serving.sort();
+    let lines = stage.world.logs.read_lines(id, 1, usize::MAX).await.unwrap();
+    let is_fact =
+        |kind: &String| !kind.starts_with("saga.") && kind != "load_balancer.fragment_applied";
+    let facts = stage.events(&[]).await.into_iter().map(|event| event.kind);
+    Outcome {
+        phase: run.phase.clone(),
+        appservers,
+        launches_in_queue: instance.launches.len(),
+        serving: stage.balancer.serving(BALANCER, SITE),
+        recorded_serving,
+        machines,
+        created: ["create_server", "create_machine"]
+            .map(|step| stage.cloud.count_created(step_key(id, step)))
+            .iter()
+            .sum(),
+        starts: PLAYBOOK_STEPS
+            .map(|step| stage.playbooks.count_starts(step_key(id, step)))
+            .to_vec(),
+        playbooks_running: stage.playbooks.list_running().len(),
+        output_lines: lines.iter().filter(|line| line.line.text == "PLAY RECAP").count(),
+        balancers: stage.app().list_registered_balancers().await.unwrap().len(),
+        facts: facts.filter(is_fact).collect(),
+    }
+}
+
+async fn load_server(stage: &Stage, id: ServerId) -> server::Status {
+    let loaded = stage.app().journal().load::<Server>(&id.stream()).await.unwrap().state;
+    loaded.present().unwrap().status
+}
+
+/// What must hold at the end of every run, disturbed or not.
+pub(crate) fn assert_sound(outcome: &Outcome, cell: &str) {
+    assert!(outcome.phase.is_over(), "{cell}: {outcome:#?}");
+    assert_eq!(outcome.launches_in_queue, 0, "{cell}: the queue is not empty");
+    assert_eq!(outcome.playbooks_running, 0, "{cell}: a playbook was left");
+    assert!(outcome.created <= 1, "{cell}: machines were made twice");
+    assert!(outcome.starts.iter().all(|starts| *starts <= 1), "{cell}: a playbook ran twice");
+    // Without anybody the balancer shows the preliminary page.
+    let shown: Vec<_> =
+        outcome.serving.iter().filter(|name| name.starts_with("appserver-")).cloned().collect();
+    assert_eq!(shown, outcome.recorded_serving, "{cell}: traffic is not where it is said to be");
+    for (number, end) in &outcome.appservers {
+        assert_eq!(
+            end.server_gone,
+            end.server == server::Status::Terminated,
+            "{cell}: appserver {number} and its server differ: {end:?}"
+        );
+    }
+    let live = outcome.appservers.values().filter(|end| !end.server_gone).count();
+    let balancers = outcome.balancers - 1;
+    assert_eq!(outcome.machines.len(), live + balancers, "{cell}: {outcome:#?}");
+}

@@ -1,0 +1,116 @@
+//! Sealing: what is on disk, what is erased, and what is refused.
+
+use super::engines::{memory, postgres};
+use ocim::adapters::system::SystemIds;
+use ocim::store::conformance::{new_event, new_stream};
+use ocim::store::memory::MemoryStore;
+use ocim::store::sealed::{KeyError, MemoryKeys, PostgresKeys, SealError, SealedStore};
+use ocim::store::{AppendError, EventStore, Expected};
+use ocim_domain::event::NewEvent;
+use ocim_domain::protected::Protected;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn sealed_memory() -> SealedStore {
+    let keys = Arc::new(MemoryKeys::new(Arc::new(SystemIds)));
+    SealedStore::new(Arc::new(memory()), keys, Arc::new(SystemIds))
+}
+
+fn secret_event(subject: &str, text: &str) -> NewEvent {
+    new_event("test.secret", json!({ "email": Protected::new(subject, text), "open": "plain" }))
+}
+
+fn email(data: &Value) -> Protected {
+    serde_json::from_value(data["email"].clone()).unwrap()
+}
+
+#[tokio::test]
+async fn the_raw_store_never_holds_the_text() {
+    let store = sealed_memory();
+    let stream = new_stream("test");
+    let event = secret_event("user-1", "a@b.example");
+    store.append(&stream, Expected::NoStream, vec![event.clone()]).await.unwrap();
+    let raw = store.raw().read_stream(&stream, 0).await.unwrap().remove(0);
+    assert!(!raw.data.to_string().contains("a@b.example"));
+    assert_eq!(raw.data["open"], "plain");
+    let sealed = email(&raw.data);
+    assert_eq!((sealed.open(), sealed.is_shredded()), (None, false));
+    // A part of it, as a read model would keep it.
+    let opened = store.open_value(&json!([raw.data["email"]])).await.unwrap();
+    assert_eq!(opened, json!([event.data["email"]]));
+}
+
+#[tokio::test]
+async fn a_shredded_subject_is_gone_and_the_others_stay() {
+    let store = sealed_memory();
+    let stream = new_stream("test");
+    let events = vec![secret_event("user-1", "one"), secret_event("user-2", "two")];
+    store.append(&stream, Expected::NoStream, events.clone()).await.unwrap();
+    store.shred("user-1").await.unwrap();
+    let read = store.read_stream(&stream, 0).await.unwrap();
+    assert!(email(&read[0].data).is_shredded());
+    assert_eq!(email(&read[1].data).open(), Some("two"));
+    let more = vec![secret_event("user-1", "again")];
+    let refused = store.append(&stream, Expected::Exact(1), more).await;
+    assert!(matches!(refused, Err(AppendError::Refused(_))), "{refused:?}");
+    // What was shredded can still be carried on.
+    let copy = vec![new_event("test.copied", read[0].data.clone())];
+    store.append(&stream, Expected::Exact(1), copy).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sealed_copy_is_sealed_anew_for_its_place() {
+    let store = sealed_memory();
+    let stream = new_stream("test");
+    let event = secret_event("user-1", "text");
+    store.append(&stream, Expected::NoStream, vec![event.clone()]).await.unwrap();
+    let raw = store.raw().read_stream(&stream, 0).await.unwrap().remove(0).data;
+    let copy = new_event("test.copied", json!({ "of": raw }));
+    store.append(&stream, Expected::Exact(0), vec![copy]).await.unwrap();
+    let read = store.read_stream(&stream, 1).await.unwrap().remove(0);
+    assert_eq!(read.data["of"], event.data);
+}
+
+#[tokio::test]
+async fn a_value_moved_to_another_event_is_not_opened() {
+    let inner: Arc<MemoryStore> = Arc::new(memory());
+    let keys = Arc::new(MemoryKeys::new(Arc::new(SystemIds)));
+    let store = SealedStore::new(inner.clone(), keys, Arc::new(SystemIds));
+    let stream = new_stream("test");
+    let event = secret_event("user-1", "text");
+    store.append(&stream, Expected::NoStream, vec![event]).await.unwrap();
+    let raw = inner.read_stream(&stream, 0).await.unwrap().remove(0).data;
+    let other = new_stream("test");
+    let forged = vec![new_event("test.secret", raw)];
+    inner.append(&other, Expected::NoStream, forged).await.unwrap();
+    let refused = store.read_stream(&other, 0).await.unwrap_err();
+    let cause = refused.0.downcast_ref::<SealError>();
+    assert!(matches!(cause, Some(SealError::Tampered { path }) if path == "/email"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn keys_in_postgres_outlive_the_process_and_need_the_same_secret() {
+    let (database, inner) = postgres().await;
+    let inner: Arc<dyn EventStore> = Arc::new(inner);
+    let open =
+        |secret: &'static [u8]| PostgresKeys::open(database.pool(), secret, Arc::new(SystemIds));
+    let store = |keys| SealedStore::new(inner.clone(), Arc::new(keys), Arc::new(SystemIds));
+    let stream = new_stream("test");
+    let first = store(open(b"right").await.unwrap());
+    let events = vec![secret_event("user-1", "one")];
+    first.append(&stream, Expected::NoStream, events).await.unwrap();
+    let wrong = open(b"wrong").await.unwrap_err();
+    assert!(matches!(wrong, KeyError::WrongSecretKey));
+    assert!(wrong.to_string().starts_with("SECRET_KEY is not the one"), "{wrong}");
+    let second = store(open(b"right").await.unwrap());
+    let read = second.read_stream(&stream, 0).await.unwrap();
+    assert_eq!(email(&read[0].data).open(), Some("one"));
+    // Shredded by one node: the other one seals nothing more, and a new one opens nothing.
+    first.shred("user-1").await.unwrap();
+    first.shred("user-1").await.unwrap();
+    let more = vec![secret_event("user-1", "two")];
+    let refused = second.append(&stream, Expected::Exact(0), more).await;
+    assert!(matches!(refused, Err(AppendError::Refused(_))), "{refused:?}");
+    let third = store(open(b"right").await.unwrap());
+    assert!(email(&third.read_stream(&stream, 0).await.unwrap()[0].data).is_shredded());
+}

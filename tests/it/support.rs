@@ -1,0 +1,7 @@
+//! What several tests share.
+
+pub(crate) mod api_server;
+pub(crate) mod machines;
+pub(crate) mod ocim;
+pub(crate) mod postgres;
+pub(crate) mod processes;

@@ -1,0 +1,176 @@
+//! The HTTP server with real commands, event store and read models, but nobody who drives runs.
+
+use super::postgres::Database;
+use ocim::adapters::postgres_logs::PostgresLogs;
+use ocim::adapters::system::{SystemClock, SystemIds};
+use ocim::app::tokens::Tokens;
+use ocim::app::{App, Caller};
+use ocim::data_folder::DataFolder;
+use ocim::http::{self, Api, RunningServer};
+use ocim::logs::Logs;
+use ocim::ports::system::Ids;
+use ocim::projector::{ProjectorHandle, ProjectorRuntime};
+use ocim::read_models::ReadModels;
+use ocim::store::EventStore;
+use ocim::store::postgres::PostgresStore;
+use ocim::store::sealed::{MemoryKeys, SealedStore};
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Command, Event, Saga};
+use ocim_domain::settings::Defaults;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// Longest wait for anything.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server of one test's own.
+pub(crate) struct ApiServer {
+    pub(crate) url: String,
+    pub(crate) token: String,
+    pub(crate) tokens: Tokens,
+    pub(crate) app: App,
+    pub(crate) database: Database,
+    stopping: watch::Sender<bool>,
+    running: RunningServer,
+    store: PostgresStore,
+    projector: ProjectorHandle,
+    folder: DataFolder,
+    _kept: TempDir,
+    http: reqwest::Client,
+}
+
+impl ApiServer {
+    /// Starts one on a free port, with a data folder through which commands find it.
+    pub(crate) async fn start() -> Self {
+        let database = Database::migrated().await;
+        let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
+        let pool = database.pool();
+        let store = PostgresStore::connect(database.config(), pool.clone()).await.unwrap();
+        let raw: Arc<dyn EventStore> = Arc::new(store.clone());
+        let keys = Arc::new(MemoryKeys::new(ids.clone()));
+        let sealed = Arc::new(SealedStore::new(raw.clone(), keys, ids.clone()));
+        let projector = ProjectorRuntime::start(raw, pool.clone(), ocim_projections::ALL);
+        let read_models = ReadModels::new(pool.clone(), projector.freshness());
+        let logs = Arc::new(Logs::new(Arc::new(PostgresLogs::new(pool.clone())), clock.clone()));
+        let defaults = Defaults::new("example.com".to_owned(), "local".to_owned());
+        let regions = vec!["local".to_owned()];
+        let app =
+            App::new(sealed, read_models, logs, clock.clone(), ids.clone(), defaults, regions);
+        let tokens = Tokens::new(pool, clock, ids.clone());
+        let kept = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(kept.path()).unwrap();
+        http::ensure_local_token(&tokens, folder.root()).await.unwrap();
+        let (stopping, stops) = watch::channel(false);
+        let api = Api { app: Arc::new(app.clone()), tokens: tokens.clone(), ids, stopping: stops };
+        let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let running = http::start(Arc::new(api), listener).unwrap();
+        folder.write_server(running.address).unwrap();
+        let server = Self {
+            url: format!("http://{}", running.address),
+            token: http::read_local_token(folder.root()).unwrap(),
+            tokens,
+            app,
+            database,
+            stopping,
+            running,
+            store,
+            projector,
+            folder,
+            _kept: kept,
+            http: reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().unwrap(),
+        };
+        server.until(|response| response.status() == 200, || server.bare("GET", "/ready")).await;
+        server
+    }
+
+    /// The data folder that commands are pointed to.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.folder.root()
+    }
+
+    /// A request without a token.
+    pub(crate) fn bare(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A request with the token, below `/api/v1`.
+    pub(crate) fn ask(&self, method: &str, path: &str) -> RequestBuilder {
+        self.bare(method, &format!("/api/v1{path}")).bearer_auth(&self.token)
+    }
+
+    /// The JSON at this path below `/api/v1`.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let response = self.ask("GET", path).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.json().await.unwrap()
+    }
+
+    /// Sends the request until its answer is as wanted.
+    pub(crate) async fn until(
+        &self,
+        is_wanted: impl Fn(&Response) -> bool,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Response {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            let response = request().send().await.unwrap();
+            if is_wanted(&response) {
+                return response;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{response:?}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// An instance below `sub_domain`.
+    pub(crate) async fn given_instance(&self, sub_domain: &str) -> String {
+        let body = json!({ "sub_domain": sub_domain, "name": sub_domain });
+        let response = self.ask("POST", "/instances").json(&body).send().await.unwrap();
+        assert_eq!(response.status(), 201);
+        response.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A run whose log and steps the test writes itself, shown by the read models.
+    pub(crate) async fn given_run(&self) -> RunId {
+        let run = RunId(SystemIds.new_id());
+        self.record(
+            run,
+            Command::Start {
+                definition: "launch_appserver".to_owned(),
+                version: 1,
+                input: json!({}),
+                subject: "apps_test".to_owned(),
+                deadline: None,
+            },
+        )
+        .await;
+        run
+    }
+
+    /// Records what a runner would, and waits until it is shown.
+    pub(crate) async fn report(&self, run: RunId, event: Event) {
+        self.record(run, Command::Report(event)).await;
+    }
+
+    async fn record(&self, run: RunId, command: Command) {
+        let meta = Caller::new("system").metadata();
+        let executed = self.app.journal().execute::<Saga>(&run.stream(), &meta, command).await;
+        let position = executed.unwrap().position;
+        assert!(self.app.read_models().wait_for(position, DEADLINE).await);
+    }
+
+    /// Stops it as a node does: live streams end first.
+    pub(crate) async fn stop(self) {
+        self.stopping.send_replace(true);
+        self.running.stop().await.unwrap();
+        self.projector.stop().await;
+        self.store.shutdown().await;
+    }
+}

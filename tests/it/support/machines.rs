@@ -1,0 +1,80 @@
+//! The machines of a server's local cloud, seen from outside.
+
+use super::ocim::{Ground, text};
+use ocim::adapters::local_cloud::{LocalCloud, LocalCloudConfig};
+use ocim::adapters::ssh::SshShell;
+use ocim::ports::cloud::{Cloud, Machine, Shell};
+use serde_json::Value;
+
+/// The file on a machine that makes its play wait.
+const PLAY_HELD: &str = "~/play-held";
+/// Where the demo site's play leaves a line each time it runs, for root and for others.
+const MARKERS: &str = "/var/lib/ocim-demo/marker ~/ocim-demo/marker";
+
+/// All machines there are, the balancer's included.
+pub(crate) async fn list_machines(ground: &Ground) -> Vec<Machine> {
+    open_cloud(ground).list_machines().await.unwrap()
+}
+
+/// The machines that belong to an appserver, by their names.
+pub(crate) async fn list_machines_of(ground: &Ground, appserver: &str) -> Vec<Machine> {
+    let servers = ground.get("/api/v1/servers").await;
+    let of_it = |server: &&Value| server["appserver"] == appserver;
+    let items = servers["items"].as_array().unwrap();
+    let names: Vec<String> = items.iter().filter(of_it).map(|it| text(it, "name")).collect();
+    assert!(names.len() <= 1, "{appserver} has the servers {names:?}");
+    let all = list_machines(ground).await;
+    all.into_iter().filter(|machine| names.contains(&machine.name)).collect()
+}
+
+/// The one machine of an appserver.
+pub(crate) async fn machine_of(ground: &Ground, appserver: &str) -> Machine {
+    let mut machines = list_machines_of(ground, appserver).await;
+    assert_eq!(machines.len(), 1, "{machines:?}");
+    machines.remove(0)
+}
+
+/// The machine that the balancer runs on: no appserver has it.
+pub(crate) async fn balancer_machine(ground: &Ground) -> Machine {
+    let servers = ground.get("/api/v1/servers").await;
+    let is_server = |machine: &Machine| {
+        servers["items"].as_array().unwrap().iter().any(|server| server["name"] == machine.name)
+    };
+    let mut others = list_machines(ground).await;
+    others.retain(|machine| !is_server(machine));
+    assert_eq!(others.len(), 1, "{others:?}");
+    others.remove(0)
+}
+
+/// What a command prints on a machine.
+pub(crate) async fn run_on(ground: &Ground, machine: &Machine, command: &str) -> String {
+    let shell = SshShell::new(ground.data().join("ssh/id_ed25519"), ground.root().join("ssh"));
+    let address = machine.address.as_ref().unwrap();
+    shell.run(address, &machine.host_keys, command).await.unwrap().trim().to_owned()
+}
+
+/// Makes the play of a machine wait.
+pub(crate) async fn hold_play(ground: &Ground, machine: &Machine) {
+    run_on(ground, machine, &format!("touch {PLAY_HELD}")).await;
+}
+
+/// Lets it go on.
+pub(crate) async fn release_play(ground: &Ground, machine: &Machine) {
+    run_on(ground, machine, &format!("rm {PLAY_HELD}")).await;
+}
+
+/// How often a play came to its marker on this machine.
+pub(crate) async fn count_marks(ground: &Ground, machine: &Machine) -> usize {
+    let marks = run_on(ground, machine, &format!("cat {MARKERS} 2>/dev/null || true")).await;
+    marks.lines().count()
+}
+
+fn open_cloud(ground: &Ground) -> LocalCloud {
+    LocalCloud::new(LocalCloudConfig {
+        folder: ground.cloud(),
+        region: "local".to_owned(),
+        authorized_key: String::new(),
+        hidden: vec![],
+        isolation: None,
+    })
+}

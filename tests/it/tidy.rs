@@ -1,0 +1,274 @@
+//! Keeps the project tidy: headers, sizes, layers, documents that tell the truth.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const FILE_LINES_MAX: usize = 600;
+const README_LINES_MAX: usize = 120;
+
+/// Which words may not stand in which files, and why. A path that ends in `/` is a folder; the
+/// exceptions are whole paths. Tests at the end of a file are not looked at.
+const LAYERS: [(&str, &[&str], &[&str], &str); 9] = [
+    (
+        "domain/src/",
+        &[
+            "std::fs",
+            "std::net::Tcp",
+            "std::process",
+            "std::env",
+            "std::thread",
+            "tokio",
+            "rand::",
+            "async fn",
+            "SystemTime",
+        ],
+        &[],
+        "the domain is pure: no I/O, clock, randomness or async",
+    ),
+    (
+        "projections/src/",
+        &["std::fs", "std::process", "std::env", "tokio", "async fn", "SELECT ", "INSERT "],
+        &[],
+        "projectors turn events into row changes as data",
+    ),
+    (
+        "api-spec/src/",
+        &["ocim_domain"],
+        &[],
+        "wire types do not know the domain; src/http converts",
+    ),
+    (
+        "src/http/",
+        &[
+            "tokio_postgres",
+            "SELECT ",
+            "INSERT ",
+            "UPDATE ",
+            "DELETE FROM",
+            "::decide(",
+            "crate::adapters",
+        ],
+        &[],
+        "handlers unpack, call the app once, convert",
+    ),
+    (
+        "src/app/",
+        &["crate::http", "crate::adapters", "actix_web", "SELECT "],
+        &[],
+        "the app knows no outside",
+    ),
+    (
+        "src/sagas/",
+        &["crate::http", "crate::adapters", "actix_web", "SELECT "],
+        &[],
+        "sagas work through ports",
+    ),
+    (
+        "src/ports/",
+        &["crate::adapters", "crate::app", "crate::http", "crate::store"],
+        &[],
+        "ports are narrow",
+    ),
+    (
+        "src/adapters/",
+        &["crate::app", "crate::store", "crate::http", "crate::sagas"],
+        &["src/adapters/postgres_logs.rs"],
+        "an adapter knows its port and its server",
+    ),
+    (
+        "src/store/",
+        &["crate::app", "crate::http", "crate::adapters"],
+        &[],
+        "the store knows no rules",
+    ),
+];
+
+/// The files of the project: tracked, or new and not ignored.
+fn list_files() -> Vec<String> {
+    let output = Command::new("git")
+        .args(["-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("git");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("names in UTF-8");
+    let files: Vec<String> =
+        text.lines().filter(|path| root().join(path).is_file()).map(str::to_owned).collect();
+    assert!(files.iter().any(|path| path == "src/lib.rs"), "{files:?}");
+    files
+}
+
+fn list_code() -> Vec<(String, String)> {
+    let is_code = |path: &String| Path::new(path).extension().is_some_and(|end| end == "rs");
+    list_files().into_iter().filter(is_code).map(|path| (path.clone(), read(&path))).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A file's lines without comments and without the tests at its end.
+fn working_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    lines
+        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[track_caller]
+fn assert_none(findings: &[String]) {
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_is_short() {
+    let mut findings = vec![];
+    for (path, text) in list_code() {
+        if !text.starts_with("//! ") {
+            findings.push(format!("{path}: does not open with `//!` and its purpose"));
+        }
+        let lines = text.lines().count();
+        if lines > FILE_LINES_MAX {
+            findings.push(format!("{path}: {lines} lines, at most {FILE_LINES_MAX}"));
+        }
+        if Path::new(&path).file_name().is_some_and(|name| name == "mod.rs") {
+            findings.push(format!("{path}: modules are foo.rs beside foo/"));
+        }
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn layers_know_only_what_they_may() {
+    let code = list_code();
+    let mut findings = vec![];
+    for (layer, words, exceptions, reason) in LAYERS {
+        let parent = format!("{}.rs", layer.trim_end_matches('/'));
+        let belongs = |path: &str| path.starts_with(layer) || path == parent;
+        for (path, text) in code.iter().filter(|(path, _)| belongs(path)) {
+            if exceptions.contains(&path.as_str()) {
+                continue;
+            }
+            for (number, line) in working_lines(text) {
+                for word in words.iter().filter(|word| line.contains(**word)) {
+                    findings.push(format!("{path}:{number}: `{word}`: {reason}"));
+                }
+            }
+        }
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn only_the_configuration_reads_the_environment() {
+    let mut findings = vec![];
+    for (path, text) in list_code() {
+        if path == "src/config.rs" || path.contains("tests/") {
+            continue;
+        }
+        for (number, line) in working_lines(&text) {
+            if line.contains("env::var") || line.contains("env::set_var") {
+                findings.push(format!("{path}:{number}: src/config.rs reads the environment"));
+            }
+        }
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    // In pieces, since this file is looked at too.
+    let words = [concat!("#[ig", "nore"), concat!("#[should_", "panic"), concat!("todo", "!(")];
+    let mut findings = vec![];
+    for (path, text) in list_code() {
+        for (index, line) in text.lines().enumerate() {
+            if words.iter().any(|word| line.contains(word)) {
+                findings.push(format!("{path}:{}: {}", index + 1, line.trim()));
+            }
+        }
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn no_file_speaks_of_the_machine_it_was_written_on() {
+    let words = [
+        concat!("/wo", "rk/"),
+        concat!("/w", "t/"),
+        concat!("/ro", "ot/."),
+        concat!("real", "stack"),
+    ];
+    let mut findings = vec![];
+    for path in list_files() {
+        // Pictures and the like are no text.
+        let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
+        for (index, line) in text.lines().enumerate() {
+            if let Some(word) = words.iter().find(|word| line.contains(**word)) {
+                findings.push(format!("{path}:{}: `{word}`", index + 1));
+            }
+        }
+    }
+    assert_none(&findings);
+}
+
+/// Words in backticks, or links' targets, that look like paths of this repository.
+fn named_paths(text: &str) -> BTreeSet<&str> {
+    let tops = ["src/", "domain/", "projections/", "api-spec/", "migrations/", "playbooks/"];
+    let more = ["tests/", "benches/", "docs/", "scripts/", "console/", ".ci/"];
+    let is_path = |word: &&str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+        tops.iter().chain(&more).any(|top| word.starts_with(top)) && word.chars().all(is_plain)
+    };
+    text.split(['`', '(', ')', ' ', '\n', '|', ',', '"']).filter(is_path).collect()
+}
+
+#[test]
+fn paths_named_in_documents_exist() {
+    let mut findings = vec![];
+    for path in list_files() {
+        let is_document = path == "README.md" || path.starts_with("docs/");
+        if !is_document || !path.ends_with(".md") {
+            continue;
+        }
+        let text = read(&path);
+        for named in named_paths(&text) {
+            let named = named.trim_end_matches(['.', ':']);
+            if !root().join(named).exists() {
+                findings.push(format!("{path}: names {named}, which is not there"));
+            }
+        }
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn the_readme_is_for_a_stranger_in_a_hurry() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= README_LINES_MAX, "README.md has {lines} lines, at most {README_LINES_MAX}");
+}
+
+#[test]
+fn decisions_are_short_numbered_and_listed() {
+    let index = read("docs/adr/README.md");
+    let mut numbers = vec![];
+    for path in list_files() {
+        let Some(name) = path.strip_prefix("docs/adr/").filter(|name| *name != "README.md") else {
+            continue;
+        };
+        assert!(index.contains(name), "docs/adr/README.md does not list {name}");
+        let text = read(&path);
+        assert!(text.lines().count() <= 30, "{name} is longer than 30 lines");
+        for part in ["## Context", "## Decision", "## Consequences"] {
+            assert!(text.contains(part), "{name} lacks `{part}`");
+        }
+        numbers.push(name[..4].parse::<usize>().expect("a number of four digits"));
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>(), "numbers from 1, without gaps");
+}
