@@ -85,6 +85,19 @@ impl Lab {
         }
     }
 
+    /// Runs a command until it prints what is wanted: what starts at boot starts beside sshd.
+    async fn run_until(&self, machine: &Machine, command: &str, wanted: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let printed = self.run(machine, command).await;
+            if printed == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{command} printed {printed:?}, not {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn boot_id(&self, machine: &Machine) -> String {
         self.run(machine, "true").await;
         let machine = self.read(machine).await;
@@ -201,7 +214,7 @@ async fn live_through(lab: &Lab) {
         let after = lab.next_boot_id(&machine, &before).await;
         assert_ne!(after, booted);
         assert_eq!(lab.run(&machine, "cat ~/note").await, "kept");
-        assert_eq!(lab.run(&machine, "grep -c ran ~/boots").await, boots);
+        lab.run_until(&machine, "grep -c ran ~/boots || true", boots).await;
     }
     let read = lab.read(&machine).await;
     assert_eq!((read.power, read.host_keys.len()), (Power::Active, 1), "the host key stays");
@@ -217,7 +230,11 @@ async fn live_through(lab: &Lab) {
     let mark = format!("86400.{}", rand::random::<u32>());
     lab.run(&machine, &format!("setsid sh -c 'trap \"\" TERM; sleep {mark}' > /dev/null 2>&1 &"))
         .await;
-    assert!(!processes_with(&mark).is_empty());
+    let deadline = Instant::now() + PATIENCE;
+    while processes_with(&mark).is_empty() {
+        assert!(Instant::now() < deadline, "it does not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     restarted.delete_machine(&machine.id).await.unwrap();
     assert_eq!(processes_with(&mark), Vec::<u32>::new());
     assert_eq!(lab.cloud.find_machine(key).await.unwrap(), None);

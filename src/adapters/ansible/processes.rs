@@ -13,6 +13,9 @@ use uuid::Uuid;
 const TERM_WAIT: Duration = Duration::from_secs(5);
 const KILL_WAIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
+/// So many looks in a row must find nothing: while a process begins another program, the kernel
+/// shows no environment of it for a moment.
+const EMPTY_LOOKS: u32 = 2;
 
 /// Ends all processes of the run.
 pub(super) async fn end_processes(key: Uuid, control: &Path) -> Result<(), PortError> {
@@ -31,10 +34,11 @@ pub(super) async fn end_tools(folder: &Path) -> Result<(), PortError> {
 async fn end_all(what: &str, find: impl Fn() -> Vec<Pid>) -> Result<(), PortError> {
     for (signal, wait) in [(Signal::SIGTERM, TERM_WAIT), (Signal::SIGKILL, KILL_WAIT)] {
         let deadline = Instant::now() + wait;
-        let mut asked = Vec::new();
+        let (mut asked, mut empty_looks) = (Vec::new(), 0);
         loop {
             let processes = find();
-            if processes.is_empty() {
+            empty_looks = if processes.is_empty() { empty_looks + 1 } else { 0 };
+            if empty_looks == EMPTY_LOOKS {
                 return Ok(());
             }
             // One that was born meanwhile has not been asked yet.
@@ -43,7 +47,7 @@ async fn end_all(what: &str, find: impl Fn() -> Vec<Pid>) -> Result<(), PortErro
                 let _ = kill(*process, signal);
             }
             asked = processes;
-            if Instant::now() >= deadline {
+            if empty_looks == 0 && Instant::now() >= deadline {
                 break;
             }
             tokio::time::sleep(POLL).await;
@@ -96,10 +100,10 @@ mod tests {
             .spawn()
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while find_processes(key, control).len() < 2 && Instant::now() < deadline {
+        while find_processes(key, control).len() < 2 {
+            assert!(Instant::now() < deadline, "they do not start");
             tokio::task::yield_now().await;
         }
-        assert!(find_processes(key, control).len() >= 2);
         end_processes(key, control).await.unwrap();
         assert!(find_processes(key, control).is_empty());
         assert!(!child.wait().await.unwrap().success());

@@ -272,12 +272,18 @@ stop() {
     exit "$1"
 }
 
+# A process that begins another program bears no mark for a moment: two looks must find nothing.
 end_others() {
-    find_others
-    while [ ${#others[@]} != 0 ]; do
-        kill -KILL "${others[@]}" 2> /dev/null || true
-        sleep 0.05
+    local empty_looks=0
+    while [ "$empty_looks" -lt 2 ]; do
         find_others
+        if [ ${#others[@]} = 0 ]; then
+            empty_looks=$((empty_looks + 1))
+        else
+            empty_looks=0
+            kill -KILL "${others[@]}" 2> /dev/null || true
+        fi
+        sleep 0.05
     done
 }
 
