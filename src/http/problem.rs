@@ -11,6 +11,7 @@ use actix_web::{HttpResponse, ResponseError};
 use ocim_api_spec::{Problem, ProblemType};
 use std::error::Error;
 use std::fmt;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// The media type of every error.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -79,10 +80,19 @@ pub(super) fn internal(error: &(dyn Error + 'static)) -> HttpError {
 /// Something that we need does not answer.
 pub(super) fn unavailable(what: &str, error: &(dyn Error + 'static)) -> HttpError {
     tracing::warn!(error, "{what} did not answer a request");
-    Problem::new(ProblemType::Unavailable)
-        .detail(format!("{what} does not answer"))
-        .retry_after_s(RETRY_AFTER_S)
-        .into()
+    let detail = if is_disk_full(error) {
+        format!("{what} has no room left on its disk: make room there, then repeat the request")
+    } else {
+        format!("{what} does not answer")
+    };
+    Problem::new(ProblemType::Unavailable).detail(detail).retry_after_s(RETRY_AFTER_S).into()
+}
+
+/// Whether any cause is PostgreSQL's complaint about a full disk.
+fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    let database = error.downcast_ref::<DbError>();
+    database.is_some_and(|error| error.code() == &SqlState::DISK_FULL)
+        || error.source().is_some_and(is_disk_full)
 }
 
 impl From<AppError> for HttpError {

@@ -6,6 +6,7 @@ mod balancers;
 mod cli;
 mod commands;
 mod crash;
+mod disk_full;
 mod haproxy;
 mod http;
 mod journey;

@@ -175,12 +175,17 @@ impl Ground {
 
     /// Sends a command to the API, which must take it.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, body) = self.try_post(path, body).await;
+        assert!((200..300).contains(&status), "POST {path}: {status} {body}");
+        body
+    }
+
+    /// Sends a command to the API: status and body of the answer.
+    pub(crate) async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
         let server = self.server.as_ref().expect("a running server");
         let request = self.http.post(format!("{}/api/v1{path}", server.url));
         let response = request.bearer_auth(&server.token).json(&body).send().await.unwrap();
-        let (status, body): (_, Value) = (response.status(), response.json().await.unwrap());
-        assert!(status.is_success(), "POST {path}: {status} {body}");
-        body
+        (response.status().as_u16(), response.json().await.unwrap())
     }
 
     /// An instance whose plays wait while the file `~/play-held` is on their machine; its id.
