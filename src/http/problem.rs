@@ -5,13 +5,13 @@ use crate::app::tokens::TokenError;
 use crate::ports::PortError;
 use crate::read_models::QueryError;
 use crate::store::ReadError;
+use crate::store::postgres::is_disk_full;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use ocim_api_spec::{Problem, ProblemType};
 use std::error::Error;
 use std::fmt;
-use tokio_postgres::error::{DbError, SqlState};
 
 /// The media type of every error.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -86,13 +86,6 @@ pub(super) fn unavailable(what: &str, error: &(dyn Error + 'static)) -> HttpErro
         format!("{what} does not answer")
     };
     Problem::new(ProblemType::Unavailable).detail(detail).retry_after_s(RETRY_AFTER_S).into()
-}
-
-/// Whether any cause is PostgreSQL's complaint about a full disk.
-fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
-    let database = error.downcast_ref::<DbError>();
-    database.is_some_and(|error| error.code() == &SqlState::DISK_FULL)
-        || error.source().is_some_and(is_disk_full)
 }
 
 impl From<AppError> for HttpError {

@@ -3,11 +3,13 @@
 mod batch;
 mod chain;
 mod committer;
+mod complaint;
 mod read;
 mod session;
 mod wakeup;
 
 pub use chain::{ChainError, Verified};
+pub use complaint::is_disk_full;
 pub use session::ConnectError;
 
 use super::row::{EncodedAppend, Hash};

@@ -1,0 +1,12 @@
+//! What PostgreSQL complains of, where people must be told.
+
+use std::error::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+/// Whether any cause of the error is a full disk below PostgreSQL.
+#[must_use]
+pub fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    let complaint = error.downcast_ref::<DbError>();
+    complaint.is_some_and(|complaint| complaint.code() == &SqlState::DISK_FULL)
+        || error.source().is_some_and(is_disk_full)
+}
