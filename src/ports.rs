@@ -32,7 +32,8 @@ pub struct PortError {
     pub class: Class,
     /// One sentence for people, without secrets.
     pub message: String,
-    /// The call was not made at all, and costs nobody an attempt: come back in this long.
+    /// The failure is the provider's, which is down, and costs nobody an attempt: come back in this
+    /// long. An ambiguous one still has to be looked up.
     pub free_until: Option<Duration>,
 }
 

@@ -286,6 +286,7 @@ fn every_kind_is_sampled() {
         appserver::Event::KINDS,
         server::Event::KINDS,
         load_balancer::Event::KINDS,
+        region::Event::KINDS,
         saga::Event::KINDS,
     ];
     let known: BTreeSet<_> = known.concat().into_iter().map(|(kind, _)| kind.to_owned()).collect();

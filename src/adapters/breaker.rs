@@ -1,7 +1,8 @@
 //! A circuit breaker per provider: one that keeps failing is left alone for a while.
 //!
-//! Closed, calls go through. After some failures in a row it opens: calls fail at once, unmade, and
-//! cost nobody an attempt. When its time has come one call goes through as a probe, and decides.
+//! Closed, calls go through. After some failures in a row it opens: calls fail at once, unmade.
+//! When its time has come one call goes through as a probe, and decides. Nothing that fails while
+//! it is open costs anybody an attempt, the failure that opened it included.
 
 mod ports;
 
@@ -139,7 +140,19 @@ impl Breaker {
         let mut attempt = self.admit()?;
         let outcome = call.await;
         attempt.fails = Some(outcome.as_ref().err().is_some_and(tells_of_an_outage));
-        outcome
+        drop(attempt);
+        outcome.map_err(|error| self.excuse(error))
+    }
+
+    /// A failure of a provider that is known to be down is not the caller's.
+    fn excuse(&self, error: PortError) -> PortError {
+        match self.circuit().state {
+            BreakerState::Open { until } if tells_of_an_outage(&error) => {
+                let left = (until - self.clock.now()).to_std().unwrap_or_default();
+                PortError { free_until: Some(left), ..error }
+            }
+            _ => error,
+        }
     }
 
     fn admit(&self) -> Result<Attempt<'_>, PortError> {
@@ -151,9 +164,7 @@ impl Breaker {
                 Ok(Attempt { breaker: self, is_probe: true, fails: None })
             }
             BreakerState::Open { until } => Err(self.postpone(until)),
-            BreakerState::HalfOpen => {
-                Err(self.postpone(self.clock.now() + self.limits.open_base))
-            }
+            BreakerState::HalfOpen => Err(self.postpone(self.clock.now() + self.limits.open_base)),
         }
     }
 

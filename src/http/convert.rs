@@ -129,11 +129,8 @@ pub(super) fn load_balancer(row: LoadBalancerRow) -> wire::LoadBalancer {
 /// A region.
 pub(super) fn region(row: RegionRow) -> wire::Region {
     let queued = row.queued.into_iter().zip(1..);
-    let queued = queued.map(|(it, position)| wire::QueuedRun {
-        run: it.run,
-        position,
-        since: it.since,
-    });
+    let queued =
+        queued.map(|(it, position)| wire::QueuedRun { run: it.run, position, since: it.since });
     wire::Region {
         id: row.id,
         name: row.name,

@@ -35,12 +35,8 @@ pub enum Claim {
 pub trait Leases: Send + Sync + std::fmt::Debug {
     /// Takes a lease that nobody has, that has ended, or that `owner` itself took: a node is alone
     /// with its id, so its earlier tenure is one of a process that died.
-    async fn acquire(
-        &self,
-        resource: Uuid,
-        owner: Uuid,
-        ttl: Duration,
-    ) -> Result<Claim, PortError>;
+    async fn acquire(&self, resource: Uuid, owner: Uuid, ttl: Duration)
+    -> Result<Claim, PortError>;
 
     /// Lengthens those of the leases that are still the node's, resource and epoch each; returns
     /// which.

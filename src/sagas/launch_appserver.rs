@@ -92,20 +92,8 @@ const ROWS_1: [Step; 24] = [
     ),
     Step::new("write_dns_records", |_| skip("no DNS service is configured"), SKIPPED, 1, brief),
     Step::new("provision_mysql", |_| skip("no MySQL server is configured"), SKIPPED, 1, brief),
-    Step::new(
-        "provision_mongodb",
-        |_| skip("no MongoDB server is configured"),
-        SKIPPED,
-        1,
-        brief,
-    ),
-    Step::new(
-        "provision_storage",
-        |_| skip("no object storage is configured"),
-        SKIPPED,
-        1,
-        brief,
-    ),
+    Step::new("provision_mongodb", |_| skip("no MongoDB server is configured"), SKIPPED, 1, brief),
+    Step::new("provision_storage", |_| skip("no object storage is configured"), SKIPPED, 1, brief),
     Step::new(
         "provision_rabbitmq",
         |_| skip("no RabbitMQ server is configured"),

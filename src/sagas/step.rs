@@ -51,7 +51,7 @@ pub struct StepError {
     pub retry_after: Option<Duration>,
     /// The event store did not answer. That says nothing of the step: it costs no attempt.
     pub is_outage: bool,
-    /// The call was not made at all: it costs no attempt; come back in this long.
+    /// The failure is a provider's that is down: it costs no attempt; come back in this long.
     pub free_until: Option<Duration>,
 }
 
@@ -68,7 +68,13 @@ impl StepError {
 
     /// An error of this class.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), retry_after: None, is_outage: false, free_until: None }
+        Self {
+            class,
+            message: message.into(),
+            retry_after: None,
+            is_outage: false,
+            free_until: None,
+        }
     }
 }
 

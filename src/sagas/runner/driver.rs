@@ -192,9 +192,10 @@ impl Driver {
                 self.performing = None;
                 return Err(outage(error));
             }
-            Err(StepError { free_until: Some(again_in), .. }) => {
+            Err(StepError { free_until: Some(again_in), class, .. }) => {
                 // What was in doubt still is.
-                self.performing = self.performing.filter(|_| !in_doubt);
+                let is_sure = !in_doubt && class != ErrorClass::Ambiguous;
+                self.performing = self.performing.filter(|_| is_sure);
                 return Ok(Pace::At(self.now() + again_in));
             }
             Err(mut error) => {

@@ -1,8 +1,8 @@
 //! One run under one lease: taken up when it can be had, driven to rest, given back.
 
+use super::OUTAGE_PAUSE;
 use super::crew::Post;
 use super::driver::{DriveError, Driver, Pace};
-use super::OUTAGE_PAUSE;
 use crate::app::{AppError, Loaded};
 use crate::ports::log_store::Level;
 use crate::sagas::leases::{Fence, Take};

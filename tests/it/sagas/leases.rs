@@ -167,10 +167,8 @@ proptest! {
 async fn a_node_trusts_its_lease_until_shortly_before_its_end_and_is_told_of_the_loss() {
     let limits = Limits::default();
     let shared = Arc::new(MemoryLeases::new(Arc::new(VirtualClock::new())));
-    let (one, other) = (
-        NodeLeases::new(shared.clone(), id(1), &limits),
-        NodeLeases::new(shared, id(2), &limits),
-    );
+    let (one, other) =
+        (NodeLeases::new(shared.clone(), id(1), &limits), NodeLeases::new(shared, id(2), &limits));
     let run = RunId(id(7));
     let Take::Taken { lost, .. } = one.take(run).await.unwrap() else { panic!("it is free") };
     for _ in 0..5 {
@@ -183,7 +181,9 @@ async fn a_node_trusts_its_lease_until_shortly_before_its_end_and_is_told_of_the
     let Take::Held { ends_in } = other.take(run).await.unwrap() else { panic!("it is held") };
     assert_eq!(ends_in, limits.lease_margin);
     tokio::time::sleep(ends_in).await;
-    assert!(matches!(other.take(run).await.unwrap(), Take::Taken { tenure, .. } if tenure.epoch == 2));
+    assert!(
+        matches!(other.take(run).await.unwrap(), Take::Taken { tenure, .. } if tenure.epoch == 2)
+    );
     one.renew_all().await.unwrap();
     tokio::time::timeout(INSTANT, lost.notified()).await.expect("nobody was told");
     assert_eq!((one.count(), other.holds(run).await), (0, true));

@@ -44,8 +44,11 @@ async fn assert_fair(stage: &Stage, limit: usize) -> usize {
 #[tokio::test(start_paused = true)]
 async fn many_launches_wait_in_line_and_all_come_to_their_end_whatever_dies() {
     let stage = narrow_stage(3).await;
+    stage.cloud.set_boot_reads(10);
     let asked = stage.ask_many(14).await;
     crash_and_restart(&stage, 6).await;
+    let completed = stage.events(&["saga.completed"]).await.len();
+    assert!((1..14).contains(&completed), "they died too early or too late: {completed}");
     let runner = stage.start_runner();
     let ended = await_ends(&stage, 14).await;
     runner.stop().await;
