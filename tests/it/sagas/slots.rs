@@ -44,9 +44,9 @@ async fn assert_fair(stage: &Stage, limit: usize) -> usize {
 #[tokio::test(start_paused = true)]
 async fn many_launches_wait_in_line_and_all_come_to_their_end_whatever_dies() {
     let stage = narrow_stage(3).await;
-    stage.cloud.set_boot_reads(10);
+    stage.cloud.set_boot_reads(30);
     let asked = stage.ask_many(14).await;
-    crash_and_restart(&stage, 6).await;
+    crash_and_restart(&stage, 8).await;
     let completed = stage.events(&["saga.completed"]).await.len();
     assert!((1..14).contains(&completed), "they died too early or too late: {completed}");
     let runner = stage.start_runner();
