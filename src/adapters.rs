@@ -8,9 +8,11 @@
 //! | `LoadBalancer` | [`haproxy`] | [`fake_load_balancer`] |
 //! | `SiteProbe` | [`site_probe`] | [`fake_site`] |
 //! | `LogStore` | [`postgres_logs`] | [`memory_logs`] |
+//! | `Leases` | [`postgres_leases`] | [`memory_leases`] |
 //! | `Clock`, `Ids` | [`system`] | [`system`] (fixed ones) |
 
 pub mod ansible;
+pub mod breaker;
 pub mod fake_cloud;
 pub mod fake_load_balancer;
 pub mod fake_playbooks;
@@ -19,7 +21,9 @@ pub mod fake_site;
 pub mod faults;
 pub mod haproxy;
 pub mod local_cloud;
+pub mod memory_leases;
 pub mod memory_logs;
+pub mod postgres_leases;
 pub mod postgres_logs;
 pub mod site_probe;
 pub mod ssh;

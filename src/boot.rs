@@ -7,6 +7,7 @@ mod settings;
 
 pub use error::BootError;
 
+use crate::adapters::postgres_leases::PostgresLeases;
 use crate::adapters::postgres_logs::PostgresLogs;
 use crate::adapters::system::{SystemClock, SystemIds};
 use crate::app::App;
@@ -18,7 +19,9 @@ use crate::http::{self, Api, RunningServer};
 use crate::logs::Logs;
 use crate::projector::{ProjectorHandle, ProjectorRuntime};
 use crate::read_models::ReadModels;
+use crate::sagas::leases::NodeLeases;
 use crate::sagas::runner::Runner;
+use crate::sagas::slots::{self, Slots};
 use crate::sagas::world::World;
 use crate::sagas::{self, Holds};
 use crate::store::EventStore;
@@ -92,7 +95,8 @@ impl Node {
         self.services.server.address
     }
 
-    /// Stops in order: visitors first, then runs at their boundaries, then what they stand on.
+    /// Stops in order: runs at their boundaries, while `/ready` says so; then visitors; then what
+    /// they stand on.
     /// Machines and playbooks go on, and are found again. Returns the folder, still locked.
     pub async fn stop(self) -> DataFolder {
         self.services.stop().await;
@@ -144,7 +148,12 @@ impl Services {
             deployment: settings::deployment(config, own_secrets),
             holds: Holds::new(config.test_hold_dir.clone()),
             balancer_locks: std::sync::Mutex::default(),
+            slots: Slots::default(),
         });
+        slots::set_limits(&world).await.map_err(BootError::Regions)?;
+        let node = folder.node_id(&*ids).map_err(BootError::Folder)?;
+        let leases = Arc::new(PostgresLeases::new(pool.clone()));
+        let leases = Arc::new(NodeLeases::new(leases, node, &world.limits));
         balancer::ensure_balancer(config, &app).await.map_err(BootError::Balancer)?;
         let (stopping, stops) = watch::channel(false);
         let tokens = Tokens::new(pool, clock, ids.clone());
@@ -159,14 +168,15 @@ impl Services {
         let server = http::start(api, listener).map_err(BootError::Http)?;
         folder.write_server(server.address).map_err(BootError::Folder)?;
         // Last, when nothing can fail any more: from here on there are effects.
-        let runner = Runner::start(Arc::clone(&world), &sagas::definitions());
+        let runner = Runner::start(Arc::clone(&world), &sagas::definitions(), leases);
         Ok(Self { app, tokens, store, projector, runner, server, stopping })
     }
 
     async fn stop(self) {
+        // While the runs come to their boundaries, the server tells everybody to go elsewhere.
         self.stopping.send_replace(true);
-        let (answered, ()) = tokio::join!(self.server.stop(), self.runner.stop());
-        if let Err(error) = answered {
+        self.runner.stop().await;
+        if let Err(error) = self.server.stop().await {
             tracing::warn!(error = crate::telemetry::chain(&error), "the HTTP server had failed");
         }
         self.projector.stop().await;

@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod instances;
 mod output;
+mod regions;
 mod runs;
 mod serve;
 mod tokens;
@@ -62,6 +63,9 @@ enum Command {
     /// Long work and its steps
     #[command(subcommand)]
     Run(runs::RunCommand),
+    /// Regions of clouds, and who waits for a slot there
+    #[command(subcommand)]
+    Region(regions::RegionCommand),
     /// The log of events
     #[command(subcommand)]
     Events(events::EventCommand),
@@ -116,6 +120,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CliError> {
         Command::Instance(command) => instances::run(command, &client()?, output).await,
         Command::Appserver(command) => appservers::run(command, &client()?, output).await,
         Command::Run(command) => runs::run(command, &client()?, output).await,
+        Command::Region(command) => regions::run(command, &client()?, output).await,
         Command::Events(command) => events::run_events(command, &config()?, output).await,
         Command::Projections(command) => events::run_projections(command, &config()?, output).await,
         Command::Openapi => print_openapi(output),

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ pub struct Config {
     pub http_address: IpAddr,
     /// `OCIM_HTTP_PORT`: its port; 0 takes any free one. `5000`.
     pub http_port: u16,
-    /// `OCIM_CLOUDS`: JSON object from region to cloud. `{"local": {"kind": "local"}}`.
+    /// `OCIM_CLOUDS`: JSON object from region to cloud. `{"local": {"kind": "local"}}`. Each may have
+    /// `launches_max`: launches at a time in the region, the others wait in line; `10`.
     pub clouds: BTreeMap<String, CloudConfig>,
     /// `OCIM_LOG_FORMAT`: `text` or `json` lines on standard error. `text`.
     pub log_format: LogFormat,
@@ -137,8 +139,32 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CloudConfig {
-    /// Machines made of namespaces on this computer. (The braces let serde refuse other fields.)
-    Local {},
+    /// Machines made of namespaces on this computer.
+    Local {
+        /// Launches at a time; at least 1.
+        #[serde(default = "default_launches_max")]
+        launches_max: NonZeroU32,
+    },
+}
+
+impl CloudConfig {
+    /// Launches at a time in the region.
+    #[must_use]
+    pub fn launches_max(&self) -> u32 {
+        match self {
+            Self::Local { launches_max } => launches_max.get(),
+        }
+    }
+}
+
+impl Default for CloudConfig {
+    fn default() -> Self {
+        Self::Local { launches_max: default_launches_max() }
+    }
+}
+
+const fn default_launches_max() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(9)
 }
 
 /// How log lines look.
@@ -375,7 +401,7 @@ fn read_data_dir(r: &mut Reader<'_>, is_root: bool) -> PathBuf {
 }
 
 fn read_clouds(r: &mut Reader<'_>) -> BTreeMap<String, CloudConfig> {
-    let default = || BTreeMap::from([("local".to_owned(), CloudConfig::Local {})]);
+    let default = || BTreeMap::from([("local".to_owned(), CloudConfig::default())]);
     let Some(text) = r.optional("OCIM_CLOUDS") else { return default() };
     match serde_json::from_str::<BTreeMap<String, CloudConfig>>(text) {
         Ok(clouds) if clouds.is_empty() => r.refuse("OCIM_CLOUDS", "must name at least one region"),

@@ -5,6 +5,7 @@
 //! | `lock` | the server's lock, and its process id | [`DataFolder::open`] |
 //! | `server.json` | where the running server answers | [`DataFolder::write_server`] |
 //! | `secret_key` | the key that wraps all others, unless `SECRET_KEY` is given | [`DataFolder::secret_key`] |
+//! | `node_id` | who this node is among those on one database | [`DataFolder::node_id`] |
 //! | `ssh/` | the manager's SSH key pair | [`DataFolder::ensure_ssh_key`] |
 //! | `postgres/` | the database cluster, its socket and log (or a link to where they are) | `embedded_postgres` |
 //! | `cloud/` | machines of `local` clouds | `adapters::local_cloud` |
@@ -28,6 +29,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
+use uuid::Uuid;
 
 /// How often a lock is tried: whoever asks whether a server runs holds it for an instant.
 const LOCK_ATTEMPTS: u32 = 20;
@@ -187,6 +189,27 @@ impl DataFolder {
         let key = base64::engine::general_purpose::STANDARD.encode(bytes);
         write_file(&path, key.as_bytes())?;
         Ok(Secret::new(key))
+    }
+
+    /// Who this node is among those on one database; drawn once. The folder's lock sees to it that
+    /// nobody else is alive with it.
+    ///
+    /// # Errors
+    /// [`DataFolderError::Damaged`] when the file is not what we wrote.
+    pub fn node_id(&self, ids: &dyn Ids) -> Result<Uuid, DataFolderError> {
+        let path = self.root.join("node_id");
+        match fs::read_to_string(&path) {
+            Ok(text) => Uuid::try_parse(text.trim()).map_err(|_| DataFolderError::Damaged {
+                path,
+                advice: "remove it, and a new one is drawn at the next start",
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let node = ids.new_id();
+                write_file(&path, node.to_string().as_bytes())?;
+                Ok(node)
+            }
+            Err(error) => Err(failed("read", &path)(error)),
+        }
     }
 
     /// Tells commands on this machine where the server answers.

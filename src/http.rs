@@ -11,6 +11,7 @@ mod logs;
 pub mod openapi;
 mod paging;
 mod problem;
+mod regions;
 mod runs;
 mod servers;
 mod sse;
@@ -56,7 +57,7 @@ pub struct Api {
     pub tokens: Tokens,
     /// Makes request ids.
     pub ids: Arc<dyn Ids>,
-    /// Becomes true when the server stops, so that live streams end.
+    /// Becomes true when the node drains: it is not ready any more, and live streams end.
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -207,6 +208,7 @@ fn api_routes() -> impl HttpServiceFactory {
         .service(
             resource("/load_balancers", "GET").route(web::get().to(servers::list_load_balancers)),
         )
+        .service(resource("/regions", "GET").route(web::get().to(regions::list_regions)))
         .service(resource("/runs", "GET").route(web::get().to(runs::list_runs)))
         .service(resource("/runs/{id}", "GET").route(web::get().to(runs::read_run)))
         .service(resource("/runs/{id}/cancel", "POST").route(web::post().to(runs::cancel_run)))

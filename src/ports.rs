@@ -1,6 +1,7 @@
 //! What Ocim needs of the outside world, in its own words: narrow traits and their errors.
 
 pub mod cloud;
+pub mod leases;
 pub mod load_balancer;
 pub mod log_store;
 pub mod playbooks;
@@ -31,17 +32,26 @@ pub struct PortError {
     pub class: Class,
     /// One sentence for people, without secrets.
     pub message: String,
+    /// The failure is the provider's, which is down, and costs nobody an attempt: come back in this
+    /// long. An ambiguous one still has to be looked up.
+    pub free_until: Option<Duration>,
 }
 
 impl PortError {
     /// An error of this class.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self { class, message: message.into(), free_until: None }
     }
 
     /// An error that a later try may not meet.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::new(Class::Transient, message)
+    }
+
+    /// A call that was not made, and may be in this long.
+    pub fn postponed(again_in: Duration, message: impl Into<String>) -> Self {
+        let class = Class::RateLimited(again_in);
+        Self { free_until: Some(again_in), ..Self::new(class, message) }
     }
 
     /// An error that no further try can mend.

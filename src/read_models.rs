@@ -123,6 +123,34 @@ pub struct LoadBalancerRow {
     pub updated_at: DateTime<Utc>,
 }
 
+/// One region of a cloud.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegionRow {
+    /// `regn_…`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Launches at a time.
+    pub launches_max: i64,
+    /// Who has a slot, the oldest first.
+    pub running: Vec<RegionRunRow>,
+    /// Who waits, the next one first.
+    pub queued: Vec<RegionRunRow>,
+    /// When its limit was first set.
+    pub created_at: DateTime<Utc>,
+    /// When its limit was last set.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One run in a region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegionRunRow {
+    /// `run_…`.
+    pub run: String,
+    /// Since when it has its slot, or waits.
+    pub since: DateTime<Utc>,
+}
+
 /// One run of a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRow {
@@ -278,6 +306,11 @@ impl ReadModels {
         self.query_one("select * from rm.load_balancers where id = $1", id).await
     }
 
+    /// All regions by name, with who has a slot and who waits in line.
+    pub async fn list_regions(&self) -> Result<Vec<RegionRow>, QueryError> {
+        self.query(REGIONS, &[]).await
+    }
+
     /// At most `limit` of the runs that one wants, those after the id `after`.
     pub async fn list_runs(
         &self,
@@ -334,6 +367,15 @@ impl ReadModels {
 /// Instances with their launches that have not settled, the one under way first.
 const INSTANCES: &str = "select *, array(select run from rm.instance_launches \
                          where instance = i.id order by number) as launches from rm.instances as i";
+
+/// Regions with their runs, in the order in which they came.
+const REGIONS: &str = "select *, array(select row_to_json(m) from \
+                       (select run, since from rm.region_runs where region = r.id \
+                        and state = 'running' order by queued) as m) as running, \
+                       array(select row_to_json(m) from \
+                       (select run, since from rm.region_runs where region = r.id \
+                        and state = 'queued' order by queued) as m) as queued \
+                       from rm.regions as r order by name";
 
 /// Appservers; one whose launch ended before it was frozen shows how.
 const APPSERVERS: &str = "select *, coalesce(own_status, launch_outcome, 'new') as status \

@@ -6,10 +6,13 @@ pub mod deactivate_appserver;
 pub mod failure;
 pub mod holds;
 pub mod launch_appserver;
+pub mod leases;
 pub mod machines;
 pub mod playbook_steps;
 pub mod provision_load_balancer;
+pub mod rows;
 pub mod runner;
+pub mod slots;
 pub mod start;
 pub mod step;
 pub mod terminate_appserver;
@@ -18,7 +21,7 @@ pub mod world;
 
 use step::Definition;
 
-/// Every definition, by name.
+/// Every definition in every version that an open run may have; the newest of a name first.
 #[must_use]
 pub fn definitions() -> Vec<&'static Definition> {
     vec![
@@ -27,6 +30,7 @@ pub fn definitions() -> Vec<&'static Definition> {
         &deactivate_appserver::DEACTIVATE_APPSERVER,
         &terminate_appserver::TERMINATE_APPSERVER,
         &provision_load_balancer::PROVISION_LOAD_BALANCER,
+        &launch_appserver::LAUNCH_APPSERVER_1,
     ]
 }
 

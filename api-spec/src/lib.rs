@@ -8,6 +8,7 @@ pub mod instance;
 pub mod log;
 pub mod page;
 pub mod problem;
+pub mod region;
 pub mod run;
 pub mod server;
 
@@ -22,5 +23,6 @@ pub use instance::{
 pub use log::{LogLevel, LogLine, LogPage};
 pub use page::Page;
 pub use problem::{FieldError, Problem, ProblemType};
+pub use region::{QueuedRun, Region};
 pub use run::{CancelRun, Run, RunDetail, RunPhase, RunStep, StartedRun, StepState};
 pub use server::{LoadBalancer, Server, ServerStatus};

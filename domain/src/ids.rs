@@ -73,6 +73,8 @@ ids! {
     LoadBalancerId = "lbal", "load_balancer";
     /// One run of a process (a saga; `/runs` to the outside).
     RunId = "run", "saga";
+    /// One region of a cloud, with its slots; made from its name by UUID v5.
+    RegionId = "regn", "region";
     /// One reservation of a name; made from the name by UUID v5.
     NameId = "name", "name";
     /// One API token.

@@ -10,6 +10,7 @@ mod change;
 pub mod appservers;
 pub mod instances;
 pub mod load_balancers;
+pub mod regions;
 pub mod runs;
 pub mod servers;
 
@@ -75,6 +76,7 @@ pub const ALL: &[Projector] = &[
     servers::PROJECTOR,
     load_balancers::PROJECTOR,
     runs::PROJECTOR,
+    regions::PROJECTOR,
 ];
 
 /// The typed event, or `None` where the kind is not one of this aggregate's.

@@ -6,10 +6,11 @@
 
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
-use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
+use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RegionId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::protected::Protected;
+use ocim_domain::region;
 use ocim_domain::saga::{self, Cause, ErrorClass};
 use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
@@ -26,6 +27,7 @@ const APPSERVER: AppserverId = AppserverId(id(2));
 const SERVER: ServerId = ServerId(id(3));
 const RUN: RunId = RunId(id(4));
 const BALANCER: LoadBalancerId = LoadBalancerId(id(5));
+const REGION: RegionId = RegionId(id(7));
 
 const fn id(number: u128) -> Uuid {
     Uuid::from_u128((0x0190_0000_0000_7000_8000 << 48) + number)
@@ -199,12 +201,23 @@ fn run_events() -> Vec<saga::Event> {
 }
 
 /// One event of each kind at least, as the store returns it.
+fn region_events() -> Vec<region::Event> {
+    use region::Event as E;
+    vec![
+        E::LimitSet { region: "north".to_owned(), limit: 10 },
+        E::RunQueued { run: RUN },
+        E::RunAdmitted { run: RUN },
+        E::RunLeft { run: RUN },
+    ]
+}
+
 fn all_events() -> Vec<Recorded> {
     let mut all = vec![];
     all.extend(instance_events().iter().map(|event| recorded(INSTANCE.stream(), event)));
     all.extend(appserver_events().iter().map(|event| recorded(APPSERVER.stream(), event)));
     all.extend(server_events().iter().map(|event| recorded(SERVER.stream(), event)));
     all.extend(load_balancer_events().iter().map(|event| recorded(BALANCER.stream(), event)));
+    all.extend(region_events().iter().map(|event| recorded(REGION.stream(), event)));
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
     all
 }
@@ -273,6 +286,7 @@ fn every_kind_is_sampled() {
         appserver::Event::KINDS,
         server::Event::KINDS,
         load_balancer::Event::KINDS,
+        region::Event::KINDS,
         saga::Event::KINDS,
     ];
     let known: BTreeSet<_> = known.concat().into_iter().map(|(kind, _)| kind.to_owned()).collect();

@@ -18,7 +18,7 @@ const DEFINITION: &str = "provision_load_balancer";
 /// # Errors
 /// What the store says.
 pub(super) async fn ensure_balancer(config: &Config, app: &App) -> Result<(), AppError> {
-    let local = config.clouds.iter().find(|(_, cloud)| matches!(cloud, CloudConfig::Local {}));
+    let local = config.clouds.iter().find(|(_, cloud)| matches!(cloud, CloudConfig::Local { .. }));
     let Some((region, _)) = local else { return Ok(()) };
     if !app.list_registered_balancers().await?.is_empty() || app.has_open_run(DEFINITION).await? {
         return Ok(());

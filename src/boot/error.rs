@@ -45,6 +45,9 @@ pub enum BootError {
     /// A port's adapter can't be made.
     #[error("a part that deployments need could not be made")]
     Port(#[source] PortError),
+    /// The regions' limits could not be set.
+    #[error("the limits of the regions could not be set")]
+    Regions(#[source] AppError),
     /// The balancer could not be asked for.
     #[error("the load balancer could not be asked for")]
     Balancer(#[source] AppError),

@@ -2,6 +2,9 @@
 
 use super::error::BootError;
 use crate::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks, end_orphaned_tools};
+use crate::adapters::breaker::{
+    BreakerLimits, Breakers, GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks,
+};
 use crate::adapters::haproxy::HaproxyLoadBalancer;
 use crate::adapters::local_cloud::{LocalCloud, LocalCloudConfig};
 use crate::adapters::site_probe::HttpSiteProbe;
@@ -108,9 +111,10 @@ pub(super) struct Ports {
 /// The adapters that the configuration asks for.
 pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<Ports, BootError> {
     let key = folder.ensure_ssh_key().await.map_err(BootError::Folder)?;
+    let breakers = Breakers::new(Arc::new(SystemClock), BreakerLimits::default());
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
     for (region, cloud) in &config.clouds {
-        let CloudConfig::Local {} = cloud;
+        let CloudConfig::Local { .. } = cloud;
         let local = LocalCloudConfig {
             folder: folder.cloud().join(region),
             region: region.clone(),
@@ -120,6 +124,7 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         };
         let cloud = LocalCloud::new(local);
         power_on(&cloud).await.map_err(BootError::Port)?;
+        let cloud = GuardedCloud::new(Arc::new(cloud), &breakers, region);
         clouds.insert(region.clone(), Arc::new(cloud));
     }
     let shell: Arc<dyn Shell> =
@@ -134,12 +139,13 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
     end_orphaned_tools(&ansible.folder).await.map_err(BootError::Port)?;
     let playbooks: Arc<dyn Playbooks> =
         Arc::new(AnsiblePlaybooks::new(ansible, Arc::new(SystemClock)));
-    let balancer = HaproxyLoadBalancer::new(Arc::clone(&playbooks), Arc::clone(&shell));
+    let balancer: Arc<dyn LoadBalancer> =
+        Arc::new(HaproxyLoadBalancer::new(Arc::clone(&playbooks), Arc::clone(&shell)));
     Ok(Ports {
         clouds,
         shell,
-        playbooks,
-        load_balancer: Arc::new(balancer),
+        playbooks: Arc::new(GuardedPlaybooks::new(playbooks, breakers.clone())),
+        load_balancer: Arc::new(GuardedLoadBalancer::new(balancer, breakers)),
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
     })
 }

@@ -37,6 +37,11 @@ pub(super) fn limits(config: &Config) -> Limits {
         shutdown_wait: config.shutdown_timeout,
         line_timeout: config.ansible_line_timeout,
         playbook_timeout: config.ansible_global_timeout,
+        launches_max_of: config
+            .clouds
+            .iter()
+            .map(|(region, cloud)| (region.clone(), cloud.launches_max()))
+            .collect(),
         ..Limits::default()
     }
 }

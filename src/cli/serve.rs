@@ -23,7 +23,16 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
     }
-    tracing::info!("stopping");
-    node.stop().await;
-    Ok(())
+    tracing::info!("draining: a second signal ends at once");
+    let stopped = node.stop();
+    tokio::select! {
+        _ = stopped => Ok(()),
+        _ = terminated.recv() => Err(cut_short()),
+        _ = interrupted.recv() => Err(cut_short()),
+    }
+}
+
+fn cut_short() -> CliError {
+    let message = "ended at once, as asked: what was under way is looked up at the next start";
+    CliError::new(Kind::Failed, message)
 }

@@ -3,7 +3,7 @@
 use super::problem::{HttpError, internal};
 use crate::ports::log_store::{Level, LogLine as StoredLine};
 use crate::read_models::{
-    AppserverRow, InstanceRow, LoadBalancerRow, RunRow, RunStepRow, ServerRow,
+    AppserverRow, InstanceRow, LoadBalancerRow, RegionRow, RunRow, RunStepRow, ServerRow,
 };
 use ocim_api_spec as wire;
 use ocim_domain::protected::{MARK, Protected};
@@ -121,6 +121,22 @@ pub(super) fn load_balancer(row: LoadBalancerRow) -> wire::LoadBalancer {
         public_ip: row.public_ip,
         http_port: row.http_port,
         accepts_new_backends: row.accepts_new_backends,
+        created: row.created_at,
+        modified: row.updated_at,
+    }
+}
+
+/// A region.
+pub(super) fn region(row: RegionRow) -> wire::Region {
+    let queued = row.queued.into_iter().zip(1..);
+    let queued =
+        queued.map(|(it, position)| wire::QueuedRun { run: it.run, position, since: it.since });
+    wire::Region {
+        id: row.id,
+        name: row.name,
+        launches_max: row.launches_max,
+        running: row.running.into_iter().map(|it| it.run).collect(),
+        queued: queued.collect(),
         created: row.created_at,
         modified: row.updated_at,
     }

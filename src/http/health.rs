@@ -42,10 +42,14 @@ pub(super) async fn read_health(api: Data<Api>) -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), head })
 }
 
-/// Says whether the event store answers and every read model follows it.
+/// Says whether the event store answers and every read model follows it; not while draining.
 #[utoipa::path(get, path = "/ready", tag = "health", security(()),
     responses((status = 200, body = Readiness), Problems))]
 pub(super) async fn read_readiness(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+    if *api.stopping.borrow() {
+        let problem = Problem::new(ProblemType::Unavailable).retry_after_s(RETRY_AFTER_S);
+        return Err(problem.error("node", "is draining: ask another one, or wait").into());
+    }
     let (events, models) = tokio::join!(check_events(&api), check_read_models(&api));
     let mut problem = Problem::new(ProblemType::Unavailable).retry_after_s(RETRY_AFTER_S);
     for (part, answer) in [("events", events), ("read_models", models)] {

@@ -10,6 +10,8 @@ use super::machines::{
 use super::playbook_steps::{
     forget_playbooks, run_common_playbook, run_main_playbook, run_users_playbook, undo_playbook,
 };
+use super::rows::insert_before;
+use super::slots::{await_slot, leave_slot};
 use super::start::LaunchInput;
 use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
 use crate::app::{AppError, ExecuteError};
@@ -31,143 +33,163 @@ const KEPT: &str = "the machine is kept for debugging until the date on the apps
 /// The process.
 pub static LAUNCH_APPSERVER: Definition = Definition {
     name: "launch_appserver",
+    version: 2,
+    pivot: Some("start_running"),
+    steps: &ROWS_2,
+};
+
+/// The process before regions had slots, for the runs that began with it.
+pub static LAUNCH_APPSERVER_1: Definition = Definition {
+    name: "launch_appserver",
     version: 1,
     pivot: Some("start_running"),
-    steps: &[
-        Step::new(
-            "await_turn",
-            |c| Box::pin(await_turn(c)),
-            Undo::With(|c| Box::pin(undo_launch(c))),
-            1,
-            |l| l.turn_wait,
-        ),
-        Step::new(
-            "assign_load_balancer",
-            |c| Box::pin(assign_load_balancer(c)),
-            Undo::Nothing("the balancer stays the instance's, for its next launch"),
-            5,
-            |_| Duration::from_secs(600),
-        ),
-        Step::new(
-            "publish_preliminary_page",
-            |c| Box::pin(publish_preliminary_page(c)),
-            Undo::Nothing("the page stays until a site takes its place"),
-            3,
-            |_| Duration::from_secs(300),
-        ),
-        Step::new("write_dns_records", |_| skip("no DNS service is configured"), SKIPPED, 1, brief),
-        Step::new("provision_mysql", |_| skip("no MySQL server is configured"), SKIPPED, 1, brief),
-        Step::new(
-            "provision_mongodb",
-            |_| skip("no MongoDB server is configured"),
-            SKIPPED,
-            1,
-            brief,
-        ),
-        Step::new(
-            "provision_storage",
-            |_| skip("no object storage is configured"),
-            SKIPPED,
-            1,
-            brief,
-        ),
-        Step::new(
-            "provision_rabbitmq",
-            |_| skip("no RabbitMQ server is configured"),
-            SKIPPED,
-            1,
-            brief,
-        ),
-        Step::new(
-            "create_appserver",
-            |c| Box::pin(create_appserver(c)),
-            Undo::With(|c| Box::pin(undo_create_appserver(c))),
-            5,
-            brief,
-        ),
-        Step::new(
-            "ensure_security_groups",
-            |c| Box::pin(ensure_security_groups(c)),
-            Undo::Nothing("the groups are shared by all machines of the region"),
-            5,
-            brief,
-        ),
-        Step::new(
-            "start_waiting",
-            |c| Box::pin(start_waiting(c)),
-            Undo::With(|c| Box::pin(undo_by_settling(c))),
-            5,
-            brief,
-        ),
-        Step {
-            probe: Some(|c| Box::pin(probe_create_server(c))),
-            ..Step::new(
-                "create_server",
-                |c| Box::pin(create_server(c)),
-                Undo::WithUnlessFailedAfter(
-                    |c| Box::pin(undo_create_server(c)),
-                    // Before that step it is not certain that the appserver got its date.
-                    "run_main_playbook",
-                    KEPT,
-                ),
-                5,
-                // Its undo stops the machine in an orderly way.
-                |l| l.shutdown_wait + Duration::from_secs(300),
-            )
-        },
-        Step::new("await_server", |c| Box::pin(await_server(c)), WATCHES, 1, |l| l.server_wait),
-        Step::new("await_ssh", |c| Box::pin(await_ssh(c)), WATCHES, 1, |l| l.server_wait),
-        Step::new(
-            "start_configuring",
-            |c| Box::pin(start_configuring(c)),
-            Undo::With(|c| Box::pin(undo_by_settling(c))),
-            5,
-            brief,
-        ),
-        playbook("run_main_playbook", |c| Box::pin(run_main_playbook(c))),
-        Step::new("run_users_playbook", |c| Box::pin(run_users_playbook(c)), SKIPPED, 1, brief),
-        playbook("run_common_playbook", |c| Box::pin(run_common_playbook(c))),
-        Step {
-            probe: Some(|c| Box::pin(probe_reboot_server(c))),
-            ..Step::new(
-                "reboot_server",
-                |c| Box::pin(reboot_server(c)),
-                Undo::Nothing("a reboot leaves nothing behind"),
-                5,
-                |_| Duration::from_secs(300),
-            )
-        },
-        Step::new("await_reboot", |c| Box::pin(await_reboot(c)), WATCHES, 1, |l| l.server_wait),
-        Step::new(
-            "await_heartbeat",
-            |c| Box::pin(await_heartbeat(c)),
-            WATCHES,
-            1,
-            |l| l.heartbeat_wait,
-        ),
-        Step::new(
-            "start_running",
-            |c| Box::pin(start_running(c)),
-            Undo::Nothing("the site runs: from here the launch only goes forward"),
-            20,
-            brief,
-        ),
-        Step::new(
-            "settle_launch",
-            |c| Box::pin(settle_launch(c)),
-            Undo::Nothing("the launch has ended"),
-            20,
-            brief,
-        ),
-        Step::new(
-            "request_activation",
-            |c| Box::pin(request_activation(c)),
-            Undo::Nothing("the activation is a run of its own"),
-            20,
-            brief,
-        ),
-    ],
+    steps: &ROWS_1,
 };
+
+const AWAIT_SLOT: Step = Step::new(
+    "await_slot",
+    |c| Box::pin(await_slot(c)),
+    Undo::With(|c| Box::pin(leave_slot(c))),
+    5,
+    |l| l.turn_wait,
+);
+
+const LEAVE_SLOT: Step = Step::new(
+    "leave_slot",
+    |c| Box::pin(leave_slot(c)),
+    Undo::Nothing("its slot was given back"),
+    20,
+    brief,
+);
+
+const ROWS_2: [Step; 26] = {
+    // Only what comes after it touches the cloud.
+    let rows: [Step; 25] = insert_before(&ROWS_1, "ensure_security_groups", AWAIT_SLOT);
+    insert_before(&rows, "settle_launch", LEAVE_SLOT)
+};
+
+const ROWS_1: [Step; 24] = [
+    Step::new(
+        "await_turn",
+        |c| Box::pin(await_turn(c)),
+        Undo::With(|c| Box::pin(undo_launch(c))),
+        1,
+        |l| l.turn_wait,
+    ),
+    Step::new(
+        "assign_load_balancer",
+        |c| Box::pin(assign_load_balancer(c)),
+        Undo::Nothing("the balancer stays the instance's, for its next launch"),
+        5,
+        |_| Duration::from_secs(600),
+    ),
+    Step::new(
+        "publish_preliminary_page",
+        |c| Box::pin(publish_preliminary_page(c)),
+        Undo::Nothing("the page stays until a site takes its place"),
+        3,
+        |_| Duration::from_secs(300),
+    ),
+    Step::new("write_dns_records", |_| skip("no DNS service is configured"), SKIPPED, 1, brief),
+    Step::new("provision_mysql", |_| skip("no MySQL server is configured"), SKIPPED, 1, brief),
+    Step::new("provision_mongodb", |_| skip("no MongoDB server is configured"), SKIPPED, 1, brief),
+    Step::new("provision_storage", |_| skip("no object storage is configured"), SKIPPED, 1, brief),
+    Step::new(
+        "provision_rabbitmq",
+        |_| skip("no RabbitMQ server is configured"),
+        SKIPPED,
+        1,
+        brief,
+    ),
+    Step::new(
+        "create_appserver",
+        |c| Box::pin(create_appserver(c)),
+        Undo::With(|c| Box::pin(undo_create_appserver(c))),
+        5,
+        brief,
+    ),
+    Step::new(
+        "ensure_security_groups",
+        |c| Box::pin(ensure_security_groups(c)),
+        Undo::Nothing("the groups are shared by all machines of the region"),
+        5,
+        brief,
+    ),
+    Step::new(
+        "start_waiting",
+        |c| Box::pin(start_waiting(c)),
+        Undo::With(|c| Box::pin(undo_by_settling(c))),
+        5,
+        brief,
+    ),
+    Step {
+        probe: Some(|c| Box::pin(probe_create_server(c))),
+        ..Step::new(
+            "create_server",
+            |c| Box::pin(create_server(c)),
+            Undo::WithUnlessFailedAfter(
+                |c| Box::pin(undo_create_server(c)),
+                // Before that step it is not certain that the appserver got its date.
+                "run_main_playbook",
+                KEPT,
+            ),
+            5,
+            // Its undo stops the machine in an orderly way.
+            |l| l.shutdown_wait + Duration::from_secs(300),
+        )
+    },
+    Step::new("await_server", |c| Box::pin(await_server(c)), WATCHES, 1, |l| l.server_wait),
+    Step::new("await_ssh", |c| Box::pin(await_ssh(c)), WATCHES, 1, |l| l.server_wait),
+    Step::new(
+        "start_configuring",
+        |c| Box::pin(start_configuring(c)),
+        Undo::With(|c| Box::pin(undo_by_settling(c))),
+        5,
+        brief,
+    ),
+    playbook("run_main_playbook", |c| Box::pin(run_main_playbook(c))),
+    Step::new("run_users_playbook", |c| Box::pin(run_users_playbook(c)), SKIPPED, 1, brief),
+    playbook("run_common_playbook", |c| Box::pin(run_common_playbook(c))),
+    Step {
+        probe: Some(|c| Box::pin(probe_reboot_server(c))),
+        ..Step::new(
+            "reboot_server",
+            |c| Box::pin(reboot_server(c)),
+            Undo::Nothing("a reboot leaves nothing behind"),
+            5,
+            |_| Duration::from_secs(300),
+        )
+    },
+    Step::new("await_reboot", |c| Box::pin(await_reboot(c)), WATCHES, 1, |l| l.server_wait),
+    Step::new(
+        "await_heartbeat",
+        |c| Box::pin(await_heartbeat(c)),
+        WATCHES,
+        1,
+        |l| l.heartbeat_wait,
+    ),
+    Step::new(
+        "start_running",
+        |c| Box::pin(start_running(c)),
+        Undo::Nothing("the site runs: from here the launch only goes forward"),
+        20,
+        brief,
+    ),
+    Step::new(
+        "settle_launch",
+        |c| Box::pin(settle_launch(c)),
+        Undo::Nothing("the launch has ended"),
+        20,
+        brief,
+    ),
+    Step::new(
+        "request_activation",
+        |c| Box::pin(request_activation(c)),
+        Undo::Nothing("the activation is a run of its own"),
+        20,
+        brief,
+    ),
+];
 
 const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
     Step::new(path, run, Undo::With(|c| Box::pin(undo_playbook(c))), 3, with_preparation)

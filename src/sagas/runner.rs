@@ -1,31 +1,45 @@
-//! Drives every open run: takes up requests, goes on after a crash, stops in an orderly way.
+//! Drives every open run whose lease this node has: takes up requests, goes on after a crash, drains.
 
+mod crew;
 mod driver;
+mod take_up;
 
 pub use driver::{DriveError, Driver, Pace};
 
+use super::leases::NodeLeases;
 use super::start::{StartRequest, TRIGGERS, started_by};
 use super::step::Definition;
 use super::world::World;
-use crate::app::{AppError, ExecuteError};
+use crate::app::AppError;
 use crate::store::{Filter, SubscriptionEvent};
-use futures_util::StreamExt;
-use ocim_domain::event::{Metadata, Position, Recorded};
+use crew::{Crew, Post};
+use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{self, Saga};
+use ocim_domain::region;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
-use tokio::task::{self, JoinSet};
+use tokio::sync::watch;
+
+use futures_util::StreamExt;
 
 /// Pause after the store did not answer.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
-/// How long a stop waits for steps to reach a boundary; what is under way then is probed later.
-const STOP_WAIT: Duration = Duration::from_secs(6);
 
 /// The definitions by name; versions of one name stand side by side.
 pub type Registry = BTreeMap<(String, u16), &'static Definition>;
+
+/// What else the runner hears of, beside the triggers.
+const HEARD: &[&str] = &[
+    "saga.started",
+    "saga.completed",
+    "saga.unwound",
+    "saga.abandoned",
+    "saga.stuck",
+    "saga.cancel_requested",
+    "saga.operator_acted",
+    "region.run_admitted",
+];
 
 /// Drives runs until it is stopped.
 #[derive(Debug)]
@@ -35,23 +49,49 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts to drive. Everything that was asked for and not finished is taken up first.
+    /// Starts to drive. Everything that was asked for and not finished is taken up first, unless
+    /// another node has its lease; that is looked at again when the lease ends.
     #[must_use]
-    pub fn start(world: Arc<World>, definitions: &[&'static Definition]) -> Self {
+    pub fn start(
+        world: Arc<World>,
+        definitions: &[&'static Definition],
+        leases: Arc<NodeLeases>,
+    ) -> Self {
         let registry: Registry =
             definitions.iter().map(|d| ((d.name.to_owned(), d.version), *d)).collect();
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(drive_all(world, Arc::new(registry), stopped));
-        Self { stop, task }
+        let post = Arc::new(Post::new(world, registry, leases, stopped));
+        Self { stop, task: tokio::spawn(drive_all(post)) }
     }
 
-    /// Stops at step boundaries; a call that takes longer is left to be probed at the next start.
+    /// Drains: takes nothing up any more, goes on to step boundaries, and gives the leases back. A
+    /// call that takes longer is left to be probed by whoever takes its run up.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the saga runner ended abnormally");
         }
     }
+
+    /// Ends at once, in the middle of whatever is under way, as a crash would: no lease is given
+    /// back. For tests.
+    pub async fn kill(self) {
+        self.task.abort();
+        // It was told to break off: there is no other news.
+        drop(self.task.await);
+    }
+}
+
+/// What an event means for the runner.
+enum Note {
+    /// Somebody must look after this run.
+    Attend(RunId),
+    /// Whoever looks after this run should look now.
+    Wake(RunId),
+    /// This run is at rest.
+    Rests(RunId),
+    /// It is noted, and nothing more.
+    Nothing,
 }
 
 /// What is known of runs while the log is read.
@@ -62,70 +102,59 @@ struct Book {
 }
 
 impl Book {
-    /// Notes one event of the log; true if it concerns a run that may be under way here.
-    fn note(&mut self, event: &Recorded) -> Option<RunId> {
+    /// Notes one event of the log.
+    fn note(&mut self, event: &Recorded) -> Note {
         let run = RunId(event.stream.id());
         match event.kind.as_str() {
             "saga.started" => {
                 self.asked.remove(&run);
                 self.open.insert(run);
-                Some(run)
+                Note::Attend(run)
             }
-            "saga.completed" | "saga.unwound" => {
+            "saga.completed" | "saga.unwound" | "saga.abandoned" => {
                 self.open.remove(&run);
-                None
+                Note::Rests(run)
             }
-            "saga.cancel_requested" => Some(run),
+            "saga.stuck" => Note::Rests(run),
+            "saga.cancel_requested" | "saga.operator_acted" => Note::Attend(run),
+            "region.run_admitted" => {
+                match region::Event::decode(&event.kind, event.schema, &event.data) {
+                    Ok(region::Event::RunAdmitted { run }) => Note::Wake(run),
+                    Ok(_) | Err(_) => Note::Nothing,
+                }
+            }
             _ => {
-                let request = started_by(event)?;
+                let Some(request) = started_by(event) else { return Note::Nothing };
                 let meta = Metadata {
                     correlation_id: Some(request.run.to_string()),
                     causation_id: Some(event.id.to_string()),
                     ..event.meta.clone()
                 };
                 self.asked.insert(request.run, (request, meta));
-                None
+                Note::Nothing
             }
         }
     }
 }
 
-struct Crew {
-    world: Arc<World>,
-    registry: Arc<Registry>,
-    stopped: watch::Receiver<bool>,
-    wakes: BTreeMap<RunId, Arc<Notify>>,
-    drivers: BTreeMap<task::Id, RunId>,
-    tasks: JoinSet<()>,
-}
-
-async fn drive_all(world: Arc<World>, registry: Arc<Registry>, mut stopped: watch::Receiver<bool>) {
-    let mut kinds: Vec<String> = TRIGGERS.iter().map(|kind| (*kind).to_owned()).collect();
-    for kind in ["started", "completed", "unwound", "cancel_requested"] {
-        kinds.push(format!("saga.{kind}"));
-    }
+async fn drive_all(post: Arc<Post>) {
+    let kinds = TRIGGERS.iter().chain(HEARD).map(|kind| (*kind).to_owned()).collect();
     let filter = Filter { categories: vec![], kinds };
-    let mut events = world.app.journal().store().subscribe_all(Position::START, filter);
+    let mut events = post.world.app.journal().store().subscribe_all(Position::START, filter);
+    let mut stopped = post.stopped.clone();
     let mut book = Book::default();
     let mut caught_up = false;
-    let mut crew = Crew {
-        world,
-        registry,
-        stopped: stopped.clone(),
-        wakes: BTreeMap::new(),
-        drivers: BTreeMap::new(),
-        tasks: JoinSet::new(),
-    };
+    let mut crew = Crew::new(post);
     loop {
         tokio::select! {
             _ = stopped.changed() => break,
-            Some(ended) = crew.tasks.join_next_with_id(), if !crew.tasks.is_empty() => crew.dismiss(ended),
+            () = crew.dismiss_next() => {}
             event = events.next() => match event {
                 None => break,
                 Some(SubscriptionEvent::Event(event)) => {
-                    let run = book.note(&event);
-                    if let (Some(run), true) = (run, caught_up) {
-                        crew.attend(run);
+                    let note = book.note(&event);
+                    if caught_up {
+                        crew.heed(&note);
                     }
                 }
                 Some(SubscriptionEvent::Checkpoint(_)) => {}
@@ -133,6 +162,7 @@ async fn drive_all(world: Arc<World>, registry: Arc<Registry>, mut stopped: watc
                     for run in std::mem::take(&mut book.open) {
                         crew.attend(run);
                     }
+                    crew.sweep_regions();
                     caught_up = true;
                 }
             },
@@ -145,139 +175,6 @@ async fn drive_all(world: Arc<World>, registry: Arc<Registry>, mut stopped: watc
         }
     }
     crew.disband().await;
-}
-
-impl Crew {
-    /// Records the start of a run that was asked for; waits for the store as long as it takes.
-    async fn start(&mut self, request: StartRequest, meta: Metadata) {
-        let Some(version) = self
-            .registry
-            .keys()
-            .filter(|(name, _)| name == request.definition)
-            .map(|(_, version)| *version)
-            .max()
-        else {
-            tracing::error!(definition = request.definition, "no such process is known");
-            return;
-        };
-        let command = saga::Command::Start {
-            definition: request.definition.to_owned(),
-            version,
-            input: request.input,
-            subject: request.subject,
-            deadline: None,
-        };
-        let stream = request.run.stream();
-        let mut stopped = self.stopped.clone();
-        loop {
-            let started =
-                self.world.app.journal().execute::<Saga>(&stream, &meta, command.clone()).await;
-            match started {
-                Ok(_) | Err(ExecuteError::Rejected(_)) => return self.attend(request.run),
-                Err(ExecuteError::App(error)) => {
-                    let error = crate::telemetry::chain(&error);
-                    tracing::warn!(run = %request.run, error, "a run could not be started yet");
-                }
-            }
-            tokio::select! {
-                _ = stopped.changed() => return,
-                () = tokio::time::sleep(OUTAGE_PAUSE) => {}
-            }
-        }
-    }
-
-    /// Sets somebody on the run, or wakes who is on it.
-    fn attend(&mut self, run: RunId) {
-        if let Some(wake) = self.wakes.get(&run) {
-            wake.notify_one();
-            return;
-        }
-        let wake = Arc::new(Notify::new());
-        self.wakes.insert(run, Arc::clone(&wake));
-        let (world, registry) = (Arc::clone(&self.world), Arc::clone(&self.registry));
-        let stopped = self.stopped.clone();
-        let task = self.tasks.spawn(drive_one(world, registry, run, wake, stopped));
-        self.drivers.insert(task.id(), run);
-    }
-
-    fn dismiss(&mut self, ended: Result<(task::Id, ()), task::JoinError>) {
-        let task = match &ended {
-            Ok((task, ())) => *task,
-            Err(error) => error.id(),
-        };
-        let Some(run) = self.drivers.remove(&task) else { return };
-        self.wakes.remove(&run);
-        if let Err(error) = ended {
-            tracing::error!(%run, %error, "the driver of a run ended abnormally");
-        }
-    }
-
-    async fn disband(mut self) {
-        let at_boundaries = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(STOP_WAIT, at_boundaries).await.is_err() {
-            tracing::info!(
-                runs = self.tasks.len(),
-                "steps under way will be probed at the next start"
-            );
-        }
-        self.tasks.shutdown().await;
-    }
-}
-
-/// Drives one run until it is at rest, or until Ocim stops.
-async fn drive_one(
-    world: Arc<World>,
-    registry: Arc<Registry>,
-    run: RunId,
-    wake: Arc<Notify>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let mut driver: Option<Driver> = None;
-    loop {
-        if *stopped.borrow() {
-            return;
-        }
-        let paced = match &mut driver {
-            Some(driver) => driver.advance().await,
-            None => match Driver::open(Arc::clone(&world), &registry, run).await {
-                Ok(opened) => {
-                    driver = Some(opened);
-                    continue;
-                }
-                Err(error) => Err(error),
-            },
-        };
-        let pause = match paced {
-            Ok(Pace::Again) => continue,
-            Ok(Pace::AtRest) => {
-                // A stuck run may go on one day: its log stays open.
-                let is_over = driver.as_ref().is_some_and(|driver| driver.run().phase.is_over());
-                if is_over && let Err(error) = world.logs.finish(run).await {
-                    tracing::warn!(%run, %error, "a log could not be closed");
-                }
-                return;
-            }
-            Ok(Pace::At(time)) => {
-                (time - world.app.journal().now()).to_std().unwrap_or(Duration::ZERO)
-            }
-            Err(DriveError::Unavailable(error)) => {
-                let error = crate::telemetry::chain(&error);
-                tracing::warn!(%run, error, "a run waits for the event store");
-                // What was written is unknown: our own record must not look like a stranger's.
-                driver = None;
-                OUTAGE_PAUSE
-            }
-            Err(error) => {
-                tracing::error!(%run, error = crate::telemetry::chain(&error), "a run is left alone");
-                return;
-            }
-        };
-        tokio::select! {
-            _ = stopped.changed() => return,
-            () = wake.notified() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
 }
 
 impl From<AppError> for DriveError {

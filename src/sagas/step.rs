@@ -51,6 +51,8 @@ pub struct StepError {
     pub retry_after: Option<Duration>,
     /// The event store did not answer. That says nothing of the step: it costs no attempt.
     pub is_outage: bool,
+    /// The failure is a provider's that is down: it costs no attempt; come back in this long.
+    pub free_until: Option<Duration>,
 }
 
 impl StepError {
@@ -66,7 +68,13 @@ impl StepError {
 
     /// An error of this class.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), retry_after: None, is_outage: false }
+        Self {
+            class,
+            message: message.into(),
+            retry_after: None,
+            is_outage: false,
+            free_until: None,
+        }
     }
 }
 
@@ -79,7 +87,7 @@ impl From<PortError> for StepError {
             Class::Permanent => (ErrorClass::Permanent, None),
             Class::Ambiguous => (ErrorClass::Ambiguous, None),
         };
-        Self { retry_after, ..Self::new(class, error.message) }
+        Self { retry_after, free_until: error.free_until, ..Self::new(class, error.message) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What steps may use: commands, ports, and the limits in force.
 
 use super::holds::Holds;
+use super::slots::Slots;
 use super::step::StepError;
 use crate::app::App;
 use crate::logs::Logs;
@@ -43,6 +44,20 @@ pub struct Limits {
     pub retry_cap: Duration,
     /// Attempts of an undo before the run is stuck.
     pub undo_attempts_max: u32,
+    /// Launches at a time in a region that `launches_max_of` does not name.
+    pub launches_max_default: u32,
+    /// Launches at a time, by region (`OCIM_CLOUDS`).
+    pub launches_max_of: BTreeMap<String, u32>,
+    /// Pause between two looks at one's place in line; the slot itself is told at once.
+    pub queue_poll: Duration,
+    /// How long a node has a run unless it renews its lease.
+    pub lease_ttl: Duration,
+    /// Pause between two renewals.
+    pub lease_renewal: Duration,
+    /// Nothing is begun so shortly before the end of a lease.
+    pub lease_margin: Duration,
+    /// How long a run whose process is unknown here is left for another node.
+    pub unknown_grace: Duration,
 }
 
 impl Default for Limits {
@@ -60,7 +75,22 @@ impl Default for Limits {
             retry_base: Duration::from_secs(1),
             retry_cap: Duration::from_secs(60),
             undo_attempts_max: 100,
+            launches_max_default: 10,
+            launches_max_of: BTreeMap::new(),
+            queue_poll: Duration::from_secs(30),
+            lease_ttl: Duration::from_secs(30),
+            lease_renewal: Duration::from_secs(10),
+            lease_margin: Duration::from_secs(5),
+            unknown_grace: Duration::from_secs(900),
         }
+    }
+}
+
+impl Limits {
+    /// Launches at a time in a region.
+    #[must_use]
+    pub fn launches_max(&self, region: &str) -> u32 {
+        self.launches_max_of.get(region).copied().unwrap_or(self.launches_max_default)
     }
 }
 
@@ -111,6 +141,8 @@ pub struct World {
     /// One change at a time on each balancer, so that a fragment is never older than the state
     /// that it was composed from.
     pub balancer_locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Who may launch in which region.
+    pub slots: Slots,
 }
 
 impl World {

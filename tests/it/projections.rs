@@ -9,9 +9,11 @@ use crate::support::postgres::Database;
 use fake_log::FakeLog;
 use history::{Site, instance_id, record_all, settings};
 use ocim::projector::{BuildState, FailureClass, ProjectionStatus, ProjectorRuntime};
-use ocim::read_models::{FRESHNESS_WAIT, ReadModels, RunFilter};
+use ocim::read_models::{FRESHNESS_WAIT, ReadModels, RegionRunRow, RunFilter};
 use ocim::store::EventStore;
+use ocim_domain::ids::RunId;
 use ocim_domain::instance;
+use ocim_domain::region::region_id;
 use ocim_projections::ALL;
 use serde_json::json;
 use std::sync::Arc;
@@ -245,4 +247,28 @@ fn start(
     registry: &[ocim_projections::Projector],
 ) -> ocim::projector::ProjectorHandle {
     ProjectorRuntime::start(log.clone(), database.pool(), registry)
+}
+
+#[tokio::test]
+async fn a_region_shows_who_has_a_slot_and_who_waits_in_which_place() {
+    let database = Database::migrated().await;
+    let log = FakeLog::new();
+    let handle = ProjectorRuntime::start(log.clone(), database.pool(), ALL);
+    let models = ReadModels::new(database.pool(), handle.freshness());
+    let run = |number| RunId(uuid::Uuid::from_u128(number));
+    let stream = region_id("north").stream();
+    log.record_raw(&stream, "region.limit_set", json!({"region": "north", "limit": 1}));
+    for number in [3, 2, 4, 1] {
+        log.record_raw(&stream, "region.run_queued", json!({"run": run(number)}));
+    }
+    log.record_raw(&stream, "region.run_admitted", json!({"run": run(3)}));
+    let end = log.record_raw(&stream, "region.run_left", json!({"run": run(4)}));
+    assert!(models.wait_for(end, LONG).await);
+    let regions = models.list_regions().await.unwrap();
+    let [north] = &regions[..] else { panic!("{regions:?}") };
+    assert_eq!((&*north.name, north.launches_max), ("north", 1));
+    let runs = |rows: &[RegionRunRow]| rows.iter().map(|row| row.run.clone()).collect::<Vec<_>>();
+    assert_eq!(runs(&north.running), [run(3).to_string()]);
+    assert_eq!(runs(&north.queued), [run(2).to_string(), run(1).to_string()]);
+    handle.stop().await;
 }

@@ -11,6 +11,7 @@ mod load_balancer;
 mod name;
 mod names;
 mod properties;
+mod region;
 mod saga;
 mod sample;
 mod server;

@@ -7,6 +7,7 @@ use ocim_domain::instance::{self, LaunchOutcome};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::name;
 use ocim_domain::protected::Protected;
+use ocim_domain::region;
 use ocim_domain::saga::{self, Cause, ErrorClass};
 use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
 use ocim_domain::settings::{Defaults, InstanceSettings, SettingsInput, create_settings};
@@ -199,6 +200,18 @@ pub(crate) fn name_events() -> Vec<name::Event> {
         },
         E::Reclaimed { from: owner, owner: other.clone() },
         E::Released { owner: other },
+    ]
+}
+
+/// One event of each kind of a region.
+pub(crate) fn region_events() -> Vec<region::Event> {
+    use region::Event as E;
+    let run = run_id(1);
+    vec![
+        E::LimitSet { region: "test-region".to_owned(), limit: 10 },
+        E::RunQueued { run },
+        E::RunAdmitted { run },
+        E::RunLeft { run },
     ]
 }
 

@@ -3,6 +3,7 @@
 use super::Registry;
 use crate::app::AppError;
 use crate::ports::log_store::Level;
+use crate::sagas::leases::{Fence, NoFence};
 use crate::sagas::step::{Definition, Found, Progress, Step, StepContext, StepError, Undo};
 use crate::sagas::world::World;
 use ocim_domain::Timestamp;
@@ -41,6 +42,9 @@ pub enum DriveError {
     /// Somebody else drives the run: everything here is void.
     #[error("another runner drives this run")]
     Fenced,
+    /// The run is not ours any more, or not for long enough.
+    #[error("this node's lease of the run has ended")]
+    LeaseLost,
     /// This version of Ocim does not know the process.
     #[error("the process `{definition}` version {version} is unknown here")]
     UnknownDefinition {
@@ -69,6 +73,8 @@ pub struct Driver {
     position: Position,
     /// The attempt that this driver itself has begun: no doubt about it.
     performing: Option<(usize, u32)>,
+    /// Asked right before each effect.
+    fence: Arc<dyn Fence>,
 }
 
 impl Driver {
@@ -91,7 +97,14 @@ impl Driver {
         };
         let plan = definition.plan();
         let position = loaded.position;
-        Ok(Self { world, definition, plan, id, run, version, position, performing: None })
+        let fence = Arc::new(NoFence);
+        Ok(Self { world, definition, plan, id, run, version, position, performing: None, fence })
+    }
+
+    /// The driver with that fence.
+    #[must_use]
+    pub fn with_fence(self, fence: Arc<dyn Fence>) -> Self {
+        Self { fence, ..self }
     }
 
     /// The run as far as this driver knows it.
@@ -158,6 +171,7 @@ impl Driver {
         deadline: Timestamp,
         in_doubt: bool,
     ) -> Result<Pace, DriveError> {
+        self.check_fence().await?;
         let row = &self.definition.steps[step];
         let context = self.context(row, deadline);
         let outcome = within(self.left(deadline), async {
@@ -177,6 +191,12 @@ impl Driver {
                 // Unless it comes back, nothing can be recorded either; then it is looked up.
                 self.performing = None;
                 return Err(outage(error));
+            }
+            Err(StepError { free_until: Some(again_in), class, .. }) => {
+                // What was in doubt still is.
+                let is_sure = !in_doubt && class != ErrorClass::Ambiguous;
+                self.performing = self.performing.filter(|_| is_sure);
+                return Ok(Pace::At(self.now() + again_in));
             }
             Err(mut error) => {
                 error.message = self.world.deployment.own_masker.mask(&error.message);
@@ -215,6 +235,7 @@ impl Driver {
                 "a step without an undo was undone",
             )));
         };
+        self.check_fence().await?;
         let outcome = within(self.left(deadline), undo(self.context(row, deadline))).await;
         let event = match self.ended(outcome, deadline) {
             Ok(Ended::AskAgain(time)) => return Ok(Pace::At(time)),
@@ -223,6 +244,9 @@ impl Driver {
             }
             Ok(Ended::Skipped(reason)) => Event::UndoSkipped { step: path, reason },
             Err(error) if error.is_outage => return Err(outage(error)),
+            Err(StepError { free_until: Some(again_in), .. }) => {
+                return Ok(Pace::At(self.now() + again_in));
+            }
             Err(mut error) => {
                 error.message = self.world.deployment.own_masker.mask(&error.message);
                 self.complain(row, Level::Error, &error).await;
@@ -234,6 +258,10 @@ impl Driver {
         self.hold(row, "after_undo").await;
         self.report(event).await?;
         Ok(Pace::Again)
+    }
+
+    async fn check_fence(&self) -> Result<(), DriveError> {
+        if self.fence.holds(self.id).await { Ok(()) } else { Err(DriveError::LeaseLost) }
     }
 
     async fn report_and_go_on(&mut self, event: Event) -> Result<Pace, DriveError> {

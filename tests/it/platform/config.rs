@@ -19,7 +19,7 @@ fn nothing_has_to_be_set() {
     assert_eq!(config.database_url, None);
     assert_eq!(config.data_dir, Path::new("/home/someone/.local/share/ocim"));
     assert_eq!((config.http_address.to_string(), config.http_port), ("127.0.0.1".into(), 5000));
-    assert_eq!(config.clouds, BTreeMap::from([("local".into(), CloudConfig::Local {})]));
+    assert_eq!(config.clouds, BTreeMap::from([("local".into(), CloudConfig::default())]));
     assert_eq!(config.openstack_region, "local");
     assert_eq!(config.default_instance_base_domain, "localhost");
     assert_eq!(config.default_lms_preview_domain_prefix, "preview.");

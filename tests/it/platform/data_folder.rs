@@ -139,3 +139,18 @@ fn folders_are_closed_to_others() {
     folder.remove().expect("removed");
     assert!(!root.exists());
 }
+
+#[test]
+fn a_node_keeps_its_id() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("data");
+    let folder = DataFolder::open(&root).expect("a new folder");
+    let node = folder.node_id(&SystemIds).expect("an id");
+    assert_eq!(mode(&root.join("node_id")), 0o600);
+    drop(folder);
+    let folder = DataFolder::open(&root).expect("the folder");
+    assert_eq!(folder.node_id(&SystemIds).expect("the id"), node);
+    fs::write(root.join("node_id"), "nobody").expect("written");
+    let error = chain(&folder.node_id(&SystemIds).expect_err("damaged"));
+    assert!(error.contains("remove it"), "{error}");
+}

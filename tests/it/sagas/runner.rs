@@ -5,8 +5,6 @@ use super::scenarios::{assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use futures_util::StreamExt;
 use ocim::app::{LaunchAsk, Launched};
-use ocim::sagas::definitions;
-use ocim::sagas::runner::Runner;
 use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
@@ -15,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Virtual time: far more than any run of these tests takes.
-const LONG: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const LONG: Duration = Duration::from_secs(7 * 24 * 3600);
 const BOTH: LaunchAsk = LaunchAsk { queue: false, activate_on_success: true };
 
 async fn ask(stage: &Stage) -> Launched {
@@ -23,7 +21,7 @@ async fn ask(stage: &Stage) -> Launched {
 }
 
 /// Waits until so many runs have ended; tells which.
-async fn await_ends(stage: &Stage, count: usize) -> BTreeSet<RunId> {
+pub(crate) async fn await_ends(stage: &Stage, count: usize) -> BTreeSet<RunId> {
     let kinds = ["saga.completed", "saga.unwound", "saga.stuck"].map(str::to_owned).to_vec();
     let filter = Filter { kinds, ..Filter::default() };
     let mut events = stage.app().journal().store().subscribe_all(Position::START, filter);
@@ -51,7 +49,7 @@ async fn assert_all_completed(stage: &Stage, runs: BTreeSet<RunId>) {
 #[tokio::test(start_paused = true)]
 async fn a_launch_and_its_activation_are_taken_up_and_their_logs_are_closed() {
     let stage = Stage::new().await;
-    let runner = Runner::start(stage.world.clone(), &definitions());
+    let runner = stage.start_runner();
     let launched = ask(&stage).await;
     let runs = await_ends(&stage, 2).await;
     // A log is closed right after its run has ended: following it ends then.
@@ -66,7 +64,7 @@ async fn a_launch_and_its_activation_are_taken_up_and_their_logs_are_closed() {
 async fn what_was_asked_for_while_nobody_ran_is_taken_up_at_the_start() {
     let stage = Stage::new().await;
     ask(&stage).await;
-    let runner = Runner::start(stage.world.clone(), &definitions());
+    let runner = stage.start_runner();
     let runs = await_ends(&stage, 2).await;
     runner.stop().await;
     assert_all_completed(&stage, runs).await;
@@ -78,7 +76,7 @@ async fn a_record_that_was_written_although_the_store_seemed_away_fences_nobody(
         let stage = Stage::new().await;
         let mark = Mark::Step(&["saga.step_done"], "create_server");
         stage.store.order(mark, moment, Harm::Outage);
-        let runner = Runner::start(stage.world.clone(), &definitions());
+        let runner = stage.start_runner();
         ask(&stage).await;
         let runs = await_ends(&stage, 2).await;
         assert!(stage.store.struck());
@@ -91,7 +89,7 @@ async fn a_record_that_was_written_although_the_store_seemed_away_fences_nobody(
 async fn a_stopped_runner_leaves_its_runs_to_the_next_one() {
     let stage = Stage::new().await;
     stage.cloud.set_boot_reads(1_000);
-    let runner = Runner::start(stage.world.clone(), &definitions());
+    let runner = stage.start_runner();
     let launched = ask(&stage).await;
     let filter = Filter { kinds: vec!["server.machine_recorded".to_owned()], ..Filter::default() };
     let mut events = stage.app().journal().store().subscribe_all(Position::START, filter);
@@ -99,7 +97,7 @@ async fn a_stopped_runner_leaves_its_runs_to_the_next_one() {
     runner.stop().await;
     let run = stage.app().journal().load::<Saga>(&launched.run.stream()).await.unwrap().state;
     assert_eq!(run.unwrap().phase, Phase::Forward);
-    let runner = Runner::start(stage.world.clone(), &definitions());
+    let runner = stage.start_runner();
     let runs = await_ends(&stage, 2).await;
     runner.stop().await;
     assert_all_completed(&stage, runs).await;
@@ -109,7 +107,7 @@ async fn a_stopped_runner_leaves_its_runs_to_the_next_one() {
 async fn a_cancel_wakes_a_run_that_waits() {
     let stage = Stage::new().await;
     stage.cloud.set_boot_reads(u32::MAX);
-    let runner = Runner::start(stage.world.clone(), &definitions());
+    let runner = stage.start_runner();
     let launched = ask(&stage).await;
     let filter = Filter { kinds: vec!["server.machine_recorded".to_owned()], ..Filter::default() };
     let mut events = stage.app().journal().store().subscribe_all(Position::START, filter);

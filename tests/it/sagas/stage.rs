@@ -6,6 +6,7 @@ use ocim::adapters::fake_load_balancer::FakeLoadBalancer;
 use ocim::adapters::fake_playbooks::FakePlaybooks;
 use ocim::adapters::fake_shell::FakeShell;
 use ocim::adapters::fake_site::FakeSite;
+use ocim::adapters::memory_leases::MemoryLeases;
 use ocim::adapters::memory_logs::MemoryLogs;
 use ocim::adapters::system::CountingIds;
 use ocim::app::{ActivateAsk, App, Caller, ForceAsk, LaunchAsk, Launched};
@@ -17,7 +18,9 @@ use ocim::ports::playbooks::Source;
 use ocim::ports::system::{Clock, Ids};
 use ocim::projector::Freshness;
 use ocim::read_models::ReadModels;
-use ocim::sagas::runner::{DriveError, Driver, Pace, Registry};
+use ocim::sagas::leases::NodeLeases;
+use ocim::sagas::runner::{DriveError, Driver, Pace, Registry, Runner};
+use ocim::sagas::slots::Slots;
 use ocim::sagas::world::{Deployment, Limits, World};
 use ocim::sagas::{Holds, definitions, started_by};
 use ocim::store::memory::MemoryStore;
@@ -36,6 +39,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 pub(crate) const REGION: &str = "RegionOne";
 pub(crate) const BALANCER: &str = "haproxy.example.com";
@@ -46,6 +50,12 @@ const ADVANCES_MAX: usize = 5_000;
 /// Shows the time of tokio's own clock, which stands still while anything is to be done.
 #[derive(Debug)]
 pub(crate) struct VirtualClock(Instant);
+
+impl VirtualClock {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
@@ -64,12 +74,18 @@ pub(crate) struct Stage {
     pub(crate) site: Arc<FakeSite>,
     pub(crate) world: Arc<World>,
     pub(crate) instance: InstanceId,
+    pub(crate) leases: MemoryLeases,
 }
 
 impl Stage {
     /// A world with one balancer and one instance, whose site answers whenever it is asked.
     pub(crate) async fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock(Instant::now()));
+        Self::build(|_| {}).await
+    }
+
+    /// As [`Stage::new`], in a world that is changed beforehand.
+    pub(crate) async fn build(change: impl FnOnce(&mut World)) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new());
         let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
         let store = Arc::new(CrashStore::new(MemoryStore::new(clock.clone())));
         let keys = Arc::new(MemoryKeys::new(ids.clone()));
@@ -79,13 +95,14 @@ impl Stage {
         let regions = vec![REGION.to_owned()];
         let defaults = Defaults::new("example.com", REGION);
         let reads = unconnected();
+        let leases = MemoryLeases::new(clock.clone());
         let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions);
         let cloud = Arc::new(FakeCloud::default());
         let shell = Arc::new(FakeShell::new(Arc::clone(&cloud)));
         let playbooks = Arc::new(FakePlaybooks::default());
         let balancer = Arc::new(FakeLoadBalancer::default());
         let site = Arc::new(FakeSite::default());
-        let world = Arc::new(World {
+        let mut world = World {
             app: app.clone(),
             clouds: BTreeMap::from([(REGION.to_owned(), Arc::clone(&cloud) as Arc<dyn Cloud>)]),
             shell: shell.clone(),
@@ -97,17 +114,48 @@ impl Stage {
             deployment: deployment(),
             holds: Holds::default(),
             balancer_locks: Mutex::default(),
-        });
+            slots: Slots::default(),
+        };
+        change(&mut world);
+        let world = Arc::new(world);
         app.register_load_balancer(&somebody(), registration()).await.unwrap();
-        let settings = json!({ "name": "Alpha", "sub_domain": "alpha" });
-        let Value::Object(settings) = settings else { unreachable!() };
-        let instance = app.create_instance(&somebody(), settings).await.unwrap().value;
-        let stage = Self { store, cloud, shell, playbooks, balancer, site, world, instance };
+        let instance = create_instance(&app, "alpha").await;
+        let stage =
+            Self { store, cloud, shell, playbooks, balancer, site, world, instance, leases };
         stage.answer(SITE, None);
         for number in 1..=4 {
             stage.answer(&format!("ocim-probe-{number}.{SITE}"), None);
         }
         stage
+    }
+
+    /// The leases of the node of that number.
+    pub(crate) fn node(&self, number: u128) -> Arc<NodeLeases> {
+        let (leases, node) = (Arc::new(self.leases.clone()), Uuid::from_u128(number));
+        Arc::new(NodeLeases::new(leases, node, &self.world.limits))
+    }
+
+    /// A runner of the one node that there usually is.
+    pub(crate) fn start_runner(&self) -> Runner {
+        Runner::start(self.world.clone(), &definitions(), self.node(1))
+    }
+
+    /// Asks for a launch of each of so many new instances.
+    pub(crate) async fn ask_many(&self, count: usize) -> Vec<Launched> {
+        let mut asked = vec![];
+        for number in 0..count {
+            let instance = create_instance(self.app(), &format!("site-{number}")).await;
+            self.answer(&format!("site-{number}.example.com"), None);
+            let ask = LaunchAsk::default();
+            let launched = self.app().launch_appserver(&somebody(), instance, ask).await;
+            asked.push(launched.unwrap().value);
+        }
+        asked
+    }
+
+    /// A run as its log tells.
+    pub(crate) async fn run(&self, id: RunId) -> Run {
+        self.app().journal().load::<Saga>(&id.stream()).await.unwrap().state.unwrap()
     }
 
     /// What a host answers from now on, in whose name.
@@ -174,9 +222,10 @@ impl Stage {
     }
 
     pub(crate) async fn start_run(&self, run: RunId, name: &str, input: Value, subject: String) {
+        let versions = definitions().into_iter().filter(|known| known.name == name);
         let command = saga::Command::Start {
             definition: name.to_owned(),
-            version: 1,
+            version: versions.map(|known| known.version).max().unwrap_or(1),
             input,
             subject,
             deadline: None,
@@ -287,6 +336,11 @@ pub(crate) fn somebody() -> Caller {
 
 pub(crate) fn registry() -> Registry {
     definitions().into_iter().map(|d| ((d.name.to_owned(), d.version), d)).collect()
+}
+
+async fn create_instance(app: &App, name: &str) -> InstanceId {
+    let Value::Object(settings) = json!({ "name": name, "sub_domain": name }) else { panic!() };
+    app.create_instance(&somebody(), settings).await.unwrap().value
 }
 
 /// Sagas read no read model: the database behind these is never asked.

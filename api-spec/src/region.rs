@@ -1,0 +1,35 @@
+//! Regions: how many launches at a time, and the line of those that wait.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One region of a cloud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Region {
+    /// `regn_…`.
+    pub id: String,
+    /// Its name in `OCIM_CLOUDS`.
+    pub name: String,
+    /// Launches at a time.
+    pub launches_max: i64,
+    /// `run_…` of the launches that have a slot.
+    pub running: Vec<String>,
+    /// The launches that wait, the next one first.
+    pub queued: Vec<QueuedRun>,
+    /// When its limit was first set.
+    pub created: DateTime<Utc>,
+    /// When its limit was last set.
+    pub modified: DateTime<Utc>,
+}
+
+/// One launch that waits for a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueuedRun {
+    /// `run_…`.
+    pub run: String,
+    /// Its place in line; 1 is next.
+    pub position: usize,
+    /// Since when it waits.
+    pub since: DateTime<Utc>,
+}

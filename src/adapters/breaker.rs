@@ -1,0 +1,232 @@
+//! A circuit breaker per provider: one that keeps failing is left alone for a while.
+//!
+//! Closed, calls go through. After some failures in a row it opens: calls fail at once, unmade.
+//! When its time has come one call goes through as a probe, and decides. Nothing that fails while
+//! it is open costs anybody an attempt, the failure that opened it included.
+
+mod ports;
+
+pub use ports::{GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks};
+
+use crate::ports::system::Clock;
+use crate::ports::{Class, PortError};
+use ocim_domain::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// When breakers open, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerLimits {
+    /// So many failures in a row open it.
+    pub failures_max: u32,
+    /// How long it stays open at first; twice as long after each probe that fails.
+    pub open_base: Duration,
+    /// The longest that it stays open without a probe.
+    pub open_cap: Duration,
+}
+
+impl Default for BreakerLimits {
+    fn default() -> Self {
+        Self {
+            failures_max: 5,
+            open_base: Duration::from_secs(10),
+            open_cap: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Which way a breaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Calls go through.
+    Closed,
+    /// Calls fail at once.
+    Open {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// One call is under way as a probe; others fail at once.
+    HalfOpen,
+}
+
+/// One breaker, to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerSnapshot {
+    /// The provider, e.g. `region local`.
+    pub provider: String,
+    /// Which way it stands.
+    pub state: BreakerState,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// The breakers of all providers. Clones are the same breakers.
+#[derive(Debug, Clone)]
+pub struct Breakers {
+    clock: Arc<dyn Clock>,
+    limits: BreakerLimits,
+    all: Arc<Mutex<BTreeMap<String, Arc<Breaker>>>>,
+}
+
+impl Breakers {
+    /// No breakers yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, limits: BreakerLimits) -> Self {
+        Self { clock, limits, all: Arc::default() }
+    }
+
+    /// The breaker of a provider, made at the first call.
+    #[must_use]
+    pub fn of(&self, provider: &str) -> Arc<Breaker> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || Arc::new(Breaker::new(provider, Arc::clone(&self.clock), self.limits));
+        Arc::clone(all.entry(provider.to_owned()).or_insert_with(make))
+    }
+
+    /// How each stands, by provider.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<BreakerSnapshot> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().map(|breaker| breaker.snapshot()).collect()
+    }
+}
+
+/// The circuit breaker of one provider.
+#[derive(Debug)]
+pub struct Breaker {
+    provider: String,
+    clock: Arc<dyn Clock>,
+    limits: BreakerLimits,
+    circuit: Mutex<Circuit>,
+}
+
+#[derive(Debug)]
+struct Circuit {
+    state: BreakerState,
+    failures: u32,
+    /// How long it is open the next time.
+    open_next: Duration,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    #[must_use]
+    pub fn new(provider: impl Into<String>, clock: Arc<dyn Clock>, limits: BreakerLimits) -> Self {
+        let circuit =
+            Circuit { state: BreakerState::Closed, failures: 0, open_next: limits.open_base };
+        Self { provider: provider.into(), clock, limits, circuit: Mutex::new(circuit) }
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn snapshot(&self) -> BreakerSnapshot {
+        let circuit = self.circuit();
+        BreakerSnapshot {
+            provider: self.provider.clone(),
+            state: circuit.state,
+            failures: circuit.failures,
+        }
+    }
+
+    /// Makes the call unless the circuit is open.
+    ///
+    /// # Errors
+    /// The call's own, or [`PortError::postponed`].
+    pub async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let mut attempt = self.admit()?;
+        let outcome = call.await;
+        attempt.fails = Some(outcome.as_ref().err().is_some_and(tells_of_an_outage));
+        drop(attempt);
+        outcome.map_err(|error| self.excuse(error))
+    }
+
+    /// A failure of a provider that is known to be down is not the caller's.
+    fn excuse(&self, error: PortError) -> PortError {
+        match self.circuit().state {
+            BreakerState::Open { until } if tells_of_an_outage(&error) => {
+                let left = (until - self.clock.now()).to_std().unwrap_or_default();
+                PortError { free_until: Some(left), ..error }
+            }
+            _ => error,
+        }
+    }
+
+    fn admit(&self) -> Result<Attempt<'_>, PortError> {
+        let mut circuit = self.circuit();
+        match circuit.state {
+            BreakerState::Closed => Ok(Attempt { breaker: self, is_probe: false, fails: None }),
+            BreakerState::Open { until } if self.clock.now() >= until => {
+                circuit.state = BreakerState::HalfOpen;
+                Ok(Attempt { breaker: self, is_probe: true, fails: None })
+            }
+            BreakerState::Open { until } => Err(self.postpone(until)),
+            BreakerState::HalfOpen => Err(self.postpone(self.clock.now() + self.limits.open_base)),
+        }
+    }
+
+    fn postpone(&self, until: Timestamp) -> PortError {
+        let again_in = (until - self.clock.now()).to_std().unwrap_or_default();
+        let (provider, until) = (&self.provider, until.format("%F %T"));
+        let message = format!("{provider} keeps failing: it is not asked again before {until} UTC");
+        PortError::postponed(again_in, message)
+    }
+
+    fn settle(&self, is_probe: bool, fails: Option<bool>) {
+        let mut circuit = self.circuit();
+        match fails {
+            // Nobody knows how it would have ended: the next call is the probe.
+            None if is_probe => circuit.state = BreakerState::Open { until: self.clock.now() },
+            None => {}
+            Some(false) if is_probe || circuit.state == BreakerState::Closed => {
+                let open_next = self.limits.open_base;
+                *circuit = Circuit { state: BreakerState::Closed, failures: 0, open_next };
+            }
+            // From before it opened: the probe decides.
+            Some(false) => {}
+            Some(true) => {
+                circuit.failures = circuit.failures.saturating_add(1);
+                let opens = circuit.state == BreakerState::Closed
+                    && circuit.failures >= self.limits.failures_max;
+                if is_probe || opens {
+                    self.open(&mut circuit);
+                }
+            }
+        }
+    }
+
+    fn open(&self, circuit: &mut Circuit) {
+        let until = self.clock.now() + circuit.open_next;
+        tracing::warn!(provider = self.provider, %until, "a provider keeps failing: left alone");
+        circuit.state = BreakerState::Open { until };
+        circuit.open_next = circuit.open_next.saturating_mul(2).min(self.limits.open_cap);
+    }
+
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call under way; one that is dropped before it ended tells nothing of the provider.
+struct Attempt<'a> {
+    breaker: &'a Breaker,
+    is_probe: bool,
+    fails: Option<bool>,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.breaker.settle(self.is_probe, self.fails);
+    }
+}
+
+/// Whoever refuses, or asks for patience, is well.
+fn tells_of_an_outage(error: &PortError) -> bool {
+    matches!(error.class, Class::Transient | Class::Ambiguous)
+}
+
+#[cfg(test)]
+mod tests;

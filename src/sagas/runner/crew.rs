@@ -1,0 +1,205 @@
+//! Who looks after which run: one task a run, set on it, woken, dismissed, and at the end disbanded.
+
+use super::take_up::look_after;
+use super::{Note, OUTAGE_PAUSE, Registry};
+use crate::app::ExecuteError;
+use crate::sagas::leases::NodeLeases;
+use crate::sagas::slots;
+use crate::sagas::start::StartRequest;
+use crate::sagas::world::World;
+use futures_util::FutureExt;
+use ocim_domain::event::Metadata;
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{self, Saga};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::{self, JoinSet};
+
+/// How long a stop waits for steps to reach a boundary; what is under way then is probed later.
+const STOP_WAIT: Duration = Duration::from_secs(6);
+
+/// What all who look after runs share.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) world: Arc<World>,
+    pub(super) registry: Registry,
+    pub(super) leases: Arc<NodeLeases>,
+    /// True once no run may be taken up any more.
+    pub(super) stopped: watch::Receiver<bool>,
+    /// Runs are taken up one after the other: after a restart the store has other work, too.
+    pub(super) door: Semaphore,
+}
+
+impl Post {
+    pub(super) fn new(
+        world: Arc<World>,
+        registry: Registry,
+        leases: Arc<NodeLeases>,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        Self { world, registry, leases, stopped, door: Semaphore::new(1) }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Waits so long, but not once the runner stops.
+    pub(super) async fn pause(&self, pause: Duration) {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Everybody at work.
+pub(super) struct Crew {
+    post: Arc<Post>,
+    wakes: BTreeMap<RunId, Arc<Notify>>,
+    runs: BTreeMap<task::Id, RunId>,
+    tasks: JoinSet<()>,
+    renewals: task::JoinHandle<()>,
+}
+
+impl Crew {
+    pub(super) fn new(post: Arc<Post>) -> Self {
+        let renewals = tokio::spawn(renew_leases(Arc::clone(&post)));
+        let (wakes, runs, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
+        Self { post, wakes, runs, tasks, renewals }
+    }
+
+    /// Records the start of a run that was asked for; waits for the store as long as it takes.
+    /// Another node may have recorded it first: that is as good.
+    pub(super) async fn start(&mut self, request: StartRequest, meta: Metadata) {
+        let versions = self.post.registry.keys().filter(|(name, _)| name == request.definition);
+        let Some(version) = versions.map(|(_, version)| *version).max() else {
+            tracing::error!(definition = request.definition, "no such process is known");
+            return;
+        };
+        let command = saga::Command::Start {
+            definition: request.definition.to_owned(),
+            version,
+            input: request.input,
+            subject: request.subject,
+            deadline: None,
+        };
+        let stream = request.run.stream();
+        while !self.post.is_stopped() {
+            let journal = self.post.world.app.journal();
+            match journal.execute::<Saga>(&stream, &meta, command.clone()).await {
+                Ok(_) | Err(ExecuteError::Rejected(_)) => return self.attend(request.run),
+                Err(ExecuteError::App(error)) => {
+                    let error = crate::telemetry::chain(&error);
+                    tracing::warn!(run = %request.run, error, "a run could not be started yet");
+                }
+            }
+            self.post.pause(OUTAGE_PAUSE).await;
+        }
+    }
+
+    /// Does what an event asks for.
+    pub(super) fn heed(&mut self, note: &Note) {
+        match *note {
+            Note::Attend(run) => self.attend(run),
+            Note::Wake(run) => self.wake(run),
+            Note::Rests(run) => {
+                self.wake(run);
+                self.tasks.spawn(leave_regions(Arc::clone(&self.post), Some(run)));
+            }
+            Note::Nothing => {}
+        }
+    }
+
+    /// Takes all runs that are at rest out of the regions.
+    pub(super) fn sweep_regions(&mut self) {
+        self.tasks.spawn(leave_regions(Arc::clone(&self.post), None));
+    }
+
+    /// Sets somebody on the run, or wakes who is on it.
+    pub(super) fn attend(&mut self, run: RunId) {
+        if self.wakes.contains_key(&run) {
+            return self.wake(run);
+        }
+        let wake = Arc::new(Notify::new());
+        self.wakes.insert(run, Arc::clone(&wake));
+        let task = self.tasks.spawn(look_after(Arc::clone(&self.post), run, wake));
+        self.runs.insert(task.id(), run);
+    }
+
+    fn wake(&self, run: RunId) {
+        if let Some(wake) = self.wakes.get(&run) {
+            wake.notify_one();
+        }
+    }
+
+    /// Waits for the next task that ends; for ever while there is none.
+    pub(super) async fn dismiss_next(&mut self) {
+        let Some(ended) = self.tasks.join_next_with_id().await else {
+            return std::future::pending().await;
+        };
+        let task = match &ended {
+            Ok((task, ())) => *task,
+            Err(error) => error.id(),
+        };
+        let run = self.runs.remove(&task);
+        if let Err(error) = ended {
+            tracing::error!(?run, %error, "a task of the saga runner ended abnormally");
+        }
+        let Some(run) = run else { return };
+        let wake = self.wakes.remove(&run);
+        // Somebody called while it was on its way out: that is still to be heeded.
+        if wake.is_some_and(|wake| wake.notified().now_or_never().is_some()) {
+            self.attend(run);
+        }
+    }
+
+    /// Lets everybody come to a boundary, for a while; leases stay in force until then.
+    pub(super) async fn disband(mut self) {
+        let at_boundaries = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_WAIT, at_boundaries).await.is_err() {
+            tracing::info!(
+                runs = self.tasks.len(),
+                "steps under way will be probed at the next start"
+            );
+        }
+        self.tasks.shutdown().await;
+        self.renewals.abort();
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.renewals.abort();
+    }
+}
+
+async fn renew_leases(post: Arc<Post>) {
+    let pause = post.world.limits.lease_renewal;
+    loop {
+        tokio::time::sleep(pause).await;
+        if let Err(error) = post.leases.renew_all().await {
+            tracing::warn!(%error, "the leases could not be renewed");
+        }
+    }
+}
+
+/// Takes a run that is at rest, or all such, out of the regions; insists until the runner stops.
+async fn leave_regions(post: Arc<Post>, run: Option<RunId>) {
+    loop {
+        let left = match run {
+            Some(run) => slots::leave_regions(&post.world, run).await,
+            None => slots::sweep_regions(&post.world).await,
+        };
+        let Err(error) = left else { return };
+        let error = crate::telemetry::chain(&error);
+        tracing::warn!(error, "a region's slots could not be given back yet");
+        post.pause(OUTAGE_PAUSE).await;
+        if post.is_stopped() {
+            return;
+        }
+    }
+}

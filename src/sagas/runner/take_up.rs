@@ -1,0 +1,212 @@
+//! One run under one lease: taken up when it can be had, driven to rest, given back.
+
+use super::OUTAGE_PAUSE;
+use super::crew::Post;
+use super::driver::{DriveError, Driver, Pace};
+use crate::app::{AppError, Loaded};
+use crate::ports::log_store::Level;
+use crate::sagas::leases::{Fence, Take};
+use crate::sagas::slots::is_at_rest;
+use futures_util::FutureExt;
+use ocim_domain::decider::Decider;
+use ocim_domain::event::Metadata;
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Command, Event, Run, Saga};
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Pause after a defect of ours broke off the drive of a run.
+const PANIC_PAUSE: Duration = Duration::from_secs(30);
+
+/// What is to be done with a run now.
+enum Outlook {
+    /// Nothing: it is over, at rest, or not to be understood.
+    Done,
+    /// Nothing before so long, unless woken.
+    Later(Duration),
+    /// It is ours, until told otherwise.
+    Ours(Arc<Notify>),
+}
+
+/// A run whose process is unknown here, since when, and how far it was.
+struct Unknown {
+    since: Instant,
+    version: Option<u64>,
+}
+
+/// Looks after one run until it is at rest, or the runner stops.
+pub(super) async fn look_after(post: Arc<Post>, run: RunId, wake: Arc<Notify>) {
+    let mut keeper = Keeper { post, run, wake, unknown: None };
+    while !keeper.post.is_stopped() {
+        let pause = match keeper.take_up().await {
+            Outlook::Done => return,
+            Outlook::Later(pause) => pause,
+            Outlook::Ours(lost) => match keeper.drive(&lost).await {
+                Outlook::Done => return,
+                Outlook::Later(pause) => pause,
+                Outlook::Ours(_) => Duration::ZERO,
+            },
+        };
+        tokio::select! {
+            () = keeper.post.pause(pause) => {}
+            () = keeper.wake.notified() => {}
+        }
+    }
+}
+
+struct Keeper {
+    post: Arc<Post>,
+    run: RunId,
+    wake: Arc<Notify>,
+    unknown: Option<Unknown>,
+}
+
+impl Keeper {
+    /// Looks at the run, and takes its lease if there is anything to do.
+    async fn take_up(&mut self) -> Outlook {
+        let post = Arc::clone(&self.post);
+        let Ok(_one_at_a_time) = post.door.acquire().await else { return Outlook::Done };
+        let loaded = match post.world.app.journal().load::<Saga>(&self.run.stream()).await {
+            Ok(loaded) => loaded,
+            Err(error) => return self.give_up_or_wait(error.into()),
+        };
+        let Some(run) = &loaded.state else { return Outlook::Done };
+        if is_at_rest(&run.phase) {
+            return Outlook::Done;
+        }
+        if !post.registry.contains_key(&(run.definition.clone(), run.version)) {
+            return self.await_another_node(&loaded, run).await;
+        }
+        if post.is_stopped() {
+            return Outlook::Done;
+        }
+        match post.leases.take(self.run).await {
+            Ok(Take::Taken { lost, .. }) => Outlook::Ours(lost),
+            Ok(Take::Held { ends_in }) => Outlook::Later(ends_in),
+            Err(error) => {
+                tracing::warn!(run = %self.run, %error, "a run waits for its lease");
+                Outlook::Later(OUTAGE_PAUSE)
+            }
+        }
+    }
+
+    /// Drives the run under its lease; gives that back when it stops doing so.
+    async fn drive(&self, lost: &Notify) -> Outlook {
+        let drive = AssertUnwindSafe(self.drive_to_rest()).catch_unwind();
+        let outcome = tokio::select! {
+            biased;
+            () = lost.notified() => Ok(Err(DriveError::LeaseLost)),
+            outcome = drive => outcome,
+        };
+        let outlook = match outcome {
+            Ok(Ok(())) => Outlook::Done,
+            Ok(Err(error)) => self.give_up_or_wait(error),
+            Err(panic) => self.record_panic(describe_panic(&*panic)).await,
+        };
+        self.post.leases.release(self.run).await;
+        outlook
+    }
+
+    /// Until the run is at rest, or the runner stops: then at the next boundary.
+    async fn drive_to_rest(&self) -> Result<(), DriveError> {
+        let post = &self.post;
+        let world = &post.world;
+        let fence = Arc::clone(&post.leases) as Arc<dyn Fence>;
+        let opened = Driver::open(Arc::clone(world), &post.registry, self.run).await?;
+        let mut driver = opened.with_fence(fence);
+        while !post.is_stopped() {
+            match driver.advance().await? {
+                Pace::Again => {}
+                Pace::AtRest => {
+                    // A stuck run may go on one day: its log stays open.
+                    if driver.run().phase.is_over()
+                        && let Err(error) = world.logs.finish(self.run).await
+                    {
+                        tracing::warn!(run = %self.run, %error, "a log could not be closed");
+                    }
+                    return Ok(());
+                }
+                Pace::At(time) => {
+                    let pause = (time - world.app.journal().now()).to_std().unwrap_or_default();
+                    tokio::select! {
+                        () = post.pause(pause) => {}
+                        () = self.wake.notified() => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An outage or a lost lease passes; anything else is nothing that another look would mend.
+    fn give_up_or_wait(&self, error: DriveError) -> Outlook {
+        let run = self.run;
+        let told = crate::telemetry::chain(&error);
+        match error {
+            DriveError::Unavailable(_) => {
+                tracing::warn!(%run, error = told, "a run waits for the event store");
+                Outlook::Later(OUTAGE_PAUSE)
+            }
+            DriveError::LeaseLost | DriveError::Fenced => {
+                tracing::warn!(%run, error = told, "a run is another node's");
+                Outlook::Later(OUTAGE_PAUSE)
+            }
+            DriveError::UnknownDefinition { .. } => Outlook::Later(OUTAGE_PAUSE),
+            DriveError::Absent | DriveError::Defect(_) => {
+                tracing::error!(%run, error = told, "a run is left alone");
+                Outlook::Done
+            }
+        }
+    }
+
+    /// A panic ends nothing but this drive; it is told in the run's log, and the run is tried anew.
+    async fn record_panic(&self, text: String) -> Outlook {
+        tracing::error!(run = %self.run, error = text, "the driver of a run panicked");
+        let line = format!("Ocim itself failed here, and tries again later: {text}");
+        self.post.world.say(self.run, "ocim", Level::Error, line).await;
+        Outlook::Later(PANIC_PAUSE)
+    }
+
+    /// Leaves a run to a node that knows its process; when none has moved it for long, says so.
+    async fn await_another_node(&mut self, loaded: &Loaded<Saga>, run: &Run) -> Outlook {
+        let grace = self.post.world.limits.unknown_grace;
+        let unknown = match self.unknown.take() {
+            Some(unknown) if unknown.version == loaded.version => unknown,
+            _ => Unknown { since: Instant::now(), version: loaded.version },
+        };
+        let left = grace.saturating_sub(unknown.since.elapsed());
+        self.unknown = Some(unknown);
+        if !left.is_zero() {
+            return Outlook::Later(left);
+        }
+        match self.declare_unknown(loaded, run).await {
+            Ok(()) => Outlook::Done,
+            Err(AppError::VersionConflict) => Outlook::Later(grace),
+            Err(error) => self.give_up_or_wait(error.into()),
+        }
+    }
+
+    /// Records that nobody knows the run's process, unless somebody has moved it since.
+    async fn declare_unknown(&self, loaded: &Loaded<Saga>, run: &Run) -> Result<(), AppError> {
+        let why = format!(
+            "no running version of Ocim knows `{}` version {}: start one that does",
+            run.definition, run.version
+        );
+        let journal = self.post.world.app.journal();
+        let stuck = Command::Report(Event::Stuck { step: "unknown_definition".to_owned(), why });
+        let events =
+            Saga::decide(&loaded.state, stuck, journal.now()).map_err(AppError::rejected)?;
+        let meta = Metadata::by("system");
+        journal.append(&self.run.stream(), &meta, loaded.clone(), events).await.map(|_| ())
+    }
+}
+
+/// What a panic said.
+fn describe_panic(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}

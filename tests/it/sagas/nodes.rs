@@ -1,0 +1,349 @@
+//! Several nodes on one store: they share the runs, survive each other, and never do a thing twice.
+
+use super::runner::{LONG, await_ends};
+use super::stage::{Stage, registry, somebody};
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use ocim::app::{LaunchAsk, Launched};
+use ocim::ports::PortError;
+use ocim::ports::cloud::{Cloud, Machine, MachineSpec};
+use ocim::ports::leases::Leases;
+use ocim::sagas::definitions;
+use ocim::sagas::leases::{Fence, Take};
+use ocim::sagas::runner::{DriveError, Driver, Pace, Runner};
+use ocim::sagas::step::{Definition, Step, Undo, done};
+use ocim::store::{Filter, SubscriptionEvent};
+use ocim_domain::event::Position;
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Phase, step_key};
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Waits until so many events of a kind were recorded since the log began.
+async fn await_events(stage: &Stage, kind: &str, count: usize) {
+    let filter = Filter { kinds: vec![kind.to_owned()], ..Filter::default() };
+    let mut events = stage.app().journal().store().subscribe_all(Position::START, filter);
+    let mut seen = 0;
+    let all = async {
+        while seen < count {
+            seen += usize::from(matches!(events.next().await, Some(SubscriptionEvent::Event(_))));
+        }
+    };
+    tokio::time::timeout(LONG, all).await.expect("it does not happen");
+}
+
+/// Kills the node in the middle of its work and starts it anew, so many times.
+pub(crate) async fn crash_and_restart(stage: &Stage, times: usize) {
+    for _ in 0..times {
+        let runner = stage.start_runner();
+        tokio::time::sleep(Duration::from_millis(4_321)).await;
+        runner.kill().await;
+    }
+}
+
+/// Asks for a launch of the stage's own instance.
+async fn ask_one(stage: &Stage) -> Launched {
+    let ask = LaunchAsk::default();
+    stage.app().launch_appserver(&somebody(), stage.instance, ask).await.unwrap().value
+}
+
+async fn assert_all_launched(stage: &Stage, asked: &[Launched]) {
+    for launched in asked {
+        assert_eq!(stage.run(launched.run).await.phase, Phase::Completed);
+        assert_eq!(stage.cloud.count_created(step_key(launched.run, "create_server")), 1);
+        for step in ["run_main_playbook", "run_common_playbook"] {
+            assert_eq!(stage.playbooks.count_starts(step_key(launched.run, step)), 1, "{step}");
+        }
+    }
+    assert_eq!(stage.cloud.machines().len(), asked.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_node_dies_the_other_one_takes_its_runs_over_once_the_leases_end() {
+    let stage = Stage::new().await;
+    // Both nodes have some: the second one comes when the first has taken up half of them.
+    let (one, two) = (stage.node(1), stage.node(2));
+    stage.cloud.set_boot_reads(1_000);
+    let mut asked = stage.ask_many(4).await;
+    let first = Runner::start(stage.world.clone(), &definitions(), one.clone());
+    await_events(&stage, "server.machine_recorded", 4).await;
+    asked.push(ask_one(&stage).await);
+    let second = Runner::start(stage.world.clone(), &definitions(), two.clone());
+    await_events(&stage, "server.machine_recorded", 5).await;
+    assert_eq!(one.count() + two.count(), 5, "each run is somebody's");
+    assert!(one.count() >= 4, "the second node took a run away from the first");
+    let died = Instant::now();
+    first.kill().await;
+    let held = asked[0].run;
+    let (tenure, left) = stage.leases.holder(held.0).await.unwrap().unwrap();
+    assert_eq!((tenure.owner, tenure.epoch), (one.node(), 1));
+    assert!(left > Duration::ZERO);
+    while !two.holds(held).await {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(died.elapsed() >= left, "it was taken over too early");
+    assert!(died.elapsed() <= left + Duration::from_secs(1), "it was taken over late");
+    assert_eq!(stage.leases.holder(held.0).await.unwrap().unwrap().0.epoch, 2);
+    await_ends(&stage, asked.len()).await;
+    second.stop().await;
+    assert_all_launched(&stage, &asked).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_started_anew_takes_its_own_runs_over_at_once() {
+    let stage = Stage::new().await;
+    stage.cloud.set_boot_reads(1_000);
+    let asked = stage.ask_many(1).await;
+    let runner = stage.start_runner();
+    await_events(&stage, "server.machine_recorded", 1).await;
+    runner.kill().await;
+    let died = Instant::now();
+    let anew = stage.node(1);
+    let runner = Runner::start(stage.world.clone(), &definitions(), anew.clone());
+    while !anew.holds(asked[0].run).await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(died.elapsed() < Duration::from_secs(1));
+    await_ends(&stage, 1).await;
+    runner.stop().await;
+    assert_all_launched(&stage, &asked).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_drains_gives_its_leases_back_and_takes_nothing_up() {
+    let stage = Stage::new().await;
+    stage.cloud.set_boot_reads(1_000);
+    let asked = stage.ask_many(3).await;
+    let (one, two) = (stage.node(1), stage.node(2));
+    let runner = Runner::start(stage.world.clone(), &definitions(), one.clone());
+    await_events(&stage, "server.machine_recorded", 3).await;
+    let told = Instant::now();
+    runner.stop().await;
+    assert!(told.elapsed() < Duration::from_secs(1), "nothing was under way");
+    assert_eq!(one.count(), 0);
+    for launched in &asked {
+        assert_eq!(stage.leases.holder(launched.run.0).await.unwrap(), None);
+    }
+    let late = ask_one(&stage).await;
+    let second = Runner::start(stage.world.clone(), &definitions(), two.clone());
+    while two.count() < 4 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(told.elapsed() < stage.world.limits.lease_ttl, "it waited for leases to end");
+    await_ends(&stage, 4).await;
+    second.stop().await;
+    assert_all_launched(&stage, &[&asked[..], &[late]].concat()).await;
+}
+
+/// A cloud where whoever makes a machine comes to a gate first.
+#[derive(Debug)]
+struct GatedCloud {
+    inner: Arc<dyn Cloud>,
+    came: Semaphore,
+    gate: Semaphore,
+}
+
+#[async_trait]
+impl Cloud for GatedCloud {
+    async fn ensure_security_groups(&self, names: &[String]) -> Result<Option<String>, PortError> {
+        self.inner.ensure_security_groups(names).await
+    }
+
+    async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {
+        self.came.add_permits(1);
+        self.gate.acquire().await.unwrap().forget();
+        self.inner.create_machine(spec).await
+    }
+
+    async fn find_machine(&self, key: Uuid) -> Result<Option<Machine>, PortError> {
+        self.inner.find_machine(key).await
+    }
+
+    async fn read_machine(&self, id: &str) -> Result<Option<Machine>, PortError> {
+        self.inner.read_machine(id).await
+    }
+
+    async fn reboot_machine(&self, id: &str) -> Result<(), PortError> {
+        self.inner.reboot_machine(id).await
+    }
+
+    async fn delete_machine(&self, id: &str) -> Result<(), PortError> {
+        self.inner.delete_machine(id).await
+    }
+
+    async fn read_console(&self, id: &str) -> Result<String, PortError> {
+        self.inner.read_console(id).await
+    }
+
+    async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
+        self.inner.list_machines().await
+    }
+}
+
+/// Drives like a process that is frozen now and then: it never renews its lease.
+async fn drive_as_zombie(stage: &Stage, driver: &mut Driver) -> DriveError {
+    loop {
+        match driver.advance().await {
+            Ok(Pace::Again) => {}
+            Ok(Pace::At(time)) => stage.sleep_until(time).await,
+            Ok(Pace::AtRest) => panic!("the zombie has driven the run to its end"),
+            Err(error) => return error,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zombie_that_comes_back_writes_nothing_and_makes_nothing_twice() {
+    let mut made = None;
+    let stage = Stage::build(|world| {
+        for cloud in world.clouds.values_mut() {
+            let (came, gate) = (Semaphore::new(0), Semaphore::new(0));
+            let gated = Arc::new(GatedCloud { inner: Arc::clone(cloud), came, gate });
+            made = Some(gated.clone());
+            *cloud = gated;
+        }
+    })
+    .await;
+    let gated = made.unwrap();
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    let zombie = stage.node(1);
+    assert!(matches!(zombie.take(launched.run).await.unwrap(), Take::Taken { .. }));
+    let mut driver = stage.open(launched.run).await.unwrap().with_fence(zombie.clone());
+    let mut drive = Box::pin(drive_as_zombie(&stage, &mut driver));
+    // It freezes between the look at its lease and the effect.
+    tokio::select! {
+        error = &mut drive => panic!("{error:?}"),
+        came = gated.came.acquire() => came.unwrap().forget(),
+    }
+    let heir = Runner::start(stage.world.clone(), &definitions(), stage.node(2));
+    gated.came.acquire().await.unwrap().forget();
+    // The heir found nothing, and asks as well; both requests reach the cloud, the zombie's last.
+    assert!(!zombie.holds(launched.run).await);
+    gated.gate.add_permits(1);
+    let first = tokio::time::timeout(Duration::from_secs(1), &mut drive).await;
+    let error = match first {
+        Ok(error) => error,
+        Err(_) => {
+            gated.gate.add_permits(1);
+            tokio::time::timeout(LONG, &mut drive).await.expect("the zombie goes on")
+        }
+    };
+    assert!(matches!(error, DriveError::Fenced | DriveError::LeaseLost), "{error:?}");
+    drop(drive);
+    gated.gate.add_permits(1);
+    await_ends(&stage, 1).await;
+    heir.stop().await;
+    let recorded = stage.events(&[]).await.len();
+    assert!(driver.advance().await.is_err(), "a zombie stays one");
+    assert_eq!(stage.events(&[]).await.len(), recorded, "the zombie has written");
+    assert_all_launched(&stage, &[launched]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_begun_once_the_lease_has_ended() {
+    let stage = Stage::new().await;
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    let slow = stage.node(1);
+    slow.take(launched.run).await.unwrap();
+    let mut driver = stage.open(launched.run).await.unwrap().with_fence(slow);
+    while !driver.run().steps.contains_key("await_slot") {
+        assert_eq!(driver.advance().await.unwrap(), Pace::Again);
+    }
+    tokio::time::sleep(stage.world.limits.lease_ttl).await;
+    let error = drive_as_zombie(&stage, &mut driver).await;
+    assert!(matches!(error, DriveError::LeaseLost), "{error:?}");
+    assert_eq!(stage.cloud.faults.calls("ensure_security_groups"), 0);
+    assert!(registry().len() > 1);
+}
+
+const RUN: RunId = RunId(Uuid::from_u128(0x0c01));
+
+async fn begin_unknown(stage: &Stage) {
+    let name = "retire_continent";
+    stage.start_run(RUN, name, Value::Null, "continent".to_owned()).await;
+}
+
+static RETIRE_CONTINENT: Definition = Definition {
+    name: "retire_continent",
+    version: 1,
+    pivot: None,
+    steps: &[Step::new(
+        "sink",
+        |_| Box::pin(async { done(Value::Null) }),
+        Undo::Nothing("it is gone"),
+        1,
+        |_| Duration::from_secs(1),
+    )],
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_nobody_knows_is_stuck_after_a_grace_and_not_before() {
+    let stage = Stage::new().await;
+    begin_unknown(&stage).await;
+    let begun = Instant::now();
+    let runner = stage.start_runner();
+    await_events(&stage, "saga.stuck", 1).await;
+    assert!(begun.elapsed() >= stage.world.limits.unknown_grace);
+    runner.stop().await;
+    let Phase::Stuck { why, .. } = stage.run(RUN).await.phase else { panic!("it is not stuck") };
+    assert!(why.contains("`retire_continent` version 1"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_unknown_here_is_left_to_a_node_that_knows_it() {
+    let stage = Stage::new().await;
+    begin_unknown(&stage).await;
+    let old = stage.start_runner();
+    tokio::time::sleep(stage.world.limits.unknown_grace / 2).await;
+    assert_eq!(stage.run(RUN).await.phase, Phase::Forward);
+    let new = Runner::start(stage.world.clone(), &[&RETIRE_CONTINENT], stage.node(2));
+    await_ends(&stage, 1).await;
+    tokio::time::sleep(stage.world.limits.unknown_grace).await;
+    old.stop().await;
+    new.stop().await;
+    assert_eq!(stage.run(RUN).await.phase, Phase::Completed);
+}
+
+static PANICS: AtomicU32 = AtomicU32::new(0);
+
+/// Panics twice, then succeeds.
+static STUMBLE: Definition = Definition {
+    name: "retire_continent",
+    version: 1,
+    pivot: None,
+    steps: &[Step::new(
+        "sink",
+        |_| {
+            Box::pin(async {
+                assert!(PANICS.fetch_add(1, Ordering::Relaxed) >= 2, "as ordered");
+                done(Value::Null)
+            })
+        },
+        Undo::Nothing("it is gone"),
+        1,
+        |_| Duration::from_secs(600),
+    )],
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_neither_the_runner_nor_the_run() {
+    let stage = Stage::new().await;
+    begin_unknown(&stage).await;
+    let asked = stage.ask_many(2).await;
+    let mut all = definitions();
+    all.push(&STUMBLE);
+    let runner = Runner::start(stage.world.clone(), &all, stage.node(1));
+    await_ends(&stage, 3).await;
+    runner.stop().await;
+    assert_eq!(stage.run(RUN).await.phase, Phase::Completed);
+    assert_eq!(PANICS.load(Ordering::Relaxed), 3);
+    let lines = stage.world.logs.read_lines(RUN, 1, usize::MAX).await.unwrap();
+    let told = lines.iter().filter(|line| line.line.text.contains("as ordered")).count();
+    assert_eq!(told, 2, "{lines:?}");
+    assert_all_launched(&stage, &asked).await;
+}

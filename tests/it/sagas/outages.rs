@@ -1,0 +1,69 @@
+//! A cloud that is dead: many runs make few calls, wait, lose no attempt, and go on when it is back.
+
+use super::runner::await_ends;
+use super::stage::{REGION, Stage, VirtualClock};
+use ocim::adapters::breaker::{BreakerLimits, BreakerState, Breakers, GuardedCloud};
+use ocim::adapters::faults::Fault;
+use ocim::ports::Class;
+use ocim_domain::saga::{Phase, Step};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A stage whose cloud stands behind a breaker, with room for all.
+async fn guarded_stage() -> (Stage, Breakers) {
+    let mut made = None;
+    let stage = Stage::build(|world| {
+        let breakers = Breakers::new(Arc::new(VirtualClock::new()), BreakerLimits::default());
+        for (region, cloud) in &mut world.clouds {
+            *cloud = Arc::new(GuardedCloud::new(Arc::clone(cloud), &breakers, region));
+        }
+        world.limits.launches_max_default = 1_000;
+        made = Some(breakers);
+    })
+    .await;
+    (stage, made.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_runs_against_a_dead_cloud_make_few_calls() {
+    let (stage, breakers) = guarded_stage().await;
+    stage.cloud.faults.fail_always("ensure_security_groups", Fault::Before(Class::Transient));
+    let asked = stage.ask_many(500).await;
+    let runner = stage.start_runner();
+    tokio::time::sleep(Duration::from_secs(1200)).await;
+    runner.stop().await;
+    let calls = stage.cloud.faults.calls("ensure_security_groups");
+    // Five to open it, then a probe after 10, 20, 40, 80 and each 120 seconds.
+    assert!((10..=20).contains(&calls), "{calls}");
+    let mut attempts = 0;
+    for launched in asked {
+        let run = stage.run(launched.run).await;
+        assert_eq!(run.phase, Phase::Forward);
+        attempts += match run.steps.get("ensure_security_groups") {
+            Some(Step::Intended { attempt, .. } | Step::Waiting { attempt, .. }) => *attempt,
+            other => panic!("{other:?}"),
+        };
+    }
+    assert!(attempts <= 500 + calls, "a call that was not made cost an attempt: {attempts}");
+    let shown = breakers.snapshot();
+    assert_eq!(shown[0].provider, format!("region {REGION}"));
+    assert!(matches!(shown[0].state, BreakerState::Open { .. }), "{shown:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_cloud_is_back_all_go_on_and_none_has_failed() {
+    let (stage, breakers) = guarded_stage().await;
+    stage.cloud.faults.fail_always("create_machine", Fault::After(Class::Ambiguous));
+    stage.cloud.faults.fail_always("find_machine", Fault::Before(Class::Transient));
+    stage.ask_many(30).await;
+    let runner = stage.start_runner();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    stage.cloud.faults.clear();
+    let ended = await_ends(&stage, 30).await;
+    runner.stop().await;
+    for run in ended {
+        assert_eq!(stage.run(run).await.phase, Phase::Completed);
+    }
+    assert_eq!(stage.cloud.machines().len(), 30, "one machine a key");
+    assert_eq!(breakers.snapshot()[0].state, BreakerState::Closed);
+}
