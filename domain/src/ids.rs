@@ -71,6 +71,8 @@ ids! {
     ServerId = "serv", "server";
     /// One shared HAProxy host.
     LoadBalancerId = "lbal", "load_balancer";
+    /// One region of a cloud; made from its name by UUID v5.
+    RegionId = "regn", "region";
     /// One run of a process (a saga; `/runs` to the outside).
     RunId = "run", "saga";
     /// One reservation of a name; made from the name by UUID v5.

@@ -10,6 +10,7 @@ mod change;
 pub mod appservers;
 pub mod instances;
 pub mod load_balancers;
+pub mod regions;
 pub mod runs;
 pub mod servers;
 
@@ -74,6 +75,7 @@ pub const ALL: &[Projector] = &[
     appservers::PROJECTOR,
     servers::PROJECTOR,
     load_balancers::PROJECTOR,
+    regions::PROJECTOR,
     runs::PROJECTOR,
 ];
 

@@ -10,8 +10,9 @@ use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId}
 use ocim_domain::instance::{self, LaunchOutcome};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::protected::Protected;
+use ocim_domain::region::{self, Orphan, region_id};
 use ocim_domain::saga::{self, Cause, ErrorClass};
-use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
+use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
 use ocim_domain::{Timestamp, name};
 use ocim_projections::{ALL, Columns, RowChange};
@@ -102,6 +103,11 @@ fn appserver_events() -> Vec<appserver::Event> {
         E::TerminationRequested { run: RUN, force: true, reason: Some(reason()) },
         E::Terminated { status: Status::Terminated, at: at(29) },
         E::Terminated { status: Status::Failed, at: at(29) },
+        E::ServerKept { before: Some(at(59)), until: at(58), reason: reason() },
+        E::CleanUpRequested { run: RUN, due: Some(at(59)), reason: None },
+        E::CleanUpStarted { run: RUN },
+        E::MachineTroubled { trouble: "it is gone".to_owned() },
+        E::MachineRecovered { trouble: "it is gone".to_owned() },
     ]
 }
 
@@ -126,6 +132,35 @@ fn server_events() -> Vec<server::Event> {
         E::SightLost { reason: "the cloud does not answer".to_owned() },
         E::FoundBuilding {},
         E::Terminated {},
+        E::Vanished { before: server::Status::Ready },
+        E::CameBack { after: Power::Active },
+        E::PowerChanged { before: Some(Power::Active), after: Power::Shutoff },
+        E::PowerChanged { before: Some(Power::Error), after: Power::Active },
+        E::ErrorSeen { before: Some(Power::Active), fault: "the host burnt down".to_owned() },
+    ]
+}
+
+fn region_events() -> Vec<region::Event> {
+    use region::Event as E;
+    let (region, machine) = (|| "local".to_owned(), || "m-9".to_owned());
+    let orphan = Orphan {
+        machine: machine(),
+        name: "alpha-9".to_owned(),
+        key: Some(id(9)),
+        power: Power::Active,
+    };
+    let error = "the cloud does not answer".to_owned();
+    vec![
+        E::SightLost { region: region(), error },
+        E::SightRegained { region: region() },
+        E::OrphanFound { region: region(), orphan },
+        E::OrphanDeletionRequested {
+            region: region(),
+            machine: machine(),
+            run: RUN,
+            reason: "a late duplicate".to_owned(),
+        },
+        E::OrphanSettled { machine: machine() },
     ]
 }
 
@@ -205,6 +240,7 @@ fn all_events() -> Vec<Recorded> {
     all.extend(appserver_events().iter().map(|event| recorded(APPSERVER.stream(), event)));
     all.extend(server_events().iter().map(|event| recorded(SERVER.stream(), event)));
     all.extend(load_balancer_events().iter().map(|event| recorded(BALANCER.stream(), event)));
+    all.extend(region_events().iter().map(|event| recorded(region_id("local").stream(), event)));
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
     all
 }
@@ -273,6 +309,7 @@ fn every_kind_is_sampled() {
         appserver::Event::KINDS,
         server::Event::KINDS,
         load_balancer::Event::KINDS,
+        region::Event::KINDS,
         saga::Event::KINDS,
     ];
     let known: BTreeSet<_> = known.concat().into_iter().map(|(kind, _)| kind.to_owned()).collect();
