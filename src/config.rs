@@ -101,6 +101,12 @@ pub struct Config {
     /// `SHUTDOWN_TIMEOUT`: seconds a server gets to stop before it is deleted. `600`.
     pub shutdown_timeout: Duration,
 
+    /// `OCIM_RECONCILE_INTERVAL`: seconds between two looks at the machines of a region. `60`.
+    pub reconcile_interval: Duration,
+    /// `OCIM_FAILED_SERVER_KEPT`: seconds that a failed appserver keeps its machine for debugging.
+    /// `172800`, two days.
+    pub failed_server_kept: Duration,
+
     // Playbooks.
     /// `ANSIBLE_PYTHON_PATH`: interpreter that virtual environments are made with, absolute.
     /// `/usr/bin/python3` (the original said `/usr/bin/python`, then a Python 2).
@@ -310,6 +316,8 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
             200,
         ),
         shutdown_timeout: r.seconds("SHUTDOWN_TIMEOUT", 600),
+        reconcile_interval: r.seconds("OCIM_RECONCILE_INTERVAL", 60),
+        failed_server_kept: r.seconds("OCIM_FAILED_SERVER_KEPT", 2 * 24 * 3600),
         ansible_python_path: (r.path("ANSIBLE_PYTHON_PATH"))
             .unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),
         ansible_line_timeout: r.seconds("ANSIBLE_LINE_TIMEOUT", 1500),

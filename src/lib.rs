@@ -14,8 +14,12 @@ pub mod projector;
 pub mod read_models;
 
 pub mod app;
+pub mod log_tail;
 pub mod logs;
 pub mod sagas;
+
+pub mod clean_up;
+pub mod reconciler;
 
 pub mod adapters;
 

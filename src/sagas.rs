@@ -2,7 +2,9 @@
 
 pub mod activate_appserver;
 pub mod balancers;
+pub mod clean_up_appserver;
 pub mod deactivate_appserver;
+pub mod delete_orphan;
 pub mod failure;
 pub mod holds;
 pub mod launch_appserver;
@@ -27,6 +29,8 @@ pub fn definitions() -> Vec<&'static Definition> {
         &deactivate_appserver::DEACTIVATE_APPSERVER,
         &terminate_appserver::TERMINATE_APPSERVER,
         &provision_load_balancer::PROVISION_LOAD_BALANCER,
+        &clean_up_appserver::CLEAN_UP_APPSERVER,
+        &delete_orphan::DELETE_ORPHAN,
     ]
 }
 

@@ -119,6 +119,8 @@ pub enum Command {
     RequestCleanUp { run: RunId, reason: String },
     /// The clean-up for `due`, or the one that was asked for, begins: it can't serve any more.
     StartCleanUp { run: RunId },
+    /// That clean-up turns back: its machine stays until somebody decides anew.
+    StopCleanUp { run: RunId },
     /// Its machine is in this `trouble`, or in none.
     ObserveMachine { trouble: Option<String> },
 }
@@ -175,6 +177,9 @@ pub enum Event {
     /// Its machine is being taken away: it can't serve any more.
     #[serde(rename = "appserver.clean_up_started")]
     CleanUpStarted { run: RunId },
+    /// Its clean-up turned back: its machine stays until somebody decides anew.
+    #[serde(rename = "appserver.clean_up_stopped")]
+    CleanUpStopped { run: RunId },
     /// Its machine is in trouble, though nobody here asked for that.
     #[serde(rename = "appserver.machine_troubled")]
     MachineTroubled { trouble: String },
@@ -201,6 +206,7 @@ impl DomainEvent for Event {
         ("appserver.server_kept", 1),
         ("appserver.clean_up_requested", 1),
         ("appserver.clean_up_started", 1),
+        ("appserver.clean_up_stopped", 1),
         ("appserver.machine_troubled", 1),
         ("appserver.machine_recovered", 1),
     ];
@@ -394,6 +400,7 @@ impl Decider for Appserver {
             | Command::CleanUpWhenDue { .. }
             | Command::RequestCleanUp { .. }
             | Command::StartCleanUp { .. }
+            | Command::StopCleanUp { .. }
             | Command::ObserveMachine { .. }) => keeping::decide(present, command, now),
         }
     }
@@ -523,6 +530,7 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         Event::ServerKept { .. }
         | Event::CleanUpRequested { .. }
         | Event::CleanUpStarted { .. }
+        | Event::CleanUpStopped { .. }
         | Event::MachineTroubled { .. }
         | Event::MachineRecovered { .. } => keeping::evolve(&mut present, event),
     }

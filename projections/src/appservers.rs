@@ -113,6 +113,7 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
             columns! { own_status: status, keeps_server_until: NULL, trouble: NULL }
         }
         Event::ServerKept { until, .. } => columns! { keeps_server_until: until },
+        Event::CleanUpStopped { .. } => columns! {},
         Event::MachineTroubled { trouble } => columns! { trouble: trouble },
         Event::MachineRecovered { .. } => columns! { trouble: NULL },
     };

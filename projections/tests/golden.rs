@@ -106,6 +106,7 @@ fn appserver_events() -> Vec<appserver::Event> {
         E::ServerKept { before: Some(at(59)), until: at(58), reason: reason() },
         E::CleanUpRequested { run: RUN, due: Some(at(59)), reason: None },
         E::CleanUpStarted { run: RUN },
+        E::CleanUpStopped { run: RUN },
         E::MachineTroubled { trouble: "it is gone".to_owned() },
         E::MachineRecovered { trouble: "it is gone".to_owned() },
     ]

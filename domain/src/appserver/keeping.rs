@@ -35,6 +35,7 @@ pub(super) fn decide(
         Command::CleanUpWhenDue { run, due } => Ok(decide_when_due(present, run, due, now)),
         Command::RequestCleanUp { run, reason } => decide_request(present, run, reason),
         Command::StartCleanUp { run } => decide_start(present, run, now),
+        Command::StopCleanUp { run } => Ok(decide_stop(present, run)),
         Command::ObserveMachine { trouble } => Ok(decide_trouble(present, trouble)),
         _ => Ok(vec![]),
     }
@@ -54,6 +55,12 @@ pub(super) fn evolve(present: &mut Present, event: &Event) {
         Event::CleanUpStarted { run } => {
             let due = present.clean_up.and_then(|known| known.due);
             present.clean_up = Some(CleanUp { run: *run, due, is_started: true });
+        }
+        // Its date stays noted as used: nobody asks for the same clean-up again by itself.
+        Event::CleanUpStopped { .. } => {
+            if let Some(clean_up) = &mut present.clean_up {
+                clean_up.is_started = false;
+            }
         }
         Event::MachineTroubled { trouble } => present.trouble = Some(trouble.clone()),
         Event::MachineRecovered { .. } => present.trouble = None,
@@ -121,6 +128,15 @@ fn decide_start(present: &Present, run: RunId, now: Timestamp) -> Result<Vec<Eve
         return Err(Rejected::StillActive);
     }
     Ok(vec![Event::CleanUpStarted { run }])
+}
+
+fn decide_stop(present: &Present, run: RunId) -> Vec<Event> {
+    match present.clean_up {
+        Some(known) if known.run == run && known.is_started && !present.server_gone => {
+            vec![Event::CleanUpStopped { run }]
+        }
+        _ => vec![],
+    }
 }
 
 /// Silent while nothing changes, and about a machine that is to go or gone.

@@ -69,6 +69,10 @@ fn it_goes_at_once_when_somebody_says_so() {
     started.when_refused(keep(70), Rejected::CleaningUp { run: run_id(6) });
     started.when_refused(Command::Activate, Rejected::Gone);
     started.when_silent(Command::ObserveMachine { trouble: Some("gone".to_owned()) });
+    let stop = || Command::StopCleanUp { run: run_id(6) };
+    given_kept(60).after(clean_up()).when_silent(stop());
+    started.when_then(stop(), [Event::CleanUpStopped { run: run_id(6) }]);
+    started.after(stop()).when_silent(stop());
     let serving = given_kept(60).after(Command::Activate);
     serving.when_refused(clean_up(), Rejected::StillActive);
     let late = given_kept(60).after(clean_up()).after(Command::Activate);
