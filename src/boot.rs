@@ -1,5 +1,6 @@
 //! Puts the parts together in order, and stops them in order: the one place that names adapters.
 
+mod background;
 mod balancer;
 mod error;
 mod parts;
@@ -23,6 +24,7 @@ use crate::sagas::world::World;
 use crate::sagas::{self, Holds};
 use crate::store::EventStore;
 use crate::store::postgres::PostgresStore;
+use background::Background;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -43,6 +45,7 @@ struct Services {
     store: PostgresStore,
     projector: ProjectorHandle,
     runner: Runner,
+    background: Background,
     server: RunningServer,
     stopping: watch::Sender<bool>,
 }
@@ -145,7 +148,6 @@ impl Services {
             holds: Holds::new(config.test_hold_dir.clone()),
             balancer_locks: std::sync::Mutex::default(),
         });
-        balancer::ensure_balancer(config, &app).await.map_err(BootError::Balancer)?;
         let (stopping, stops) = watch::channel(false);
         let tokens = Tokens::new(pool, clock, ids.clone());
         let api = Arc::new(Api {
@@ -160,11 +162,13 @@ impl Services {
         folder.write_server(server.address).map_err(BootError::Folder)?;
         // Last, when nothing can fail any more: from here on there are effects.
         let runner = Runner::start(Arc::clone(&world), &sagas::definitions());
-        Ok(Self { app, tokens, store, projector, runner, server, stopping })
+        let background = Background::start(config, &world);
+        Ok(Self { app, tokens, store, projector, runner, background, server, stopping })
     }
 
     async fn stop(self) {
         self.stopping.send_replace(true);
+        self.background.stop().await;
         let (answered, ()) = tokio::join!(self.server.stop(), self.runner.stop());
         if let Err(error) = answered {
             tracing::warn!(error = crate::telemetry::chain(&error), "the HTTP server had failed");

@@ -11,6 +11,7 @@ mod instances;
 mod output;
 mod runs;
 mod serve;
+mod servers;
 mod tokens;
 
 pub use error::{CliError, EXIT_CODES, Kind};
@@ -59,6 +60,9 @@ enum Command {
     /// Deployments of a site
     #[command(subcommand)]
     Appserver(appservers::AppserverCommand),
+    /// Machines and regions
+    #[command(subcommand)]
+    Server(servers::ServerCommand),
     /// Long work and its steps
     #[command(subcommand)]
     Run(runs::RunCommand),
@@ -115,6 +119,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CliError> {
         Command::Token(command) => tokens::run(command, &config()?, output).await,
         Command::Instance(command) => instances::run(command, &client()?, output).await,
         Command::Appserver(command) => appservers::run(command, &client()?, output).await,
+        Command::Server(command) => servers::run(command, &client()?, output).await,
         Command::Run(command) => runs::run(command, &client()?, output).await,
         Command::Events(command) => events::run_events(command, &config()?, output).await,
         Command::Projections(command) => events::run_projections(command, &config()?, output).await,

@@ -18,6 +18,7 @@ pub mod log_tail;
 pub mod logs;
 pub mod sagas;
 
+pub mod balancer_keeper;
 pub mod clean_up;
 pub mod reconciler;
 

@@ -1,6 +1,5 @@
 //! Why Ocim could not start: which part, and what to do.
 
-use crate::app::AppError;
 use crate::data_folder::DataFolderError;
 use crate::embedded_postgres::PostgresError;
 use crate::http::{LocalTokenError, ServeError};
@@ -45,7 +44,4 @@ pub enum BootError {
     /// A port's adapter can't be made.
     #[error("a part that deployments need could not be made")]
     Port(#[source] PortError),
-    /// The balancer could not be asked for.
-    #[error("the load balancer could not be asked for")]
-    Balancer(#[source] AppError),
 }
