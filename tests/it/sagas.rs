@@ -3,7 +3,9 @@
 mod crash_store;
 mod crashes;
 mod failures;
+mod keeping;
 mod launches;
+mod reconciler;
 mod runner;
 mod scenarios;
 mod stage;
