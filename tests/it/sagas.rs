@@ -3,6 +3,7 @@
 mod crash_store;
 mod crashes;
 mod failures;
+mod keeper;
 mod keeping;
 mod launches;
 mod reconciler;

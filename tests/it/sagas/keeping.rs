@@ -11,7 +11,7 @@ use ocim::sagas::step::{Definition, Undo};
 use ocim_domain::Timestamp;
 use ocim_domain::appserver::{Appserver, Present, Status, clean_up_run};
 use ocim_domain::ids::{AppserverId, RunId};
-use ocim_domain::saga::{Phase, Saga};
+use ocim_domain::saga::{Phase, Run, Saga};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -142,11 +142,36 @@ async fn a_machine_without_ssh_says_what_it_waits_for_now_and_then() {
     let fault = ocim::adapters::faults::Fault::Before(ocim::ports::Class::Transient);
     stage.shell.faults.fail_always("read_boot_id", fault);
     let launched = stage.begin_launch(LaunchAsk::default()).await;
-    stage.drive(launched.run).await;
+    let end = stage.app().journal().now() + Duration::from_secs(20 * 60);
+    stage.drive_until(launched.run, |_| stage.app().journal().now() > end).await;
     let lines = stage.world.logs.read_lines(launched.run, 1, usize::MAX).await.unwrap();
     let waits = lines.iter().filter(|line| line.line.text.starts_with("waiting: no SSH yet"));
     let count = waits.count();
-    assert!((6..=24).contains(&count), "{count} lines in an hour");
+    assert!((3..=6).contains(&count), "{count} lines in twenty minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_ends_a_preparation_within_two_seconds() {
+    let stage = Stage::new().await;
+    stage.playbooks.set_preparation(Duration::from_secs(1800));
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    let preparing = async {
+        while stage.playbooks.faults.calls("start_playbook") == 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        stage.cancel(launched.run).await;
+        stage.app().journal().now()
+    };
+    let turned = async {
+        let turned = |run: &Run| run.phase != Phase::Forward;
+        stage.drive_until(launched.run, turned).await;
+        stage.app().journal().now()
+    };
+    let (cancelled, turned) = tokio::join!(preparing, turned);
+    assert!(turned - cancelled < chrono::TimeDelta::seconds(2), "{}", turned - cancelled);
+    assert!(matches!(stage.drive(launched.run).await.phase, Phase::Unwound(_)));
+    assert!(stage.cloud.machines().is_empty() && stage.playbooks.list_running().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

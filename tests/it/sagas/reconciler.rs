@@ -2,6 +2,8 @@
 
 use super::stage::{REGION, Stage, somebody};
 use ocim::adapters::faults::Fault;
+use ocim::adapters::local_cloud::{LocalCloud, LocalCloudConfig, destroy_all};
+use ocim::adapters::ssh::SshShell;
 use ocim::app::{Caller, LaunchAsk, Launched};
 use ocim::ports::Class;
 use ocim::ports::cloud::{Cloud, MachineSpec};
@@ -10,6 +12,7 @@ use ocim_domain::appserver::Appserver;
 use ocim_domain::saga::Phase;
 use ocim_domain::server::{Power, Present, Server, Status};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -220,4 +223,54 @@ async fn the_timer_looks_at_each_region_until_it_is_stopped() {
     assert_eq!(kinds(&stage, &FACTS).await, ["server.vanished"]);
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(stage.cloud.faults.calls("list_machines") - before, looks);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_comes_back_boots_until_it_answers() {
+    let stage = Stage::new().await;
+    let launched = stage.launch_active().await;
+    let machine = server_of(&stage, &launched).await.machine.unwrap();
+    let mut watch = watch(&stage);
+    stage.cloud.hide_machine(&machine, true);
+    look(&mut watch, 3).await;
+    stage.cloud.hide_machine(&machine, false);
+    stage.shell.faults.fail_always("read_boot_id", Fault::Before(Class::Transient));
+    look(&mut watch, 3).await;
+    assert_eq!(kinds(&stage, &FACTS).await, ["server.vanished", "server.came_back"]);
+    assert_eq!(server_of(&stage, &launched).await.status, Status::Booting);
+    stage.shell.faults.clear();
+    look(&mut watch, 2).await;
+    assert_eq!(server_of(&stage, &launched).await.status, Status::Ready);
+    assert_eq!(kinds(&stage, &TROUBLES).await, TROUBLES);
+    assert_eq!(trouble_of(&stage, &launched).await, None);
+    assert_eq!(kinds(&stage, &REGIONS).await, [""; 0]);
+}
+
+/// On real time, with a real machine and a real login.
+#[tokio::test]
+async fn a_local_machine_whose_folder_is_removed_by_hand_has_vanished() {
+    let data = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (key, folder) = (data.path().join("key"), data.path().join("cloud"));
+    let mut made = std::process::Command::new("ssh-keygen");
+    made.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
+    assert!(made.arg(&key).status().unwrap().success());
+    let cloud = LocalCloud::new(LocalCloudConfig {
+        folder: folder.clone(),
+        region: REGION.to_owned(),
+        authorized_key: std::fs::read_to_string(data.path().join("key.pub")).unwrap(),
+        hidden: vec![data.path().to_owned()],
+        isolation: None,
+    });
+    let mut stage = Stage::new().await;
+    let world = Arc::get_mut(&mut stage.world).unwrap();
+    world.clouds.insert(REGION.to_owned(), Arc::new(cloud));
+    world.shell = Arc::new(SshShell::new(&key, data.path().join("ssh")));
+    let launched = stage.launch().await;
+    let mut watch = watch(&stage);
+    look(&mut watch, 2).await;
+    assert_eq!(kinds(&stage, &FACTS).await, [""; 0]);
+    destroy_all(&folder).unwrap();
+    look(&mut watch, 3).await;
+    assert_eq!(kinds(&stage, &FACTS).await, ["server.vanished"]);
+    assert_eq!(server_of(&stage, &launched).await.status, Status::Vanished);
 }
