@@ -217,7 +217,7 @@ fn api_routes() -> impl HttpServiceFactory {
             resource("/servers/orphans/{region}/{machine}/delete", "POST")
                 .route(web::post().to(servers::delete_orphan)),
         )
-        .service(resource("/regions", "GET").route(web::get().to(servers::list_regions)))
+        .service(resource("/servers/looks", "GET").route(web::get().to(servers::list_looks)))
         .service(
             resource("/load_balancers", "GET").route(web::get().to(servers::list_load_balancers)),
         )

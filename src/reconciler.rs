@@ -16,7 +16,7 @@ use compare::{Finding, Memory};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::{AppserverId, ServerId};
-use ocim_domain::region;
+use ocim_domain::inventory;
 use ocim_domain::saga::{Phase, Saga};
 use ocim_domain::server::{BootCause, Command};
 use std::sync::Arc;
@@ -59,8 +59,8 @@ impl RegionWatch {
         };
         let (app, region) = (&self.world.app, &self.region);
         app.looks().note_answer(region, listed.len(), app.journal().now());
-        let regained = region::Command::RegainSight { region: region.clone() };
-        let known = app.observe_region(region, regained).await?;
+        let regained = inventory::Command::RegainSight { region: region.clone() };
+        let known = app.observe_inventory(region, regained).await?;
         if !known.events.is_empty() {
             tracing::info!(region, "the region answers again");
         }
@@ -94,8 +94,8 @@ impl RegionWatch {
         let (region, app) = (self.region.clone(), &self.world.app);
         let error = self.world.deployment.own_masker.mask(&error.message);
         app.looks().note_silence(&region, &error);
-        let lost = region::Command::LoseSight { region: region.clone(), error: error.clone() };
-        if !app.observe_region(&region, lost).await?.events.is_empty() {
+        let lost = inventory::Command::LoseSight { region: region.clone(), error: error.clone() };
+        if !app.observe_inventory(&region, lost).await?.events.is_empty() {
             tracing::warn!(region, error, "the region does not answer");
         }
         Ok(())
@@ -131,13 +131,14 @@ impl RegionWatch {
             }
             Finding::Orphan(orphan) => {
                 let machine = orphan.machine.clone();
-                let seen = region::Command::ReportOrphan { region: region.clone(), orphan };
-                if !app.observe_region(&region, seen).await?.events.is_empty() {
+                let seen = inventory::Command::ReportOrphan { region: region.clone(), orphan };
+                if !app.observe_inventory(&region, seen).await?.events.is_empty() {
                     tracing::warn!(region, machine, "nothing accounts for a machine with our mark");
                 }
             }
             Finding::OrphanSettled(machine) => {
-                app.observe_region(&region, region::Command::SettleOrphan { machine }).await?;
+                app.observe_inventory(&region, inventory::Command::SettleOrphan { machine })
+                    .await?;
             }
         }
         Ok(())

@@ -24,6 +24,6 @@ pub use page::Page;
 pub use problem::{FieldError, Problem, ProblemType};
 pub use run::{CancelRun, Run, RunDetail, RunPhase, RunStep, StartedRun, StepState};
 pub use server::{
-    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Region, Server, ServerPower,
+    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, RegionLook, Server, ServerPower,
     ServerStatus,
 };

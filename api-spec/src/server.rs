@@ -128,7 +128,7 @@ pub struct LoadBalancer {
 
 /// One region of a cloud, as this node last saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Region {
+pub struct RegionLook {
     /// Its name in the configuration.
     pub name: String,
     /// When it last answered; none before the first look since the server's start.

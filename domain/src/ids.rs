@@ -71,8 +71,8 @@ ids! {
     ServerId = "serv", "server";
     /// One shared HAProxy host.
     LoadBalancerId = "lbal", "load_balancer";
-    /// One region of a cloud; made from its name by UUID v5.
-    RegionId = "regn", "region";
+    /// The inventory of one region; made from the region's name by UUID v5.
+    InventoryId = "invt", "inventory";
     /// One run of a process (a saga; `/runs` to the outside).
     RunId = "run", "saga";
     /// One reservation of a name; made from the name by UUID v5.

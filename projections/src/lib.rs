@@ -9,8 +9,8 @@ mod change;
 
 pub mod appservers;
 pub mod instances;
+pub mod inventories;
 pub mod load_balancers;
-pub mod regions;
 pub mod runs;
 pub mod servers;
 
@@ -75,7 +75,7 @@ pub const ALL: &[Projector] = &[
     appservers::PROJECTOR,
     servers::PROJECTOR,
     load_balancers::PROJECTOR,
-    regions::PROJECTOR,
+    inventories::PROJECTOR,
     runs::PROJECTOR,
 ];
 

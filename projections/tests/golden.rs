@@ -8,9 +8,9 @@ use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome};
+use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::protected::Protected;
-use ocim_domain::region::{self, Orphan, region_id};
 use ocim_domain::saga::{self, Cause, ErrorClass};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
@@ -141,8 +141,8 @@ fn server_events() -> Vec<server::Event> {
     ]
 }
 
-fn region_events() -> Vec<region::Event> {
-    use region::Event as E;
+fn inventory_events() -> Vec<inventory::Event> {
+    use inventory::Event as E;
     let (region, machine) = (|| "local".to_owned(), || "m-9".to_owned());
     let orphan = Orphan {
         machine: machine(),
@@ -241,7 +241,9 @@ fn all_events() -> Vec<Recorded> {
     all.extend(appserver_events().iter().map(|event| recorded(APPSERVER.stream(), event)));
     all.extend(server_events().iter().map(|event| recorded(SERVER.stream(), event)));
     all.extend(load_balancer_events().iter().map(|event| recorded(BALANCER.stream(), event)));
-    all.extend(region_events().iter().map(|event| recorded(region_id("local").stream(), event)));
+    all.extend(
+        inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),
+    );
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
     all
 }
@@ -310,7 +312,7 @@ fn every_kind_is_sampled() {
         appserver::Event::KINDS,
         server::Event::KINDS,
         load_balancer::Event::KINDS,
-        region::Event::KINDS,
+        inventory::Event::KINDS,
         saga::Event::KINDS,
     ];
     let known: BTreeSet<_> = known.concat().into_iter().map(|(kind, _)| kind.to_owned()).collect();

@@ -6,7 +6,7 @@ use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::{AppserverId, RunId, ServerId};
-use ocim_domain::region::{self, Orphan, Region, region_id};
+use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
 use ocim_domain::server::{self, Server};
 
 /// Who observes.
@@ -47,13 +47,13 @@ impl App {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn observe_region(
+    pub async fn observe_inventory(
         &self,
         name: &str,
-        seen: region::Command,
-    ) -> Result<Executed<Region>, AppError> {
-        let stream = region_id(name).stream();
-        Ok(self.journal.execute::<Region>(&stream, &Metadata::by(ACTOR), seen).await?)
+        seen: inventory::Command,
+    ) -> Result<Executed<Inventory>, AppError> {
+        let stream = inventory_id(name).stream();
+        Ok(self.journal.execute::<Inventory>(&stream, &Metadata::by(ACTOR), seen).await?)
     }
 
     /// The region's machines that nobody accounts for, in the order of their ids.
@@ -61,7 +61,7 @@ impl App {
     /// # Errors
     /// What the store says.
     pub async fn list_orphans(&self, region: &str) -> Result<Vec<Orphan>, AppError> {
-        let loaded = self.journal.load::<Region>(&region_id(region).stream()).await?;
+        let loaded = self.journal.load::<Inventory>(&inventory_id(region).stream()).await?;
         Ok(loaded.state.orphans.into_values().map(|(_, orphan)| orphan).collect())
     }
 
@@ -79,9 +79,9 @@ impl App {
         let reason = by.need_reason()?;
         let run = RunId(self.journal.new_id());
         let machine = machine.to_owned();
-        let command = region::Command::RequestOrphanDeletion { machine, run, reason };
-        let stream = region_id(region).stream();
-        let executed = self.journal.execute::<Region>(&stream, &by.metadata(), command).await?;
+        let command = inventory::Command::RequestOrphanDeletion { machine, run, reason };
+        let stream = inventory_id(region).stream();
+        let executed = self.journal.execute::<Inventory>(&stream, &by.metadata(), command).await?;
         Ok(Done { value: run, position: executed.position })
     }
 
@@ -99,7 +99,7 @@ impl App {
         let orphans = self.list_orphans(region).await?;
         let found = orphans.into_iter().find(|orphan| orphan.machine == machine);
         let machine = machine.to_owned();
-        found.ok_or_else(|| AppError::rejected(region::Rejected::NotAnOrphan { machine }))
+        found.ok_or_else(|| AppError::rejected(inventory::Rejected::NotAnOrphan { machine }))
     }
 }
 

@@ -5,7 +5,7 @@ use super::error::CliError;
 use super::output::Output;
 use super::runs::wait_for_run;
 use clap::Subcommand;
-use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, Region, Server, StartedRun};
+use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, RegionLook, Server, StartedRun};
 
 /// What one may do with machines.
 #[derive(Debug, Subcommand)]
@@ -13,7 +13,7 @@ pub(super) enum ServerCommand {
     /// List all machines, newest first
     List,
     /// List the regions, and when each was last seen
-    Regions,
+    Looks,
     /// List machines that bear our mark, but that nothing accounts for
     Orphans,
     /// Take away a machine that nothing accounts for
@@ -45,7 +45,7 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     match command {
         ServerCommand::List => list_servers(client, output).await,
-        ServerCommand::Regions => list_regions(client, output).await,
+        ServerCommand::Looks => list_looks(client, output).await,
         ServerCommand::Orphans => list_orphans(client, output).await,
         ServerCommand::DeleteOrphan { region, machine, reason, dry_run, wait } => {
             let path = format!("/servers/orphans/{region}/{machine}/delete");
@@ -78,10 +78,11 @@ async fn list_servers(client: &Client, output: &mut Output) -> Result<(), CliErr
     )
 }
 
-async fn list_regions(client: &Client, output: &mut Output) -> Result<(), CliError> {
-    let items: Vec<Region> = client.get_all("/regions", &[]).await?;
-    let seen =
-        |it: &Region| it.last_seen_at.map(|at| at.format("%F %T").to_string()).unwrap_or_default();
+async fn list_looks(client: &Client, output: &mut Output) -> Result<(), CliError> {
+    let items: Vec<RegionLook> = client.get_all("/servers/looks", &[]).await?;
+    let seen = |it: &RegionLook| {
+        it.last_seen_at.map(|at| at.format("%F %T").to_string()).unwrap_or_default()
+    };
     output.table(
         &items,
         &[

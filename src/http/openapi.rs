@@ -26,7 +26,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         appservers::activate_appserver, appservers::deactivate_appserver,
         appservers::terminate_appserver, keeping::keep_server, keeping::clean_up_appserver,
         servers::list_servers, servers::list_orphans, servers::delete_orphan,
-        servers::list_regions, servers::list_load_balancers,
+        servers::list_looks, servers::list_load_balancers,
         runs::list_runs, runs::read_run, runs::cancel_run,
         logs::read_run_logs, logs::read_appserver_logs,
         stream::stream_events,

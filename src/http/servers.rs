@@ -9,7 +9,7 @@ use crate::app::Caller;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
 use ocim_api_spec::{
-    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, Region, Server, StartedRun,
+    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, RegionLook, Server, StartedRun,
 };
 
 /// Lists all machines, newest first.
@@ -58,19 +58,19 @@ pub(super) async fn delete_orphan(
 }
 
 /// Lists the configured regions, with what this node last saw of them.
-#[utoipa::path(get, path = "/api/v1/regions", tag = "servers",
-    responses((status = 200, body = Page<Region>), Problems))]
-pub(super) async fn list_regions(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+#[utoipa::path(get, path = "/api/v1/servers/looks", tag = "servers",
+    responses((status = 200, body = Page<RegionLook>), Problems))]
+pub(super) async fn list_looks(api: Data<Api>) -> Result<HttpResponse, HttpError> {
     let show = |name: &String| {
         let look = api.app.looks().of(name);
-        Region {
+        RegionLook {
             name: name.clone(),
             last_seen_at: look.last_seen_at,
             error: look.error,
             machines: look.machines,
         }
     };
-    let items: Vec<Region> = api.app.regions().iter().map(show).collect();
+    let items: Vec<RegionLook> = api.app.regions().iter().map(show).collect();
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 

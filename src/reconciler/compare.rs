@@ -3,7 +3,7 @@
 use super::beliefs::Beliefs;
 use crate::ports::cloud::{Machine, Power as Seen};
 use ocim_domain::ids::{AppserverId, ServerId};
-use ocim_domain::region::Orphan;
+use ocim_domain::inventory::Orphan;
 use ocim_domain::server::{BootCause, Command, Power, Present, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;

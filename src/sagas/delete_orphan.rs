@@ -4,7 +4,7 @@ use super::start::OrphanInput;
 use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
 use crate::app::AppError;
 use ocim_domain::ids::ServerId;
-use ocim_domain::region::{self, Orphan, Region, region_id};
+use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
 use ocim_domain::server::{Server, Status};
 use serde_json::Value;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub static DELETE_ORPHAN: Definition = Definition {
 async fn confirm_orphan(context: StepContext) -> Result<Progress, StepError> {
     let input: OrphanInput = context.input()?;
     let journal = context.world.app.journal();
-    let region = journal.load::<Region>(&region_id(&input.region).stream()).await?.state;
+    let region = journal.load::<Inventory>(&inventory_id(&input.region).stream()).await?.state;
     let Some((_, orphan)) = region.orphans.get(&input.machine) else {
         return Err(StepError::permanent("it is no orphan any more"));
     };
@@ -81,10 +81,10 @@ async fn delete_machine(context: StepContext) -> Result<Progress, StepError> {
 
 async fn settle_orphan(context: StepContext) -> Result<Progress, StepError> {
     let input: OrphanInput = context.input()?;
-    let stream = region_id(&input.region).stream();
-    let command = region::Command::SettleOrphan { machine: input.machine.clone() };
+    let stream = inventory_id(&input.region).stream();
+    let command = inventory::Command::SettleOrphan { machine: input.machine.clone() };
     let journal = context.world.app.journal();
-    let settled = journal.execute::<Region>(&stream, &context.metadata(), command).await;
+    let settled = journal.execute::<Inventory>(&stream, &context.metadata(), command).await;
     settled.map_err(AppError::from)?;
     context.say(format!("machine {} is gone", input.machine)).await;
     done(Value::Null)

@@ -4,7 +4,7 @@ use ocim_domain::appserver;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance;
-use ocim_domain::region;
+use ocim_domain::inventory;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ pub const TRIGGERS: &[&str] = &[
     "appserver.deactivation_requested",
     "appserver.termination_requested",
     "appserver.clean_up_requested",
-    "region.orphan_deletion_requested",
+    "inventory.orphan_deletion_requested",
 ];
 
 /// A run that is to be started.
@@ -120,8 +120,8 @@ fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
 }
 
 fn started_by_region(event: &Recorded) -> Option<StartRequest> {
-    match region::Event::decode(&event.kind, event.schema, &event.data).ok()? {
-        region::Event::OrphanDeletionRequested { region, machine, run, .. } => {
+    match inventory::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        inventory::Event::OrphanDeletionRequested { region, machine, run, .. } => {
             let subject = format!("{region}/{machine}");
             let input = serde_json::to_value(OrphanInput { region, machine }).ok()?;
             Some(StartRequest { run, definition: "delete_orphan", input, subject })

@@ -4,10 +4,10 @@ use ocim_domain::Timestamp;
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome};
+use ocim_domain::inventory::{self, Orphan};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::name;
 use ocim_domain::protected::Protected;
-use ocim_domain::region::{self, Orphan};
 use ocim_domain::saga::{self, Cause, ErrorClass};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{Defaults, InstanceSettings, SettingsInput, create_settings};
@@ -197,8 +197,8 @@ pub(crate) fn orphan() -> Orphan {
 }
 
 /// One event of each kind of a region.
-pub(crate) fn region_events() -> Vec<region::Event> {
-    use region::Event as E;
+pub(crate) fn inventory_events() -> Vec<inventory::Event> {
+    use inventory::Event as E;
     let (region, machine) = (|| "test-region".to_owned(), || "vm-9".to_owned());
     vec![
         E::SightLost { region: region(), error: "the cloud does not answer".to_owned() },

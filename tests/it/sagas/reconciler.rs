@@ -19,12 +19,12 @@ use uuid::Uuid;
 const FACTS: [&str; 4] =
     ["server.vanished", "server.came_back", "server.power_changed", "server.error_seen"];
 const TROUBLES: [&str; 2] = ["appserver.machine_troubled", "appserver.machine_recovered"];
-const REGIONS: [&str; 5] = [
-    "region.sight_lost",
-    "region.sight_regained",
-    "region.orphan_found",
-    "region.orphan_settled",
-    "region.orphan_deletion_requested",
+const INVENTORIES: [&str; 5] = [
+    "inventory.sight_lost",
+    "inventory.sight_regained",
+    "inventory.orphan_found",
+    "inventory.orphan_settled",
+    "inventory.orphan_deletion_requested",
 ];
 
 fn watch(stage: &Stage) -> RegionWatch {
@@ -114,7 +114,7 @@ async fn a_run_that_takes_its_machine_away_is_left_alone() {
     assert_eq!(stage.drive(launched.run).await.phase, Phase::Completed);
     look(&mut watch, 2).await;
     assert_eq!(kinds(&stage, &FACTS).await, [""; 0]);
-    assert_eq!(kinds(&stage, &REGIONS).await, [""; 0]);
+    assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,15 +146,15 @@ async fn a_cloud_that_does_not_answer_says_nothing_about_machines() {
     stage.cloud.faults.fail_always("list_machines", Fault::Before(Class::Transient));
     look(&mut watch, 5).await;
     assert_eq!(kinds(&stage, &FACTS).await, [""; 0]);
-    assert_eq!(kinds(&stage, &REGIONS).await, ["region.sight_lost"], "told once");
+    assert_eq!(kinds(&stage, &INVENTORIES).await, ["inventory.sight_lost"], "told once");
     assert!(stage.app().looks().of(REGION).error.is_some());
     stage.cloud.faults.clear();
     look(&mut watch, 1).await;
     assert_eq!(kinds(&stage, &FACTS).await, [""; 0], "two looks in a row begin anew");
     look(&mut watch, 1).await;
     assert_eq!(kinds(&stage, &FACTS).await, ["server.vanished"]);
-    let told = kinds(&stage, &REGIONS).await;
-    assert_eq!(told, ["region.sight_lost", "region.sight_regained"]);
+    let told = kinds(&stage, &INVENTORIES).await;
+    assert_eq!(told, ["inventory.sight_lost", "inventory.sight_regained"]);
     let look = stage.app().looks().of(REGION);
     assert_eq!((look.error, look.machines), (None, 0));
 }
@@ -166,9 +166,9 @@ async fn an_orphan_is_told_once_and_goes_by_hand_alone() {
     let id = stage.cloud.create_machine(&stray(7)).await.unwrap().id;
     let mut watch = watch(&stage);
     look(&mut watch, 1).await;
-    assert_eq!(kinds(&stage, &REGIONS).await, [""; 0]);
+    assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0]);
     look(&mut watch, 4).await;
-    assert_eq!(kinds(&stage, &REGIONS).await, ["region.orphan_found"]);
+    assert_eq!(kinds(&stage, &INVENTORIES).await, ["inventory.orphan_found"]);
     let orphans = stage.app().list_orphans(REGION).await.unwrap();
     assert_eq!((orphans.len(), orphans[0].key), (1, Some(Uuid::from_u128(7))));
     assert_eq!(stage.cloud.machines().len(), 2, "it is not touched");
@@ -183,9 +183,12 @@ async fn an_orphan_is_told_once_and_goes_by_hand_alone() {
     assert_eq!(stage.drive(run).await.phase, Phase::Completed);
     assert_eq!(stage.cloud.machines().len(), 1);
     look(&mut watch, 3).await;
-    let told = kinds(&stage, &REGIONS).await;
-    let expected =
-        ["region.orphan_found", "region.orphan_deletion_requested", "region.orphan_settled"];
+    let told = kinds(&stage, &INVENTORIES).await;
+    let expected = [
+        "inventory.orphan_found",
+        "inventory.orphan_deletion_requested",
+        "inventory.orphan_settled",
+    ];
     assert_eq!(told, expected);
 }
 
@@ -203,10 +206,10 @@ async fn the_machine_of_an_ended_server_is_an_orphan_and_a_balancers_is_none() {
     let run = stage.begin_termination(launched.appserver).await;
     assert_eq!(stage.drive(run).await.phase, Phase::Completed);
     look(&mut watch, 3).await;
-    assert_eq!(kinds(&stage, &REGIONS).await, [""; 0]);
+    assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0]);
     stage.cloud.create_machine(&stray(key.as_u128())).await.unwrap();
     look(&mut watch, 2).await;
-    assert_eq!(kinds(&stage, &REGIONS).await, ["region.orphan_found"]);
+    assert_eq!(kinds(&stage, &INVENTORIES).await, ["inventory.orphan_found"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +246,7 @@ async fn a_machine_that_comes_back_boots_until_it_answers() {
     assert_eq!(server_of(&stage, &launched).await.status, Status::Ready);
     assert_eq!(kinds(&stage, &TROUBLES).await, TROUBLES);
     assert_eq!(trouble_of(&stage, &launched).await, None);
-    assert_eq!(kinds(&stage, &REGIONS).await, [""; 0]);
+    assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0]);
 }
 
 /// On real time, with a real machine and a real login.

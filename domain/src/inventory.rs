@@ -1,18 +1,18 @@
-//! One region of a cloud as the reconciler finds it: whether it answers, and machines without an owner.
+//! The inventory of one region, as the reconciler finds it: whether it answers, and machines without an owner.
 
 use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
-use crate::ids::{NAMESPACE, RegionId, RunId};
+use crate::ids::{InventoryId, NAMESPACE, RunId};
 use crate::server::Power;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// The region's id: the same for the same name.
+/// The id of the inventory of a region: the same for the same name.
 #[must_use]
-pub fn region_id(name: &str) -> RegionId {
-    RegionId(Uuid::new_v5(&NAMESPACE, format!("region/{name}").as_bytes()))
+pub fn inventory_id(name: &str) -> InventoryId {
+    InventoryId(Uuid::new_v5(&NAMESPACE, format!("inventory/{name}").as_bytes()))
 }
 
 /// A machine that bears our mark, but that nothing in the log accounts for.
@@ -43,38 +43,38 @@ pub enum Command {
     RequestOrphanDeletion { machine: String, run: RunId, reason: String },
 }
 
-/// What happened to a region.
+/// What the reconciler found in a region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "data")]
 pub enum Event {
     /// It does not answer any more.
-    #[serde(rename = "region.sight_lost")]
+    #[serde(rename = "inventory.sight_lost")]
     SightLost { region: String, error: String },
     /// It answers again.
-    #[serde(rename = "region.sight_regained")]
+    #[serde(rename = "inventory.sight_regained")]
     SightRegained { region: String },
     /// A machine with our mark that nothing accounts for was found.
-    #[serde(rename = "region.orphan_found")]
+    #[serde(rename = "inventory.orphan_found")]
     OrphanFound { region: String, orphan: Orphan },
     /// That machine is gone, or is accounted for by now.
-    #[serde(rename = "region.orphan_settled")]
+    #[serde(rename = "inventory.orphan_settled")]
     OrphanSettled { machine: String },
     /// Somebody asked to take that machine away.
-    #[serde(rename = "region.orphan_deletion_requested")]
+    #[serde(rename = "inventory.orphan_deletion_requested")]
     OrphanDeletionRequested { region: String, machine: String, run: RunId, reason: String },
 }
 
 impl DomainEvent for Event {
     const KINDS: &'static [(&'static str, u16)] = &[
-        ("region.sight_lost", 1),
-        ("region.sight_regained", 1),
-        ("region.orphan_found", 1),
-        ("region.orphan_settled", 1),
-        ("region.orphan_deletion_requested", 1),
+        ("inventory.sight_lost", 1),
+        ("inventory.sight_regained", 1),
+        ("inventory.orphan_found", 1),
+        ("inventory.orphan_settled", 1),
+        ("inventory.orphan_deletion_requested", 1),
     ];
 }
 
-/// A region as its events tell.
+/// An inventory as its events tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// Why it does not answer, if it does not.
@@ -94,12 +94,12 @@ pub enum Rejected {
     },
 }
 
-/// The rules of a region.
+/// The rules of an inventory.
 #[derive(Debug, Clone, Copy)]
-pub struct Region;
+pub struct Inventory;
 
-impl Decider for Region {
-    const CATEGORY: &'static str = RegionId::CATEGORY;
+impl Decider for Inventory {
+    const CATEGORY: &'static str = InventoryId::CATEGORY;
     type State = State;
     type Command = Command;
     type Event = Event;

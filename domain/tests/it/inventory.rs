@@ -2,7 +2,7 @@
 
 use crate::given::given;
 use crate::sample::{orphan, run_id};
-use ocim_domain::region::{Command, Event, Region, Rejected, region_id};
+use ocim_domain::inventory::{Command, Event, Inventory, Rejected, inventory_id};
 
 fn region() -> String {
     "test-region".to_owned()
@@ -12,7 +12,7 @@ fn region() -> String {
 fn a_silence_is_told_once_and_so_is_its_end() {
     let lose = |error: &str| Command::LoseSight { region: region(), error: error.to_owned() };
     let regain = || Command::RegainSight { region: region() };
-    let fresh = given::<Region>([]);
+    let fresh = given::<Inventory>([]);
     fresh.when_silent(regain());
     let lost = Event::SightLost { region: region(), error: "timeout".to_owned() };
     fresh.when_then(lose("timeout"), [lost]);
@@ -26,7 +26,7 @@ fn a_silence_is_told_once_and_so_is_its_end() {
 fn an_orphan_is_told_once_until_it_is_settled() {
     let report = || Command::ReportOrphan { region: region(), orphan: orphan() };
     let settle = || Command::SettleOrphan { machine: orphan().machine };
-    let fresh = given::<Region>([]);
+    let fresh = given::<Inventory>([]);
     fresh.when_silent(settle());
     let found = Event::OrphanFound { region: region(), orphan: orphan() };
     fresh.when_then(report(), [found.clone()]);
@@ -44,7 +44,7 @@ fn only_a_reported_orphan_is_taken_away() {
         run: run_id(6),
         reason: "a duplicate".to_owned(),
     };
-    let fresh = given::<Region>([]);
+    let fresh = given::<Inventory>([]);
     fresh.when_refused(ask(), Rejected::NotAnOrphan { machine: machine() });
     let known = fresh.after(Command::ReportOrphan { region: region(), orphan: orphan() });
     let requested = Event::OrphanDeletionRequested {
@@ -58,6 +58,6 @@ fn only_a_reported_orphan_is_taken_away() {
 
 #[test]
 fn a_regions_id_follows_from_its_name() {
-    assert_eq!(region_id("a"), region_id("a"));
-    assert_ne!(region_id("a"), region_id("b"));
+    assert_eq!(inventory_id("a"), inventory_id("a"));
+    assert_ne!(inventory_id("a"), inventory_id("b"));
 }

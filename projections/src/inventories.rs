@@ -3,18 +3,18 @@
 use crate::change::{RowChange, columns};
 use crate::{ColumnType, Projector, Table, decode};
 use ocim_domain::event::{DecodeError, Recorded};
-use ocim_domain::ids::RegionId;
-use ocim_domain::region::Event;
+use ocim_domain::ids::InventoryId;
+use ocim_domain::inventory::Event;
 
-/// The read model of regions.
+/// The read model of machines without an owner.
 pub const PROJECTOR: Projector = Projector {
-    name: "regions",
+    name: "inventories",
     version: 1,
-    categories: &[RegionId::CATEGORY],
+    categories: &[InventoryId::CATEGORY],
     tables: &[Table {
         name: ORPHANS,
         columns: &[
-            ("region_id", ColumnType::Text),
+            ("inventory_id", ColumnType::Text),
             ("machine", ColumnType::Text),
             ("region", ColumnType::Text),
             ("name", ColumnType::Text),
@@ -23,7 +23,7 @@ pub const PROJECTOR: Projector = Projector {
             ("deletion_run", ColumnType::Text),
             ("found_at", ColumnType::Timestamp),
         ],
-        key: &["region_id", "machine"],
+        key: &["inventory_id", "machine"],
         indexed: &[],
     }],
     project,
@@ -33,12 +33,12 @@ const ORPHANS: &str = "orphans";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
-    let id = RegionId(recorded.stream.id());
+    let id = InventoryId(recorded.stream.id());
     Ok(match event {
         // Whether it answers is told by whoever looks, with the time of the last look.
         Event::SightLost { .. } | Event::SightRegained { .. } => vec![],
         Event::OrphanFound { region, orphan } => {
-            let key = columns! { region_id: id, machine: orphan.machine };
+            let key = columns! { inventory_id: id, machine: orphan.machine };
             let set = columns! {
                 region: region,
                 name: orphan.name,
@@ -51,11 +51,11 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         Event::OrphanSettled { machine } => {
             vec![RowChange::Delete {
                 table: ORPHANS,
-                key: columns! { region_id: id, machine: machine },
+                key: columns! { inventory_id: id, machine: machine },
             }]
         }
         Event::OrphanDeletionRequested { machine, run, .. } => {
-            let key = columns! { region_id: id, machine: machine };
+            let key = columns! { inventory_id: id, machine: machine };
             vec![RowChange::update(ORPHANS, key, columns! { deletion_run: run })]
         }
     })
