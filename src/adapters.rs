@@ -20,6 +20,7 @@ pub mod fake_shell;
 pub mod fake_site;
 pub mod faults;
 pub mod haproxy;
+pub mod host_finder;
 pub mod local_cloud;
 pub mod memory_leases;
 pub mod memory_logs;

@@ -4,13 +4,17 @@ mod appservers;
 mod error;
 mod instances;
 mod journal;
+mod keeping;
 pub mod load_balancers;
+mod looks;
 mod runs;
+mod servers;
 pub mod tokens;
 
 pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched};
 pub use error::{AppError, Violation};
 pub use journal::{ExecuteError, Executed, Journal, Loaded};
+pub use looks::{LastLook, LastLooks};
 
 use crate::logs::Logs;
 use crate::ports::system::{Clock, Ids};
@@ -31,6 +35,7 @@ pub struct App {
     logs: Arc<Logs>,
     defaults: Arc<Defaults>,
     regions: Arc<Vec<String>>,
+    looks: LastLooks,
 }
 
 /// Who asks, and on what occasion.
@@ -53,6 +58,17 @@ impl Caller {
     #[must_use]
     pub fn new(actor: impl Into<String>) -> Self {
         Self { actor: actor.into(), ..Self::default() }
+    }
+
+    /// The reason that the caller gives.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] where there is none.
+    pub fn need_reason(&self) -> Result<String, AppError> {
+        match self.reason.as_deref().map(str::trim) {
+            Some(reason) if !reason.is_empty() => Ok(reason.to_owned()),
+            _ => Err(AppError::invalid("reason", "is required")),
+        }
     }
 
     /// What goes beside the events that this caller causes.
@@ -98,6 +114,7 @@ impl App {
             logs,
             defaults: Arc::new(defaults),
             regions: Arc::new(regions),
+            looks: LastLooks::default(),
         }
     }
 
@@ -123,6 +140,18 @@ impl App {
     #[must_use]
     pub fn logs(&self) -> &Arc<Logs> {
         &self.logs
+    }
+
+    /// The names of the configured regions.
+    #[must_use]
+    pub fn regions(&self) -> &[String] {
+        &self.regions
+    }
+
+    /// When this node last looked at each region.
+    #[must_use]
+    pub fn looks(&self) -> &LastLooks {
+        &self.looks
     }
 
     /// A read model's JSON with its sealed values opened; shredded ones stay without text.

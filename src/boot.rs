@@ -1,5 +1,6 @@
 //! Puts the parts together in order, and stops them in order: the one place that names adapters.
 
+mod background;
 mod balancer;
 mod error;
 mod parts;
@@ -26,6 +27,7 @@ use crate::sagas::world::World;
 use crate::sagas::{self, Holds};
 use crate::store::EventStore;
 use crate::store::postgres::PostgresStore;
+use background::Background;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -46,6 +48,7 @@ struct Services {
     store: PostgresStore,
     projector: ProjectorHandle,
     runner: Runner,
+    background: Background,
     server: RunningServer,
     stopping: watch::Sender<bool>,
 }
@@ -154,7 +157,6 @@ impl Services {
         let node = folder.node_id(&*ids).map_err(BootError::Folder)?;
         let leases = Arc::new(PostgresLeases::new(pool.clone()));
         let leases = Arc::new(NodeLeases::new(leases, node, &world.limits));
-        balancer::ensure_balancer(config, &app).await.map_err(BootError::Balancer)?;
         let (stopping, stops) = watch::channel(false);
         let tokens = Tokens::new(pool, clock, ids.clone());
         let api = Arc::new(Api {
@@ -169,12 +171,14 @@ impl Services {
         folder.write_server(server.address).map_err(BootError::Folder)?;
         // Last, when nothing can fail any more: from here on there are effects.
         let runner = Runner::start(Arc::clone(&world), &sagas::definitions(), leases);
-        Ok(Self { app, tokens, store, projector, runner, server, stopping })
+        let background = Background::start(config, &world);
+        Ok(Self { app, tokens, store, projector, runner, background, server, stopping })
     }
 
     async fn stop(self) {
         // While the runs come to their boundaries, the server tells everybody to go elsewhere.
         self.stopping.send_replace(true);
+        self.background.stop().await;
         self.runner.stop().await;
         if let Err(error) = self.server.stop().await {
             tracing::warn!(error = crate::telemetry::chain(&error), "the HTTP server had failed");

@@ -12,6 +12,7 @@ mod output;
 mod regions;
 mod runs;
 mod serve;
+mod servers;
 mod tokens;
 
 pub use error::{CliError, EXIT_CODES, Kind};
@@ -60,6 +61,9 @@ enum Command {
     /// Deployments of a site
     #[command(subcommand)]
     Appserver(appservers::AppserverCommand),
+    /// Machines and regions
+    #[command(subcommand)]
+    Server(servers::ServerCommand),
     /// Long work and its steps
     #[command(subcommand)]
     Run(runs::RunCommand),
@@ -119,6 +123,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CliError> {
         Command::Token(command) => tokens::run(command, &config()?, output).await,
         Command::Instance(command) => instances::run(command, &client()?, output).await,
         Command::Appserver(command) => appservers::run(command, &client()?, output).await,
+        Command::Server(command) => servers::run(command, &client()?, output).await,
         Command::Run(command) => runs::run(command, &client()?, output).await,
         Command::Region(command) => regions::run(command, &client()?, output).await,
         Command::Events(command) => events::run_events(command, &config()?, output).await,

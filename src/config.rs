@@ -103,6 +103,12 @@ pub struct Config {
     /// `SHUTDOWN_TIMEOUT`: seconds a server gets to stop before it is deleted. `600`.
     pub shutdown_timeout: Duration,
 
+    /// `OCIM_RECONCILE_INTERVAL`: seconds between two looks at the machines of a region. `60`.
+    pub reconcile_interval: Duration,
+    /// `OCIM_FAILED_SERVER_KEPT`: seconds that a failed appserver keeps its machine for debugging.
+    /// `172800`, two days.
+    pub failed_server_kept: Duration,
+
     // Playbooks.
     /// `ANSIBLE_PYTHON_PATH`: interpreter that virtual environments are made with, absolute.
     /// `/usr/bin/python3` (the original said `/usr/bin/python`, then a Python 2).
@@ -126,9 +132,12 @@ pub struct Config {
     pub tool_environment: Vec<(String, String)>,
 
     // Load balancers.
-    /// `DEFAULT_LOAD_BALANCING_SERVER`: `user@host` of a balancer. Checked, but not
-    /// registered yet. None.
+    /// `DEFAULT_LOAD_BALANCING_SERVER`: `user@host` of a balancer, reached by SSH on port 22. It is
+    /// registered once; what is registered stands then. None: one is made in a local region.
     pub default_load_balancing_server: Option<BalancerLogin>,
+    /// `OCIM_LOAD_BALANCER_HOST_KEYS`: the SSH host keys that it may show, as `ssh-ed25519 AAAA…`,
+    /// parted by commas. None: those that it shows when it is registered are trusted from then on.
+    pub load_balancer_host_keys: Vec<String>,
     /// `LOAD_BALANCER_FRAGMENT_NAME_PREFIX`: begins the names of our fragments. `opencraft-`.
     pub load_balancer_fragment_name_prefix: String,
     /// `PRELIMINARY_PAGE_SERVER_IP`: who answers for a site with nothing active. None.
@@ -336,6 +345,8 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
             200,
         ),
         shutdown_timeout: r.seconds("SHUTDOWN_TIMEOUT", 600),
+        reconcile_interval: r.seconds("OCIM_RECONCILE_INTERVAL", 60),
+        failed_server_kept: r.seconds("OCIM_FAILED_SERVER_KEPT", 2 * 24 * 3600),
         ansible_python_path: (r.path("ANSIBLE_PYTHON_PATH"))
             .unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),
         ansible_line_timeout: r.seconds("ANSIBLE_LINE_TIMEOUT", 1500),
@@ -358,6 +369,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         ansible_appserver_version: r.text("ANSIBLE_APPSERVER_VERSION", "master", 50),
         default_load_balancing_server: r
             .parsed("DEFAULT_LOAD_BALANCING_SERVER", "must have the form user@domain.name"),
+        load_balancer_host_keys: read_host_keys(r),
         load_balancer_fragment_name_prefix: read_fragment_prefix(r),
         preliminary_page_server_ip: r.parsed("PRELIMINARY_PAGE_SERVER_IP", "must be an IP address"),
     }
@@ -450,6 +462,19 @@ fn read_fork(r: &mut Reader<'_>) -> String {
         r.refuse("DEFAULT_FORK", "must have the form owner/name");
     }
     fork
+}
+
+fn read_host_keys(r: &mut Reader<'_>) -> Vec<String> {
+    let text = r.optional("OCIM_LOAD_BALANCER_HOST_KEYS").unwrap_or_default();
+    let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+    let keys: Vec<String> = keys.map(str::to_owned).collect();
+    if keys.iter().any(|key| key.split_whitespace().count() < 2) {
+        r.refuse(
+            "OCIM_LOAD_BALANCER_HOST_KEYS",
+            "takes keys like `ssh-ed25519 AAAA…`, with commas",
+        );
+    }
+    keys
 }
 
 fn read_fragment_prefix(r: &mut Reader<'_>) -> String {

@@ -6,6 +6,7 @@ mod convert;
 mod extract;
 mod health;
 mod instances;
+mod keeping;
 mod local_token;
 mod logs;
 pub mod openapi;
@@ -204,7 +205,20 @@ fn api_routes() -> impl HttpServiceFactory {
             resource("/appservers/{id}/terminate", "POST")
                 .route(web::post().to(appservers::terminate_appserver)),
         )
+        .service(
+            resource("/appservers/{id}/keep", "POST").route(web::post().to(keeping::keep_server)),
+        )
+        .service(
+            resource("/appservers/{id}/clean_up", "POST")
+                .route(web::post().to(keeping::clean_up_appserver)),
+        )
         .service(resource("/servers", "GET").route(web::get().to(servers::list_servers)))
+        .service(resource("/servers/orphans", "GET").route(web::get().to(servers::list_orphans)))
+        .service(
+            resource("/servers/orphans/{region}/{machine}/delete", "POST")
+                .route(web::post().to(servers::delete_orphan)),
+        )
+        .service(resource("/servers/looks", "GET").route(web::get().to(servers::list_looks)))
         .service(
             resource("/load_balancers", "GET").route(web::get().to(servers::list_load_balancers)),
         )

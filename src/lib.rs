@@ -14,8 +14,13 @@ pub mod projector;
 pub mod read_models;
 
 pub mod app;
+pub mod log_tail;
 pub mod logs;
 pub mod sagas;
+
+pub mod balancer_keeper;
+pub mod clean_up;
+pub mod reconciler;
 
 pub mod adapters;
 

@@ -3,6 +3,7 @@
 mod follow;
 pub mod lines;
 pub mod masking;
+mod news;
 mod secret_forms;
 
 use crate::ports::log_store::{Level, LogLine, LogStore, NewLine, SourceOffset};
@@ -12,6 +13,7 @@ use crate::ports::{Class, PortError};
 use futures_util::stream::BoxStream;
 use lines::{cut_line, strip_control};
 use masking::Masker;
+use news::News;
 use ocim_domain::ids::RunId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,13 +40,20 @@ pub struct Logs {
     appended: broadcast::Sender<RunId>,
     /// By run and source: the stored text that may be the beginning of a secret.
     open: Mutex<HashMap<RunId, HashMap<String, String>>>,
+    news: News,
 }
 
 impl Logs {
     /// The logs in this store.
     #[must_use]
     pub fn new(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, appended: broadcast::Sender::new(WAKE_UPS), open: Mutex::default() }
+        Self {
+            store,
+            clock,
+            appended: broadcast::Sender::new(WAKE_UPS),
+            open: Mutex::default(),
+            news: News::default(),
+        }
     }
 
     /// Appends each line of `text`; returns the number of the log's last line.
@@ -134,9 +143,17 @@ impl Logs {
     /// When the store can't be reached.
     pub async fn finish(&self, run: RunId) -> Result<(), PortError> {
         self.lock_open().remove(&run);
+        self.news.forget(run);
         self.store.finish_log(run).await?;
         self.wake_followers(run);
         Ok(())
+    }
+
+    /// Whether a text that a step would say again and again should be said now: it was not said in
+    /// the last few minutes. Asking counts as saying.
+    #[must_use]
+    pub fn is_news(&self, run: RunId, step: &str, text: &str) -> bool {
+        self.news.is_news(run, step, text, self.clock.now())
     }
 
     fn new_line(&self, step: &str, level: Level, text: &str) -> NewLine {

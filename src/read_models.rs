@@ -67,6 +67,8 @@ pub struct AppserverRow {
     pub settings: Option<Value>,
     /// Until when a failed one keeps its machine for debugging.
     pub keeps_server_until: Option<DateTime<Utc>>,
+    /// What is wrong with its machine.
+    pub trouble: Option<String>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -98,10 +100,31 @@ pub struct ServerRow {
     pub http_port: Option<i32>,
     /// Why it failed or is out of sight.
     pub reason: Option<String>,
+    /// `building`, `active`, `shutoff` or `error`, as its cloud last said.
+    pub power: Option<String>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// One machine that nobody accounts for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrphanRow {
+    /// Region.
+    pub region: String,
+    /// The cloud's id.
+    pub machine: String,
+    /// Its name in the cloud.
+    pub name: String,
+    /// The key that it was made with.
+    pub made_with_key: Option<String>,
+    /// What it was doing when it was found.
+    pub power: String,
+    /// `run_…` that takes it away.
+    pub deletion_run: Option<String>,
+    /// When it was found.
+    pub found_at: DateTime<Utc>,
 }
 
 /// One balancer.
@@ -286,6 +309,11 @@ impl ReadModels {
     /// All servers.
     pub async fn list_servers(&self) -> Result<Vec<ServerRow>, QueryError> {
         self.query("select * from rm.servers order by id desc", &[]).await
+    }
+
+    /// All machines that nobody accounts for.
+    pub async fn list_orphans(&self) -> Result<Vec<OrphanRow>, QueryError> {
+        self.query("select * from rm.orphans order by region, machine", &[]).await
     }
 
     /// One server.

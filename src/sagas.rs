@@ -2,7 +2,9 @@
 
 pub mod activate_appserver;
 pub mod balancers;
+pub mod clean_up_appserver;
 pub mod deactivate_appserver;
+pub mod delete_orphan;
 pub mod failure;
 pub mod holds;
 pub mod launch_appserver;
@@ -31,6 +33,8 @@ pub fn definitions() -> Vec<&'static Definition> {
         &terminate_appserver::TERMINATE_APPSERVER,
         &provision_load_balancer::PROVISION_LOAD_BALANCER,
         &launch_appserver::LAUNCH_APPSERVER_1,
+        &clean_up_appserver::CLEAN_UP_APPSERVER,
+        &delete_orphan::DELETE_ORPHAN,
     ]
 }
 

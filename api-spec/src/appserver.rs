@@ -106,6 +106,8 @@ pub struct Appserver {
     pub last_activated: Option<DateTime<Utc>>,
     /// Until when a failed one keeps its machine for debugging.
     pub keeps_server_until: Option<DateTime<Utc>>,
+    /// What is wrong with its machine, e.g. that it vanished; then it is not healthy.
+    pub machine_trouble: Option<String>,
     /// When it was asked for.
     pub created: DateTime<Utc>,
     /// When it last changed.
@@ -177,4 +179,22 @@ pub struct TerminateAppserver {
     pub force: bool,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// Keeps a failed Appserver's machine longer, or shorter, than it would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeepServer {
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// Why; required.
+    pub reason: String,
+}
+
+/// Takes a failed Appserver's machine away before its date.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CleanUpAppserver {
+    /// Why; required.
+    pub reason: String,
 }

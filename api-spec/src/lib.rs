@@ -13,8 +13,8 @@ pub mod run;
 pub mod server;
 
 pub use appserver::{
-    ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, DeactivateAppserver,
-    LaunchAppserver, LaunchedAppserver, TerminateAppserver,
+    ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
+    DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, TerminateAppserver,
 };
 pub use event::AppendedEvent;
 pub use instance::{
@@ -25,4 +25,7 @@ pub use page::Page;
 pub use problem::{FieldError, Problem, ProblemType};
 pub use region::{QueuedRun, Region};
 pub use run::{CancelRun, Run, RunDetail, RunPhase, RunStep, StartedRun, StepState};
-pub use server::{LoadBalancer, Server, ServerStatus};
+pub use server::{
+    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, RegionLook, Server, ServerPower,
+    ServerStatus,
+};

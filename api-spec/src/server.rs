@@ -22,6 +22,8 @@ pub enum ServerStatus {
     Unknown,
     /// The cloud refused or failed to build it.
     Failed,
+    /// The cloud says that it does not exist, and nobody here took it away.
+    Vanished,
 }
 
 impl ServerStatus {
@@ -36,6 +38,7 @@ impl ServerStatus {
             Self::Terminated => "Terminated",
             Self::Unknown => "Unknown",
             Self::Failed => "Build failed",
+            Self::Vanished => "Vanished",
         }
     }
 
@@ -50,8 +53,23 @@ impl ServerStatus {
             Self::Terminated => "It is gone for good",
             Self::Unknown => "The cloud does not answer, so nobody knows",
             Self::Failed => "The cloud refused or failed to build it",
+            Self::Vanished => "The cloud has no such machine, and nobody here took it away",
         }
     }
+}
+
+/// What a cloud says a machine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerPower {
+    /// Being built.
+    Building,
+    /// Up, or booting.
+    Active,
+    /// Stopped.
+    Shutoff,
+    /// The cloud gave up on it.
+    Error,
 }
 
 /// One virtual machine.
@@ -75,6 +93,8 @@ pub struct Server {
     pub status_description: String,
     /// Why it failed or is out of sight.
     pub reason: Option<String>,
+    /// What its cloud said that it does when it was last looked at.
+    pub power: Option<ServerPower>,
     /// Public address, once known.
     pub public_ip: Option<String>,
     /// Where sshd listens.
@@ -104,4 +124,53 @@ pub struct LoadBalancer {
     pub created: DateTime<Utc>,
     /// When it last changed.
     pub modified: DateTime<Utc>,
+}
+
+/// One region of a cloud, as this node last saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RegionLook {
+    /// Its name in the configuration.
+    pub name: String,
+    /// When it last answered; none before the first look since the server's start.
+    pub last_seen_at: Option<DateTime<Utc>>,
+    /// Why it did not answer when it was last asked.
+    pub error: Option<String>,
+    /// Machines of ours that it had when it last answered.
+    pub machines: usize,
+}
+
+/// A machine that bears our mark, but that nothing accounts for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Orphan {
+    /// Its region.
+    pub region: String,
+    /// The cloud's own id for it.
+    pub machine: String,
+    /// Its name in the cloud.
+    pub name: String,
+    /// The key that it was made with, if its mark tells.
+    pub key: Option<String>,
+    /// What it was doing when it was found.
+    pub power: ServerPower,
+    /// `run_…` that takes it away, once that was asked for.
+    pub deletion_run: Option<String>,
+    /// When it was found.
+    pub found: DateTime<Utc>,
+}
+
+/// Asks to take an orphan away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeleteOrphan {
+    /// Why; required.
+    pub reason: String,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+}
+
+/// What taking an orphan away would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrphanDeletionPlan {
+    /// In one sentence.
+    pub would: String,
 }

@@ -1,5 +1,9 @@
 //! One frozen configuration on one server: how far its launch came, and whether it receives traffic.
 
+mod keeping;
+
+pub use keeping::{CleanUp, clean_up_run};
+
 use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
@@ -107,6 +111,18 @@ pub enum Command {
     RequestTermination { run: RunId, force: bool, reason: Option<String> },
     /// Its machine is observed to be gone.
     Terminate,
+    /// Keep a failed one's machine until then, for this `reason`; earlier or later than before.
+    KeepServer { until: Timestamp, reason: String },
+    /// Take a failed one's machine away, in `run`: it was kept until `due`, which has come.
+    CleanUpWhenDue { run: RunId, due: Timestamp },
+    /// Take a failed one's machine away now, in `run`, for this `reason`.
+    RequestCleanUp { run: RunId, reason: String },
+    /// The clean-up for `due`, or the one that was asked for, begins: it can't serve any more.
+    StartCleanUp { run: RunId },
+    /// That clean-up turns back: its machine stays until somebody decides anew.
+    StopCleanUp { run: RunId },
+    /// Its machine is in this `trouble`, or in none.
+    ObserveMachine { trouble: Option<String> },
 }
 
 /// What happened to an Appserver.
@@ -152,6 +168,24 @@ pub enum Event {
     /// Its machine is gone. `status` is what it was left in (core §4.3).
     #[serde(rename = "appserver.terminated")]
     Terminated { status: Status, at: Timestamp },
+    /// Its machine is kept until then.
+    #[serde(rename = "appserver.server_kept")]
+    ServerKept { before: Option<Timestamp>, until: Timestamp, reason: String },
+    /// Its machine is to be taken away: it was kept until `due`, or somebody gave a `reason`.
+    #[serde(rename = "appserver.clean_up_requested")]
+    CleanUpRequested { run: RunId, due: Option<Timestamp>, reason: Option<String> },
+    /// Its machine is being taken away: it can't serve any more.
+    #[serde(rename = "appserver.clean_up_started")]
+    CleanUpStarted { run: RunId },
+    /// Its clean-up turned back: its machine stays until somebody decides anew.
+    #[serde(rename = "appserver.clean_up_stopped")]
+    CleanUpStopped { run: RunId },
+    /// Its machine is in trouble, though nobody here asked for that.
+    #[serde(rename = "appserver.machine_troubled")]
+    MachineTroubled { trouble: String },
+    /// Its machine is well again.
+    #[serde(rename = "appserver.machine_recovered")]
+    MachineRecovered { trouble: String },
 }
 
 impl DomainEvent for Event {
@@ -169,6 +203,12 @@ impl DomainEvent for Event {
         ("appserver.deactivated", 1),
         ("appserver.termination_requested", 1),
         ("appserver.terminated", 1),
+        ("appserver.server_kept", 1),
+        ("appserver.clean_up_requested", 1),
+        ("appserver.clean_up_started", 1),
+        ("appserver.clean_up_stopped", 1),
+        ("appserver.machine_troubled", 1),
+        ("appserver.machine_recovered", 1),
     ];
 }
 
@@ -202,6 +242,20 @@ pub struct Present {
     pub server_gone: bool,
     /// When its machine went, if it had run (billing's end).
     pub terminated: Option<Timestamp>,
+    /// Until when a failed one's machine is kept for people to look at.
+    pub keeps_server_until: Option<Timestamp>,
+    /// The clean-up that was asked for last.
+    pub clean_up: Option<CleanUp>,
+    /// What is wrong with its machine.
+    pub trouble: Option<String>,
+}
+
+impl Present {
+    /// True where its machine goes away or is gone, so that it can't be given traffic.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.server_gone || self.clean_up.is_some_and(|clean_up| clean_up.is_started)
+    }
 }
 
 impl State {
@@ -252,6 +306,24 @@ pub enum Rejected {
     /// It receives traffic.
     #[error("it still receives traffic")]
     StillActive,
+    /// Only a failed one's machine is kept for a time.
+    #[error("the appserver is {status:?}: only one whose configuration failed is kept for a time")]
+    NotKept {
+        /// What it is.
+        status: Status,
+    },
+    /// One can't keep it until a time that is over.
+    #[error("`until` lies in the past: to take its machine away now, clean it up")]
+    PastDate,
+    /// Its clean-up has begun.
+    #[error("its machine is being taken away by run {run}")]
+    CleaningUp {
+        /// The run.
+        run: RunId,
+    },
+    /// It is kept for longer than the clean-up thought.
+    #[error("its machine is kept for longer by now")]
+    KeptLonger,
 }
 
 /// The rules of an Appserver.
@@ -305,7 +377,7 @@ impl Decider for Appserver {
             Command::RequestActivation { run, deactivate_others, force } => {
                 decide_request_activation(present, run, deactivate_others, force)
             }
-            Command::Activate if present.server_gone => Err(Rejected::Gone),
+            Command::Activate if present.is_leaving() => Err(Rejected::Gone),
             Command::Activate if present.active => Ok(vec![]),
             Command::Activate => Ok(vec![Event::Activated { at: now }]),
             Command::RequestDeactivation { run, force, reason } => Ok(if present.active {
@@ -324,6 +396,12 @@ impl Decider for Appserver {
                 status: status_once_terminated(present.status),
                 at: now,
             }]),
+            command @ (Command::KeepServer { .. }
+            | Command::CleanUpWhenDue { .. }
+            | Command::RequestCleanUp { .. }
+            | Command::StartCleanUp { .. }
+            | Command::StopCleanUp { .. }
+            | Command::ObserveMachine { .. }) => keeping::decide(present, command, now),
         }
     }
 
@@ -338,6 +416,9 @@ impl Decider for Appserver {
                 run_in_flight: None,
                 server_gone: false,
                 terminated: None,
+                keeps_server_until: None,
+                clean_up: None,
+                trouble: None,
             })),
             (State::Absent, _) => State::Absent,
             (State::Present(present), event) => {
@@ -369,7 +450,7 @@ fn decide_request_activation(
     deactivate_others: bool,
     force: bool,
 ) -> Result<Vec<Event>, Rejected> {
-    if present.server_gone {
+    if present.is_leaving() {
         return Err(Rejected::Gone);
     }
     if present.status != Status::Running && !force {
@@ -416,9 +497,10 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         Event::WaitingStarted {} => present.status = Status::Waiting,
         Event::ConfiguringStarted {} => present.status = Status::Configuring,
         Event::RunningStarted {} => present.status = Status::Running,
-        Event::ConfigurationFailed { reason, .. } => {
+        Event::ConfigurationFailed { reason, keeps_server_until } => {
             present.status = Status::Failed;
             present.failure = Some(reason.clone());
+            present.keeps_server_until = *keeps_server_until;
         }
         Event::LaunchFailed { reason } => {
             present.status = Status::Error;
@@ -442,7 +524,15 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
             }
             present.status = *status;
             present.server_gone = true;
+            present.keeps_server_until = None;
+            present.trouble = None;
         }
+        Event::ServerKept { .. }
+        | Event::CleanUpRequested { .. }
+        | Event::CleanUpStarted { .. }
+        | Event::CleanUpStopped { .. }
+        | Event::MachineTroubled { .. }
+        | Event::MachineRecovered { .. } => keeping::evolve(&mut present, event),
     }
     present
 }

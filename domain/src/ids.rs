@@ -71,6 +71,8 @@ ids! {
     ServerId = "serv", "server";
     /// One shared HAProxy host.
     LoadBalancerId = "lbal", "load_balancer";
+    /// The inventory of one region; made from the region's name by UUID v5.
+    InventoryId = "invt", "inventory";
     /// One run of a process (a saga; `/runs` to the outside).
     RunId = "run", "saga";
     /// One region of a cloud, with its slots; made from its name by UUID v5.

@@ -1,7 +1,7 @@
 //! What Ocim knows: aggregates as deciders, settings and their layers, and the saga log. No I/O, clock or randomness.
 //!
 //! In reading order: `ids`, `protected`, `event` and `decider` are the vocabulary; `instance`,
-//! `appserver`, `server`, `load_balancer`, `region` and `name` are the aggregates; `settings`, `names`,
+//! `appserver`, `server`, `region`, `inventory`, `load_balancer` and `name` are the aggregates; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `saga` is the log of a process.
 
 pub mod appserver;
@@ -11,6 +11,7 @@ pub mod event;
 pub mod fragment;
 pub mod ids;
 pub mod instance;
+pub mod inventory;
 pub mod load_balancer;
 pub mod name;
 pub mod names;

@@ -60,11 +60,13 @@ pub enum Status {
     Unknown,
     /// The cloud refused or failed to build it.
     Failed,
+    /// The cloud says that it does not exist, and nobody here took it away.
+    Vanished,
 }
 
 impl Status {
     /// Every status, in the order of a life.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Building,
         Self::Booting,
@@ -72,12 +74,13 @@ impl Status {
         Self::Terminated,
         Self::Unknown,
         Self::Failed,
+        Self::Vanished,
     ];
 
     /// True where nothing is under way.
     #[must_use]
     pub fn is_steady(self) -> bool {
-        matches!(self, Self::Ready | Self::Terminated | Self::Failed)
+        matches!(self, Self::Ready | Self::Terminated | Self::Failed | Self::Vanished)
     }
 
     /// True where SSH answers.
@@ -91,6 +94,20 @@ impl Status {
     pub fn is_vm_available(self) -> bool {
         matches!(self, Self::Booting | Self::Ready)
     }
+}
+
+/// What a cloud says a machine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// Being built.
+    Building,
+    /// Up, or booting.
+    Active,
+    /// Stopped.
+    Shutoff,
+    /// The cloud gave up on it.
+    Error,
 }
 
 /// What one may ask of, or observe at, a Server.
@@ -113,8 +130,14 @@ pub enum Command {
     LoseSight { reason: String },
     /// The cloud answers again, and is still building it.
     FindBuilding,
-    /// The cloud says that it does not exist.
+    /// The cloud says that it does not exist, as was wanted.
     Terminate,
+    /// The cloud says that it does not exist, though nobody here took it away.
+    Vanish,
+    /// One that had vanished is there again, doing this.
+    ComeBack { power: Power },
+    /// The cloud says that it is doing this, with a `fault` where it gave up on it.
+    ObservePower { power: Power, fault: Option<String> },
 }
 
 /// Why a machine boots.
@@ -160,6 +183,19 @@ pub enum Event {
     /// Its cloud says that it does not exist.
     #[serde(rename = "server.terminated")]
     Terminated {},
+    /// Its cloud says that it does not exist, though nobody here took it away. It was believed to
+    /// be `before`.
+    #[serde(rename = "server.vanished")]
+    Vanished { before: Status },
+    /// It is there again, and does this.
+    #[serde(rename = "server.came_back")]
+    CameBack { after: Power },
+    /// It is doing something else in its cloud than it did when last looked at.
+    #[serde(rename = "server.power_changed")]
+    PowerChanged { before: Option<Power>, after: Power },
+    /// Its cloud gave up on it.
+    #[serde(rename = "server.error_seen")]
+    ErrorSeen { before: Option<Power>, fault: String },
 }
 
 impl DomainEvent for Event {
@@ -173,6 +209,10 @@ impl DomainEvent for Event {
         ("server.sight_lost", 1),
         ("server.found_building", 1),
         ("server.terminated", 1),
+        ("server.vanished", 1),
+        ("server.came_back", 1),
+        ("server.power_changed", 1),
+        ("server.error_seen", 1),
     ];
 }
 
@@ -203,6 +243,25 @@ pub struct Present {
     pub boot_id: Option<String>,
     /// Why it failed or is out of sight.
     pub reason: Option<String>,
+    /// What its cloud last said that it does; none before it was asked for.
+    pub power: Option<Power>,
+}
+
+impl Present {
+    /// What is wrong with its machine, as people are told; none where nothing is known to be.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let region = &self.requested.region;
+        match (self.status, self.power) {
+            (Status::Vanished, _) => Some(format!("region {region} has no such machine any more")),
+            (_, Some(Power::Error)) => {
+                let fault = self.reason.as_deref().unwrap_or("no fault was given");
+                Some(format!("region {region} gave up on its machine: {fault}"))
+            }
+            (_, Some(Power::Shutoff)) => Some(format!("region {region} has stopped its machine")),
+            _ => None,
+        }
+    }
 }
 
 impl State {
@@ -253,7 +312,7 @@ impl Decider for Server {
     type Rejected = Rejected;
 
     fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
-        use Status::{Booting, Building, Failed, Pending, Ready, Terminated, Unknown};
+        use Status::{Booting, Building, Failed, Pending, Ready, Terminated, Unknown, Vanished};
         if let Command::Request(requested) = command {
             return match state {
                 State::Absent => Ok(vec![Event::Requested(requested)]),
@@ -288,10 +347,22 @@ impl Decider for Server {
             Command::FindBuilding => step(present, &[Unknown], Building, Event::FoundBuilding {}),
             Command::Terminate => step(
                 present,
-                &[Pending, Building, Booting, Ready, Unknown, Failed],
+                &[Pending, Building, Booting, Ready, Unknown, Failed, Vanished],
                 Terminated,
                 Event::Terminated {},
             ),
+            Command::Vanish => step(
+                present,
+                &[Building, Booting, Ready, Unknown, Failed],
+                Vanished,
+                Event::Vanished { before: present.status },
+            ),
+            // One that is there already did not come back: somebody else has recorded it.
+            Command::ComeBack { power } if present.status == Vanished => {
+                Ok(vec![Event::CameBack { after: power }])
+            }
+            Command::ComeBack { .. } => Ok(vec![]),
+            Command::ObservePower { power, fault } => Ok(decide_power(present, power, fault)),
         }
     }
 
@@ -305,6 +376,7 @@ impl Decider for Server {
                 host_keys: vec![],
                 boot_id: None,
                 reason: None,
+                power: None,
             })),
             (State::Absent, _) => State::Absent,
             (State::Present(present), event) => {
@@ -338,10 +410,31 @@ fn decide_record_machine(present: &Present, machine: String) -> Result<Vec<Event
     }
 }
 
+/// Silent while nothing changes, however often one looks. Nothing is seen of what is not there.
+fn decide_power(present: &Present, after: Power, fault: Option<String>) -> Vec<Event> {
+    let before = present.power;
+    if matches!(present.status, Status::Pending | Status::Terminated | Status::Vanished) {
+        return vec![];
+    }
+    match after {
+        _ if before == Some(after) => vec![],
+        Power::Error => {
+            let fault = fault.unwrap_or_else(|| "no fault was given".to_owned());
+            vec![Event::ErrorSeen { before, fault }]
+        }
+        Power::Building | Power::Active | Power::Shutoff => {
+            vec![Event::PowerChanged { before, after }]
+        }
+    }
+}
+
 fn evolve_present(mut present: Present, event: &Event) -> Present {
     match event {
         Event::Requested(_) => {}
-        Event::BuildingStarted {} | Event::FoundBuilding {} => present.status = Status::Building,
+        Event::BuildingStarted {} | Event::FoundBuilding {} => {
+            present.status = Status::Building;
+            present.power = Some(Power::Building);
+        }
         Event::MachineRecorded { machine } => present.machine = Some(machine.clone()),
         Event::BuildFailed { reason } => {
             present.status = Status::Failed;
@@ -349,6 +442,7 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         }
         Event::BootingStarted { address, .. } => {
             present.status = Status::Booting;
+            present.power = Some(Power::Active);
             present.reason = None;
             if address.is_some() {
                 present.address.clone_from(address);
@@ -363,7 +457,31 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
             present.status = Status::Unknown;
             present.reason = Some(reason.clone());
         }
-        Event::Terminated {} => present.status = Status::Terminated,
+        Event::Terminated {} => {
+            present.status = Status::Terminated;
+            present.power = None;
+        }
+        Event::Vanished { .. } => {
+            present.status = Status::Vanished;
+            present.power = None;
+            present.reason = Some("its cloud says that it does not exist".to_owned());
+        }
+        // Whether it answers is to be seen: until then it boots.
+        Event::CameBack { after } => {
+            present.status = Status::Booting;
+            present.power = Some(*after);
+            present.reason = None;
+        }
+        Event::PowerChanged { after, .. } => {
+            if present.power == Some(Power::Error) {
+                present.reason = None;
+            }
+            present.power = Some(*after);
+        }
+        Event::ErrorSeen { fault, .. } => {
+            present.power = Some(Power::Error);
+            present.reason = Some(fault.clone());
+        }
     }
     present
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 /// The read model of appservers.
 pub const PROJECTOR: Projector = Projector {
     name: "appservers",
-    version: 1,
+    version: 2,
     categories: &[InstanceId::CATEGORY, AppserverId::CATEGORY],
     tables: &[Table {
         name: APPSERVERS,
@@ -30,6 +30,7 @@ pub const PROJECTOR: Projector = Projector {
             ("latest_run", ColumnType::Text),
             ("settings", ColumnType::Json),
             ("keeps_server_until", ColumnType::Timestamp),
+            ("trouble", ColumnType::Text),
             ("created_at", ColumnType::Timestamp),
             ("updated_at", ColumnType::Timestamp),
             ("terminated_at", ColumnType::Timestamp),
@@ -96,16 +97,25 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
         Event::Cancelled { reason } => columns! { own_status: Status::Cancelled, failure: reason },
         Event::ActivationRequested { run, .. }
         | Event::DeactivationRequested { run, .. }
-        | Event::TerminationRequested { run, .. } => columns! { latest_run: run },
+        | Event::TerminationRequested { run, .. }
+        | Event::CleanUpRequested { run, .. }
+        | Event::CleanUpStarted { run } => columns! { latest_run: run },
         Event::Activated { at } => columns! { active: true, last_activated: at },
         Event::Deactivated { at: _ } => columns! { active: false },
         // Only one that ran ends as terminated (core §4.3): its time of running ends here.
-        Event::Terminated { status: Status::Terminated, at } => {
-            columns! { own_status: Status::Terminated, keeps_server_until: NULL, terminated_at: at }
-        }
+        Event::Terminated { status: Status::Terminated, at } => columns! {
+            own_status: Status::Terminated,
+            keeps_server_until: NULL,
+            trouble: NULL,
+            terminated_at: at,
+        },
         Event::Terminated { status, at: _ } => {
-            columns! { own_status: status, keeps_server_until: NULL }
+            columns! { own_status: status, keeps_server_until: NULL, trouble: NULL }
         }
+        Event::ServerKept { until, .. } => columns! { keeps_server_until: until },
+        Event::CleanUpStopped { .. } => columns! {},
+        Event::MachineTroubled { trouble } => columns! { trouble: trouble },
+        Event::MachineRecovered { .. } => columns! { trouble: NULL },
     };
     set.insert("updated_at", json!(recorded.recorded_at));
     RowChange::update(APPSERVERS, key, set)

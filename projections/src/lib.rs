@@ -9,6 +9,7 @@ mod change;
 
 pub mod appservers;
 pub mod instances;
+pub mod inventories;
 pub mod load_balancers;
 pub mod regions;
 pub mod runs;
@@ -75,6 +76,7 @@ pub const ALL: &[Projector] = &[
     appservers::PROJECTOR,
     servers::PROJECTOR,
     load_balancers::PROJECTOR,
+    inventories::PROJECTOR,
     runs::PROJECTOR,
     regions::PROJECTOR,
 ];

@@ -4,13 +4,13 @@ use crate::change::{NULL, RowChange, columns};
 use crate::{ColumnType, Projector, Table, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::ServerId;
-use ocim_domain::server::{Event, Status};
+use ocim_domain::server::{Event, Power, Status};
 use serde_json::json;
 
 /// The read model of servers.
 pub const PROJECTOR: Projector = Projector {
     name: "servers",
-    version: 1,
+    version: 2,
     categories: &[ServerId::CATEGORY],
     tables: &[Table {
         name: SERVERS,
@@ -25,6 +25,7 @@ pub const PROJECTOR: Projector = Projector {
             ("ssh_port", ColumnType::Integer),
             ("http_port", ColumnType::Integer),
             ("reason", ColumnType::Text),
+            ("power", ColumnType::Text),
             ("created_at", ColumnType::Timestamp),
             ("updated_at", ColumnType::Timestamp),
         ],
@@ -52,14 +53,17 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             };
             return Ok(vec![RowChange::put(SERVERS, key, set)]);
         }
-        Event::BuildingStarted {} => columns! { status: Status::Building },
+        Event::BuildingStarted {} => {
+            columns! { status: Status::Building, power: Power::Building }
+        }
         Event::MachineRecorded { machine } => columns! { machine: machine },
         Event::BuildFailed { reason } => columns! { status: Status::Failed, reason: reason },
         Event::BootingStarted { address: None, .. } => {
-            columns! { status: Status::Booting, reason: NULL }
+            columns! { status: Status::Booting, power: Power::Active, reason: NULL }
         }
         Event::BootingStarted { address: Some(address), .. } => columns! {
             status: Status::Booting,
+            power: Power::Active,
             reason: NULL,
             public_ip: address.ip,
             ssh_port: address.ssh_port,
@@ -67,8 +71,24 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         },
         Event::BecameReady { .. } => columns! { status: Status::Ready },
         Event::SightLost { reason } => columns! { status: Status::Unknown, reason: reason },
-        Event::FoundBuilding {} => columns! { status: Status::Building, reason: NULL },
-        Event::Terminated {} => columns! { status: Status::Terminated },
+        Event::FoundBuilding {} => {
+            columns! { status: Status::Building, power: Power::Building, reason: NULL }
+        }
+        Event::Terminated {} => columns! { status: Status::Terminated, power: NULL },
+        Event::Vanished { .. } => columns! {
+            status: Status::Vanished,
+            power: NULL,
+            reason: "its cloud says that it does not exist",
+        },
+        Event::CameBack { after } => {
+            columns! { status: Status::Booting, power: after, reason: NULL }
+        }
+        // The fault, if there was one, is over.
+        Event::PowerChanged { before: Some(Power::Error), after } => {
+            columns! { power: after, reason: NULL }
+        }
+        Event::PowerChanged { after, .. } => columns! { power: after },
+        Event::ErrorSeen { fault, .. } => columns! { power: Power::Error, reason: fault },
     };
     set.insert("updated_at", json!(at));
     Ok(vec![RowChange::update(SERVERS, key, set)])

@@ -8,11 +8,12 @@ use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RegionId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome};
+use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
 use ocim_domain::saga::{self, Cause, ErrorClass};
-use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
+use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
 use ocim_domain::{Timestamp, name};
 use ocim_projections::{ALL, Columns, RowChange};
@@ -104,6 +105,12 @@ fn appserver_events() -> Vec<appserver::Event> {
         E::TerminationRequested { run: RUN, force: true, reason: Some(reason()) },
         E::Terminated { status: Status::Terminated, at: at(29) },
         E::Terminated { status: Status::Failed, at: at(29) },
+        E::ServerKept { before: Some(at(59)), until: at(58), reason: reason() },
+        E::CleanUpRequested { run: RUN, due: Some(at(59)), reason: None },
+        E::CleanUpStarted { run: RUN },
+        E::CleanUpStopped { run: RUN },
+        E::MachineTroubled { trouble: "it is gone".to_owned() },
+        E::MachineRecovered { trouble: "it is gone".to_owned() },
     ]
 }
 
@@ -128,6 +135,35 @@ fn server_events() -> Vec<server::Event> {
         E::SightLost { reason: "the cloud does not answer".to_owned() },
         E::FoundBuilding {},
         E::Terminated {},
+        E::Vanished { before: server::Status::Ready },
+        E::CameBack { after: Power::Active },
+        E::PowerChanged { before: Some(Power::Active), after: Power::Shutoff },
+        E::PowerChanged { before: Some(Power::Error), after: Power::Active },
+        E::ErrorSeen { before: Some(Power::Active), fault: "the host burnt down".to_owned() },
+    ]
+}
+
+fn inventory_events() -> Vec<inventory::Event> {
+    use inventory::Event as E;
+    let (region, machine) = (|| "local".to_owned(), || "m-9".to_owned());
+    let orphan = Orphan {
+        machine: machine(),
+        name: "alpha-9".to_owned(),
+        key: Some(id(9)),
+        power: Power::Active,
+    };
+    let error = "the cloud does not answer".to_owned();
+    vec![
+        E::SightLost { region: region(), error },
+        E::SightRegained { region: region() },
+        E::OrphanFound { region: region(), orphan },
+        E::OrphanDeletionRequested {
+            region: region(),
+            machine: machine(),
+            run: RUN,
+            reason: "a late duplicate".to_owned(),
+        },
+        E::OrphanSettled { machine: machine() },
     ]
 }
 
@@ -218,6 +254,9 @@ fn all_events() -> Vec<Recorded> {
     all.extend(server_events().iter().map(|event| recorded(SERVER.stream(), event)));
     all.extend(load_balancer_events().iter().map(|event| recorded(BALANCER.stream(), event)));
     all.extend(region_events().iter().map(|event| recorded(REGION.stream(), event)));
+    all.extend(
+        inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),
+    );
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
     all
 }
@@ -287,6 +326,7 @@ fn every_kind_is_sampled() {
         server::Event::KINDS,
         load_balancer::Event::KINDS,
         region::Event::KINDS,
+        inventory::Event::KINDS,
         saga::Event::KINDS,
     ];
     let known: BTreeSet<_> = known.concat().into_iter().map(|(kind, _)| kind.to_owned()).collect();

@@ -4,7 +4,7 @@ use super::faults::Faults;
 use crate::ports::cloud::{Address, Cloud, Machine, MachineSpec, Power};
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
@@ -25,6 +25,7 @@ struct State {
     quota: Option<usize>,
     boot_fault: Option<String>,
     made: u8,
+    hidden: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -89,6 +90,16 @@ impl FakeCloud {
     /// Removes a machine behind Ocim's back.
     pub fn vanish_machine(&self, id: &str) {
         self.lock().machines.remove(id);
+    }
+
+    /// Leaves a machine out of the list, as if it had vanished, or lists it again.
+    pub fn hide_machine(&self, id: &str, is_hidden: bool) {
+        let mut state = self.lock();
+        if is_hidden {
+            state.hidden.insert(id.to_owned());
+        } else {
+            state.hidden.remove(id);
+        }
     }
 
     /// How many machines were ever made with this key: one, if all goes well.
@@ -216,7 +227,9 @@ impl Cloud for FakeCloud {
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
         self.perform("list_machines", |state| {
-            Ok(state.machines.values_mut().map(FakeMachine::read).collect())
+            let State { machines, hidden, .. } = state;
+            let listed = machines.values_mut().filter(|fake| !hidden.contains(&fake.machine.id));
+            Ok(listed.map(FakeMachine::read).collect())
         })
     }
 }

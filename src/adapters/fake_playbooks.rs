@@ -6,6 +6,7 @@ use crate::ports::{Class, PortError};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What a run does.
@@ -43,6 +44,8 @@ struct State {
     runs: BTreeMap<Uuid, FakeRun>,
     /// Processes started, in order, forgotten ones included.
     started: Vec<PlaybookRun>,
+    /// How long a start prepares before it has any effect.
+    preparation: Duration,
 }
 
 #[derive(Debug)]
@@ -88,6 +91,11 @@ impl FakePlaybooks {
         self.lock().default_script = script;
     }
 
+    /// How long starts prepare (a clone, a virtual environment) from now on.
+    pub fn set_preparation(&self, preparation: Duration) {
+        self.lock().preparation = preparation;
+    }
+
     /// The script of the run that will be started with this key.
     pub fn set_script(&self, key: Uuid, script: Script) {
         self.lock().scripts.insert(key, script);
@@ -126,6 +134,10 @@ impl FakePlaybooks {
 impl Playbooks for FakePlaybooks {
     async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
         self.faults.before("start_playbook")?;
+        let preparation = self.lock().preparation;
+        if !preparation.is_zero() {
+            tokio::time::sleep(preparation).await;
+        }
         {
             let state = &mut *self.lock();
             if !state.runs.contains_key(&run.key) {

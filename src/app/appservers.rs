@@ -192,12 +192,16 @@ fn instance_error(id: InstanceId, error: ExecuteError<instance::Rejected>) -> Ap
     }
 }
 
-fn appserver_error(id: AppserverId, error: ExecuteError<appserver::Rejected>) -> AppError {
+pub(super) fn appserver_error(
+    id: AppserverId,
+    error: ExecuteError<appserver::Rejected>,
+) -> AppError {
     match error {
         ExecuteError::Rejected(appserver::Rejected::Absent) => AppError::not_found("appserver", id),
-        ExecuteError::Rejected(why @ appserver::Rejected::Launching { run }) => {
-            AppError::Rejected { detail: why.to_string(), run: Some(run) }
-        }
+        ExecuteError::Rejected(
+            why
+            @ (appserver::Rejected::Launching { run } | appserver::Rejected::CleaningUp { run }),
+        ) => AppError::Rejected { detail: why.to_string(), run: Some(run) },
         other => other.into(),
     }
 }

@@ -1,56 +1,22 @@
-//! A balancer for those who have none: made in a local region by a run, once.
+//! Which balancer the configuration wants.
 
-use crate::app::{App, AppError};
+use crate::balancer_keeper::Wanted;
 use crate::config::{CloudConfig, Config};
-use crate::sagas::ProvisionLoadBalancer;
-use ocim_domain::event::Metadata;
-use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Command, Saga};
 
-/// The domain of the balancer that Ocim makes for itself.
-const OWN_DOMAIN: &str = "balancer.localhost";
-/// The process that makes it.
-const DEFINITION: &str = "provision_load_balancer";
-
-/// Starts the run that makes a balancer, unless there is one or it is on its way. Launches wait
-/// for it.
-///
-/// # Errors
-/// What the store says.
-pub(super) async fn ensure_balancer(config: &Config, app: &App) -> Result<(), AppError> {
-    let local = config.clouds.iter().find(|(_, cloud)| matches!(cloud, CloudConfig::Local { .. }));
-    let Some((region, _)) = local else { return Ok(()) };
-    if !app.list_registered_balancers().await?.is_empty() || app.has_open_run(DEFINITION).await? {
-        return Ok(());
+/// The configured one; else, where there is a local region, one made there.
+pub(super) fn wanted_balancer(config: &Config) -> Option<Wanted> {
+    if let Some(login) = &config.default_load_balancing_server {
+        return Some(Wanted::Given {
+            user: login.user.clone(),
+            domain: login.domain.clone(),
+            host_keys: config.load_balancer_host_keys.clone(),
+        });
     }
-    let mut postfix = [0; 4];
-    app.journal().fill_random(&mut postfix);
-    let input = ProvisionLoadBalancer {
+    let mut regions = config.clouds.iter();
+    let (region, _) = regions.find(|(_, cloud)| matches!(cloud, CloudConfig::Local { .. }))?;
+    Some(Wanted::Made {
         region: region.clone(),
-        domain: OWN_DOMAIN.to_owned(),
-        // As the original: a 32-bit number in hexadecimal, not padded (infra §1.1).
-        fragment_name_postfix: format!("{:x}", u32::from_be_bytes(postfix)),
         flavor: config.openstack_sandbox_flavor.clone(),
         image: config.openstack_sandbox_base_image.clone(),
-        also_listens: free_address(),
-    };
-    let command = Command::Start {
-        definition: DEFINITION.to_owned(),
-        version: 1,
-        input: serde_json::to_value(input).map_err(AppError::internal)?,
-        subject: OWN_DOMAIN.to_owned(),
-        deadline: None,
-    };
-    let run = RunId(app.journal().new_id());
-    let meta = Metadata::by("system");
-    app.journal().execute::<Saga>(&run.stream(), &meta, command).await?;
-    Ok(())
-}
-
-/// Where browsers look for `*.localhost`: the balancer listens there as well, beside its own
-/// address. Port 8080 if it is free, so that links are easy to remember.
-fn free_address() -> Option<std::net::SocketAddr> {
-    let try_port = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port));
-    let listener = try_port(8080).or_else(|_| try_port(0)).ok()?;
-    listener.local_addr().ok()
+    })
 }

@@ -48,7 +48,4 @@ pub enum BootError {
     /// The regions' limits could not be set.
     #[error("the limits of the regions could not be set")]
     Regions(#[source] AppError),
-    /// The balancer could not be asked for.
-    #[error("the load balancer could not be asked for")]
-    Balancer(#[source] AppError),
 }

@@ -35,6 +35,7 @@ pub(super) fn instance_defaults(config: &Config) -> Defaults {
 pub(super) fn limits(config: &Config) -> Limits {
     Limits {
         shutdown_wait: config.shutdown_timeout,
+        failed_server_kept: config.failed_server_kept,
         line_timeout: config.ansible_line_timeout,
         playbook_timeout: config.ansible_global_timeout,
         launches_max_of: config

@@ -4,10 +4,12 @@ use super::client::Client;
 use super::error::{CliError, Kind};
 use super::output::Output;
 use super::runs::wait_for_run;
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use ocim_api_spec::{
-    ActivateAppserver, Appserver, AppserverDetail, DeactivateAppserver, LaunchAppserver,
-    LaunchedAppserver, LogLine, LogPage, StartedRun, TerminateAppserver,
+    ActivateAppserver, Appserver, AppserverDetail, CleanUpAppserver, DeactivateAppserver,
+    KeepServer, LaunchAppserver, LaunchedAppserver, LogLine, LogPage, StartedRun,
+    TerminateAppserver,
 };
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -56,6 +58,28 @@ pub(super) enum AppserverCommand {
     Deactivate(Ask),
     /// Take an appserver out of traffic and its machine away
     Terminate(Ask),
+    /// Keep a failed appserver's machine until another date
+    Keep {
+        /// Its id, apps_…
+        id: String,
+        /// Until when, e.g. 2026-11-30T12:00:00Z
+        #[arg(long)]
+        until: DateTime<Utc>,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take a failed appserver's machine away before its date
+    CleanUp {
+        /// Its id, apps_…
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Wait until it has ended, and tell its steps
+        #[arg(long)]
+        wait: bool,
+    },
     /// Print the log of an appserver's launch
     Logs {
         /// Its id, apps_…
@@ -122,6 +146,16 @@ pub(super) async fn run(
         AppserverCommand::Terminate(ask) => {
             let body = TerminateAppserver { force: ask.force, reason: ask.reason.clone() };
             start_run(&ask, "terminate", &body, client, output).await
+        }
+        AppserverCommand::Keep { id, until, reason } => {
+            let path = format!("/appservers/{id}/keep");
+            client.post_without_answer(&path, &KeepServer { until, reason }).await?;
+            let said = format!("its machine stays until {}", until.format("%F %T UTC"));
+            if output.json { Ok(()) } else { output.line(said) }
+        }
+        AppserverCommand::CleanUp { id, reason, wait } => {
+            let ask = Ask { id, force: false, reason: Some(reason.clone()), wait };
+            start_run(&ask, "clean_up", &CleanUpAppserver { reason }, client, output).await
         }
         AppserverCommand::Logs { id, follow: true, from } => {
             follow_logs(&id, from, client, output).await

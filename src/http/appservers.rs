@@ -148,7 +148,10 @@ pub(super) async fn terminate_appserver(
 }
 
 /// Answers a command that only starts a run.
-async fn answer_with_run(api: &Api, done: Done<RunId>) -> Result<HttpResponse, HttpError> {
+pub(super) async fn answer_with_run(
+    api: &Api,
+    done: Done<RunId>,
+) -> Result<HttpResponse, HttpError> {
     let mut answer = accept_run(api, done.position, done.value).await?;
     Ok(answer.json(StartedRun { run: done.value.to_string() }))
 }

@@ -3,7 +3,7 @@
 use super::problem::{HttpError, internal};
 use crate::ports::log_store::{Level, LogLine as StoredLine};
 use crate::read_models::{
-    AppserverRow, InstanceRow, LoadBalancerRow, RegionRow, RunRow, RunStepRow, ServerRow,
+    AppserverRow, InstanceRow, LoadBalancerRow, OrphanRow, RegionRow, RunRow, RunStepRow, ServerRow,
 };
 use ocim_api_spec as wire;
 use ocim_domain::protected::{MARK, Protected};
@@ -79,13 +79,14 @@ pub(super) fn appserver(row: AppserverRow) -> Result<wire::Appserver, HttpError>
         status_name: status.name().to_owned(),
         status_description: status.description().to_owned(),
         is_steady: status.is_steady(),
-        is_healthy: status.is_healthy(),
+        is_healthy: status.is_healthy() && row.trouble.is_none(),
         failure: row.failure,
         server: row.server,
         launch_run: row.launch_run,
         latest_run: row.latest_run,
         last_activated: row.last_activated,
         keeps_server_until: row.keeps_server_until,
+        machine_trouble: row.trouble,
         created: row.created_at,
         modified: row.updated_at,
         terminated: row.terminated_at,
@@ -105,11 +106,25 @@ pub(super) fn server(row: ServerRow) -> Result<wire::Server, HttpError> {
         status_name: status.name().to_owned(),
         status_description: status.description().to_owned(),
         reason: row.reason,
+        power: row.power.map(word).transpose()?,
         public_ip: row.public_ip,
         ssh_port: row.ssh_port,
         http_port: row.http_port,
         created: row.created_at,
         modified: row.updated_at,
+    })
+}
+
+/// A machine that nobody accounts for.
+pub(super) fn orphan(row: OrphanRow) -> Result<wire::Orphan, HttpError> {
+    Ok(wire::Orphan {
+        region: row.region,
+        machine: row.machine,
+        name: row.name,
+        key: row.made_with_key,
+        power: word(row.power)?,
+        deletion_run: row.deletion_run,
+        found: row.found_at,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The description of the API (`openapi.json`), and the pages that show it without a network.
 
 use super::problem::PROBLEM_JSON;
-use super::{appservers, health, instances, logs, regions, runs, servers, stream};
+use super::{appservers, health, instances, keeping, logs, regions, runs, servers, stream};
 use ocim_api_spec::Problem;
 use std::collections::BTreeMap;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -24,8 +24,9 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         instances::change_settings,
         appservers::launch_appserver, appservers::list_appservers, appservers::read_appserver,
         appservers::activate_appserver, appservers::deactivate_appserver,
-        appservers::terminate_appserver,
-        servers::list_servers, servers::list_load_balancers, regions::list_regions,
+        appservers::terminate_appserver, keeping::keep_server, keeping::clean_up_appserver,
+        servers::list_servers, servers::list_orphans, servers::delete_orphan,
+        servers::list_looks, servers::list_load_balancers, regions::list_regions,
         runs::list_runs, runs::read_run, runs::cancel_run,
         logs::read_run_logs, logs::read_appserver_logs,
         stream::stream_events,

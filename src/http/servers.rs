@@ -1,11 +1,16 @@
-//! Machines and balancers, to look at.
+//! Machines, regions and balancers to look at, and machines that nobody accounts for.
 
+use super::appservers::answer_with_run;
+use super::extract::Body;
 use super::openapi::Problems;
 use super::problem::HttpError;
 use super::{Api, convert};
+use crate::app::Caller;
 use actix_web::HttpResponse;
-use actix_web::web::Data;
-use ocim_api_spec::{LoadBalancer, Page, Server};
+use actix_web::web::{Data, Path, ReqData};
+use ocim_api_spec::{
+    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, RegionLook, Server, StartedRun,
+};
 
 /// Lists all machines, newest first.
 #[utoipa::path(get, path = "/api/v1/servers", tag = "servers",
@@ -13,6 +18,59 @@ use ocim_api_spec::{LoadBalancer, Page, Server};
 pub(super) async fn list_servers(api: Data<Api>) -> Result<HttpResponse, HttpError> {
     let rows = api.app.read_models().list_servers().await?;
     let items = rows.into_iter().map(convert::server).collect::<Result<Vec<_>, _>>()?;
+    Ok(HttpResponse::Ok().json(Page { items, next: None }))
+}
+
+/// Lists the machines that bear our mark, but that nothing accounts for.
+#[utoipa::path(get, path = "/api/v1/servers/orphans", tag = "servers",
+    responses((status = 200, body = Page<Orphan>), Problems))]
+pub(super) async fn list_orphans(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+    let rows = api.app.read_models().list_orphans().await?;
+    let items = rows.into_iter().map(convert::orphan).collect::<Result<Vec<_>, _>>()?;
+    Ok(HttpResponse::Ok().json(Page { items, next: None }))
+}
+
+/// Takes away a machine that nothing accounts for.
+#[utoipa::path(post, path = "/api/v1/servers/orphans/{region}/{machine}/delete", tag = "servers",
+    request_body = DeleteOrphan,
+    params(("region" = String, Path, description = "The region's name"),
+        ("machine" = String, Path, description = "The cloud's id of the machine")),
+    responses(
+        (status = 200, body = OrphanDeletionPlan, description = "What would be done (`dry_run`)"),
+        (status = 202, body = StartedRun), Problems))]
+pub(super) async fn delete_orphan(
+    api: Data<Api>,
+    by: ReqData<Caller>,
+    path: Path<(String, String)>,
+    Body(body): Body<DeleteOrphan>,
+) -> Result<HttpResponse, HttpError> {
+    let (region, machine) = path.into_inner();
+    let by = Caller { reason: Some(body.reason), ..by.into_inner() };
+    if body.dry_run {
+        let orphan = api.app.plan_orphan_deletion(&by, &region, &machine).await?;
+        let would = format!(
+            "a run would delete machine {machine} (`{}`) of region {region} with its disk",
+            orphan.name
+        );
+        return Ok(HttpResponse::Ok().json(OrphanDeletionPlan { would }));
+    }
+    answer_with_run(&api, api.app.delete_orphan(&by, &region, &machine).await?).await
+}
+
+/// Lists the configured regions, with what this node last saw of them.
+#[utoipa::path(get, path = "/api/v1/servers/looks", tag = "servers",
+    responses((status = 200, body = Page<RegionLook>), Problems))]
+pub(super) async fn list_looks(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+    let show = |name: &String| {
+        let look = api.app.looks().of(name);
+        RegionLook {
+            name: name.clone(),
+            last_seen_at: look.last_seen_at,
+            error: look.error,
+            machines: look.machines,
+        }
+    };
+    let items: Vec<RegionLook> = api.app.regions().iter().map(show).collect();
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 

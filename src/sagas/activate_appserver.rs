@@ -9,6 +9,9 @@ use super::traffic::{
 use std::time::Duration;
 
 /// The process.
+///
+/// Failure policy: until the traffic has moved, a failure or a cancel leaves those in it who were.
+/// From `record_traffic` on it only goes forward.
 pub static ACTIVATE_APPSERVER: Definition = Definition {
     name: "activate_appserver",
     version: 1,

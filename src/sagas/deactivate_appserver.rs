@@ -62,6 +62,9 @@ pub const DRAIN: Step = Step::new(
 );
 
 /// The process.
+///
+/// Failure policy: until the traffic has moved, a failure or a cancel puts the Appserver back into
+/// it. From `record_traffic` on it only goes forward.
 pub static DEACTIVATE_APPSERVER: Definition = Definition {
     name: "deactivate_appserver",
     version: 1,

@@ -4,7 +4,8 @@ use super::start::LaunchInput;
 use super::step::{Progress, StepContext, StepError, done};
 use crate::app::ExecuteError;
 use ocim_domain::appserver::{self, Appserver, Status};
-use ocim_domain::saga::Cause;
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Cause, step_key};
 
 /// Records how the launch ended on the Appserver, once: cancelled, never came up, or not configured.
 ///
@@ -13,6 +14,9 @@ pub async fn settle_appserver(context: &StepContext) -> Result<(), StepError> {
     let input: LaunchInput = context.input()?;
     let loaded = context.world.app.journal().load::<Appserver>(&input.appserver.stream()).await?;
     let Some(present) = loaded.state.present() else { return Ok(()) };
+    if present.active {
+        withdraw_traffic(context, &input).await?;
+    }
     let reason = describe(context.cause.as_ref());
     let command = match (present.status, &context.cause) {
         (Status::New | Status::Waiting | Status::Configuring, Some(Cause::Cancelled { .. })) => {
@@ -27,6 +31,16 @@ pub async fn settle_appserver(context: &StepContext) -> Result<(), StepError> {
         _ => return Ok(()),
     };
     execute(context, &input, command).await
+}
+
+/// Asks for a run that takes the Appserver out of traffic, into which somebody forced it while it
+/// was being launched.
+async fn withdraw_traffic(context: &StepContext, input: &LaunchInput) -> Result<(), StepError> {
+    // The same run for each undo that asks.
+    let run = RunId(step_key(context.run, "withdraw_traffic"));
+    let reason = Some("its launch turned back".to_owned());
+    let command = appserver::Command::RequestDeactivation { run, force: true, reason };
+    execute(context, input, command).await
 }
 
 /// Records that the Appserver's machine is gone. An Appserver that never came to be is left alone.

@@ -31,6 +31,11 @@ const WATCHES: Undo = Undo::Nothing("it only watches");
 const KEPT: &str = "the machine is kept for debugging until the date on the appserver";
 
 /// The process.
+///
+/// Failure policy: a failure before `run_main_playbook`, and a cancel before `start_running`, undo
+/// everything. A failed configuration takes the Appserver out of traffic, where somebody forced it
+/// in, and keeps the machine for debugging until the date on the Appserver; `clean_up_appserver`
+/// takes it away then. What is the instance's (balancer, page, names) stays for its next launch.
 pub static LAUNCH_APPSERVER: Definition = Definition {
     name: "launch_appserver",
     version: 2,

@@ -1,10 +1,12 @@
 //! Steps on virtual machines: make, wait, reboot, delete, each recorded on the Server.
 
 use super::failure::{record_server_gone, settle_appserver};
+use super::start::LaunchInput;
 use super::step::{Found, Progress, StepContext, StepError, done};
 use crate::app::AppError;
 use crate::ports::Class;
 use crate::ports::cloud::{Address, Machine, MachineSpec, Power};
+use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::ServerId;
 use ocim_domain::names::{self, Service};
 use ocim_domain::saga::step_key;
@@ -100,11 +102,22 @@ pub async fn undo_create_server(context: StepContext) -> Result<Progress, StepEr
     let Some(present) = loaded.state.present() else {
         return done("no machine was asked for");
     };
+    if is_serving(&context).await? {
+        // Visitors leave first: the run that takes it out of traffic is asked for.
+        return Ok(Progress::NotYet { again_in: context.world.limits.poll_interval });
+    }
     let progress = remove_machine(&context, id, present).await?;
     if matches!(progress, Progress::Done(_)) {
         record_server_gone(&context).await?;
     }
     Ok(progress)
+}
+
+/// Whether the Appserver being launched receives traffic all the same.
+async fn is_serving(context: &StepContext) -> Result<bool, StepError> {
+    let input: LaunchInput = context.input()?;
+    let loaded = context.world.app.journal().load::<Appserver>(&input.appserver.stream()).await?;
+    Ok(loaded.state.present().is_some_and(|present| present.active))
 }
 
 /// Deletes a Server's machine, found by its id or by its key, and looks until it is gone. Only
@@ -164,10 +177,16 @@ pub async fn await_server(context: StepContext) -> Result<Progress, StepError> {
                 record_server(&context, created.server, command).await?;
                 Err(StepError::permanent(reason))
             }
-            _ => Ok(Progress::NotYet { again_in }),
+            (power, _) => {
+                say_waiting(&context, &describe_unready(power)).await;
+                Ok(Progress::NotYet { again_in })
+            }
         },
         Seen::Gone => Err(StepError::permanent("the machine vanished while it was being built")),
-        Seen::NoAnswer => Ok(Progress::NotYet { again_in }),
+        Seen::NoAnswer(why) => {
+            say_waiting(&context, &why).await;
+            Ok(Progress::NotYet { again_in })
+        }
     }
 }
 
@@ -218,7 +237,11 @@ pub async fn await_reboot(context: StepContext) -> Result<Progress, StepError> {
             record_server(&context, created.server, command).await?;
             done(boot_id)
         }
-        _ => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
+        Some(_) => {
+            say_waiting(&context, "the machine has not rebooted yet").await;
+            Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
+        }
+        None => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
     }
 }
 
@@ -227,7 +250,7 @@ pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError
     let created: CreatedServer = context.need("create_server")?;
     let present = load_server(&context, created.server).await?;
     let address = present.address.ok_or_else(|| StepError::permanent("the address is unknown"))?;
-    let input: super::start::LaunchInput = context.input()?;
+    let input: LaunchInput = context.input()?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
     let domain = names::effective_domain(&appserver.launched.settings, Service::Lms).to_owned();
     let to = (address.ip, address.http_port).into();
@@ -238,16 +261,23 @@ pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError
             context.say(format!("the heartbeat answers with {}", answer.status)).await;
             done(answer.status)
         }
-        Ok(_) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
+        Ok(answer) => {
+            say_waiting(&context, &format!("the heartbeat answers with {}", answer.status)).await;
+            Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
+        }
         Err(error) if error.class == Class::Permanent => Err(error.into()),
-        Err(_) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
+        Err(error) => {
+            say_waiting(&context, &format!("no heartbeat yet: {}", error.message)).await;
+            Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
+        }
     }
 }
 
 enum Seen {
     Machine(Machine),
     Gone,
-    NoAnswer,
+    /// Why, as people are told.
+    NoAnswer(String),
 }
 
 /// While one waits, a cloud that does not answer for a moment is not a failure.
@@ -256,7 +286,7 @@ fn see(read: Result<Option<Machine>, crate::ports::PortError>) -> Result<Seen, S
         Ok(Some(machine)) => Ok(Seen::Machine(machine)),
         Ok(None) => Ok(Seen::Gone),
         Err(error) if error.class == Class::Permanent => Err(error.into()),
-        Err(_) => Ok(Seen::NoAnswer),
+        Err(error) => Ok(Seen::NoAnswer(format!("the cloud does not answer: {}", error.message))),
     }
 }
 
@@ -283,16 +313,43 @@ pub async fn look_at_machine(
         }
         Seen::Machine(machine) => machine,
         Seen::Gone => return Err(StepError::permanent("the machine vanished")),
-        Seen::NoAnswer => return Ok(None),
+        Seen::NoAnswer(why) => {
+            say_waiting(context, &why).await;
+            return Ok(None);
+        }
     };
-    let Some(address) = machine.address else { return Ok(None) };
+    let Some(address) = machine.address else {
+        say_waiting(context, &describe_unready(machine.power)).await;
+        return Ok(None);
+    };
     if machine.host_keys.is_empty() {
+        say_waiting(context, "the machine's console does not show its SSH host keys yet").await;
         return Ok(None);
     }
     match context.world.shell.read_boot_id(&address, &machine.host_keys).await {
         Ok(boot_id) => Ok(Some((address, machine.host_keys, boot_id))),
         Err(error) if error.class == Class::Permanent => Err(error.into()),
-        Err(_) => Ok(None),
+        Err(error) => {
+            say_waiting(context, &format!("no SSH yet: {}", error.message)).await;
+            Ok(None)
+        }
+    }
+}
+
+/// What keeps a machine from being used, as its cloud tells.
+fn describe_unready(power: Power) -> String {
+    match power {
+        Power::Building => "the cloud is building the machine".to_owned(),
+        Power::Active => "the machine is up, but has no address yet".to_owned(),
+        Power::Shutoff => "the cloud has stopped the machine".to_owned(),
+        Power::Error => "the cloud gave up on the machine".to_owned(),
+    }
+}
+
+/// Says what the step waits for: when that changes, and every few minutes.
+async fn say_waiting(context: &StepContext, text: &str) {
+    if context.world.logs.is_news(context.run, context.step, text) {
+        context.say(format!("waiting: {text}")).await;
     }
 }
 

@@ -9,12 +9,14 @@ use crate::ports::playbooks::{PlaybookRun, RunState, Source, Target};
 use ocim_domain::appserver;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
-use ocim_domain::saga::step_key;
+use ocim_domain::saga::{Saga, step_key};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Pause between two looks at a playbook's output.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
+/// Pause between two looks whether a run that prepares a playbook was cancelled.
+const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 /// Chunks of output taken in one look, so that a chatty playbook does not hold up the run.
 const CHUNKS_MAX: usize = 16;
 
@@ -74,7 +76,11 @@ pub async fn follow_playbook(
     let mut state = playbooks.read_playbook(context.key).await?;
     if state == RunState::Absent {
         context.say(format!("starting playbook {}", run.playbook)).await;
-        playbooks.start_playbook(&run).await?;
+        let Some(started) = until_cancelled(context, playbooks.start_playbook(&run)).await else {
+            // What was begun has ended with the call; the run turns back at its next look.
+            return Ok(Progress::NotYet { again_in: Duration::ZERO });
+        };
+        started?;
         state = playbooks.read_playbook(context.key).await?;
     }
     // The state was read before the output: once it says "ended", all of the output is there.
@@ -92,6 +98,29 @@ pub async fn follow_playbook(
             "{} was killed before it ended; it may have done a part of its work",
             run.playbook
         ))),
+    }
+}
+
+/// The work's outcome, or `None` as soon as somebody cancelled the run: git and pip may take half
+/// an hour, and end when nobody waits for them any more. Only for steps before their pivot.
+async fn until_cancelled<T>(context: &StepContext, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        outcome = work => Some(outcome),
+        () = await_cancel(context) => None,
+    }
+}
+
+async fn await_cancel(context: &StepContext) {
+    let stream = context.run.stream();
+    loop {
+        tokio::time::sleep(CANCEL_INTERVAL).await;
+        // A store that does not answer for a moment says nothing.
+        if let Ok(loaded) = context.world.app.journal().load::<Saga>(&stream).await
+            && loaded.state.is_some_and(|run| run.cancel.is_some())
+        {
+            return;
+        }
     }
 }
 

@@ -38,6 +38,9 @@ struct Reached {
 }
 
 /// The process.
+///
+/// Failure policy: a failure or a cancel before `register_balancer` takes the machine away. Another
+/// run tries again after a pause.
 pub static PROVISION_LOAD_BALANCER: Definition = Definition {
     name: "provision_load_balancer",
     version: 1,

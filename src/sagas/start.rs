@@ -4,6 +4,7 @@ use ocim_domain::appserver;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance;
+use ocim_domain::inventory;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -13,6 +14,8 @@ pub const TRIGGERS: &[&str] = &[
     "appserver.activation_requested",
     "appserver.deactivation_requested",
     "appserver.termination_requested",
+    "appserver.clean_up_requested",
+    "inventory.orphan_deletion_requested",
 ];
 
 /// A run that is to be started.
@@ -41,7 +44,8 @@ pub struct LaunchInput {
     pub activate_on_success: bool,
 }
 
-/// Input of `activate_appserver`, `deactivate_appserver` and `terminate_appserver`.
+/// Input of `activate_appserver`, `deactivate_appserver`, `terminate_appserver` and
+/// `clean_up_appserver`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrafficInput {
     /// The Appserver.
@@ -53,12 +57,22 @@ pub struct TrafficInput {
     pub force: bool,
 }
 
+/// Input of `delete_orphan`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OrphanInput {
+    /// The region, which names a configured cloud.
+    pub region: String,
+    /// The cloud's id of the machine.
+    pub machine: String,
+}
+
 /// The run that an event asks for, if it does.
 #[must_use]
 pub fn started_by(event: &Recorded) -> Option<StartRequest> {
     match event.stream.category() {
         "instance" => started_by_instance(event),
         "appserver" => started_by_appserver(event),
+        "region" => started_by_region(event),
         _ => None,
     }
 }
@@ -94,10 +108,24 @@ fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
             appserver::Event::TerminationRequested { run, force, .. } => {
                 (run, "terminate_appserver", false, force)
             }
+            appserver::Event::CleanUpRequested { run, .. } => {
+                (run, "clean_up_appserver", false, false)
+            }
             _ => return None,
         };
     let input = json!({
         "appserver": appserver, "deactivate_others": deactivate_others, "force": force
     });
     Some(StartRequest { run, definition, input, subject: appserver.to_string() })
+}
+
+fn started_by_region(event: &Recorded) -> Option<StartRequest> {
+    match inventory::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        inventory::Event::OrphanDeletionRequested { region, machine, run, .. } => {
+            let subject = format!("{region}/{machine}");
+            let input = serde_json::to_value(OrphanInput { region, machine }).ok()?;
+            Some(StartRequest { run, definition: "delete_orphan", input, subject })
+        }
+        _ => None,
+    }
 }

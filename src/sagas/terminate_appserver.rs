@@ -10,6 +10,9 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// The process.
+///
+/// Failure policy: until the traffic has moved, a failure or a cancel puts the Appserver back into
+/// it. From `record_traffic` on it only goes forward: a cloud that does not answer is asked again.
 pub static TERMINATE_APPSERVER: Definition = Definition {
     name: "terminate_appserver",
     version: 1,
@@ -38,7 +41,8 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
     ],
 };
 
-async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
+/// Deletes the Appserver's machine, and looks until it is gone.
+pub async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
     let id = appserver.launched.server;
@@ -46,7 +50,8 @@ async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
     remove_machine(&context, id, &server).await
 }
 
-async fn record_terminated(context: StepContext) -> Result<Progress, StepError> {
+/// Records that the Appserver's machine is gone.
+pub async fn record_terminated(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let journal = context.world.app.journal();
     let stream = input.appserver.stream();

@@ -72,8 +72,8 @@ async fn instance_of(context: &StepContext) -> Result<InstanceId, StepError> {
 pub async fn plan_activation(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
-    if appserver.server_gone {
-        return Err(StepError::permanent("its server is gone"));
+    if appserver.is_leaving() {
+        return Err(StepError::permanent("its server is gone, or going"));
     }
     if appserver.status != appserver::Status::Running && !input.force {
         let status = appserver.status;

@@ -3,10 +3,13 @@
 mod crash_store;
 mod crashes;
 mod failures;
+mod keeper;
+mod keeping;
 mod launches;
 mod leases;
 mod nodes;
 mod outages;
+mod reconciler;
 mod runner;
 mod scenarios;
 mod slots;

@@ -7,6 +7,8 @@ mod fragment;
 mod given;
 mod golden;
 mod instance;
+mod inventory;
+mod keeping;
 mod load_balancer;
 mod name;
 mod names;

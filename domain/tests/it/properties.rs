@@ -8,7 +8,7 @@ use ocim_domain::names::{
     domain_slug, iam_user_name, server_hostname, slug,
 };
 use ocim_domain::settings::InstanceSettings;
-use ocim_domain::{appserver, instance, load_balancer, name, region, saga, server};
+use ocim_domain::{appserver, instance, inventory, load_balancer, name, region, saga, server};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -65,6 +65,7 @@ proptest! {
         load_balancers in any_history(sample::load_balancer_events()),
         names in any_history(sample::name_events()),
         regions in any_history(sample::region_events()),
+        inventories in any_history(sample::inventory_events()),
         runs in any_history(sample::saga_events()),
         servers in any_history(sample::server_events()),
     ) {
@@ -73,6 +74,7 @@ proptest! {
         check_total::<load_balancer::LoadBalancer>(&load_balancers)?;
         check_total::<name::Name>(&names)?;
         check_total::<region::Region>(&regions)?;
+        check_total::<inventory::Inventory>(&inventories)?;
         check_total::<saga::Saga>(&runs)?;
         check_total::<server::Server>(&servers)?;
     }

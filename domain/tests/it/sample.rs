@@ -4,12 +4,13 @@ use ocim_domain::Timestamp;
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome};
+use ocim_domain::inventory::{self, Orphan};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::name;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
 use ocim_domain::saga::{self, Cause, ErrorClass};
-use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
+use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{Defaults, InstanceSettings, SettingsInput, create_settings};
 use serde_json::json;
 use uuid::Uuid;
@@ -154,6 +155,12 @@ pub(crate) fn appserver_events() -> Vec<appserver::Event> {
         E::Deactivated { at: at(3) },
         E::TerminationRequested { run: run_id(4), force: false, reason: None },
         E::Terminated { status: appserver::Status::Terminated, at: at(4) },
+        E::ServerKept { before: Some(at(60)), until: at(120), reason: reason() },
+        E::CleanUpRequested { run: run_id(5), due: Some(at(120)), reason: None },
+        E::CleanUpStarted { run: run_id(5) },
+        E::CleanUpStopped { run: run_id(5) },
+        E::MachineTroubled { trouble: "its cloud says that it does not exist".to_owned() },
+        E::MachineRecovered { trouble: "its cloud says that it does not exist".to_owned() },
     ]
 }
 
@@ -173,6 +180,38 @@ pub(crate) fn server_events() -> Vec<server::Event> {
         E::SightLost { reason: "the cloud does not answer".to_owned() },
         E::FoundBuilding {},
         E::Terminated {},
+        E::Vanished { before: server::Status::Ready },
+        E::CameBack { after: Power::Active },
+        E::PowerChanged { before: Some(Power::Active), after: Power::Shutoff },
+        E::ErrorSeen { before: Some(Power::Active), fault: "the host burnt down".to_owned() },
+    ]
+}
+
+/// A machine that nobody accounts for.
+pub(crate) fn orphan() -> Orphan {
+    Orphan {
+        machine: "vm-9".to_owned(),
+        name: "edxapp-lmsexamplecom-9".to_owned(),
+        key: Some(Uuid::from_u128(0x0e01)),
+        power: Power::Active,
+    }
+}
+
+/// One event of each kind of a region.
+pub(crate) fn inventory_events() -> Vec<inventory::Event> {
+    use inventory::Event as E;
+    let (region, machine) = (|| "test-region".to_owned(), || "vm-9".to_owned());
+    vec![
+        E::SightLost { region: region(), error: "the cloud does not answer".to_owned() },
+        E::SightRegained { region: region() },
+        E::OrphanFound { region: region(), orphan: orphan() },
+        E::OrphanDeletionRequested {
+            region: region(),
+            machine: machine(),
+            run: run_id(6),
+            reason: "a late duplicate".to_owned(),
+        },
+        E::OrphanSettled { machine: machine() },
     ]
 }
 

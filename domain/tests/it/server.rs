@@ -2,7 +2,7 @@
 
 use crate::given::{Given, given};
 use crate::sample::{address, requested};
-use ocim_domain::server::{BootCause, Command, Event, Rejected, Requested, Server, Status};
+use ocim_domain::server::{BootCause, Command, Event, Power, Rejected, Requested, Server, Status};
 
 fn booting() -> Event {
     Event::BootingStarted { address: Some(address(7)), cause: BootCause::Built }
@@ -25,6 +25,10 @@ pub(crate) fn history(status: Status) -> Vec<Event> {
         Status::Terminated => vec![wanted, building, Event::Terminated {}],
         Status::Unknown => vec![wanted, building, Event::SightLost { reason: reason() }],
         Status::Failed => vec![wanted, building, Event::BuildFailed { reason: reason() }],
+        Status::Vanished => {
+            let vanished = Event::Vanished { before: Status::Ready };
+            vec![wanted, building, booting(), became_ready(), vanished]
+        }
     }
 }
 
@@ -53,7 +57,7 @@ pub(crate) fn fail_build() -> Command {
 
 /// Every arrow: command, from where, event, to where.
 fn arrows() -> Vec<(Command, Vec<Status>, Event, Status)> {
-    use Status::{Booting, Building, Failed, Pending, Ready, Terminated, Unknown};
+    use Status::{Booting, Building, Failed, Pending, Ready, Terminated, Unknown, Vanished};
     let reason = || "why".to_owned();
     vec![
         (Command::StartBuilding, vec![Pending], Event::BuildingStarted {}, Building),
@@ -69,7 +73,7 @@ fn arrows() -> Vec<(Command, Vec<Status>, Event, Status)> {
         (Command::FindBuilding, vec![Unknown], Event::FoundBuilding {}, Building),
         (
             Command::Terminate,
-            vec![Pending, Building, Booting, Ready, Unknown, Failed],
+            vec![Pending, Building, Booting, Ready, Unknown, Failed, Vanished],
             Event::Terminated {},
             Terminated,
         ),
@@ -156,4 +160,54 @@ fn why_a_server_failed_or_vanished_is_remembered_until_it_boots() {
     }
     let found = given_status(Status::Unknown).after(start_booting());
     assert_eq!(found.state().present().unwrap().reason, None);
+}
+
+#[test]
+fn a_machine_vanishes_once_and_comes_back_booting() {
+    use Status::{Booting, Building, Failed, Ready, Unknown};
+    for before in [Building, Booting, Ready, Unknown, Failed] {
+        given_status(before).when_then(Command::Vanish, [Event::Vanished { before }]);
+    }
+    for status in [Status::Pending, Status::Terminated] {
+        let (from, to) = (status, Status::Vanished);
+        given_status(status).when_refused(Command::Vanish, Rejected::WrongStatus { from, to });
+    }
+    let vanished = given_status(Status::Vanished);
+    vanished.when_silent(Command::Vanish);
+    assert!(vanished.state().present().unwrap().trouble().is_some());
+    // What is not there does nothing.
+    vanished.when_silent(Command::ObservePower { power: Power::Shutoff, fault: None });
+    let back = Command::ComeBack { power: Power::Active };
+    vanished.when_then(back.clone(), [Event::CameBack { after: Power::Active }]);
+    let found = vanished.after(back.clone());
+    found.when_silent(back);
+    let present = found.state().present().unwrap();
+    assert_eq!((present.status, present.power), (Booting, Some(Power::Active)));
+    assert_eq!((&present.reason, present.trouble()), (&None, None));
+}
+
+#[test]
+fn a_change_of_power_is_told_once_with_what_was_before() {
+    let seen = |power, fault: Option<&str>| Command::ObservePower {
+        power,
+        fault: fault.map(str::to_owned),
+    };
+    let (active, error) = (Some(Power::Active), Some(Power::Error));
+    let ready = given_status(Status::Ready);
+    ready.when_silent(seen(Power::Active, None));
+    let stopped = Event::PowerChanged { before: active, after: Power::Shutoff };
+    ready.when_then(seen(Power::Shutoff, None), [stopped]);
+    let fault = "no disk".to_owned();
+    let broken = Event::ErrorSeen { before: active, fault };
+    ready.when_then(seen(Power::Error, Some("no disk")), [broken]);
+    let ready = ready.after(seen(Power::Error, Some("no disk")));
+    ready.when_silent(seen(Power::Error, Some("no disk at all")));
+    assert!(ready.state().present().unwrap().trouble().unwrap().contains("no disk"));
+    let mended = Event::PowerChanged { before: error, after: Power::Active };
+    ready.when_then(seen(Power::Active, None), [mended]);
+    let ready = ready.after(seen(Power::Active, None));
+    assert_eq!(ready.state().present().unwrap().reason, None);
+    for status in [Status::Pending, Status::Terminated] {
+        given_status(status).when_silent(seen(Power::Error, None));
+    }
 }

@@ -107,6 +107,9 @@ fn every_wrong_value_is_told_with_its_rule_and_without_itself() {
         ("SHUTDOWN_TIMEOUT", "hunter2"),
         ("DEFAULT_LOAD_BALANCING_SERVER", "hunter2@"),
         ("LOAD_BALANCER_FRAGMENT_NAME_PREFIX", "../hunter2"),
+        ("OCIM_LOAD_BALANCER_HOST_KEYS", "hunter2"),
+        ("OCIM_RECONCILE_INTERVAL", "0"),
+        ("OCIM_FAILED_SERVER_KEPT", "hunter2"),
         ("PRELIMINARY_PAGE_SERVER_IP", "hunter2"),
         ("INSTANCE_SMTP_RELAY_PORT", "hunter2"),
     ];

@@ -1,10 +1,11 @@
 //! Runs to be disturbed, and what is left once each of them is at rest.
 
-use super::stage::{BALANCER, REGION, SITE, Stage};
+use super::stage::{BALANCER, REGION, SITE, Stage, somebody};
 use ocim::adapters::fake_playbooks::Script;
-use ocim::app::LaunchAsk;
-use ocim::ports::cloud::Cloud;
+use ocim::app::{Caller, LaunchAsk};
+use ocim::ports::cloud::{Cloud, MachineSpec};
 use ocim::ports::playbooks::RunState;
+use ocim::reconciler::RegionWatch;
 use ocim::sagas::ProvisionLoadBalancer;
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::ids::{RunId, ServerId};
@@ -13,6 +14,7 @@ use ocim_domain::saga::{Phase, Run, step_key};
 use ocim_domain::server::{self, Server};
 use serde_json::json;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// A process in a certain situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +38,14 @@ pub(crate) enum Scenario {
     TerminateCancelled,
     Provision,
     ProvisionCancelled,
+    CleanUp,
+    CleanUpCancelled,
+    DeleteOrphan,
+    DeleteOrphanCancelled,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -54,6 +60,10 @@ impl Scenario {
         Self::TerminateCancelled,
         Self::Provision,
         Self::ProvisionCancelled,
+        Self::CleanUp,
+        Self::CleanUpCancelled,
+        Self::DeleteOrphan,
+        Self::DeleteOrphanCancelled,
     ];
 
     /// The process's name.
@@ -70,6 +80,8 @@ impl Scenario {
             Self::Deactivate | Self::DeactivateCancelled => "deactivate_appserver",
             Self::Terminate | Self::TerminateCancelled => "terminate_appserver",
             Self::Provision | Self::ProvisionCancelled => "provision_load_balancer",
+            Self::CleanUp | Self::CleanUpCancelled => "clean_up_appserver",
+            Self::DeleteOrphan | Self::DeleteOrphanCancelled => "delete_orphan",
         }
     }
 
@@ -82,6 +94,8 @@ impl Scenario {
             Self::ActivateCancelled => "switch_traffic",
             Self::DeactivateCancelled | Self::TerminateCancelled => "withdraw_traffic",
             Self::ProvisionCancelled => "install_balancer",
+            Self::CleanUpCancelled => "release_traffic",
+            Self::DeleteOrphanCancelled => "confirm_orphan",
             _ => return (stage, run),
         };
         stage.drive_until(run, |run| run.steps.contains_key(last)).await;
@@ -127,11 +141,49 @@ impl Scenario {
                 stage.begin_termination(first.appserver).await
             }
             Self::Provision | Self::ProvisionCancelled => begin_provision(stage).await,
+            Self::CleanUp | Self::CleanUpCancelled => begin_clean_up(stage).await,
+            Self::DeleteOrphan | Self::DeleteOrphanCancelled => begin_orphan_deletion(stage).await,
         }
     }
 }
 
-async fn begin_provision(stage: &Stage) -> RunId {
+/// Takes away what a failed configuration left.
+async fn begin_clean_up(stage: &Stage) -> RunId {
+    let end = RunState::Exited(2);
+    stage.playbooks.set_default_script(Script { end, ..Script::default() });
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    stage.drive(launched.run).await;
+    let asked = stage.app().clean_up_appserver(&because(), launched.appserver).await;
+    let run = asked.unwrap().value;
+    stage.start(run).await;
+    run
+}
+
+/// Takes away a machine that nobody accounts for.
+async fn begin_orphan_deletion(stage: &Stage) -> RunId {
+    let spec = MachineSpec {
+        key: Uuid::from_u128(7),
+        name: "edxapp-stray".to_owned(),
+        flavor: json!({}),
+        image: json!({}),
+        keyname: String::new(),
+        security_groups: vec![],
+    };
+    let machine = stage.cloud.create_machine(&spec).await.unwrap().id;
+    let mut watch = RegionWatch::new(stage.world.clone(), REGION);
+    watch.look().await.unwrap();
+    watch.look().await.unwrap();
+    let asked = stage.app().delete_orphan(&because(), REGION, &machine).await;
+    let run = asked.unwrap().value;
+    stage.start(run).await;
+    run
+}
+
+fn because() -> Caller {
+    Caller { reason: Some("a test".to_owned()), ..somebody() }
+}
+
+pub(crate) async fn begin_provision(stage: &Stage) -> RunId {
     let run = RunId(stage.app().journal().new_id());
     let input = ProvisionLoadBalancer {
         region: REGION.to_owned(),
@@ -176,6 +228,8 @@ pub(crate) struct Outcome {
     /// Lines of playbooks' output in the run's log.
     pub(crate) output_lines: usize,
     pub(crate) balancers: usize,
+    /// Machines that were reported as nobody's.
+    pub(crate) orphans: usize,
     /// Kinds of all that was recorded beside runs and applied fragments, in order.
     pub(crate) facts: Vec<String>,
 }
@@ -225,6 +279,7 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         playbooks_running: stage.playbooks.list_running().len(),
         output_lines: lines.iter().filter(|line| line.line.text == "PLAY RECAP").count(),
         balancers: stage.app().list_registered_balancers().await.unwrap().len(),
+        orphans: stage.app().list_orphans(REGION).await.unwrap().len(),
         facts: facts.filter(is_fact).collect(),
     }
 }
@@ -254,5 +309,5 @@ pub(crate) fn assert_sound(outcome: &Outcome, cell: &str) {
     }
     let live = outcome.appservers.values().filter(|end| !end.server_gone).count();
     let balancers = outcome.balancers - 1;
-    assert_eq!(outcome.machines.len(), live + balancers, "{cell}: {outcome:#?}");
+    assert_eq!(outcome.machines.len(), live + balancers + outcome.orphans, "{cell}: {outcome:#?}");
 }

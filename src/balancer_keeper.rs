@@ -1,0 +1,269 @@
+//! Sees to it that there is a balancer: registers the configured one, or has one made, again and
+//! again until there is one. Launches wait for it.
+
+use crate::app::load_balancers::load_balancer_id;
+use crate::app::{App, AppError, Caller};
+use crate::ports::PortError;
+use crate::ports::hosts::Hosts;
+use crate::sagas::ProvisionLoadBalancer;
+use ocim_domain::event::Metadata;
+use ocim_domain::ids::RunId;
+use ocim_domain::load_balancer::Registration;
+use ocim_domain::saga::{Command, Saga};
+use ocim_domain::server::ServerAddress;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The domain of the balancer that Ocim makes for itself.
+pub const OWN_DOMAIN: &str = "balancer.localhost";
+/// The process that makes it.
+const DEFINITION: &str = "provision_load_balancer";
+/// Pause between two looks at a run that makes one.
+const LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// The pause after the first failure; it doubles.
+const RETRY_BASE: Duration = Duration::from_secs(30);
+/// The longest pause after a failure.
+const RETRY_CAP: Duration = Duration::from_secs(3600);
+
+/// Where the balancer is to come from.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// A machine of a region, made by a run.
+    Made {
+        /// The region.
+        region: String,
+        /// Flavor selector.
+        flavor: Value,
+        /// Image selector.
+        image: Value,
+    },
+    /// A host that is there (`DEFAULT_LOAD_BALANCING_SERVER`).
+    Given {
+        /// Whom to log in as.
+        user: String,
+        /// Its DNS name.
+        domain: String,
+        /// The host keys it may show; where empty, those that it shows first.
+        host_keys: Vec<String>,
+    },
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// There is a balancer.
+    There,
+    /// A run makes it.
+    UnderWay,
+}
+
+/// Why there is none yet.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The log does not answer.
+    #[error("the balancer could not be recorded")]
+    App(#[from] AppError),
+    /// The configured host can't be found.
+    #[error("the balancer of DEFAULT_LOAD_BALANCING_SERVER can't be registered")]
+    Host(#[from] PortError),
+}
+
+/// What it takes to see to a balancer.
+#[derive(Debug, Clone)]
+pub struct BalancerKeeper {
+    app: App,
+    hosts: Arc<dyn Hosts>,
+    wanted: Wanted,
+}
+
+impl BalancerKeeper {
+    /// Does nothing before [`BalancerKeeper::attempt`].
+    #[must_use]
+    pub fn new(app: App, hosts: Arc<dyn Hosts>, wanted: Wanted) -> Self {
+        Self { app, hosts, wanted }
+    }
+
+    /// Registers the configured host, or starts a run that makes a balancer, unless there is one or
+    /// it is on its way.
+    ///
+    /// # Errors
+    /// [`KeeperError`]: try again later.
+    pub async fn attempt(&self) -> Result<Progress, KeeperError> {
+        match &self.wanted {
+            Wanted::Given { user, domain, host_keys } => {
+                self.register_given(user, domain, host_keys).await
+            }
+            Wanted::Made { region, flavor, image } => {
+                if !self.app.list_registered_balancers().await?.is_empty() {
+                    return Ok(Progress::There);
+                }
+                if !self.app.has_open_run(DEFINITION).await? {
+                    self.start_run(region, flavor.clone(), image.clone()).await?;
+                }
+                Ok(Progress::UnderWay)
+            }
+        }
+    }
+
+    /// Once registered, the log's particulars stand (infra §1.2): people may have changed them.
+    async fn register_given(
+        &self,
+        user: &str,
+        domain: &str,
+        host_keys: &[String],
+    ) -> Result<Progress, KeeperError> {
+        let known = self.app.list_registered_balancers().await?;
+        let id = load_balancer_id(domain);
+        if let Some((_, known)) = known.iter().find(|(other, _)| *other == id) {
+            if known.address.ssh_user != user {
+                let registered = &known.address.ssh_user;
+                tracing::warn!(
+                    domain,
+                    user,
+                    registered,
+                    "DEFAULT_LOAD_BALANCING_SERVER names another user than is registered"
+                );
+            }
+            return Ok(Progress::There);
+        }
+        let ip = self.hosts.find_address(domain).await?;
+        let host_keys = if host_keys.is_empty() {
+            let shown = self.hosts.read_host_keys(ip, SSH_PORT).await?;
+            tracing::warn!(domain, %ip, ?shown, "the balancer's host keys are trusted as shown");
+            shown
+        } else {
+            host_keys.to_vec()
+        };
+        let address = ServerAddress {
+            ip,
+            ssh_port: SSH_PORT,
+            http_port: 80,
+            ssh_user: user.to_owned(),
+            may_become_root: true,
+        };
+        let registration = Registration {
+            domain: domain.to_owned(),
+            address,
+            also_listens: None,
+            host_keys,
+            fragment_name_postfix: self.new_postfix(),
+            accepts_new_backends: true,
+        };
+        self.app.register_load_balancer(&Caller::new("system"), registration).await?;
+        tracing::info!(domain, %ip, "the balancer is registered");
+        Ok(Progress::There)
+    }
+
+    async fn start_run(&self, region: &str, flavor: Value, image: Value) -> Result<(), AppError> {
+        let input = ProvisionLoadBalancer {
+            region: region.to_owned(),
+            domain: OWN_DOMAIN.to_owned(),
+            fragment_name_postfix: self.new_postfix(),
+            flavor,
+            image,
+            also_listens: free_address(),
+        };
+        let command = Command::Start {
+            definition: DEFINITION.to_owned(),
+            version: 1,
+            input: serde_json::to_value(input).map_err(AppError::internal)?,
+            subject: OWN_DOMAIN.to_owned(),
+            deadline: None,
+        };
+        let run = RunId(self.app.journal().new_id());
+        let meta = Metadata::by("system");
+        self.app.journal().execute::<Saga>(&run.stream(), &meta, command).await?;
+        Ok(())
+    }
+
+    /// As the original: a 32-bit number in hexadecimal, not padded (infra §1.1).
+    fn new_postfix(&self) -> String {
+        let mut postfix = [0; 4];
+        self.app.journal().fill_random(&mut postfix);
+        format!("{:x}", u32::from_be_bytes(postfix))
+    }
+
+    /// Tries until there is a balancer. A run that failed is followed by another after a pause
+    /// that doubles; so is an error.
+    pub async fn keep_trying(&self) {
+        let mut failures = 0;
+        let mut was_under_way = false;
+        loop {
+            // The look says whether the run of before has failed; the attempt starts the next.
+            let failed = was_under_way && matches!(self.is_waiting().await, Ok(false));
+            if failed {
+                failures += 1;
+                let pause = retry_pause(failures);
+                tracing::warn!(?pause, "no balancer could be made; another run follows");
+                tokio::time::sleep(pause).await;
+            }
+            match self.attempt().await {
+                Ok(Progress::There) => return,
+                Ok(Progress::UnderWay) => {
+                    was_under_way = true;
+                    tokio::time::sleep(LOOK_PAUSE).await;
+                }
+                Err(error) => {
+                    failures += 1;
+                    let (pause, error) = (retry_pause(failures), crate::telemetry::chain(&error));
+                    tracing::warn!(error, ?pause, "there is no balancer yet");
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// True while there is a balancer, or a run that makes one.
+    async fn is_waiting(&self) -> Result<bool, AppError> {
+        Ok(self.app.has_open_run(DEFINITION).await?
+            || !self.app.list_registered_balancers().await?.is_empty())
+    }
+}
+
+const SSH_PORT: u16 = 22;
+
+fn retry_pause(failures: u32) -> Duration {
+    RETRY_BASE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_CAP)
+}
+
+/// Where browsers look for `*.localhost`: the balancer listens there as well, beside its own
+/// address. Port 8080 if it is free, so that links are easy to remember.
+fn free_address() -> Option<SocketAddr> {
+    let try_port = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port));
+    let listener = try_port(8080).or_else(|_| try_port(0)).ok()?;
+    listener.local_addr().ok()
+}
+
+/// Tries in the background until there is a balancer, or until it is stopped.
+#[derive(Debug)]
+pub struct KeeperTask {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl KeeperTask {
+    /// Starts to try.
+    #[must_use]
+    pub fn start(keeper: BalancerKeeper) -> Self {
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                _ = stopped.changed() => {}
+                () = keeper.keep_trying() => {}
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// Stops trying.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the balancer's keeper ended abnormally");
+        }
+    }
+}

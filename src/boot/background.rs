@@ -1,0 +1,39 @@
+//! What watches beside the runs: machines, dates, and the balancer.
+
+use super::balancer::wanted_balancer;
+use crate::adapters::host_finder::HostFinder;
+use crate::balancer_keeper::{BalancerKeeper, KeeperTask};
+use crate::clean_up::CleanUpTimer;
+use crate::config::Config;
+use crate::reconciler::Reconciler;
+use crate::sagas::world::World;
+use std::sync::Arc;
+
+/// Tasks that look at intervals.
+#[derive(Debug)]
+pub(super) struct Background {
+    reconciler: Reconciler,
+    clean_up: CleanUpTimer,
+    balancer: Option<KeeperTask>,
+}
+
+impl Background {
+    /// Starts them all.
+    pub(super) fn start(config: &Config, world: &Arc<World>) -> Self {
+        let keep = |wanted| BalancerKeeper::new(world.app.clone(), Arc::new(HostFinder), wanted);
+        Self {
+            reconciler: Reconciler::start(world, config.reconcile_interval),
+            clean_up: CleanUpTimer::start(world.app.clone(), config.reconcile_interval),
+            balancer: wanted_balancer(config).map(|wanted| KeeperTask::start(keep(wanted))),
+        }
+    }
+
+    /// Stops them all; what was not finished is looked at after the next start.
+    pub(super) async fn stop(self) {
+        self.reconciler.stop().await;
+        self.clean_up.stop().await;
+        if let Some(balancer) = self.balancer {
+            balancer.stop().await;
+        }
+    }
+}

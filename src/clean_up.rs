@@ -1,0 +1,125 @@
+//! Asks for the clean-up of failed appservers whose time is over. The dates stand in the log.
+
+use crate::app::{App, AppError};
+use crate::log_tail::LogTail;
+use crate::store::Filter;
+use ocim_domain::Timestamp;
+use ocim_domain::appserver::Event;
+use ocim_domain::event::{DomainEvent, Recorded};
+use ocim_domain::ids::AppserverId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The kinds that say until when a machine is kept.
+const KINDS: [&str; 4] = [
+    "appserver.configuration_failed",
+    "appserver.server_kept",
+    "appserver.clean_up_requested",
+    "appserver.terminated",
+];
+/// The shortest pause between two looks, however many dates come.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// The failed appservers that keep their machines, with the dates. Made from the log alone, so a
+/// restart forgets none, and several nodes ask for the same run.
+#[derive(Debug)]
+pub struct KeptServers {
+    app: App,
+    tail: LogTail,
+    due: BTreeMap<AppserverId, Timestamp>,
+}
+
+impl KeptServers {
+    /// Knows nothing before its first look.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        let kinds = KINDS.map(str::to_owned).to_vec();
+        let store = std::sync::Arc::clone(app.journal().store());
+        let tail = LogTail::new(store, Filter { categories: vec![], kinds });
+        Self { app, tail, due: BTreeMap::new() }
+    }
+
+    /// Asks for the clean-ups that are due. Returns the next date, if there is one.
+    ///
+    /// # Errors
+    /// When the store does not answer: look again later.
+    pub async fn look(&mut self) -> Result<Option<Timestamp>, AppError> {
+        let due = &mut self.due;
+        self.tail.drain(|event| note(due, event)).await?;
+        let now = self.app.journal().now();
+        let over: Vec<_> = self.due.iter().filter(|(_, due)| **due <= now).collect();
+        for (id, due) in over {
+            if self.app.clean_up_when_due(*id, *due).await? {
+                tracing::info!(appserver = %id, %due, "a failed appserver is cleaned up");
+            }
+        }
+        Ok(self.due.values().filter(|due| **due > now).min().copied())
+    }
+}
+
+fn note(due: &mut BTreeMap<AppserverId, Timestamp>, recorded: &Recorded) {
+    let id = AppserverId(recorded.stream.id());
+    let until = match Event::decode(&recorded.kind, recorded.schema, &recorded.data) {
+        Ok(Event::ConfigurationFailed { keeps_server_until, .. }) => keeps_server_until,
+        Ok(Event::ServerKept { until, .. }) => Some(until),
+        Ok(Event::CleanUpRequested { .. } | Event::Terminated { .. }) => None,
+        Ok(_) => return,
+        Err(error) => {
+            tracing::error!(%id, %error, "a date can't be read: its machine is kept");
+            return;
+        }
+    };
+    match until {
+        Some(until) => drop(due.insert(id, until)),
+        None => drop(due.remove(&id)),
+    }
+}
+
+/// Looks at intervals, and when a date comes, until it is stopped.
+#[derive(Debug)]
+pub struct CleanUpTimer {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl CleanUpTimer {
+    /// Starts to look.
+    #[must_use]
+    pub fn start(app: App, interval: Duration) -> Self {
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let mut kept = KeptServers::new(app.clone());
+            loop {
+                let pause = match kept.look().await {
+                    Ok(next) => until(next, app.journal().now(), interval),
+                    Err(error) => {
+                        let error = crate::telemetry::chain(&error);
+                        tracing::warn!(error, "clean-ups wait for the event store");
+                        interval
+                    }
+                };
+                tokio::select! {
+                    _ = stopped.changed() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// Stops after the look that is under way.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the clean-up timer ended abnormally");
+        }
+    }
+}
+
+/// Until the next date, but no longer than the interval: dates may be set meanwhile.
+fn until(next: Option<Timestamp>, now: Timestamp, interval: Duration) -> Duration {
+    let left = next.and_then(|next| (next - now).to_std().ok());
+    left.unwrap_or(interval).min(interval).max(PAUSE_MIN.min(interval))
+}

@@ -1,0 +1,110 @@
+//! `ocim server …`
+
+use super::client::Client;
+use super::error::CliError;
+use super::output::Output;
+use super::runs::wait_for_run;
+use clap::Subcommand;
+use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, RegionLook, Server, StartedRun};
+
+/// What one may do with machines.
+#[derive(Debug, Subcommand)]
+pub(super) enum ServerCommand {
+    /// List all machines, newest first
+    List,
+    /// List the regions, and when each was last seen
+    Looks,
+    /// List machines that bear our mark, but that nothing accounts for
+    Orphans,
+    /// Take away a machine that nothing accounts for
+    DeleteOrphan {
+        /// Its region
+        region: String,
+        /// The cloud's id of the machine
+        machine: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Only tell what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Wait until it has ended, and tell its steps
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn run(
+    command: ServerCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    match command {
+        ServerCommand::List => list_servers(client, output).await,
+        ServerCommand::Looks => list_looks(client, output).await,
+        ServerCommand::Orphans => list_orphans(client, output).await,
+        ServerCommand::DeleteOrphan { region, machine, reason, dry_run, wait } => {
+            let path = format!("/servers/orphans/{region}/{machine}/delete");
+            let body = DeleteOrphan { reason, dry_run };
+            if dry_run {
+                let plan: OrphanDeletionPlan = client.post(&path, &body).await?;
+                return output.record(&plan);
+            }
+            let started: StartedRun = client.post(&path, &body).await?;
+            if wait {
+                return wait_for_run(&started.run, client, output).await;
+            }
+            output.record(&started)
+        }
+    }
+}
+
+async fn list_servers(client: &Client, output: &mut Output) -> Result<(), CliError> {
+    let items: Vec<Server> = client.get_all("/servers", &[]).await?;
+    output.table(
+        &items,
+        &[
+            ("ID", &|it| it.id.clone()),
+            ("NAME", &|it| it.name.clone()),
+            ("REGION", &|it| it.openstack_region.clone()),
+            ("STATUS", &|it| it.status_name.clone()),
+            ("ADDRESS", &|it| it.public_ip.clone().unwrap_or_default()),
+            ("WHY", &|it| it.reason.clone().unwrap_or_default()),
+        ],
+    )
+}
+
+async fn list_looks(client: &Client, output: &mut Output) -> Result<(), CliError> {
+    let items: Vec<RegionLook> = client.get_all("/servers/looks", &[]).await?;
+    let seen = |it: &RegionLook| {
+        it.last_seen_at.map(|at| at.format("%F %T").to_string()).unwrap_or_default()
+    };
+    output.table(
+        &items,
+        &[
+            ("NAME", &|it| it.name.clone()),
+            ("LAST SEEN", &seen),
+            ("MACHINES", &|it| it.machines.to_string()),
+            ("ERROR", &|it| it.error.clone().unwrap_or_default()),
+        ],
+    )
+}
+
+async fn list_orphans(client: &Client, output: &mut Output) -> Result<(), CliError> {
+    let items: Vec<Orphan> = client.get_all("/servers/orphans", &[]).await?;
+    output.table(
+        &items,
+        &[
+            ("REGION", &|it| it.region.clone()),
+            ("MACHINE", &|it| it.machine.clone()),
+            ("NAME", &|it| it.name.clone()),
+            ("KEY", &|it| it.key.clone().unwrap_or_default()),
+            ("FOUND", &|it| it.found.format("%F %T").to_string()),
+            ("DELETED BY", &|it| it.deletion_run.clone().unwrap_or_default()),
+        ],
+    )
+}

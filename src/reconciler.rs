@@ -1,0 +1,245 @@
+//! Compares what the log believes of machines with what their clouds answer, on a timer.
+//!
+//! In reading order: `beliefs` is what the log says, `compare` finds what differs, and here each
+//! difference is recorded, decided on the aggregate's own stream. Nothing is deleted, nothing is
+//! recorded twice, and a cloud that does not answer says nothing about its machines.
+
+pub mod beliefs;
+pub mod compare;
+
+use crate::app::AppError;
+use crate::ports::PortError;
+use crate::ports::cloud::Machine;
+use crate::sagas::world::World;
+use beliefs::Beliefs;
+use compare::{Finding, Memory};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ocim_domain::appserver::Appserver;
+use ocim_domain::ids::{AppserverId, ServerId};
+use ocim_domain::inventory;
+use ocim_domain::saga::{Phase, Saga};
+use ocim_domain::server::{BootCause, Command};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// The longest that a cloud may take to list its machines.
+const LIST_TIMEOUT: Duration = Duration::from_secs(120);
+/// Machines that are looked into at a time, in one region.
+const CONCURRENCY: usize = 8;
+/// Processes that make or take away machines: while one is under way, its machine is its own.
+const OWNERS: [&str; 3] = ["launch_appserver", "terminate_appserver", "clean_up_appserver"];
+
+/// One region under watch.
+#[derive(Debug)]
+pub struct RegionWatch {
+    world: Arc<World>,
+    region: String,
+    beliefs: Beliefs,
+    memory: Memory,
+}
+
+impl RegionWatch {
+    /// Knows nothing before its first look.
+    #[must_use]
+    pub fn new(world: Arc<World>, region: &str) -> Self {
+        let beliefs = Beliefs::new(world.app.journal().store(), region);
+        Self { world, region: region.to_owned(), beliefs, memory: Memory::default() }
+    }
+
+    /// Looks once, and records what is different.
+    ///
+    /// # Errors
+    /// When the store does not answer: look again later. That the cloud does not is no error.
+    pub async fn look(&mut self) -> Result<(), AppError> {
+        let listed = match self.list_machines().await {
+            Ok(listed) => listed,
+            Err(error) => return self.lose_sight(error).await,
+        };
+        let (app, region) = (&self.world.app, &self.region);
+        app.looks().note_answer(region, listed.len(), app.journal().now());
+        let regained = inventory::Command::RegainSight { region: region.clone() };
+        let known = app.observe_inventory(region, regained).await?;
+        if !known.events.is_empty() {
+            tracing::info!(region, "the region answers again");
+        }
+        // After the list: whoever made a machine that stands in it, has recorded that by now.
+        self.beliefs.refresh().await?;
+        let provisioned = self.provisioned_keys().await?;
+        let reported = known.state.orphans.keys().cloned().collect();
+        let findings = self.memory.compare(&self.beliefs, &provisioned, &listed, &reported);
+        stream::iter(findings.into_iter().map(|finding| self.record(finding)))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<Vec<()>>()
+            .await?;
+        self.beliefs.refresh().await?;
+        for (appserver, trouble) in self.beliefs.untold_troubles() {
+            self.world.app.observe_machine(appserver, trouble).await?;
+        }
+        Ok(())
+    }
+
+    async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
+        let Some(cloud) = self.world.clouds.get(&self.region) else {
+            return Err(PortError::permanent("the region is not configured: see OCIM_CLOUDS"));
+        };
+        let too_late = |_| PortError::transient("its machines were not listed in time");
+        tokio::time::timeout(LIST_TIMEOUT, cloud.list_machines()).await.map_err(too_late)?
+    }
+
+    async fn lose_sight(&mut self, error: PortError) -> Result<(), AppError> {
+        // "Two looks in a row" begins anew.
+        self.memory = Memory::default();
+        let (region, app) = (self.region.clone(), &self.world.app);
+        let error = self.world.deployment.own_masker.mask(&error.message);
+        app.looks().note_silence(&region, &error);
+        let lost = inventory::Command::LoseSight { region: region.clone(), error: error.clone() };
+        if !app.observe_inventory(&region, lost).await?.events.is_empty() {
+            tracing::warn!(region, error, "the region does not answer");
+        }
+        Ok(())
+    }
+
+    /// The keys of machines that balancers were, or are being, made with.
+    async fn provisioned_keys(&self) -> Result<std::collections::BTreeSet<uuid::Uuid>, AppError> {
+        let mut keys = std::collections::BTreeSet::new();
+        for (key, run) in self.beliefs.provisions() {
+            let run = self.world.app.journal().load::<Saga>(&run.stream()).await?.state;
+            if !run.is_some_and(|run| matches!(run.phase, Phase::Unwound(_))) {
+                keys.insert(key);
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn record(&self, finding: Finding) -> Result<(), AppError> {
+        let (app, region) = (&self.world.app, self.region.clone());
+        match finding {
+            Finding::Server { server, appserver, seen } => {
+                if self.is_owned(appserver).await? {
+                    return Ok(());
+                }
+                for event in app.observe_server(server, seen).await? {
+                    tracing::warn!(region, %server, ?event, "a machine is not as it was");
+                }
+            }
+            Finding::Boots { server, appserver, machine } => {
+                if !self.is_owned(appserver).await? {
+                    self.try_ssh(server, &machine).await?;
+                }
+            }
+            Finding::Orphan(orphan) => {
+                let machine = orphan.machine.clone();
+                let seen = inventory::Command::ReportOrphan { region: region.clone(), orphan };
+                if !app.observe_inventory(&region, seen).await?.events.is_empty() {
+                    tracing::warn!(region, machine, "nothing accounts for a machine with our mark");
+                }
+            }
+            Finding::OrphanSettled(machine) => {
+                app.observe_inventory(&region, inventory::Command::SettleOrphan { machine })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a run makes the Appserver's machine or takes it away. One that is stuck does not.
+    async fn is_owned(&self, id: AppserverId) -> Result<bool, AppError> {
+        let journal = self.world.app.journal();
+        let loaded = journal.load::<Appserver>(&id.stream()).await?;
+        // Its launch has recorded the wish for a machine, and is about to freeze the Appserver.
+        let Some(appserver) = loaded.state.present() else { return Ok(true) };
+        for run in [Some(appserver.launched.run), appserver.run_in_flight].into_iter().flatten() {
+            let run = journal.load::<Saga>(&run.stream()).await?.state;
+            // One that was asked for and has not started has touched nothing yet.
+            let is_owner = run.is_some_and(|run| {
+                OWNERS.contains(&run.definition.as_str())
+                    && matches!(run.phase, Phase::Forward | Phase::Unwinding(_))
+            });
+            if is_owner {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A machine that boots is ready once it answers SSH.
+    async fn try_ssh(&self, server: ServerId, machine: &Machine) -> Result<(), AppError> {
+        let Some(address) = &machine.address else { return Ok(()) };
+        let app = &self.world.app;
+        // It may have come back elsewhere.
+        let address_seen = Some(crate::sagas::machines::server_address(address));
+        let boots = Command::StartBooting { address: address_seen, cause: BootCause::FoundAgain };
+        app.observe_server(server, boots).await?;
+        let host_keys = &machine.host_keys;
+        match self.world.shell.read_boot_id(address, host_keys).await {
+            Ok(boot_id) => {
+                let ready = Command::BecomeReady { host_keys: host_keys.clone(), boot_id };
+                app.observe_server(server, ready).await?;
+            }
+            Err(error) => tracing::debug!(%server, %error, "a machine does not answer SSH yet"),
+        }
+        Ok(())
+    }
+}
+
+/// Watches every configured region until it is stopped.
+#[derive(Debug)]
+pub struct Reconciler {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Reconciler {
+    /// Starts to look, about every `interval` at each region, each at a time of its own.
+    #[must_use]
+    pub fn start(world: &Arc<World>, interval: Duration) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        for region in world.clouds.keys() {
+            let watch = RegionWatch::new(Arc::clone(world), region);
+            tasks.spawn(watch_region(watch, interval, stopped.clone()));
+        }
+        Self { stop, tasks }
+    }
+
+    /// Stops; a look that is under way is given up, the next start looks again.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the watch of a region ended abnormally");
+            }
+        }
+    }
+}
+
+async fn watch_region(
+    mut watch: RegionWatch,
+    interval: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let pause = jittered(&watch.world, interval);
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let looked = tokio::select! {
+            _ = stopped.changed() => return,
+            looked = watch.look() => looked,
+        };
+        if let Err(error) = looked {
+            let (region, error) = (&watch.region, crate::telemetry::chain(&error));
+            tracing::warn!(region, error, "a region could not be compared with the log");
+        }
+    }
+}
+
+/// Between nine and eleven tenths of it, so that nodes and regions do not march in step.
+fn jittered(world: &World, interval: Duration) -> Duration {
+    let mut random = [0; 1];
+    world.app.journal().fill_random(&mut random);
+    interval.mul_f64(0.9 + 0.2 * f64::from(random[0]) / 255.0)
+}

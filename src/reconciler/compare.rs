@@ -1,0 +1,150 @@
+//! What differs between the log and a cloud's list of machines. Absence counts from the second look.
+
+use super::beliefs::Beliefs;
+use crate::ports::cloud::{Machine, Power as Seen};
+use ocim_domain::ids::{AppserverId, ServerId};
+use ocim_domain::inventory::Orphan;
+use ocim_domain::server::{BootCause, Command, Power, Present, Status};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// Something to record on a Server, unless a run works on its machine.
+    Server {
+        /// The Server.
+        server: ServerId,
+        /// Whose machine it is.
+        appserver: AppserverId,
+        /// What was seen.
+        seen: Command,
+    },
+    /// A machine is up that was not known to answer SSH.
+    Boots {
+        /// The Server.
+        server: ServerId,
+        /// Whose machine it is.
+        appserver: AppserverId,
+        /// The machine.
+        machine: Box<Machine>,
+    },
+    /// A machine with our mark that nothing accounts for.
+    Orphan(Orphan),
+    /// What was reported as an orphan is gone, or is accounted for.
+    OrphanSettled(String),
+}
+
+/// What the look before this one missed, or could not account for.
+#[derive(Debug, Default)]
+pub struct Memory {
+    missing: BTreeSet<ServerId>,
+    strange: BTreeSet<String>,
+    settled: BTreeSet<String>,
+}
+
+impl Memory {
+    /// Compares, and remembers what has to be seen twice. `provisioned` are the keys of balancers'
+    /// machines, `reported` the orphans that are known already.
+    pub fn compare(
+        &mut self,
+        beliefs: &Beliefs,
+        provisioned: &BTreeSet<Uuid>,
+        listed: &[Machine],
+        reported: &BTreeSet<String>,
+    ) -> Vec<Finding> {
+        let mut findings = vec![];
+        let by_id: BTreeMap<_, _> = listed.iter().map(|found| (found.id.as_str(), found)).collect();
+        let mut missing = BTreeSet::new();
+        for (server, present) in beliefs.servers() {
+            let Some(id) = &present.machine else { continue };
+            let appserver = present.requested.appserver;
+            let about = |seen| Finding::Server { server, appserver, seen };
+            match by_id.get(id.as_str()) {
+                Some(machine) => {
+                    findings.extend(compare_machine(present, machine).into_iter().map(about));
+                    if present.status == Status::Booting && is_up(machine) {
+                        let machine = Box::new((*machine).clone());
+                        findings.push(Finding::Boots { server, appserver, machine });
+                    }
+                }
+                None if present.status == Status::Vanished => {}
+                None if self.missing.contains(&server) => findings.push(about(Command::Vanish)),
+                None => drop(missing.insert(server)),
+            }
+        }
+        self.missing = missing;
+        findings.extend(self.compare_orphans(beliefs, provisioned, listed, reported));
+        findings
+    }
+
+    fn compare_orphans(
+        &mut self,
+        beliefs: &Beliefs,
+        provisioned: &BTreeSet<Uuid>,
+        listed: &[Machine],
+        reported: &BTreeSet<String>,
+    ) -> Vec<Finding> {
+        let mut findings = vec![];
+        let orphans = listed.iter().filter(|found| !has_owner(found, beliefs, provisioned));
+        let orphans: BTreeMap<_, _> = orphans.map(|found| (found.id.clone(), found)).collect();
+        let unreported = orphans.iter().filter(|(id, _)| !reported.contains(*id));
+        let (seen_twice, strange): (Vec<_>, Vec<_>) =
+            unreported.partition(|(id, _)| self.strange.contains(*id));
+        findings.extend(seen_twice.into_iter().map(|(_, found)| Finding::Orphan(orphan(found))));
+        self.strange = strange.into_iter().map(|(id, _)| id.clone()).collect();
+
+        let absent = reported.iter().filter(|id| !orphans.contains_key(*id));
+        let (seen_twice, settled): (Vec<_>, Vec<_>) =
+            absent.partition(|id| self.settled.contains(*id));
+        findings.extend(seen_twice.into_iter().cloned().map(Finding::OrphanSettled));
+        self.settled = settled.into_iter().cloned().collect();
+        findings
+    }
+}
+
+/// What is new at a machine that is there.
+fn compare_machine(present: &Present, machine: &Machine) -> Option<Command> {
+    let power = power_of(machine.power);
+    match (present.status, power) {
+        (Status::Vanished, _) => Some(Command::ComeBack { power }),
+        (Status::Unknown, Power::Active) => {
+            Some(Command::StartBooting { address: None, cause: BootCause::FoundAgain })
+        }
+        (Status::Unknown, Power::Building) => Some(Command::FindBuilding),
+        _ if present.power == Some(power) => None,
+        _ => Some(Command::ObservePower { power, fault: machine.fault.clone() }),
+    }
+}
+
+fn is_up(machine: &Machine) -> bool {
+    machine.power == Seen::Active && machine.address.is_some() && !machine.host_keys.is_empty()
+}
+
+/// A Server's id is the key that its machine is made with. A second machine with that key is a
+/// late duplicate: nobody's.
+fn has_owner(machine: &Machine, beliefs: &Beliefs, provisioned: &BTreeSet<Uuid>) -> bool {
+    let Some(key) = machine.key else { return false };
+    let server = beliefs.server(ServerId(key));
+    let is_servers =
+        server.is_some_and(|server| server.machine.as_ref().is_none_or(|id| *id == machine.id));
+    is_servers || provisioned.contains(&key)
+}
+
+fn orphan(machine: &Machine) -> Orphan {
+    Orphan {
+        machine: machine.id.clone(),
+        name: machine.name.clone(),
+        key: machine.key,
+        power: power_of(machine.power),
+    }
+}
+
+fn power_of(seen: Seen) -> Power {
+    match seen {
+        Seen::Building => Power::Building,
+        Seen::Active => Power::Active,
+        Seen::Shutoff => Power::Shutoff,
+        Seen::Error => Power::Error,
+    }
+}

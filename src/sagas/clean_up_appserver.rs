@@ -1,0 +1,69 @@
+//! `clean_up_appserver`: takes the machine away that a failed configuration left for debugging.
+
+use super::deactivate_appserver::{CLAIM, RELEASE};
+use super::start::TrafficInput;
+use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use super::terminate_appserver::{delete_server, record_terminated};
+use crate::app::AppError;
+use ocim_domain::appserver::{self, Appserver};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The process.
+///
+/// Failure policy: until the machine is touched, a failure or a cancel leaves the Appserver as it
+/// was, with its machine; then somebody keeps it until a new date, or asks for the clean-up again.
+/// From `delete_server` on it only goes forward: a cloud that does not answer is asked again.
+pub static CLEAN_UP_APPSERVER: Definition = Definition {
+    name: "clean_up_appserver",
+    version: 1,
+    pivot: Some("delete_server"),
+    steps: &[
+        CLAIM,
+        Step::new(
+            "start_clean_up",
+            |c| Box::pin(start_clean_up(c)),
+            Undo::With(|c| Box::pin(stop_clean_up(c))),
+            5,
+            |_| Duration::from_secs(60),
+        ),
+        RELEASE,
+        Step::new(
+            "delete_server",
+            |c| Box::pin(delete_server(c)),
+            Undo::Nothing("a deleted machine does not come back"),
+            100,
+            |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
+        ),
+        Step::new(
+            "record_terminated",
+            |c| Box::pin(record_terminated(c)),
+            Undo::Nothing("the machine is gone"),
+            20,
+            |_| Duration::from_secs(60),
+        ),
+    ],
+};
+
+/// Looks once more whether it may go, while nobody can move its traffic; from then on it can't be
+/// given any.
+async fn start_clean_up(context: StepContext) -> Result<Progress, StepError> {
+    let run = context.run;
+    record(&context, appserver::Command::StartCleanUp { run }).await?;
+    context.say("the machine that was kept for debugging goes now").await;
+    done(Value::Null)
+}
+
+async fn stop_clean_up(context: StepContext) -> Result<Progress, StepError> {
+    let run = context.run;
+    record(&context, appserver::Command::StopCleanUp { run }).await?;
+    done("the machine stays until somebody decides anew")
+}
+
+async fn record(context: &StepContext, command: appserver::Command) -> Result<(), StepError> {
+    let input: TrafficInput = context.input()?;
+    let journal = context.world.app.journal();
+    let stream = input.appserver.stream();
+    let recorded = journal.execute::<Appserver>(&stream, &context.metadata(), command).await;
+    recorded.map(|_| ()).map_err(|error| AppError::from(error).into())
+}

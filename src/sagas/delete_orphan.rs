@@ -1,0 +1,91 @@
+//! `delete_orphan`: takes a machine away that bears our mark, but that nothing in the log accounts for.
+
+use super::start::OrphanInput;
+use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use crate::app::AppError;
+use ocim_domain::ids::ServerId;
+use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
+use ocim_domain::server::{Server, Status};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The process.
+///
+/// Failure policy: before `delete_machine` nothing was touched, so nothing is undone. From there on
+/// it only goes forward: a cloud that does not answer is asked again.
+pub static DELETE_ORPHAN: Definition = Definition {
+    name: "delete_orphan",
+    version: 1,
+    pivot: Some("delete_machine"),
+    steps: &[
+        Step::new(
+            "confirm_orphan",
+            |c| Box::pin(confirm_orphan(c)),
+            Undo::Nothing("it only looks"),
+            5,
+            |_| Duration::from_secs(60),
+        ),
+        Step::new(
+            "delete_machine",
+            |c| Box::pin(delete_machine(c)),
+            Undo::Nothing("a deleted machine does not come back"),
+            100,
+            |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
+        ),
+        Step::new(
+            "settle_orphan",
+            |c| Box::pin(settle_orphan(c)),
+            Undo::Nothing("the machine is gone"),
+            20,
+            |_| Duration::from_secs(60),
+        ),
+    ],
+};
+
+/// Sees that still nothing accounts for the machine: the report may be a minute old.
+async fn confirm_orphan(context: StepContext) -> Result<Progress, StepError> {
+    let input: OrphanInput = context.input()?;
+    let journal = context.world.app.journal();
+    let region = journal.load::<Inventory>(&inventory_id(&input.region).stream()).await?.state;
+    let Some((_, orphan)) = region.orphans.get(&input.machine) else {
+        return Err(StepError::permanent("it is no orphan any more"));
+    };
+    if let Some(server) = find_owner(&context, orphan).await? {
+        return Err(StepError::permanent(format!("it is the machine of {server}")));
+    }
+    done(Value::Null)
+}
+
+/// The Server whose machine it is after all.
+async fn find_owner(context: &StepContext, orphan: &Orphan) -> Result<Option<ServerId>, StepError> {
+    // A Server's id is the key that its machine is made with.
+    let Some(id) = orphan.key.map(ServerId) else { return Ok(None) };
+    let loaded = context.world.app.journal().load::<Server>(&id.stream()).await?;
+    let owns = loaded.state.present().is_some_and(|server| {
+        server.status != Status::Terminated
+            && server.machine.as_ref().is_none_or(|machine| *machine == orphan.machine)
+    });
+    Ok(owns.then_some(id))
+}
+
+/// Deletes it, and looks until it is gone.
+async fn delete_machine(context: StepContext) -> Result<Progress, StepError> {
+    let input: OrphanInput = context.input()?;
+    let cloud = context.world.cloud(&input.region)?;
+    if cloud.read_machine(&input.machine).await?.is_none() {
+        return done(Value::Null);
+    }
+    cloud.delete_machine(&input.machine).await?;
+    Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
+}
+
+async fn settle_orphan(context: StepContext) -> Result<Progress, StepError> {
+    let input: OrphanInput = context.input()?;
+    let stream = inventory_id(&input.region).stream();
+    let command = inventory::Command::SettleOrphan { machine: input.machine.clone() };
+    let journal = context.world.app.journal();
+    let settled = journal.execute::<Inventory>(&stream, &context.metadata(), command).await;
+    settled.map_err(AppError::from)?;
+    context.say(format!("machine {} is gone", input.machine)).await;
+    done(Value::Null)
+}

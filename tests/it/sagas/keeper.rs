@@ -1,0 +1,78 @@
+//! The configured balancer is registered once, however long its host takes to be found.
+
+use super::stage::Stage;
+use async_trait::async_trait;
+use ocim::app::load_balancers::load_balancer_id;
+use ocim::balancer_keeper::{BalancerKeeper, KeeperTask, Progress, Wanted};
+use ocim::ports::PortError;
+use ocim::ports::hosts::Hosts;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Finds its host from the call after `failures` on.
+#[derive(Debug, Default)]
+struct SlowHosts {
+    failures: u32,
+    calls: AtomicU32,
+}
+
+#[async_trait]
+impl Hosts for SlowHosts {
+    async fn find_address(&self, _domain: &str) -> Result<IpAddr, PortError> {
+        if self.calls.fetch_add(1, Ordering::Relaxed) < self.failures {
+            return Err(PortError::transient("it is not found"));
+        }
+        Ok("192.0.2.77".parse().unwrap())
+    }
+
+    async fn read_host_keys(&self, _ip: IpAddr, _port: u16) -> Result<Vec<String>, PortError> {
+        Ok(vec!["ssh-ed25519 SHOWN".to_owned()])
+    }
+}
+
+fn given(stage: &Stage, hosts: &Arc<SlowHosts>, user: &str, host_keys: &[&str]) -> BalancerKeeper {
+    let wanted = Wanted::Given {
+        user: user.to_owned(),
+        domain: "lb.example.com".to_owned(),
+        host_keys: host_keys.iter().map(|key| (*key).to_owned()).collect(),
+    };
+    BalancerKeeper::new(stage.app().clone(), hosts.clone(), wanted)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configured_balancer_is_registered_once_and_what_is_registered_stands() {
+    for (configured, expected) in
+        [(vec![], "ssh-ed25519 SHOWN"), (vec!["ssh-rsa OURS"], "ssh-rsa OURS")]
+    {
+        let (stage, hosts) = (Stage::new().await, Arc::new(SlowHosts::default()));
+        let keeper = given(&stage, &hosts, "ubuntu", &configured);
+        for _ in 0..2 {
+            assert_eq!(keeper.attempt().await.unwrap(), Progress::There);
+        }
+        given(&stage, &hosts, "somebody", &[]).attempt().await.unwrap();
+        let known = stage.app().list_registered_balancers().await.unwrap();
+        let id = load_balancer_id("lb.example.com");
+        let (_, balancer) = known.into_iter().find(|(other, _)| *other == id).unwrap();
+        assert_eq!(balancer.host_keys, [expected]);
+        let address = balancer.address;
+        assert_eq!((address.ssh_user.as_str(), address.ssh_port), ("ubuntu", 22));
+        let changes = ["load_balancer.registered", "load_balancer.registration_changed"];
+        assert_eq!(stage.events(&changes).await.len(), 2, "the stage's own and this one");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_not_found_is_looked_for_again_with_growing_pauses() {
+    let stage = Stage::new().await;
+    let hosts = Arc::new(SlowHosts { failures: 3, ..SlowHosts::default() });
+    let task = KeeperTask::start(given(&stage, &hosts, "ubuntu", &[]));
+    // Pauses of 30, 60 and 120 seconds lie between the four looks.
+    tokio::time::sleep(Duration::from_secs(209)).await;
+    assert_eq!(stage.app().list_registered_balancers().await.unwrap().len(), 1);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(stage.app().list_registered_balancers().await.unwrap().len(), 2);
+    assert_eq!(hosts.calls.load(Ordering::Relaxed), 4);
+    task.stop().await;
+}
