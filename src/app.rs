@@ -5,6 +5,7 @@ mod error;
 mod instances;
 mod journal;
 pub mod load_balancers;
+mod operators;
 mod runs;
 pub mod tokens;
 

@@ -31,12 +31,14 @@ pub struct PortError {
     pub class: Class,
     /// One sentence for people, without secrets.
     pub message: String,
+    /// The call was not made, so that it costs its step no attempt; ask again after that.
+    pub free_for: Option<Duration>,
 }
 
 impl PortError {
     /// An error of this class.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self { class, message: message.into(), free_for: None }
     }
 
     /// An error that a later try may not meet.

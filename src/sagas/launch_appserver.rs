@@ -11,7 +11,7 @@ use super::playbook_steps::{
     forget_playbooks, run_common_playbook, run_main_playbook, run_users_playbook, undo_playbook,
 };
 use super::start::LaunchInput;
-use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::{AppError, ExecuteError};
 use ocim_domain::appserver::{self, Appserver, Launched};
 use ocim_domain::configuration::{CronTime, compose_variables};
@@ -24,34 +24,34 @@ use ocim_domain::server;
 use serde_json::Value;
 use std::time::Duration;
 
-const SKIPPED: Undo = Undo::Nothing("it is skipped here: there is nothing to undo");
-const WATCHES: Undo = Undo::Nothing("it only watches");
+const SKIPPED: Kind = Kind::NoUndo("it is skipped here: there is nothing to undo");
+const WATCHES: Kind = Kind::NoUndo("it only watches");
 const KEPT: &str = "the machine is kept for debugging until the date on the appserver";
 
 /// The process.
 pub static LAUNCH_APPSERVER: Definition = Definition {
     name: "launch_appserver",
     version: 1,
-    pivot: Some("start_running"),
+    deadline: Some(|limits| limits.turn_wait + limits.launch_time),
     steps: &[
         Step::new(
             "await_turn",
             |c| Box::pin(await_turn(c)),
-            Undo::With(|c| Box::pin(undo_launch(c))),
+            Kind::Compensable(|c| Box::pin(undo_launch(c))),
             1,
             |l| l.turn_wait,
         ),
         Step::new(
             "assign_load_balancer",
             |c| Box::pin(assign_load_balancer(c)),
-            Undo::Nothing("the balancer stays the instance's, for its next launch"),
+            Kind::NoUndo("the balancer stays the instance's, for its next launch"),
             5,
             |_| Duration::from_secs(600),
         ),
         Step::new(
             "publish_preliminary_page",
             |c| Box::pin(publish_preliminary_page(c)),
-            Undo::Nothing("the page stays until a site takes its place"),
+            Kind::NoUndo("the page stays until a site takes its place"),
             3,
             |_| Duration::from_secs(300),
         ),
@@ -81,21 +81,21 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
         Step::new(
             "create_appserver",
             |c| Box::pin(create_appserver(c)),
-            Undo::With(|c| Box::pin(undo_create_appserver(c))),
+            Kind::Compensable(|c| Box::pin(undo_create_appserver(c))),
             5,
             brief,
         ),
         Step::new(
             "ensure_security_groups",
             |c| Box::pin(ensure_security_groups(c)),
-            Undo::Nothing("the groups are shared by all machines of the region"),
+            Kind::NoUndo("the groups are shared by all machines of the region"),
             5,
             brief,
         ),
         Step::new(
             "start_waiting",
             |c| Box::pin(start_waiting(c)),
-            Undo::With(|c| Box::pin(undo_by_settling(c))),
+            Kind::Compensable(|c| Box::pin(undo_by_settling(c))),
             5,
             brief,
         ),
@@ -104,7 +104,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
             ..Step::new(
                 "create_server",
                 |c| Box::pin(create_server(c)),
-                Undo::WithUnlessFailedAfter(
+                Kind::CompensableUnlessFailedAfter(
                     |c| Box::pin(undo_create_server(c)),
                     // Before that step it is not certain that the appserver got its date.
                     "run_main_playbook",
@@ -120,7 +120,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
         Step::new(
             "start_configuring",
             |c| Box::pin(start_configuring(c)),
-            Undo::With(|c| Box::pin(undo_by_settling(c))),
+            Kind::Compensable(|c| Box::pin(undo_by_settling(c))),
             5,
             brief,
         ),
@@ -132,7 +132,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
             ..Step::new(
                 "reboot_server",
                 |c| Box::pin(reboot_server(c)),
-                Undo::Nothing("a reboot leaves nothing behind"),
+                Kind::NoUndo("a reboot leaves nothing behind"),
                 5,
                 |_| Duration::from_secs(300),
             )
@@ -148,21 +148,21 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
         Step::new(
             "start_running",
             |c| Box::pin(start_running(c)),
-            Undo::Nothing("the site runs: from here the launch only goes forward"),
+            Kind::Pivot("the site runs: from here the launch only goes forward"),
             20,
             brief,
         ),
         Step::new(
             "settle_launch",
             |c| Box::pin(settle_launch(c)),
-            Undo::Nothing("the launch has ended"),
+            Kind::Retryable("the launch has ended"),
             20,
             brief,
         ),
         Step::new(
             "request_activation",
             |c| Box::pin(request_activation(c)),
-            Undo::Nothing("the activation is a run of its own"),
+            Kind::Retryable("the activation is a run of its own"),
             20,
             brief,
         ),
@@ -170,7 +170,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
 };
 
 const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
-    Step::new(path, run, Undo::With(|c| Box::pin(undo_playbook(c))), 3, with_preparation)
+    Step::new(path, run, Kind::Compensable(|c| Box::pin(undo_playbook(c))), 3, with_preparation)
 }
 
 /// A playbook's own limit ends it first; the rest is for its virtual environment and its clone.

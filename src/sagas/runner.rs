@@ -1,10 +1,12 @@
 //! Drives every open run: takes up requests, goes on after a crash, stops in an orderly way.
 
 mod driver;
+mod fence;
 
 pub use driver::{DriveError, Driver, Pace};
+pub use fence::{Alone, Fence};
 
-use super::start::{StartRequest, TRIGGERS, started_by};
+use super::start::{StartRequest, TRIGGERS, start_command, started_by};
 use super::step::Definition;
 use super::world::World;
 use crate::app::{AppError, ExecuteError};
@@ -12,7 +14,7 @@ use crate::store::{Filter, SubscriptionEvent};
 use futures_util::StreamExt;
 use ocim_domain::event::{Metadata, Position, Recorded};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{self, Saga};
+use ocim_domain::saga::Saga;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,11 +73,11 @@ impl Book {
                 self.open.insert(run);
                 Some(run)
             }
-            "saga.completed" | "saga.unwound" => {
+            "saga.completed" | "saga.unwound" | "saga.abandoned" => {
                 self.open.remove(&run);
                 None
             }
-            "saga.cancel_requested" => Some(run),
+            "saga.cancel_requested" | "saga.operator_acted" => Some(run),
             _ => {
                 let request = started_by(event)?;
                 let meta = Metadata {
@@ -101,7 +103,9 @@ struct Crew {
 
 async fn drive_all(world: Arc<World>, registry: Arc<Registry>, mut stopped: watch::Receiver<bool>) {
     let mut kinds: Vec<String> = TRIGGERS.iter().map(|kind| (*kind).to_owned()).collect();
-    for kind in ["started", "completed", "unwound", "cancel_requested"] {
+    for kind in
+        ["started", "completed", "unwound", "abandoned", "cancel_requested", "operator_acted"]
+    {
         kinds.push(format!("saga.{kind}"));
     }
     let filter = Filter { categories: vec![], kinds };
@@ -150,33 +154,24 @@ async fn drive_all(world: Arc<World>, registry: Arc<Registry>, mut stopped: watc
 impl Crew {
     /// Records the start of a run that was asked for; waits for the store as long as it takes.
     async fn start(&mut self, request: StartRequest, meta: Metadata) {
-        let Some(version) = self
-            .registry
-            .keys()
-            .filter(|(name, _)| name == request.definition)
-            .map(|(_, version)| *version)
-            .max()
-        else {
+        let newest = self.registry.values().filter(|known| known.name == request.definition);
+        let Some(definition) = newest.max_by_key(|known| known.version) else {
             tracing::error!(definition = request.definition, "no such process is known");
             return;
         };
-        let command = saga::Command::Start {
-            definition: request.definition.to_owned(),
-            version,
-            input: request.input,
-            subject: request.subject,
-            deadline: None,
-        };
         let stream = request.run.stream();
+        let id = request.run;
+        let (now, limits) = (self.world.app.journal().now(), &self.world.limits);
+        let command = start_command(request, definition, now, limits);
         let mut stopped = self.stopped.clone();
         loop {
             let started =
                 self.world.app.journal().execute::<Saga>(&stream, &meta, command.clone()).await;
             match started {
-                Ok(_) | Err(ExecuteError::Rejected(_)) => return self.attend(request.run),
+                Ok(_) | Err(ExecuteError::Rejected(_)) => return self.attend(id),
                 Err(ExecuteError::App(error)) => {
                     let error = crate::telemetry::chain(&error);
-                    tracing::warn!(run = %request.run, error, "a run could not be started yet");
+                    tracing::warn!(run = %id, error, "a run could not be started yet");
                 }
             }
             tokio::select! {

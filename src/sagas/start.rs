@@ -1,9 +1,13 @@
 //! Which event starts which process: requests are recorded once, and taken up however late.
 
+use super::step::Definition;
+use super::world::Limits;
+use ocim_domain::Timestamp;
 use ocim_domain::appserver;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance;
+use ocim_domain::saga::Command;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -51,6 +55,23 @@ pub struct TrafficInput {
     pub deactivate_others: bool,
     /// Even if a rule speaks against it.
     pub force: bool,
+}
+
+/// The start of a run that is asked for, with the time that its definition gives it.
+#[must_use]
+pub fn start_command(
+    request: StartRequest,
+    definition: &Definition,
+    now: Timestamp,
+    limits: &Limits,
+) -> Command {
+    Command::Start {
+        definition: definition.name.to_owned(),
+        version: definition.version,
+        input: request.input,
+        subject: request.subject,
+        deadline: definition.deadline.map(|longest| now + longest(limits)),
+    }
 }
 
 /// The run that an event asks for, if it does.

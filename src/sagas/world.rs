@@ -41,8 +41,10 @@ pub struct Limits {
     pub retry_base: Duration,
     /// Longest pause before a retry.
     pub retry_cap: Duration,
-    /// Attempts of an undo before the run is stuck.
-    pub undo_attempts_max: u32,
+    /// Longest run of a launch once it is its turn, and of the making of a balancer.
+    pub launch_time: Duration,
+    /// Longest run that moves traffic, once it is its turn, up to its point of no return.
+    pub traffic_time: Duration,
 }
 
 impl Default for Limits {
@@ -59,7 +61,8 @@ impl Default for Limits {
             turn_wait: Duration::from_secs(24 * 3600),
             retry_base: Duration::from_secs(1),
             retry_cap: Duration::from_secs(60),
-            undo_attempts_max: 100,
+            launch_time: Duration::from_secs(8 * 3600),
+            traffic_time: Duration::from_secs(3600),
         }
     }
 }
