@@ -2,8 +2,10 @@
 
 mod crash_store;
 mod crashes;
+mod engine;
 mod failures;
 mod launches;
+mod operators;
 mod runner;
 mod scenarios;
 mod stage;

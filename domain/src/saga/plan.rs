@@ -110,7 +110,7 @@ impl Plan {
                     let same = |steps: &&mut Vec<StepPlan>| {
                         steps[0].branch().is_some_and(|(_, name)| name == branch)
                     };
-                    match branches.last_mut().filter(|steps| same(&steps)) {
+                    match branches.last_mut().filter(same) {
                         Some(steps) => steps.push(step),
                         None => branches.push(vec![step]),
                     }

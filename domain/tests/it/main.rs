@@ -12,6 +12,8 @@ mod name;
 mod names;
 mod properties;
 mod saga;
+mod saga_operators;
+mod saga_parallel;
 mod sample;
 mod server;
 mod settings;
