@@ -74,6 +74,9 @@ pub enum Rejected {
     /// It is turning back already.
     #[error("the run is already turning back")]
     Unwinding,
+    /// It does not go on by itself, whichever way.
+    #[error("the run is stuck: have it forced to unwind, or abandon it")]
+    Stuck,
     /// The report does not fit what the run is doing.
     #[error("the report does not fit what the run is doing")]
     Unfitting,
@@ -160,6 +163,7 @@ fn decide_cancel(run: &Run, reason: String) -> Result<Vec<Event>, Rejected> {
         phase if phase.is_over() => Err(Rejected::Over),
         Phase::Forward if run.cancel.is_some() => Ok(vec![]),
         Phase::Forward => Ok(vec![Event::CancelRequested { reason }]),
+        Phase::Stuck { cause: None, .. } => Err(Rejected::Stuck),
         _ => Err(Rejected::Unwinding),
     }
 }

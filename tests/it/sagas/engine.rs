@@ -64,10 +64,16 @@ fn undo(context: StepContext) -> Outcome {
     })
 }
 
+/// The jitter of these tests is none: the other side asks to wait.
+fn after(seconds: u64, message: &str) -> StepError {
+    let retry_after = Some(Duration::from_secs(seconds));
+    StepError { retry_after, ..StepError::transient(message) }
+}
+
 fn never_undone(context: StepContext) -> Outcome {
     Box::pin(async move {
         note(&context, "tried to undo");
-        Err(StepError::transient("still in use"))
+        Err(after(300, "still in use"))
     })
 }
 
@@ -96,7 +102,7 @@ fn call_by_circuit(context: StepContext) -> Outcome {
 fn is_down(context: StepContext) -> Outcome {
     Box::pin(async move {
         note(&context, "called");
-        Err(StepError::transient("it is down"))
+        Err(after(60, "it is down"))
     })
 }
 
@@ -203,7 +209,7 @@ async fn a_failure_lets_the_call_beside_it_end_and_then_all_is_undone() {
     let at = |kind: &str, step: &str| {
         history.iter().position(|it| *it == (kind.to_owned(), step.to_owned())).unwrap()
     };
-    assert!(at("saga.step_done", "both/long") < at("saga.unwind_began", ""));
+    assert!(at("saga.step_done", "both/long") < at("saga.unwind_began", "both/short/two"));
 }
 
 #[tokio::test(start_paused = true)]
