@@ -7,6 +7,7 @@ mod journal;
 mod keeping;
 pub mod load_balancers;
 mod looks;
+mod operators;
 mod runs;
 mod servers;
 pub mod tokens;

@@ -220,8 +220,11 @@ impl Demo {
                         let why = crate::sagas::failure::describe(Some(&cause));
                         return Err(DemoError::Run { run, why });
                     }
-                    Phase::Stuck { step, why } => {
+                    Phase::Stuck { step, why, .. } => {
                         return Err(DemoError::Run { run, why: format!("stuck at {step}: {why}") });
+                    }
+                    Phase::Abandoned { reason, .. } => {
+                        return Err(DemoError::Run { run, why: format!("abandoned: {reason}") });
                     }
                     Phase::Forward | Phase::Unwinding(_) => {}
                 }

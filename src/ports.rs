@@ -35,13 +35,13 @@ pub struct PortError {
     pub message: String,
     /// The failure is the provider's, which is down, and costs nobody an attempt: come back in this
     /// long. An ambiguous one still has to be looked up.
-    pub free_until: Option<Duration>,
+    pub free_for: Option<Duration>,
 }
 
 impl PortError {
     /// An error of this class.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), free_until: None }
+        Self { class, message: message.into(), free_for: None }
     }
 
     /// An error that a later try may not meet.
@@ -52,7 +52,7 @@ impl PortError {
     /// A call that was not made, and may be in this long.
     pub fn postponed(again_in: Duration, message: impl Into<String>) -> Self {
         let class = Class::RateLimited(again_in);
-        Self { free_until: Some(again_in), ..Self::new(class, message) }
+        Self { free_for: Some(again_in), ..Self::new(class, message) }
     }
 
     /// An error that no further try can mend.

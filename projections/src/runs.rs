@@ -4,7 +4,7 @@ use crate::change::{Columns, NULL, RowChange, columns};
 use crate::{ColumnType, Projector, Table, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, Event};
+use ocim_domain::saga::{Action, Cause, Direction, Event};
 use serde_json::json;
 
 /// The read model of runs.
@@ -84,6 +84,8 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         | Event::StepDone { step, .. }
         | Event::StepSkipped { step, .. }
         | Event::StepFailed { step, .. }
+        | Event::TimerSet { step, .. }
+        | Event::TimerFired { step }
         | Event::UndoIntended { step, .. }
         | Event::UndoDone { step, .. }
         | Event::UndoSkipped { step, .. }
@@ -92,12 +94,23 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         Event::UnwindBegan(cause) => {
             columns! { phase: "unwinding", cause: describe(cause), cancel_requested: false }
         }
-        Event::Stuck { step, why } => columns! {
+        Event::Stuck { step, why, .. } => columns! {
             phase: "stuck", cause: format!("step `{step}`: {why}"), current_step: step,
         },
         Event::Completed {} => {
             columns! { phase: "completed", ended_at: at, cancel_requested: false }
         }
+        Event::OperatorActed { action: Action::ForceUnwind | Action::Abandon, .. }
+        | Event::LeaseTaken { .. } => columns! {},
+        Event::OperatorActed { direction: Direction::Forward, .. } => {
+            columns! { phase: "forward", cause: NULL }
+        }
+        Event::OperatorActed { direction: Direction::Unwinding, .. } => {
+            columns! { phase: "unwinding" }
+        }
+        Event::Abandoned { reason, .. } => columns! {
+            phase: "abandoned", cause: reason, ended_at: at, cancel_requested: false,
+        },
         Event::Unwound {} => columns! { phase: "unwound", ended_at: at, cancel_requested: false },
     };
     set.insert("updated_at", json!(at));
@@ -114,6 +127,14 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         Event::StepFailed { step, attempt, error, retry_at, .. } => {
             let state = if retry_at.is_some() { "waiting" } else { "failed" };
             (step, columns! { state: state, attempt: attempt, note: error, retry_at: retry_at })
+        }
+        Event::TimerSet { step, due } => (step, columns! { state: "waiting", retry_at: due }),
+        Event::TimerFired { step } => (step, columns! { state: "waiting", retry_at: NULL }),
+        Event::OperatorActed { action: Action::SkipStep, step: Some(step), reason, .. } => {
+            (step, columns! { state: "done", note: reason, retry_at: NULL })
+        }
+        Event::OperatorActed { action: Action::MarkUndone, step: Some(step), reason, .. } => {
+            (step, columns! { state: "undone", note: reason, retry_at: NULL })
         }
         Event::UndoIntended { step, attempt, .. } => {
             (step, columns! { state: "undoing", attempt: attempt, note: NULL, retry_at: NULL })
@@ -132,6 +153,9 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)
         | Event::Stuck { .. }
+        | Event::LeaseTaken { .. }
+        | Event::OperatorActed { .. }
+        | Event::Abandoned { .. }
         | Event::Completed {}
         | Event::Unwound {} => return None,
     };

@@ -12,7 +12,7 @@ use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
-use ocim_domain::saga::{self, Cause, ErrorClass};
+use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
 use ocim_domain::{Timestamp, name};
@@ -206,6 +206,14 @@ fn run_events() -> Vec<saga::Event> {
         error: text(),
         retry_at,
     };
+    let acted = |action, direction| E::OperatorActed {
+        actor: "token:alice".to_owned(),
+        action,
+        direction,
+        step: Some(step()),
+        reason: "seen to by hand".to_owned(),
+        output: None,
+    };
     let undo_failed =
         |retry_at| E::UndoFailed { step: step(), attempt: 2, error: text(), retry_at };
     vec![
@@ -216,7 +224,7 @@ fn run_events() -> Vec<saga::Event> {
             subject: APPSERVER.to_string(),
             deadline: None,
         },
-        E::StepIntended { step: step(), attempt: 1, key: id(8), deadline: at(45) },
+        E::StepIntended { step: step(), attempt: 1, key: id(8), deadline: at(45), at: Some(at(1)) },
         E::StepDone { step: step(), output: json!({"machine": "m-3"}) },
         E::StepSkipped { step: step(), reason: "not configured".to_owned() },
         failed(Some(at(31))),
@@ -225,12 +233,21 @@ fn run_events() -> Vec<saga::Event> {
         E::UnwindBegan(Cause::StepFailed { step: step(), error: text() }),
         E::UnwindBegan(Cause::Cancelled { reason: "a mistake".to_owned() }),
         E::UnwindBegan(Cause::Deadline),
-        E::UndoIntended { step: step(), attempt: 1, deadline: at(45) },
+        E::UndoIntended { step: step(), attempt: 1, deadline: at(45), at: Some(at(1)) },
         E::UndoDone { step: step(), note: Some("it was gone already".to_owned()) },
         E::UndoSkipped { step: step(), reason: "kept for debugging".to_owned() },
         undo_failed(Some(at(31))),
         undo_failed(None),
-        E::Stuck { step: step(), why: "the undo failed".to_owned() },
+        E::Stuck { step: step(), why: "the undo failed".to_owned(), code: None },
+        E::LeaseTaken { node: id(9), epoch: 2, orderly: true },
+        E::TimerSet { step: step(), due: at(31) },
+        E::TimerFired { step: step() },
+        acted(Action::RetryStep, Direction::Forward),
+        acted(Action::RetryStep, Direction::Unwinding),
+        acted(Action::SkipStep, Direction::Forward),
+        acted(Action::MarkUndone, Direction::Unwinding),
+        acted(Action::ForceUnwind, Direction::Unwinding),
+        E::Abandoned { reason: "the region is gone".to_owned(), left_behind: vec![] },
         E::Completed {},
         E::Unwound {},
     ]

@@ -149,7 +149,7 @@ impl Breaker {
         match self.circuit().state {
             BreakerState::Open { until } if tells_of_an_outage(&error) => {
                 let left = (until - self.clock.now()).to_std().unwrap_or_default();
-                PortError { free_until: Some(left), ..error }
+                PortError { free_for: Some(left), ..error }
             }
             _ => error,
         }

@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// The end of a lease that was given back.
+const GIVEN_BACK: Timestamp = Timestamp::MIN_UTC;
+
 /// Leases by the given clock. Clones are the same leases.
 #[derive(Debug, Clone)]
 pub struct MemoryLeases {
@@ -51,9 +54,10 @@ impl Leases for MemoryLeases {
             return Ok(Claim::Held { by, ends_in });
         }
         let epoch = former.map_or(1, |(tenure, _)| tenure.epoch + 1);
+        let orderly = former.is_none_or(|(_, ends_at)| ends_at == GIVEN_BACK);
         let tenure = Tenure { owner, epoch };
         rows.insert(resource, (tenure, self.clock.now() + ttl));
-        Ok(Claim::Taken(tenure))
+        Ok(Claim::Taken { tenure, orderly })
     }
 
     async fn renew(
@@ -81,7 +85,7 @@ impl Leases for MemoryLeases {
         if let Some((by, ends_at)) = self.rows().get_mut(&resource)
             && *by == tenure
         {
-            *ends_at = self.clock.now();
+            *ends_at = GIVEN_BACK;
         }
         Ok(())
     }

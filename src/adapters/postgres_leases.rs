@@ -13,21 +13,24 @@ use uuid::Uuid;
 /// How long one query may take, with the wait for a connection: much less than a lease.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A row stays when its lease ends: its epoch must go on growing.
+/// A row stays when its lease ends: its epoch must go on growing. What was given back ended long
+/// ago, so that the next one knows that nobody died.
 const ACQUIRE: &str = "insert into engine.leases as l (resource, owner, epoch, ends_at) \
     values ($1, $2, 1, clock_timestamp() + $3::double precision * interval '1 second') \
     on conflict (resource) do update \
     set owner = excluded.owner, epoch = l.epoch + 1, \
         ends_at = clock_timestamp() + $3::double precision * interval '1 second' \
     where l.ends_at <= clock_timestamp() or l.owner = excluded.owner \
-    returning epoch";
+    returning epoch, coalesce( \
+        (select former.ends_at = '-infinity' from engine.leases as former \
+         where former.resource = $1), true)";
 const RENEW: &str = "update engine.leases as l \
     set ends_at = clock_timestamp() + $4::double precision * interval '1 second' \
     from unnest($2::uuid[], $3::bigint[]) as mine (resource, epoch) \
     where l.resource = mine.resource and l.epoch = mine.epoch and l.owner = $1 \
       and l.ends_at > clock_timestamp() \
     returning l.resource";
-const RELEASE: &str = "update engine.leases set ends_at = clock_timestamp() \
+const RELEASE: &str = "update engine.leases set ends_at = '-infinity' \
     where resource = $1 and owner = $2 and epoch = $3";
 const HOLDER: &str = "select owner, epoch, \
         extract(epoch from ends_at - clock_timestamp())::double precision \
@@ -73,7 +76,9 @@ impl Leases for PostgresLeases {
         loop {
             let taken = self.query(ACQUIRE, &[&resource, &owner, &ttl.as_secs_f64()]).await?;
             if let Some(row) = taken.first() {
-                return Ok(Claim::Taken(Tenure { owner, epoch: read_epoch(row, 0)? }));
+                let orderly = row.try_get(1).map_err(|error| unavailable(&error))?;
+                let tenure = Tenure { owner, epoch: read_epoch(row, 0)? };
+                return Ok(Claim::Taken { tenure, orderly });
             }
             // Not ours, and if it has ended in between, it can be had now.
             if let Some((by, ends_in)) = self.holder(resource).await? {

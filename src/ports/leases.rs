@@ -19,7 +19,12 @@ pub struct Tenure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// It is the node's, from now on for the time that it asked for.
-    Taken(Tenure),
+    Taken {
+        /// Its tenure.
+        tenure: Tenure,
+        /// False where whoever had it before did not give it back.
+        orderly: bool,
+    },
     /// It is another's.
     Held {
         /// Whose.

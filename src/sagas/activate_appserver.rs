@@ -1,7 +1,7 @@
 //! `activate_appserver`: proves the site through the balancer, then gives it the traffic.
 
 use super::deactivate_appserver::{CLAIM, DRAIN, RECORD, RELEASE};
-use super::step::{Definition, Step, Undo};
+use super::step::{Definition, Kind, Step};
 use super::traffic::{
     plan_activation, prove_site, publish_probe, switch_traffic, undo_publish_probe,
     undo_switch_traffic,
@@ -15,34 +15,34 @@ use std::time::Duration;
 pub static ACTIVATE_APPSERVER: Definition = Definition {
     name: "activate_appserver",
     version: 1,
-    pivot: Some("record_traffic"),
+    deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     steps: &[
         CLAIM,
         Step::new(
             "plan_traffic",
             |c| Box::pin(plan_activation(c)),
-            Undo::Nothing("it only decides"),
+            Kind::NoUndo("it only decides"),
             5,
             |_| Duration::from_secs(60),
         ),
         Step::new(
             "publish_probe",
             |c| Box::pin(publish_probe(c)),
-            Undo::With(|c| Box::pin(undo_publish_probe(c))),
+            Kind::Compensable(|c| Box::pin(undo_publish_probe(c))),
             3,
             |_| Duration::from_secs(300),
         ),
         Step::new(
             "prove_site",
             |c| Box::pin(prove_site(c)),
-            Undo::Nothing("it only asks"),
+            Kind::NoUndo("it only asks"),
             1,
             |_| Duration::from_secs(120),
         ),
         Step::new(
             "switch_traffic",
             |c| Box::pin(switch_traffic(c)),
-            Undo::With(|c| Box::pin(undo_switch_traffic(c))),
+            Kind::Compensable(|c| Box::pin(undo_switch_traffic(c))),
             3,
             |_| Duration::from_secs(300),
         ),

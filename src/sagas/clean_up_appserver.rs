@@ -2,7 +2,7 @@
 
 use super::deactivate_appserver::{CLAIM, RELEASE};
 use super::start::TrafficInput;
-use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use super::terminate_appserver::{delete_server, record_terminated};
 use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
@@ -17,28 +17,28 @@ use std::time::Duration;
 pub static CLEAN_UP_APPSERVER: Definition = Definition {
     name: "clean_up_appserver",
     version: 1,
-    pivot: Some("delete_server"),
+    deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     steps: &[
         CLAIM,
         Step::new(
             "start_clean_up",
             |c| Box::pin(start_clean_up(c)),
-            Undo::With(|c| Box::pin(stop_clean_up(c))),
+            Kind::Compensable(|c| Box::pin(stop_clean_up(c))),
             5,
             |_| Duration::from_secs(60),
         ),
-        RELEASE,
+        Step { kind: Kind::NoUndo("it was to be out of traffic anyway"), ..RELEASE },
         Step::new(
             "delete_server",
             |c| Box::pin(delete_server(c)),
-            Undo::Nothing("a deleted machine does not come back"),
+            Kind::Pivot("a deleted machine does not come back"),
             100,
             |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
         ),
         Step::new(
             "record_terminated",
             |c| Box::pin(record_terminated(c)),
-            Undo::Nothing("the machine is gone"),
+            Kind::Retryable("the machine is gone"),
             20,
             |_| Duration::from_secs(60),
         ),

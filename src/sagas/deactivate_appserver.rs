@@ -1,6 +1,6 @@
 //! `deactivate_appserver`: takes an Appserver out of traffic; its machine stays.
 
-use super::step::{Definition, Step, Undo};
+use super::step::{Definition, Kind, Step};
 use super::traffic::{
     claim_traffic, drain_connections, plan_withdrawal, record_traffic, release_traffic,
     undo_withdraw_traffic, withdraw_traffic,
@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const CLAIM: Step = Step::new(
     "claim_traffic",
     |c| Box::pin(claim_traffic(c)),
-    Undo::With(|c| Box::pin(release_traffic(c))),
+    Kind::Compensable(|c| Box::pin(release_traffic(c))),
     1,
     |limits| limits.turn_wait,
 );
@@ -20,7 +20,7 @@ pub const CLAIM: Step = Step::new(
 pub const PLAN: Step = Step::new(
     "plan_traffic",
     |c| Box::pin(plan_withdrawal(c)),
-    Undo::Nothing("it only decides"),
+    Kind::NoUndo("it only decides"),
     5,
     |_| Duration::from_secs(60),
 );
@@ -29,7 +29,7 @@ pub const PLAN: Step = Step::new(
 pub const WITHDRAW: Step = Step::new(
     "withdraw_traffic",
     |c| Box::pin(withdraw_traffic(c)),
-    Undo::With(|c| Box::pin(undo_withdraw_traffic(c))),
+    Kind::Compensable(|c| Box::pin(undo_withdraw_traffic(c))),
     3,
     |_| Duration::from_secs(300),
 );
@@ -38,7 +38,7 @@ pub const WITHDRAW: Step = Step::new(
 pub const RECORD: Step = Step::new(
     "record_traffic",
     |c| Box::pin(record_traffic(c)),
-    Undo::Nothing("traffic has moved: from here the run only goes forward"),
+    Kind::Pivot("traffic has moved: from here the run only goes forward"),
     20,
     |_| Duration::from_secs(60),
 );
@@ -47,7 +47,7 @@ pub const RECORD: Step = Step::new(
 pub const RELEASE: Step = Step::new(
     "release_traffic",
     |c| Box::pin(release_traffic(c)),
-    Undo::Nothing("the traffic is free for the next run"),
+    Kind::Retryable("the traffic is free for the next run"),
     20,
     |_| Duration::from_secs(60),
 );
@@ -56,7 +56,7 @@ pub const RELEASE: Step = Step::new(
 pub const DRAIN: Step = Step::new(
     "drain_connections",
     |c| Box::pin(drain_connections(c)),
-    Undo::Nothing("it only waits"),
+    Kind::Retryable("it only waits"),
     3,
     |limits| limits.drain_wait.saturating_add(Duration::from_secs(60)),
 );
@@ -68,6 +68,6 @@ pub const DRAIN: Step = Step::new(
 pub static DEACTIVATE_APPSERVER: Definition = Definition {
     name: "deactivate_appserver",
     version: 1,
-    pivot: Some("record_traffic"),
+    deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     steps: &[CLAIM, PLAN, WITHDRAW, RECORD, RELEASE, DRAIN],
 };

@@ -1,7 +1,7 @@
 //! `delete_orphan`: takes a machine away that bears our mark, but that nothing in the log accounts for.
 
 use super::start::OrphanInput;
-use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::AppError;
 use ocim_domain::ids::ServerId;
 use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
@@ -16,26 +16,26 @@ use std::time::Duration;
 pub static DELETE_ORPHAN: Definition = Definition {
     name: "delete_orphan",
     version: 1,
-    pivot: Some("delete_machine"),
+    deadline: Some(|limits| limits.traffic_time),
     steps: &[
         Step::new(
             "confirm_orphan",
             |c| Box::pin(confirm_orphan(c)),
-            Undo::Nothing("it only looks"),
+            Kind::NoUndo("it only looks"),
             5,
             |_| Duration::from_secs(60),
         ),
         Step::new(
             "delete_machine",
             |c| Box::pin(delete_machine(c)),
-            Undo::Nothing("a deleted machine does not come back"),
+            Kind::Pivot("a deleted machine does not come back"),
             100,
             |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
         ),
         Step::new(
             "settle_orphan",
             |c| Box::pin(settle_orphan(c)),
-            Undo::Nothing("the machine is gone"),
+            Kind::Retryable("the machine is gone"),
             20,
             |_| Duration::from_secs(60),
         ),

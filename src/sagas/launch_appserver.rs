@@ -13,7 +13,7 @@ use super::playbook_steps::{
 use super::rows::insert_before;
 use super::slots::{await_slot, leave_slot};
 use super::start::LaunchInput;
-use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::{AppError, ExecuteError};
 use ocim_domain::appserver::{self, Appserver, Launched};
 use ocim_domain::configuration::{CronTime, compose_variables};
@@ -26,8 +26,8 @@ use ocim_domain::server;
 use serde_json::Value;
 use std::time::Duration;
 
-const SKIPPED: Undo = Undo::Nothing("it is skipped here: there is nothing to undo");
-const WATCHES: Undo = Undo::Nothing("it only watches");
+const SKIPPED: Kind = Kind::NoUndo("it is skipped here: there is nothing to undo");
+const WATCHES: Kind = Kind::NoUndo("it only watches");
 const KEPT: &str = "the machine is kept for debugging until the date on the appserver";
 
 /// The process.
@@ -39,7 +39,7 @@ const KEPT: &str = "the machine is kept for debugging until the date on the apps
 pub static LAUNCH_APPSERVER: Definition = Definition {
     name: "launch_appserver",
     version: 2,
-    pivot: Some("start_running"),
+    deadline: Some(|limits| limits.turn_wait + limits.launch_time),
     steps: &ROWS_2,
 };
 
@@ -47,22 +47,25 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
 pub static LAUNCH_APPSERVER_1: Definition = Definition {
     name: "launch_appserver",
     version: 1,
-    pivot: Some("start_running"),
+    deadline: Some(|limits| limits.turn_wait + limits.launch_time),
     steps: &ROWS_1,
 };
 
-const AWAIT_SLOT: Step = Step::new(
-    "await_slot",
-    |c| Box::pin(await_slot(c)),
-    Undo::With(|c| Box::pin(leave_slot(c))),
-    5,
-    |l| l.turn_wait,
-);
+const AWAIT_SLOT: Step = Step {
+    only_waits: true,
+    ..Step::new(
+        "await_slot",
+        |c| Box::pin(await_slot(c)),
+        Kind::Compensable(|c| Box::pin(leave_slot(c))),
+        5,
+        |l| l.turn_wait,
+    )
+};
 
 const LEAVE_SLOT: Step = Step::new(
     "leave_slot",
     |c| Box::pin(leave_slot(c)),
-    Undo::Nothing("its slot was given back"),
+    Kind::Retryable("its slot was given back"),
     20,
     brief,
 );
@@ -74,24 +77,27 @@ const ROWS_2: [Step; 26] = {
 };
 
 const ROWS_1: [Step; 24] = [
-    Step::new(
-        "await_turn",
-        |c| Box::pin(await_turn(c)),
-        Undo::With(|c| Box::pin(undo_launch(c))),
-        1,
-        |l| l.turn_wait,
-    ),
+    Step {
+        only_waits: true,
+        ..Step::new(
+            "await_turn",
+            |c| Box::pin(await_turn(c)),
+            Kind::Compensable(|c| Box::pin(undo_launch(c))),
+            1,
+            |l| l.turn_wait,
+        )
+    },
     Step::new(
         "assign_load_balancer",
         |c| Box::pin(assign_load_balancer(c)),
-        Undo::Nothing("the balancer stays the instance's, for its next launch"),
+        Kind::NoUndo("the balancer stays the instance's, for its next launch"),
         5,
         |_| Duration::from_secs(600),
     ),
     Step::new(
         "publish_preliminary_page",
         |c| Box::pin(publish_preliminary_page(c)),
-        Undo::Nothing("the page stays until a site takes its place"),
+        Kind::NoUndo("the page stays until a site takes its place"),
         3,
         |_| Duration::from_secs(300),
     ),
@@ -109,21 +115,21 @@ const ROWS_1: [Step; 24] = [
     Step::new(
         "create_appserver",
         |c| Box::pin(create_appserver(c)),
-        Undo::With(|c| Box::pin(undo_create_appserver(c))),
+        Kind::Compensable(|c| Box::pin(undo_create_appserver(c))),
         5,
         brief,
     ),
     Step::new(
         "ensure_security_groups",
         |c| Box::pin(ensure_security_groups(c)),
-        Undo::Nothing("the groups are shared by all machines of the region"),
+        Kind::NoUndo("the groups are shared by all machines of the region"),
         5,
         brief,
     ),
     Step::new(
         "start_waiting",
         |c| Box::pin(start_waiting(c)),
-        Undo::With(|c| Box::pin(undo_by_settling(c))),
+        Kind::Compensable(|c| Box::pin(undo_by_settling(c))),
         5,
         brief,
     ),
@@ -132,7 +138,7 @@ const ROWS_1: [Step; 24] = [
         ..Step::new(
             "create_server",
             |c| Box::pin(create_server(c)),
-            Undo::WithUnlessFailedAfter(
+            Kind::CompensableUnlessFailedAfter(
                 |c| Box::pin(undo_create_server(c)),
                 // Before that step it is not certain that the appserver got its date.
                 "run_main_playbook",
@@ -148,7 +154,7 @@ const ROWS_1: [Step; 24] = [
     Step::new(
         "start_configuring",
         |c| Box::pin(start_configuring(c)),
-        Undo::With(|c| Box::pin(undo_by_settling(c))),
+        Kind::Compensable(|c| Box::pin(undo_by_settling(c))),
         5,
         brief,
     ),
@@ -160,7 +166,7 @@ const ROWS_1: [Step; 24] = [
         ..Step::new(
             "reboot_server",
             |c| Box::pin(reboot_server(c)),
-            Undo::Nothing("a reboot leaves nothing behind"),
+            Kind::NoUndo("a reboot leaves nothing behind"),
             5,
             |_| Duration::from_secs(300),
         )
@@ -176,28 +182,28 @@ const ROWS_1: [Step; 24] = [
     Step::new(
         "start_running",
         |c| Box::pin(start_running(c)),
-        Undo::Nothing("the site runs: from here the launch only goes forward"),
+        Kind::Pivot("the site runs: from here the launch only goes forward"),
         20,
         brief,
     ),
     Step::new(
         "settle_launch",
         |c| Box::pin(settle_launch(c)),
-        Undo::Nothing("the launch has ended"),
+        Kind::Retryable("the launch has ended"),
         20,
         brief,
     ),
     Step::new(
         "request_activation",
         |c| Box::pin(request_activation(c)),
-        Undo::Nothing("the activation is a run of its own"),
+        Kind::Retryable("the activation is a run of its own"),
         20,
         brief,
     ),
 ];
 
 const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
-    Step::new(path, run, Undo::With(|c| Box::pin(undo_playbook(c))), 3, with_preparation)
+    Step::new(path, run, Kind::Compensable(|c| Box::pin(undo_playbook(c))), 3, with_preparation)
 }
 
 /// A playbook's own limit ends it first; the rest is for its virtual environment and its clone.

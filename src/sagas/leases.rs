@@ -1,5 +1,6 @@
 //! The leases of this node: one a run, renewed together, and the fence that they are.
 
+use super::runner::Fence;
 use super::world::Limits;
 use crate::ports::PortError;
 use crate::ports::leases::{Claim, Leases, Tenure};
@@ -12,24 +13,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Says right before an effect whether it may still be had.
-#[async_trait]
-pub trait Fence: Send + Sync + std::fmt::Debug {
-    /// Whether the run is ours, and stays so for long enough to begin something.
-    async fn holds(&self, run: RunId) -> bool;
-}
-
-/// The fence of a driver that nobody competes with.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoFence;
-
-#[async_trait]
-impl Fence for NoFence {
-    async fn holds(&self, _run: RunId) -> bool {
-        true
-    }
-}
-
 /// What became of the wish to drive a run.
 #[derive(Debug)]
 pub enum Take {
@@ -37,6 +20,8 @@ pub enum Take {
     Taken {
         /// Ours, and the how-manieth.
         tenure: Tenure,
+        /// False where the node before did not give it back.
+        orderly: bool,
         /// Told once when it is not ours any more.
         lost: Arc<Notify>,
     },
@@ -93,11 +78,11 @@ impl NodeLeases {
         let asked_at = Instant::now();
         match self.leases.acquire(run.0, self.node, self.ttl).await? {
             Claim::Held { ends_in, .. } => Ok(Take::Held { ends_in }),
-            Claim::Taken(tenure) => {
+            Claim::Taken { tenure, orderly } => {
                 let lost = Arc::new(Notify::new());
                 let until = asked_at + self.ttl;
                 self.held().insert(run, HeldLease { tenure, until, lost: Arc::clone(&lost) });
-                Ok(Take::Taken { tenure, lost })
+                Ok(Take::Taken { tenure, orderly, lost })
             }
         }
     }

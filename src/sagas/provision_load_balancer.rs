@@ -2,7 +2,7 @@
 
 use super::machines::{look_at_machine, server_address};
 use super::playbook_steps::{follow_playbook, forget_playbooks};
-use super::step::{Definition, Found, Progress, Step, StepContext, StepError, Undo, done};
+use super::step::{Definition, Found, Kind, Progress, Step, StepContext, StepError, done};
 use crate::ports::cloud::{Address, MachineSpec};
 use crate::ports::load_balancer::install_variables;
 use crate::ports::playbooks::{PlaybookRun, Source, Target};
@@ -44,41 +44,40 @@ struct Reached {
 pub static PROVISION_LOAD_BALANCER: Definition = Definition {
     name: "provision_load_balancer",
     version: 1,
-    pivot: Some("register_balancer"),
+    deadline: Some(|limits| limits.launch_time),
     steps: &[
         Step {
-            path: "create_machine",
-            run: |c| Box::pin(create_machine(c)),
             probe: Some(|c| Box::pin(probe_create_machine(c))),
-            undo: Undo::With(|c| Box::pin(undo_create_machine(c))),
-            attempts_max: 5,
-            // Its undo stops the machine in an orderly way.
-            timeout: |limits| limits.shutdown_wait + Duration::from_secs(300),
+            ..Step::new(
+                "create_machine",
+                |c| Box::pin(create_machine(c)),
+                Kind::Compensable(|c| Box::pin(undo_create_machine(c))),
+                5,
+                // Its undo stops the machine in an orderly way.
+                |limits| limits.shutdown_wait + Duration::from_secs(300),
+            )
         },
-        Step {
-            path: "await_machine",
-            run: |c| Box::pin(await_machine(c)),
-            probe: None,
-            undo: Undo::Nothing("it only watches"),
-            attempts_max: 1,
-            timeout: |limits| limits.server_wait,
-        },
-        Step {
-            path: "install_balancer",
-            run: |c| Box::pin(install_balancer(c)),
-            probe: None,
-            undo: Undo::With(|c| Box::pin(undo_install_balancer(c))),
-            attempts_max: 3,
-            timeout: |limits| limits.playbook_timeout + Duration::from_secs(900),
-        },
-        Step {
-            path: "register_balancer",
-            run: |c| Box::pin(register_balancer(c)),
-            probe: None,
-            undo: Undo::Nothing("the balancer is ready for use"),
-            attempts_max: 20,
-            timeout: |_| Duration::from_secs(60),
-        },
+        Step::new(
+            "await_machine",
+            |c| Box::pin(await_machine(c)),
+            Kind::NoUndo("it only watches"),
+            1,
+            |limits| limits.server_wait,
+        ),
+        Step::new(
+            "install_balancer",
+            |c| Box::pin(install_balancer(c)),
+            Kind::Compensable(|c| Box::pin(undo_install_balancer(c))),
+            3,
+            |limits| limits.playbook_timeout + Duration::from_secs(900),
+        ),
+        Step::new(
+            "register_balancer",
+            |c| Box::pin(register_balancer(c)),
+            Kind::Pivot("the balancer is ready for use"),
+            20,
+            |_| Duration::from_secs(60),
+        ),
     ],
 };
 

@@ -2,9 +2,11 @@
 
 mod crew;
 mod driver;
+mod fence;
 mod take_up;
 
 pub use driver::{DriveError, Driver, Pace};
+pub use fence::{Alone, Fence};
 
 use super::leases::NodeLeases;
 use super::start::{StartRequest, TRIGGERS, started_by};

@@ -1,10 +1,14 @@
 //! Which event starts which process: requests are recorded once, and taken up however late.
 
+use super::step::Definition;
+use super::world::Limits;
+use ocim_domain::Timestamp;
 use ocim_domain::appserver;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance;
 use ocim_domain::inventory;
+use ocim_domain::saga::Command;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -66,13 +70,30 @@ pub struct OrphanInput {
     pub machine: String,
 }
 
+/// The start of a run that is asked for, with the time that its definition gives it.
+#[must_use]
+pub fn start_command(
+    request: StartRequest,
+    definition: &Definition,
+    now: Timestamp,
+    limits: &Limits,
+) -> Command {
+    Command::Start {
+        definition: definition.name.to_owned(),
+        version: definition.version,
+        input: request.input,
+        subject: request.subject,
+        deadline: definition.deadline.map(|longest| now + longest(limits)),
+    }
+}
+
 /// The run that an event asks for, if it does.
 #[must_use]
 pub fn started_by(event: &Recorded) -> Option<StartRequest> {
     match event.stream.category() {
         "instance" => started_by_instance(event),
         "appserver" => started_by_appserver(event),
-        "region" => started_by_region(event),
+        "inventory" => started_by_inventory(event),
         _ => None,
     }
 }
@@ -119,7 +140,7 @@ fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
     Some(StartRequest { run, definition, input, subject: appserver.to_string() })
 }
 
-fn started_by_region(event: &Recorded) -> Option<StartRequest> {
+fn started_by_inventory(event: &Recorded) -> Option<StartRequest> {
     match inventory::Event::decode(&event.kind, event.schema, &event.data).ok()? {
         inventory::Event::OrphanDeletionRequested { region, machine, run, .. } => {
             let subject = format!("{region}/{machine}");

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, ErrorClass, Plan, StepPlan, UndoPlan};
+use ocim_domain::saga::{self, Cause, ErrorClass, Plan, StepPlan};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub enum Progress {
         /// When to ask again.
         again_in: Duration,
     },
+    /// It waits for that time: recorded, so that it outlives a restart; nothing is called before.
+    Until(Timestamp),
 }
 
 /// What a probe found.
@@ -49,10 +51,22 @@ pub struct StepError {
     pub message: String,
     /// How long the other side asked to wait.
     pub retry_after: Option<Duration>,
-    /// The event store did not answer. That says nothing of the step: it costs no attempt.
-    pub is_outage: bool,
-    /// The failure is a provider's that is down: it costs no attempt; come back in this long.
-    pub free_until: Option<Duration>,
+    /// What it costs the step.
+    pub costs: Costs,
+}
+
+/// What a failure costs its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Costs {
+    /// One of its attempts.
+    Attempt,
+    /// Nothing: the event store did not answer, which says nothing of the step.
+    Outage,
+    /// Nothing: the call was not made, e.g. because its circuit is open; ask again after that.
+    Nothing {
+        /// When to ask again.
+        again_in: Duration,
+    },
 }
 
 impl StepError {
@@ -68,13 +82,7 @@ impl StepError {
 
     /// An error of this class.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            message: message.into(),
-            retry_after: None,
-            is_outage: false,
-            free_until: None,
-        }
+        Self { class, message: message.into(), retry_after: None, costs: Costs::Attempt }
     }
 }
 
@@ -87,7 +95,9 @@ impl From<PortError> for StepError {
             Class::Permanent => (ErrorClass::Permanent, None),
             Class::Ambiguous => (ErrorClass::Ambiguous, None),
         };
-        Self { retry_after, free_until: error.free_until, ..Self::new(class, error.message) }
+        let free = |again_in| Costs::Nothing { again_in };
+        let costs = error.free_for.map_or(Costs::Attempt, free);
+        Self { retry_after, costs, ..Self::new(class, error.message) }
     }
 }
 
@@ -96,7 +106,7 @@ impl From<AppError> for StepError {
         let message = crate::telemetry::chain(&error);
         match error {
             AppError::Busy { .. } | AppError::Unavailable { .. } => {
-                Self { is_outage: true, ..Self::transient(message) }
+                Self { costs: Costs::Outage, ..Self::transient(message) }
             }
             AppError::VersionConflict => Self::transient(message),
             AppError::NotFound { .. }
@@ -195,46 +205,88 @@ pub type RunFn = fn(StepContext) -> BoxFuture<'static, Result<Progress, StepErro
 /// Looks whether an effect whose outcome is unknown is there.
 pub type ProbeFn = fn(StepContext) -> BoxFuture<'static, Result<Found, StepError>>;
 
-/// What becomes of a step when the run turns back.
+/// What the run's way back means to a step. Reasons are sentences for people.
 #[derive(Debug, Clone, Copy)]
-pub enum Undo {
-    /// Takes the effect away, whether or not it was there, and sees that it is gone. A note may
+pub enum Kind {
+    /// Its effect is taken away, whether or not it was there, and seen to be gone. A note may
     /// come back in `Done`; `NotYet` asks again.
-    With(RunFn),
-    /// As `With`, but kept for the reason when the run failed at or after that step.
-    WithUnlessFailedAfter(RunFn, &'static str, &'static str),
-    /// There is nothing to take away, for this reason.
-    Nothing(&'static str),
+    Compensable(RunFn),
+    /// As `Compensable`, but kept for the reason when the run failed at or after that step.
+    CompensableUnlessFailedAfter(RunFn, &'static str, &'static str),
+    /// From its intent on the run only goes forward.
+    Pivot(&'static str),
+    /// It comes after the pivot, and is tried until it is done.
+    Retryable(&'static str),
+    /// There is nothing to take away.
+    NoUndo(&'static str),
+}
+
+impl Kind {
+    /// How the effect is taken away, if it is.
+    #[must_use]
+    pub const fn undo(&self) -> Option<RunFn> {
+        match self {
+            Self::Compensable(undo) | Self::CompensableUnlessFailedAfter(undo, ..) => Some(*undo),
+            Self::Pivot(_) | Self::Retryable(_) | Self::NoUndo(_) => None,
+        }
+    }
+
+    fn plan(&self) -> saga::Kind {
+        let text = |text: &str| text.to_owned();
+        match self {
+            Self::Compensable(_) => saga::Kind::Compensable { keep_after: None },
+            Self::CompensableUnlessFailedAfter(_, from, reason) => {
+                saga::Kind::Compensable { keep_after: Some((text(from), text(reason))) }
+            }
+            Self::Pivot(reason) => saga::Kind::Pivot(text(reason)),
+            Self::Retryable(reason) => saga::Kind::Retryable(text(reason)),
+            Self::NoUndo(reason) => saga::Kind::NoUndo(text(reason)),
+        }
+    }
 }
 
 /// One row of a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
-    /// Its path, unique in the definition.
+    /// Its path, unique in the definition: `step`; `block/step` or `block/branch/step` for steps
+    /// that run beside each other.
     pub path: &'static str,
     /// Performs it.
     pub run: RunFn,
     /// Looks whether it happened; without one, running it again is as good as looking.
     pub probe: Option<ProbeFn>,
-    /// What becomes of it when the run turns back.
-    pub undo: Undo,
+    /// What the run's way back means to it.
+    pub kind: Kind,
     /// Attempts before it has failed for good.
     pub attempts_max: u32,
     /// The longest that one attempt may take, waiting included.
     pub timeout: fn(&Limits) -> Duration,
+    /// The longest that all its attempts together may take, from the first intent on.
+    pub max_elapsed: Option<fn(&Limits) -> Duration>,
+    /// Whether it only waits for its turn: nodes that die meanwhile did not die of it.
+    pub only_waits: bool,
 }
 
 impl Step {
-    /// A row without a probe.
+    /// A row without a probe and without a limit over all attempts.
     #[must_use]
     pub const fn new(
         path: &'static str,
         run: RunFn,
-        undo: Undo,
+        kind: Kind,
         attempts_max: u32,
         timeout: fn(&Limits) -> Duration,
     ) -> Self {
-        Self { path, run, probe: None, undo, attempts_max, timeout }
+        Self {
+            path,
+            run,
+            probe: None,
+            kind,
+            attempts_max,
+            timeout,
+            max_elapsed: None,
+            only_waits: false,
+        }
     }
 }
 
@@ -247,30 +299,34 @@ pub struct Definition {
     pub version: u16,
     /// Its rows, in order.
     pub steps: &'static [Step],
-    /// From the intent of that step on, the run only goes forward.
-    pub pivot: Option<&'static str>,
+    /// The longest that a run may take before it turns back; none where it may take for ever.
+    pub deadline: Option<fn(&Limits) -> Duration>,
 }
 
 impl Definition {
     /// What the pure choice needs to know of it.
     #[must_use]
-    pub fn plan(&self) -> Plan {
+    pub fn plan(&self, limits: &Limits) -> Plan {
         let plan_step = |step: &Step| StepPlan {
             path: step.path.to_owned(),
             attempts_max: step.attempts_max,
-            has_probe: step.probe.is_some(),
-            undo: match step.undo {
-                Undo::With(_) => UndoPlan::Undo { keep_after: None },
-                Undo::WithUnlessFailedAfter(_, from, reason) => {
-                    UndoPlan::Undo { keep_after: Some((from.to_owned(), reason.to_owned())) }
-                }
-                Undo::Nothing(reason) => UndoPlan::Nothing(reason.to_owned()),
-            },
+            max_elapsed: step.max_elapsed.map(|longest| longest(limits)),
+            kind: step.kind.plan(),
+            only_waits: step.only_waits,
         };
-        Plan {
-            steps: self.steps.iter().map(plan_step).collect(),
-            pivot: self.pivot.map(str::to_owned),
-        }
+        Plan::new(self.steps.iter().map(plan_step).collect())
+    }
+
+    /// The step of that path.
+    #[must_use]
+    pub fn step(&self, path: &str) -> Option<&'static Step> {
+        self.steps.iter().find(|step| step.path == path)
+    }
+
+    /// The step from whose intent on the run only goes forward.
+    #[must_use]
+    pub fn pivot(&self) -> Option<&'static Step> {
+        self.steps.iter().find(|step| matches!(step.kind, Kind::Pivot(_)))
     }
 
     /// What is wrong with the table: checked when Ocim starts.
@@ -278,35 +334,11 @@ impl Definition {
     /// # Errors
     /// One sentence a fault.
     pub fn check(&self) -> Result<(), Vec<String>> {
-        let mut faults = Vec::new();
-        for (index, step) in self.steps.iter().enumerate() {
-            let name = format!("{}.{}", self.name, step.path);
-            if self.steps[..index].iter().any(|earlier| earlier.path == step.path) {
-                faults.push(format!("{name}: the path is used twice"));
-            }
-            if step.attempts_max == 0 {
-                faults.push(format!("{name}: it would never run"));
-            }
-            match step.undo {
-                Undo::Nothing(reason) if reason.trim().is_empty() => {
-                    faults.push(format!("{name}: it gives no reason for having no undo"));
-                }
-                Undo::WithUnlessFailedAfter(_, _, reason) if reason.trim().is_empty() => {
-                    faults.push(format!("{name}: it gives no reason for being kept"));
-                }
-                Undo::WithUnlessFailedAfter(_, from, _)
-                    if !self.steps.iter().any(|other| other.path == from) =>
-                {
-                    faults.push(format!("{name}: it is kept after `{from}`, which does not exist"));
-                }
-                _ => {}
-            }
+        let faults = self.plan(&Limits::default()).check();
+        if faults.is_empty() {
+            return Ok(());
         }
-        if let Some(pivot) = self.pivot
-            && !self.steps.iter().any(|step| step.path == pivot)
-        {
-            faults.push(format!("{}: its pivot `{pivot}` does not exist", self.name));
-        }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        let tell = |fault: saga::Fault| format!("{}.{}: {}", self.name, fault.path, fault.what);
+        Err(faults.into_iter().map(tell).collect())
     }
 }

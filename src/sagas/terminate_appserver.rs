@@ -3,7 +3,7 @@
 use super::deactivate_appserver::{CLAIM, DRAIN, PLAN, RECORD, RELEASE, WITHDRAW};
 use super::machines::{load_server, remove_machine};
 use super::start::TrafficInput;
-use super::step::{Definition, Progress, Step, StepContext, StepError, Undo, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub static TERMINATE_APPSERVER: Definition = Definition {
     name: "terminate_appserver",
     version: 1,
-    pivot: Some("record_traffic"),
+    deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     steps: &[
         CLAIM,
         PLAN,
@@ -27,14 +27,14 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
         Step::new(
             "delete_server",
             |c| Box::pin(delete_server(c)),
-            Undo::Nothing("a deleted machine does not come back"),
+            Kind::Retryable("a deleted machine does not come back"),
             100,
             |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
         ),
         Step::new(
             "record_terminated",
             |c| Box::pin(record_terminated(c)),
-            Undo::Nothing("the machine is gone"),
+            Kind::Retryable("the machine is gone"),
             20,
             |_| Duration::from_secs(60),
         ),

@@ -42,8 +42,6 @@ pub struct Limits {
     pub retry_base: Duration,
     /// Longest pause before a retry.
     pub retry_cap: Duration,
-    /// Attempts of an undo before the run is stuck.
-    pub undo_attempts_max: u32,
     /// Launches at a time in a region that `launches_max_of` does not name.
     pub launches_max_default: u32,
     /// Launches at a time, by region (`OCIM_CLOUDS`).
@@ -58,6 +56,10 @@ pub struct Limits {
     pub lease_margin: Duration,
     /// How long a run whose process is unknown here is left for another node.
     pub unknown_grace: Duration,
+    /// Longest run of a launch once it is its turn, and of the making of a balancer.
+    pub launch_time: Duration,
+    /// Longest run that moves traffic, once it is its turn, up to its point of no return.
+    pub traffic_time: Duration,
 }
 
 impl Default for Limits {
@@ -74,7 +76,6 @@ impl Default for Limits {
             turn_wait: Duration::from_secs(24 * 3600),
             retry_base: Duration::from_secs(1),
             retry_cap: Duration::from_secs(60),
-            undo_attempts_max: 100,
             launches_max_default: 10,
             launches_max_of: BTreeMap::new(),
             queue_poll: Duration::from_secs(30),
@@ -82,6 +83,8 @@ impl Default for Limits {
             lease_renewal: Duration::from_secs(10),
             lease_margin: Duration::from_secs(5),
             unknown_grace: Duration::from_secs(900),
+            launch_time: Duration::from_secs(8 * 3600),
+            traffic_time: Duration::from_secs(3600),
         }
     }
 }

@@ -2,12 +2,14 @@
 
 mod crash_store;
 mod crashes;
+mod engine;
 mod failures;
 mod keeper;
 mod keeping;
 mod launches;
 mod leases;
 mod nodes;
+mod operators;
 mod outages;
 mod reconciler;
 mod runner;

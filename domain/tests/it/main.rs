@@ -15,6 +15,8 @@ mod names;
 mod properties;
 mod region;
 mod saga;
+mod saga_operators;
+mod saga_parallel;
 mod sample;
 mod server;
 mod settings;

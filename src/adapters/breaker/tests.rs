@@ -43,12 +43,12 @@ async fn it_opens_after_failures_in_a_row_and_says_until_when() {
     for _ in 0..3 {
         let outcome = fail(&breaker).await;
         assert!(was_made(&outcome));
-        excused.push(outcome.unwrap_err().free_until);
+        excused.push(outcome.unwrap_err().free_for);
     }
     assert_eq!(excused, [None, None, Some(10 * SECOND)], "the one that opened it is excused");
     clock.advance(SECOND);
     let error = succeed(&breaker).await.unwrap_err();
-    assert_eq!(error.free_until, Some(9 * SECOND));
+    assert_eq!(error.free_for, Some(9 * SECOND));
     let told = "region north keeps failing: it is not asked again before 1970-01-01 00:00:10 UTC";
     assert_eq!(error.message, told);
 }

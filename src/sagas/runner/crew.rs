@@ -5,12 +5,12 @@ use super::{Note, OUTAGE_PAUSE, Registry};
 use crate::app::ExecuteError;
 use crate::sagas::leases::NodeLeases;
 use crate::sagas::slots;
-use crate::sagas::start::StartRequest;
+use crate::sagas::start::{StartRequest, start_command};
 use crate::sagas::world::World;
 use futures_util::FutureExt;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{self, Saga};
+use ocim_domain::saga::Saga;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,26 +75,21 @@ impl Crew {
     /// Records the start of a run that was asked for; waits for the store as long as it takes.
     /// Another node may have recorded it first: that is as good.
     pub(super) async fn start(&mut self, request: StartRequest, meta: Metadata) {
-        let versions = self.post.registry.keys().filter(|(name, _)| name == request.definition);
-        let Some(version) = versions.map(|(_, version)| *version).max() else {
+        let known = self.post.registry.values().filter(|known| known.name == request.definition);
+        let Some(definition) = known.max_by_key(|known| known.version) else {
             tracing::error!(definition = request.definition, "no such process is known");
             return;
         };
-        let command = saga::Command::Start {
-            definition: request.definition.to_owned(),
-            version,
-            input: request.input,
-            subject: request.subject,
-            deadline: None,
-        };
-        let stream = request.run.stream();
+        let (run, stream) = (request.run, request.run.stream());
+        let now = self.post.world.app.journal().now();
+        let command = start_command(request, definition, now, &self.post.world.limits);
         while !self.post.is_stopped() {
             let journal = self.post.world.app.journal();
             match journal.execute::<Saga>(&stream, &meta, command.clone()).await {
-                Ok(_) | Err(ExecuteError::Rejected(_)) => return self.attend(request.run),
+                Ok(_) | Err(ExecuteError::Rejected(_)) => return self.attend(run),
                 Err(ExecuteError::App(error)) => {
                     let error = crate::telemetry::chain(&error);
-                    tracing::warn!(run = %request.run, error, "a run could not be started yet");
+                    tracing::warn!(%run, error, "a run could not be started yet");
                 }
             }
             self.post.pause(OUTAGE_PAUSE).await;

@@ -1,23 +1,26 @@
-//! One run, one directive at a time: intent, effect, result.
+//! One run: the directives that can be done now, each as intent, effect and result.
+
+mod call;
+mod log;
+mod verdict;
 
 use super::Registry;
+use super::fence::{Alone, Fence};
 use crate::app::AppError;
-use crate::ports::log_store::Level;
-use crate::sagas::leases::{Fence, NoFence};
-use crate::sagas::step::{Definition, Found, Progress, Step, StepContext, StepError, Undo};
+use crate::sagas::step::{Definition, Step, StepContext};
 use crate::sagas::world::World;
+use call::{Call, Ended, perform};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use ocim_domain::Timestamp;
-use ocim_domain::decider::Decider;
-use ocim_domain::event::{DomainEvent, Metadata, Position};
+use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{
-    self, Command, Directive, ErrorClass, Event, Phase, Plan, Run, Saga, step_key,
-};
+use ocim_domain::saga::{self, Directive, Event, Phase, Plan, Run, Saga, step_key};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The longest pause between two attempts of an undo.
-const UNDO_RETRY_CAP: Duration = Duration::from_secs(300);
+use verdict::Verdict;
 
 /// What an attempt gets whose time was up before it could be looked at, e.g. while Ocim was down.
 const LAST_LOOK: Duration = Duration::from_secs(30);
@@ -42,9 +45,6 @@ pub enum DriveError {
     /// Somebody else drives the run: everything here is void.
     #[error("another runner drives this run")]
     Fenced,
-    /// The run is not ours any more, or not for long enough.
-    #[error("this node's lease of the run has ended")]
-    LeaseLost,
     /// This version of Ocim does not know the process.
     #[error("the process `{definition}` version {version} is unknown here")]
     UnknownDefinition {
@@ -67,14 +67,28 @@ pub struct Driver {
     world: Arc<World>,
     definition: &'static Definition,
     plan: Plan,
+    fence: Arc<dyn Fence>,
     id: RunId,
     run: Run,
     version: u64,
     position: Position,
-    /// The attempt that this driver itself has begun: no doubt about it.
-    performing: Option<(usize, u32)>,
-    /// Asked right before each effect.
-    fence: Arc<dyn Fence>,
+    /// The attempts that this driver itself has begun: no doubt about them.
+    performing: BTreeMap<&'static str, u32>,
+    /// Steps that are there, but asked to be left alone until then.
+    asleep: BTreeMap<&'static str, Timestamp>,
+    /// Calls under way, one a branch, and whether each is an undo.
+    calls: FuturesUnordered<BoxFuture<'static, Ended>>,
+    called: BTreeMap<&'static str, bool>,
+}
+
+/// What taking up a directive led to.
+enum Taken {
+    /// An event: the choice is made anew.
+    Recorded,
+    /// A call is under way.
+    Called,
+    /// Nothing before then.
+    Asleep(Timestamp),
 }
 
 impl Driver {
@@ -95,13 +109,23 @@ impl Driver {
             let (definition, version) = (run.definition, run.version);
             return Err(DriveError::UnknownDefinition { definition, version });
         };
-        let plan = definition.plan();
-        let position = loaded.position;
-        let fence = Arc::new(NoFence);
-        Ok(Self { world, definition, plan, id, run, version, position, performing: None, fence })
+        Ok(Self {
+            plan: definition.plan(&world.limits),
+            world,
+            definition,
+            fence: Arc::new(Alone),
+            id,
+            run,
+            version,
+            position: loaded.position,
+            performing: BTreeMap::new(),
+            asleep: BTreeMap::new(),
+            calls: FuturesUnordered::new(),
+            called: BTreeMap::new(),
+        })
     }
 
-    /// The driver with that fence.
+    /// The same driver, which asks before each effect whether it may still act.
     #[must_use]
     pub fn with_fence(self, fence: Arc<dyn Fence>) -> Self {
         Self { fence, ..self }
@@ -113,210 +137,178 @@ impl Driver {
         &self.run
     }
 
-    /// Does the one thing that is next.
+    /// Takes up what can be done now, and comes back when one thing has come to an end.
     ///
     /// # Errors
     /// [`DriveError::Unavailable`]: call again later; others: leave the run alone.
     pub async fn advance(&mut self) -> Result<Pace, DriveError> {
         self.refresh().await?;
         let now = self.now();
-        match saga::next(&self.plan, &self.run, now) {
-            Directive::Nothing => Ok(Pace::AtRest),
-            Directive::Wait { until } => Ok(Pace::At(until)),
+        let directives = saga::next(&self.plan, &self.run, now);
+        if directives.is_empty() {
+            return Ok(Pace::AtRest);
+        }
+        let mut wake: Option<Timestamp> = None;
+        if self.wants_all_calls(&directives) {
+            for directive in directives {
+                match self.take_up(directive, now).await? {
+                    Taken::Recorded => return Ok(Pace::Again),
+                    Taken::Called => {}
+                    Taken::Asleep(time) => wake = Some(wake.map_or(time, |wake| wake.min(time))),
+                }
+            }
+        }
+        match self.await_call(wake).await {
+            Some(ended) => self.settle(ended, wake).await,
+            None if self.calls.is_empty() => Ok(wake.map_or(Pace::Again, Pace::At)),
+            None => Ok(Pace::Again),
+        }
+    }
+
+    /// Whether every call under way is still part of what is to be done. Else nothing is begun
+    /// beside it: the run has turned, and turns once its calls have ended.
+    fn wants_all_calls(&self, directives: &[Directive]) -> bool {
+        self.called.iter().all(|(path, is_undo)| {
+            directives.iter().any(|directive| match directive {
+                Directive::Resume { step, .. } => !is_undo && step == path,
+                Directive::ResumeUndo { step, .. } => *is_undo && step == path,
+                _ => false,
+            })
+        })
+    }
+
+    async fn take_up(&mut self, directive: Directive, now: Timestamp) -> Result<Taken, DriveError> {
+        let event = match directive {
+            Directive::Wait { until, .. } => return Ok(Taken::Asleep(until)),
             Directive::Run { step, attempt, doubt } => {
-                let row = &self.definition.steps[step];
-                self.hold(row, "before_intent").await;
-                let deadline = now + (row.timeout)(&self.world.limits);
-                let key = step_key(self.id, row.path);
-                let path = row.path.to_owned();
-                self.report(Event::StepIntended { step: path, attempt, key, deadline }).await?;
-                self.hold(row, "after_intent").await;
-                self.performing = Some((step, attempt));
-                self.perform(step, attempt, deadline, doubt).await
+                return self.begin(self.row(&step)?, attempt, doubt, now).await;
+            }
+            Directive::Undo { step, attempt } => {
+                return self.begin_undo(self.row(&step)?, attempt, now).await;
             }
             Directive::Resume { step, attempt, deadline } => {
-                let mine = self.performing == Some((step, attempt));
-                self.performing = Some((step, attempt));
-                self.perform(step, attempt, deadline, !mine).await
-            }
-            Directive::Unwind(cause) => self.report_and_go_on(Event::UnwindBegan(cause)).await,
-            Directive::Undo { step, attempt } => {
-                let row = &self.definition.steps[step];
-                let deadline = now + (row.timeout)(&self.world.limits);
-                self.hold(row, "before_undo").await;
-                let path = row.path.to_owned();
-                self.report(Event::UndoIntended { step: path, attempt, deadline }).await?;
-                self.perform_undo(step, attempt, deadline).await
+                let row = self.row(&step)?;
+                let in_doubt = self.performing.get(row.path) != Some(&attempt);
+                self.performing.insert(row.path, attempt);
+                let call = Call { row, attempt, deadline, is_undo: false, in_doubt };
+                return Ok(self.call_unless_asleep(call, now));
             }
             Directive::ResumeUndo { step, attempt, deadline } => {
-                self.perform_undo(step, attempt, deadline).await
+                let row = self.row(&step)?;
+                let call = Call { row, attempt, deadline, is_undo: true, in_doubt: true };
+                return Ok(self.call_unless_asleep(call, now));
             }
-            Directive::SkipUndo { step, reason } => {
-                let path = self.definition.steps[step].path.to_owned();
-                self.report_and_go_on(Event::UndoSkipped { step: path, reason }).await
+            Directive::FireTimer { step } => Event::TimerFired { step },
+            Directive::Unwind(cause) => Event::UnwindBegan(cause),
+            Directive::SkipUndo { step, reason } => Event::UndoSkipped { step, reason },
+            Directive::DeclareStuck { step, code, why } => {
+                Event::Stuck { step, why, code: Some(code) }
             }
-            Directive::DeclareStuck { step, why } => {
-                let path = self.definition.steps[step].path.to_owned();
-                self.report_and_go_on(Event::Stuck { step: path, why }).await
-            }
-            Directive::Complete => self.report_and_go_on(Event::Completed {}).await,
-            Directive::FinishUnwind => self.report_and_go_on(Event::Unwound {}).await,
-        }
+            Directive::Complete => Event::Completed {},
+            Directive::FinishUnwind => Event::Unwound {},
+        };
+        self.report(event).await?;
+        Ok(Taken::Recorded)
     }
 
-    async fn perform(
+    async fn begin(
         &mut self,
-        step: usize,
+        row: &'static Step,
         attempt: u32,
-        deadline: Timestamp,
         in_doubt: bool,
-    ) -> Result<Pace, DriveError> {
-        self.check_fence().await?;
-        let row = &self.definition.steps[step];
-        let context = self.context(row, deadline);
-        let outcome = within(self.left(deadline), async {
-            if in_doubt
-                && let Some(probe) = row.probe
-                && let Found::Done(output) = probe(context.clone()).await?
-            {
-                return Ok(Progress::Done(output));
-            }
-            (row.run)(context).await
-        });
-        let event = match self.ended(outcome.await, deadline) {
-            Ok(Ended::AskAgain(time)) => return Ok(Pace::At(time)),
-            Ok(Ended::Done(output)) => Event::StepDone { step: row.path.to_owned(), output },
-            Ok(Ended::Skipped(reason)) => Event::StepSkipped { step: row.path.to_owned(), reason },
-            Err(error) if error.is_outage => {
-                // Unless it comes back, nothing can be recorded either; then it is looked up.
-                self.performing = None;
-                return Err(outage(error));
-            }
-            Err(StepError { free_until: Some(again_in), class, .. }) => {
-                // What was in doubt still is.
-                let is_sure = !in_doubt && class != ErrorClass::Ambiguous;
-                self.performing = self.performing.filter(|_| is_sure);
-                return Ok(Pace::At(self.now() + again_in));
-            }
-            Err(mut error) => {
-                error.message = self.world.deployment.own_masker.mask(&error.message);
-                self.complain(row, Level::Error, &error).await;
-                let again = error.class != ErrorClass::Permanent && attempt < row.attempts_max;
-                let retry_at =
-                    again.then(|| self.retry_at(attempt, &error, self.world.limits.retry_cap));
-                let path = row.path.to_owned();
-                Event::StepFailed {
-                    step: path,
-                    attempt,
-                    class: error.class,
-                    error: error.message,
-                    retry_at,
-                }
-            }
-        };
-        self.hold(row, "after_effect").await;
-        // Whatever becomes of the report: from here on the outcome must be looked up, not assumed.
-        self.performing = None;
-        self.report(event).await?;
-        self.hold(row, "after_result").await;
-        Ok(Pace::Again)
+        now: Timestamp,
+    ) -> Result<Taken, DriveError> {
+        self.hold(row, "before_intent").await;
+        let mut deadline = now + (row.timeout)(&self.world.limits);
+        if let Some(longest) = row.max_elapsed {
+            let since = self.run.effort(row.path).since.unwrap_or(now);
+            deadline = deadline.min(since + longest(&self.world.limits));
+        }
+        let (step, key) = (row.path.to_owned(), step_key(self.id, row.path));
+        let intent = Event::StepIntended { step, attempt, key, deadline, at: Some(now) };
+        if !self.report(intent).await? {
+            return Ok(Taken::Recorded);
+        }
+        self.hold(row, "after_intent").await;
+        self.performing.insert(row.path, attempt);
+        self.call(Call { row, attempt, deadline, is_undo: false, in_doubt });
+        Ok(Taken::Called)
     }
 
-    async fn perform_undo(
+    async fn begin_undo(
         &mut self,
-        step: usize,
+        row: &'static Step,
         attempt: u32,
-        deadline: Timestamp,
-    ) -> Result<Pace, DriveError> {
-        let row = &self.definition.steps[step];
-        let path = row.path.to_owned();
-        let (Undo::With(undo) | Undo::WithUnlessFailedAfter(undo, ..)) = row.undo else {
-            return Err(DriveError::Defect(AppError::internal(
-                "a step without an undo was undone",
-            )));
-        };
-        self.check_fence().await?;
-        let outcome = within(self.left(deadline), undo(self.context(row, deadline))).await;
-        let event = match self.ended(outcome, deadline) {
-            Ok(Ended::AskAgain(time)) => return Ok(Pace::At(time)),
-            Ok(Ended::Done(note)) => {
-                Event::UndoDone { step: path, note: note.as_str().map(str::to_owned) }
-            }
-            Ok(Ended::Skipped(reason)) => Event::UndoSkipped { step: path, reason },
-            Err(error) if error.is_outage => return Err(outage(error)),
-            Err(StepError { free_until: Some(again_in), .. }) => {
-                return Ok(Pace::At(self.now() + again_in));
-            }
-            Err(mut error) => {
-                error.message = self.world.deployment.own_masker.mask(&error.message);
-                self.complain(row, Level::Error, &error).await;
-                let again = attempt < self.world.limits.undo_attempts_max;
-                let retry_at = again.then(|| self.retry_at(attempt, &error, UNDO_RETRY_CAP));
-                Event::UndoFailed { step: path, attempt, error: error.message, retry_at }
-            }
-        };
-        self.hold(row, "after_undo").await;
-        self.report(event).await?;
-        Ok(Pace::Again)
+        now: Timestamp,
+    ) -> Result<Taken, DriveError> {
+        self.hold(row, "before_undo").await;
+        let deadline = now + (row.timeout)(&self.world.limits);
+        let step = row.path.to_owned();
+        let intent = Event::UndoIntended { step, attempt, deadline, at: Some(now) };
+        if !self.report(intent).await? {
+            return Ok(Taken::Recorded);
+        }
+        self.call(Call { row, attempt, deadline, is_undo: true, in_doubt: false });
+        Ok(Taken::Called)
     }
 
-    async fn check_fence(&self) -> Result<(), DriveError> {
-        if self.fence.holds(self.id).await { Ok(()) } else { Err(DriveError::LeaseLost) }
-    }
-
-    async fn report_and_go_on(&mut self, event: Event) -> Result<Pace, DriveError> {
-        self.report(event).await?;
-        Ok(Pace::Again)
-    }
-
-    /// Appends one event of this run. Someone's cancel in between is let by; anything else in
-    /// between means that another runner drives the run.
-    async fn report(&mut self, event: Event) -> Result<(), DriveError> {
-        loop {
-            let state = Some(self.run.clone());
-            let now = self.now();
-            let Ok(events) = Saga::decide(&state, Command::Report(event.clone()), now) else {
-                return Ok(()); // Too late: the run has gone another way meanwhile.
-            };
-            let loaded = crate::app::Loaded::<Saga> {
-                state,
-                version: Some(self.version),
-                position: self.position,
-            };
-            let meta = Metadata::by(format!("saga:{}", self.id));
-            let meta = Metadata { correlation_id: Some(self.id.to_string()), ..meta };
-            match self.world.app.journal().append(&self.id.stream(), &meta, loaded, events).await {
-                Ok(executed) => {
-                    if let Some(run) = executed.state {
-                        self.run = run;
-                    }
-                    self.version = executed.version;
-                    self.position = executed.position;
-                    return Ok(());
-                }
-                Err(AppError::VersionConflict) => self.refresh().await?,
-                Err(error) => return Err(error.into()),
+    fn call_unless_asleep(&mut self, call: Call, now: Timestamp) -> Taken {
+        if self.called.contains_key(call.row.path) {
+            return Taken::Called;
+        }
+        match self.asleep.get(call.row.path) {
+            Some(time) if *time > now => Taken::Asleep(*time),
+            _ => {
+                self.call(call);
+                Taken::Called
             }
         }
     }
 
-    /// Folds what others appended to the run's stream.
-    async fn refresh(&mut self) -> Result<(), DriveError> {
-        let stream = self.id.stream();
-        let newer = self.world.app.journal().store().read_stream(&stream, self.version + 1).await;
-        for recorded in newer.map_err(AppError::from)? {
-            let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)
-                .map_err(|error| DriveError::Defect(AppError::internal(error)))?;
-            if !matches!(event, Event::CancelRequested { .. }) {
-                return Err(DriveError::Fenced);
-            }
-            if let Some(run) = Saga::evolve(Some(self.run.clone()), &event) {
-                self.run = run;
-            }
-            self.version = recorded.version;
-            self.position = recorded.position;
+    fn call(&mut self, call: Call) {
+        let limit = (call.deadline - self.now()).to_std().unwrap_or(Duration::ZERO).max(LAST_LOOK);
+        let context = self.context(call.row, call.deadline);
+        self.asleep.remove(call.row.path);
+        self.called.insert(call.row.path, call.is_undo);
+        self.calls.push(Box::pin(perform(call, context, Arc::clone(&self.fence), limit)));
+    }
+
+    /// The next call that ends, unless a branch wants to be looked at before.
+    async fn await_call(&mut self, wake: Option<Timestamp>) -> Option<Ended> {
+        let Some(wake) = wake else { return self.calls.next().await };
+        let pause = (wake - self.now()).to_std().unwrap_or(Duration::ZERO);
+        if self.calls.is_empty() {
+            return None;
         }
-        Ok(())
+        tokio::time::timeout(pause, self.calls.next()).await.ok().flatten()
+    }
+
+    async fn settle(&mut self, ended: Ended, wake: Option<Timestamp>) -> Result<Pace, DriveError> {
+        let row = ended.call.row;
+        let is_undo = ended.call.is_undo;
+        self.called.remove(row.path);
+        let event = match self.judge(ended).await? {
+            Verdict::Record(event) => event,
+            Verdict::AskAgain(time) => {
+                self.asleep.insert(row.path, time);
+                let earliest = wake.map_or(time, |wake| wake.min(time));
+                return Ok(if self.calls.is_empty() { Pace::At(earliest) } else { Pace::Again });
+            }
+        };
+        self.hold(row, if is_undo { "after_undo" } else { "after_effect" }).await;
+        // Whatever becomes of the report: from here on the outcome must be looked up, not assumed.
+        self.performing.remove(row.path);
+        self.report(event).await?;
+        if !is_undo {
+            self.hold(row, "after_result").await;
+        }
+        Ok(Pace::Again)
+    }
+
+    fn row(&self, path: &str) -> Result<&'static Step, DriveError> {
+        self.definition.step(path).ok_or_else(|| {
+            DriveError::Defect(AppError::internal("the plan names a step that its table lacks"))
+        })
     }
 
     fn context(&self, row: &Step, deadline: Timestamp) -> StepContext {
@@ -336,72 +328,13 @@ impl Driver {
         }
     }
 
-    /// Full jitter: anywhere between nothing and the doubled base, so that runs do not march in step.
-    fn retry_at(&self, attempt: u32, error: &StepError, cap: Duration) -> Timestamp {
-        let limits = &self.world.limits;
-        let doubled = limits.retry_base.saturating_mul(1 << attempt.saturating_sub(1).min(16));
-        let longest = doubled.min(cap);
-        let mut random = [0; 2];
-        self.world.app.journal().fill_random(&mut random);
-        let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
-        let pause = longest.mul_f64(share).max(error.retry_after.unwrap_or_default());
-        self.now() + pause
-    }
-
-    /// What a call says of its attempt. One that is not there yet when its time is up has failed:
-    /// it was looked at once more, whenever that was.
-    fn ended(
-        &self,
-        outcome: Result<Progress, StepError>,
-        deadline: Timestamp,
-    ) -> Result<Ended, StepError> {
-        match outcome? {
-            Progress::Done(output) => Ok(Ended::Done(output)),
-            Progress::Skipped(reason) => Ok(Ended::Skipped(reason)),
-            Progress::NotYet { .. } if self.now() >= deadline => Err(timed_out()),
-            Progress::NotYet { again_in } => {
-                Ok(Ended::AskAgain((self.now() + again_in).min(deadline)))
-            }
-        }
-    }
-
-    fn left(&self, deadline: Timestamp) -> Duration {
-        (deadline - self.now()).to_std().unwrap_or(Duration::ZERO).max(LAST_LOOK)
-    }
-
     fn now(&self) -> Timestamp {
         self.world.app.journal().now()
     }
 
-    async fn hold(&self, row: &Step, point: &str) {
-        let name = format!("{}.{}.{point}", self.definition.name, row.path);
-        self.world.holds.pass(&name).await;
+    /// Names of points are names of files: a path inside a block is written with dots.
+    async fn hold(&mut self, row: &Step, point: &str) {
+        let path = row.path.replace('/', ".");
+        self.world.holds.pass(&format!("{}.{path}.{point}", self.definition.name)).await;
     }
-
-    async fn complain(&self, row: &Step, level: Level, error: &StepError) {
-        self.world.say(self.id, row.path, level, error.message.clone()).await;
-    }
-}
-
-/// How one call of an attempt ended.
-enum Ended {
-    Done(serde_json::Value),
-    Skipped(String),
-    AskAgain(Timestamp),
-}
-
-/// A call that must end in time; one that does not leaves doubt.
-async fn within<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<T, StepError>>,
-) -> Result<T, StepError> {
-    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(timed_out()))
-}
-
-fn timed_out() -> StepError {
-    StepError::new(ErrorClass::Timeout, "its time was up")
-}
-
-fn outage(error: StepError) -> DriveError {
-    DriveError::Unavailable(AppError::unavailable("the event store", error))
 }

@@ -3,15 +3,17 @@
 use super::OUTAGE_PAUSE;
 use super::crew::Post;
 use super::driver::{DriveError, Driver, Pace};
-use crate::app::{AppError, Loaded};
+use super::fence::Fence;
+use crate::app::{AppError, ExecuteError, Loaded};
+use crate::ports::leases::Tenure;
 use crate::ports::log_store::Level;
-use crate::sagas::leases::{Fence, Take};
+use crate::sagas::leases::Take;
 use crate::sagas::slots::is_at_rest;
 use futures_util::FutureExt;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Command, Event, Run, Saga};
+use ocim_domain::saga::{Command, Event, Run, Saga, StuckCode};
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -85,7 +87,19 @@ impl Keeper {
             return Outlook::Done;
         }
         match post.leases.take(self.run).await {
-            Ok(Take::Taken { lost, .. }) => Outlook::Ours(lost),
+            Ok(Take::Taken { tenure, orderly, lost }) => {
+                let is_known = run.lease.is_some_and(|lease| lease.node == tenure.owner);
+                if orderly && is_known {
+                    return Outlook::Ours(lost);
+                }
+                match self.record_lease(tenure, orderly).await {
+                    Ok(()) => Outlook::Ours(lost),
+                    Err(error) => {
+                        post.leases.release(self.run).await;
+                        self.give_up_or_wait(error)
+                    }
+                }
+            }
             Ok(Take::Held { ends_in }) => Outlook::Later(ends_in),
             Err(error) => {
                 tracing::warn!(run = %self.run, %error, "a run waits for its lease");
@@ -94,12 +108,24 @@ impl Keeper {
         }
     }
 
+    /// Records who drives the run from now on: what a former driver appends is refused after that.
+    async fn record_lease(&self, tenure: Tenure, orderly: bool) -> Result<(), DriveError> {
+        let Tenure { owner: node, epoch } = tenure;
+        let command = Command::TakeLease { node, epoch, orderly };
+        let (journal, meta) = (self.post.world.app.journal(), Metadata::by("system"));
+        match journal.execute::<Saga>(&self.run.stream(), &meta, command).await {
+            Ok(_) => Ok(()),
+            Err(ExecuteError::Rejected(_)) => Err(DriveError::Fenced),
+            Err(ExecuteError::App(error)) => Err(error.into()),
+        }
+    }
+
     /// Drives the run under its lease; gives that back when it stops doing so.
     async fn drive(&self, lost: &Notify) -> Outlook {
         let drive = AssertUnwindSafe(self.drive_to_rest()).catch_unwind();
         let outcome = tokio::select! {
             biased;
-            () = lost.notified() => Ok(Err(DriveError::LeaseLost)),
+            () = lost.notified() => Ok(Err(DriveError::Fenced)),
             outcome = drive => outcome,
         };
         let outlook = match outcome {
@@ -151,7 +177,7 @@ impl Keeper {
                 tracing::warn!(%run, error = told, "a run waits for the event store");
                 Outlook::Later(OUTAGE_PAUSE)
             }
-            DriveError::LeaseLost | DriveError::Fenced => {
+            DriveError::Fenced => {
                 tracing::warn!(%run, error = told, "a run is another node's");
                 Outlook::Later(OUTAGE_PAUSE)
             }
@@ -197,7 +223,11 @@ impl Keeper {
             run.definition, run.version
         );
         let journal = self.post.world.app.journal();
-        let stuck = Command::Report(Event::Stuck { step: "unknown_definition".to_owned(), why });
+        let stuck = Command::Report(Event::Stuck {
+            step: String::new(),
+            why,
+            code: Some(StuckCode::UnknownDefinition),
+        });
         let events =
             Saga::decide(&loaded.state, stuck, journal.now()).map_err(AppError::rejected)?;
         let meta = Metadata::by("system");

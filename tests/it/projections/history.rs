@@ -174,6 +174,7 @@ impl Site {
             attempt,
             key: saga::step_key(self.run, name),
             deadline: "2026-11-22T12:00:00Z".parse().unwrap(),
+            at: None,
         }
     }
 

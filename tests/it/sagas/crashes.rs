@@ -3,7 +3,7 @@
 use super::crash_store::{Harm, Mark, Moment};
 use super::scenarios::{Outcome, Scenario, assert_sound, look};
 use ocim::sagas::definitions;
-use ocim::sagas::step::{Definition, Undo};
+use ocim::sagas::step::Definition;
 use std::collections::BTreeSet;
 
 const RESULTS: &[&str] = &["saga.step_done", "saga.step_skipped", "saga.step_failed"];
@@ -68,11 +68,11 @@ async fn a_crash_at_any_point_of_any_step_changes_nothing() {
 fn all_points() -> BTreeSet<(&'static str, &'static str, &'static str)> {
     let mut all = BTreeSet::new();
     for definition in definitions() {
-        let pivot = definition.pivot.unwrap();
+        let pivot = definition.pivot().unwrap().path;
         let pivot = definition.steps.iter().position(|step| step.path == pivot).unwrap();
         for (index, step) in definition.steps.iter().enumerate() {
             for (at, (point, ..)) in POINTS.into_iter().enumerate() {
-                let is_undone = !matches!(step.undo, Undo::Nothing(_));
+                let is_undone = step.kind.undo().is_some();
                 let reaches = match at {
                     0..4 => true,
                     4..6 => index < pivot && is_undone,

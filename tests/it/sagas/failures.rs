@@ -6,7 +6,7 @@ use super::stage::Stage;
 use ocim::adapters::faults::{Fault, Faults};
 use ocim::ports::Class;
 use ocim::sagas::definitions;
-use ocim::sagas::step::{Definition, Undo};
+use ocim::sagas::step::{Definition, Kind};
 use ocim_domain::appserver::Status;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, Phase};
@@ -210,7 +210,7 @@ async fn fail_for_good(scenario: Scenario, definition: &Definition, step: &'stat
     let outcome = look(&stage, id, &run).await;
 
     let place = |path: &str| definition.steps.iter().position(|step| step.path == path).unwrap();
-    if place(step) >= place(definition.pivot.unwrap()) {
+    if place(step) >= place(definition.pivot().unwrap().path) {
         let Phase::Stuck { step: named, .. } = &run.phase else { panic!("{cell}: {run:?}") };
         assert_eq!(named, step, "{cell}");
         return;
@@ -252,7 +252,7 @@ async fn assert_undone_in_order(
     let undone: Vec<_> = records.map(|(_, step)| step.as_str()).collect();
     assert_eq!(undone, expected, "{cell}");
     let performed = of("saga.undo_done");
-    let with_undo = taken_back.filter(|step| matches!(step.undo, Undo::With(_)));
+    let with_undo = taken_back.filter(|step| matches!(step.kind, Kind::Compensable(_)));
     assert!(with_undo.into_iter().all(|step| performed.contains(&step.path)), "{cell}");
 }
 

@@ -7,7 +7,8 @@ use ocim::adapters::memory_leases::MemoryLeases;
 use ocim::adapters::postgres_leases::PostgresLeases;
 use ocim::adapters::system::SystemClock;
 use ocim::ports::leases::{Claim, Leases, Tenure};
-use ocim::sagas::leases::{Fence, NodeLeases, Take};
+use ocim::sagas::leases::{NodeLeases, Take};
+use ocim::sagas::runner::Fence;
 use ocim::sagas::world::Limits;
 use ocim_domain::ids::RunId;
 use proptest::prelude::*;
@@ -31,7 +32,7 @@ fn tenure(node: u128, epoch: u64) -> Tenure {
 async fn take(leases: &dyn Leases, resource: Uuid, node: u128, ttl: Duration) -> Tenure {
     loop {
         match leases.acquire(resource, id(node), ttl).await.unwrap() {
-            Claim::Taken(tenure) => return tenure,
+            Claim::Taken { tenure, .. } => return tenure,
             Claim::Held { ends_in, .. } => tokio::time::sleep(ends_in).await,
         }
     }
@@ -88,7 +89,7 @@ async fn of_many_nodes_that_ask_at_once_one_has_it() {
             tokio::spawn(async move { leases.acquire(id(run), id(node), HOUR).await.unwrap() })
         });
         let claims = join_all(claims).await;
-        let taken = claims.iter().filter(|claim| matches!(claim, Ok(Claim::Taken(_)))).count();
+        let taken = claims.iter().filter(|claim| matches!(claim, Ok(Claim::Taken { .. }))).count();
         assert_eq!(taken, 1, "{claims:?}");
     }
 }

@@ -9,9 +9,10 @@ use ocim::ports::PortError;
 use ocim::ports::cloud::{Cloud, Machine, MachineSpec};
 use ocim::ports::leases::Leases;
 use ocim::sagas::definitions;
-use ocim::sagas::leases::{Fence, Take};
+use ocim::sagas::leases::Take;
+use ocim::sagas::runner::Fence;
 use ocim::sagas::runner::{DriveError, Driver, Pace, Runner};
-use ocim::sagas::step::{Definition, Step, Undo, done};
+use ocim::sagas::step::{Definition, Kind, Step, done};
 use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
@@ -233,7 +234,7 @@ async fn a_zombie_that_comes_back_writes_nothing_and_makes_nothing_twice() {
             tokio::time::timeout(LONG, &mut drive).await.expect("the zombie goes on")
         }
     };
-    assert!(matches!(error, DriveError::Fenced | DriveError::LeaseLost), "{error:?}");
+    assert!(matches!(error, DriveError::Fenced), "{error:?}");
     drop(drive);
     gated.gate.add_permits(1);
     await_ends(&stage, 1).await;
@@ -256,7 +257,7 @@ async fn nothing_is_begun_once_the_lease_has_ended() {
     }
     tokio::time::sleep(stage.world.limits.lease_ttl).await;
     let error = drive_as_zombie(&stage, &mut driver).await;
-    assert!(matches!(error, DriveError::LeaseLost), "{error:?}");
+    assert!(matches!(error, DriveError::Fenced), "{error:?}");
     assert_eq!(stage.cloud.faults.calls("ensure_security_groups"), 0);
     assert!(registry().len() > 1);
 }
@@ -271,11 +272,11 @@ async fn begin_unknown(stage: &Stage) {
 static RETIRE_CONTINENT: Definition = Definition {
     name: "retire_continent",
     version: 1,
-    pivot: None,
+    deadline: None,
     steps: &[Step::new(
         "sink",
         |_| Box::pin(async { done(Value::Null) }),
-        Undo::Nothing("it is gone"),
+        Kind::NoUndo("it is gone"),
         1,
         |_| Duration::from_secs(1),
     )],
@@ -315,7 +316,7 @@ static PANICS: AtomicU32 = AtomicU32::new(0);
 static STUMBLE: Definition = Definition {
     name: "retire_continent",
     version: 1,
-    pivot: None,
+    deadline: None,
     steps: &[Step::new(
         "sink",
         |_| {
@@ -324,7 +325,7 @@ static STUMBLE: Definition = Definition {
                 done(Value::Null)
             })
         },
-        Undo::Nothing("it is gone"),
+        Kind::NoUndo("it is gone"),
         1,
         |_| Duration::from_secs(600),
     )],

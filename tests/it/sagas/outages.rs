@@ -40,7 +40,12 @@ async fn five_hundred_runs_against_a_dead_cloud_make_few_calls() {
         let run = stage.run(launched.run).await;
         assert_eq!(run.phase, Phase::Forward);
         attempts += match run.steps.get("ensure_security_groups") {
-            Some(Step::Intended { attempt, .. } | Step::Waiting { attempt, .. }) => *attempt,
+            Some(
+                Step::Intended { attempt, .. }
+                | Step::Waiting { attempt, .. }
+                | Step::TimerSet { attempt, .. }
+                | Step::TimerFired { attempt },
+            ) => *attempt,
             other => panic!("{other:?}"),
         };
     }

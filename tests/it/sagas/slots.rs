@@ -13,6 +13,9 @@ use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::region::{Event, Place, Region, State, region_id};
 use ocim_domain::saga::Phase;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+const AN_HOUR: Duration = Duration::from_secs(3600);
 
 async fn narrow_stage(launches_max: u32) -> Stage {
     Stage::build(|world| world.limits.launches_max_default = launches_max).await
@@ -107,13 +110,9 @@ async fn a_run_in_line_tells_its_place_and_leaves_when_it_is_cancelled() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stuck_run_holds_no_slot() {
-    let stage = Stage::build(|world| {
-        world.limits.launches_max_default = 1;
-        world.limits.undo_attempts_max = 2;
-    })
-    .await;
+    let stage = narrow_stage(1).await;
     stage.cloud.set_boot_fault(Some("No valid host was found."));
-    stage.cloud.faults.fail_always("delete_machine", Fault::Before(Class::Permanent));
+    stage.cloud.faults.fail_always("delete_machine", Fault::Before(Class::RateLimited(AN_HOUR)));
     let asked = stage.ask_many(2).await;
     let runner = stage.start_runner();
     let ended = await_ends(&stage, 2).await;

@@ -3,7 +3,7 @@
 use super::stage::Stage;
 use futures_util::FutureExt;
 use ocim::app::LaunchAsk;
-use ocim::sagas::step::{Definition, Progress, Step, Undo, done};
+use ocim::sagas::step::{Definition, Kind, Progress, Step, done};
 use ocim::sagas::{Holds, TRIGGERS, definitions, started_by};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -14,22 +14,31 @@ const fn step(path: &'static str) -> Step {
         path,
         run: |_| Box::pin(async { done(Value::Null) }),
         probe: None,
-        undo: Undo::Nothing("it does nothing"),
+        kind: Kind::NoUndo("it does nothing"),
         attempts_max: 1,
         timeout: |_| Duration::from_secs(1),
+        max_elapsed: None,
+        only_waits: false,
     }
 }
 
-const fn definition(steps: &'static [Step], pivot: Option<&'static str>) -> Definition {
-    Definition { name: "test", version: 1, steps, pivot }
+const fn definition(steps: &'static [Step]) -> Definition {
+    Definition { name: "test", version: 1, steps, deadline: None }
 }
 
 const A: Step = step("a");
 const B: Step = step("b");
+const PIVOT: Step = Step { kind: Kind::Pivot("there is no way back"), ..step("p") };
+const SECOND_PIVOT: Step = Step { path: "q", ..PIVOT };
+const PIVOT_IN_BLOCK: Step = Step { path: "x/p", ..PIVOT };
+const COMPENSABLE: Step = Step { kind: Kind::Compensable(skip), ..A };
+const RETRYABLE: Step = Step { kind: Kind::Retryable("later"), ..A };
 const NEVER: Step = Step { attempts_max: 0, ..A };
-const WORDLESS: Step = Step { undo: Undo::Nothing(" "), ..A };
-const KEPT_FOR_NOTHING: Step = Step { undo: Undo::WithUnlessFailedAfter(skip, "a", ""), ..A };
-const KEPT_AFTER_NOBODY: Step = Step { undo: Undo::WithUnlessFailedAfter(skip, "b", "kept"), ..A };
+const WORDLESS: Step = Step { kind: Kind::NoUndo(" "), ..A };
+const KEPT_FOR_NOTHING: Step =
+    Step { kind: Kind::CompensableUnlessFailedAfter(skip, "a", ""), ..A };
+const KEPT_AFTER_NOBODY: Step =
+    Step { kind: Kind::CompensableUnlessFailedAfter(skip, "b", "kept"), ..A };
 
 fn skip(
     _: ocim::sagas::step::StepContext,
@@ -43,25 +52,48 @@ fn every_process_is_sound_and_its_names_are_its_own() {
     for definition in definitions() {
         definition.check().unwrap();
         assert!(names.insert((definition.name, definition.version)), "{}", definition.name);
-        assert!(!definition.steps.is_empty() && definition.pivot.is_some(), "{}", definition.name);
+        assert!(
+            !definition.steps.is_empty() && definition.pivot().is_some(),
+            "{}",
+            definition.name
+        );
     }
     println!("checked {} definitions", names.len());
 }
 
 #[test]
 fn a_broken_table_is_refused_with_its_fault() {
-    let broken: [(Definition, &str); 6] = [
-        (definition(&[A, A], None), "test.a: the path is used twice"),
-        (definition(&[NEVER], None), "test.a: it would never run"),
-        (definition(&[WORDLESS], None), "test.a: it gives no reason for having no undo"),
-        (definition(&[KEPT_FOR_NOTHING], None), "test.a: it gives no reason for being kept"),
+    let broken: [(Definition, &str); 13] = [
+        (definition(&[A, A]), "test.a: the path is used twice"),
+        (definition(&[NEVER]), "test.a: it would never run"),
+        (definition(&[WORDLESS]), "test.a: it gives no reason for having no undo"),
+        (definition(&[KEPT_FOR_NOTHING]), "test.a: it gives no reason for being kept"),
+        (definition(&[KEPT_AFTER_NOBODY]), "test.a: it is kept after `b`, which does not exist"),
         (
-            definition(&[KEPT_AFTER_NOBODY], None),
-            "test.a: it is kept after `b`, which does not exist",
+            definition(&[PIVOT, COMPENSABLE]),
+            "test.a: it is compensable, but stands after the pivot",
         ),
-        (definition(&[A], Some("z")), "test: its pivot `z` does not exist"),
+        (definition(&[PIVOT, A]), "test.a: it stands after the pivot, so it must be retryable"),
+        (definition(&[RETRYABLE]), "test.a: it is retryable, but does not stand after a pivot"),
+        (definition(&[PIVOT, SECOND_PIVOT]), "test.q: it is a second pivot beside `p`"),
+        (
+            definition(&[PIVOT_IN_BLOCK]),
+            "test.x/p: it is the pivot, but stands in a parallel block",
+        ),
+        (
+            definition(const { &[step("x/a/b/c")] }),
+            "test.x/a/b/c: its path is not `step`, `block/step` or `block/branch/step`",
+        ),
+        (
+            definition(const { &[step("x/a"), B, step("x/b")] }),
+            "test.x/b: its block is written in two places, or named like a step",
+        ),
+        (
+            definition(const { &[step("x/a/1"), step("x/b/1"), step("x/a/2")] }),
+            "test.x/a/2: its branch is written in two places",
+        ),
     ];
-    definition(&[A, B], Some("b")).check().unwrap();
+    definition(const { &[A, step("x/a"), step("x/b/c"), PIVOT] }).check().unwrap();
     for (table, fault) in broken {
         assert_eq!(table.check().unwrap_err(), [fault]);
     }

@@ -1,0 +1,236 @@
+//! What people may do to a run, what they are refused, what a dry run says, and explanations.
+
+use crate::saga_parallel::{
+    done, failed, intended, plan, run_of, started, undo_done, undo_intended,
+};
+use crate::sample::at;
+use ocim_domain::decider::Decider;
+use ocim_domain::saga::{
+    Cause, Command, Directive, ErrorClass, Event, Facts, Operation, Phase, Plan, Rejected, Saga,
+    Step, StuckCode, Verb, explain, next, preview,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+fn act(events: &[Event], verb: Verb) -> Result<Vec<Event>, Rejected> {
+    let (actor, reason) = ("token:alice".to_owned(), "it was seen to".to_owned());
+    let operation = Operation { verb, actor, reason, plan: plan() };
+    let told = preview(&plan(), &run_of(events), operation.verb.clone(), at(0));
+    let acted = Saga::decide(&Saga::fold(events), Command::Operate(Box::new(operation)), at(0));
+    assert_eq!(told.err(), acted.as_ref().err().cloned(), "a dry run is refused like the act");
+    acted
+}
+
+#[track_caller]
+fn after(events: &[Event], verb: Verb) -> Vec<Event> {
+    let acted = act(events, verb).unwrap();
+    events.iter().cloned().chain(acted).collect()
+}
+
+fn next_of(events: &[Event]) -> Vec<Directive> {
+    next(&plan(), &run_of(events), at(0))
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn retry(step: &str) -> Verb {
+    Verb::RetryStep { step: text(step) }
+}
+
+fn skip(step: &str) -> Verb {
+    Verb::SkipStep { step: text(step), output: json!("by hand") }
+}
+
+fn mark(step: &str) -> Verb {
+    Verb::MarkUndone { step: text(step) }
+}
+
+fn stuck(step: &str) -> Event {
+    Event::Stuck { step: text(step), why: text("no"), code: None }
+}
+
+/// Everything up to the pivot is done, and the pivot has failed for good.
+fn stuck_at_pivot() -> Vec<Event> {
+    let mut events = vec![started()];
+    for path in ["first", "make/net/port", "make/net/address", "make/disk"] {
+        events.extend([intended(path), done(path)]);
+    }
+    events.extend([intended("publish"), failed("publish"), stuck("publish")]);
+    events
+}
+
+/// Turned back because of the disk; the undo of the port has failed for a day.
+fn stuck_unwinding() -> Vec<Event> {
+    let mut events = vec![started()];
+    for path in ["first", "make/net/port"] {
+        events.extend([intended(path), done(path)]);
+    }
+    let cause = Cause::StepFailed { step: text("make/disk"), error: text("no") };
+    events.extend([intended("make/disk"), failed("make/disk"), Event::UnwindBegan(cause)]);
+    events.extend([undo_intended("make/disk"), undo_done("make/disk")]);
+    let (step, error) = (text("make/net/port"), text("in use"));
+    events.push(undo_intended("make/net/port"));
+    events.push(Event::UndoFailed { step, attempt: 1, error, retry_at: None });
+    events.push(stuck("make/net/port"));
+    events
+}
+
+#[test]
+fn a_failed_step_is_retried_at_once_with_a_look_first_and_all_its_attempts() {
+    let events = after(&stuck_at_pivot(), retry("publish"));
+    let run = run_of(&events);
+    assert_eq!(run.phase, Phase::Forward);
+    let again = Directive::Run { step: text("publish"), attempt: 2, doubt: true };
+    assert_eq!(next_of(&events), [again]);
+    let publish = plan().step("publish").unwrap().clone();
+    let mut effort = run.effort("publish");
+    effort.attempt = 2;
+    assert!(publish.may_retry(&effort, ErrorClass::Transient, at(0)), "its attempts count anew");
+    assert_eq!(effort.since, None, "its time counts anew");
+}
+
+#[test]
+fn a_failed_undo_is_retried_and_the_run_goes_on_turning_back() {
+    let events = after(&stuck_unwinding(), retry("make/net/port"));
+    assert_eq!(next_of(&events), [Directive::Undo { step: text("make/net/port"), attempt: 2 }]);
+    assert_eq!(run_of(&events).effort("make/net/port").undo_since, None);
+    assert!(matches!(run_of(&events).phase, Phase::Unwinding(Cause::StepFailed { .. })));
+}
+
+#[test]
+fn a_skipped_step_counts_as_done_with_the_output_that_was_given() {
+    let events = after(&stuck_at_pivot(), skip("publish"));
+    assert_eq!(next_of(&events), [Directive::Run { step: text("tell"), attempt: 1, doubt: false }]);
+    assert_eq!(run_of(&events).outputs["publish"], "by hand");
+}
+
+#[test]
+fn a_step_marked_as_undone_lets_the_rest_be_undone() {
+    let events = after(&stuck_unwinding(), mark("make/net/port"));
+    assert_eq!(next_of(&events), [Directive::Undo { step: text("first"), attempt: 1 }]);
+}
+
+#[test]
+fn a_forced_unwind_past_the_pivot_undoes_what_it_can_and_keeps_the_rest() {
+    let mut events = after(&stuck_at_pivot(), Verb::ForceUnwind);
+    let kept = Directive::SkipUndo { step: text("publish"), reason: text("it is public") };
+    assert_eq!(next_of(&events), [kept]);
+    events.push(Event::UndoSkipped { step: text("publish"), reason: text("it is public") });
+    let undo = |step: &str| Directive::Undo { step: text(step), attempt: 1 };
+    assert_eq!(next_of(&events), [undo("make/net/address"), undo("make/disk")]);
+}
+
+#[test]
+fn a_resumed_run_repeats_only_what_was_undone_and_looks_at_what_is_between() {
+    let mut events = stuck_unwinding();
+    events.push(Event::CancelRequested { reason: text("late") });
+    let events = after(&events, Verb::ResumeForward);
+    let run = run_of(&events);
+    assert_eq!((&run.phase, &run.cancel, run.deadline), (&Phase::Forward, &None, None));
+    assert!(matches!(run.steps["first"], Step::Done { .. }), "what stands stays");
+    let looked_at = Directive::Run { step: text("make/net/port"), attempt: 2, doubt: true };
+    let repeated = Directive::Run { step: text("make/disk"), attempt: 1, doubt: false };
+    assert_eq!(next_of(&events), [looked_at, repeated]);
+}
+
+#[test]
+fn a_kept_step_stands_when_the_run_is_resumed() {
+    let mut events = after(&stuck_at_pivot(), Verb::ForceUnwind);
+    events.push(Event::UndoSkipped { step: text("publish"), reason: text("it is public") });
+    let again = Directive::Run { step: text("publish"), attempt: 2, doubt: true };
+    assert_eq!(next_of(&after(&events, Verb::ResumeForward)), [again], "it never was done");
+}
+
+#[test]
+fn an_abandoned_run_lists_what_stays_behind_and_is_over() {
+    let events = after(&stuck_unwinding(), Verb::Abandon);
+    let Phase::Abandoned { left_behind, .. } = run_of(&events).phase else { panic!() };
+    let steps: Vec<_> = left_behind.iter().map(|left| left.step.as_str()).collect();
+    assert_eq!(steps, ["first", "make/net/port"]);
+    assert_eq!(left_behind[0].key, Some(Uuid::from_u128(5)));
+    assert_eq!(left_behind[0].output.as_deref(), Some("\"first\""));
+    assert_eq!(next_of(&events), []);
+    assert_eq!(act(&events, Verb::Abandon), Err(Rejected::Over));
+    // Even where nobody knows the process any more.
+    let (actor, reason, plan) = (text("token:alice"), text("gone"), Plan::default());
+    let operation = Operation { verb: Verb::Abandon, actor, reason, plan };
+    let state = Saga::fold(&stuck_unwinding());
+    assert!(Saga::decide(&state, Command::Operate(Box::new(operation)), at(0)).is_ok());
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_the_reason() {
+    let forward = [started(), intended("first")];
+    let step = text;
+    let refused = |events: &[Event], verb, why: Rejected| {
+        assert_eq!(act(events, verb), Err(why));
+    };
+    refused(&forward, retry("first"), Rejected::UnderWay { step: step("first") });
+    refused(&forward, retry("nowhere"), Rejected::UnknownStep { step: step("nowhere") });
+    refused(&forward, retry("tell"), Rejected::NotItsTurn { step: step("tell") });
+    refused(&forward, skip("tell"), Rejected::NotItsTurn { step: step("tell") });
+    refused(&forward, mark("first"), Rejected::GoingForward);
+    refused(&forward, Verb::ResumeForward, Rejected::GoingForward);
+    let pivot = stuck_at_pivot();
+    refused(&pivot, retry("first"), Rejected::AlreadyDone { step: step("first") });
+    refused(&pivot, mark("first"), Rejected::GoingForward);
+    let back = stuck_unwinding();
+    refused(&back, skip("first"), Rejected::TurningBack);
+    refused(&back, retry("first"), Rejected::NotUndoing { step: step("first") });
+    refused(&back, mark("first"), Rejected::NotUndoing { step: step("first") });
+    refused(&back, Verb::ForceUnwind, Rejected::Unwinding);
+    let (actor, reason, plan) = (text("token:alice"), text(" "), plan());
+    let operation = Operation { verb: Verb::Abandon, actor, reason, plan };
+    let answer = Saga::decide(&Saga::fold(&back), Command::Operate(Box::new(operation)), at(0));
+    assert_eq!(answer, Err(Rejected::NoReason));
+}
+
+#[test]
+fn a_dry_run_tells_the_whole_way_from_there() {
+    let told = preview(&plan(), &run_of(&stuck_unwinding()), mark("make/net/port"), at(0));
+    let whole = [
+        "`make/net/port` counts as undone",
+        "undo `first`",
+        "end, with all undone or kept for its reason",
+    ];
+    assert_eq!(told.unwrap(), whole);
+    let told = preview(&plan(), &run_of(&stuck_at_pivot()), skip("publish"), at(0));
+    let whole =
+        ["`publish` counts as done, and as having given \"by hand\"", "run `tell`", "complete"];
+    assert_eq!(told.unwrap(), whole);
+    let told = preview(&plan(), &run_of(&stuck_at_pivot()), Verb::Abandon, at(0)).unwrap();
+    assert_eq!(told.len(), 1 + 5, "{told:?}");
+}
+
+#[test]
+fn an_explanation_says_what_is_waited_for_since_when_until_when_and_what_comes_next() {
+    let told = |events: &[Event], now| {
+        let mut facts = Facts::default();
+        for (index, event) in events.iter().enumerate() {
+            facts.note(event, at(i64::try_from(index).unwrap()));
+        }
+        explain(&plan(), &run_of(events), at(now), &facts)
+    };
+    let (step, error) = (text("first"), text("no room"));
+    let (class, retry_at) = (ErrorClass::Transient, Some(at(60)));
+    let failing = Event::StepFailed { step, attempt: 1, class, error, retry_at };
+    let node = Uuid::from_u128(3);
+    let lease = Event::LeaseTaken { node, epoch: 1, orderly: true };
+    let waiting = told(&[started(), lease, intended("first"), failing], 10);
+    assert_eq!(waiting.waits_for.as_deref(), Some("attempt 2 of `first`"));
+    assert_eq!((waiting.since, waiting.until), (Some(at(3)), Some(at(60))));
+    assert_eq!((waiting.holder, waiting.last_error.as_deref()), (Some(node), Some("no room")));
+    for part in ["goes forward", "attempt 2 of `first`", "no room", "in 50 s"] {
+        assert!(waiting.sentence.contains(part), "{part}: {}", waiting.sentence);
+    }
+    let stuck = told(&stuck_unwinding(), 100);
+    assert_eq!(stuck.code, Some(StuckCode::UndoFailed));
+    assert!(stuck.sentence.contains("stuck at `make/net/port`"), "{}", stuck.sentence);
+    assert!(stuck.cause.unwrap().contains("`make/disk` failed"));
+    let over = told(&after(&stuck_unwinding(), Verb::Abandon), 100);
+    assert_eq!((over.waits_for, over.holder, over.next), (None, None, vec![]));
+    let two = told(&[started(), intended("first"), done("first")], 5);
+    assert_eq!(two.steps, ["make/net/port", "make/disk"]);
+}

@@ -1,0 +1,157 @@
+//! What operators may do to a run, each with a dry run, and where a run stands.
+
+use super::error::AppError;
+use super::journal::ExecuteError;
+use super::{App, Caller, Done};
+use crate::sagas::definitions;
+use crate::sagas::world::Limits;
+use ocim_domain::decider::Decider;
+use ocim_domain::event::DomainEvent;
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{
+    self, Command, Event, Explanation, Facts, Operation, Plan, Rejected, Run, Saga, Verb,
+};
+use serde_json::Value;
+
+impl App {
+    /// Has a step, or its undo, tried at once, with all its attempts and all its time.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when the step neither waits nor has failed.
+    pub async fn retry_step(
+        &self,
+        by: &Caller,
+        run: RunId,
+        step: String,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<Done<Vec<String>>, AppError> {
+        self.operate(by, run, Verb::RetryStep { step }, reason, dry_run).await
+    }
+
+    /// Counts the step whose turn it is as done, with this output.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when it is not its turn, or the run is turning back.
+    pub async fn skip_step(
+        &self,
+        by: &Caller,
+        run: RunId,
+        step: String,
+        output: Value,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<Done<Vec<String>>, AppError> {
+        self.operate(by, run, Verb::SkipStep { step, output }, reason, dry_run).await
+    }
+
+    /// Counts a step as undone whose undo does not come to an end.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when the run does not wait for the step's undo.
+    pub async fn mark_undone(
+        &self,
+        by: &Caller,
+        run: RunId,
+        step: String,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<Done<Vec<String>>, AppError> {
+        self.operate(by, run, Verb::MarkUndone { step }, reason, dry_run).await
+    }
+
+    /// Turns a run back from wherever it is, past its point of no return too.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when it is turning back already, or has ended.
+    pub async fn force_unwind(
+        &self,
+        by: &Caller,
+        run: RunId,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<Done<Vec<String>>, AppError> {
+        self.operate(by, run, Verb::ForceUnwind, reason, dry_run).await
+    }
+
+    /// Turns a run forward again that is stuck or turning back.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when it goes forward already, or has ended.
+    pub async fn resume_forward(
+        &self,
+        by: &Caller,
+        run: RunId,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<Done<Vec<String>>, AppError> {
+        self.operate(by, run, Verb::ResumeForward, reason, dry_run).await
+    }
+
+    /// Gives a run up as it is, and lists what stays behind.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when it has ended.
+    pub async fn abandon_run(
+        &self,
+        by: &Caller,
+        run: RunId,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<Done<Vec<String>>, AppError> {
+        self.operate(by, run, Verb::Abandon, reason, dry_run).await
+    }
+
+    /// Where a run stands: what it waits for, since when, until when, and what comes next.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is no such run.
+    pub async fn explain_run(&self, id: RunId) -> Result<Explanation, AppError> {
+        let mut state = None;
+        let mut facts = Facts::default();
+        for recorded in self.journal.store().read_stream(&id.stream(), 0).await? {
+            let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)
+                .map_err(AppError::internal)?;
+            facts.note(&event, recorded.recorded_at);
+            state = Saga::evolve(state, &event);
+        }
+        let run = state.ok_or_else(|| AppError::not_found("run", id))?;
+        Ok(saga::explain(&plan_of(&run), &run, self.journal.now(), &facts))
+    }
+
+    /// What a verb does, in sentences, and does it unless it is only to be seen.
+    async fn operate(
+        &self,
+        by: &Caller,
+        id: RunId,
+        verb: Verb,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<Done<Vec<String>>, AppError> {
+        let loaded = self.journal.load::<Saga>(&id.stream()).await?;
+        let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
+        let plan = plan_of(&run);
+        let told = saga::preview(&plan, &run, verb.clone(), self.journal.now());
+        let value = told.map_err(AppError::rejected)?;
+        if dry_run {
+            return Ok(Done { value, position: loaded.position });
+        }
+        let actor = by.actor.clone();
+        let meta = Caller { reason: Some(reason.clone()), ..by.clone() }.metadata();
+        let command = Command::Operate(Box::new(Operation { verb, actor, reason, plan }));
+        match self.journal.execute::<Saga>(&id.stream(), &meta, command).await {
+            Ok(executed) => Ok(Done { value, position: executed.position }),
+            Err(ExecuteError::Rejected(Rejected::Absent)) => Err(AppError::not_found("run", id)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The plan of a run's definition; an empty one where this version does not know it. Limits don't
+/// change what comes after what.
+fn plan_of(run: &Run) -> Plan {
+    let known = definitions()
+        .into_iter()
+        .find(|known| known.name == run.definition && known.version == run.version);
+    known.map(|definition| definition.plan(&Limits::default())).unwrap_or_default()
+}

@@ -1,0 +1,72 @@
+//! The run's log under a driver: every append is fenced by the version that the driver knows.
+
+use super::{DriveError, Driver};
+use crate::app::{AppError, Loaded};
+use ocim_domain::decider::Decider;
+use ocim_domain::event::{DomainEvent, Metadata, Recorded};
+use ocim_domain::saga::{Command, Event, Saga};
+
+impl Driver {
+    /// Appends one event of this run; false when it came too late, because the run has gone
+    /// another way meanwhile. What people did in between is let by; anything else in between
+    /// means that another runner drives the run.
+    pub(super) async fn report(&mut self, event: Event) -> Result<bool, DriveError> {
+        loop {
+            let state = Some(self.run.clone());
+            let command = Command::Report(event.clone());
+            let Ok(events) = Saga::decide(&state, command, self.now()) else { return Ok(false) };
+            let (version, position) = (Some(self.version), self.position);
+            let loaded = Loaded::<Saga> { state, version, position };
+            let meta = Metadata {
+                correlation_id: Some(self.id.to_string()),
+                ..Metadata::by(self.actor())
+            };
+            match self.world.app.journal().append(&self.id.stream(), &meta, loaded, events).await {
+                Ok(executed) => {
+                    if let Some(run) = executed.state {
+                        self.run = run;
+                    }
+                    self.version = executed.version;
+                    self.position = executed.position;
+                    return Ok(true);
+                }
+                Err(AppError::VersionConflict) => self.refresh().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Folds what others appended to the run's stream.
+    pub(super) async fn refresh(&mut self) -> Result<(), DriveError> {
+        let stream = self.id.stream();
+        let newer = self.world.app.journal().store().read_stream(&stream, self.version + 1).await;
+        for recorded in newer.map_err(AppError::from)? {
+            let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)
+                .map_err(|error| DriveError::Defect(AppError::internal(error)))?;
+            if !self.is_by_people(&event, &recorded) {
+                return Err(DriveError::Fenced);
+            }
+            if let Some(run) = Saga::evolve(Some(self.run.clone()), &event) {
+                self.run = run;
+            }
+            self.version = recorded.version;
+            self.position = recorded.position;
+        }
+        Ok(())
+    }
+
+    fn is_by_people(&self, event: &Event, recorded: &Recorded) -> bool {
+        match event {
+            Event::CancelRequested { .. }
+            | Event::OperatorActed { .. }
+            | Event::Abandoned { .. } => true,
+            // A forced one; a runner's own has the run as its actor.
+            Event::UnwindBegan(_) => recorded.meta.actor != self.actor(),
+            _ => false,
+        }
+    }
+
+    fn actor(&self) -> String {
+        format!("saga:{}", self.id)
+    }
+}

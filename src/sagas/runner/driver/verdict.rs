@@ -1,0 +1,136 @@
+//! What the end of a call means for its run: an event to record, or a later look.
+
+use super::call::{Call, Ended, Halt, timed_out};
+use super::{DriveError, Driver};
+use crate::app::AppError;
+use crate::ports::log_store::Level;
+use crate::sagas::step::{Costs, Progress, StepError};
+use ocim_domain::Timestamp;
+use ocim_domain::saga::{ErrorClass, Event, may_retry_undo};
+use std::time::Duration;
+
+/// The longest pause between two attempts of an undo.
+const UNDO_RETRY_CAP: Duration = Duration::from_secs(300);
+
+/// What becomes of a call that has ended.
+pub(super) enum Verdict {
+    /// This is recorded.
+    Record(Event),
+    /// Nothing is recorded; the step is asked again then.
+    AskAgain(Timestamp),
+}
+
+impl Driver {
+    /// Judges a call by what it gave. One that is not there yet when its time is up has failed:
+    /// it was looked at once more, whenever that was.
+    pub(super) async fn judge(&mut self, ended: Ended) -> Result<Verdict, DriveError> {
+        let Ended { call, outcome } = ended;
+        let error = match outcome {
+            Ok(progress) => match self.judge_progress(call, progress) {
+                Some(verdict) => return Ok(verdict),
+                None => timed_out(),
+            },
+            Err(Halt::FenceLost) => return Err(DriveError::Fenced),
+            Err(Halt::Failed(error)) => error,
+        };
+        match error.costs {
+            Costs::Outage => {
+                // Unless it comes back, nothing can be recorded either; then it is looked up.
+                Err(DriveError::Unavailable(AppError::unavailable("the event store", error)))
+            }
+            Costs::Nothing { again_in }
+                if error.class == ErrorClass::Ambiguous || call.in_doubt =>
+            {
+                // It may have had its effect all the same.
+                self.performing.remove(call.row.path);
+                self.put_off(call, error, again_in).await
+            }
+            Costs::Nothing { again_in } => self.put_off(call, error, again_in).await,
+            Costs::Attempt => Ok(Verdict::Record(self.fail(call, error).await)),
+        }
+    }
+
+    async fn put_off(
+        &mut self,
+        call: Call,
+        error: StepError,
+        again_in: Duration,
+    ) -> Result<Verdict, DriveError> {
+        match self.postpone(call, self.now() + again_in) {
+            Some(verdict) => Ok(verdict),
+            None => Ok(Verdict::Record(self.fail(call, error).await)),
+        }
+    }
+
+    /// `None` where the time is up.
+    fn judge_progress(&self, call: Call, progress: Progress) -> Option<Verdict> {
+        let step = call.row.path.to_owned();
+        let now = self.now();
+        let event = match progress {
+            Progress::Done(note) if call.is_undo => {
+                Event::UndoDone { step, note: note.as_str().map(str::to_owned) }
+            }
+            Progress::Done(output) => Event::StepDone { step, output },
+            Progress::Skipped(reason) if call.is_undo => Event::UndoSkipped { step, reason },
+            Progress::Skipped(reason) => Event::StepSkipped { step, reason },
+            Progress::NotYet { again_in } if now < call.deadline => {
+                return Some(Verdict::AskAgain((now + again_in).min(call.deadline)));
+            }
+            Progress::Until(due) if call.is_undo && now < call.deadline => {
+                return Some(Verdict::AskAgain(due.min(call.deadline)));
+            }
+            Progress::Until(due) if !call.is_undo && self.is_in_time(call, due) => {
+                Event::TimerSet { step, due }
+            }
+            Progress::NotYet { .. } | Progress::Until(_) => return None,
+        };
+        Some(Verdict::Record(event))
+    }
+
+    /// A call that was not made is made later. Its attempt's own time may be up by then: a timer
+    /// gives the attempt a new one.
+    fn postpone(&self, call: Call, time: Timestamp) -> Option<Verdict> {
+        if time < call.deadline {
+            return Some(Verdict::AskAgain(time));
+        }
+        let may_wait = !call.is_undo && self.is_in_time(call, time);
+        let event = || Event::TimerSet { step: call.row.path.to_owned(), due: time };
+        may_wait.then(|| Verdict::Record(event()))
+    }
+
+    fn is_in_time(&self, call: Call, time: Timestamp) -> bool {
+        let effort = self.run.effort(call.row.path);
+        let step = self.plan.step(call.row.path);
+        step.and_then(|step| step.must_end(&effort)).is_none_or(|end| time < end)
+    }
+
+    async fn fail(&mut self, call: Call, mut error: StepError) -> Event {
+        error.message = self.world.deployment.own_masker.mask(&error.message);
+        let path = call.row.path;
+        self.world.say(self.id, path, Level::Error, error.message.clone()).await;
+        let (step, attempt) = (path.to_owned(), call.attempt);
+        if call.is_undo {
+            let at = self.retry_at(attempt, &error, UNDO_RETRY_CAP);
+            let retry_at = may_retry_undo(&self.run, path, at).then_some(at);
+            return Event::UndoFailed { step, attempt, error: error.message, retry_at };
+        }
+        let at = self.retry_at(attempt, &error, self.world.limits.retry_cap);
+        let effort = self.run.effort(path);
+        let plan = self.plan.step(path);
+        let retry_at =
+            plan.is_some_and(|step| step.may_retry(&effort, error.class, at)).then_some(at);
+        Event::StepFailed { step, attempt, class: error.class, error: error.message, retry_at }
+    }
+
+    /// Full jitter: anywhere between nothing and the doubled base, so that runs do not march in step.
+    fn retry_at(&self, attempt: u32, error: &StepError, cap: Duration) -> Timestamp {
+        let limits = &self.world.limits;
+        let doubled = limits.retry_base.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+        let longest = doubled.min(cap);
+        let mut random = [0; 2];
+        self.world.app.journal().fill_random(&mut random);
+        let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
+        let pause = longest.mul_f64(share).max(error.retry_after.unwrap_or_default());
+        self.now() + pause
+    }
+}
