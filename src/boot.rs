@@ -16,6 +16,7 @@ use crate::data_folder::DataFolder;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::http::{self, Api, RunningServer};
 use crate::logs::Logs;
+use crate::metrics::{MeteredLogs, MeteredStore, follow_runs};
 use crate::projector::{ProjectorHandle, ProjectorRuntime};
 use crate::read_models::ReadModels;
 use crate::sagas::runner::Runner;
@@ -23,9 +24,12 @@ use crate::sagas::world::World;
 use crate::sagas::{self, Holds};
 use crate::store::EventStore;
 use crate::store::postgres::PostgresStore;
+use crate::telemetry::Observing;
+use crate::telemetry::traces::Exporter;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// A running Ocim.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ struct Services {
     runner: Runner,
     server: RunningServer,
     stopping: watch::Sender<bool>,
+    observer: JoinHandle<()>,
+    exporter: Option<Exporter>,
 }
 
 impl Node {
@@ -113,14 +119,22 @@ impl Services {
     ) -> Result<Self, BootError> {
         let clock = Arc::new(SystemClock);
         let ids = Arc::new(SystemIds);
+        let own_secrets = settings::own_secrets(config, &secret_key);
+        crate::telemetry::mask_secrets(own_secrets.iter().cloned());
+        let (observing, exporter) = parts::observe(config)?;
+        let metrics = &observing.metrics;
         let pool = parts::migrate(database).await?;
         let connected = PostgresStore::connect(database.clone(), pool.clone()).await;
         let store = connected.map_err(BootError::Store)?;
-        let sealed = parts::seal(&store, &pool, &secret_key, ids.clone()).await?;
+        let metered = MeteredStore::new(Arc::new(store.clone()), Arc::clone(metrics));
+        let metered: Arc<dyn EventStore> = Arc::new(metered);
+        let sealed = parts::seal(metered, &pool, &secret_key, ids.clone()).await?;
         let raw: Arc<dyn EventStore> = Arc::new(store.clone());
         let projector = ProjectorRuntime::start(raw, pool.clone(), ocim_projections::ALL);
         let read_models = ReadModels::new(pool.clone(), projector.freshness());
-        let logs = Arc::new(Logs::new(Arc::new(PostgresLogs::new(pool.clone())), clock.clone()));
+        let log_store = Arc::new(PostgresLogs::new(pool.clone()));
+        let log_store = MeteredLogs::new(log_store, Arc::clone(metrics));
+        let logs = Arc::new(Logs::new(Arc::new(log_store), clock.clone()));
         let app = App::new(
             Arc::clone(&sealed),
             read_models,
@@ -131,7 +145,6 @@ impl Services {
             config.clouds.keys().cloned().collect(),
         );
         let ports = parts::open_ports(config, folder).await?;
-        let own_secrets = settings::own_secrets(config, &secret_key);
         let world = Arc::new(World {
             app: app.clone(),
             clouds: ports.clouds,
@@ -153,14 +166,17 @@ impl Services {
             tokens: tokens.clone(),
             ids,
             stopping: stops,
+            observing: observing.clone(),
         });
         let made = http::ensure_local_token(&tokens, folder.root()).await;
         made.map_err(BootError::LocalToken)?;
         let server = http::start(api, listener).map_err(BootError::Http)?;
         folder.write_server(server.address).map_err(BootError::Folder)?;
+        let observer =
+            follow_runs(app.store().raw(), Arc::clone(metrics), observing.tracer.clone());
         // Last, when nothing can fail any more: from here on there are effects.
         let runner = Runner::start(Arc::clone(&world), &sagas::definitions());
-        Ok(Self { app, tokens, store, projector, runner, server, stopping })
+        Ok(Self { app, tokens, store, projector, runner, server, stopping, observer, exporter })
     }
 
     async fn stop(self) {
@@ -168,6 +184,10 @@ impl Services {
         let (answered, ()) = tokio::join!(self.server.stop(), self.runner.stop());
         if let Err(error) = answered {
             tracing::warn!(error = crate::telemetry::chain(&error), "the HTTP server had failed");
+        }
+        self.observer.abort();
+        if let Some(exporter) = self.exporter {
+            exporter.stop().await;
         }
         self.projector.stop().await;
         self.store.shutdown().await;

@@ -45,6 +45,9 @@ pub enum BootError {
     /// A port's adapter can't be made.
     #[error("a part that deployments need could not be made")]
     Port(#[source] PortError),
+    /// Metrics or traces can't be made.
+    #[error("metrics and traces could not be set up")]
+    Observing(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The balancer could not be asked for.
     #[error("the load balancer could not be asked for")]
     Balancer(#[source] AppError),

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::{self, JoinSet};
+use tracing::Instrument;
 
 /// Pause after the store did not answer.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
@@ -196,7 +197,10 @@ impl Crew {
         self.wakes.insert(run, Arc::clone(&wake));
         let (world, registry) = (Arc::clone(&self.world), Arc::clone(&self.registry));
         let stopped = self.stopped.clone();
-        let task = self.tasks.spawn(drive_one(world, registry, run, wake, stopped));
+        let task = self.tasks.spawn(
+            drive_one(world, registry, run, wake, stopped)
+                .instrument(tracing::info_span!("run", run.id = %run)),
+        );
         self.drivers.insert(task.id(), run);
     }
 
