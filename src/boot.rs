@@ -24,7 +24,6 @@ use crate::sagas::world::World;
 use crate::sagas::{self, Holds};
 use crate::store::EventStore;
 use crate::store::postgres::PostgresStore;
-use crate::telemetry::Observing;
 use crate::telemetry::traces::Exporter;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -36,9 +36,10 @@ pub(super) async fn read_metrics(
 }
 
 async fn show_lags(api: &Api) {
+    let all = Filter::default();
     let Ok(builds) = api.app.read_models().projection_status().await else { return };
     for status in builds.iter().filter(|status| status.serving) {
-        let waiting = api.events().read_all(status.position, &Filter::default(), LAG_EVENTS_MAX);
+        let waiting = api.events().read_all(status.position, &all, LAG_EVENTS_MAX);
         let Ok((waiting, _)) = waiting.await else { return };
         let age = waiting.first().map(|event| api.app.journal().now() - event.recorded_at);
         let lag = Lag {

@@ -8,4 +8,5 @@ mod runner;
 mod scenarios;
 mod stage;
 mod tables;
+mod tracing;
 mod traffic;
