@@ -18,6 +18,7 @@ use crate::data_folder::DataFolder;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::http::{self, Api, RunningServer};
 use crate::logs::Logs;
+use crate::metrics::{MeteredLogs, MeteredStore, follow_runs};
 use crate::projector::{ProjectorHandle, ProjectorRuntime};
 use crate::read_models::ReadModels;
 use crate::sagas::leases::NodeLeases;
@@ -27,10 +28,12 @@ use crate::sagas::world::World;
 use crate::sagas::{self, Holds};
 use crate::store::EventStore;
 use crate::store::postgres::PostgresStore;
+use crate::telemetry::traces::Exporter;
 use background::Background;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// A running Ocim.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ struct Services {
     background: Background,
     server: RunningServer,
     stopping: watch::Sender<bool>,
+    observer: JoinHandle<()>,
+    exporter: Option<Exporter>,
 }
 
 impl Node {
@@ -120,14 +125,22 @@ impl Services {
     ) -> Result<Self, BootError> {
         let clock = Arc::new(SystemClock);
         let ids = Arc::new(SystemIds);
+        let own_secrets = settings::own_secrets(config, &secret_key);
+        crate::telemetry::mask_secrets(own_secrets.iter().cloned());
+        let (observing, exporter) = parts::observe(config)?;
+        let metrics = &observing.metrics;
         let pool = parts::migrate(database).await?;
         let connected = PostgresStore::connect(database.clone(), pool.clone()).await;
         let store = connected.map_err(BootError::Store)?;
-        let sealed = parts::seal(&store, &pool, &secret_key, ids.clone()).await?;
+        let metered = MeteredStore::new(Arc::new(store.clone()), Arc::clone(metrics));
+        let metered: Arc<dyn EventStore> = Arc::new(metered);
+        let sealed = parts::seal(metered, &pool, &secret_key, ids.clone()).await?;
         let raw: Arc<dyn EventStore> = Arc::new(store.clone());
         let projector = ProjectorRuntime::start(raw, pool.clone(), ocim_projections::ALL);
         let read_models = ReadModels::new(pool.clone(), projector.freshness());
-        let logs = Arc::new(Logs::new(Arc::new(PostgresLogs::new(pool.clone())), clock.clone()));
+        let log_store = Arc::new(PostgresLogs::new(pool.clone()));
+        let log_store = MeteredLogs::new(log_store, Arc::clone(metrics));
+        let logs = Arc::new(Logs::new(Arc::new(log_store), clock.clone()));
         let app = App::new(
             Arc::clone(&sealed),
             read_models,
@@ -138,7 +151,6 @@ impl Services {
             config.clouds.keys().cloned().collect(),
         );
         let ports = parts::open_ports(config, folder).await?;
-        let own_secrets = settings::own_secrets(config, &secret_key);
         let world = Arc::new(World {
             app: app.clone(),
             clouds: ports.clouds,
@@ -164,15 +176,29 @@ impl Services {
             tokens: tokens.clone(),
             ids,
             stopping: stops,
+            observing: observing.clone(),
         });
         let made = http::ensure_local_token(&tokens, folder.root()).await;
         made.map_err(BootError::LocalToken)?;
         let server = http::start(api, listener).map_err(BootError::Http)?;
         folder.write_server(server.address).map_err(BootError::Folder)?;
+        let observer =
+            follow_runs(app.store().raw(), Arc::clone(metrics), observing.tracer.clone());
         // Last, when nothing can fail any more: from here on there are effects.
         let runner = Runner::start(Arc::clone(&world), &sagas::definitions(), leases);
         let background = Background::start(config, &world);
-        Ok(Self { app, tokens, store, projector, runner, background, server, stopping })
+        Ok(Self {
+            app,
+            tokens,
+            store,
+            projector,
+            runner,
+            background,
+            server,
+            stopping,
+            observer,
+            exporter,
+        })
     }
 
     async fn stop(self) {
@@ -182,6 +208,10 @@ impl Services {
         self.runner.stop().await;
         if let Err(error) = self.server.stop().await {
             tracing::warn!(error = crate::telemetry::chain(&error), "the HTTP server had failed");
+        }
+        self.observer.abort();
+        if let Some(exporter) = self.exporter {
+            exporter.stop().await;
         }
         self.projector.stop().await;
         self.store.shutdown().await;

@@ -49,6 +49,11 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `OCIM_LOG`: which of our log lines are shown, e.g. `info,ocim::sagas=debug`. `info`.
     pub log_filter: String,
+    /// `OCIM_METRICS_PUBLIC`: whether `/metrics` is shown without a token. `false`.
+    pub metrics_public: bool,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: URL of an OpenTelemetry collector, before `/v1/traces`; it
+    /// gets traces as OTLP over HTTP. None: there are no traces.
+    pub otlp_endpoint: Option<String>,
     /// `OCIM_WHEELS_DIR`: a folder with Python packages, absolute; when given, virtual
     /// environments are filled from it alone. None: from the network.
     pub wheels_dir: Option<PathBuf>,
@@ -313,6 +318,8 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         clouds,
         log_format: r.parsed("OCIM_LOG_FORMAT", "must be text or json").unwrap_or_default(),
         log_filter: r.text("OCIM_LOG", "info", 1000),
+        metrics_public: r.boolean("OCIM_METRICS_PUBLIC", false),
+        otlp_endpoint: read_otlp_endpoint(r),
         wheels_dir: r.path("OCIM_WHEELS_DIR"),
         test_hold_dir: r.path("OCIM_TEST_HOLD_DIR"),
         default_studio_domain_prefix: r.domain("DEFAULT_STUDIO_DOMAIN_PREFIX", "studio."),
@@ -385,6 +392,14 @@ fn read_database_url(r: &mut Reader<'_>) -> Option<Secret> {
         r.refuse("DATABASE_URL", "must be a URL like postgres://user:password@host:5432/database");
     }
     Some(Secret::new(url))
+}
+
+fn read_otlp_endpoint(r: &mut Reader<'_>) -> Option<String> {
+    let url = r.optional("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+    if !reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host()) {
+        r.refuse("OTEL_EXPORTER_OTLP_ENDPOINT", "must be a URL like http://localhost:4318");
+    }
+    Some(url.to_owned())
 }
 
 fn read_secret_key(r: &mut Reader<'_>) -> Option<Secret> {

@@ -9,6 +9,7 @@ mod instances;
 mod keeping;
 mod local_token;
 mod logs;
+mod metrics;
 pub mod openapi;
 mod paging;
 mod problem;
@@ -26,6 +27,7 @@ use crate::app::tokens::Tokens;
 use crate::ports::system::Ids;
 use crate::read_models::FRESHNESS_WAIT;
 use crate::store::EventStore;
+use crate::telemetry::Observing;
 use actix_web::dev::{HttpServiceFactory, ServerHandle};
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
@@ -60,6 +62,8 @@ pub struct Api {
     pub ids: Arc<dyn Ids>,
     /// Becomes true when the node drains: it is not ready any more, and live streams end.
     pub stopping: watch::Receiver<bool>,
+    /// Counts and traces what is answered.
+    pub observing: Observing,
 }
 
 impl Api {
@@ -165,6 +169,7 @@ fn add_routes(config: &mut ServiceConfig) {
         .service(web::redirect("/docs", "/docs/"))
         .service(resource("/health", "GET").route(web::get().to(health::read_health)))
         .service(resource("/ready", "GET").route(web::get().to(health::read_readiness)))
+        .service(resource("/metrics", "GET").route(web::get().to(metrics::read_metrics)))
         .service(api_routes());
 }
 

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod data_folder;
+pub mod metrics;
 pub mod telemetry;
 
 pub mod ports;

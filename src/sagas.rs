@@ -39,5 +39,6 @@ pub fn definitions() -> Vec<&'static Definition> {
 }
 
 pub use holds::Holds;
+pub use playbook_steps::PLAYBOOK_STEPS;
 pub use provision_load_balancer::ProvisionLoadBalancer;
 pub use start::{StartRequest, TRIGGERS, started_by};

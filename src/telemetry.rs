@@ -1,7 +1,15 @@
-//! What Ocim says on standard error, and how errors are told with all their causes.
+//! What Ocim tells of itself: log lines on standard error, errors with all their causes, spans.
+
+pub mod context;
+pub mod traces;
 
 use crate::config::LogFormat;
+use crate::logs::masking::Masker;
+use crate::metrics::Metrics;
 use std::error::Error;
+use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
+use traces::Tracer;
 use tracing_subscriber::EnvFilter;
 
 /// Why the log could not be set up.
@@ -15,6 +23,48 @@ pub enum TelemetryError {
     Twice(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// What watches over the server.
+#[derive(Debug, Clone)]
+pub struct Observing {
+    /// Its numbers.
+    pub metrics: Arc<Metrics>,
+    /// Where its spans go.
+    pub tracer: Tracer,
+    /// Whether anybody may read the metrics (`OCIM_METRICS_PUBLIC`).
+    pub metrics_public: bool,
+}
+
+/// What no log line of this process may show.
+static OWN_SECRETS: OnceLock<Masker> = OnceLock::new();
+
+/// Takes these secrets out of all further log lines. Only the first call counts: the secrets of a
+/// process do not change.
+pub fn mask_secrets(secrets: impl IntoIterator<Item = String>) {
+    OWN_SECRETS.get_or_init(|| Masker::new(secrets));
+}
+
+/// Standard error without secrets. The subscriber writes each line at once.
+#[derive(Debug, Clone, Copy)]
+struct MaskedStderr;
+
+impl Write for MaskedStderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match OWN_SECRETS.get() {
+            None => io::stderr().write_all(line)?,
+            Some(masker) => io::stderr().write_all(&masked(masker, line))?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn masked(masker: &Masker, line: &[u8]) -> Vec<u8> {
+    masker.mask(&String::from_utf8_lossy(line)).into_bytes()
+}
+
 /// Sends all further log lines to standard error.
 ///
 /// # Errors
@@ -23,7 +73,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(filter).map_err(TelemetryError::Filter)?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| MaskedStderr)
         // It would be told on the same standard error, and end who logs if that disk is full.
         .log_internal_errors(false);
     match format {
@@ -62,6 +112,42 @@ mod tests {
     fn a_chain_tells_every_cause_once() {
         assert_eq!(chain(&Outer(Inner)), "could not start: no space is left");
         assert_eq!(chain(&Inner), "no space is left");
+    }
+
+    #[test]
+    fn a_json_line_says_who_and_what_without_secrets() {
+        use std::sync::Mutex;
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+                let masker = Masker::new(["hunter2hunter2".to_owned()]);
+                self.0.lock().unwrap().extend(masked(&masker, line));
+                Ok(line.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+        let subscriber = subscriber.json().flatten_event(true).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("http.request", request.id = "r1", actor = "token:a");
+            let _entered = span.enter();
+            tracing::warn!(run = "run_1", url = "postgres://a:hunter2hunter2@b", "it failed");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (field, value) in [("level", "WARN"), ("message", "it failed"), ("run", "run_1")] {
+            assert_eq!(line[field], value, "{text}");
+        }
+        assert_eq!(line["span"]["request.id"], "r1", "{text}");
+        assert_eq!(line["span"]["actor"], "token:a", "{text}");
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{text}");
+        assert!(text.contains("postgres://a:***@b"), "{text}");
     }
 
     #[test]

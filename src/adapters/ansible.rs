@@ -119,6 +119,9 @@ impl AnsiblePlaybooks {
         let path = path.map_or("/usr/bin:/bin", |(_, path)| path.as_str());
         command.env("PATH", format!("{}:{path}", programs.display()));
         command.env("VIRTUAL_ENV", environment).env(RUN_KEY_VARIABLE, run.key.to_string());
+        if let Some(traceparent) = &run.traceparent {
+            command.env("TRACEPARENT", traceparent);
+        }
         let temporary = folder.path("tmp");
         for name in ["TMPDIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_HOME"] {
             command.env(name, &temporary);

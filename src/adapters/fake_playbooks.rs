@@ -221,6 +221,7 @@ mod tests {
             variables: serde_json::json!({}),
             line_timeout: Duration::from_secs(1),
             total_timeout: Duration::from_secs(1),
+            traceparent: None,
         }
     }
 

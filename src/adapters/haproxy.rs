@@ -80,6 +80,7 @@ impl HaproxyLoadBalancer {
             variables,
             line_timeout: LINE_TIMEOUT,
             total_timeout: TOTAL_TIMEOUT,
+            traceparent: None,
         };
         self.playbooks.start_playbook(&run).await?;
         let state = loop {

@@ -48,4 +48,7 @@ pub enum BootError {
     /// The regions' limits could not be set.
     #[error("the limits of the regions could not be set")]
     Regions(#[source] AppError),
+    /// Metrics or traces can't be made.
+    #[error("metrics and traces could not be set up")]
+    Observing(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -13,14 +13,17 @@ use crate::adapters::system::SystemClock;
 use crate::config::{CloudConfig, Config, Secret};
 use crate::data_folder::DataFolder;
 use crate::embedded_postgres::EmbeddedPostgres;
+use crate::metrics::Metrics;
 use crate::migrations::run_migrations;
 use crate::ports::PortError;
 use crate::ports::cloud::{Cloud, Power, Shell};
 use crate::ports::load_balancer::{LoadBalancer, SiteProbe};
 use crate::ports::playbooks::Playbooks;
 use crate::ports::system::Ids;
-use crate::store::postgres::PostgresStore;
+use crate::store::EventStore;
 use crate::store::sealed::{PostgresKeys, SealedStore};
+use crate::telemetry::Observing;
+use crate::telemetry::traces::{Exporter, Tracer};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,7 +78,7 @@ pub(super) async fn migrate(database: &tokio_postgres::Config) -> Result<Pool, B
 
 /// The store that shows protected values open, and keeps them sealed.
 pub(super) async fn seal(
-    store: &PostgresStore,
+    store: Arc<dyn EventStore>,
     pool: &Pool,
     secret_key: &Secret,
     ids: Arc<dyn Ids>,
@@ -84,7 +87,20 @@ pub(super) async fn seal(
     let keys = PostgresKeys::open(pool.clone(), secret, Arc::clone(&ids))
         .await
         .map_err(BootError::Keys)?;
-    Ok(Arc::new(SealedStore::new(Arc::new(store.clone()), Arc::new(keys), ids)))
+    Ok(Arc::new(SealedStore::new(store, Arc::new(keys), ids)))
+}
+
+/// Metrics, and traces where a collector is configured.
+pub(super) fn observe(config: &Config) -> Result<(Observing, Option<Exporter>), BootError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| BootError::Observing(error);
+    let metrics = Arc::new(Metrics::new().map_err(|error| failed(error.into()))?);
+    let metrics_public = config.metrics_public;
+    let Some(endpoint) = &config.otlp_endpoint else {
+        return Ok((Observing { metrics, tracer: Tracer::default(), metrics_public }, None));
+    };
+    let started = Tracer::start(endpoint, Arc::clone(&metrics));
+    let (tracer, exporter) = started.map_err(|error| failed(error.into()))?;
+    Ok((Observing { metrics, tracer, metrics_public }, Some(exporter)))
 }
 
 /// Starts the machines that stand still, as they do after this computer was switched off: nobody

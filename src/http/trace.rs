@@ -2,10 +2,12 @@
 
 use super::Api;
 use super::problem::{HttpError, PROBLEM_JSON};
+use crate::telemetry::context::TraceContext;
+use crate::telemetry::traces::{Span, SpanKind};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, ResponseError};
@@ -31,6 +33,12 @@ pub(super) async fn trace_request(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = given_id(request.headers()).unwrap_or_else(|| api.ids.new_id().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
+    let (context, parent) = trace_context(&api, request.headers());
+    if let Some(context) = context {
+        request.extensions_mut().insert(context);
+    }
+    let method = known_method(request.method());
+    let begun = api.app.journal().now();
     let span = tracing::info_span!(
         "http.request",
         request.id = id,
@@ -45,8 +53,59 @@ pub(super) async fn trace_request(
     }
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    api.observing.metrics.count_request(method, &route, status, started.elapsed());
+    if let Some(context) = context {
+        api.observing.tracer.record(Span {
+            context,
+            parent,
+            name: format!("{method} {route}"),
+            kind: SpanKind::Server,
+            started: begun,
+            ended: api.app.journal().now(),
+            failed: status >= 500,
+            attributes: vec![
+                ("http.request.method", method.to_owned()),
+                ("http.route", route),
+                ("http.response.status_code", status.to_string()),
+                ("ocim.request", id),
+            ],
+        });
+    }
     tracing::info!(parent: &span, http.status = status, elapsed_ms, "request answered");
     Ok(response)
+}
+
+/// The request's place in its trace, and the span that it is part of. Without a collector it is the
+/// caller's own, handed on; a caller without a trace gets a new one.
+fn trace_context(api: &Api, headers: &HeaderMap) -> (Option<TraceContext>, Option<[u8; 8]>) {
+    let given = headers.get("traceparent").and_then(|text| text.to_str().ok()?.parse().ok());
+    if !api.observing.tracer.is_on() {
+        return (given, None);
+    }
+    let mut random = [0; 24];
+    api.ids.fill_random(&mut random);
+    let mut own = TraceContext { trace: [0; 16], span: [0; 8], sampled: true };
+    own.trace.copy_from_slice(&random[..16]);
+    own.span.copy_from_slice(&random[16..]);
+    match given {
+        None => (Some(own), None),
+        Some(given) => (Some(given.with_span(own.span)), Some(given.span)),
+    }
+}
+
+/// The method's name; anybody may invent more, and each would be a series of its own.
+fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
 }
 
 /// The caller's own id for the request, if it is harmless.

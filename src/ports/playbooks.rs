@@ -52,6 +52,8 @@ pub struct PlaybookRun {
     pub line_timeout: Duration,
     /// Longest run (`ANSIBLE_GLOBAL_TIMEOUT`).
     pub total_timeout: Duration,
+    /// W3C trace context of the play, for callbacks that trace; `TRACEPARENT` in its environment.
+    pub traceparent: Option<String>,
 }
 
 impl std::fmt::Debug for PlaybookRun {

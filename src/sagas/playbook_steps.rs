@@ -6,6 +6,7 @@ use super::step::{Progress, StepContext, StepError, done};
 use crate::logs::masking::Masker;
 use crate::ports::log_store::SourceOffset;
 use crate::ports::playbooks::{PlaybookRun, RunState, Source, Target};
+use crate::telemetry::context::{TraceContext, playbook_span};
 use ocim_domain::appserver;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
@@ -19,6 +20,9 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 /// Chunks of output taken in one look, so that a chatty playbook does not hold up the run.
 const CHUNKS_MAX: usize = 16;
+
+/// The steps that run a playbook of the site, for whoever tells of plays.
+pub const PLAYBOOK_STEPS: [&str; 2] = ["run_main_playbook", "run_common_playbook"];
 
 /// The site's own playbook (core §7.1 row 1).
 pub async fn run_main_playbook(context: StepContext) -> Result<Progress, StepError> {
@@ -76,6 +80,7 @@ pub async fn follow_playbook(
     let mut state = playbooks.read_playbook(context.key).await?;
     if state == RunState::Absent {
         context.say(format!("starting playbook {}", run.playbook)).await;
+        let run = PlaybookRun { traceparent: find_trace(context).await, ..run.clone() };
         let Some(started) = until_cancelled(context, playbooks.start_playbook(&run)).await else {
             // What was begun has ended with the call; the run turns back at its next look.
             return Ok(Progress::NotYet { again_in: Duration::ZERO });
@@ -122,6 +127,15 @@ async fn await_cancel(context: &StepContext) {
             return;
         }
     }
+}
+
+/// The play's place in the trace of the request that the run began with. A store that does not
+/// answer costs the trace, not the play.
+async fn find_trace(context: &StepContext) -> Option<String> {
+    let log = context.world.app.journal().store();
+    let events = log.read_stream(&context.run.stream(), 0).await.ok()?;
+    let request: TraceContext = events.first()?.meta.traceparent.as_deref()?.parse().ok()?;
+    Some(request.with_span(playbook_span(context.key)).to_string())
 }
 
 /// Takes new output into the run's log; true when all there was is taken. A log that can't be
@@ -199,6 +213,7 @@ async fn compose_run(
         variables: Value::Object(variables),
         line_timeout: context.world.limits.line_timeout,
         total_timeout: context.world.limits.playbook_timeout,
+        traceparent: None,
     })
 }
 

@@ -140,6 +140,7 @@ async fn install_balancer(context: StepContext) -> Result<Progress, StepError> {
         variables,
         line_timeout: context.world.limits.line_timeout,
         total_timeout: context.world.limits.playbook_timeout,
+        traceparent: None,
     };
     follow_playbook(&context, run, &context.world.deployment.own_masker).await
 }

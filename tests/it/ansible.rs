@@ -87,6 +87,7 @@ impl Bench {
             variables: json!({ "secret": "s3cret" }),
             line_timeout: Duration::from_secs(60),
             total_timeout: Duration::from_secs(120),
+            traceparent: None,
         }
     }
 

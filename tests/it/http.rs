@@ -2,5 +2,6 @@
 
 mod instances;
 mod live;
+mod observing;
 mod refusals;
 mod runs;

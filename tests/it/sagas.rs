@@ -17,4 +17,5 @@ mod scenarios;
 mod slots;
 mod stage;
 mod tables;
+mod tracing;
 mod traffic;

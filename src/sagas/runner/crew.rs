@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{self, JoinSet};
+use tracing::Instrument;
 
 /// How long a stop waits for steps to reach a boundary; what is under way then is probed later.
 const STOP_WAIT: Duration = Duration::from_secs(6);
@@ -121,7 +122,8 @@ impl Crew {
         }
         let wake = Arc::new(Notify::new());
         self.wakes.insert(run, Arc::clone(&wake));
-        let task = self.tasks.spawn(look_after(Arc::clone(&self.post), run, wake));
+        let span = tracing::info_span!("run", run.id = %run);
+        let task = self.tasks.spawn(look_after(Arc::clone(&self.post), run, wake).instrument(span));
         self.runs.insert(task.id(), run);
     }
 

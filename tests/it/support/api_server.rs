@@ -8,12 +8,15 @@ use ocim::app::{App, Caller};
 use ocim::data_folder::DataFolder;
 use ocim::http::{self, Api, RunningServer};
 use ocim::logs::Logs;
+use ocim::metrics::{MeteredLogs, MeteredStore, Metrics, follow_runs};
 use ocim::ports::system::Ids;
 use ocim::projector::{ProjectorHandle, ProjectorRuntime};
 use ocim::read_models::ReadModels;
 use ocim::store::EventStore;
 use ocim::store::postgres::PostgresStore;
 use ocim::store::sealed::{MemoryKeys, SealedStore};
+use ocim::telemetry::Observing;
+use ocim::telemetry::traces::{Exporter, Tracer};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Command, Event, Saga};
 use ocim_domain::settings::Defaults;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Longest wait for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -43,21 +47,39 @@ pub(crate) struct ApiServer {
     folder: DataFolder,
     _kept: TempDir,
     http: reqwest::Client,
+    observer: JoinHandle<()>,
+    exporter: Option<Exporter>,
 }
 
 impl ApiServer {
     /// Starts one on a free port, with a data folder through which commands find it.
     pub(crate) async fn start() -> Self {
+        Self::start_with(None, false).await
+    }
+
+    /// As [`ApiServer::start`], with a trace collector, or with metrics that anybody may read.
+    pub(crate) async fn start_with(collector: Option<&str>, metrics_public: bool) -> Self {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (tracer, exporter) = collector
+            .map(|url| Tracer::start(url, Arc::clone(&metrics)).unwrap())
+            .map_or((Tracer::default(), None), |(tracer, it)| (tracer, Some(it)));
+        let observing = Observing { metrics, tracer, metrics_public };
         let database = Database::migrated().await;
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
         let pool = database.pool();
         let store = PostgresStore::connect(database.config(), pool.clone()).await.unwrap();
         let raw: Arc<dyn EventStore> = Arc::new(store.clone());
+        let metered = MeteredStore::new(raw.clone(), Arc::clone(&observing.metrics));
+        let metered: Arc<dyn EventStore> = Arc::new(metered);
         let keys = Arc::new(MemoryKeys::new(ids.clone()));
-        let sealed = Arc::new(SealedStore::new(raw.clone(), keys, ids.clone()));
+        let sealed = Arc::new(SealedStore::new(metered.clone(), keys, ids.clone()));
+        let tracer = observing.tracer.clone();
+        let observer = follow_runs(&metered, Arc::clone(&observing.metrics), tracer);
         let projector = ProjectorRuntime::start(raw, pool.clone(), ocim_projections::ALL);
         let read_models = ReadModels::new(pool.clone(), projector.freshness());
-        let logs = Arc::new(Logs::new(Arc::new(PostgresLogs::new(pool.clone())), clock.clone()));
+        let log_store = Arc::new(PostgresLogs::new(pool.clone()));
+        let log_store = MeteredLogs::new(log_store, Arc::clone(&observing.metrics));
+        let logs = Arc::new(Logs::new(Arc::new(log_store), clock.clone()));
         let defaults = Defaults::new("example.com".to_owned(), "local".to_owned());
         let regions = vec!["local".to_owned()];
         let app =
@@ -67,7 +89,13 @@ impl ApiServer {
         let folder = DataFolder::open(kept.path()).unwrap();
         http::ensure_local_token(&tokens, folder.root()).await.unwrap();
         let (stopping, stops) = watch::channel(false);
-        let api = Api { app: Arc::new(app.clone()), tokens: tokens.clone(), ids, stopping: stops };
+        let api = Api {
+            app: Arc::new(app.clone()),
+            tokens: tokens.clone(),
+            ids,
+            stopping: stops,
+            observing: observing.clone(),
+        };
         let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let running = http::start(Arc::new(api), listener).unwrap();
         folder.write_server(running.address).unwrap();
@@ -84,6 +112,8 @@ impl ApiServer {
             folder,
             _kept: kept,
             http: reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().unwrap(),
+            observer,
+            exporter,
         };
         server.until(|response| response.status() == 200, || server.bare("GET", "/ready")).await;
         server
@@ -170,6 +200,10 @@ impl ApiServer {
     pub(crate) async fn stop(self) {
         self.stopping.send_replace(true);
         self.running.stop().await.unwrap();
+        self.observer.abort();
+        if let Some(exporter) = self.exporter {
+            exporter.stop().await;
+        }
         self.projector.stop().await;
         self.store.shutdown().await;
     }

@@ -1,0 +1,120 @@
+//! Follows the event log for metrics and spans, so that whoever drives runs need not tell of it.
+//!
+//! Spans have the times of their events and ids derived from what they are about: a run that
+//! outlives a crash of Ocim is still one trace, and a span told twice is still one span.
+
+use super::Metrics;
+use super::runs::{Attempt, Ended, Fact};
+use crate::sagas::PLAYBOOK_STEPS;
+use crate::store::{EventStore, Filter, SubscriptionEvent};
+use crate::telemetry::context::{derive_span, playbook_span};
+use crate::telemetry::traces::{Span, SpanKind, Tracer};
+use futures_util::StreamExt;
+use ocim_domain::event::Position;
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::step_key;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// Follows until aborted. What was recorded before now makes the gauges true; only what follows is
+/// counted and traced.
+pub fn follow_runs(
+    store: &Arc<dyn EventStore>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+) -> JoinHandle<()> {
+    let filter = Filter { categories: vec![RunId::CATEGORY.to_owned()], kinds: vec![] };
+    let mut events = store.subscribe_all(Position::START, filter);
+    tokio::spawn(async move {
+        let mut is_live = false;
+        while let Some(event) = events.next().await {
+            match event {
+                SubscriptionEvent::Checkpoint(_) => {}
+                SubscriptionEvent::CaughtUp(_) => {
+                    is_live = true;
+                    metrics.show_caught_up();
+                }
+                SubscriptionEvent::Event(event) => {
+                    let fact = metrics.note_event(&event);
+                    if let (Some(fact), true) = (fact, is_live) {
+                        metrics.count_fact(&fact);
+                        trace_fact(&tracer, fact);
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn trace_fact(tracer: &Tracer, fact: Fact) {
+    if !tracer.is_on() {
+        return;
+    }
+    match fact {
+        Fact::Attempt(attempt) => trace_attempt(tracer, &attempt),
+        Fact::Ended(ended) => trace_run(tracer, ended),
+        Fact::Stuck(_) => {}
+    }
+}
+
+/// A run's span hangs on the request that asked for it.
+fn trace_run(tracer: &Tracer, run: Ended) {
+    let Some(request) = run.trace else { return };
+    tracer.record(Span {
+        context: request.with_span(run_span(run.run)),
+        parent: Some(request.span),
+        name: format!("run {}", run.definition),
+        kind: SpanKind::Internal,
+        started: run.started,
+        ended: run.ended,
+        failed: run.outcome != "completed",
+        attributes: vec![
+            ("ocim.run", run.run.to_string()),
+            ("ocim.definition", run.definition),
+            ("ocim.outcome", run.outcome.to_owned()),
+        ],
+    });
+}
+
+fn trace_attempt(tracer: &Tracer, attempt: &Attempt) {
+    let Some(request) = attempt.trace else { return };
+    let (run, number) = (attempt.run.to_string(), attempt.number.to_string());
+    let verb = if attempt.is_undo { "undo" } else { "step" };
+    let context = request.with_span(derive_span(&[verb, &run, &attempt.step, &number]));
+    let failed = matches!(attempt.outcome, "retry" | "failed");
+    tracer.record(Span {
+        context,
+        parent: Some(run_span(attempt.run)),
+        name: format!("{verb} {}", attempt.step),
+        kind: SpanKind::Internal,
+        started: attempt.started,
+        ended: attempt.ended,
+        failed,
+        attributes: vec![
+            ("ocim.run", run.clone()),
+            ("ocim.definition", attempt.definition.clone()),
+            ("ocim.step", attempt.step.clone()),
+            ("ocim.attempt", number),
+            ("ocim.outcome", attempt.outcome.to_owned()),
+            ("ocim.error_class", attempt.class.clone()),
+        ],
+    });
+    // One play serves all attempts of its step; it is told with the last.
+    let has_played = matches!(attempt.outcome, "done" | "failed") && !attempt.is_undo;
+    if has_played && PLAYBOOK_STEPS.contains(&attempt.step.as_str()) {
+        tracer.record(Span {
+            context: request.with_span(playbook_span(step_key(attempt.run, &attempt.step))),
+            parent: Some(context.span),
+            name: format!("playbook {}", attempt.step),
+            kind: SpanKind::Client,
+            started: attempt.step_began,
+            ended: attempt.ended,
+            failed,
+            attributes: vec![("ocim.run", run), ("ocim.step", attempt.step.clone())],
+        });
+    }
+}
+
+fn run_span(run: RunId) -> [u8; 8] {
+    derive_span(&["run", &run.to_string()])
+}

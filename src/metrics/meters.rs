@@ -1,0 +1,133 @@
+//! Stores that count and time what goes through them.
+
+use super::Metrics;
+use crate::ports::PortError;
+use crate::ports::log_store::{LogLine, LogStore, NewLine, SourceOffset};
+use crate::store::{
+    AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+};
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
+use ocim_domain::ids::RunId;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// An event store whose appends are counted.
+#[derive(Debug)]
+pub struct MeteredStore {
+    store: Arc<dyn EventStore>,
+    metrics: Arc<Metrics>,
+}
+
+impl MeteredStore {
+    /// Counts what goes into `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn EventStore>, metrics: Arc<Metrics>) -> Self {
+        Self { store, metrics }
+    }
+}
+
+#[async_trait]
+impl EventStore for MeteredStore {
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        let (count, started) = (events.len(), Instant::now());
+        let answer = self.store.append(stream, expected, events).await;
+        let outcome = match &answer {
+            Ok(appended) if appended.duplicate => "duplicate",
+            Ok(_) => "appended",
+            Err(AppendError::Conflict { .. }) => "conflict",
+            Err(AppendError::Busy { .. }) => "busy",
+            Err(AppendError::TooLarge | AppendError::Refused(_)) => "refused",
+            Err(AppendError::Unavailable(_)) => "unavailable",
+            Err(AppendError::OutcomeUnknown(_)) => "unknown",
+        };
+        self.metrics.count_append(outcome, count, started.elapsed());
+        answer
+    }
+
+    async fn read_stream(&self, stream: &StreamId, from: u64) -> Result<Vec<Recorded>, ReadError> {
+        self.store.read_stream(stream, from).await
+    }
+
+    async fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<(Vec<Recorded>, Position), ReadError> {
+        self.store.read_all(after, filter, limit).await
+    }
+
+    fn subscribe_all(
+        &self,
+        after: Position,
+        filter: Filter,
+    ) -> BoxStream<'static, SubscriptionEvent> {
+        self.store.subscribe_all(after, filter)
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        self.store.head().await
+    }
+}
+
+/// A log store whose lines are counted.
+#[derive(Debug)]
+pub struct MeteredLogs {
+    logs: Arc<dyn LogStore>,
+    metrics: Arc<Metrics>,
+}
+
+impl MeteredLogs {
+    /// Counts what goes into `logs`.
+    #[must_use]
+    pub fn new(logs: Arc<dyn LogStore>, metrics: Arc<Metrics>) -> Self {
+        Self { logs, metrics }
+    }
+}
+
+#[async_trait]
+impl LogStore for MeteredLogs {
+    async fn append_lines(
+        &self,
+        run: RunId,
+        lines: Vec<NewLine>,
+        offset: Option<SourceOffset>,
+    ) -> Result<u64, PortError> {
+        let count = lines.len();
+        let last = self.logs.append_lines(run, lines, offset).await?;
+        self.metrics.count_log_lines(count);
+        Ok(last)
+    }
+
+    async fn read_offset(&self, run: RunId, source: &str) -> Result<u64, PortError> {
+        self.logs.read_offset(run, source).await
+    }
+
+    async fn read_lines(
+        &self,
+        run: RunId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<LogLine>, PortError> {
+        self.logs.read_lines(run, from, limit).await
+    }
+
+    async fn count_lines(&self, run: RunId) -> Result<u64, PortError> {
+        self.logs.count_lines(run).await
+    }
+
+    async fn finish_log(&self, run: RunId) -> Result<(), PortError> {
+        self.logs.finish_log(run).await
+    }
+
+    async fn is_finished(&self, run: RunId) -> Result<bool, PortError> {
+        self.logs.is_finished(run).await
+    }
+}
