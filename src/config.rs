@@ -134,11 +134,42 @@ pub struct Config {
 }
 
 /// What stands behind a region.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CloudConfig {
     /// Machines made of namespaces on this computer. (The braces let serde refuse other fields.)
     Local {},
+    /// Machines that exist in this process's memory alone (docs/SIMULATION.md).
+    Simulated {
+        /// All that happens in it follows from this number. `0`.
+        #[serde(default)]
+        seed: u64,
+        /// How much goes wrong, from 0 to 1. `0`.
+        #[serde(default)]
+        faults: f64,
+        /// How many times faster than a real one it is, from 0.001 to 1000000. `60`.
+        #[serde(default = "usual_speed")]
+        speed: f64,
+    },
+}
+
+fn usual_speed() -> f64 {
+    60.0
+}
+
+impl CloudConfig {
+    /// What is wrong with its numbers, if anything is.
+    fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::Simulated { faults, .. } if !(0.0..=1.0).contains(faults) => {
+                Some("takes `faults` from 0 to 1")
+            }
+            Self::Simulated { speed, .. } if !(0.001..=1_000_000.0).contains(speed) => {
+                Some("takes a `speed` from 0.001 to 1000000")
+            }
+            Self::Simulated { .. } | Self::Local {} => None,
+        }
+    }
 }
 
 /// How log lines look.
@@ -385,7 +416,10 @@ fn read_clouds(r: &mut Reader<'_>) -> BTreeMap<String, CloudConfig> {
                 "takes region names of 1 to 16 letters, digits, '-', '_' or '.'",
             );
         }
-        Ok(clouds) => return clouds,
+        Ok(clouds) => match clouds.values().find_map(CloudConfig::fault) {
+            Some(rule) => r.refuse("OCIM_CLOUDS", rule),
+            None => return clouds,
+        },
         // The column is safe to tell, the text is not: later kinds hold passwords.
         Err(error) => {
             let column = error.column();

@@ -1,7 +1,8 @@
-//! A balancer for those who have none: made in a local region by a run, once.
+//! A balancer for those who have none: made in a region of our own by a run, once.
 
 use crate::app::{App, AppError};
 use crate::config::{CloudConfig, Config};
+use crate::ports::cloud::is_simulated;
 use crate::sagas::ProvisionLoadBalancer;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
@@ -9,6 +10,8 @@ use ocim_domain::saga::{Command, Saga};
 
 /// The domain of the balancer that Ocim makes for itself.
 const OWN_DOMAIN: &str = "balancer.localhost";
+/// The domain of the one that serves simulated regions.
+const SIMULATED_DOMAIN: &str = "balancer.simulated";
 /// The process that makes it.
 const DEFINITION: &str = "provision_load_balancer";
 
@@ -18,27 +21,48 @@ const DEFINITION: &str = "provision_load_balancer";
 /// # Errors
 /// What the store says.
 pub(super) async fn ensure_balancer(config: &Config, app: &App) -> Result<(), AppError> {
-    let local = config.clouds.iter().find(|(_, cloud)| matches!(cloud, CloudConfig::Local {}));
-    let Some((region, _)) = local else { return Ok(()) };
-    if !app.list_registered_balancers().await?.is_empty() || app.has_open_run(DEFINITION).await? {
+    if app.has_open_run(DEFINITION).await? {
         return Ok(());
     }
+    let known = app.list_registered_balancers().await?;
+    let reaches = |simulated| {
+        known.iter().any(|(_, balancer)| is_simulated(balancer.address.ip) == simulated)
+    };
+    let is_local = |cloud: &CloudConfig| matches!(cloud, CloudConfig::Local {});
+    for simulated in [false, true] {
+        let region = config.clouds.iter().find(|(_, cloud)| is_local(cloud) != simulated);
+        if let Some((region, _)) = region.filter(|_| !reaches(simulated)) {
+            make_balancer(config, app, region, simulated).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts the run that makes one. Machines of simulated regions have balancers of their own, which
+/// nobody else can reach.
+async fn make_balancer(
+    config: &Config,
+    app: &App,
+    region: &str,
+    simulated: bool,
+) -> Result<(), AppError> {
+    let domain = if simulated { SIMULATED_DOMAIN } else { OWN_DOMAIN };
     let mut postfix = [0; 4];
     app.journal().fill_random(&mut postfix);
     let input = ProvisionLoadBalancer {
-        region: region.clone(),
-        domain: OWN_DOMAIN.to_owned(),
+        region: region.to_owned(),
+        domain: domain.to_owned(),
         // As the original: a 32-bit number in hexadecimal, not padded (infra §1.1).
         fragment_name_postfix: format!("{:x}", u32::from_be_bytes(postfix)),
         flavor: config.openstack_sandbox_flavor.clone(),
         image: config.openstack_sandbox_base_image.clone(),
-        also_listens: free_address(),
+        also_listens: if simulated { None } else { free_address() },
     };
     let command = Command::Start {
         definition: DEFINITION.to_owned(),
         version: 1,
         input: serde_json::to_value(input).map_err(AppError::internal)?,
-        subject: OWN_DOMAIN.to_owned(),
+        subject: domain.to_owned(),
         deadline: None,
     };
     let run = RunId(app.journal().new_id());

@@ -45,6 +45,13 @@ impl Runner {
         Self { stop, task }
     }
 
+    /// Ends wherever it is, as a crash of the process would.
+    pub async fn abort(self) {
+        self.task.abort();
+        // Being cancelled is how it ends.
+        drop(self.task.await);
+    }
+
     /// Stops at step boundaries; a call that takes longer is left to be probed at the next start.
     pub async fn stop(self) {
         self.stop.send_replace(true);
@@ -118,6 +125,7 @@ async fn drive_all(world: Arc<World>, registry: Arc<Registry>, mut stopped: watc
     };
     loop {
         tokio::select! {
+            biased; // The same choice every time: simulations repeat exactly.
             _ = stopped.changed() => break,
             Some(ended) = crew.tasks.join_next_with_id(), if !crew.tasks.is_empty() => crew.dismiss(ended),
             event = events.next() => match event {
@@ -180,6 +188,7 @@ impl Crew {
                 }
             }
             tokio::select! {
+                biased;
                 _ = stopped.changed() => return,
                 () = tokio::time::sleep(OUTAGE_PAUSE) => {}
             }
@@ -273,6 +282,7 @@ async fn drive_one(
             }
         };
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
             () = wake.notified() => {}
             () = tokio::time::sleep(pause) => {}
