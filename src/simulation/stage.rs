@@ -1,6 +1,6 @@
 //! What a simulated Ocim stands on: a store, a clock, ids and a region, all in memory.
 
-use super::crash_store::CrashStore;
+use super::crash_store::{CrashStore, OpenedStore};
 use super::{Plan, SimulationError};
 use crate::adapters::memory_logs::MemoryLogs;
 use crate::adapters::simulated::crashes::Crashes;
@@ -61,6 +61,7 @@ pub(super) struct Stage {
     pub(super) crashes: Arc<Crashes>,
     /// Commands of people, whose process never dies.
     pub(super) app: App,
+    opened: Arc<OpenedStore>,
     keys: Arc<MemoryKeys>,
     log_lines: Arc<MemoryLogs>,
     clock: Arc<dyn Clock>,
@@ -83,10 +84,13 @@ impl Stage {
         let reads = unconnected()?;
         let logs = Arc::new(Logs::new(log_lines.clone(), Arc::clone(&clock)));
         let raw: Arc<dyn EventStore> = Arc::new(store.clone());
-        let sealed = Arc::new(SealedStore::new(raw, keys.clone(), Arc::clone(&ids)));
+        let sealed = SealedStore::new(Arc::clone(&raw), keys.clone(), Arc::clone(&ids));
+        let opened = Arc::new(OpenedStore::new(raw, sealed));
+        let sealed = seal(&opened, &Arc::new(Crashes::none()), &keys, &ids);
         let app = new_app(sealed, reads.clone(), logs, Arc::clone(&clock), Arc::clone(&ids));
         let region = Arc::new(region);
-        let stage = Self { store, region, crashes, app, keys, log_lines, clock, ids, reads };
+        let stage =
+            Self { store, region, crashes, app, opened, keys, log_lines, clock, ids, reads };
         stage.app.register_load_balancer(&somebody(), registration()).await?;
         Ok(stage)
     }
@@ -97,10 +101,7 @@ impl Stage {
 
     /// What a process that starts now works with.
     pub(super) fn open_world(&self) -> Arc<World> {
-        let inner = self.store.clone();
-        let raw: Arc<dyn EventStore> =
-            Arc::new(CrashStore { inner, crashes: Arc::clone(&self.crashes) });
-        let sealed = Arc::new(SealedStore::new(raw, self.keys.clone(), Arc::clone(&self.ids)));
+        let sealed = seal(&self.opened, &self.crashes, &self.keys, &self.ids);
         let logs = Arc::new(Logs::new(self.log_lines.clone(), Arc::clone(&self.clock)));
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let cloud: Arc<dyn Cloud> = self.region.clone();
@@ -118,6 +119,18 @@ impl Stage {
             balancer_locks: Mutex::default(),
         })
     }
+}
+
+/// The store of a process that may die as told.
+fn seal(
+    opened: &Arc<OpenedStore>,
+    crashes: &Arc<Crashes>,
+    keys: &Arc<MemoryKeys>,
+    ids: &Arc<dyn Ids>,
+) -> Arc<SealedStore> {
+    let (opened, crashes) = (Arc::clone(opened), Arc::clone(crashes));
+    let raw: Arc<dyn EventStore> = Arc::new(CrashStore { opened, crashes });
+    Arc::new(SealedStore::new(raw, keys.clone(), Arc::clone(ids)))
 }
 
 /// Who asks for everything.
@@ -150,8 +163,8 @@ pub fn unconnected() -> Result<ReadModels, deadpool_postgres::BuildError> {
 /// The usual limits, but looks are rarer: nobody waits for their outcome, and each costs real time.
 fn limits() -> Limits {
     Limits {
-        poll_interval: Duration::from_secs(20),
-        follow_interval: Duration::from_secs(300),
+        poll_interval: Duration::from_secs(60),
+        follow_interval: Duration::from_secs(900),
         ..Limits::default()
     }
 }
