@@ -17,6 +17,7 @@ mod platform;
 mod private_sshd;
 mod projections;
 mod sagas;
+mod simulation;
 mod store;
 mod support;
 mod tidy;

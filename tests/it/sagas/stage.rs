@@ -10,21 +10,17 @@ use ocim::adapters::memory_logs::MemoryLogs;
 use ocim::adapters::system::CountingIds;
 use ocim::app::{ActivateAsk, App, Caller, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
-use ocim::logs::masking::Masker;
 use ocim::ports::cloud::Cloud;
 use ocim::ports::load_balancer::SiteAnswer;
-use ocim::ports::playbooks::Source;
 use ocim::ports::system::{Clock, Ids};
-use ocim::projector::Freshness;
-use ocim::read_models::ReadModels;
 use ocim::sagas::runner::{DriveError, Driver, Pace, Registry};
-use ocim::sagas::world::{Deployment, Limits, World};
+use ocim::sagas::world::{Limits, World};
 use ocim::sagas::{Holds, definitions, started_by};
+use ocim::simulation::stage::{VirtualClock, deployment, unconnected};
 use ocim::store::memory::MemoryStore;
 use ocim::store::sealed::{MemoryKeys, SealedStore};
 use ocim::store::{EventStore, Filter};
 use ocim_domain::Timestamp;
-use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings};
 use ocim_domain::event::{Position, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::load_balancer::Registration;
@@ -34,24 +30,12 @@ use ocim_domain::settings::Defaults;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::time::Instant;
 
 pub(crate) const REGION: &str = "RegionOne";
 pub(crate) const BALANCER: &str = "haproxy.example.com";
 pub(crate) const SITE: &str = "alpha.example.com";
 /// More advances than any run of these tests needs.
 const ADVANCES_MAX: usize = 5_000;
-
-/// Shows the time of tokio's own clock, which stands still while anything is to be done.
-#[derive(Debug)]
-pub(crate) struct VirtualClock(Instant);
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.0.elapsed()
-    }
-}
 
 /// Everything that a run touches, within the test's reach.
 #[derive(Debug)]
@@ -69,7 +53,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// A world with one balancer and one instance, whose site answers whenever it is asked.
     pub(crate) async fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock(Instant::now()));
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
         let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
         let store = Arc::new(CrashStore::new(MemoryStore::new(clock.clone())));
         let keys = Arc::new(MemoryKeys::new(ids.clone()));
@@ -78,7 +62,7 @@ impl Stage {
         let logs = Arc::new(Logs::new(Arc::new(MemoryLogs::default()), clock.clone()));
         let regions = vec![REGION.to_owned()];
         let defaults = Defaults::new("example.com", REGION);
-        let reads = unconnected();
+        let reads = unconnected().unwrap();
         let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions);
         let cloud = Arc::new(FakeCloud::default());
         let shell = Arc::new(FakeShell::new(Arc::clone(&cloud)));
@@ -287,33 +271,6 @@ pub(crate) fn somebody() -> Caller {
 
 pub(crate) fn registry() -> Registry {
     definitions().into_iter().map(|d| ((d.name.to_owned(), d.version), d)).collect()
-}
-
-/// Sagas read no read model: the database behind these is never asked.
-fn unconnected() -> ReadModels {
-    let manager =
-        deadpool_postgres::Manager::new(tokio_postgres::Config::new(), tokio_postgres::NoTls);
-    let pool = deadpool_postgres::Pool::builder(manager).build().unwrap();
-    ReadModels::new(pool, Freshness::new([]))
-}
-
-fn deployment() -> Deployment {
-    let source = Source::Bundled("common".to_owned());
-    Deployment {
-        base: BaseContext {
-            appserver_number: 0,
-            clearsessions_cron: CronTime { hour: 0, minute: 0 },
-            ssh_admins: vec![],
-            site_wide: SiteWideSettings::default(),
-        },
-        security_group: "edxapp-appserver".to_owned(),
-        common_playbook: Some((source, "common.yml".to_owned(), "requirements.txt".to_owned())),
-        fragment_prefix: "ocim-".to_owned(),
-        preliminary_page_ip: Some("192.0.2.9".to_owned()),
-        own_secrets: vec![],
-        own_masker: Arc::new(Masker::new([])),
-        extra_variables: serde_json::Map::new(),
-    }
 }
 
 fn registration() -> Registration {
