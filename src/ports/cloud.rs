@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// The upper half of simulated machines' addresses, 100::/64: by RFC 6666, packets that are sent
+/// The upper half of simulated machines' addresses, `100::/64`: by RFC 6666, packets that are sent
 /// there by mistake lead nowhere.
 pub const SIMULATED_PREFIX: u64 = 0x0100_0000_0000_0000;
 

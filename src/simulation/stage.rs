@@ -163,8 +163,8 @@ pub fn unconnected() -> Result<ReadModels, deadpool_postgres::BuildError> {
 /// The usual limits, but looks are rarer: nobody waits for their outcome, and each costs real time.
 fn limits() -> Limits {
     Limits {
-        poll_interval: Duration::from_secs(60),
-        follow_interval: Duration::from_secs(900),
+        poll_interval: Duration::from_secs(150),
+        follow_interval: Duration::from_secs(1200),
         ..Limits::default()
     }
 }

@@ -60,7 +60,7 @@ impl Dice {
     }
 }
 
-/// Sebastiano Vigna's finalizer of SplitMix64: each bit of the result depends on all of `bits`.
+/// Sebastiano Vigna's finalizer of `SplitMix64`: each bit of the result depends on all of `bits`.
 fn mix(bits: u64) -> u64 {
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -16,13 +16,17 @@ async fn a_served_simulated_region_launches_and_activates() {
     let run = ground.activate(&first).await;
     assert_eq!(ground.await_run(&run).await, "completed");
     let shown = ground.get(&format!("/api/v1/appservers/{first}")).await;
-    assert_eq!((&shown["status"], &shown["active"]), (&json!("running"), &json!(true)), "{shown}");
+    assert_eq!(
+        (&shown["status"], &shown["is_active"]),
+        (&json!("running"), &json!(true)),
+        "{shown}"
+    );
     let (second, run) = ground.launch(&instance).await;
     assert_eq!(ground.await_run(&run).await, "completed");
     let run = ground.activate(&second).await;
     assert_eq!(ground.await_run(&run).await, "completed");
     let shown = ground.get(&format!("/api/v1/appservers/{first}")).await;
-    assert_eq!(shown["active"], false, "{shown}");
+    assert_eq!(shown["is_active"], false, "{shown}");
     let (status, _) = ground.terminate().await;
     assert!(status.success(), "{status:?}");
 }
