@@ -151,19 +151,13 @@ fn every_field_documents_its_variable() {
 
 #[test]
 fn a_simulated_region_has_defaults_and_bounds() {
-    let load = |clouds: &str| {
-        let variables = BTreeMap::from([
-            ("OCIM_CLOUDS".to_owned(), clouds.to_owned()),
-            ("HOME".to_owned(), "/home/ocim".to_owned()),
-        ]);
-        Config::load_for(&variables, false)
-    };
+    let load = |clouds: &str| load(&[("OCIM_CLOUDS", clouds)]);
     let config = load(r#"{"sim": {"kind": "simulated", "seed": 7, "faults": 0.1}}"#).unwrap();
     let expected = CloudConfig::Simulated { seed: 7, faults: 0.1, speed: 60.0 };
     assert_eq!(config.clouds, BTreeMap::from([("sim".into(), expected)]));
     assert_eq!(config.openstack_region, "sim");
     for wrong in [r#""faults": 1.5"#, r#""speed": 0"#, r#""sped": 1"#] {
         let clouds = format!(r#"{{"sim": {{"kind": "simulated", {wrong}}}}}"#);
-        assert_eq!(load(&clouds).unwrap_err()[0].variable, "OCIM_CLOUDS", "{wrong}");
+        assert!(load(&clouds).unwrap_err()[0].starts_with("OCIM_CLOUDS "), "{wrong}");
     }
 }
