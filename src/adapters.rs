@@ -1,4 +1,5 @@
 //! Who implements which port: the real ones, and small in-memory fakes with fault injection for tests.
+//! A [`simulated`] region implements all of them that reach into a cloud, with faults of its own.
 //!
 //! | port | real | fake |
 //! |---|---|---|
@@ -26,6 +27,7 @@ pub mod memory_leases;
 pub mod memory_logs;
 pub mod postgres_leases;
 pub mod postgres_logs;
+pub mod simulated;
 pub mod site_probe;
 pub mod ssh;
 pub mod system;

@@ -4,6 +4,7 @@
 use crate::app::load_balancers::load_balancer_id;
 use crate::app::{App, AppError, Caller};
 use crate::ports::PortError;
+use crate::ports::cloud::is_simulated;
 use crate::ports::hosts::Hosts;
 use crate::sagas::ProvisionLoadBalancer;
 use ocim_domain::event::Metadata;
@@ -20,6 +21,8 @@ use tokio::task::JoinHandle;
 
 /// The domain of the balancer that Ocim makes for itself.
 pub const OWN_DOMAIN: &str = "balancer.localhost";
+/// The domain of the one that serves simulated regions.
+const SIMULATED_DOMAIN: &str = "balancer.simulated";
 /// The process that makes it.
 const DEFINITION: &str = "provision_load_balancer";
 /// Pause between two looks at a run that makes one.
@@ -36,6 +39,8 @@ pub enum Wanted {
     Made {
         /// The region.
         region: String,
+        /// Whether that is a simulated one.
+        simulated: bool,
         /// Flavor selector.
         flavor: Value,
         /// Image selector.
@@ -97,12 +102,12 @@ impl BalancerKeeper {
             Wanted::Given { user, domain, host_keys } => {
                 self.register_given(user, domain, host_keys).await
             }
-            Wanted::Made { region, flavor, image } => {
-                if !self.app.list_registered_balancers().await?.is_empty() {
+            Wanted::Made { region, simulated, flavor, image } => {
+                if self.is_there().await? {
                     return Ok(Progress::There);
                 }
-                if !self.app.has_open_run(DEFINITION).await? {
-                    self.start_run(region, flavor.clone(), image.clone()).await?;
+                if !self.app.has_open_run(DEFINITION, Some(own_domain(*simulated))).await? {
+                    self.start_run(region, *simulated, flavor.clone(), image.clone()).await?;
                 }
                 Ok(Progress::UnderWay)
             }
@@ -158,20 +163,26 @@ impl BalancerKeeper {
         Ok(Progress::There)
     }
 
-    async fn start_run(&self, region: &str, flavor: Value, image: Value) -> Result<(), AppError> {
+    async fn start_run(
+        &self,
+        region: &str,
+        simulated: bool,
+        flavor: Value,
+        image: Value,
+    ) -> Result<(), AppError> {
         let input = ProvisionLoadBalancer {
             region: region.to_owned(),
-            domain: OWN_DOMAIN.to_owned(),
+            domain: own_domain(simulated).to_owned(),
             fragment_name_postfix: self.new_postfix(),
             flavor,
             image,
-            also_listens: free_address(),
+            also_listens: if simulated { None } else { free_address() },
         };
         let command = Command::Start {
             definition: DEFINITION.to_owned(),
             version: 1,
             input: serde_json::to_value(input).map_err(AppError::internal)?,
-            subject: OWN_DOMAIN.to_owned(),
+            subject: own_domain(simulated).to_owned(),
             deadline: None,
         };
         let run = RunId(self.app.journal().new_id());
@@ -219,12 +230,26 @@ impl BalancerKeeper {
 
     /// True while there is a balancer, or a run that makes one.
     async fn is_waiting(&self) -> Result<bool, AppError> {
-        Ok(self.app.has_open_run(DEFINITION).await?
-            || !self.app.list_registered_balancers().await?.is_empty())
+        let subject = match self.wanted {
+            Wanted::Made { simulated, .. } => Some(own_domain(simulated)),
+            Wanted::Given { .. } => None,
+        };
+        Ok(self.app.has_open_run(DEFINITION, subject).await? || self.is_there().await?)
+    }
+
+    /// Whether a balancer is registered that can serve what is wanted.
+    async fn is_there(&self) -> Result<bool, AppError> {
+        let wanted = matches!(self.wanted, Wanted::Made { simulated: true, .. });
+        let known = self.app.list_registered_balancers().await?;
+        Ok(known.iter().any(|(_, balancer)| is_simulated(balancer.address.ip) == wanted))
     }
 }
 
 const SSH_PORT: u16 = 22;
+
+fn own_domain(simulated: bool) -> &'static str {
+    if simulated { SIMULATED_DOMAIN } else { OWN_DOMAIN }
+}
 
 fn retry_pause(failures: u32) -> Duration {
     RETRY_BASE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_CAP)

@@ -13,6 +13,7 @@ mod regions;
 mod runs;
 mod serve;
 mod servers;
+mod simulate;
 mod tokens;
 
 pub use error::{CliError, EXIT_CODES, Kind};
@@ -50,6 +51,8 @@ enum Command {
     Serve,
     /// Deploy a site on this machine alone, with real parts, and remove it all at the end
     Demo(demo::DemoArgs),
+    /// Try Ocim in a simulated world that goes wrong by a seed, on virtual time
+    Simulate(simulate::SimulateArgs),
     /// Look whether all that Ocim needs is there
     Check,
     /// Tokens for the API
@@ -119,6 +122,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => serve::run(config()?).await,
         Command::Demo(args) => demo::run(args, config()?, output).await,
+        Command::Simulate(args) => simulate::run(args, output).await,
         Command::Check => check::run(configured(), output).await,
         Command::Token(command) => tokens::run(command, &config()?, output).await,
         Command::Instance(command) => instances::run(command, &client()?, output).await,

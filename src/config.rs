@@ -150,23 +150,58 @@ pub struct Config {
 }
 
 /// What stands behind a region.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CloudConfig {
     /// Machines made of namespaces on this computer.
     Local {
-        /// Launches at a time; at least 1.
+        /// Launches at a time; at least 1. `10`.
         #[serde(default = "default_launches_max")]
         launches_max: NonZeroU32,
     },
+    /// Machines that exist in this process's memory alone (docs/SIMULATION.md).
+    Simulated {
+        /// Launches at a time; at least 1. `10`.
+        #[serde(default = "default_launches_max")]
+        launches_max: NonZeroU32,
+        /// All that happens in it follows from this number. `0`.
+        #[serde(default)]
+        seed: u64,
+        /// How much goes wrong, from 0 to 1. `0`.
+        #[serde(default)]
+        faults: f64,
+        /// How many times faster than a real one it is, from 0.001 to 1000000. `60`.
+        #[serde(default = "usual_speed")]
+        speed: f64,
+    },
+}
+
+fn usual_speed() -> f64 {
+    60.0
+}
+
+const fn default_launches_max() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(9)
 }
 
 impl CloudConfig {
     /// Launches at a time in the region.
     #[must_use]
     pub fn launches_max(&self) -> u32 {
+        let (Self::Local { launches_max } | Self::Simulated { launches_max, .. }) = self;
+        launches_max.get()
+    }
+
+    /// What is wrong with its numbers, if anything is.
+    fn fault(&self) -> Option<&'static str> {
         match self {
-            Self::Local { launches_max } => launches_max.get(),
+            Self::Simulated { faults, .. } if !(0.0..=1.0).contains(faults) => {
+                Some("takes `faults` from 0 to 1")
+            }
+            Self::Simulated { speed, .. } if !(0.001..=1_000_000.0).contains(speed) => {
+                Some("takes a `speed` from 0.001 to 1000000")
+            }
+            Self::Simulated { .. } | Self::Local { .. } => None,
         }
     }
 }
@@ -175,10 +210,6 @@ impl Default for CloudConfig {
     fn default() -> Self {
         Self::Local { launches_max: default_launches_max() }
     }
-}
-
-const fn default_launches_max() -> NonZeroU32 {
-    NonZeroU32::MIN.saturating_add(9)
 }
 
 /// How log lines look.
@@ -438,7 +469,10 @@ fn read_clouds(r: &mut Reader<'_>) -> BTreeMap<String, CloudConfig> {
                 "takes region names of 1 to 16 letters, digits, '-', '_' or '.'",
             );
         }
-        Ok(clouds) => return clouds,
+        Ok(clouds) => match clouds.values().find_map(CloudConfig::fault) {
+            Some(rule) => r.refuse("OCIM_CLOUDS", rule),
+            None => return clouds,
+        },
         // The column is safe to tell, the text is not: later kinds hold passwords.
         Err(error) => {
             let column = error.column();

@@ -29,3 +29,4 @@ pub mod boot;
 pub mod cli;
 pub mod demo;
 pub mod http;
+pub mod simulation;

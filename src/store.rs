@@ -81,8 +81,14 @@ impl Filter {
     /// Whether an event passes.
     #[must_use]
     pub fn admits(&self, event: &Recorded) -> bool {
+        self.admits_named(event.stream.category(), &event.kind)
+    }
+
+    /// As [`Filter::admits`], of an event that is not read yet.
+    #[must_use]
+    pub fn admits_named(&self, category: &str, kind: &str) -> bool {
         let any = |list: &[String], text: &str| list.is_empty() || list.iter().any(|x| x == text);
-        any(&self.categories, event.stream.category()) && any(&self.kinds, &event.kind)
+        any(&self.categories, category) && any(&self.kinds, kind)
     }
 }
 

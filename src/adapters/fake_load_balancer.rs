@@ -5,6 +5,7 @@ use crate::ports::PortError;
 use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A configuration with this word is refused.
@@ -32,6 +33,7 @@ struct Host {
 struct Server {
     takes_requests: bool,
     connections: u64,
+    address: Option<SocketAddr>,
 }
 
 impl Host {
@@ -60,9 +62,9 @@ impl Host {
     /// Every server is in the state that the configuration gives it.
     fn reload(&mut self) {
         let mut servers = BTreeMap::new();
-        for (key, is_disabled) in self.fragments.values().flat_map(list_servers) {
+        for (key, address, is_disabled) in self.fragments.values().flat_map(list_servers) {
             let connections = self.servers.get(&key).map_or(0, |server| server.connections);
-            servers.insert(key, Server { takes_requests: !is_disabled, connections });
+            servers.insert(key, Server { takes_requests: !is_disabled, connections, address });
         }
         self.servers = servers;
     }
@@ -75,7 +77,7 @@ impl Host {
     }
 
     /// The servers that take requests for the domain.
-    fn list_serving(&self, domain: &str) -> Vec<String> {
+    fn list_serving(&self, domain: &str) -> Vec<(&str, &Server)> {
         let lines = self.fragments.values().flat_map(|fragment| fragment.map.lines());
         let mut pairs = lines.filter_map(|line| line.trim().split_once(' '));
         let Some((_, backend)) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(domain)) else {
@@ -85,7 +87,7 @@ impl Host {
             .servers
             .iter()
             .filter(|((of, _), server)| of == backend.trim() && server.takes_requests);
-        serving.map(|((_, name), _)| name.clone()).collect()
+        serving.map(|((_, name), server)| (name.as_str(), server)).collect()
     }
 }
 
@@ -95,8 +97,8 @@ fn find_line(fragment: &Fragment, word: &str) -> Option<String> {
     Some(format!("parsing [{}:{}]", fragment.name, line + 1))
 }
 
-/// Every server of the fragment, by backend and name, and whether it starts disabled.
-fn list_servers(fragment: &Fragment) -> Vec<((String, String), bool)> {
+/// Every server of the fragment, by backend and name, its address, and whether it starts disabled.
+fn list_servers(fragment: &Fragment) -> Vec<((String, String), Option<SocketAddr>, bool)> {
     let mut backend = "";
     let mut servers = Vec::new();
     for line in fragment.configuration.lines() {
@@ -105,7 +107,8 @@ fn list_servers(fragment: &Fragment) -> Vec<((String, String), bool)> {
             ["backend", name, ..] => backend = *name,
             ["server", name, options @ ..] => {
                 let key = (backend.to_owned(), (*name).to_owned());
-                servers.push((key, options.contains(&"disabled")));
+                let address = options.first().and_then(|address| address.parse().ok());
+                servers.push((key, address, options.contains(&"disabled")));
             }
             _ => {}
         }
@@ -117,7 +120,16 @@ impl FakeLoadBalancer {
     /// The names of the servers that take requests for `domain` on the balancer `host` (its DNS
     /// name), sorted; empty where it would answer 503.
     pub fn serving(&self, host: &str, domain: &str) -> Vec<String> {
-        self.lock().get(host).map(|host| host.list_serving(domain)).unwrap_or_default()
+        let hosts = self.lock();
+        let serving = hosts.get(host).map(|host| host.list_serving(domain)).unwrap_or_default();
+        serving.into_iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Where the balancer `host` would send a request for `domain`.
+    pub fn find_route(&self, host: &str, domain: &str) -> Option<SocketAddr> {
+        let hosts = self.lock();
+        let serving = hosts.get(host)?.list_serving(domain);
+        serving.into_iter().find_map(|(_, server)| server.address)
     }
 
     /// Gives a server connections. Each count of a server that takes no more requests finds one

@@ -2,6 +2,8 @@
 
 use crate::ports::system::{Clock, Ids};
 use ocim_domain::Timestamp;
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
@@ -28,7 +30,7 @@ impl Ids for SystemIds {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        rand::RngCore::fill_bytes(&mut rand::rng(), bytes);
+        rand::rng().fill_bytes(bytes);
     }
 }
 
@@ -71,5 +73,29 @@ impl Ids for CountingIds {
             let id = self.new_id();
             chunk.copy_from_slice(&id.as_bytes()[..chunk.len()]);
         }
+    }
+}
+
+/// Ids and bytes that follow from a seed, in the order in which they are asked for.
+#[derive(Debug)]
+pub struct SeededIds(Mutex<StdRng>);
+
+impl SeededIds {
+    /// Another seed gives other ids.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(StdRng::seed_from_u64(seed)))
+    }
+}
+
+impl Ids for SeededIds {
+    fn new_id(&self) -> Uuid {
+        let mut random = [0; 16];
+        self.fill_random(&mut random);
+        uuid::Builder::from_random_bytes(random).with_version(uuid::Version::SortRand).into_uuid()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).fill_bytes(bytes);
     }
 }

@@ -32,17 +32,23 @@ impl App {
         }
     }
 
-    /// Whether a run of that process has not ended.
+    /// Whether a run of that process, about that subject if one is given, has not ended.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn has_open_run(&self, definition: &str) -> Result<bool, AppError> {
+    pub async fn has_open_run(
+        &self,
+        definition: &str,
+        subject: Option<&str>,
+    ) -> Result<bool, AppError> {
         let filter = Filter { kinds: vec!["saga.started".to_owned()], ..Filter::default() };
         let mut after = Position::START;
         loop {
             let (events, position) = self.journal.store().read_all(after, &filter, PAGE).await?;
             for event in &events {
-                if event.data["definition"] != definition {
+                if event.data["definition"] != definition
+                    || subject.is_some_and(|subject| event.data["subject"] != subject)
+                {
                     continue;
                 }
                 let run = self.journal.load::<Saga>(&event.stream).await?.state;

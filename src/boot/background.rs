@@ -1,6 +1,6 @@
 //! What watches beside the runs: machines, dates, and the balancer.
 
-use super::balancer::wanted_balancer;
+use super::balancer::wanted_balancers;
 use crate::adapters::host_finder::HostFinder;
 use crate::balancer_keeper::{BalancerKeeper, KeeperTask};
 use crate::clean_up::CleanUpTimer;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) struct Background {
     reconciler: Reconciler,
     clean_up: CleanUpTimer,
-    balancer: Option<KeeperTask>,
+    balancers: Vec<KeeperTask>,
 }
 
 impl Background {
@@ -24,7 +24,10 @@ impl Background {
         Self {
             reconciler: Reconciler::start(world, config.reconcile_interval),
             clean_up: CleanUpTimer::start(world.app.clone(), config.reconcile_interval),
-            balancer: wanted_balancer(config).map(|wanted| KeeperTask::start(keep(wanted))),
+            balancers: wanted_balancers(config)
+                .into_iter()
+                .map(|wanted| KeeperTask::start(keep(wanted)))
+                .collect(),
         }
     }
 
@@ -32,7 +35,7 @@ impl Background {
     pub(super) async fn stop(self) {
         self.reconciler.stop().await;
         self.clean_up.stop().await;
-        if let Some(balancer) = self.balancer {
+        for balancer in self.balancers {
             balancer.stop().await;
         }
     }

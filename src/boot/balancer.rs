@@ -1,22 +1,25 @@
-//! Which balancer the configuration wants.
+//! Which balancers the configuration wants.
 
 use crate::balancer_keeper::Wanted;
 use crate::config::{CloudConfig, Config};
 
-/// The configured one; else, where there is a local region, one made there.
-pub(super) fn wanted_balancer(config: &Config) -> Option<Wanted> {
-    if let Some(login) = &config.default_load_balancing_server {
-        return Some(Wanted::Given {
-            user: login.user.clone(),
-            domain: login.domain.clone(),
-            host_keys: config.load_balancer_host_keys.clone(),
-        });
-    }
-    let mut regions = config.clouds.iter();
-    let (region, _) = regions.find(|(_, cloud)| matches!(cloud, CloudConfig::Local { .. }))?;
-    Some(Wanted::Made {
-        region: region.clone(),
-        flavor: config.openstack_sandbox_flavor.clone(),
-        image: config.openstack_sandbox_base_image.clone(),
-    })
+/// The configured one; else, where there is a local region, one made there. Machines of simulated
+/// regions have one of their own, which nobody else can reach.
+pub(super) fn wanted_balancers(config: &Config) -> Vec<Wanted> {
+    let is_local = |cloud: &CloudConfig| matches!(cloud, CloudConfig::Local { .. });
+    let make = |simulated: bool| {
+        let region = config.clouds.iter().find(|(_, cloud)| is_local(cloud) != simulated);
+        region.map(|(region, _)| Wanted::Made {
+            region: region.clone(),
+            simulated,
+            flavor: config.openstack_sandbox_flavor.clone(),
+            image: config.openstack_sandbox_base_image.clone(),
+        })
+    };
+    let given = config.default_load_balancing_server.as_ref().map(|login| Wanted::Given {
+        user: login.user.clone(),
+        domain: login.domain.clone(),
+        host_keys: config.load_balancer_host_keys.clone(),
+    });
+    given.or_else(|| make(false)).into_iter().chain(make(true)).collect()
 }

@@ -7,6 +7,8 @@ use crate::adapters::breaker::{
 };
 use crate::adapters::haproxy::HaproxyLoadBalancer;
 use crate::adapters::local_cloud::{LocalCloud, LocalCloudConfig};
+use crate::adapters::simulated::routes::Routed;
+use crate::adapters::simulated::{Nature, SimulatedRegion};
 use crate::adapters::site_probe::HttpSiteProbe;
 use crate::adapters::ssh::SshShell;
 use crate::adapters::system::SystemClock;
@@ -124,13 +126,33 @@ pub(super) struct Ports {
     pub(super) site_probe: Arc<dyn SiteProbe>,
 }
 
+impl Ports {
+    /// The same, but calls that concern simulated regions go there.
+    fn beside(self, regions: &[Arc<SimulatedRegion>]) -> Self {
+        Self {
+            clouds: self.clouds,
+            shell: Arc::new(Routed::new(regions.to_vec(), self.shell)),
+            playbooks: Arc::new(Routed::new(regions.to_vec(), self.playbooks)),
+            load_balancer: Arc::new(Routed::new(regions.to_vec(), self.load_balancer)),
+            site_probe: Arc::new(Routed::new(regions.to_vec(), self.site_probe)),
+        }
+    }
+}
+
 /// The adapters that the configuration asks for.
 pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<Ports, BootError> {
     let key = folder.ensure_ssh_key().await.map_err(BootError::Folder)?;
     let breakers = Breakers::new(Arc::new(SystemClock), BreakerLimits::default());
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
+    let mut simulated = vec![];
     for (region, cloud) in &config.clouds {
-        let CloudConfig::Local { .. } = cloud;
+        if let CloudConfig::Simulated { seed, faults, speed, .. } = *cloud {
+            let nature = Nature { seed, faults, speed };
+            let cloud = Arc::new(SimulatedRegion::new(nature, Arc::new(SystemClock)));
+            simulated.push(Arc::clone(&cloud));
+            clouds.insert(region.clone(), cloud);
+            continue;
+        }
         let local = LocalCloudConfig {
             folder: folder.cloud().join(region),
             region: region.clone(),
@@ -157,11 +179,12 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         Arc::new(AnsiblePlaybooks::new(ansible, Arc::new(SystemClock)));
     let balancer: Arc<dyn LoadBalancer> =
         Arc::new(HaproxyLoadBalancer::new(Arc::clone(&playbooks), Arc::clone(&shell)));
-    Ok(Ports {
+    let ports = Ports {
         clouds,
         shell,
         playbooks: Arc::new(GuardedPlaybooks::new(playbooks, breakers.clone())),
         load_balancer: Arc::new(GuardedLoadBalancer::new(balancer, breakers)),
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
-    })
+    };
+    Ok(if simulated.is_empty() { ports } else { ports.beside(&simulated) })
 }

@@ -7,6 +7,16 @@ use serde_json::Value;
 use std::net::IpAddr;
 use uuid::Uuid;
 
+/// The upper half of simulated machines' addresses, `100::/64`: by RFC 6666, packets that are sent
+/// there by mistake lead nowhere.
+pub const SIMULATED_PREFIX: u64 = 0x0100_0000_0000_0000;
+
+/// Whether an address is one of a simulated machine.
+#[must_use]
+pub fn is_simulated(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if (ip.to_bits() >> 64) as u64 == SIMULATED_PREFIX)
+}
+
 /// What machine is wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MachineSpec {
@@ -99,6 +109,11 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
 
     /// Every machine in the region that bears our mark.
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError>;
+
+    /// Whether a balancer at this address can reach the region's machines.
+    fn is_reachable_from(&self, balancer: IpAddr) -> bool {
+        !is_simulated(balancer)
+    }
 }
 
 /// Logs in to machines: host keys are always checked.

@@ -25,13 +25,15 @@ pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, Step
     if let Some(known) = instance.load_balancer {
         return done(known);
     }
+    let cloud = context.world.cloud(&instance.settings.openstack_region)?;
     // Looked at first: once the run that makes one is over, what it made is there.
-    let is_on_its_way = app.has_open_run("provision_load_balancer").await?;
+    let is_on_its_way = app.has_open_run("provision_load_balancer", None).await?;
     let mut accepting: Vec<LoadBalancerId> = app
         .list_registered_balancers()
         .await?
         .into_iter()
         .filter(|(_, registration)| registration.accepts_new_backends)
+        .filter(|(_, registration)| cloud.is_reachable_from(registration.address.ip))
         .map(|(id, _)| id)
         .collect();
     if accepting.is_empty() {

@@ -14,8 +14,6 @@ use ocim_domain::saga::{Saga, step_key};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Pause between two looks at a playbook's output.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// Pause between two looks whether a run that prepares a playbook was cancelled.
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 /// Chunks of output taken in one look, so that a chatty playbook does not hold up the run.
@@ -90,9 +88,10 @@ pub async fn follow_playbook(
     }
     // The state was read before the output: once it says "ended", all of the output is there.
     let caught_up = take_output(context, masker).await;
+    let again_in = context.world.limits.follow_interval;
     match state {
-        RunState::Running | RunState::Absent => Ok(Progress::NotYet { again_in: FOLLOW_INTERVAL }),
-        _ if !caught_up => Ok(Progress::NotYet { again_in: FOLLOW_INTERVAL }),
+        RunState::Running | RunState::Absent => Ok(Progress::NotYet { again_in }),
+        _ if !caught_up => Ok(Progress::NotYet { again_in }),
         // Its files stay until the result is recorded: without them it would be started again.
         RunState::Exited(0) => done(0),
         RunState::Exited(code) => {

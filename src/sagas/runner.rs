@@ -149,6 +149,7 @@ async fn drive_all(post: Arc<Post>) {
     let mut crew = Crew::new(post);
     loop {
         tokio::select! {
+            biased; // The same choice every time: simulations repeat exactly.
             _ = stopped.changed() => break,
             () = crew.dismiss_next() => {}
             event = events.next() => match event {

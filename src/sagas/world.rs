@@ -36,6 +36,8 @@ pub struct Limits {
     pub failed_server_kept: Duration,
     /// Pause between two looks at something that one waits for.
     pub poll_interval: Duration,
+    /// Pause between two looks at a playbook's output.
+    pub follow_interval: Duration,
     /// Longest wait for an earlier launch of the instance.
     pub turn_wait: Duration,
     /// First pause before a retry, doubled each time.
@@ -73,6 +75,7 @@ impl Default for Limits {
             playbook_timeout: Duration::from_secs(9000),
             failed_server_kept: Duration::from_secs(2 * 24 * 3600),
             poll_interval: Duration::from_millis(500),
+            follow_interval: Duration::from_millis(250),
             turn_wait: Duration::from_secs(24 * 3600),
             retry_base: Duration::from_secs(1),
             retry_cap: Duration::from_secs(60),

@@ -18,6 +18,7 @@ mod platform;
 mod private_sshd;
 mod projections;
 mod sagas;
+mod simulation;
 mod store;
 mod support;
 mod tidy;

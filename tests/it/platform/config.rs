@@ -151,3 +151,17 @@ fn every_field_documents_its_variable() {
     let missing: Vec<_> = read.iter().filter(|name| !documented(name)).collect();
     assert!(missing.is_empty(), "undocumented: {missing:?}");
 }
+
+#[test]
+fn a_simulated_region_has_defaults_and_bounds() {
+    let load = |clouds: &str| load(&[("OCIM_CLOUDS", clouds)]);
+    let config = load(r#"{"sim": {"kind": "simulated", "seed": 7, "faults": 0.1}}"#).unwrap();
+    let launches_max = std::num::NonZeroU32::new(10).unwrap();
+    let expected = CloudConfig::Simulated { launches_max, seed: 7, faults: 0.1, speed: 60.0 };
+    assert_eq!(config.clouds, BTreeMap::from([("sim".into(), expected)]));
+    assert_eq!(config.openstack_region, "sim");
+    for wrong in [r#""faults": 1.5"#, r#""speed": 0"#, r#""sped": 1"#] {
+        let clouds = format!(r#"{{"sim": {{"kind": "simulated", {wrong}}}}}"#);
+        assert!(load(&clouds).unwrap_err()[0].starts_with("OCIM_CLOUDS "), "{wrong}");
+    }
+}

@@ -117,7 +117,7 @@ fn any_move() -> impl Strategy<Value = Move> {
 }
 
 async fn check_moves(moves: Vec<Move>) -> Result<(), TestCaseError> {
-    let clock = Arc::new(VirtualClock::new());
+    let clock = Arc::new(VirtualClock::start());
     let shared = Arc::new(MemoryLeases::new(clock));
     let start = |node: usize| {
         let node = id(1 + u128::try_from(node).unwrap());
@@ -167,7 +167,7 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn a_node_trusts_its_lease_until_shortly_before_its_end_and_is_told_of_the_loss() {
     let limits = Limits::default();
-    let shared = Arc::new(MemoryLeases::new(Arc::new(VirtualClock::new())));
+    let shared = Arc::new(MemoryLeases::new(Arc::new(VirtualClock::start())));
     let (one, other) =
         (NodeLeases::new(shared.clone(), id(1), &limits), NodeLeases::new(shared, id(2), &limits));
     let run = RunId(id(7));

@@ -13,7 +13,7 @@ use std::time::Duration;
 async fn guarded_stage() -> (Stage, Breakers) {
     let mut made = None;
     let stage = Stage::build(|world| {
-        let breakers = Breakers::new(Arc::new(VirtualClock::new()), BreakerLimits::default());
+        let breakers = Breakers::new(Arc::new(VirtualClock::start()), BreakerLimits::default());
         for (region, cloud) in &mut world.clouds {
             *cloud = Arc::new(GuardedCloud::new(Arc::clone(cloud), &breakers, region));
         }

@@ -11,23 +11,20 @@ use ocim::adapters::memory_logs::MemoryLogs;
 use ocim::adapters::system::CountingIds;
 use ocim::app::{ActivateAsk, App, Caller, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
-use ocim::logs::masking::Masker;
 use ocim::ports::cloud::Cloud;
 use ocim::ports::load_balancer::SiteAnswer;
-use ocim::ports::playbooks::Source;
 use ocim::ports::system::{Clock, Ids};
-use ocim::projector::Freshness;
-use ocim::read_models::ReadModels;
 use ocim::sagas::leases::NodeLeases;
 use ocim::sagas::runner::{DriveError, Driver, Pace, Registry, Runner};
 use ocim::sagas::slots::Slots;
-use ocim::sagas::world::{Deployment, Limits, World};
+use ocim::sagas::world::{Limits, World};
 use ocim::sagas::{Holds, definitions, started_by};
+pub(crate) use ocim::simulation::stage::VirtualClock;
+use ocim::simulation::stage::{deployment, unconnected};
 use ocim::store::memory::MemoryStore;
 use ocim::store::sealed::{MemoryKeys, SealedStore};
 use ocim::store::{EventStore, Filter};
 use ocim_domain::Timestamp;
-use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings};
 use ocim_domain::event::{Position, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::load_balancer::Registration;
@@ -37,8 +34,6 @@ use ocim_domain::settings::Defaults;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) const REGION: &str = "RegionOne";
@@ -46,22 +41,6 @@ pub(crate) const BALANCER: &str = "haproxy.example.com";
 pub(crate) const SITE: &str = "alpha.example.com";
 /// More advances than any run of these tests needs.
 const ADVANCES_MAX: usize = 5_000;
-
-/// Shows the time of tokio's own clock, which stands still while anything is to be done.
-#[derive(Debug)]
-pub(crate) struct VirtualClock(Instant);
-
-impl VirtualClock {
-    pub(crate) fn new() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.0.elapsed()
-    }
-}
 
 /// Everything that a run touches, within the test's reach.
 #[derive(Debug)]
@@ -85,7 +64,7 @@ impl Stage {
 
     /// As [`Stage::new`], in a world that is changed beforehand.
     pub(crate) async fn build(change: impl FnOnce(&mut World)) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new());
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
         let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
         let store = Arc::new(CrashStore::new(MemoryStore::new(clock.clone())));
         let keys = Arc::new(MemoryKeys::new(ids.clone()));
@@ -94,7 +73,7 @@ impl Stage {
         let logs = Arc::new(Logs::new(Arc::new(MemoryLogs::default()), clock.clone()));
         let regions = vec![REGION.to_owned()];
         let defaults = Defaults::new("example.com", REGION);
-        let reads = unconnected();
+        let reads = unconnected().unwrap();
         let leases = MemoryLeases::new(clock.clone());
         let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions);
         let cloud = Arc::new(FakeCloud::default());
@@ -341,33 +320,6 @@ pub(crate) fn registry() -> Registry {
 async fn create_instance(app: &App, name: &str) -> InstanceId {
     let Value::Object(settings) = json!({ "name": name, "sub_domain": name }) else { panic!() };
     app.create_instance(&somebody(), settings).await.unwrap().value
-}
-
-/// Sagas read no read model: the database behind these is never asked.
-fn unconnected() -> ReadModels {
-    let manager =
-        deadpool_postgres::Manager::new(tokio_postgres::Config::new(), tokio_postgres::NoTls);
-    let pool = deadpool_postgres::Pool::builder(manager).build().unwrap();
-    ReadModels::new(pool, Freshness::new([]))
-}
-
-fn deployment() -> Deployment {
-    let source = Source::Bundled("common".to_owned());
-    Deployment {
-        base: BaseContext {
-            appserver_number: 0,
-            clearsessions_cron: CronTime { hour: 0, minute: 0 },
-            ssh_admins: vec![],
-            site_wide: SiteWideSettings::default(),
-        },
-        security_group: "edxapp-appserver".to_owned(),
-        common_playbook: Some((source, "common.yml".to_owned(), "requirements.txt".to_owned())),
-        fragment_prefix: "ocim-".to_owned(),
-        preliminary_page_ip: Some("192.0.2.9".to_owned()),
-        own_secrets: vec![],
-        own_masker: Arc::new(Masker::new([])),
-        extra_variables: serde_json::Map::new(),
-    }
 }
 
 fn registration() -> Registration {

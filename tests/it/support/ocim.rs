@@ -105,10 +105,16 @@ impl Ground {
 
     /// Starts the server and waits until it is ready.
     pub(crate) async fn start(&mut self) {
+        self.start_with(&[]).await;
+    }
+
+    /// As [`Ground::start`], with more of a configuration.
+    pub(crate) async fn start_with(&mut self, variables: &[(&str, &str)]) {
         assert!(self.server.is_none(), "it runs already");
         self.starts.fetch_add(1, Ordering::Relaxed);
         let log = fs::File::create(self.log_file()).unwrap();
         let mut command = self.command(&["serve"]);
+        command.envs(variables.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let pid = child.id();
         let server = Server { child, url: String::new(), token: String::new() };

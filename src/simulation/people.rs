@@ -1,0 +1,159 @@
+//! What people ask for, by seed: sites, launches, changes of mind. Some of it is refused.
+
+use super::stage::{REGION, Stage, somebody};
+use super::{Plan, SimulationError};
+use crate::adapters::simulated::dice::Dice;
+use crate::app::{ActivateAsk, AppError, ForceAsk, LaunchAsk, Launched};
+use crate::sagas::ProvisionLoadBalancer;
+use ocim_domain::Timestamp;
+use ocim_domain::ids::{InstanceId, RunId};
+use ocim_domain::saga::{Command, Saga};
+use serde_json::json;
+use std::collections::VecDeque;
+
+/// Launches that share an instance.
+const LAUNCHES_PER_INSTANCE: u32 = 4;
+/// Within this time all launches are asked for, seconds.
+const LAUNCH_PERIOD: u64 = 4 * 3600;
+
+/// One wish.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Balancer,
+    Launch { launch: usize, activate: bool },
+    Cancel(usize),
+    Activate { launch: usize, alone: bool },
+    Deactivate(usize),
+    Terminate(usize),
+}
+
+/// Everybody, with what they want and what they got.
+#[derive(Debug)]
+pub(super) struct People {
+    wishes: VecDeque<(Timestamp, Wish)>,
+    pub(super) instances: Vec<InstanceId>,
+    launched: Vec<Option<Launched>>,
+    /// Wishes that were refused, which is no fault.
+    pub(super) refused: u32,
+}
+
+impl People {
+    /// Plans all wishes, and makes the instances.
+    pub(super) async fn new(plan: &Plan, stage: &Stage) -> Result<Self, SimulationError> {
+        let mut instances = Vec::new();
+        for number in 0..plan.launches.div_ceil(LAUNCHES_PER_INSTANCE).max(1) {
+            let settings =
+                json!({ "name": format!("Site {number}"), "sub_domain": format!("site{number}") });
+            let settings = settings.as_object().cloned().unwrap_or_default();
+            instances.push(stage.app.create_instance(&somebody(), settings).await?.value);
+        }
+        let mut wishes = vec![(stage.now(), Wish::Balancer)];
+        for launch in 0..plan.launches {
+            plan_launch(Dice::new(plan.seed), launch, stage.now(), &mut wishes);
+        }
+        // Stable: who comes at the same time keeps the order of the plan.
+        wishes.sort_by_key(|(time, _)| *time);
+        let launched = vec![None; plan.launches as usize];
+        Ok(Self { wishes: wishes.into(), instances, launched, refused: 0 })
+    }
+
+    /// When somebody wants something next.
+    pub(super) fn next_time(&self) -> Option<Timestamp> {
+        self.wishes.front().map(|(time, _)| *time)
+    }
+
+    /// Asks for what is wanted next.
+    pub(super) async fn act(&mut self, stage: &Stage) -> Result<(), SimulationError> {
+        let Some((_, wish)) = self.wishes.pop_front() else { return Ok(()) };
+        match self.ask(stage, wish).await {
+            Ok(()) => {}
+            Err(AppError::Rejected { .. } | AppError::NotFound { .. }) => self.refused += 1,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, stage: &Stage, wish: Wish) -> Result<(), AppError> {
+        let (app, by) = (&stage.app, somebody());
+        let force = ForceAsk { force: true };
+        let launched = |launch: usize| {
+            let known = self.launched.get(launch).copied().flatten();
+            known.ok_or_else(|| AppError::rejected("it was never launched"))
+        };
+        match wish {
+            Wish::Balancer => provision_balancer(stage).await?,
+            Wish::Launch { launch, activate } => {
+                let instance = self.instances[launch % self.instances.len()];
+                let ask = LaunchAsk { queue: true, activate_on_success: activate };
+                let done = app.launch_appserver(&by, instance, ask).await?;
+                if let Some(place) = self.launched.get_mut(launch) {
+                    *place = Some(done.value);
+                }
+            }
+            Wish::Cancel(launch) => {
+                let run = launched(launch)?.run;
+                app.cancel_run(&by, run, "changed their mind".to_owned()).await?;
+            }
+            Wish::Activate { launch, alone } => {
+                let ask = ActivateAsk { deactivate_others: alone, force: false };
+                app.activate_appserver(&by, launched(launch)?.appserver, ask).await?;
+            }
+            Wish::Deactivate(launch) => {
+                app.deactivate_appserver(&by, launched(launch)?.appserver, force).await?;
+            }
+            Wish::Terminate(launch) => {
+                app.terminate_appserver(&by, launched(launch)?.appserver, force).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is wanted of one Appserver.
+fn plan_launch(dice: Dice, launch: u32, start: Timestamp, wishes: &mut Vec<(Timestamp, Wish)>) {
+    let key = format!("launch {launch}");
+    let after =
+        |from: Timestamp, least, most, what: &str| from + dice.span(least, most, &key, what, 0);
+    let wants = |share, what: &str| dice.happens(share, &key, what, 1);
+    let asked = after(start, 0, LAUNCH_PERIOD, "launch");
+    let index = launch as usize;
+    wishes.push((asked, Wish::Launch { launch: index, activate: wants(0.5, "activate at once") }));
+    if wants(0.2, "cancel") {
+        wishes.push((after(asked, 0, 7_200, "cancel"), Wish::Cancel(index)));
+    }
+    if wants(0.4, "activate") {
+        let alone = wants(0.5, "alone");
+        let time = after(asked, 3_600, 28_800, "activate");
+        wishes.push((time, Wish::Activate { launch: index, alone }));
+    }
+    if wants(0.2, "deactivate") {
+        wishes.push((after(asked, 7_200, 36_000, "deactivate"), Wish::Deactivate(index)));
+    }
+    if wants(0.4, "terminate") {
+        wishes.push((after(asked, 7_200, 43_200, "terminate"), Wish::Terminate(index)));
+    }
+}
+
+/// A second balancer, made by a run.
+async fn provision_balancer(stage: &Stage) -> Result<(), AppError> {
+    let journal = stage.app.journal();
+    let domain = "second.example.com";
+    let input = ProvisionLoadBalancer {
+        region: REGION.to_owned(),
+        domain: domain.to_owned(),
+        fragment_name_postfix: "-second".to_owned(),
+        flavor: json!({}),
+        image: json!({}),
+        also_listens: None,
+    };
+    let command = Command::Start {
+        definition: "provision_load_balancer".to_owned(),
+        version: 1,
+        input: serde_json::to_value(input).map_err(AppError::internal)?,
+        subject: domain.to_owned(),
+        deadline: None,
+    };
+    let run = RunId(journal.new_id());
+    journal.execute::<Saga>(&run.stream(), &somebody().metadata(), command).await?;
+    Ok(())
+}
