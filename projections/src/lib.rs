@@ -8,10 +8,12 @@ mod batch;
 mod change;
 
 pub mod appservers;
+pub mod history;
 pub mod instances;
 pub mod load_balancers;
 pub mod runs;
 pub mod servers;
+pub mod timeline;
 
 pub use batch::{Action, Batch, Group};
 pub use change::{Columns, RowChange};
@@ -57,7 +59,8 @@ pub struct Projector {
     pub name: &'static str,
     /// Raised with every change of tables or meaning; the new version is built beside the old one.
     pub version: u16,
-    /// The categories of streams it reads; events of others are not shown to it.
+    /// The categories of streams it reads, all if none is named; events of others are not shown to
+    /// it.
     pub categories: &'static [&'static str],
     /// The tables it owns.
     pub tables: &'static [Table],
@@ -75,6 +78,7 @@ pub const ALL: &[Projector] = &[
     servers::PROJECTOR,
     load_balancers::PROJECTOR,
     runs::PROJECTOR,
+    history::PROJECTOR,
 ];
 
 /// The typed event, or `None` where the kind is not one of this aggregate's.

@@ -1,4 +1,4 @@
-//! Runs of processes, and their steps that have begun.
+//! Runs of processes, their steps that have begun, and every move of those.
 
 use crate::change::{Columns, NULL, RowChange, columns};
 use crate::{ColumnType, Projector, Table, decode};
@@ -10,7 +10,7 @@ use serde_json::json;
 /// The read model of runs.
 pub const PROJECTOR: Projector = Projector {
     name: "runs",
-    version: 1,
+    version: 2,
     categories: &[RunId::CATEGORY],
     tables: &[
         Table {
@@ -30,7 +30,7 @@ pub const PROJECTOR: Projector = Projector {
                 ("ended_at", ColumnType::Timestamp),
             ],
             key: &["id"],
-            indexed: &["subject"],
+            indexed: &["subject", "created_at"],
         },
         Table {
             name: STEPS,
@@ -49,17 +49,36 @@ pub const PROJECTOR: Projector = Projector {
             key: &["run", "step"],
             indexed: &[],
         },
+        Table {
+            name: MOVES,
+            columns: &[
+                ("run", ColumnType::Text),
+                ("version", ColumnType::BigInteger),
+                ("step", ColumnType::Text),
+                // An attempt begins with `intended` or `undo_intended`, and ends with the step's
+                // next move.
+                ("what", ColumnType::Text),
+                ("attempt", ColumnType::Integer),
+                ("class", ColumnType::Text),
+                ("note", ColumnType::Text),
+                ("at", ColumnType::Timestamp),
+            ],
+            key: &["run", "version"],
+            indexed: &[],
+        },
     ],
     project,
 };
 
 const RUNS: &str = "runs";
 const STEPS: &str = "run_steps";
+const MOVES: &str = "run_moves";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
     let mut changes = vec![project_run(recorded, &event)];
     changes.extend(project_step(recorded, &event));
+    changes.extend(project_move(recorded, &event));
     Ok(changes)
 }
 
@@ -136,6 +155,37 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         | Event::Unwound {} => return None,
     };
     Some(change_step(recorded, step, set))
+}
+
+/// What a step did with this event; attempts, and how long they took, are read from such rows.
+fn project_move(recorded: &Recorded, event: &Event) -> Option<RowChange> {
+    let (step, mut set) = match event {
+        Event::StepIntended { step, attempt, .. } => {
+            (step, columns! { what: "intended", attempt: attempt })
+        }
+        Event::StepDone { step, .. } => (step, columns! { what: "done" }),
+        Event::StepSkipped { step, reason } => (step, columns! { what: "skipped", note: reason }),
+        Event::StepFailed { step, attempt, class, error, .. } => {
+            (step, columns! { what: "failed", attempt: attempt, class: class, note: error })
+        }
+        Event::UndoIntended { step, attempt, .. } => {
+            (step, columns! { what: "undo_intended", attempt: attempt })
+        }
+        Event::UndoDone { step, note } => (step, columns! { what: "undone", note: note }),
+        Event::UndoSkipped { step, reason } => (step, columns! { what: "kept", note: reason }),
+        Event::UndoFailed { step, attempt, error, .. } => {
+            (step, columns! { what: "undo_failed", attempt: attempt, note: error })
+        }
+        Event::Started { .. }
+        | Event::CancelRequested { .. }
+        | Event::UnwindBegan(_)
+        | Event::Stuck { .. }
+        | Event::Completed {}
+        | Event::Unwound {} => return None,
+    };
+    set.extend(columns! { step: step, at: recorded.recorded_at });
+    let key = columns! { run: RunId(recorded.stream.id()), version: recorded.version };
+    Some(RowChange::put(MOVES, key, set))
 }
 
 /// The first event of a step makes its row, whichever it is: a skipped step has no intent.

@@ -211,7 +211,10 @@ fn all_events() -> Vec<Recorded> {
 
 fn project_all(event: &Recorded) -> Vec<(&'static str, RowChange)> {
     ALL.iter()
-        .filter(|projector| projector.categories.contains(&event.stream.category()))
+        .filter(|projector| {
+            let categories = projector.categories;
+            categories.is_empty() || categories.contains(&event.stream.category())
+        })
         .flat_map(|projector| {
             let changes = (projector.project)(event).unwrap();
             changes.into_iter().map(|change| (projector.name, change))
@@ -316,7 +319,7 @@ fn names_are_unique_and_fit_for_schemas() {
 fn foreign_kinds_are_ignored_and_broken_payloads_are_not() {
     let reserved = name::Event::Released { owner: INSTANCE.to_string() };
     let mut event = recorded(INSTANCE.stream(), &reserved);
-    for projector in ALL {
+    for projector in ALL.iter().filter(|it| !it.categories.is_empty()) {
         assert_eq!((projector.project)(&event).unwrap(), vec![], "{}", projector.name);
     }
     event.kind = "instance.load_balancer_assigned".to_owned();
