@@ -10,6 +10,7 @@ pub use error::BootError;
 use crate::adapters::postgres_logs::PostgresLogs;
 use crate::adapters::system::{SystemClock, SystemIds};
 use crate::app::App;
+use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
 use crate::config::{Config, Secret};
 use crate::data_folder::DataFolder;
@@ -147,10 +148,12 @@ impl Services {
         });
         balancer::ensure_balancer(config, &app).await.map_err(BootError::Balancer)?;
         let (stopping, stops) = watch::channel(false);
+        let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
         let tokens = Tokens::new(pool, clock, ids.clone());
         let api = Arc::new(Api {
             app: Arc::new(app.clone()),
             tokens: tokens.clone(),
+            idempotency,
             ids,
             stopping: stops,
         });

@@ -5,6 +5,7 @@ mod auth;
 mod convert;
 mod extract;
 mod health;
+mod idempotency;
 mod instances;
 mod local_token;
 mod logs;
@@ -20,6 +21,7 @@ mod trace;
 pub use local_token::{LOCAL_TOKEN_FILE, LocalTokenError, ensure_local_token, read_local_token};
 
 use crate::app::App as Commands;
+use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
 use crate::ports::system::Ids;
 use crate::read_models::FRESHNESS_WAIT;
@@ -54,6 +56,8 @@ pub struct Api {
     pub app: Arc<Commands>,
     /// Who may come in.
     pub tokens: Tokens,
+    /// Which commands were sent before, and how they were answered.
+    pub idempotency: IdempotencyKeys,
     /// Makes request ids.
     pub ids: Arc<dyn Ids>,
     /// Becomes true when the server stops, so that live streams end.
@@ -168,6 +172,7 @@ fn add_routes(config: &mut ServiceConfig) {
 
 fn api_routes() -> impl HttpServiceFactory {
     web::scope("/api/v1")
+        .wrap(from_fn(idempotency::answer_once))
         .wrap(from_fn(auth::require_token))
         .service(
             resource("/instances", "GET, POST")

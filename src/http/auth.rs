@@ -45,6 +45,7 @@ async fn authenticate(api: &Api, request: &ServiceRequest) -> Result<Caller, Htt
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
         traceparent: traceparent(request.headers()).map(str::to_owned),
         reason: None,
+        command: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::postgres::Database;
 use ocim::adapters::postgres_logs::PostgresLogs;
 use ocim::adapters::system::{SystemClock, SystemIds};
+use ocim::app::idempotency::IdempotencyKeys;
 use ocim::app::tokens::Tokens;
 use ocim::app::{App, Caller};
 use ocim::data_folder::DataFolder;
@@ -62,12 +63,19 @@ impl ApiServer {
         let regions = vec!["local".to_owned()];
         let app =
             App::new(sealed, read_models, logs, clock.clone(), ids.clone(), defaults, regions);
+        let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
         let tokens = Tokens::new(pool, clock, ids.clone());
         let kept = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(kept.path()).unwrap();
         http::ensure_local_token(&tokens, folder.root()).await.unwrap();
         let (stopping, stops) = watch::channel(false);
-        let api = Api { app: Arc::new(app.clone()), tokens: tokens.clone(), ids, stopping: stops };
+        let api = Api {
+            app: Arc::new(app.clone()),
+            tokens: tokens.clone(),
+            idempotency,
+            ids,
+            stopping: stops,
+        };
         let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let running = http::start(Arc::new(api), listener).unwrap();
         folder.write_server(running.address).unwrap();
