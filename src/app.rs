@@ -7,12 +7,14 @@ mod instances;
 mod journal;
 pub mod load_balancers;
 mod runs;
+mod timeline;
 pub mod tokens;
 
 pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched};
 pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;
 pub use journal::{ExecuteError, Executed, Journal, Loaded};
+pub use timeline::Told;
 
 use crate::logs::Logs;
 use crate::ports::system::{Clock, Ids};

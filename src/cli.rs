@@ -8,9 +8,12 @@ mod demo;
 mod error;
 mod events;
 mod instances;
+mod logs;
 mod output;
 mod runs;
 mod serve;
+mod statistics;
+mod timeline;
 mod tokens;
 
 pub use error::{CliError, EXIT_CODES, Kind};

@@ -3,6 +3,7 @@
 mod appservers;
 mod auth;
 mod convert;
+mod events;
 mod extract;
 mod health;
 mod idempotency;
@@ -16,6 +17,7 @@ mod runs;
 mod servers;
 mod sse;
 mod stream;
+mod timeline;
 mod trace;
 
 pub use local_token::{LOCAL_TOKEN_FILE, LocalTokenError, ensure_local_token, read_local_token};
@@ -190,11 +192,24 @@ fn api_routes() -> impl HttpServiceFactory {
                 .route(web::post().to(appservers::launch_appserver)),
         )
         .service(
+            resource("/instances/{id}/timeline", "GET")
+                .route(web::get().to(timeline::read_instance_timeline)),
+        )
+        .service(
+            resource("/appservers/{id}/timeline", "GET")
+                .route(web::get().to(timeline::read_appserver_timeline)),
+        )
+        .service(
             resource("/appservers/{id}", "GET").route(web::get().to(appservers::read_appserver)),
         )
         .service(
-            resource("/appservers/{id}/logs", "GET")
-                .route(web::get().to(logs::read_appserver_logs)),
+            resource("/appservers/{id}/logs", "GET, HEAD")
+                .route(web::get().to(logs::read_appserver_logs))
+                .route(web::head().to(logs::count_appserver_logs)),
+        )
+        .service(
+            resource("/appservers/{id}/logs/raw", "GET")
+                .route(web::get().to(logs::download_appserver_logs)),
         )
         .service(
             resource("/appservers/{id}/activate", "POST")
@@ -213,9 +228,24 @@ fn api_routes() -> impl HttpServiceFactory {
             resource("/load_balancers", "GET").route(web::get().to(servers::list_load_balancers)),
         )
         .service(resource("/runs", "GET").route(web::get().to(runs::list_runs)))
+        .service(
+            resource("/runs/statistics", "GET").route(web::get().to(runs::read_run_statistics)),
+        )
         .service(resource("/runs/{id}", "GET").route(web::get().to(runs::read_run)))
         .service(resource("/runs/{id}/cancel", "POST").route(web::post().to(runs::cancel_run)))
-        .service(resource("/runs/{id}/logs", "GET").route(web::get().to(logs::read_run_logs)))
+        .service(
+            resource("/runs/{id}/timeline", "GET")
+                .route(web::get().to(timeline::read_run_timeline)),
+        )
+        .service(
+            resource("/runs/{id}/logs", "GET, HEAD")
+                .route(web::get().to(logs::read_run_logs))
+                .route(web::head().to(logs::count_run_logs)),
+        )
+        .service(
+            resource("/runs/{id}/logs/raw", "GET").route(web::get().to(logs::download_run_logs)),
+        )
+        .service(resource("/events", "GET").route(web::get().to(events::list_events)))
         .service(resource("/stream", "GET").route(web::get().to(stream::stream_events)))
 }
 

@@ -10,17 +10,22 @@ pub mod page;
 pub mod problem;
 pub mod run;
 pub mod server;
+pub mod timeline;
 
 pub use appserver::{
     ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, DeactivateAppserver,
     LaunchAppserver, LaunchedAppserver, TerminateAppserver,
 };
-pub use event::AppendedEvent;
+pub use event::{AppendedEvent, RecordedEvent};
 pub use instance::{
     CreateInstance, CreatedInstance, Instance, InstanceDetail, Settings, SettingsChange,
 };
 pub use log::{LogLevel, LogLine, LogPage};
 pub use page::Page;
 pub use problem::{FieldError, Problem, ProblemType};
-pub use run::{CancelRun, Run, RunDetail, RunPhase, RunStep, StartedRun, StepState};
+pub use run::{
+    AttemptOutcome, CancelRun, DefinitionStatistics, Durations, Run, RunAttempt, RunDetail,
+    RunPhase, RunStatistics, RunStep, StartedRun, StepState, StepStatistics,
+};
 pub use server::{LoadBalancer, Server, ServerStatus};
+pub use timeline::TimelineItem;
