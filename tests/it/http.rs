@@ -1,6 +1,9 @@
 //! The API from outside, on a real database.
 
+mod history;
+mod idempotency;
 mod instances;
 mod live;
+mod logs;
 mod refusals;
 mod runs;

@@ -148,18 +148,23 @@ impl ApiServer {
     /// A run whose log and steps the test writes itself, shown by the read models.
     pub(crate) async fn given_run(&self) -> RunId {
         let run = RunId(SystemIds.new_id());
+        self.start_run(run, "apps_test").await;
+        run
+    }
+
+    /// The start of a launch, as a runner would record it.
+    pub(crate) async fn start_run(&self, run: RunId, subject: &str) {
         self.record(
             run,
             Command::Start {
                 definition: "launch_appserver".to_owned(),
                 version: 1,
                 input: json!({}),
-                subject: "apps_test".to_owned(),
+                subject: subject.to_owned(),
                 deadline: None,
             },
         )
         .await;
-        run
     }
 
     /// Records what a runner would, and waits until it is shown.
