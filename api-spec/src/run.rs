@@ -18,6 +18,8 @@ pub enum RunPhase {
     Completed,
     /// Ended turned back.
     Unwound,
+    /// Given up by a person; what it made stays.
+    Abandoned,
 }
 
 impl RunPhase {
@@ -30,13 +32,14 @@ impl RunPhase {
             Self::Stuck => "stuck",
             Self::Completed => "completed",
             Self::Unwound => "unwound",
+            Self::Abandoned => "abandoned",
         }
     }
 
     /// True where nothing more happens by itself.
     #[must_use]
     pub fn is_at_rest(self) -> bool {
-        matches!(self, Self::Stuck | Self::Completed | Self::Unwound)
+        matches!(self, Self::Stuck | Self::Completed | Self::Unwound | Self::Abandoned)
     }
 }
 
@@ -81,6 +84,8 @@ pub struct Run {
     pub phase: RunPhase,
     /// Why it turned back or is stuck.
     pub cause: Option<String>,
+    /// Which kind of trouble a stuck run has, for programs, e.g. `undo_failed`.
+    pub stuck_code: Option<String>,
     /// The step under way or tried last.
     pub current_step: Option<String>,
     /// Whether a cancel waits to be obeyed.

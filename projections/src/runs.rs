@@ -22,6 +22,7 @@ pub const PROJECTOR: Projector = Projector {
                 ("subject", ColumnType::Text),
                 ("phase", ColumnType::Text),
                 ("cause", ColumnType::Text),
+                ("stuck_code", ColumnType::Text),
                 ("current_step", ColumnType::Text),
                 ("cancel_requested", ColumnType::Boolean),
                 ("actor", ColumnType::Text),

@@ -143,6 +143,7 @@ pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpErro
         subject: row.subject,
         phase: word(row.phase)?,
         cause: row.cause,
+        stuck_code: row.stuck_code,
         current_step: row.current_step,
         cancel_requested: row.cancel_requested,
         actor: row.actor,

@@ -27,7 +27,8 @@ pub(super) struct RunParams {
     subject: Option<String>,
     /// Only those that do this, e.g. `launch_appserver`.
     definition: Option<String>,
-    /// Only those that go this way: `forward`, `unwinding`, `stuck`, `completed`, `unwound`.
+    /// Only those that go this way: `forward`, `unwinding`, `stuck`, `completed`, `unwound`,
+    /// `abandoned`.
     phase: Option<RunPhase>,
     /// Only those that have not ended.
     #[serde(default, deserialize_with = "read_flag")]

@@ -15,10 +15,12 @@ pub struct RunRow {
     pub version: i32,
     /// Text id of what it is about.
     pub subject: String,
-    /// `forward`, `unwinding`, `stuck`, `completed`, `unwound`.
+    /// `forward`, `unwinding`, `stuck`, `completed`, `unwound`, `abandoned`.
     pub phase: String,
     /// Why it turned back or is stuck.
     pub cause: Option<String>,
+    /// Which kind of trouble a stuck run has.
+    pub stuck_code: Option<String>,
     /// The step under way or tried last.
     pub current_step: Option<String>,
     /// Whether a cancel waits to be obeyed.
