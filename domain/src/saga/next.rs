@@ -1,170 +1,224 @@
 //! What a run does next: a pure function of its plan, its fold and the time.
 
-use super::{Cause, Phase, Run, Step};
+use super::event::{Cause, StuckCode};
+use super::plan::{Kind, Plan, StepPlan};
+use super::run::{Phase, Run, Step};
 use crate::Timestamp;
+use std::time::Duration;
 
-/// What the choice needs to know of a definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// The steps in their order.
-    pub steps: Vec<StepPlan>,
-    /// From the intent of that step on, the run only goes forward: no cancel, no deadline, and a
-    /// step that fails for good leaves it stuck.
-    pub pivot: Option<String>,
-}
+/// How often a run may be taken over from dead nodes without a step coming to an end.
+pub const TAKEOVERS_MAX: u32 = 5;
 
-/// What the choice needs to know of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepPlan {
-    /// Its path, e.g. `create_server`.
-    pub path: String,
-    /// Attempts before it has failed for good.
-    pub attempts_max: u32,
-    /// Whether doubt about it can be probed.
-    pub has_probe: bool,
-    /// What becomes of it when the run turns back.
-    pub undo: UndoPlan,
-}
+/// How long an undo is tried, from its first intent on, before the run is stuck.
+pub const UNDO_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// What becomes of a step when the run turns back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UndoPlan {
-    /// It is undone.
-    Undo {
-        /// Kept instead, for the reason given, when the run failed at or after that step.
-        keep_after: Option<(String, String)>,
-    },
-    /// It has nothing to undo, for this reason.
-    Nothing(String),
-}
-
-/// What to do now.
+/// What to do now. Steps are named by their paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Directive {
     /// Record the intent of this attempt, then perform it. In `doubt`, probe first: an earlier
     /// attempt may have had its effect.
-    Run { step: usize, attempt: u32, doubt: bool },
+    Run { step: String, attempt: u32, doubt: bool },
     /// The attempt's outcome is unknown: look, then perform it only if it did not happen.
-    Resume { step: usize, attempt: u32, deadline: Timestamp },
-    /// Nothing before then.
-    Wait { until: Timestamp },
+    Resume { step: String, attempt: u32, deadline: Timestamp },
+    /// Record that the time which the step asked for has come.
+    FireTimer { step: String },
+    /// Nothing for this step before then.
+    Wait { step: String, until: Timestamp },
     /// Record that the run turns back.
     Unwind(Cause),
     /// Record the intent of this undo, then perform it.
-    Undo { step: usize, attempt: u32 },
+    Undo { step: String, attempt: u32 },
     /// The undo's outcome is unknown: perform it again.
-    ResumeUndo { step: usize, attempt: u32, deadline: Timestamp },
+    ResumeUndo { step: String, attempt: u32, deadline: Timestamp },
     /// Record that the step stays as it is.
-    SkipUndo { step: usize, reason: String },
+    SkipUndo { step: String, reason: String },
     /// Record that the run can't go on.
-    DeclareStuck { step: usize, why: String },
+    DeclareStuck { step: String, code: StuckCode, why: String },
     /// Record that all steps are done.
     Complete,
     /// Record that all is undone.
     FinishUnwind,
-    /// The run is at rest.
-    Nothing,
 }
 
-/// The one thing to do next.
+impl Directive {
+    /// True where it concerns the whole run: all calls under way come to their end first.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        matches!(
+            self,
+            Self::Unwind(_) | Self::DeclareStuck { .. } | Self::Complete | Self::FinishUnwind
+        )
+    }
+}
+
+/// The things that can be done now: one for each branch that has something to do, or one for the
+/// whole run. Empty where the run is at rest.
 ///
-/// A cancel or a passed deadline wins over whatever the current step is doing; what it may have
-/// done by then is undone like everything else that has an intent.
+/// A cancel or a passed deadline wins over whatever the current steps are doing, and so does a
+/// step that failed for good over the branches beside it; what they may have done by then is
+/// undone like everything else that has an intent.
 #[must_use]
-pub fn next(plan: &Plan, run: &Run, now: Timestamp) -> Directive {
+pub fn next(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Directive> {
+    if matches!(run.phase, Phase::Forward | Phase::Unwinding(_)) && run.takeovers > TAKEOVERS_MAX {
+        return vec![declare_crash_loop(run)];
+    }
     match &run.phase {
-        Phase::Completed | Phase::Unwound(_) | Phase::Stuck { .. } => Directive::Nothing,
         Phase::Forward => next_forward(plan, run, now),
         Phase::Unwinding(cause) => next_unwinding(plan, run, cause, now),
+        Phase::Completed | Phase::Unwound(_) | Phase::Abandoned { .. } | Phase::Stuck { .. } => {
+            vec![]
+        }
     }
 }
 
-fn next_forward(plan: &Plan, run: &Run, now: Timestamp) -> Directive {
-    let Some((index, step)) = plan.steps.iter().enumerate().find(|(_, step)| {
-        !matches!(run.steps.get(&step.path), Some(Step::Done { .. } | Step::Skipped))
-    }) else {
-        return Directive::Complete;
-    };
-    let past_pivot = plan.pivot.as_ref().is_some_and(|pivot| run.steps.contains_key(pivot));
+fn declare_crash_loop(run: &Run) -> Directive {
+    let is_open = |step: &Step| matches!(step, Step::Intended { .. } | Step::UndoIntended { .. });
+    let step = run.steps.iter().find(|(_, step)| is_open(step));
+    Directive::DeclareStuck {
+        step: step.map(|(path, _)| path.clone()).unwrap_or_default(),
+        code: StuckCode::CrashLoop,
+        why: format!("{} nodes in a row died of it before any step came to an end", run.takeovers),
+    }
+}
+
+fn next_forward(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Directive> {
+    let turns = plan.turns(run);
+    if turns.is_empty() {
+        return vec![Directive::Complete];
+    }
+    let past_pivot = plan.is_past_pivot(run);
     // A run answers a request that stands in its subject's own log, and the first step's undo
     // settles that: so the first step begins, even if it is only to be undone.
-    if !past_pivot && !run.steps.is_empty() {
+    let may_turn_back = !past_pivot && !run.steps.is_empty();
+    if may_turn_back {
         if let Some(reason) = &run.cancel {
-            return Directive::Unwind(Cause::Cancelled { reason: reason.clone() });
+            return vec![Directive::Unwind(Cause::Cancelled { reason: reason.clone() })];
         }
         if run.deadline.is_some_and(|deadline| deadline <= now) {
-            return Directive::Unwind(Cause::Deadline);
+            return vec![Directive::Unwind(Cause::Deadline)];
         }
     }
-    match run.steps.get(&step.path) {
-        None => Directive::Run { step: index, attempt: 1, doubt: false },
-        Some(Step::Intended { attempt, deadline }) => {
-            Directive::Resume { step: index, attempt: *attempt, deadline: *deadline }
+    for step in &turns {
+        if let Some(Step::Failed { error, .. }) = run.steps.get(&step.path) {
+            return vec![give_up(step.path.clone(), error.clone(), past_pivot)];
         }
-        Some(Step::Waiting { retry_at, .. }) if *retry_at > now => {
-            Directive::Wait { until: *retry_at }
-        }
-        Some(Step::Waiting { attempt, doubt, .. }) => {
-            Directive::Run { step: index, attempt: attempt.saturating_add(1), doubt: *doubt }
-        }
-        Some(Step::Failed { error, .. }) if past_pivot => {
-            Directive::DeclareStuck { step: index, why: error.clone() }
-        }
-        Some(Step::Failed { error, .. }) => {
-            Directive::Unwind(Cause::StepFailed { step: step.path.clone(), error: error.clone() })
-        }
-        // Done and skipped steps were passed over; the rest belongs to a run that has turned back.
-        Some(_) => Directive::Nothing,
     }
+    let latest = if may_turn_back { run.deadline } else { None };
+    turns.into_iter().filter_map(|step| step_forward(step, run, now, latest)).collect()
 }
 
-fn next_unwinding(plan: &Plan, run: &Run, cause: &Cause, now: Timestamp) -> Directive {
-    for (index, step) in plan.steps.iter().enumerate().rev() {
-        match run.steps.get(&step.path) {
-            None | Some(Step::Skipped | Step::Undone) => {}
-            Some(Step::UndoIntended { attempt, deadline }) => {
-                return Directive::ResumeUndo {
-                    step: index,
-                    attempt: *attempt,
-                    deadline: *deadline,
-                };
-            }
-            Some(Step::UndoWaiting { retry_at, .. }) if *retry_at > now => {
-                return Directive::Wait { until: *retry_at };
-            }
-            Some(Step::UndoWaiting { attempt, .. }) => {
-                return Directive::Undo { step: index, attempt: attempt.saturating_add(1) };
-            }
-            Some(Step::UndoFailed { error }) => {
-                return Directive::DeclareStuck { step: index, why: error.clone() };
-            }
-            Some(
-                Step::Intended { .. }
-                | Step::Waiting { .. }
-                | Step::Failed { .. }
-                | Step::Done { .. },
-            ) => {
-                return match why_kept(plan, step, cause) {
-                    Some(reason) => Directive::SkipUndo { step: index, reason },
-                    None => Directive::Undo { step: index, attempt: 1 },
-                };
-            }
+fn give_up(step: String, error: String, past_pivot: bool) -> Directive {
+    if past_pivot {
+        return Directive::DeclareStuck { step, code: StuckCode::StepFailed, why: error };
+    }
+    Directive::Unwind(Cause::StepFailed { step, error })
+}
+
+/// What the step whose turn it is does; waits are no longer than the run has time.
+fn step_forward(
+    step: &StepPlan,
+    run: &Run,
+    now: Timestamp,
+    latest: Option<Timestamp>,
+) -> Option<Directive> {
+    let path = step.path.clone();
+    let wait = |time: Timestamp| {
+        let until = latest.map_or(time, |latest| latest.min(time));
+        Directive::Wait { step: step.path.clone(), until }
+    };
+    Some(match run.steps.get(&path) {
+        None => Directive::Run { step: path, attempt: 1, doubt: false },
+        Some(Step::Intended { attempt, deadline }) => {
+            Directive::Resume { step: path, attempt: *attempt, deadline: *deadline }
+        }
+        Some(Step::Waiting { retry_at: time, .. } | Step::TimerSet { due: time, .. })
+            if *time > now =>
+        {
+            wait(*time)
+        }
+        Some(Step::Waiting { attempt, doubt, .. }) => {
+            Directive::Run { step: path, attempt: attempt.saturating_add(1), doubt: *doubt }
+        }
+        Some(Step::TimerSet { .. }) => Directive::FireTimer { step: path },
+        Some(Step::TimerFired { attempt }) => {
+            Directive::Run { step: path, attempt: *attempt, doubt: false }
+        }
+        // Finished and failed steps were dealt with; the rest belongs to a run that has turned back.
+        Some(_) => return None,
+    })
+}
+
+/// The last block that is not undone, all its branches at once.
+fn next_unwinding(plan: &Plan, run: &Run, cause: &Cause, now: Timestamp) -> Vec<Directive> {
+    for block in plan.blocks.iter().rev() {
+        let (stuck, others): (Vec<_>, Vec<_>) = block
+            .branches()
+            .filter_map(|branch| {
+                branch.iter().rev().find_map(|step| step_back(plan, step, run, cause, now))
+            })
+            .partition(Directive::is_alone);
+        // What can be undone beside a step that can't is undone first.
+        if !others.is_empty() {
+            return others;
+        }
+        if let Some(stuck) = stuck.into_iter().next() {
+            return vec![stuck];
         }
     }
-    Directive::FinishUnwind
+    vec![Directive::FinishUnwind]
+}
+
+fn step_back(
+    plan: &Plan,
+    step: &StepPlan,
+    run: &Run,
+    cause: &Cause,
+    now: Timestamp,
+) -> Option<Directive> {
+    let path = step.path.clone();
+    Some(match run.steps.get(&path)? {
+        Step::Skipped | Step::Undone | Step::Kept => return None,
+        Step::UndoIntended { attempt, deadline } => {
+            Directive::ResumeUndo { step: path, attempt: *attempt, deadline: *deadline }
+        }
+        Step::UndoWaiting { retry_at, .. } if *retry_at > now => {
+            Directive::Wait { step: path, until: *retry_at }
+        }
+        Step::UndoWaiting { attempt, .. } => {
+            Directive::Undo { step: path, attempt: attempt.saturating_add(1) }
+        }
+        Step::UndoFailed { error } => {
+            let (code, why) = (StuckCode::UndoFailed, error.clone());
+            Directive::DeclareStuck { step: path, code, why }
+        }
+        Step::Intended { .. }
+        | Step::Waiting { .. }
+        | Step::TimerSet { .. }
+        | Step::TimerFired { .. }
+        | Step::Failed { .. }
+        | Step::Done { .. } => match why_kept(plan, step, cause) {
+            Some(reason) => Directive::SkipUndo { step: path, reason },
+            None => Directive::Undo { step: path, attempt: 1 },
+        },
+    })
 }
 
 /// The reason why a step that has begun is not undone.
 fn why_kept(plan: &Plan, step: &StepPlan, cause: &Cause) -> Option<String> {
-    match (&step.undo, cause) {
-        (UndoPlan::Nothing(reason), _) => Some(reason.clone()),
-        (
-            UndoPlan::Undo { keep_after: Some((from, reason)) },
-            Cause::StepFailed { step: failed, .. },
-        ) => {
-            let place = |path: &str| plan.steps.iter().position(|step| step.path == path);
-            (place(failed)? >= place(from)?).then(|| reason.clone())
+    match (&step.kind, cause) {
+        (Kind::Pivot(reason) | Kind::Retryable(reason) | Kind::NoUndo(reason), _) => {
+            Some(reason.clone())
         }
-        (UndoPlan::Undo { .. }, _) => None,
+        (
+            Kind::Compensable { keep_after: Some((from, reason)) },
+            Cause::StepFailed { step: failed, .. },
+        ) => plan.is_at_or_after(failed, from).then(|| reason.clone()),
+        (Kind::Compensable { .. }, _) => None,
     }
+}
+
+/// Whether an undo that failed at that time may be tried again.
+#[must_use]
+pub fn may_retry_undo(run: &Run, step: &str, at: Timestamp) -> bool {
+    run.effort(step).undo_since.is_none_or(|since| at < since + UNDO_TIME)
 }

@@ -5,8 +5,8 @@ use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{
-    Cause, Command, Directive, ErrorClass, Event, Phase, Plan, Rejected, Run, Saga, StepPlan,
-    UndoPlan, next, step_key,
+    Cause, Command, Directive, ErrorClass, Event, Kind, Phase, Plan, Rejected, Run, Saga, StepPlan,
+    StuckCode, next, step_key,
 };
 use serde_json::json;
 
@@ -14,26 +14,22 @@ fn time(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + TimeDelta::seconds(seconds)
 }
 
+fn step(path: &str, kind: Kind) -> StepPlan {
+    StepPlan { path: path.to_owned(), attempts_max: 3, max_elapsed: None, kind }
+}
+
 fn plan() -> Plan {
-    let step = |path: &str, undo| StepPlan {
-        path: path.to_owned(),
-        attempts_max: 3,
-        has_probe: true,
-        undo,
-    };
-    let nothing = || UndoPlan::Nothing("nothing to undo".to_owned());
+    let undone = || Kind::Compensable { keep_after: None };
+    let reason = || "nothing to undo".to_owned();
     let keep_after = Some(("configure".to_owned(), "kept for debugging".to_owned()));
-    Plan {
-        steps: vec![
-            step("reserve", UndoPlan::Undo { keep_after: None }),
-            step("create", UndoPlan::Undo { keep_after }),
-            step("watch", nothing()),
-            step("configure", UndoPlan::Undo { keep_after: None }),
-            step("publish", nothing()),
-            step("tell", nothing()),
-        ],
-        pivot: Some("publish".to_owned()),
-    }
+    Plan::new(vec![
+        step("reserve", undone()),
+        step("create", Kind::Compensable { keep_after }),
+        step("watch", Kind::NoUndo(reason())),
+        step("configure", undone()),
+        step("publish", Kind::Pivot(reason())),
+        step("tell", Kind::Retryable(reason())),
+    ])
 }
 
 fn started() -> Event {
@@ -48,7 +44,13 @@ fn started() -> Event {
 
 fn intended(step: &str) -> Event {
     let key = step_key(RunId(uuid::Uuid::nil()), step);
-    Event::StepIntended { step: step.to_owned(), attempt: 1, key, deadline: time(500) }
+    Event::StepIntended {
+        step: step.to_owned(),
+        attempt: 1,
+        key,
+        deadline: time(500),
+        at: Some(time(0)),
+    }
 }
 
 fn done(step: &str) -> Event {
@@ -63,13 +65,18 @@ fn failed(step: &str, class: ErrorClass, retry_at: Option<Timestamp>) -> Event {
 fn undone(step: &str) -> [Event; 2] {
     let step = step.to_owned();
     [
-        Event::UndoIntended { step: step.clone(), attempt: 1, deadline: time(500) },
+        Event::UndoIntended {
+            step: step.clone(),
+            attempt: 1,
+            deadline: time(500),
+            at: Some(time(0)),
+        },
         Event::UndoDone { step, note: None },
     ]
 }
 
 fn done_up_to(last: &str) -> Vec<Event> {
-    let paths: Vec<String> = plan().steps.into_iter().map(|step| step.path).collect();
+    let paths: Vec<String> = plan().steps().map(|step| step.path.clone()).collect();
     let count = paths.iter().position(|path| path == last).expect("a step of the plan") + 1;
     let steps = paths[..count].iter().flat_map(|path| [intended(path), done(path)]);
     std::iter::once(started()).chain(steps).collect()
@@ -85,24 +92,33 @@ fn cancelled() -> Cause {
 
 #[track_caller]
 fn check(events: &[Event], now: i64, expected: Directive) {
-    assert_eq!(next(&plan(), &folded(events), time(now)), expected);
+    assert_eq!(next(&plan(), &folded(events), time(now)), [expected]);
+}
+
+#[track_caller]
+fn check_at_rest(events: &[Event]) {
+    assert_eq!(next(&plan(), &folded(events), time(9)), []);
 }
 
 #[test]
 fn forward_runs_each_step_in_turn_and_completes() {
-    check(&[started()], 0, Directive::Run { step: 0, attempt: 1, doubt: false });
-    check(&done_up_to("create"), 0, Directive::Run { step: 2, attempt: 1, doubt: false });
+    check(&[started()], 0, Directive::Run { step: "reserve".to_owned(), attempt: 1, doubt: false });
+    check(
+        &done_up_to("create"),
+        0,
+        Directive::Run { step: "watch".to_owned(), attempt: 1, doubt: false },
+    );
     let mut events = done_up_to("tell");
     check(&events, 0, Directive::Complete);
     events.push(Event::Completed {});
-    check(&events, 0, Directive::Nothing);
+    check_at_rest(&events);
 }
 
 #[test]
 fn a_skipped_step_is_passed_over_both_ways() {
     let skipped = Event::StepSkipped { step: "reserve".to_owned(), reason: "none".to_owned() };
     let mut events = vec![started(), skipped];
-    check(&events, 0, Directive::Run { step: 1, attempt: 1, doubt: false });
+    check(&events, 0, Directive::Run { step: "create".to_owned(), attempt: 1, doubt: false });
     events.push(Event::UnwindBegan(Cause::Deadline));
     check(&events, 0, Directive::FinishUnwind);
 }
@@ -110,7 +126,11 @@ fn a_skipped_step_is_passed_over_both_ways() {
 #[test]
 fn an_intent_without_a_result_is_doubt() {
     let events = [started(), intended("reserve")];
-    check(&events, 0, Directive::Resume { step: 0, attempt: 1, deadline: time(500) });
+    check(
+        &events,
+        0,
+        Directive::Resume { step: "reserve".to_owned(), attempt: 1, deadline: time(500) },
+    );
 }
 
 #[test]
@@ -123,8 +143,8 @@ fn a_retry_waits_for_its_time_and_remembers_doubt() {
         (ErrorClass::Timeout, true),
     ] {
         let events = [started(), intended("reserve"), failed("reserve", class, Some(time(9)))];
-        check(&events, 8, Directive::Wait { until: time(9) });
-        check(&events, 9, Directive::Run { step: 0, attempt: 2, doubt });
+        check(&events, 8, Directive::Wait { step: "reserve".to_owned(), until: time(9) });
+        check(&events, 9, Directive::Run { step: "reserve".to_owned(), attempt: 2, doubt });
     }
 }
 
@@ -135,13 +155,13 @@ fn a_step_that_failed_for_good_unwinds_the_run() {
     let cause = Cause::StepFailed { step: "create".to_owned(), error: "no".to_owned() };
     check(&events, 0, Directive::Unwind(cause.clone()));
     events.push(Event::UnwindBegan(cause.clone()));
-    check(&events, 0, Directive::Undo { step: 1, attempt: 1 });
+    check(&events, 0, Directive::Undo { step: "create".to_owned(), attempt: 1 });
     events.extend(undone("create"));
-    check(&events, 0, Directive::Undo { step: 0, attempt: 1 });
+    check(&events, 0, Directive::Undo { step: "reserve".to_owned(), attempt: 1 });
     events.extend(undone("reserve"));
     check(&events, 0, Directive::FinishUnwind);
     events.push(Event::Unwound {});
-    check(&events, 0, Directive::Nothing);
+    check_at_rest(&events);
     assert_eq!(folded(&events).phase, Phase::Unwound(cause));
 }
 
@@ -152,7 +172,11 @@ fn a_cancel_wins_over_whatever_is_under_way_and_undoes_it() {
     events.push(Event::CancelRequested { reason: "enough".to_owned() });
     check(&events, 0, Directive::Unwind(cancelled()));
     events.push(Event::UnwindBegan(cancelled()));
-    check(&events, 0, Directive::SkipUndo { step: 2, reason: "nothing to undo".to_owned() });
+    check(
+        &events,
+        0,
+        Directive::SkipUndo { step: "watch".to_owned(), reason: "nothing to undo".to_owned() },
+    );
 }
 
 #[test]
@@ -165,7 +189,11 @@ fn a_late_report_does_not_override_a_cancel() {
 
 #[test]
 fn the_deadline_of_a_run_unwinds_it() {
-    check(&done_up_to("create"), 999, Directive::Run { step: 2, attempt: 1, doubt: false });
+    check(
+        &done_up_to("create"),
+        999,
+        Directive::Run { step: "watch".to_owned(), attempt: 1, doubt: false },
+    );
     check(&done_up_to("create"), 1000, Directive::Unwind(Cause::Deadline));
 }
 
@@ -178,40 +206,70 @@ fn a_machine_is_kept_only_when_configuration_failed() {
         events.push(Event::UndoSkipped { step: "watch".to_owned(), reason: "…".to_owned() });
         events
     };
-    let kept = Directive::SkipUndo { step: 1, reason: "kept for debugging".to_owned() };
+    let kept =
+        Directive::SkipUndo { step: "create".to_owned(), reason: "kept for debugging".to_owned() };
     check(&failed_at("configure"), 0, kept);
-    check(&failed_at("watch"), 0, Directive::Undo { step: 1, attempt: 1 });
+    check(&failed_at("watch"), 0, Directive::Undo { step: "create".to_owned(), attempt: 1 });
     let mut stopped = done_up_to("create");
     stopped.push(Event::UnwindBegan(cancelled()));
-    check(&stopped, 0, Directive::Undo { step: 1, attempt: 1 });
+    check(&stopped, 0, Directive::Undo { step: "create".to_owned(), attempt: 1 });
 }
 
 #[test]
 fn from_the_intent_of_the_pivot_on_a_run_only_goes_forward() {
     let mut events = done_up_to("configure");
     events.extend([intended("publish"), Event::CancelRequested { reason: "late".to_owned() }]);
-    check(&events, 2000, Directive::Resume { step: 4, attempt: 1, deadline: time(500) });
+    check(
+        &events,
+        2000,
+        Directive::Resume { step: "publish".to_owned(), attempt: 1, deadline: time(500) },
+    );
     events.push(failed("publish", ErrorClass::Permanent, None));
-    check(&events, 0, Directive::DeclareStuck { step: 4, why: "no".to_owned() });
+    check(
+        &events,
+        0,
+        Directive::DeclareStuck {
+            step: "publish".to_owned(),
+            code: StuckCode::StepFailed,
+            why: "no".to_owned(),
+        },
+    );
 }
 
 #[test]
 fn an_undo_is_retried_then_leaves_the_run_stuck() {
     let mut events = done_up_to("reserve");
     events.push(Event::UnwindBegan(Cause::Deadline));
-    events.push(Event::UndoIntended { step: "reserve".to_owned(), attempt: 1, deadline: time(5) });
-    check(&events, 0, Directive::ResumeUndo { step: 0, attempt: 1, deadline: time(5) });
+    events.push(Event::UndoIntended {
+        step: "reserve".to_owned(),
+        attempt: 1,
+        deadline: time(5),
+        at: None,
+    });
+    check(
+        &events,
+        0,
+        Directive::ResumeUndo { step: "reserve".to_owned(), attempt: 1, deadline: time(5) },
+    );
     let failing = |retry_at| {
         let (step, error) = ("reserve".to_owned(), "no".to_owned());
         Event::UndoFailed { step, attempt: 1, error, retry_at }
     };
     events.push(failing(Some(time(9))));
-    check(&events, 8, Directive::Wait { until: time(9) });
-    check(&events, 9, Directive::Undo { step: 0, attempt: 2 });
+    check(&events, 8, Directive::Wait { step: "reserve".to_owned(), until: time(9) });
+    check(&events, 9, Directive::Undo { step: "reserve".to_owned(), attempt: 2 });
     events.push(failing(None));
-    check(&events, 9, Directive::DeclareStuck { step: 0, why: "no".to_owned() });
-    events.push(Event::Stuck { step: "reserve".to_owned(), why: "no".to_owned() });
-    check(&events, 9, Directive::Nothing);
+    check(
+        &events,
+        9,
+        Directive::DeclareStuck {
+            step: "reserve".to_owned(),
+            code: StuckCode::UndoFailed,
+            why: "no".to_owned(),
+        },
+    );
+    events.push(Event::Stuck { step: "reserve".to_owned(), why: "no".to_owned(), code: None });
+    check_at_rest(&events);
 }
 
 #[test]

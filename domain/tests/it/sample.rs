@@ -7,7 +7,7 @@ use ocim_domain::instance::{self, LaunchOutcome};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::name;
 use ocim_domain::protected::Protected;
-use ocim_domain::saga::{self, Cause, ErrorClass};
+use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, LeftBehind, StuckCode};
 use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
 use ocim_domain::settings::{Defaults, InstanceSettings, SettingsInput, create_settings};
 use serde_json::json;
@@ -214,11 +214,13 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
             subject: appserver_id(1).to_string(),
             deadline: Some(at(3600)),
         },
+        E::LeaseTaken { node: Uuid::from_u128(7), epoch: 2, orderly: false },
         E::StepIntended {
             step: step(),
             attempt: 1,
             key: saga::step_key(run_id(1), "create_server"),
             deadline: at(60),
+            at: Some(at(0)),
         },
         E::StepDone { step: step(), output: json!({ "machine": "vm-7" }) },
         E::StepSkipped { step: "set_dns".to_owned(), reason: "no DNS is configured".to_owned() },
@@ -229,9 +231,11 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
             error: "the connection broke".to_owned(),
             retry_at: Some(at(70)),
         },
+        E::TimerSet { step: step(), due: at(900) },
+        E::TimerFired { step: step() },
         E::CancelRequested { reason: "not needed any more".to_owned() },
         E::UnwindBegan(Cause::StepFailed { step: step(), error: "no room".to_owned() }),
-        E::UndoIntended { step: step(), attempt: 1, deadline: at(120) },
+        E::UndoIntended { step: step(), attempt: 1, deadline: at(120), at: Some(at(100)) },
         E::UndoDone { step: step(), note: Some("it was gone already".to_owned()) },
         E::UndoSkipped { step: step(), reason: "kept for debugging".to_owned() },
         E::UndoFailed {
@@ -240,8 +244,28 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
             error: "the cloud does not answer".to_owned(),
             retry_at: None,
         },
-        E::Stuck { step: step(), why: "its undo failed".to_owned() },
+        E::Stuck {
+            step: step(),
+            why: "its undo failed".to_owned(),
+            code: Some(StuckCode::UndoFailed),
+        },
+        E::OperatorActed {
+            actor: "token:alice".to_owned(),
+            action: Action::SkipStep,
+            direction: Direction::Forward,
+            step: Some(step()),
+            reason: "made by hand".to_owned(),
+            output: Some(json!({ "machine": "vm-8" })),
+        },
         E::Completed {},
         E::Unwound {},
+        E::Abandoned {
+            reason: "the region is gone".to_owned(),
+            left_behind: vec![LeftBehind {
+                step: step(),
+                key: Some(saga::step_key(run_id(1), "create_server")),
+                output: Some("{\"machine\":\"vm-7\"}".to_owned()),
+            }],
+        },
     ]
 }

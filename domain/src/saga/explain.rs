@@ -1,0 +1,227 @@
+//! Where a run stands: what it waits for, since when, until when, who holds it, what comes next.
+
+use super::event::{Event, StuckCode};
+use super::fold::cause_of;
+use super::next::{Directive, UNDO_TIME};
+use super::operate::foresee;
+use super::plan::Plan;
+use super::run::{Phase, Run, Step};
+use super::tell::{tell_cause, tell_directive, tell_span, tell_time};
+use crate::Timestamp;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What one knows of a run beside its fold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// When the last event of each step was recorded.
+    pub steps_changed: BTreeMap<String, Timestamp>,
+    /// When the run's last event was recorded.
+    pub changed: Option<Timestamp>,
+    /// When its phase began.
+    pub phase_began: Option<Timestamp>,
+    /// Which node holds it now, and until when, where that is known.
+    pub holder: Option<(Uuid, Timestamp)>,
+}
+
+impl Facts {
+    /// Notes when an event was recorded.
+    pub fn note(&mut self, event: &Event, at: Timestamp) {
+        self.changed = Some(at);
+        match event {
+            Event::Started { .. }
+            | Event::UnwindBegan(_)
+            | Event::Stuck { .. }
+            | Event::Completed {}
+            | Event::Unwound {}
+            | Event::Abandoned { .. } => self.phase_began = Some(at),
+            Event::OperatorActed { step, .. } => {
+                self.phase_began = Some(at);
+                self.steps_changed.extend(step.clone().map(|step| (step, at)));
+            }
+            Event::StepIntended { step, .. }
+            | Event::StepDone { step, .. }
+            | Event::StepSkipped { step, .. }
+            | Event::StepFailed { step, .. }
+            | Event::TimerSet { step, .. }
+            | Event::TimerFired { step }
+            | Event::UndoIntended { step, .. }
+            | Event::UndoDone { step, .. }
+            | Event::UndoSkipped { step, .. }
+            | Event::UndoFailed { step, .. } => {
+                self.steps_changed.insert(step.clone(), at);
+            }
+            Event::LeaseTaken { .. } | Event::CancelRequested { .. } => {}
+        }
+    }
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// All of it in one sentence.
+    pub sentence: String,
+    /// What it waits for; nothing once it is over.
+    pub waits_for: Option<String>,
+    /// The steps that are under way or waited for.
+    pub steps: Vec<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Until when at the longest.
+    pub until: Option<Timestamp>,
+    /// The node that holds it.
+    pub holder: Option<Uuid>,
+    /// Which kind of trouble it is in.
+    pub code: Option<StuckCode>,
+    /// Why it is turning back, or has turned back.
+    pub cause: Option<String>,
+    /// What the steps waited for said last.
+    pub last_error: Option<String>,
+    /// What it will do after that if all goes well, in order.
+    pub next: Vec<String>,
+}
+
+/// What a run waits for now.
+struct Wait {
+    what: String,
+    steps: Vec<String>,
+    until: Option<Timestamp>,
+    error: Option<String>,
+}
+
+/// Says where a run stands.
+#[must_use]
+pub fn explain(plan: &Plan, run: &Run, now: Timestamp, facts: &Facts) -> Explanation {
+    let mut way = foresee(plan, run.clone(), now);
+    let current = super::next(plan, run, now);
+    way.drain(..current.len().min(way.len()));
+    let wait = wait_of(run, &current, now);
+    let holder = facts.holder.map(|(node, _)| node).or(run.lease.map(|lease| lease.node));
+    let since = wait
+        .iter()
+        .flat_map(|wait| &wait.steps)
+        .filter_map(|step| facts.steps_changed.get(step).copied())
+        .min()
+        .or(facts.phase_began);
+    let next: Vec<String> = way.iter().map(|directive| tell_directive(directive, now)).collect();
+    let mut explanation = Explanation {
+        sentence: String::new(),
+        waits_for: wait.as_ref().map(|wait| wait.what.clone()),
+        steps: wait.as_ref().map(|wait| wait.steps.clone()).unwrap_or_default(),
+        since,
+        until: wait.as_ref().and_then(|wait| wait.until),
+        holder: if run.phase.is_over() { None } else { holder },
+        code: match &run.phase {
+            Phase::Stuck { code, .. } => Some(*code),
+            _ => None,
+        },
+        cause: cause_of(&run.phase).map(tell_cause),
+        last_error: wait.and_then(|wait| wait.error),
+        next,
+    };
+    explanation.sentence = sentence(run, &explanation, now);
+    explanation
+}
+
+fn wait_of(run: &Run, current: &[Directive], now: Timestamp) -> Option<Wait> {
+    if let Phase::Stuck { step, why, .. } = &run.phase {
+        let steps = if step.is_empty() { vec![] } else { vec![step.clone()] };
+        let what = "a person, to retry, skip, mark as undone, turn round or abandon it".to_owned();
+        return Some(Wait { what, steps, until: None, error: Some(why.clone()) });
+    }
+    let waits: Vec<Wait> = current.iter().map(|directive| wait_for(run, directive, now)).collect();
+    let mut waits = waits.into_iter();
+    let first = waits.next()?;
+    Some(waits.fold(first, |mut all, wait| {
+        all.what = format!("{}, and for {}", all.what, wait.what);
+        all.steps.extend(wait.steps);
+        all.until = all.until.max(wait.until);
+        all.error = all.error.or(wait.error);
+        all
+    }))
+}
+
+fn wait_for(run: &Run, directive: &Directive, now: Timestamp) -> Wait {
+    let plain = |what: String| Wait { what, steps: vec![], until: None, error: None };
+    match directive {
+        Directive::Resume { step, attempt, deadline } => Wait {
+            what: format!("`{step}` (attempt {attempt}) to come to an end"),
+            steps: vec![step.clone()],
+            until: Some(*deadline),
+            error: None,
+        },
+        Directive::ResumeUndo { step, attempt, deadline } => Wait {
+            what: format!("the undo of `{step}` (attempt {attempt}) to come to an end"),
+            steps: vec![step.clone()],
+            until: Some(*deadline),
+            error: None,
+        },
+        Directive::Wait { step, until } => wait_until(run, step, *until),
+        Directive::Run { step, .. } | Directive::Undo { step, .. } => Wait {
+            what: format!("a node, to {}", tell_directive(directive, now)),
+            steps: vec![step.clone()],
+            until: None,
+            error: run.steps.get(step).and_then(error_of),
+        },
+        other => plain(format!("a node, to {}", tell_directive(other, now))),
+    }
+}
+
+fn wait_until(run: &Run, path: &str, until: Timestamp) -> Wait {
+    let what = match run.steps.get(path) {
+        Some(Step::TimerSet { .. }) => format!("the time that `{path}` asked for"),
+        Some(Step::UndoWaiting { attempt, .. }) => {
+            let given_up = run.effort(path).undo_since.map(|since| since + UNDO_TIME);
+            let given_up = given_up.map(|time| format!(", given up {}", tell_time(time)));
+            let given_up = given_up.unwrap_or_default();
+            format!("attempt {} of the undo of `{path}`{given_up}", attempt.saturating_add(1))
+        }
+        Some(Step::Waiting { attempt, .. }) => {
+            format!("attempt {} of `{path}`", attempt.saturating_add(1))
+        }
+        _ => format!("`{path}`"),
+    };
+    let error = run.steps.get(path).and_then(error_of);
+    Wait { what, steps: vec![path.to_owned()], until: Some(until), error }
+}
+
+fn error_of(step: &Step) -> Option<String> {
+    match step {
+        Step::Waiting { error, .. }
+        | Step::Failed { error, .. }
+        | Step::UndoWaiting { error, .. }
+        | Step::UndoFailed { error } => Some(error.clone()),
+        _ => None,
+    }
+}
+
+fn sentence(run: &Run, told: &Explanation, now: Timestamp) -> String {
+    let mut text = match &run.phase {
+        Phase::Forward => "The run goes forward".to_owned(),
+        Phase::Unwinding(cause) => format!("The run turns back, because {}", tell_cause(cause)),
+        Phase::Stuck { step, why, .. } if step.is_empty() => format!("The run is stuck: {why}"),
+        Phase::Stuck { step, why, .. } => format!("The run is stuck at `{step}`: {why}"),
+        Phase::Completed => "The run has completed".to_owned(),
+        Phase::Unwound(cause) => format!("The run has turned back, because {}", tell_cause(cause)),
+        Phase::Abandoned { reason, .. } => format!("The run was abandoned: {reason}"),
+    };
+    if let Some(what) = &told.waits_for {
+        text += &format!("; it waits for {what}");
+    }
+    if let Some(since) = told.since {
+        text += &format!(", since {} ({})", tell_time(since), tell_span(since, now));
+    }
+    if let Some(until) = told.until {
+        text += &format!(", until {} at the longest ({})", tell_time(until), tell_span(until, now));
+    }
+    if let (Some(error), false) = (&told.last_error, run.phase.is_stuck()) {
+        text += &format!("; the last attempt said: {error}");
+    }
+    if let Some(node) = told.holder {
+        text += &format!("; node {node} holds it");
+    }
+    if let Some(next) = told.next.first() {
+        text += &format!("; then it will {next}");
+    }
+    text + "."
+}

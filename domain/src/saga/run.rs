@@ -1,0 +1,168 @@
+//! A run as its events tell.
+
+use super::event::{Cause, ErrorClass, LeftBehind, StuckCode};
+use crate::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// How far one step is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// An attempt is under way, or was when the runner died.
+    Intended { attempt: u32, deadline: Timestamp },
+    /// It waits for its next attempt. `doubt`: the last one may have had its effect.
+    Waiting { attempt: u32, retry_at: Timestamp, doubt: bool, error: String },
+    /// It asked to be asked again at that time.
+    TimerSet { attempt: u32, due: Timestamp },
+    /// That time has come: the same attempt goes on.
+    TimerFired { attempt: u32 },
+    /// It failed for good.
+    Failed { error: String, class: ErrorClass },
+    /// It had its effect.
+    Done { output: Value },
+    /// It was not needed.
+    Skipped,
+    /// Its undo is under way, or was when the runner died.
+    UndoIntended { attempt: u32, deadline: Timestamp },
+    /// Its undo waits for its next attempt.
+    UndoWaiting { attempt: u32, retry_at: Timestamp, error: String },
+    /// Its undo failed for good.
+    UndoFailed { error: String },
+    /// It is undone.
+    Undone,
+    /// The run has turned back, and it stays as it is, for a stated reason.
+    Kept,
+}
+
+impl Step {
+    /// True where the run may go on to what follows the step.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::Skipped)
+    }
+}
+
+/// What a step has used up of its limits, and the key that its effect bears.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effort {
+    /// The key of its effect, once it was intended.
+    pub key: Option<Uuid>,
+    /// Its latest attempt.
+    pub attempt: u32,
+    /// Attempts that no longer count, because a person had it tried anew.
+    pub spent: u32,
+    /// Its first intent that counts.
+    pub since: Option<Timestamp>,
+    /// The latest attempt of its undo.
+    pub undo_attempt: u32,
+    /// The first intent of its undo that counts.
+    pub undo_since: Option<Timestamp>,
+}
+
+/// Which way a run goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Towards its goal.
+    Forward,
+    /// Back.
+    Unwinding(Cause),
+    /// At rest until somebody helps; `cause` says why it was turning back, if it was.
+    Stuck { step: String, why: String, code: StuckCode, cause: Option<Cause> },
+    /// Ended well.
+    Completed,
+    /// Ended turned back.
+    Unwound(Cause),
+    /// Ended by a person who gave it up.
+    Abandoned { reason: String, left_behind: Vec<LeftBehind> },
+}
+
+impl Phase {
+    /// True where nothing will ever happen again.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Completed | Self::Unwound(_) | Self::Abandoned { .. })
+    }
+
+    /// True where the run goes, or went until it was stuck, towards its goal.
+    #[must_use]
+    pub fn is_forward(&self) -> bool {
+        matches!(self, Self::Forward | Self::Stuck { cause: None, .. })
+    }
+
+    /// True where it waits for somebody to help.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        matches!(self, Self::Stuck { .. })
+    }
+}
+
+/// Which node drives a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The node.
+    pub node: Uuid,
+    /// Its number among all who took the run over.
+    pub epoch: u64,
+}
+
+/// A run as its events tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Name of the definition.
+    pub definition: String,
+    /// Its version.
+    pub version: u16,
+    /// What it works on.
+    pub input: Value,
+    /// The object it is about.
+    pub subject: String,
+    /// When it must have ended.
+    pub deadline: Option<Timestamp>,
+    /// Which way it goes.
+    pub phase: Phase,
+    /// The cancel that waits to be obeyed.
+    pub cancel: Option<String>,
+    /// Every step that has begun.
+    pub steps: BTreeMap<String, Step>,
+    /// What the steps gave, kept through their undo.
+    pub outputs: BTreeMap<String, Value>,
+    /// What the steps have used up.
+    pub efforts: BTreeMap<String, Effort>,
+    /// Who drives it.
+    pub lease: Option<Lease>,
+    /// How often it was taken over from a node that had died, since a step last came to an end.
+    pub takeovers: u32,
+}
+
+impl Run {
+    /// What a step has used up; nothing before it has begun.
+    #[must_use]
+    pub fn effort(&self, step: &str) -> Effort {
+        self.efforts.get(step).cloned().unwrap_or_default()
+    }
+
+    /// Every step that was intended and is not undone, in the order of their names.
+    #[must_use]
+    pub fn left_behind(&self) -> Vec<LeftBehind> {
+        let stays = |step: &Step| !matches!(step, Step::Undone | Step::Skipped);
+        let began = self.steps.iter().filter(|(_, step)| stays(step));
+        began
+            .map(|(path, _)| LeftBehind {
+                step: path.clone(),
+                key: self.effort(path).key,
+                output: self.outputs.get(path).filter(|it| !it.is_null()).map(summary),
+            })
+            .collect()
+    }
+}
+
+/// A value as JSON, no longer than a line.
+fn summary(value: &Value) -> String {
+    const CHARS_MAX: usize = 200;
+    let text = value.to_string();
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
