@@ -4,7 +4,7 @@ use crate::change::{Columns, NULL, RowChange, columns};
 use crate::{ColumnType, Projector, Table, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, Event};
+use ocim_domain::saga::{Action, Cause, Direction, Event};
 use serde_json::json;
 
 /// The read model of runs.
@@ -104,16 +104,32 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         | Event::StepDone { step, .. }
         | Event::StepSkipped { step, .. }
         | Event::StepFailed { step, .. }
+        | Event::TimerSet { step, .. }
+        | Event::TimerFired { step }
         | Event::UndoIntended { step, .. }
         | Event::UndoDone { step, .. }
         | Event::UndoSkipped { step, .. }
         | Event::UndoFailed { step, .. } => columns! { current_step: step },
         Event::CancelRequested { .. } => columns! { cancel_requested: true },
         Event::UnwindBegan(cause) => {
-            columns! { phase: "unwinding", cause: describe(cause), cancel_requested: false }
+            let cause = describe(cause);
+            columns! {
+                phase: "unwinding", cause: cause, stuck_code: NULL, cancel_requested: false,
+            }
         }
-        Event::Stuck { step, why } => columns! {
-            phase: "stuck", cause: format!("step `{step}`: {why}"), current_step: step,
+        Event::Stuck { step, why, code } => columns! {
+            phase: "stuck", cause: blame(step, why), stuck_code: code, current_step: step,
+        },
+        Event::OperatorActed { action: Action::ForceUnwind | Action::Abandon, .. }
+        | Event::LeaseTaken { .. } => columns! {},
+        Event::OperatorActed { direction: Direction::Forward, .. } => {
+            columns! { phase: "forward", cause: NULL, stuck_code: NULL }
+        }
+        Event::OperatorActed { direction: Direction::Unwinding, .. } => {
+            columns! { phase: "unwinding", stuck_code: NULL }
+        }
+        Event::Abandoned { reason, .. } => columns! {
+            phase: "abandoned", cause: reason, ended_at: at, cancel_requested: false,
         },
         Event::Completed {} => {
             columns! { phase: "completed", ended_at: at, cancel_requested: false }
@@ -135,6 +151,14 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
             let state = if retry_at.is_some() { "waiting" } else { "failed" };
             (step, columns! { state: state, attempt: attempt, note: error, retry_at: retry_at })
         }
+        Event::TimerSet { step, due } => (step, columns! { state: "waiting", retry_at: due }),
+        Event::TimerFired { step } => (step, columns! { state: "waiting", retry_at: NULL }),
+        Event::OperatorActed { action: Action::SkipStep, step: Some(step), reason, .. } => {
+            (step, columns! { state: "done", note: reason, retry_at: NULL })
+        }
+        Event::OperatorActed { action: Action::MarkUndone, step: Some(step), reason, .. } => {
+            (step, columns! { state: "undone", note: reason, retry_at: NULL })
+        }
         Event::UndoIntended { step, attempt, .. } => {
             (step, columns! { state: "undoing", attempt: attempt, note: NULL, retry_at: NULL })
         }
@@ -152,6 +176,9 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)
         | Event::Stuck { .. }
+        | Event::LeaseTaken { .. }
+        | Event::OperatorActed { .. }
+        | Event::Abandoned { .. }
         | Event::Completed {}
         | Event::Unwound {} => return None,
     };
@@ -177,10 +204,19 @@ fn project_move(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         Event::UndoFailed { step, attempt, error, .. } => {
             (step, columns! { what: "undo_failed", attempt: attempt, note: error })
         }
-        Event::Started { .. }
+        Event::OperatorActed { action, step: Some(step), reason, .. } => {
+            (step, columns! { what: action, note: reason })
+        }
+        // A step that waits for its timer is asked again within the same attempt.
+        Event::TimerSet { .. }
+        | Event::TimerFired { .. }
+        | Event::Started { .. }
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)
         | Event::Stuck { .. }
+        | Event::LeaseTaken { .. }
+        | Event::OperatorActed { .. }
+        | Event::Abandoned { .. }
         | Event::Completed {}
         | Event::Unwound {} => return None,
     };
@@ -202,6 +238,11 @@ fn change_step(recorded: &Recorded, step: &str, mut set: Columns) -> RowChange {
         initial,
         set,
     }
+}
+
+/// What keeps a run from going on, for people.
+fn blame(step: &str, why: &str) -> String {
+    if step.is_empty() { why.to_owned() } else { format!("step `{step}`: {why}") }
 }
 
 /// Why a run turned back, for people.

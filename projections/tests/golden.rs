@@ -10,7 +10,7 @@ use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId}
 use ocim_domain::instance::{self, LaunchOutcome};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::protected::Protected;
-use ocim_domain::saga::{self, Cause, ErrorClass};
+use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, StuckCode};
 use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
 use ocim_domain::{Timestamp, name};
@@ -170,6 +170,14 @@ fn run_events() -> Vec<saga::Event> {
     };
     let undo_failed =
         |retry_at| E::UndoFailed { step: step(), attempt: 2, error: text(), retry_at };
+    let acted = |action, direction, step| E::OperatorActed {
+        actor: "token:tester".to_owned(),
+        action,
+        direction,
+        step,
+        reason: "it is known to be so".to_owned(),
+        output: None,
+    };
     vec![
         E::Started {
             definition: "launch_appserver".to_owned(),
@@ -178,7 +186,13 @@ fn run_events() -> Vec<saga::Event> {
             subject: APPSERVER.to_string(),
             deadline: None,
         },
-        E::StepIntended { step: step(), attempt: 1, key: id(8), deadline: at(45) },
+        E::StepIntended {
+            step: step(),
+            attempt: 1,
+            key: id(8),
+            deadline: at(45),
+            at: Some(at(30)),
+        },
         E::StepDone { step: step(), output: json!({"machine": "m-3"}) },
         E::StepSkipped { step: step(), reason: "not configured".to_owned() },
         failed(Some(at(31))),
@@ -187,12 +201,25 @@ fn run_events() -> Vec<saga::Event> {
         E::UnwindBegan(Cause::StepFailed { step: step(), error: text() }),
         E::UnwindBegan(Cause::Cancelled { reason: "a mistake".to_owned() }),
         E::UnwindBegan(Cause::Deadline),
-        E::UndoIntended { step: step(), attempt: 1, deadline: at(45) },
+        E::UndoIntended { step: step(), attempt: 1, deadline: at(45), at: Some(at(30)) },
         E::UndoDone { step: step(), note: Some("it was gone already".to_owned()) },
         E::UndoSkipped { step: step(), reason: "kept for debugging".to_owned() },
         undo_failed(Some(at(31))),
         undo_failed(None),
-        E::Stuck { step: step(), why: "the undo failed".to_owned() },
+        E::Stuck {
+            step: step(),
+            why: "the undo failed".to_owned(),
+            code: Some(StuckCode::UndoFailed),
+        },
+        E::Stuck { step: String::new(), why: "nobody knows it".to_owned(), code: None },
+        E::LeaseTaken { node: id(9), epoch: 2, orderly: false },
+        E::TimerSet { step: step(), due: at(50) },
+        E::TimerFired { step: step() },
+        acted(Action::RetryStep, Direction::Unwinding, Some(step())),
+        acted(Action::SkipStep, Direction::Forward, Some(step())),
+        acted(Action::MarkUndone, Direction::Unwinding, Some(step())),
+        acted(Action::ForceUnwind, Direction::Unwinding, None),
+        E::Abandoned { reason: "a lost cause".to_owned(), left_behind: vec![] },
         E::Completed {},
         E::Unwound {},
     ]

@@ -115,10 +115,10 @@ async fn runs_are_shown_with_attempts_timeline_log_and_statistics() {
     let step = || "create_server".to_owned();
     let deadline = "2036-11-22T12:00:00Z".parse().unwrap();
     let key = ocim_domain::saga::step_key(run_id, "create_server");
-    let intent = Event::StepIntended { step: step(), attempt: 1, key, deadline };
+    let intent = Event::StepIntended { step: step(), attempt: 1, key, deadline, at: None };
     server.report(run_id, intent).await;
     server.report(run_id, Event::StepDone { step: step(), output: json!({}) }).await;
-    let stuck = Event::Stuck { step: "await_ssh".into(), why: "no answer".into() };
+    let stuck = Event::Stuck { step: "await_ssh".into(), why: "no answer".into(), code: None };
     server.report(run_id, stuck).await;
     let masker = ocim::logs::masking::Masker::new([]);
     let level = ocim::ports::log_store::Level::Info;

@@ -1,42 +1,88 @@
 //! Sentences about runs and their steps.
 
-use super::{Teller, because};
+use super::{Teller, actor_name, because, list};
 use ocim_domain::Timestamp;
-use ocim_domain::saga::{Cause, Event};
+use ocim_domain::saga::{Action, Cause, Event};
 
 pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
-    let (who, run, took) = (teller.who(), teller.own_name(), teller.attempt());
+    let (who, run) = (teller.who(), teller.own_name());
     match event {
         Event::Started { definition, subject, .. } => {
             format!("{who} began {definition} for {}", teller.name(subject))
         }
-        Event::StepIntended { step, attempt, .. } => {
-            format!("{who} began {}{}", words(step), again(*attempt))
-        }
-        Event::StepDone { step, .. } => format!("{who} finished {}{took}", words(step)),
-        Event::StepSkipped { step, reason } => format!("{who} skipped {}: {reason}", words(step)),
-        Event::StepFailed { step, error, retry_at, .. } => {
-            format!("{} failed{took}: {error}{}", words(step), next_try(*retry_at))
+        Event::LeaseTaken { node, orderly: true, .. } => format!("Node {node} took up {run}"),
+        Event::LeaseTaken { node, orderly: false, .. } => {
+            format!("Node {node} took over {run} from one that had gone silent")
         }
         Event::CancelRequested { reason } => format!("{who} asked to cancel {run}: {reason}"),
         Event::UnwindBegan(cause) => format!("{run} turned back, because {}", tell_cause(cause)),
-        Event::UndoIntended { step, attempt, .. } => {
-            format!("{who} began to undo {}{}", words(step), again(*attempt))
+        Event::Stuck { step, why, .. } => {
+            let place =
+                if step.is_empty() { String::new() } else { format!(" at {}", words(step)) };
+            format!("{run} is stuck{place} and needs somebody: {why}")
         }
-        Event::UndoDone { step, note } => {
-            format!("{who} undid {}{took}{}", words(step), because(note.as_deref()))
-        }
-        Event::UndoSkipped { step, reason } => {
-            format!("{who} left {} as it is: {reason}", words(step))
-        }
-        Event::UndoFailed { step, error, retry_at, .. } => {
-            format!("The undo of {} failed{took}: {error}{}", words(step), next_try(*retry_at))
-        }
-        Event::Stuck { step, why } => {
-            format!("{run} is stuck at {} and needs somebody: {why}", words(step))
+        Event::OperatorActed { actor, action, step, reason, .. } => {
+            let step = step.as_deref().map(words).unwrap_or_default();
+            format!("{} {}: {reason}", actor_name(actor), tell_action(*action, &step, &run))
         }
         Event::Completed {} => format!("{run} is completed"),
         Event::Unwound {} => format!("{run} is undone, as far as it can be"),
+        Event::Abandoned { reason, left_behind } => {
+            let left: Vec<_> = left_behind.iter().map(|left| words(&left.step)).collect();
+            format!("{run} was given up: {reason}; not undone: {}", list(&left))
+        }
+        Event::StepIntended { step, .. }
+        | Event::StepDone { step, .. }
+        | Event::StepSkipped { step, .. }
+        | Event::StepFailed { step, .. }
+        | Event::TimerSet { step, .. }
+        | Event::TimerFired { step }
+        | Event::UndoIntended { step, .. }
+        | Event::UndoDone { step, .. }
+        | Event::UndoSkipped { step, .. }
+        | Event::UndoFailed { step, .. } => tell_step(teller, event, &words(step)),
+    }
+}
+
+fn tell_action(action: Action, step: &str, run: &str) -> String {
+    match action {
+        Action::RetryStep => format!("had {step} tried at once in {run}"),
+        Action::SkipStep => format!("declared {step} done in {run}"),
+        Action::MarkUndone => format!("declared {step} undone in {run}"),
+        Action::ForceUnwind => format!("turned {run} back by force"),
+        Action::ResumeForward => format!("turned {run} forward again"),
+        Action::Abandon => format!("gave {run} up"),
+    }
+}
+
+/// What happened to the step that is called so.
+fn tell_step(teller: &Teller<'_>, event: &Event, step: &str) -> String {
+    let (who, took) = (teller.who(), teller.attempt());
+    match event {
+        Event::TimerSet { due, .. } => format!("{step} waits until {}", due.format("%F %T UTC")),
+        Event::TimerFired { .. } => format!("The wait of {step} is over"),
+        Event::StepIntended { attempt, .. } => {
+            format!("{who} began {step}{}", again(*attempt))
+        }
+        Event::StepDone { .. } => format!("{who} finished {step}{took}"),
+        Event::StepSkipped { reason, .. } => format!("{who} skipped {step}: {reason}"),
+        Event::StepFailed { error, retry_at, .. } => {
+            format!("{step} failed{took}: {error}{}", next_try(*retry_at))
+        }
+        Event::UndoIntended { attempt, .. } => {
+            format!("{who} began to undo {step}{}", again(*attempt))
+        }
+        Event::UndoDone { note, .. } => {
+            format!("{who} undid {step}{took}{}", because(note.as_deref()))
+        }
+        Event::UndoSkipped { reason, .. } => {
+            format!("{who} left {step} as it is: {reason}")
+        }
+        Event::UndoFailed { error, retry_at, .. } => {
+            format!("The undo of {step} failed{took}: {error}{}", next_try(*retry_at))
+        }
+        // All others are no steps'.
+        _ => teller.own_name(),
     }
 }
 

@@ -28,6 +28,7 @@ async fn given_launch(server: &ApiServer) -> (String, String, RunId) {
         attempt,
         key: ocim_domain::saga::step_key(run, "create_server"),
         deadline: "2036-11-22T12:00:00Z".parse().unwrap(),
+        at: None,
     };
     let failed = Event::StepFailed {
         step: step(),

@@ -54,7 +54,13 @@ async fn a_run_is_listed_read_with_its_steps_and_cancelled() {
 
 fn intended(run: RunId, step: &str, attempt: u32) -> Event {
     let deadline = "2036-11-22T12:00:00Z".parse().unwrap();
-    Event::StepIntended { step: step.to_owned(), attempt, key: step_key(run, step), deadline }
+    Event::StepIntended {
+        step: step.to_owned(),
+        attempt,
+        key: step_key(run, step),
+        deadline,
+        at: None,
+    }
 }
 
 fn failed(step: &str, attempt: u32, last: bool) -> Event {
@@ -73,6 +79,7 @@ fn undo(step: &str) -> [Event; 3] {
         step: step(),
         attempt,
         deadline: "2036-11-22T12:00:00Z".parse().unwrap(),
+        at: None,
     };
     let failed = Event::UndoFailed {
         step: step(),
@@ -110,7 +117,7 @@ async fn given_history(server: &ApiServer) -> (RunId, RunId) {
         retry_at: None,
     };
     server.report(stuck, event).await;
-    server.report(stuck, Event::Stuck { step: "create_server".to_owned(), why }).await;
+    server.report(stuck, Event::Stuck { step: "create_server".to_owned(), why, code: None }).await;
     (completed, stuck)
 }
 
