@@ -2,6 +2,7 @@
 
 mod appservers;
 mod error;
+pub mod idempotency;
 mod instances;
 mod journal;
 mod keeping;
@@ -10,12 +11,15 @@ mod looks;
 mod operators;
 mod runs;
 mod servers;
+mod timeline;
 pub mod tokens;
 
 pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched};
-pub use error::{AppError, Violation};
+pub use error::{AppError, SettingsEdit, Violation};
+pub use idempotency::CommandKey;
 pub use journal::{ExecuteError, Executed, Journal, Loaded};
 pub use looks::{LastLook, LastLooks};
+pub use timeline::Told;
 
 use crate::logs::Logs;
 use crate::ports::system::{Clock, Ids};
@@ -26,6 +30,7 @@ use ocim_domain::event::{Metadata, Position};
 use ocim_domain::settings::Defaults;
 use serde_json::Value;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Everything a command needs: the log of events, the clock, new ids, and what is read back.
 #[derive(Debug, Clone)]
@@ -52,6 +57,8 @@ pub struct Caller {
     pub traceparent: Option<String>,
     /// Why, where a reason is asked for.
     pub reason: Option<String>,
+    /// What makes a repetition of the command harmless, if it came with a key.
+    pub command: Option<CommandKey>,
 }
 
 impl Caller {
@@ -78,7 +85,10 @@ impl Caller {
         Metadata {
             actor: self.actor.clone(),
             correlation_id: self.request_id.clone(),
-            causation_id: self.request_id.clone(),
+            causation_id: match &self.command {
+                Some(command) => Some(command.cause()),
+                None => self.request_id.clone(),
+            },
             traceparent: self.traceparent.clone(),
             source_ip: self.source_ip.clone(),
             reason: self.reason.clone(),
@@ -117,6 +127,12 @@ impl App {
             regions: Arc::new(regions),
             looks: LastLooks::default(),
         }
+    }
+
+    /// The id of something of this kind that the caller's command makes: a new one, or for a
+    /// command with a key the same at each repetition.
+    fn new_id(&self, by: &Caller, kind: &str) -> Uuid {
+        by.command.map_or_else(|| self.journal.new_id(), |command| command.derive_id(kind))
     }
 
     /// The log of events, typed.

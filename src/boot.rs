@@ -12,6 +12,7 @@ use crate::adapters::postgres_leases::PostgresLeases;
 use crate::adapters::postgres_logs::PostgresLogs;
 use crate::adapters::system::{SystemClock, SystemIds};
 use crate::app::App;
+use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
 use crate::config::{Config, Secret};
 use crate::data_folder::DataFolder;
@@ -170,10 +171,12 @@ impl Services {
         let leases = Arc::new(PostgresLeases::new(pool.clone()));
         let leases = Arc::new(NodeLeases::new(leases, node, &world.limits));
         let (stopping, stops) = watch::channel(false);
+        let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
         let tokens = Tokens::new(pool, clock, ids.clone());
         let api = Arc::new(Api {
             app: Arc::new(app.clone()),
             tokens: tokens.clone(),
+            idempotency,
             ids,
             stopping: stops,
             observing: observing.clone(),

@@ -8,12 +8,15 @@ mod demo;
 mod error;
 mod events;
 mod instances;
+mod logs;
 mod output;
 mod regions;
 mod runs;
 mod serve;
 mod servers;
 mod simulate;
+mod statistics;
+mod timeline;
 mod tokens;
 
 pub use error::{CliError, EXIT_CODES, Kind};

@@ -3,8 +3,10 @@
 mod appservers;
 mod auth;
 mod convert;
+mod events;
 mod extract;
 mod health;
+mod idempotency;
 mod instances;
 mod keeping;
 mod local_token;
@@ -18,11 +20,13 @@ mod runs;
 mod servers;
 mod sse;
 mod stream;
+mod timeline;
 mod trace;
 
 pub use local_token::{LOCAL_TOKEN_FILE, LocalTokenError, ensure_local_token, read_local_token};
 
 use crate::app::App as Commands;
+use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
 use crate::ports::system::Ids;
 use crate::read_models::FRESHNESS_WAIT;
@@ -58,6 +62,8 @@ pub struct Api {
     pub app: Arc<Commands>,
     /// Who may come in.
     pub tokens: Tokens,
+    /// Which commands were sent before, and how they were answered.
+    pub idempotency: IdempotencyKeys,
     /// Makes request ids.
     pub ids: Arc<dyn Ids>,
     /// Becomes true when the node drains: it is not ready any more, and live streams end.
@@ -175,6 +181,7 @@ fn add_routes(config: &mut ServiceConfig) {
 
 fn api_routes() -> impl HttpServiceFactory {
     web::scope("/api/v1")
+        .wrap(from_fn(idempotency::answer_once))
         .wrap(from_fn(auth::require_token))
         .service(
             resource("/instances", "GET, POST")
@@ -192,11 +199,24 @@ fn api_routes() -> impl HttpServiceFactory {
                 .route(web::post().to(appservers::launch_appserver)),
         )
         .service(
+            resource("/instances/{id}/timeline", "GET")
+                .route(web::get().to(timeline::read_instance_timeline)),
+        )
+        .service(
+            resource("/appservers/{id}/timeline", "GET")
+                .route(web::get().to(timeline::read_appserver_timeline)),
+        )
+        .service(
             resource("/appservers/{id}", "GET").route(web::get().to(appservers::read_appserver)),
         )
         .service(
-            resource("/appservers/{id}/logs", "GET")
-                .route(web::get().to(logs::read_appserver_logs)),
+            resource("/appservers/{id}/logs", "GET, HEAD")
+                .route(web::get().to(logs::read_appserver_logs))
+                .route(web::head().to(logs::count_appserver_logs)),
+        )
+        .service(
+            resource("/appservers/{id}/logs/raw", "GET")
+                .route(web::get().to(logs::download_appserver_logs)),
         )
         .service(
             resource("/appservers/{id}/activate", "POST")
@@ -229,9 +249,24 @@ fn api_routes() -> impl HttpServiceFactory {
         )
         .service(resource("/regions", "GET").route(web::get().to(regions::list_regions)))
         .service(resource("/runs", "GET").route(web::get().to(runs::list_runs)))
+        .service(
+            resource("/runs/statistics", "GET").route(web::get().to(runs::read_run_statistics)),
+        )
         .service(resource("/runs/{id}", "GET").route(web::get().to(runs::read_run)))
         .service(resource("/runs/{id}/cancel", "POST").route(web::post().to(runs::cancel_run)))
-        .service(resource("/runs/{id}/logs", "GET").route(web::get().to(logs::read_run_logs)))
+        .service(
+            resource("/runs/{id}/timeline", "GET")
+                .route(web::get().to(timeline::read_run_timeline)),
+        )
+        .service(
+            resource("/runs/{id}/logs", "GET, HEAD")
+                .route(web::get().to(logs::read_run_logs))
+                .route(web::head().to(logs::count_run_logs)),
+        )
+        .service(
+            resource("/runs/{id}/logs/raw", "GET").route(web::get().to(logs::download_run_logs)),
+        )
+        .service(resource("/events", "GET").route(web::get().to(events::list_events)))
         .service(resource("/stream", "GET").route(web::get().to(stream::stream_events)))
 }
 

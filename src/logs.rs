@@ -4,7 +4,10 @@ mod follow;
 pub mod lines;
 pub mod masking;
 mod news;
+mod range;
 mod secret_forms;
+
+pub use range::LineRange;
 
 use crate::ports::log_store::{Level, LogLine, LogStore, NewLine, SourceOffset};
 use crate::ports::playbooks::OutputLine;

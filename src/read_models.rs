@@ -1,5 +1,11 @@
 //! What the API reads: rows of the read models, and how fresh they are. All SELECTs live below here.
 
+mod history;
+mod runs;
+
+pub use history::{EventQuery, EventRow, Order};
+pub use runs::{DefinitionFigures, RunAttemptRow, RunFilter, RunRow, RunStepRow, StepFigures};
+
 use crate::projector::{self, Freshness, ProjectionStatus};
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Pool;
@@ -174,67 +180,6 @@ pub struct RegionRunRow {
     pub since: DateTime<Utc>,
 }
 
-/// One run of a process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunRow {
-    /// `run_…`.
-    pub id: String,
-    /// `launch_appserver`, ….
-    pub definition: String,
-    /// Its version.
-    pub version: i32,
-    /// Text id of what it is about.
-    pub subject: String,
-    /// `forward`, `unwinding`, `stuck`, `completed`, `unwound`.
-    pub phase: String,
-    /// Why it turned back or is stuck.
-    pub cause: Option<String>,
-    /// The step under way or tried last.
-    pub current_step: Option<String>,
-    /// Whether a cancel waits to be obeyed.
-    pub cancel_requested: bool,
-    /// Who started it.
-    pub actor: String,
-    /// When it started.
-    pub created_at: DateTime<Utc>,
-    /// When it last moved.
-    pub updated_at: DateTime<Utc>,
-    /// When it ended.
-    pub ended_at: Option<DateTime<Utc>>,
-}
-
-/// One step of a run that has begun.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunStepRow {
-    /// Its path.
-    pub step: String,
-    /// Its place in the order in which steps began, from 0.
-    pub place: i64,
-    /// `intended`, `waiting`, `failed`, `done`, `skipped`, `undoing`, `undo_waiting`, `undo_failed`, `undone`, `kept`.
-    pub state: String,
-    /// The number of its latest attempt.
-    pub attempt: i32,
-    /// What it said: error, reason for skipping, note.
-    pub note: Option<String>,
-    /// When it is tried again.
-    pub retry_at: Option<DateTime<Utc>>,
-    /// When it began.
-    pub started_at: DateTime<Utc>,
-    /// When it last moved.
-    pub updated_at: DateTime<Utc>,
-}
-
-/// Which runs one wants.
-#[derive(Debug, Clone, Default)]
-pub struct RunFilter {
-    /// Only those about this object.
-    pub subject: Option<String>,
-    /// Only those of this definition.
-    pub definition: Option<String>,
-    /// Only those that have not ended.
-    pub open_only: bool,
-}
-
 /// Why a read model could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the read models are unavailable")]
@@ -292,13 +237,18 @@ impl ReadModels {
         self.query_one(&format!("{INSTANCES} where id = $1"), id).await
     }
 
-    /// The appservers of one instance, or of all.
+    /// At most `limit` appservers, of one instance or of all, those after the id `after`.
     pub async fn list_appservers(
         &self,
         instance: Option<&str>,
+        limit: usize,
+        after: Option<&str>,
     ) -> Result<Vec<AppserverRow>, QueryError> {
-        let sql = format!("{APPSERVERS} where $1::text is null or instance = $1 order by id desc");
-        self.query(&sql, &[&instance]).await
+        let sql = format!(
+            "{APPSERVERS} where ($3::text is null or id < $3) \
+             and ($1::text is null or instance = $1) order by id desc limit $2::bigint"
+        );
+        self.query(&sql, &[&instance, &limit_value(limit), &after]).await
     }
 
     /// One appserver.
@@ -306,9 +256,15 @@ impl ReadModels {
         self.query_one(&format!("{APPSERVERS} where id = $1"), id).await
     }
 
-    /// All servers.
-    pub async fn list_servers(&self) -> Result<Vec<ServerRow>, QueryError> {
-        self.query("select * from rm.servers order by id desc", &[]).await
+    /// At most `limit` servers, those after the id `after`.
+    pub async fn list_servers(
+        &self,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Vec<ServerRow>, QueryError> {
+        let sql = "select * from rm.servers where $2::text is null or id < $2 \
+                   order by id desc limit $1::bigint";
+        self.query(sql, &[&limit_value(limit), &after]).await
     }
 
     /// All machines that nobody accounts for.
@@ -321,9 +277,17 @@ impl ReadModels {
         self.query_one("select * from rm.servers where id = $1", id).await
     }
 
-    /// All load balancers.
-    pub async fn list_load_balancers(&self) -> Result<Vec<LoadBalancerRow>, QueryError> {
-        self.query("select * from rm.load_balancers order by id desc", &[]).await
+    /// At most `limit` load balancers, those after the one with the id `after`. Their ids follow
+    /// from their domains, so they are sorted by the time of their registration.
+    pub async fn list_load_balancers(
+        &self,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Vec<LoadBalancerRow>, QueryError> {
+        let sql = "select * from rm.load_balancers where $2::text is null or (created_at, id) < \
+                   (select created_at, id from rm.load_balancers where id = $2) \
+                   order by created_at desc, id desc limit $1::bigint";
+        self.query(sql, &[&limit_value(limit), &after]).await
     }
 
     /// One load balancer.
@@ -337,33 +301,6 @@ impl ReadModels {
     /// All regions by name, with who has a slot and who waits in line.
     pub async fn list_regions(&self) -> Result<Vec<RegionRow>, QueryError> {
         self.query(REGIONS, &[]).await
-    }
-
-    /// At most `limit` of the runs that one wants, those after the id `after`.
-    pub async fn list_runs(
-        &self,
-        filter: &RunFilter,
-        limit: usize,
-        after: Option<&str>,
-    ) -> Result<Vec<RunRow>, QueryError> {
-        let sql = "select * from rm.runs where ($2::text is null or id < $2) \
-                   and ($3::text is null or subject = $3) \
-                   and ($4::text is null or definition = $4) \
-                   and (not $5::boolean or ended_at is null) order by id desc limit $1::bigint";
-        let RunFilter { subject, definition, open_only } = filter;
-        self.query(sql, &[&limit_value(limit), &after, subject, definition, open_only]).await
-    }
-
-    /// One run.
-    pub async fn read_run(&self, id: &str) -> Result<Option<RunRow>, QueryError> {
-        self.query_one("select * from rm.runs where id = $1", id).await
-    }
-
-    /// The steps of a run that have begun, in the order in which they did.
-    pub async fn list_run_steps(&self, run: &str) -> Result<Vec<RunStepRow>, QueryError> {
-        let sql = "select *, row_number() over (order by began) - 1 as place \
-                   from rm.run_steps where run = $1 order by began";
-        self.query(sql, &[&run]).await
     }
 
     async fn query_one<T: DeserializeOwned>(

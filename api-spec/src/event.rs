@@ -1,4 +1,4 @@
-//! What the live stream tells of an event: that it happened, never what it holds.
+//! Events: what the live stream tells of one, and all that may be shown of it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,4 +15,42 @@ pub struct AppendedEvent {
     pub stream: String,
     /// When.
     pub at: DateTime<Utc>,
+}
+
+/// An event with what it holds; protected values are shown as `<protected>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordedEvent {
+    /// Where it stands in the log. Opaque; sorts as text.
+    pub position: String,
+    /// Whose event it is: `category-<uuid>`.
+    pub stream: String,
+    /// Its number in the stream, from 0.
+    pub version: u64,
+    /// Its own id.
+    pub id: String,
+    /// What happened, e.g. `appserver.running_started`.
+    pub kind: String,
+    /// The payload's schema number, from 1.
+    pub schema: u16,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who did it: `token:<name>`, `cli:<user>`, `saga:<run>` or `system`.
+    pub actor: String,
+    /// The request or run that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub correlation: Option<String>,
+    /// The event, request or command that directly caused it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub causation: Option<String>,
+    /// W3C trace context of the request.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traceparent: Option<String>,
+    /// Where the request came from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_ip: Option<String>,
+    /// Why, where a reason was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The payload.
+    pub data: serde_json::Value,
 }

@@ -11,12 +11,13 @@ pub mod problem;
 pub mod region;
 pub mod run;
 pub mod server;
+pub mod timeline;
 
 pub use appserver::{
     ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
     DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, TerminateAppserver,
 };
-pub use event::AppendedEvent;
+pub use event::{AppendedEvent, RecordedEvent};
 pub use instance::{
     CreateInstance, CreatedInstance, Instance, InstanceDetail, Settings, SettingsChange,
 };
@@ -24,8 +25,12 @@ pub use log::{LogLevel, LogLine, LogPage};
 pub use page::Page;
 pub use problem::{FieldError, Problem, ProblemType};
 pub use region::{QueuedRun, Region};
-pub use run::{CancelRun, Run, RunDetail, RunPhase, RunStep, StartedRun, StepState};
+pub use run::{
+    AttemptOutcome, CancelRun, DefinitionStatistics, Durations, Run, RunAttempt, RunDetail,
+    RunPhase, RunStatistics, RunStep, StartedRun, StepState, StepStatistics,
+};
 pub use server::{
     DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, RegionLook, Server, ServerPower,
     ServerStatus,
 };
+pub use timeline::TimelineItem;

@@ -51,6 +51,8 @@ problem_types! {
     CommandRejected = "urn:ocim:problem:command_rejected", 409, "The command was refused";
     /// Somebody else changed the thing at the same moment: repeat the request.
     VersionConflict = "urn:ocim:problem:version_conflict", 409, "Changed by somebody else meanwhile";
+    /// A request with this idempotency key is under way: repeat after `retry_after_s`.
+    IdempotencyKeyInUse = "urn:ocim:problem:idempotency_key_in_use", 409, "The same request is under way";
     /// The `If-Match` version is not the current one: read again, then repeat.
     StaleVersion = "urn:ocim:problem:stale_version", 412, "The version is no longer current";
     /// The body is larger than Ocim takes.
@@ -59,6 +61,8 @@ problem_types! {
     UnsupportedMediaType = "urn:ocim:problem:unsupported_media_type", 415, "The body must be JSON";
     /// Fields break the rules listed in `errors`; nothing was written.
     InvalidInput = "urn:ocim:problem:invalid_input", 422, "The input breaks a rule";
+    /// The idempotency key came with another request before: a new request needs a new key.
+    IdempotencyKeyReused = "urn:ocim:problem:idempotency_key_reused", 422, "The idempotency key was used for another request";
     /// A fault of Ocim's own; the log has the cause under the request's id.
     Internal = "urn:ocim:problem:internal", 500, "Ocim made a mistake";
     /// Too much is under way: repeat after `retry_after_s`.

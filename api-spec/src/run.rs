@@ -18,13 +18,28 @@ pub enum RunPhase {
     Completed,
     /// Ended turned back.
     Unwound,
+    /// Given up by a person; what it made stays.
+    Abandoned,
 }
 
 impl RunPhase {
+    /// As it stands in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Unwinding => "unwinding",
+            Self::Stuck => "stuck",
+            Self::Completed => "completed",
+            Self::Unwound => "unwound",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
     /// True where nothing more happens by itself.
     #[must_use]
     pub fn is_at_rest(self) -> bool {
-        matches!(self, Self::Stuck | Self::Completed | Self::Unwound)
+        matches!(self, Self::Stuck | Self::Completed | Self::Unwound | Self::Abandoned)
     }
 }
 
@@ -55,7 +70,7 @@ pub enum StepState {
 }
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     /// `run_…`.
     pub id: String,
@@ -69,6 +84,8 @@ pub struct Run {
     pub phase: RunPhase,
     /// Why it turned back or is stuck.
     pub cause: Option<String>,
+    /// Which kind of trouble a stuck run has, for programs, e.g. `undo_failed`.
+    pub stuck_code: Option<String>,
     /// The step under way or tried last.
     pub current_step: Option<String>,
     /// Whether a cancel waits to be obeyed.
@@ -81,10 +98,12 @@ pub struct Run {
     pub modified: DateTime<Utc>,
     /// When it ended.
     pub ended: Option<DateTime<Utc>>,
+    /// How long it took, in seconds; so far, where it has not ended.
+    pub duration_s: f64,
 }
 
 /// One run with its steps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunDetail {
     /// The run.
     #[serde(flatten)]
@@ -94,7 +113,7 @@ pub struct RunDetail {
 }
 
 /// One step of a run that has begun.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunStep {
     /// Its path.
     pub step: String,
@@ -110,6 +129,110 @@ pub struct RunStep {
     pub started: DateTime<Utc>,
     /// When it last moved.
     pub modified: DateTime<Utc>,
+    /// Its attempts and those to undo it, in their order.
+    pub attempts: Vec<RunAttempt>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// It did what it should.
+    Done,
+    /// It failed.
+    Failed,
+    /// The run did something else with the step before the outcome was known.
+    Superseded,
+}
+
+/// One attempt at a step, or at its undo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunAttempt {
+    /// From 1; undo counts for itself.
+    pub attempt: i32,
+    /// Whether it was to undo the step.
+    pub is_undo: bool,
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// When it ended; absent while it is under way.
+    pub ended: Option<DateTime<Utc>>,
+    /// How long it took, in seconds.
+    pub duration_s: Option<f64>,
+    /// How it ended; absent while it is under way.
+    pub outcome: Option<AttemptOutcome>,
+    /// What kind of failure: `transient`, `rate_limited`, `conflict`, `permanent`, `ambiguous`,
+    /// `timeout`.
+    pub class: Option<String>,
+    /// What it said.
+    pub error: Option<String>,
+}
+
+/// How long things took, in seconds; absent where nothing was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Durations {
+    /// Half of them took no longer.
+    pub p50_s: Option<f64>,
+    /// Nine in ten took no longer.
+    pub p90_s: Option<f64>,
+    /// Ninety-nine in a hundred took no longer.
+    pub p99_s: Option<f64>,
+    /// None took longer.
+    pub max_s: Option<f64>,
+}
+
+/// How runs went that started since then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunStatistics {
+    /// Runs that started earlier are left out.
+    pub since: DateTime<Utc>,
+    /// By what they do.
+    pub definitions: Vec<DefinitionStatistics>,
+}
+
+/// How the runs went that do the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DefinitionStatistics {
+    /// What they do, e.g. `launch_appserver`.
+    pub definition: String,
+    /// How many started.
+    pub runs: i64,
+    /// How many go forward or back.
+    pub open: i64,
+    /// How many are stuck.
+    pub stuck: i64,
+    /// How many completed.
+    pub completed: i64,
+    /// How many turned back to the end.
+    pub unwound: i64,
+    /// How long those took that completed.
+    #[serde(flatten)]
+    pub durations: Durations,
+    /// Their steps, in their usual order.
+    pub steps: Vec<StepStatistics>,
+}
+
+/// How a step went in these runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StepStatistics {
+    /// Its path.
+    pub step: String,
+    /// How often it was done.
+    pub done: i64,
+    /// How often it was not needed.
+    pub skipped: i64,
+    /// Attempts.
+    pub attempts: i64,
+    /// Attempts after a run's first one.
+    pub retries: i64,
+    /// Attempts that failed.
+    pub failures: i64,
+    /// How often it was undone.
+    pub undos: i64,
+    /// Attempts to undo it that failed.
+    pub undo_failures: i64,
+    /// How long it took where it was done, with all its attempts and the waits between them.
+    #[serde(flatten)]
+    pub durations: Durations,
 }
 
 /// The answer to a command that takes a while.

@@ -8,12 +8,14 @@ mod batch;
 mod change;
 
 pub mod appservers;
+pub mod history;
 pub mod instances;
 pub mod inventories;
 pub mod load_balancers;
 pub mod regions;
 pub mod runs;
 pub mod servers;
+pub mod timeline;
 
 pub use batch::{Action, Batch, Group};
 pub use change::{Columns, RowChange};
@@ -59,7 +61,8 @@ pub struct Projector {
     pub name: &'static str,
     /// Raised with every change of tables or meaning; the new version is built beside the old one.
     pub version: u16,
-    /// The categories of streams it reads; events of others are not shown to it.
+    /// The categories of streams it reads, all if none is named; events of others are not shown to
+    /// it.
     pub categories: &'static [&'static str],
     /// The tables it owns.
     pub tables: &'static [Table],
@@ -79,6 +82,7 @@ pub const ALL: &[Projector] = &[
     inventories::PROJECTOR,
     runs::PROJECTOR,
     regions::PROJECTOR,
+    history::PROJECTOR,
 ];
 
 /// The typed event, or `None` where the kind is not one of this aggregate's.

@@ -1,4 +1,4 @@
-//! Runs of processes, and their steps that have begun.
+//! Runs of processes, their steps that have begun, and every move of those.
 
 use crate::change::{Columns, NULL, RowChange, columns};
 use crate::{ColumnType, Projector, Table, decode};
@@ -10,7 +10,7 @@ use serde_json::json;
 /// The read model of runs.
 pub const PROJECTOR: Projector = Projector {
     name: "runs",
-    version: 1,
+    version: 2,
     categories: &[RunId::CATEGORY],
     tables: &[
         Table {
@@ -22,6 +22,7 @@ pub const PROJECTOR: Projector = Projector {
                 ("subject", ColumnType::Text),
                 ("phase", ColumnType::Text),
                 ("cause", ColumnType::Text),
+                ("stuck_code", ColumnType::Text),
                 ("current_step", ColumnType::Text),
                 ("cancel_requested", ColumnType::Boolean),
                 ("actor", ColumnType::Text),
@@ -30,7 +31,7 @@ pub const PROJECTOR: Projector = Projector {
                 ("ended_at", ColumnType::Timestamp),
             ],
             key: &["id"],
-            indexed: &["subject"],
+            indexed: &["subject", "created_at"],
         },
         Table {
             name: STEPS,
@@ -49,17 +50,36 @@ pub const PROJECTOR: Projector = Projector {
             key: &["run", "step"],
             indexed: &[],
         },
+        Table {
+            name: MOVES,
+            columns: &[
+                ("run", ColumnType::Text),
+                ("version", ColumnType::BigInteger),
+                ("step", ColumnType::Text),
+                // An attempt begins with `intended` or `undo_intended`, and ends with the step's
+                // next move.
+                ("what", ColumnType::Text),
+                ("attempt", ColumnType::Integer),
+                ("class", ColumnType::Text),
+                ("note", ColumnType::Text),
+                ("at", ColumnType::Timestamp),
+            ],
+            key: &["run", "version"],
+            indexed: &[],
+        },
     ],
     project,
 };
 
 const RUNS: &str = "runs";
 const STEPS: &str = "run_steps";
+const MOVES: &str = "run_moves";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
     let mut changes = vec![project_run(recorded, &event)];
     changes.extend(project_step(recorded, &event));
+    changes.extend(project_move(recorded, &event));
     Ok(changes)
 }
 
@@ -92,10 +112,24 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         | Event::UndoFailed { step, .. } => columns! { current_step: step },
         Event::CancelRequested { .. } => columns! { cancel_requested: true },
         Event::UnwindBegan(cause) => {
-            columns! { phase: "unwinding", cause: describe(cause), cancel_requested: false }
+            let cause = describe(cause);
+            columns! {
+                phase: "unwinding", cause: cause, stuck_code: NULL, cancel_requested: false,
+            }
         }
-        Event::Stuck { step, why, .. } => columns! {
-            phase: "stuck", cause: format!("step `{step}`: {why}"), current_step: step,
+        Event::Stuck { step, why, code } => columns! {
+            phase: "stuck", cause: blame(step, why), stuck_code: code, current_step: step,
+        },
+        Event::OperatorActed { action: Action::ForceUnwind | Action::Abandon, .. }
+        | Event::LeaseTaken { .. } => columns! {},
+        Event::OperatorActed { direction: Direction::Forward, .. } => {
+            columns! { phase: "forward", cause: NULL, stuck_code: NULL }
+        }
+        Event::OperatorActed { direction: Direction::Unwinding, .. } => {
+            columns! { phase: "unwinding", stuck_code: NULL }
+        }
+        Event::Abandoned { reason, .. } => columns! {
+            phase: "abandoned", cause: reason, ended_at: at, cancel_requested: false,
         },
         Event::Completed {} => {
             columns! { phase: "completed", ended_at: at, cancel_requested: false }
@@ -162,6 +196,46 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
     Some(change_step(recorded, step, set))
 }
 
+/// What a step did with this event; attempts, and how long they took, are read from such rows.
+fn project_move(recorded: &Recorded, event: &Event) -> Option<RowChange> {
+    let (step, mut set) = match event {
+        Event::StepIntended { step, attempt, .. } => {
+            (step, columns! { what: "intended", attempt: attempt })
+        }
+        Event::StepDone { step, .. } => (step, columns! { what: "done" }),
+        Event::StepSkipped { step, reason } => (step, columns! { what: "skipped", note: reason }),
+        Event::StepFailed { step, attempt, class, error, .. } => {
+            (step, columns! { what: "failed", attempt: attempt, class: class, note: error })
+        }
+        Event::UndoIntended { step, attempt, .. } => {
+            (step, columns! { what: "undo_intended", attempt: attempt })
+        }
+        Event::UndoDone { step, note } => (step, columns! { what: "undone", note: note }),
+        Event::UndoSkipped { step, reason } => (step, columns! { what: "kept", note: reason }),
+        Event::UndoFailed { step, attempt, error, .. } => {
+            (step, columns! { what: "undo_failed", attempt: attempt, note: error })
+        }
+        Event::OperatorActed { action, step: Some(step), reason, .. } => {
+            (step, columns! { what: action, note: reason })
+        }
+        // A step that waits for its timer is asked again within the same attempt.
+        Event::TimerSet { .. }
+        | Event::TimerFired { .. }
+        | Event::Started { .. }
+        | Event::CancelRequested { .. }
+        | Event::UnwindBegan(_)
+        | Event::Stuck { .. }
+        | Event::LeaseTaken { .. }
+        | Event::OperatorActed { .. }
+        | Event::Abandoned { .. }
+        | Event::Completed {}
+        | Event::Unwound {} => return None,
+    };
+    set.extend(columns! { step: step, at: recorded.recorded_at });
+    let key = columns! { run: RunId(recorded.stream.id()), version: recorded.version };
+    Some(RowChange::put(MOVES, key, set))
+}
+
 /// The first event of a step makes its row, whichever it is: a skipped step has no intent.
 fn change_step(recorded: &Recorded, step: &str, mut set: Columns) -> RowChange {
     let mut initial = columns! { began: recorded.version, started_at: recorded.recorded_at };
@@ -175,6 +249,11 @@ fn change_step(recorded: &Recorded, step: &str, mut set: Columns) -> RowChange {
         initial,
         set,
     }
+}
+
+/// What keeps a run from going on, for people.
+fn blame(step: &str, why: &str) -> String {
+    if step.is_empty() { why.to_owned() } else { format!("step `{step}`: {why}") }
 }
 
 /// Why a run turned back, for people.

@@ -56,8 +56,8 @@ impl App {
         id: InstanceId,
         ask: LaunchAsk,
     ) -> Result<Done<Launched>, AppError> {
-        let appserver = AppserverId(self.journal.new_id());
-        let run = RunId(self.journal.new_id());
+        let appserver = AppserverId(self.new_id(by, "appserver"));
+        let run = RunId(self.new_id(by, "run"));
         let command = instance::Command::RequestLaunch {
             appserver,
             run,
@@ -66,7 +66,7 @@ impl App {
         };
         let executed = self
             .journal
-            .execute::<Instance>(&id.stream(), &by.metadata(), command)
+            .execute_once::<Instance>(&id.stream(), &by.metadata(), command)
             .await
             .map_err(|error| instance_error(id, error))?;
         let (number, queued) = executed
@@ -91,13 +91,13 @@ impl App {
         id: AppserverId,
         ask: ActivateAsk,
     ) -> Result<Done<RunId>, AppError> {
-        let run = RunId(self.journal.new_id());
+        let run = RunId(self.new_id(by, "run"));
         let command = appserver::Command::RequestActivation {
             run,
             deactivate_others: ask.deactivate_others,
             force: ask.force,
         };
-        self.request(by, id, run, command).await
+        self.request(by, id, (run, command), None).await
     }
 
     /// Asks to take an Appserver out of traffic.
@@ -110,11 +110,10 @@ impl App {
         id: AppserverId,
         ask: ForceAsk,
     ) -> Result<Done<RunId>, AppError> {
-        self.check_not_last(by, id, ask).await?;
-        let run = RunId(self.journal.new_id());
+        let run = RunId(self.new_id(by, "run"));
         let reason = by.reason.clone();
         let command = appserver::Command::RequestDeactivation { run, force: ask.force, reason };
-        self.request(by, id, run, command).await
+        self.request(by, id, (run, command), Some(ask)).await
     }
 
     /// Asks to take an Appserver and its machine away.
@@ -127,24 +126,31 @@ impl App {
         id: AppserverId,
         ask: ForceAsk,
     ) -> Result<Done<RunId>, AppError> {
-        self.check_not_last(by, id, ask).await?;
-        let run = RunId(self.journal.new_id());
+        let run = RunId(self.new_id(by, "run"));
         let reason = by.reason.clone();
         let command = appserver::Command::RequestTermination { run, force: ask.force, reason };
-        self.request(by, id, run, command).await
+        self.request(by, id, (run, command), Some(ask)).await
     }
 
-    /// Records a request; when there is nothing to do, says so.
+    /// Records a request for a run; when there is nothing to do, says so. What takes an Appserver
+    /// out of traffic says how insistent it is.
     async fn request(
         &self,
         by: &Caller,
         id: AppserverId,
-        run: RunId,
-        command: appserver::Command,
+        (run, command): (RunId, appserver::Command),
+        withdrawal: Option<ForceAsk>,
     ) -> Result<Done<RunId>, AppError> {
+        let (stream, meta) = (id.stream(), by.metadata());
+        if let Some(executed) = self.journal.find_executed::<Appserver>(&stream, &meta).await? {
+            return Ok(Done { value: run, position: executed.position });
+        }
+        if let Some(ask) = withdrawal {
+            self.check_not_last(by, id, ask).await?;
+        }
         let executed = self
             .journal
-            .execute::<Appserver>(&id.stream(), &by.metadata(), command)
+            .execute_once::<Appserver>(&stream, &meta, command)
             .await
             .map_err(|error| appserver_error(id, error))?;
         if executed.events.is_empty() {

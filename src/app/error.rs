@@ -1,6 +1,7 @@
 //! Why a command was not carried out, in words that every surface can use.
 
 use crate::store::{AppendError, ReadError};
+use ocim_domain::Timestamp;
 use ocim_domain::ids::RunId;
 use std::error::Error;
 use std::time::Duration;
@@ -35,7 +36,12 @@ pub enum AppError {
     VersionConflict,
     /// It has changed since the caller read it.
     #[error("it has changed since you read it")]
-    Stale,
+    Stale {
+        /// Its version now.
+        current: u64,
+        /// What happened since the version that the caller had, oldest first.
+        changes: Vec<SettingsEdit>,
+    },
     /// Too much is waiting.
     #[error("too much is waiting to be written; try again")]
     Busy {
@@ -54,6 +60,19 @@ pub enum AppError {
     /// A defect of Ocim's.
     #[error("an unexpected error")]
     Internal(#[source] Source),
+}
+
+/// One change of settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsEdit {
+    /// The version they had from then on.
+    pub version: u64,
+    /// Who did it.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+    /// The settings that changed; none where all were set for the first time.
+    pub changed: Vec<String>,
 }
 
 impl AppError {

@@ -1,12 +1,12 @@
 //! Commands on instances: create, change settings.
 
-use super::error::AppError;
+use super::error::{AppError, SettingsEdit};
 use super::journal::{ExecuteError, Loaded};
 use super::{App, Caller, Done};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ocim_domain::decider::Decider;
-use ocim_domain::event::{Position, StreamId};
+use ocim_domain::event::{DomainEvent, Position, StreamId};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Name, name_id};
@@ -34,7 +34,11 @@ impl App {
         by: &Caller,
         input: Map<String, Value>,
     ) -> Result<Done<InstanceId>, AppError> {
-        let id = InstanceId(self.journal.new_id());
+        let id = InstanceId(self.new_id(by, "instance"));
+        let (stream, meta) = (id.stream(), by.metadata());
+        if let Some(executed) = self.journal.find_executed::<Instance>(&stream, &meta).await? {
+            return Ok(Done { value: id, position: executed.position });
+        }
         let mut secret = [0; SECRET_KEY_BYTES];
         self.journal.fill_random(&mut secret);
         let input = parse_input(input)?;
@@ -53,7 +57,7 @@ impl App {
             }
         }
         let command = instance::Command::Create { settings: Box::new(settings) };
-        match self.journal.execute::<Instance>(&id.stream(), &by.metadata(), command).await {
+        match self.journal.execute_once::<Instance>(&stream, &meta, command).await {
             Ok(executed) => Ok(Done { value: id, position: executed.position }),
             Err(ExecuteError::Rejected(why)) => {
                 self.release_domains(by, &reserved).await;
@@ -111,9 +115,11 @@ impl App {
     ) -> Result<Done<u64>, AppError> {
         let loaded = self.journal.load::<Instance>(&id.stream()).await?;
         let present = present_instance(id, &loaded)?;
-        let current = self.settings_version(id).await?;
-        if if_match.is_some_and(|seen| seen != current) {
-            return Err(AppError::Stale);
+        let edits = self.list_edits(id).await?;
+        let current = edits.last().map_or(0, |edit| edit.version);
+        if let Some(seen) = if_match.filter(|seen| *seen != current) {
+            let changes = edits.into_iter().filter(|edit| edit.version > seen).collect();
+            return Err(AppError::Stale { current, changes });
         }
         let settings = change_settings(&present.settings, input).map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
@@ -126,11 +132,21 @@ impl App {
         Ok(Done { value: version, position: executed.position })
     }
 
-    /// The stream version that last set the settings: what an ETag shows.
-    async fn settings_version(&self, id: InstanceId) -> Result<u64, AppError> {
-        let events = self.journal.store().read_stream(&id.stream(), 0).await?;
-        let sets = |kind: &str| matches!(kind, "instance.created" | "instance.settings_changed");
-        Ok(events.iter().rev().find(|event| sets(&event.kind)).map_or(0, |event| event.version))
+    /// Every change of the settings, oldest first. The last one's version is what an `ETag` shows.
+    async fn list_edits(&self, id: InstanceId) -> Result<Vec<SettingsEdit>, AppError> {
+        let mut edits = vec![];
+        for event in self.journal.store().read_stream(&id.stream(), 0).await? {
+            let typed = instance::Event::decode(&event.kind, event.schema, &event.data)
+                .map_err(AppError::internal)?;
+            let changed = match typed {
+                instance::Event::Created { .. } => vec![],
+                instance::Event::SettingsChanged { changed, .. } => changed,
+                _ => continue,
+            };
+            let (version, actor, at) = (event.version, event.meta.actor, event.recorded_at);
+            edits.push(SettingsEdit { version, actor, at, changed });
+        }
+        Ok(edits)
     }
 
     fn check_region(&self, settings: &InstanceSettings) -> Result<(), AppError> {

@@ -1,6 +1,7 @@
 //! Aggregates on the event store: load a stream, decide, append at the version that was read.
 
 use super::error::AppError;
+use super::idempotency::CAUSE;
 use crate::ports::system::{Clock, Ids};
 use crate::store::{AppendError, Appended, EventStore, Expected};
 use ocim_domain::Timestamp;
@@ -100,16 +101,44 @@ impl Journal {
     /// [`AppError::Unavailable`] when the store does not answer, [`AppError::Internal`] when an
     /// event is not one that this version knows.
     pub async fn load<D: Decider>(&self, stream: &StreamId) -> Result<Loaded<D>, AppError> {
+        Ok(self.load_with_caused(stream, None).await?.0)
+    }
+
+    /// Folds a stream, and picks the events that this cause led to.
+    async fn load_with_caused<D: Decider>(
+        &self,
+        stream: &StreamId,
+        cause: Option<&str>,
+    ) -> Result<(Loaded<D>, Vec<D::Event>), AppError> {
         let mut loaded =
             Loaded::<D> { state: D::State::default(), version: None, position: Position::START };
+        let mut caused = vec![];
         for recorded in self.store.read_stream(stream, 0).await? {
             let event = D::Event::decode(&recorded.kind, recorded.schema, &recorded.data)
                 .map_err(AppError::internal)?;
             loaded.state = D::evolve(loaded.state, &event);
             loaded.version = Some(recorded.version);
             loaded.position = recorded.position;
+            if cause.is_some() && recorded.meta.causation_id.as_deref() == cause {
+                caused.push(event);
+            }
         }
-        Ok(loaded)
+        Ok((loaded, caused))
+    }
+
+    /// What a command with a key led to in this stream when it was carried out before; `None` if
+    /// it was not, or has no key.
+    ///
+    /// # Errors
+    /// As [`Journal::load`].
+    pub async fn find_executed<D: Decider>(
+        &self,
+        stream: &StreamId,
+        meta: &Metadata,
+    ) -> Result<Option<Executed<D>>, AppError> {
+        let Some(cause) = command_of(meta) else { return Ok(None) };
+        let (loaded, caused) = self.load_with_caused(stream, Some(cause)).await?;
+        Ok((!caused.is_empty()).then(|| unchanged(loaded, caused)))
     }
 
     /// Loads, decides and appends; decides anew when somebody else wrote first.
@@ -126,8 +155,44 @@ impl Journal {
         D: Decider,
         D::Command: Clone,
     {
+        self.decide_and_append(stream, meta, command, None).await
+    }
+
+    /// As [`Journal::execute`]; but a command with a key that was carried out on this stream before
+    /// leads to what it led to then.
+    ///
+    /// # Errors
+    /// The aggregate's refusal, or what the store says.
+    pub async fn execute_once<D>(
+        &self,
+        stream: &StreamId,
+        meta: &Metadata,
+        command: D::Command,
+    ) -> Result<Executed<D>, ExecuteError<D::Rejected>>
+    where
+        D: Decider,
+        D::Command: Clone,
+    {
+        self.decide_and_append(stream, meta, command, command_of(meta)).await
+    }
+
+    async fn decide_and_append<D>(
+        &self,
+        stream: &StreamId,
+        meta: &Metadata,
+        command: D::Command,
+        cause: Option<&str>,
+    ) -> Result<Executed<D>, ExecuteError<D::Rejected>>
+    where
+        D: Decider,
+        D::Command: Clone,
+    {
         for _ in 0..DECISIONS_MAX {
-            let loaded = self.load::<D>(stream).await.map_err(ExecuteError::App)?;
+            let (loaded, caused) =
+                self.load_with_caused::<D>(stream, cause).await.map_err(ExecuteError::App)?;
+            if !caused.is_empty() {
+                return Ok(unchanged(loaded, caused));
+            }
             let events = D::decide(&loaded.state, command.clone(), self.clock.now())
                 .map_err(ExecuteError::Rejected)?;
             match self.append::<D>(stream, meta, loaded, events).await {
@@ -151,12 +216,7 @@ impl Journal {
         events: Vec<D::Event>,
     ) -> Result<Executed<D>, AppError> {
         if events.is_empty() {
-            return Ok(Executed {
-                events,
-                state: loaded.state,
-                version: loaded.version.unwrap_or(0),
-                position: loaded.position,
-            });
+            return Ok(unchanged(loaded, events));
         }
         let expected = loaded.version.map_or(Expected::NoStream, Expected::Exact);
         let new_events = self.encode::<D>(meta, &events)?;
@@ -190,5 +250,20 @@ impl Journal {
             }
             other => Ok(other?),
         }
+    }
+}
+
+/// The command that the metadata's events belong to, if it came with a key.
+fn command_of(meta: &Metadata) -> Option<&str> {
+    meta.causation_id.as_deref().filter(|cause| cause.starts_with(CAUSE))
+}
+
+/// The answer of a command that wrote nothing now; `events` are those that it led to before.
+fn unchanged<D: Decider>(loaded: Loaded<D>, events: Vec<D::Event>) -> Executed<D> {
+    Executed {
+        events,
+        state: loaded.state,
+        version: loaded.version.unwrap_or(0),
+        position: loaded.position,
     }
 }

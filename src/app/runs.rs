@@ -23,7 +23,7 @@ impl App {
         reason: String,
     ) -> Result<Done<()>, AppError> {
         let command = saga::Command::Cancel { reason };
-        match self.journal.execute::<Saga>(&id.stream(), &by.metadata(), command).await {
+        match self.journal.execute_once::<Saga>(&id.stream(), &by.metadata(), command).await {
             Ok(executed) => Ok(Done { value: (), position: executed.position }),
             Err(ExecuteError::Rejected(saga::Rejected::Absent)) => {
                 Err(AppError::not_found("run", id))

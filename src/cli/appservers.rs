@@ -1,23 +1,18 @@
 //! `ocim appserver …`
 
 use super::client::Client;
-use super::error::{CliError, Kind};
+use super::error::CliError;
+use super::logs::{LogArgs, print_logs};
 use super::output::Output;
 use super::runs::wait_for_run;
+use super::timeline::{TimelineArgs, print_timeline};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, CleanUpAppserver, DeactivateAppserver,
-    KeepServer, LaunchAppserver, LaunchedAppserver, LogLine, LogPage, StartedRun,
-    TerminateAppserver,
+    KeepServer, LaunchAppserver, LaunchedAppserver, StartedRun, TerminateAppserver,
 };
 use serde::Serialize;
-use std::time::{Duration, Instant};
-
-/// Pause before a broken stream is opened again.
-const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
-/// How long a server that restarts may be away while a log is followed.
-const ABSENCE_MAX: Duration = Duration::from_secs(60);
 
 /// What one may do with appservers.
 #[derive(Debug, Subcommand)]
@@ -81,16 +76,9 @@ pub(super) enum AppserverCommand {
         wait: bool,
     },
     /// Print the log of an appserver's launch
-    Logs {
-        /// Its id, apps_…
-        id: String,
-        /// Go on until the launch has ended
-        #[arg(long)]
-        follow: bool,
-        /// Number of the first line
-        #[arg(long, default_value_t = 1)]
-        from: u64,
-    },
+    Logs(LogArgs),
+    /// Tell what happened to an appserver, its machine and its runs
+    Timeline(TimelineArgs),
 }
 
 /// What all changes of an appserver share.
@@ -157,11 +145,9 @@ pub(super) async fn run(
             let ask = Ask { id, force: false, reason: Some(reason.clone()), wait };
             start_run(&ask, "clean_up", &CleanUpAppserver { reason }, client, output).await
         }
-        AppserverCommand::Logs { id, follow: true, from } => {
-            follow_logs(&id, from, client, output).await
-        }
-        AppserverCommand::Logs { id, follow: false, from } => {
-            print_logs(&id, from, client, output).await
+        AppserverCommand::Logs(args) => print_logs("appservers", &args, client, output).await,
+        AppserverCommand::Timeline(args) => {
+            print_timeline("appservers", &args, client, output).await
         }
     }
 }
@@ -197,60 +183,4 @@ async fn start_run(
         return wait_for_run(&started.run, client, output).await;
     }
     output.record(&started)
-}
-
-async fn print_logs(
-    id: &str,
-    from: u64,
-    client: &Client,
-    output: &mut Output,
-) -> Result<(), CliError> {
-    let mut next = from;
-    loop {
-        let page: LogPage = client.get(&format!("/appservers/{id}/logs?from={next}")).await?;
-        if page.lines.is_empty() {
-            return Ok(());
-        }
-        next = page.next;
-        for line in &page.lines {
-            print_line(line, output)?;
-        }
-    }
-}
-
-async fn follow_logs(
-    id: &str,
-    from: u64,
-    client: &Client,
-    output: &mut Output,
-) -> Result<(), CliError> {
-    let path = format!("/appservers/{id}/logs?follow=true&from={from}");
-    let mut last_id: Option<String> = None;
-    let mut last_seen = Instant::now();
-    loop {
-        match client.stream(&path, last_id.as_deref()).await {
-            Ok(mut messages) => {
-                while let Some(message) = messages.next().await {
-                    last_seen = Instant::now();
-                    if message.event == "end" {
-                        return Ok(());
-                    }
-                    let line = serde_json::from_str(&message.data).map_err(std::io::Error::from)?;
-                    print_line(&line, output)?;
-                    last_id = message.id.or(last_id);
-                }
-            }
-            Err(error) if error.kind == Kind::Unavailable && last_seen.elapsed() < ABSENCE_MAX => {}
-            Err(error) => return Err(error),
-        }
-        tokio::time::sleep(RECONNECT_PAUSE).await;
-    }
-}
-
-fn print_line(line: &LogLine, output: &mut Output) -> Result<(), CliError> {
-    if output.json {
-        return output.json_line(line);
-    }
-    let time = line.at.format("%T");
-    output.line(format!("{:>6} {time} {} | {}", line.number, line.step, line.text))
 }

@@ -1,8 +1,10 @@
 //! The way to the running server: found through the data folder, asked by the API.
 
 use super::error::{CliError, Kind};
+use crate::adapters::system::SystemIds;
 use crate::data_folder::DataFolder;
 use crate::http::{LOCAL_TOKEN_FILE, read_local_token};
+use crate::ports::system::Ids;
 use futures_util::StreamExt;
 use ocim_api_spec::Problem;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -17,6 +19,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest silence of a live stream, which says every 15 s that it lives.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How often a command is sent while no answer comes, and the pause before the second time.
+const COMMAND_TRIES_MAX: u32 = 3;
+/// It grows with every further one.
+const COMMAND_PAUSE: Duration = Duration::from_millis(300);
 
 /// How to find the server.
 #[derive(Debug, Clone)]
@@ -78,6 +85,19 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Vec<T>, CliError> {
+        self.get_first(path, query, usize::MAX).await
+    }
+
+    /// Reads the first so many items of a list, page by page.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn get_first<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        number: usize,
+    ) -> Result<Vec<T>, CliError> {
         let mut all = Vec::new();
         let mut after: Option<String> = None;
         loop {
@@ -87,11 +107,26 @@ impl Client {
             }
             let page: ocim_api_spec::Page<T> = self.read(request.timeout(ANSWER_TIMEOUT)).await?;
             all.extend(page.items);
-            match page.next {
+            match page.next.filter(|_| all.len() < number) {
                 Some(next) => after = Some(next),
-                None => return Ok(all),
+                None => {
+                    all.truncate(number);
+                    return Ok(all);
+                }
             }
         }
+    }
+
+    /// Reads what is at this path with these parameters.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, CliError> {
+        self.read(self.request(Method::GET, path).query(query).timeout(ANSWER_TIMEOUT)).await
     }
 
     /// Sends a command.
@@ -103,7 +138,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, CliError> {
-        self.read(self.request(Method::POST, path).json(body).timeout(ANSWER_TIMEOUT)).await
+        read_json(self.send_command(path, body).await?, &self.url).await
     }
 
     /// Sends a command that has no answer.
@@ -115,8 +150,23 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<(), CliError> {
-        let request = self.request(Method::POST, path).json(body).timeout(ANSWER_TIMEOUT);
-        self.send(request).await.map(drop)
+        self.send_command(path, body).await.map(drop)
+    }
+
+    /// Sends a command with a key of its own, so that it may be sent again where no answer came.
+    async fn send_command(&self, path: &str, body: &impl Serialize) -> Result<Response, CliError> {
+        let key = SystemIds.new_id().to_string();
+        let mut tries = 1;
+        loop {
+            let request = self.request(Method::POST, path).header("Idempotency-Key", &key);
+            match self.send(request.json(body).timeout(ANSWER_TIMEOUT)).await {
+                Err(error) if error.kind == Kind::Unavailable && tries < COMMAND_TRIES_MAX => {
+                    tokio::time::sleep(COMMAND_PAUSE * tries).await;
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Changes what is at this path, if it still has the version.
@@ -143,9 +193,11 @@ impl Client {
     pub(super) async fn stream(
         &self,
         path: &str,
+        query: &[(&str, String)],
         last_id: Option<&str>,
     ) -> Result<Messages, CliError> {
-        let mut request = self.request(Method::GET, path).header("Accept", "text/event-stream");
+        let mut request = self.request(Method::GET, path).query(query);
+        request = request.header("Accept", "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("Last-Event-ID", id);
         }
@@ -158,13 +210,7 @@ impl Client {
     }
 
     async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
-        let response = self.send(request).await?;
-        response.json().await.map_err(|error| {
-            CliError::new(
-                Kind::Failed,
-                format!("can't understand the answer of {}: {error}", self.url),
-            )
-        })
+        read_json(self.send(request).await?, &self.url).await
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
@@ -182,6 +228,12 @@ impl Client {
             Err(_) => Err(unknown_refusal(&self.url, status)),
         }
     }
+}
+
+async fn read_json<T: DeserializeOwned>(response: Response, url: &str) -> Result<T, CliError> {
+    response.json().await.map_err(|error| {
+        CliError::new(Kind::Failed, format!("can't understand the answer of {url}: {error}"))
+    })
 }
 
 fn unknown_refusal(url: &str, status: StatusCode) -> CliError {

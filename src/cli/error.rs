@@ -63,12 +63,14 @@ impl From<Problem> for CliError {
             ProblemType::Unauthorized => Kind::Unauthorized,
             ProblemType::NotFound => Kind::NotFound,
             ProblemType::CommandRejected
+            | ProblemType::IdempotencyKeyInUse
             | ProblemType::VersionConflict
             | ProblemType::StaleVersion => Kind::Refused,
             ProblemType::Busy | ProblemType::Unavailable => Kind::Unavailable,
             ProblemType::BadRequest
             | ProblemType::TooLarge
             | ProblemType::UnsupportedMediaType
+            | ProblemType::IdempotencyKeyReused
             | ProblemType::InvalidInput => Kind::Usage,
             ProblemType::MethodNotAllowed | ProblemType::RequestTimeout | ProblemType::Internal => {
                 Kind::Failed

@@ -5,11 +5,13 @@ use super::error::{CliError, Kind};
 use super::output::Output;
 use crate::config::Config;
 use crate::projector::{self, ProjectorError};
+use crate::read_models::EventQuery;
 use crate::store::postgres::{ChainError, PostgresStore};
 use crate::store::{EventStore, Filter, SubscriptionEvent};
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use futures_util::StreamExt;
-use ocim_domain::event::{Position, Recorded};
+use ocim_domain::event::{Position, Recorded, StreamId};
 use serde_json::json;
 
 /// What one may do with the log of events.
@@ -23,9 +25,38 @@ pub(super) enum EventCommand {
         /// Only events of these kinds, e.g. appserver.launched
         #[arg(long = "kind")]
         kinds: Vec<String>,
+        #[command(flatten)]
+        wanted: Wanted,
     },
     /// Check the hash chain of the whole log
     Verify,
+}
+
+/// Further choices of events.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wanted {
+    /// Only events of this stream, category-<uuid>
+    #[arg(long)]
+    stream: Option<StreamId>,
+    /// Only events of this actor, e.g. token:alice
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only events of this request or run
+    #[arg(long)]
+    correlation: Option<String>,
+    /// Only events from this time on, e.g. 2026-11-22T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// Only events before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+}
+
+impl Wanted {
+    fn query(self, kinds: Vec<String>) -> EventQuery {
+        let Self { stream, actor, correlation, since, until } = self;
+        EventQuery { stream, kinds, actor, correlation, since, until }
+    }
 }
 
 /// What one may do with read models.
@@ -54,8 +85,8 @@ pub(super) async fn run_events(
     {
         Ok(store) => {
             let outcome = match command {
-                EventCommand::Tail { from_start, kinds } => {
-                    tail_events(&store, from_start, kinds, output).await
+                EventCommand::Tail { from_start, kinds, wanted } => {
+                    tail_events(&store, from_start, &wanted.query(kinds), output).await
                 }
                 EventCommand::Verify => verify_events(&store, output).await,
             };
@@ -71,19 +102,22 @@ pub(super) async fn run_events(
 async fn tail_events(
     store: &PostgresStore,
     from_start: bool,
-    kinds: Vec<String>,
+    query: &EventQuery,
     output: &mut Output,
 ) -> Result<(), CliError> {
     let after =
         if from_start { Position::START } else { store.head().await.map_err(unavailable)? };
-    let mut events = store.subscribe_all(after, Filter { categories: vec![], kinds });
+    let filter = Filter { categories: vec![], kinds: query.kinds.clone() };
+    let mut events = store.subscribe_all(after, filter);
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(SubscriptionEvent::Event(event)) => print_event(&event, output)?,
-                Some(SubscriptionEvent::Checkpoint(_) | SubscriptionEvent::CaughtUp(_)) => {}
+                Some(SubscriptionEvent::Event(event)) if query.admits(&event) => {
+                    print_event(&event, output)?;
+                }
+                Some(_) => {}
                 None => return Ok(()),
             },
             _ = &mut interrupted => return Ok(()),

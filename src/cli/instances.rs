@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::error::{CliError, Kind};
 use super::output::Output;
+use super::timeline::{TimelineArgs, print_timeline};
 use clap::Subcommand;
 use ocim_api_spec::{CreatedInstance, Instance, InstanceDetail};
 use serde_json::{Map, Value};
@@ -38,6 +39,8 @@ pub(super) enum InstanceCommand {
         #[arg(long)]
         if_version: Option<u64>,
     },
+    /// Tell what happened to an instance, its appservers, their machines and runs
+    Timeline(TimelineArgs),
 }
 
 /// Settings on the command line.
@@ -107,6 +110,7 @@ pub(super) async fn run(
             let detail: InstanceDetail = client.get(&format!("/instances/{id}")).await?;
             output.record(&detail)
         }
+        InstanceCommand::Timeline(args) => print_timeline("instances", &args, client, output).await,
         InstanceCommand::Set { id, settings, if_version } => {
             let (path, input) = (format!("/instances/{id}"), settings.read()?);
             let detail: InstanceDetail = client.patch(&path, &input, if_version).await?;

@@ -2,9 +2,13 @@
 
 use super::client::Client;
 use super::error::{CliError, Kind};
+use super::logs::{LogArgs, print_logs};
 use super::output::Output;
+use super::statistics::{StatisticsArgs, print_statistics, read_age};
+use super::timeline::{TimelineArgs, print_timeline};
 use clap::Subcommand;
-use ocim_api_spec::{CancelRun, Run, RunDetail, RunPhase, RunStep};
+use ocim_api_spec::{AttemptOutcome, CancelRun, Run, RunAttempt, RunDetail, RunPhase, RunStep};
+use ocim_projections::timeline::duration;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at a run.
@@ -26,8 +30,14 @@ pub(super) enum RunCommand {
         /// Only those that have not ended
         #[arg(long)]
         open: bool,
+        /// Only those that can't go on by themselves
+        #[arg(long)]
+        stuck: bool,
+        /// Only those that started longer ago, e.g. 90s, 15m, 2h or 3d
+        #[arg(long, value_name = "AGE")]
+        older_than: Option<String>,
     },
-    /// Show a run with its steps
+    /// Show a run with its steps and their attempts
     Show {
         /// Its id, run_…
         id: String,
@@ -40,6 +50,12 @@ pub(super) enum RunCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Tell what happened in a run
+    Timeline(TimelineArgs),
+    /// Print the log of a run
+    Logs(LogArgs),
+    /// Tell how runs went, and how long they and their steps took
+    Statistics(StatisticsArgs),
     /// Wait until a run has ended, and tell its steps
     Wait {
         /// Its id, run_…
@@ -57,13 +73,20 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     match command {
-        RunCommand::List { subject, definition, open } => {
+        RunCommand::List { subject, definition, open, stuck, older_than } => {
+            let age = older_than.as_deref().map(read_age).transpose()?;
+            let age = age.map(|seconds| seconds.to_string());
             let mut query = vec![];
             query.extend(subject.as_deref().map(|it| ("subject", it)));
             query.extend(definition.as_deref().map(|it| ("definition", it)));
             query.extend(open.then_some(("open", "true")));
+            query.extend(stuck.then_some(("stuck", "true")));
+            query.extend(age.as_deref().map(|it| ("older_than_s", it)));
             list_runs(client, output, &query).await
         }
+        RunCommand::Timeline(args) => print_timeline("runs", &args, client, output).await,
+        RunCommand::Logs(args) => print_logs("runs", &args, client, output).await,
+        RunCommand::Statistics(args) => print_statistics(&args, client, output).await,
         RunCommand::Show { id } => {
             let detail: RunDetail = client.get(&format!("/runs/{id}")).await?;
             show_run(&detail, output)
@@ -90,9 +113,10 @@ async fn list_runs(
             ("ID", &|it| it.id.clone()),
             ("DOES", &|it| it.definition.clone()),
             ("SUBJECT", &|it| it.subject.clone()),
-            ("PHASE", &|it| phase_word(it.phase).to_owned()),
+            ("PHASE", &|it| it.phase.word().to_owned()),
             ("STEP", &|it| it.current_step.clone().unwrap_or_default()),
             ("STARTED", &|it| it.created.format("%F %T").to_string()),
+            ("TOOK", &|it| duration(it.duration_s)),
         ],
     )
 }
@@ -105,18 +129,27 @@ fn show_run(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
     output.line("steps:")?;
     for step in &detail.steps {
         output.line(step_line(step))?;
+        for attempt in &step.attempts {
+            output.line(attempt_line(attempt))?;
+        }
     }
     Ok(())
 }
 
-fn phase_word(phase: RunPhase) -> &'static str {
-    match phase {
-        RunPhase::Forward => "forward",
-        RunPhase::Unwinding => "unwinding",
-        RunPhase::Stuck => "stuck",
-        RunPhase::Completed => "completed",
-        RunPhase::Unwound => "unwound",
-    }
+fn attempt_line(attempt: &RunAttempt) -> String {
+    let verb = if attempt.is_undo { "undo " } else { "" };
+    let began = attempt.started.format("%F %T");
+    let took = attempt.duration_s.map(|seconds| format!(", {}", duration(seconds)));
+    let outcome = match attempt.outcome {
+        None => "under way",
+        Some(AttemptOutcome::Done) => "done",
+        Some(AttemptOutcome::Failed) => "failed",
+        Some(AttemptOutcome::Superseded) => "superseded",
+    };
+    let class = attempt.class.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
+    let error = attempt.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    let (number, took) = (attempt.attempt, took.unwrap_or_default());
+    format!("    {verb}attempt {number} at {began}{took}: {outcome}{class}{error}")
 }
 
 fn step_line(step: &RunStep) -> String {
@@ -169,13 +202,13 @@ fn end_wait(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
     if output.json {
         output.document(detail)?;
     } else {
-        output.line(format!("{} {} {}", run.definition, run.id, phase_word(run.phase)))?;
+        output.line(format!("{} {} {}", run.definition, run.id, run.phase.word()))?;
     }
     if run.phase == RunPhase::Completed {
         return Ok(());
     }
     let cause = run.cause.as_deref().unwrap_or("it did not say why");
-    let message = format!("{} is {}: {cause}", run.id, phase_word(run.phase));
+    let message = format!("{} is {}: {cause}", run.id, run.phase.word());
     Err(CliError::new(Kind::RunFailed, message))
 }
 
@@ -194,6 +227,7 @@ mod tests {
             retry_at: None,
             started: DateTime::UNIX_EPOCH,
             modified: DateTime::UNIX_EPOCH,
+            attempts: vec![],
         }
     }
 

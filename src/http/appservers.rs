@@ -2,13 +2,14 @@
 
 use super::extract::{Body, Params, read_flag};
 use super::openapi::Problems;
+use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, not_found};
 use super::{Api, STALE_HEADER, convert};
 use crate::app::{ActivateAsk, Caller, Done, ForceAsk, LaunchAsk};
-use crate::read_models::FRESHNESS_WAIT;
+use crate::read_models::{AppserverRow, FRESHNESS_WAIT};
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path, ReqData};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, DeactivateAppserver, LaunchAppserver,
     LaunchedAppserver, Page, StartedRun, TerminateAppserver,
@@ -63,22 +64,26 @@ pub(super) async fn launch_appserver(
     }))
 }
 
-/// Lists all Appservers of an instance, newest first.
+/// Lists the Appservers of an instance, newest first.
 #[utoipa::path(get, path = "/api/v1/instances/{id}/appservers", tag = "appservers",
-    params(("id" = String, Path, description = "`inst_…`")),
+    params(("id" = String, Path, description = "`inst_…`"), PageParams),
     responses((status = 200, body = Page<Appserver>), Problems))]
 pub(super) async fn list_appservers(
     api: Data<Api>,
     id: Path<InstanceId>,
+    Params(params): Params<PageParams>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
+    let choice = Choice::new::<AppserverId>(params.limit, params.after.as_deref())?;
     let models = api.app.read_models();
     let id = id.to_string();
     if models.read_instance(&id).await?.is_none() {
         return Err(not_found("such instance"));
     }
-    let rows = models.list_appservers(Some(&id)).await?;
-    let items = rows.into_iter().map(convert::appserver).collect::<Result<Vec<_>, _>>()?;
-    Ok(HttpResponse::Ok().json(Page { items, next: None }))
+    let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
+    let rows = models.list_appservers(Some(&id), limit, after).await?;
+    let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), convert::appserver)?;
+    Ok(answer_with_page(&request, page))
 }
 
 /// Reads an Appserver with the settings it was made from.

@@ -46,6 +46,7 @@ pub(super) async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Cal
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
         traceparent: request.extensions().get::<TraceContext>().map(ToString::to_string),
         reason: None,
+        command: None,
     })
 }
 

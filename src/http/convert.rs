@@ -1,14 +1,20 @@
 //! Rows of the read models become wire types.
 
 use super::problem::{HttpError, internal};
+use crate::app::Told;
 use crate::ports::log_store::{Level, LogLine as StoredLine};
 use crate::read_models::{
-    AppserverRow, InstanceRow, LoadBalancerRow, OrphanRow, RegionRow, RunRow, RunStepRow, ServerRow,
+    AppserverRow, DefinitionFigures, InstanceRow, LoadBalancerRow, OrphanRow, RegionRow,
+    RunAttemptRow, RunRow, RunStepRow, ServerRow, StepFigures,
 };
+use chrono::{DateTime, Utc};
 use ocim_api_spec as wire;
+use ocim_domain::event::Recorded;
 use ocim_domain::protected::{MARK, Protected};
+use ocim_projections::history::hide_protected;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The list's form of a site.
 pub(super) fn instance(row: InstanceRow) -> wire::Instance {
@@ -157,15 +163,18 @@ pub(super) fn region(row: RegionRow) -> wire::Region {
     }
 }
 
-/// A run.
-pub(super) fn run(row: RunRow) -> Result<wire::Run, HttpError> {
+/// A run, as it is now.
+pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpError> {
+    let duration = row.ended_at.unwrap_or(now) - row.created_at;
     Ok(wire::Run {
+        duration_s: duration.as_seconds_f64().max(0.0),
         id: row.id,
         definition: row.definition,
         version: row.version,
         subject: row.subject,
         phase: word(row.phase)?,
         cause: row.cause,
+        stuck_code: row.stuck_code,
         current_step: row.current_step,
         cancel_requested: row.cancel_requested,
         actor: row.actor,
@@ -175,8 +184,119 @@ pub(super) fn run(row: RunRow) -> Result<wire::Run, HttpError> {
     })
 }
 
-/// A step of a run.
-pub(super) fn run_step(row: RunStepRow) -> Result<wire::RunStep, HttpError> {
+/// The steps of a run, each with its attempts.
+pub(super) fn run_steps(
+    steps: Vec<RunStepRow>,
+    attempts: Vec<RunAttemptRow>,
+) -> Result<Vec<wire::RunStep>, HttpError> {
+    let mut by_step = BTreeMap::<String, Vec<wire::RunAttempt>>::new();
+    for row in attempts {
+        by_step.entry(row.step.clone()).or_default().push(run_attempt(row));
+    }
+    let with_attempts = |row: RunStepRow| {
+        let attempts = by_step.remove(&row.step).unwrap_or_default();
+        run_step(row, attempts)
+    };
+    steps.into_iter().map(with_attempts).collect()
+}
+
+fn run_attempt(row: RunAttemptRow) -> wire::RunAttempt {
+    let outcome = row.outcome.map(|outcome| match outcome.as_str() {
+        "done" => wire::AttemptOutcome::Done,
+        "failed" => wire::AttemptOutcome::Failed,
+        _ => wire::AttemptOutcome::Superseded,
+    });
+    let failed = outcome == Some(wire::AttemptOutcome::Failed);
+    wire::RunAttempt {
+        attempt: row.attempt,
+        is_undo: row.is_undo,
+        started: row.started_at,
+        ended: row.ended_at,
+        duration_s: row.ended_at.map(|end| (end - row.started_at).as_seconds_f64()),
+        outcome,
+        class: row.class.filter(|_| failed),
+        error: row.note.filter(|_| failed),
+    }
+}
+
+/// How runs went.
+pub(super) fn run_statistics(
+    since: DateTime<Utc>,
+    definitions: Vec<DefinitionFigures>,
+    steps: &[StepFigures],
+) -> wire::RunStatistics {
+    let with_steps = |it: DefinitionFigures| {
+        let own = steps.iter().filter(|step| step.definition == it.definition);
+        wire::DefinitionStatistics {
+            steps: own.map(step_statistics).collect(),
+            durations: durations(it.p50, it.p90, it.p99, it.max),
+            definition: it.definition,
+            runs: it.runs,
+            open: it.open,
+            stuck: it.stuck,
+            completed: it.completed,
+            unwound: it.unwound,
+        }
+    };
+    wire::RunStatistics { since, definitions: definitions.into_iter().map(with_steps).collect() }
+}
+
+fn step_statistics(it: &StepFigures) -> wire::StepStatistics {
+    wire::StepStatistics {
+        step: it.step.clone(),
+        done: it.done,
+        skipped: it.skipped,
+        attempts: it.attempts,
+        retries: it.retries,
+        failures: it.failures,
+        undos: it.undos,
+        undo_failures: it.undo_failures,
+        durations: durations(it.p50, it.p90, it.p99, it.max),
+    }
+}
+
+fn durations(
+    p50_s: Option<f64>,
+    p90_s: Option<f64>,
+    p99_s: Option<f64>,
+    max_s: Option<f64>,
+) -> wire::Durations {
+    wire::Durations { p50_s, p90_s, p99_s, max_s }
+}
+
+/// An event with all that may be shown of it.
+pub(super) fn event(recorded: Recorded) -> wire::RecordedEvent {
+    wire::RecordedEvent {
+        position: recorded.position.to_string(),
+        stream: recorded.stream.to_string(),
+        version: recorded.version,
+        id: recorded.id.to_string(),
+        kind: recorded.kind,
+        schema: recorded.schema,
+        at: recorded.recorded_at,
+        actor: recorded.meta.actor,
+        correlation: recorded.meta.correlation_id,
+        causation: recorded.meta.causation_id,
+        traceparent: recorded.meta.traceparent,
+        source_ip: recorded.meta.source_ip,
+        reason: recorded.meta.reason,
+        data: hide_protected(recorded.data),
+    }
+}
+
+/// An event told for people.
+pub(super) fn timeline_item(told: Told) -> wire::TimelineItem {
+    wire::TimelineItem {
+        position: told.event.position.to_string(),
+        at: told.event.recorded_at,
+        actor: told.event.meta.actor,
+        kind: told.event.kind,
+        subject: told.subject,
+        sentence: told.sentence,
+    }
+}
+
+fn run_step(row: RunStepRow, attempts: Vec<wire::RunAttempt>) -> Result<wire::RunStep, HttpError> {
     Ok(wire::RunStep {
         step: row.step,
         state: word(row.state)?,
@@ -185,6 +305,7 @@ pub(super) fn run_step(row: RunStepRow) -> Result<wire::RunStep, HttpError> {
         retry_at: row.retry_at,
         started: row.started_at,
         modified: row.updated_at,
+        attempts,
     })
 }
 

@@ -30,12 +30,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let announced = announced_length(request.headers());
         let payload = payload.take();
         Box::pin(async move {
-            if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
-                return Err(too_large());
-            }
-            let bytes = tokio::time::timeout(BODY_TIMEOUT, read_body(payload))
-                .await
-                .map_err(|_| HttpError::from(Problem::new(ProblemType::RequestTimeout)))??;
+            let bytes = read_whole(announced, payload).await?;
             if bytes.is_empty() {
                 return parse_json(b"{}").map(Self);
             }
@@ -53,7 +48,24 @@ fn is_json(content_type: &str) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-fn announced_length(headers: &HeaderMap) -> Option<usize> {
+/// Reads a body whole, within its limits of size and time.
+///
+/// # Errors
+/// When it is too large, takes too long, or breaks off.
+pub(super) async fn read_whole(
+    announced: Option<usize>,
+    payload: Payload,
+) -> Result<Bytes, HttpError> {
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
+    tokio::time::timeout(BODY_TIMEOUT, read_body(payload))
+        .await
+        .map_err(|_| HttpError::from(Problem::new(ProblemType::RequestTimeout)))?
+}
+
+/// The length of the body, as its sender announces it.
+pub(super) fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -2,10 +2,11 @@
 
 use super::extract::{Body, Params, read_if_match, write_etag};
 use super::openapi::Problems;
-use super::paging::{Choice, PageParams};
+use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, not_found};
 use super::{Api, convert};
 use crate::app::Caller;
+use crate::read_models::InstanceRow;
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
@@ -44,12 +45,14 @@ pub(super) async fn create_instance(
 pub(super) async fn list_instances(
     api: Data<Api>,
     Params(params): Params<PageParams>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let choice = Choice::new::<InstanceId>(params.limit, params.after.as_deref())?;
     let models = api.app.read_models();
     let rows = models.list_instances(choice.rows_to_read(), choice.after.as_deref()).await?;
-    let page = choice.page(rows, |row| row.id.as_str(), |row| Ok(convert::instance(row)))?;
-    Ok(HttpResponse::Ok().json(page))
+    let page =
+        choice.page(rows, |row: &InstanceRow| row.id.clone(), |row| Ok(convert::instance(row)))?;
+    Ok(answer_with_page(&request, page))
 }
 
 /// Reads an instance with its settings.
@@ -73,7 +76,8 @@ pub(super) async fn read_instance(
     request_body = SettingsChange,
     params(
         ("id" = String, Path, description = "`inst_…`"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; else 412")),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read; \
+            412 if the settings have changed since. Without it, they change whatever they are")),
     responses(
         (status = 200, body = InstanceDetail, headers(
             ("ETag" = String, description = "The settings' version"),

@@ -1,13 +1,15 @@
-//! Logs of runs: any range, or live until the run has ended.
+//! Logs of runs: any range, as a file, or live until the run has ended.
 
 use super::extract::{Params, read_flag};
 use super::openapi::Problems;
-use super::problem::{HttpError, bad_request, not_found};
+use super::problem::{HttpError, bad_request, internal, not_found};
 use super::sse::{self, Message};
 use super::{Api, convert};
-use crate::logs::Logs;
+use crate::logs::{LineRange, Logs};
+use crate::ports::PortError;
 use crate::ports::log_store::LogLine as StoredLine;
-use actix_web::web::{Data, Path};
+use actix_web::http::header::{CONTENT_DISPOSITION, HeaderName};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, Stream, StreamExt};
 use ocim_api_spec::LogPage;
@@ -15,12 +17,18 @@ use ocim_domain::ids::{AppserverId, RunId};
 use serde::Deserialize;
 use serde_json::json;
 use std::future::ready;
+use std::sync::Arc;
 use utoipa::IntoParams;
 
 /// Lines of a range when nothing else is asked for.
 const LIMIT_DEFAULT: usize = 1000;
 /// Most lines of a range.
 const LIMIT_MAX: usize = 10_000;
+/// Lines that a download reads at once.
+const DOWNLOAD_LINES: usize = 1000;
+
+/// How many lines the log has by now.
+const LINE_COUNT: HeaderName = HeaderName::from_static("x-line-count");
 
 /// Which lines are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -29,6 +37,10 @@ const LIMIT_MAX: usize = 10_000;
 pub(super) struct LogParams {
     /// Number of the first line, from 1.
     from: Option<u64>,
+    /// Number of the last line. Means nothing with `follow`.
+    to: Option<u64>,
+    /// Only lines of this step, and of those below it.
+    step: Option<String>,
     /// Most lines, 1 to 10,000; 1,000 when left out. Means nothing with `follow`.
     limit: Option<usize>,
     /// Answer with server-sent events: a `log` a line, whose id is its number, and an `end` once
@@ -37,61 +49,213 @@ pub(super) struct LogParams {
     follow: bool,
 }
 
+/// Which lines are wanted as a file.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RawParams {
+    /// Number of the first line, from 1.
+    from: Option<u64>,
+    /// Number of the last line.
+    to: Option<u64>,
+    /// Only lines of this step, and of those below it.
+    step: Option<String>,
+}
+
 /// Reads the log of a run.
 #[utoipa::path(get, path = "/api/v1/runs/{id}/logs", tag = "logs",
-    params(("id" = String, Path, description = "`run_…`"), LogParams),
-    responses((status = 200, body = LogPage), Problems))]
+    params(("id" = String, Path, description = "`run_…`"), LogParams,
+        ("Last-Event-ID" = Option<u64>, Header, description = "With `follow`: go on after this line")),
+    responses(
+        (status = 200, body = LogPage,
+            headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
+        Problems))]
 pub(super) async fn read_run_logs(
     api: Data<Api>,
     id: Path<RunId>,
     params: Params<LogParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
-    if api.app.read_models().read_run(&id.to_string()).await?.is_none() {
-        return Err(not_found("such run"));
-    }
-    answer_with_logs(&api, *id, &params.0, &request).await
+    check_run(&api, *id).await?;
+    answer_with_logs(&api, *id, params.0, &request).await
 }
 
 /// Reads the log of the run that launched an Appserver.
 #[utoipa::path(get, path = "/api/v1/appservers/{id}/logs", tag = "logs",
-    params(("id" = String, Path, description = "`apps_…`"), LogParams),
-    responses((status = 200, body = LogPage), Problems))]
+    params(("id" = String, Path, description = "`apps_…`"), LogParams,
+        ("Last-Event-ID" = Option<u64>, Header, description = "With `follow`: go on after this line")),
+    responses(
+        (status = 200, body = LogPage,
+            headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
+        Problems))]
 pub(super) async fn read_appserver_logs(
     api: Data<Api>,
     id: Path<AppserverId>,
     params: Params<LogParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
-    let row = api.app.read_models().read_appserver(&id.to_string()).await?;
+    let run = launch_of(&api, *id).await?;
+    answer_with_logs(&api, run, params.0, &request).await
+}
+
+/// Says how many lines the log of a run has by now.
+#[utoipa::path(head, path = "/api/v1/runs/{id}/logs", tag = "logs",
+    params(("id" = String, Path, description = "`run_…`")),
+    responses(
+        (status = 200, description = "`X-Line-Count` has the number",
+            headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
+        Problems))]
+pub(super) async fn count_run_logs(
+    api: Data<Api>,
+    id: Path<RunId>,
+) -> Result<HttpResponse, HttpError> {
+    check_run(&api, *id).await?;
+    answer_with_count(&api, *id).await
+}
+
+/// Says how many lines the log of the run has by now that launched an Appserver.
+#[utoipa::path(head, path = "/api/v1/appservers/{id}/logs", tag = "logs",
+    params(("id" = String, Path, description = "`apps_…`")),
+    responses(
+        (status = 200, description = "`X-Line-Count` has the number",
+            headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
+        Problems))]
+pub(super) async fn count_appserver_logs(
+    api: Data<Api>,
+    id: Path<AppserverId>,
+) -> Result<HttpResponse, HttpError> {
+    let run = launch_of(&api, *id).await?;
+    answer_with_count(&api, run).await
+}
+
+/// Downloads the log of a run, as it is by now, as a text file.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/raw", tag = "logs",
+    params(("id" = String, Path, description = "`run_…`"), RawParams),
+    responses(
+        (status = 200, content_type = "text/plain", body = String, headers(
+            ("Content-Disposition" = String, description = "The file's name"),
+            ("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
+        Problems))]
+pub(super) async fn download_run_logs(
+    api: Data<Api>,
+    id: Path<RunId>,
+    params: Params<RawParams>,
+) -> Result<HttpResponse, HttpError> {
+    check_run(&api, *id).await?;
+    answer_with_file(&api, *id, params.0).await
+}
+
+/// Downloads the log of the run that launched an Appserver, as it is by now, as a text file.
+#[utoipa::path(get, path = "/api/v1/appservers/{id}/logs/raw", tag = "logs",
+    params(("id" = String, Path, description = "`apps_…`"), RawParams),
+    responses(
+        (status = 200, content_type = "text/plain", body = String, headers(
+            ("Content-Disposition" = String, description = "The file's name"),
+            ("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
+        Problems))]
+pub(super) async fn download_appserver_logs(
+    api: Data<Api>,
+    id: Path<AppserverId>,
+    params: Params<RawParams>,
+) -> Result<HttpResponse, HttpError> {
+    let run = launch_of(&api, *id).await?;
+    answer_with_file(&api, run, params.0).await
+}
+
+async fn check_run(api: &Api, run: RunId) -> Result<(), HttpError> {
+    let row = api.app.read_models().read_run(&run.to_string()).await?;
+    row.map(drop).ok_or_else(|| not_found("such run"))
+}
+
+async fn launch_of(api: &Api, appserver: AppserverId) -> Result<RunId, HttpError> {
+    let row = api.app.read_models().read_appserver(&appserver.to_string()).await?;
     let row = row.ok_or_else(|| not_found("such appserver"))?;
-    let run = row.launch_run.parse().map_err(|error| super::problem::internal(&error))?;
-    answer_with_logs(&api, run, &params.0, &request).await
+    row.launch_run.parse().map_err(|error| internal(&error))
+}
+
+fn read_range(
+    from: Option<u64>,
+    to: Option<u64>,
+    step: Option<String>,
+) -> Result<LineRange, HttpError> {
+    let (from, to) = (from.unwrap_or(1), to.unwrap_or(u64::MAX));
+    if from == 0 {
+        return Err(bad_request("from", "must be 1 or more"));
+    }
+    if to < from {
+        return Err(bad_request("to", "must not be less than `from`"));
+    }
+    Ok(LineRange { from, to, step })
 }
 
 async fn answer_with_logs(
     api: &Api,
     run: RunId,
-    params: &LogParams,
+    params: LogParams,
     request: &HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
-    let from = params.from.unwrap_or(1);
-    if from == 0 {
-        return Err(bad_request("from", "must be 1 or more"));
-    }
+    let mut range = read_range(params.from, params.to, params.step)?;
     if params.follow {
-        let from = resume_after(request)?.map_or(from, |last| last.saturating_add(1));
-        let messages = follow_log(api.app.logs(), run, from);
+        let last = resume_after(request)?;
+        range.from = last.map_or(range.from, |last| last.saturating_add(1));
+        range.to = u64::MAX;
+        let messages = follow_log(api.app.logs(), run, range);
         return Ok(sse::respond(messages, api.stopping.clone()));
     }
     let limit = params.limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(bad_request("limit", format!("must be 1 to {LIMIT_MAX}")));
     }
-    let lines = api.app.logs().read_lines(run, from, limit).await?;
-    let next = lines.last().map_or(from, |line| line.number.saturating_add(1));
+    let count = api.app.logs().count_lines(run).await?;
+    let (lines, next) = api.app.logs().read_range(run, &range, limit).await?;
     let lines = lines.into_iter().map(convert::log_line).collect();
-    Ok(HttpResponse::Ok().json(LogPage { run: run.to_string(), lines, next }))
+    let page = LogPage { run: run.to_string(), lines, next };
+    Ok(HttpResponse::Ok().insert_header((LINE_COUNT, count)).json(page))
+}
+
+async fn answer_with_count(api: &Api, run: RunId) -> Result<HttpResponse, HttpError> {
+    let count = api.app.logs().count_lines(run).await?;
+    Ok(HttpResponse::Ok().insert_header((LINE_COUNT, count)).finish())
+}
+
+async fn answer_with_file(
+    api: &Api,
+    run: RunId,
+    params: RawParams,
+) -> Result<HttpResponse, HttpError> {
+    let mut range = read_range(params.from, params.to, params.step)?;
+    let count = api.app.logs().count_lines(run).await?;
+    range.to = range.to.min(count);
+    let file = format!("attachment; filename=\"{run}.log\"");
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .insert_header((CONTENT_DISPOSITION, file))
+        .insert_header((LINE_COUNT, count))
+        .streaming(download(Arc::clone(api.app.logs()), run, range)))
+}
+
+/// The texts of a range, chunk by chunk. An error breaks the download off, so that nobody takes a
+/// part for the whole.
+fn download(
+    logs: Arc<Logs>,
+    run: RunId,
+    range: LineRange,
+) -> impl Stream<Item = Result<Bytes, PortError>> {
+    stream::try_unfold(range, move |mut range| {
+        let logs = Arc::clone(&logs);
+        async move {
+            if range.from > range.to {
+                return Ok(None);
+            }
+            let (lines, next) = logs.read_range(run, &range, DOWNLOAD_LINES).await?;
+            let text: String = lines.iter().map(|line| format!("{}\n", line.line.text)).collect();
+            // No line where one should be: the log was taken away meanwhile.
+            let is_over = next == range.from;
+            range.from = if is_over { u64::MAX } else { next };
+            range.to = if is_over { 0 } else { range.to };
+            Ok(Some((Bytes::from(text), range)))
+        }
+    })
 }
 
 /// The number of the last line that a client has, when it comes back.
@@ -106,11 +270,11 @@ pub(super) fn log_message(line: StoredLine) -> Message {
     Message::new("log", &convert::log_line(line))
 }
 
-/// Lines from `from` on, each with its number as id, then an `end` once the log is finished.
-fn follow_log(logs: &Logs, run: RunId, from: u64) -> impl Stream<Item = Message> + 'static {
-    let lines = logs.follow(run, from).map(|line| {
+/// Lines of the range, each with its number as id, then an `end` once the log is finished.
+fn follow_log(logs: &Logs, run: RunId, range: LineRange) -> impl Stream<Item = Message> + 'static {
+    let lines = logs.follow(run, range.from).filter_map(move |line| {
         let number = line.number;
-        log_message(line).id(number)
+        ready(range.admits(&line).then(|| log_message(line).id(number)))
     });
     lines.chain(stream::once(ready(Message::new("end", &json!({})))))
 }

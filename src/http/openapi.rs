@@ -1,11 +1,16 @@
 //! The description of the API (`openapi.json`), and the pages that show it without a network.
 
+use super::idempotency::KEY_HEADER;
 use super::problem::PROBLEM_JSON;
-use super::{appservers, health, instances, keeping, logs, regions, runs, servers, stream};
+use super::{
+    appservers, events, health, instances, keeping, logs, regions, runs, servers, stream, timeline,
+};
 use ocim_api_spec::Problem;
 use std::collections::BTreeMap;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -27,9 +32,12 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         appservers::terminate_appserver, keeping::keep_server, keeping::clean_up_appserver,
         servers::list_servers, servers::list_orphans, servers::delete_orphan,
         servers::list_looks, servers::list_load_balancers, regions::list_regions,
-        runs::list_runs, runs::read_run, runs::cancel_run,
-        logs::read_run_logs, logs::read_appserver_logs,
-        stream::stream_events,
+        runs::list_runs, runs::read_run, runs::cancel_run, runs::read_run_statistics,
+        timeline::read_instance_timeline, timeline::read_appserver_timeline,
+        timeline::read_run_timeline,
+        logs::read_run_logs, logs::read_appserver_logs, logs::count_run_logs,
+        logs::count_appserver_logs, logs::download_run_logs, logs::download_appserver_logs,
+        events::list_events, stream::stream_events,
         health::read_health, health::read_readiness,
     ),
     components(schemas(Problem)),
@@ -37,13 +45,15 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         (name = "instances", description = "Sites and their settings"),
         (name = "appservers", description = "Deployments of a site"),
         (name = "runs", description = "Long work and its steps"),
+        (name = "timeline", description = "What happened, in sentences"),
         (name = "logs", description = "What the work printed"),
+        (name = "events", description = "What happened, in full"),
         (name = "stream", description = "What happens, live"),
         (name = "servers", description = "Machines and balancers"),
         (name = "health", description = "Whether Ocim is well"),
     ),
     security(("bearer" = [])),
-    modifiers(&BearerToken),
+    modifiers(&BearerToken, &IdempotencyKey),
 )]
 struct Document;
 
@@ -59,6 +69,30 @@ impl Modify for BearerToken {
             .components
             .get_or_insert_default()
             .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Every POST may come with a key.
+struct IdempotencyKey;
+
+impl Modify for IdempotencyKey {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let parameter = ParameterBuilder::new()
+            .name(KEY_HEADER)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "A new one for each new command, e.g. a UUID. The same request with the same key is \
+                 carried out once; within 24 hours it gets the first answer again, with \
+                 `Idempotency-Replayed: true`.",
+            ))
+            .schema(Some(Object::with_type(Type::String)))
+            .build();
+        for item in document.paths.paths.values_mut() {
+            if let Some(operation) = &mut item.post {
+                operation.parameters.get_or_insert_default().push(RefOr::T(parameter.clone()));
+            }
+        }
     }
 }
 

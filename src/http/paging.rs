@@ -1,8 +1,10 @@
 //! Pages: how many rows to read, and where the next page begins.
 
 use super::problem::{HttpError, bad_request};
+use actix_web::http::header::LINK;
+use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::Page;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::str::FromStr;
 use utoipa::IntoParams;
@@ -27,8 +29,30 @@ pub(super) struct PageParams {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     limit: usize,
-    /// The id of the last row of the page before.
+    /// What the last row of the page before is known by.
     pub after: Option<String>,
+}
+
+/// Answers with a page; a `Link` (RFC 8288) leads to the next one, with the same filters.
+pub(super) fn answer_with_page<Item: Serialize>(
+    request: &HttpRequest,
+    page: Page<Item>,
+) -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    if let Some(next) = &page.next {
+        let target = next_page(request.path(), request.query_string(), next);
+        answer.insert_header((LINK, format!("<{target}>; rel=\"next\"")));
+    }
+    answer.json(page)
+}
+
+fn next_page(path: &str, query: &str, next: &str) -> String {
+    let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "after");
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(kept)
+        .append_pair("after", next)
+        .finish();
+    format!("{path}?{query}")
 }
 
 impl Choice {
@@ -51,6 +75,12 @@ impl Choice {
         Ok(Self { limit, after })
     }
 
+    /// The cursor in its own form.
+    #[must_use]
+    pub(super) fn after_as<Id: FromStr>(&self) -> Option<Id> {
+        self.after.as_deref().and_then(|text| text.parse().ok())
+    }
+
     /// Rows to read: one more than the page shows, which tells whether there is a next page.
     #[must_use]
     pub(super) fn rows_to_read(&self) -> usize {
@@ -64,12 +94,12 @@ impl Choice {
     pub(super) fn page<Row, Item>(
         &self,
         mut rows: Vec<Row>,
-        id_of: impl Fn(&Row) -> &str,
+        id_of: impl Fn(&Row) -> String,
         convert: impl Fn(Row) -> Result<Item, HttpError>,
     ) -> Result<Page<Item>, HttpError> {
         let has_more = rows.len() > self.limit;
         rows.truncate(self.limit);
-        let next = rows.last().filter(|_| has_more).map(|row| id_of(row).to_owned());
+        let next = rows.last().filter(|_| has_more).map(id_of);
         let items = rows.into_iter().map(convert).collect::<Result<_, _>>()?;
         Ok(Page { items, next })
     }
@@ -88,12 +118,18 @@ mod tests {
     fn a_page_ends_where_the_next_begins() {
         let rows = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
         let page = |count| {
-            choose(2).page(rows(count), |row| row.as_str(), Ok).map(|page| (page.items, page.next))
+            choose(2).page(rows(count), String::clone, Ok).map(|page| (page.items, page.next))
         };
         assert_eq!(choose(2).rows_to_read(), 3);
         assert_eq!(page(3).unwrap(), (rows(2), Some("1".into())));
         assert_eq!(page(2).unwrap(), (rows(2), None));
         assert_eq!(page(0).unwrap(), (vec![], None));
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_filters() {
+        let target = next_page("/api/v1/runs", "subject=a%26b&after=run_1&open", "run_2");
+        assert_eq!(target, "/api/v1/runs?subject=a%26b&open=&after=run_2");
     }
 
     #[test]

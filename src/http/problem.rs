@@ -1,7 +1,8 @@
 //! Every error becomes a problem (RFC 9457) here; causes go to the log, never to the caller.
 
-use crate::app::AppError;
+use crate::app::idempotency::IdempotencyError;
 use crate::app::tokens::TokenError;
+use crate::app::{AppError, SettingsEdit};
 use crate::ports::PortError;
 use crate::read_models::QueryError;
 use crate::store::ReadError;
@@ -9,6 +10,7 @@ use crate::store::postgres::is_disk_full;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use chrono::SecondsFormat;
 use ocim_api_spec::{Problem, ProblemType};
 use std::error::Error;
 use std::fmt;
@@ -77,6 +79,21 @@ pub(super) fn internal(error: &(dyn Error + 'static)) -> HttpError {
     Problem::new(ProblemType::Internal).detail(detail).into()
 }
 
+/// It has changed since the caller read it; says who changed what since.
+fn stale(current: u64, changes: &[SettingsEdit]) -> HttpError {
+    let detail = format!(
+        "the settings are at version {current} now: read them again, then repeat the request with \
+         the new ETag"
+    );
+    let problem = Problem::new(ProblemType::StaleVersion).detail(detail);
+    let told = changes.iter().flat_map(|edit| {
+        let at = edit.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let rule = format!("changed by {} at {at} (version {})", edit.actor, edit.version);
+        edit.changed.iter().map(move |field| (field.clone(), rule.clone()))
+    });
+    told.fold(problem, |problem, (field, rule)| problem.error(field, rule)).into()
+}
+
 /// Something that we need does not answer.
 pub(super) fn unavailable(what: &str, error: &(dyn Error + 'static)) -> HttpError {
     tracing::warn!(error, "{what} did not answer a request");
@@ -105,9 +122,7 @@ impl From<AppError> for HttpError {
             AppError::VersionConflict => Problem::new(ProblemType::VersionConflict)
                 .detail("repeat the request: somebody else wrote at the same moment")
                 .into(),
-            AppError::Stale => Problem::new(ProblemType::StaleVersion)
-                .detail("read it again, then repeat the request with the new ETag")
-                .into(),
+            AppError::Stale { current, changes } => stale(current, &changes),
             AppError::Busy { retry_after } => {
                 Problem::new(ProblemType::Busy).retry_after_s(retry_after.as_secs().max(1)).into()
             }
@@ -119,6 +134,12 @@ impl From<AppError> for HttpError {
 
 impl From<QueryError> for HttpError {
     fn from(error: QueryError) -> Self {
+        unavailable("the database", &error)
+    }
+}
+
+impl From<IdempotencyError> for HttpError {
+    fn from(error: IdempotencyError) -> Self {
         unavailable("the database", &error)
     }
 }
@@ -169,7 +190,7 @@ mod tests {
                 ProblemType::CommandRejected,
             ),
             (AppError::VersionConflict, ProblemType::VersionConflict),
-            (AppError::Stale, ProblemType::StaleVersion),
+            (AppError::Stale { current: 3, changes: vec![] }, ProblemType::StaleVersion),
             (AppError::Busy { retry_after: Duration::from_millis(300) }, ProblemType::Busy),
             (AppError::unavailable("the database", cause()), ProblemType::Unavailable),
             (AppError::Internal(cause()), ProblemType::Internal),

@@ -1,24 +1,33 @@
 //! Machines, regions and balancers to look at, and machines that nobody accounts for.
 
 use super::appservers::answer_with_run;
-use super::extract::Body;
+use super::extract::{Body, Params};
 use super::openapi::Problems;
+use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::HttpError;
 use super::{Api, convert};
 use crate::app::Caller;
-use actix_web::HttpResponse;
+use crate::read_models::{LoadBalancerRow, ServerRow};
 use actix_web::web::{Data, Path, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
     DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, RegionLook, Server, StartedRun,
 };
+use ocim_domain::ids::{LoadBalancerId, ServerId};
 
-/// Lists all machines, newest first.
-#[utoipa::path(get, path = "/api/v1/servers", tag = "servers",
+/// Lists machines, newest first.
+#[utoipa::path(get, path = "/api/v1/servers", tag = "servers", params(PageParams),
     responses((status = 200, body = Page<Server>), Problems))]
-pub(super) async fn list_servers(api: Data<Api>) -> Result<HttpResponse, HttpError> {
-    let rows = api.app.read_models().list_servers().await?;
-    let items = rows.into_iter().map(convert::server).collect::<Result<Vec<_>, _>>()?;
-    Ok(HttpResponse::Ok().json(Page { items, next: None }))
+pub(super) async fn list_servers(
+    api: Data<Api>,
+    Params(params): Params<PageParams>,
+    request: HttpRequest,
+) -> Result<HttpResponse, HttpError> {
+    let choice = Choice::new::<ServerId>(params.limit, params.after.as_deref())?;
+    let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
+    let rows = api.app.read_models().list_servers(limit, after).await?;
+    let page = choice.page(rows, |row: &ServerRow| row.id.clone(), convert::server)?;
+    Ok(answer_with_page(&request, page))
 }
 
 /// Lists the machines that bear our mark, but that nothing accounts for.
@@ -74,11 +83,18 @@ pub(super) async fn list_looks(api: Data<Api>) -> Result<HttpResponse, HttpError
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 
-/// Lists all balancers, newest first.
-#[utoipa::path(get, path = "/api/v1/load_balancers", tag = "servers",
+/// Lists balancers, newest first.
+#[utoipa::path(get, path = "/api/v1/load_balancers", tag = "servers", params(PageParams),
     responses((status = 200, body = Page<LoadBalancer>), Problems))]
-pub(super) async fn list_load_balancers(api: Data<Api>) -> Result<HttpResponse, HttpError> {
-    let rows = api.app.read_models().list_load_balancers().await?;
-    let items: Vec<_> = rows.into_iter().map(convert::load_balancer).collect();
-    Ok(HttpResponse::Ok().json(Page { items, next: None }))
+pub(super) async fn list_load_balancers(
+    api: Data<Api>,
+    Params(params): Params<PageParams>,
+    request: HttpRequest,
+) -> Result<HttpResponse, HttpError> {
+    let choice = Choice::new::<LoadBalancerId>(params.limit, params.after.as_deref())?;
+    let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
+    let rows = api.app.read_models().list_load_balancers(limit, after).await?;
+    let id = |row: &LoadBalancerRow| row.id.clone();
+    let page = choice.page(rows, id, |row| Ok(convert::load_balancer(row)))?;
+    Ok(answer_with_page(&request, page))
 }

@@ -112,7 +112,7 @@ impl From<AppError> for StepError {
             AppError::NotFound { .. }
             | AppError::Invalid(_)
             | AppError::Rejected { .. }
-            | AppError::Stale
+            | AppError::Stale { .. }
             | AppError::Internal(_) => Self::permanent(message),
         }
     }

@@ -107,6 +107,48 @@ async fn a_run_is_waited_for_to_its_end() {
 }
 
 #[tokio::test]
+async fn runs_are_shown_with_attempts_timeline_log_and_statistics() {
+    let server = ApiServer::start().await;
+    let instance = answer(&server, &["instance", "create", "--sub-domain", "alpha"]).await;
+    let run_id = server.given_run().await;
+    let id = run_id.to_string();
+    let step = || "create_server".to_owned();
+    let deadline = "2036-11-22T12:00:00Z".parse().unwrap();
+    let key = ocim_domain::saga::step_key(run_id, "create_server");
+    let intent = Event::StepIntended { step: step(), attempt: 1, key, deadline, at: None };
+    server.report(run_id, intent).await;
+    server.report(run_id, Event::StepDone { step: step(), output: json!({}) }).await;
+    let stuck = Event::Stuck { step: "await_ssh".into(), why: "no answer".into(), code: None };
+    server.report(run_id, stuck).await;
+    let masker = ocim::logs::masking::Masker::new([]);
+    let level = ocim::ports::log_store::Level::Info;
+    for text in ["one", "two"] {
+        server.app.logs().append(run_id, text, level, text, &masker).await.unwrap();
+    }
+
+    let listed = answer(&server, &["run", "list", "--stuck"]).await;
+    assert!(listed.contains(&id) && listed.contains("TOOK"), "{listed}");
+    let none = answer(&server, &["run", "list", "--stuck", "--older-than", "2h"]).await;
+    assert!(!none.contains(&id), "{none}");
+    assert_eq!(refusal(&server, &["run", "list", "--older-than", "long"]).await.0, 2);
+    let shown = answer(&server, &["run", "show", &id]).await;
+    assert!(shown.contains("    attempt 1 at ") && shown.contains("s: done"), "{shown}");
+    let told = answer(&server, &["run", "timeline", &id]).await;
+    let last = answer(&server, &["run", "timeline", &id, "--last", "1"]).await;
+    assert_eq!(told.lines().count(), 4, "{told}");
+    assert_eq!(told.lines().last(), Some(last.as_str()));
+    assert!(last.ends_with("is stuck at “await ssh” and needs somebody: no answer"), "{last}");
+    let told = answer(&server, &["instance", "timeline", &instance]).await;
+    assert!(told.contains("local created the site"), "{told}");
+    assert_eq!(answer(&server, &["run", "logs", &id, "--raw"]).await, "one\ntwo");
+    assert_eq!(answer(&server, &["run", "logs", &id, "--raw", "--step", "two"]).await, "two");
+    let figures = answer(&server, &["run", "statistics"]).await;
+    assert!(figures.contains("launch_appserver (1 runs, 1 stuck, 0 undone)"), "{figures}");
+    assert!(figures.contains("  create_server") && figures.contains("P99"), "{figures}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn the_openapi_document_needs_no_server() {
     let output = ocim(Path::new("/nonexistent"), &["openapi"]).output().await.unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("api-spec/openapi.json");

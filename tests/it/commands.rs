@@ -144,7 +144,9 @@ async fn a_change_of_what_has_changed_since_is_stale() {
     let id = stage.create(json!({ "sub_domain": "alpha" })).await.unwrap();
     let seen = stage.change(id, json!({ "name": "Alpha" }), Some(0)).await.unwrap();
     let stale = stage.change(id, json!({ "name": "Beta" }), Some(0)).await;
-    assert!(matches!(stale, Err(AppError::Stale)));
+    let Err(AppError::Stale { current, changes }) = stale else { panic!("{stale:?}") };
+    assert_eq!((current, changes.len()), (seen, 1));
+    assert_eq!((changes[0].version, &changes[0].changed[..]), (seen, &["name".to_owned()][..]));
     // What is so already changes nothing, and keeps its version.
     assert_eq!(stage.change(id, json!({ "name": "Alpha" }), Some(seen)).await.unwrap(), seen);
 }

@@ -1,7 +1,10 @@
 //! The API from outside, on a real database.
 
+mod history;
+mod idempotency;
 mod instances;
 mod live;
+mod logs;
 mod observing;
 mod refusals;
 mod runs;

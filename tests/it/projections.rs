@@ -117,11 +117,11 @@ async fn lists_come_newest_first_page_by_page() {
     let open = RunFilter { open_only: true, ..RunFilter::default() };
     assert_eq!(models.list_runs(&open, 10, None).await.unwrap(), []);
     assert_eq!(models.list_runs(&RunFilter::default(), 10, None).await.unwrap().len(), 7);
-    let of_one = models.list_appservers(Some(&site.instance.to_string())).await.unwrap();
+    let of_one = models.list_appservers(Some(&site.instance.to_string()), 10, None).await.unwrap();
     assert_eq!(of_one.len(), 1);
-    assert_eq!(models.list_appservers(None).await.unwrap().len(), 7);
-    assert_eq!(models.list_servers().await.unwrap().len(), 5);
-    assert_eq!(models.list_load_balancers().await.unwrap().len(), 7);
+    assert_eq!(models.list_appservers(None, 10, None).await.unwrap().len(), 7);
+    assert_eq!(models.list_servers(10, None).await.unwrap().len(), 5);
+    assert_eq!(models.list_load_balancers(10, None).await.unwrap().len(), 7);
     handle.stop().await;
 }
 
@@ -226,10 +226,10 @@ async fn a_database_that_is_gone_is_waited_for() {
     admin.execute(kill, &[&name]).await.unwrap();
     let end = record_all(&log, site.launch());
     assert!(!models.wait_for(end, Duration::from_millis(200)).await);
-    models.list_servers().await.unwrap_err();
+    models.list_servers(10, None).await.unwrap_err();
     admin.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
     assert!(models.wait_for(end, LONG).await);
-    assert_eq!(models.list_servers().await.unwrap().len(), 1);
+    assert_eq!(models.list_servers(10, None).await.unwrap().len(), 1);
     handle.stop().await;
 }
 

@@ -36,6 +36,16 @@ async fn an_instance_is_created_read_and_changed() {
     assert_eq!(stale.status(), 412);
     let problem: Value = stale.json().await.unwrap();
     assert_eq!(problem["type"], "urn:ocim:problem:stale_version");
+    // It says who changed what since.
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{problem}");
+    assert_eq!(problem["errors"][0]["field"], "openedx_release");
+    let rule = problem["errors"][0]["rule"].as_str().unwrap();
+    assert!(rule.starts_with("changed by token:local at 2"), "{rule}");
+    let version = detail["settings_version"].to_string();
+    assert!(rule.ends_with(&format!("(version {version})")), "{rule}");
+    assert!(problem["detail"].as_str().unwrap().contains(&format!("version {version} now")));
+    let unconditional = patch().json(&change).send().await.unwrap();
+    assert_eq!(unconditional.status(), 200);
     server.stop().await;
 }
 
@@ -87,6 +97,37 @@ async fn lists_come_in_pages_newest_first() {
         }
     }
     assert_eq!((seen, pages), (expected, 2));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn appservers_come_in_pages_and_a_page_leads_to_the_next() {
+    let server = ApiServer::start().await;
+    let instance = server.given_instance("alpha").await;
+    let path = format!("/instances/{instance}/appservers");
+    for _ in 0..3 {
+        let queued = server.ask("POST", &format!("{path}?queue")).send().await.unwrap();
+        assert_eq!(queued.status(), 202);
+    }
+    let mut numbers = vec![];
+    let mut next = Some(format!("/api/v1{path}?limit=2"));
+    while let Some(target) = next {
+        let answer = server.bare("GET", &target).bearer_auth(&server.token).send().await.unwrap();
+        let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        next = link.map(|link| link[1..].split('>').next().unwrap().to_owned());
+        let page: Value = answer.json().await.unwrap();
+        assert_eq!(page["next"].is_string(), next.is_some());
+        let items = page["items"].as_array().unwrap().iter();
+        numbers.extend(items.map(|item| item["number"].as_u64().unwrap()));
+        // What is asked for meanwhile stands before the first page.
+        server.ask("POST", &format!("{path}?queue")).send().await.unwrap();
+    }
+    assert_eq!(numbers, [3, 2, 1]);
+    for list in ["/servers", "/load_balancers", &path] {
+        let refused = server.ask("GET", &format!("{list}?limit=0")).send().await.unwrap();
+        assert_eq!(refused.status(), 400, "{list}");
+        assert!(server.get(&format!("{list}?limit=200")).await["items"].is_array(), "{list}");
+    }
     server.stop().await;
 }
 

@@ -10,16 +10,16 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 /// A reader of server-sent events.
-struct Reader {
+pub(super) struct Reader {
     bytes: BoxStream<'static, Vec<u8>>,
     unread: String,
 }
 
 /// Id, type and data of a message.
-type Message = (String, String, Value);
+pub(super) type Message = (String, String, Value);
 
 impl Reader {
-    async fn open(server: &ApiServer, path: &str, last_id: Option<&str>) -> Self {
+    pub(super) async fn open(server: &ApiServer, path: &str, last_id: Option<&str>) -> Self {
         let mut headers = HeaderMap::new();
         if let Some(id) = last_id {
             headers.insert("Last-Event-ID", id.parse().unwrap());
@@ -32,7 +32,7 @@ impl Reader {
     }
 
     /// The next message; `None` at the end.
-    async fn next(&mut self) -> Option<Message> {
+    pub(super) async fn next(&mut self) -> Option<Message> {
         loop {
             while let Some((block, rest)) = self.unread.split_once("\n\n") {
                 let field = |name: &str| {
@@ -54,7 +54,7 @@ impl Reader {
     }
 
     /// The next message of this type.
-    async fn next_of(&mut self, event: &str) -> Message {
+    pub(super) async fn next_of(&mut self, event: &str) -> Message {
         loop {
             let message = self.next().await.unwrap();
             if message.1 == event {
@@ -64,7 +64,7 @@ impl Reader {
     }
 }
 
-async fn write_line(server: &ApiServer, run: RunId, text: &str) {
+pub(super) async fn write_line(server: &ApiServer, run: RunId, text: &str) {
     let masker = Masker::new([]);
     server.app.logs().append(run, "create_server", Level::Info, text, &masker).await.unwrap();
 }

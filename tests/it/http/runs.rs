@@ -1,7 +1,9 @@
 //! Runs as a client of the API sees them.
 
 use crate::support::api_server::ApiServer;
-use ocim_domain::saga::Event;
+use chrono::{DateTime, Utc};
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Cause, ErrorClass, Event, step_key};
 use serde_json::{Value, json};
 
 fn done(step: &str) -> Event {
@@ -47,5 +49,170 @@ async fn a_run_is_listed_read_with_its_steps_and_cancelled() {
     assert_eq!(server.get(&format!("/runs/{open}")).await["cancel_requested"], true);
     let refused = cancel(over).json(&reason).send().await.unwrap();
     assert_eq!(refused.status(), 409);
+    server.stop().await;
+}
+
+fn intended(run: RunId, step: &str, attempt: u32) -> Event {
+    let deadline = "2036-11-22T12:00:00Z".parse().unwrap();
+    Event::StepIntended {
+        step: step.to_owned(),
+        attempt,
+        key: step_key(run, step),
+        deadline,
+        at: None,
+    }
+}
+
+fn failed(step: &str, attempt: u32, last: bool) -> Event {
+    Event::StepFailed {
+        step: step.to_owned(),
+        attempt,
+        class: ErrorClass::Transient,
+        error: "no answer".to_owned(),
+        retry_at: (!last).then(|| "2026-11-22T12:00:00Z".parse().unwrap()),
+    }
+}
+
+fn undo(step: &str) -> [Event; 3] {
+    let step = || step.to_owned();
+    let intend = |attempt| Event::UndoIntended {
+        step: step(),
+        attempt,
+        deadline: "2036-11-22T12:00:00Z".parse().unwrap(),
+        at: None,
+    };
+    let failed = Event::UndoFailed {
+        step: step(),
+        attempt: 1,
+        error: "still there".to_owned(),
+        retry_at: Some("2026-11-22T12:00:00Z".parse().unwrap()),
+    };
+    [intend(1), failed, intend(2)]
+}
+
+/// A run that completed in three attempts at one step, and one that is stuck at an undo.
+async fn given_history(server: &ApiServer) -> (RunId, RunId) {
+    let completed = server.given_run().await;
+    let first = [intended(completed, "create_server", 1), failed("create_server", 1, false)];
+    let second = [intended(completed, "create_server", 2), failed("create_server", 2, false)];
+    let third = [intended(completed, "create_server", 3), done("create_server")];
+    for event in first.into_iter().chain(second).chain(third) {
+        server.report(completed, event).await;
+    }
+    server.report(completed, skipped("write_dns_records")).await;
+    server.report(completed, Event::Completed {}).await;
+    let stuck = server.given_run().await;
+    server.report(stuck, intended(stuck, "create_server", 1)).await;
+    server.report(stuck, failed("create_server", 1, true)).await;
+    let cause = Cause::StepFailed { step: "create_server".into(), error: "no answer".into() };
+    server.report(stuck, Event::UnwindBegan(cause)).await;
+    for event in undo("create_server") {
+        server.report(stuck, event).await;
+    }
+    let why = "still there".to_owned();
+    let event = Event::UndoFailed {
+        step: "create_server".to_owned(),
+        attempt: 2,
+        error: why.clone(),
+        retry_at: None,
+    };
+    server.report(stuck, event).await;
+    server.report(stuck, Event::Stuck { step: "create_server".to_owned(), why, code: None }).await;
+    (completed, stuck)
+}
+
+fn seconds_between(earlier: &Value, later: &Value) -> f64 {
+    let time = |value: &Value| value.as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    (time(later) - time(earlier)).as_seconds_f64()
+}
+
+#[tokio::test]
+async fn a_run_tells_each_attempt_with_its_end_and_error() {
+    let server = ApiServer::start().await;
+    let (completed, stuck) = given_history(&server).await;
+    let run = server.get(&format!("/runs/{completed}")).await;
+    assert_eq!(run["duration_s"], seconds_between(&run["created"], &run["ended"]));
+    let attempts = run["steps"][0]["attempts"].as_array().unwrap();
+    let told: Vec<_> = attempts
+        .iter()
+        .map(|it| (it["attempt"].as_i64().unwrap(), it["outcome"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [(1, "failed"), (2, "failed"), (3, "done")]);
+    for attempt in attempts {
+        let took = seconds_between(&attempt["started"], &attempt["ended"]);
+        assert_eq!(attempt["duration_s"], took, "{attempt}");
+        let failed = attempt["outcome"] == "failed";
+        assert_eq!(attempt["class"], if failed { json!("transient") } else { json!(null) });
+        assert_eq!(attempt["error"], if failed { json!("no answer") } else { json!(null) });
+    }
+    assert_eq!(run["steps"][1]["attempts"], json!([]));
+
+    let run = server.get(&format!("/runs/{stuck}")).await;
+    let attempts = run["steps"][0]["attempts"].as_array().unwrap();
+    let undone: Vec<_> = attempts.iter().map(|it| it["is_undo"].as_bool().unwrap()).collect();
+    assert_eq!(undone, [false, true, true]);
+    let open = server.given_run().await;
+    server.report(open, intended(open, "create_server", 1)).await;
+    let run = server.get(&format!("/runs/{open}")).await;
+    let attempt = &run["steps"][0]["attempts"][0];
+    assert_eq!((&attempt["outcome"], &attempt["ended"]), (&json!(null), &json!(null)));
+    assert!(run["duration_s"].as_f64().unwrap() >= 0.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn runs_are_found_by_phase_and_age() {
+    let server = ApiServer::start().await;
+    let (completed, stuck) = given_history(&server).await;
+    let open = server.given_run().await;
+    let ids = async |query: &str| -> Vec<String> {
+        let page = server.get(&format!("/runs?{query}")).await;
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids("stuck").await, [stuck.to_string()]);
+    assert_eq!(ids("phase=stuck").await, [stuck.to_string()]);
+    assert_eq!(ids("phase=completed").await, [completed.to_string()]);
+    assert_eq!(ids("open").await, [open.to_string(), stuck.to_string()]);
+    assert_eq!(ids("open&phase=forward").await, [open.to_string()]);
+    assert_eq!(ids("older_than_s=3600").await, [""; 0]);
+    assert_eq!(ids("older_than_s=0").await.len(), 3);
+    for wrong in ["phase=sideways", "stuck&phase=forward", "older_than_s=-1"] {
+        let refused = server.ask("GET", &format!("/runs?{wrong}")).send().await.unwrap();
+        assert_eq!(refused.status(), 400, "{wrong}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn statistics_count_and_measure_what_runs_and_steps_did() {
+    let server = ApiServer::start().await;
+    let (completed, _) = given_history(&server).await;
+    let run = server.get(&format!("/runs/{completed}")).await;
+    let attempts = &run["steps"][0]["attempts"];
+    let took = seconds_between(&attempts[0]["started"], &attempts[2]["ended"]);
+    let statistics = server.get("/runs/statistics").await;
+    assert_eq!(statistics["definitions"].as_array().unwrap().len(), 1, "{statistics}");
+    let of_launch = &statistics["definitions"][0];
+    let counts = ["runs", "open", "stuck", "completed", "unwound"].map(|it| &of_launch[it]);
+    assert_eq!(counts, [2, 0, 1, 1, 0].map(|it| json!(it)).each_ref());
+    for figure in ["p50_s", "p90_s", "p99_s", "max_s"] {
+        let whole = of_launch[figure].as_f64().unwrap();
+        assert!((whole - run["duration_s"].as_f64().unwrap()).abs() < 1e-6, "{of_launch}");
+        let step = of_launch["steps"][0][figure].as_f64().unwrap();
+        assert!((step - took).abs() < 1e-6, "{of_launch}");
+    }
+    let step = &of_launch["steps"][0];
+    assert_eq!(step["step"], "create_server");
+    let fields = ["done", "skipped", "attempts", "retries", "failures", "undos", "undo_failures"];
+    let counts = fields.map(|it| &step[it]);
+    assert_eq!(counts, [1, 0, 4, 2, 3, 0, 2].map(|it| json!(it)).each_ref());
+    assert_eq!(of_launch["steps"][1]["skipped"], 1);
+    assert_eq!(of_launch["steps"][1]["p50_s"], json!(null));
+
+    let none = server.get("/runs/statistics?since=2036-11-22T12:00:00Z").await;
+    assert_eq!(none["definitions"], json!([]));
+    let none = server.get("/runs/statistics?definition=other").await;
+    assert_eq!(none["definitions"], json!([]));
     server.stop().await;
 }

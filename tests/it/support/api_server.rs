@@ -3,6 +3,7 @@
 use super::postgres::Database;
 use ocim::adapters::postgres_logs::PostgresLogs;
 use ocim::adapters::system::{SystemClock, SystemIds};
+use ocim::app::idempotency::IdempotencyKeys;
 use ocim::app::tokens::Tokens;
 use ocim::app::{App, Caller};
 use ocim::data_folder::DataFolder;
@@ -84,6 +85,7 @@ impl ApiServer {
         let regions = vec!["local".to_owned()];
         let app =
             App::new(sealed, read_models, logs, clock.clone(), ids.clone(), defaults, regions);
+        let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
         let tokens = Tokens::new(pool, clock, ids.clone());
         let kept = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(kept.path()).unwrap();
@@ -92,6 +94,7 @@ impl ApiServer {
         let api = Api {
             app: Arc::new(app.clone()),
             tokens: tokens.clone(),
+            idempotency,
             ids,
             stopping: stops,
             observing: observing.clone(),
@@ -170,18 +173,23 @@ impl ApiServer {
     /// A run whose log and steps the test writes itself, shown by the read models.
     pub(crate) async fn given_run(&self) -> RunId {
         let run = RunId(SystemIds.new_id());
+        self.start_run(run, "apps_test").await;
+        run
+    }
+
+    /// The start of a launch, as a runner would record it.
+    pub(crate) async fn start_run(&self, run: RunId, subject: &str) {
         self.record(
             run,
             Command::Start {
                 definition: "launch_appserver".to_owned(),
                 version: 1,
                 input: json!({}),
-                subject: "apps_test".to_owned(),
+                subject: subject.to_owned(),
                 deadline: None,
             },
         )
         .await;
-        run
     }
 
     /// Records what a runner would, and waits until it is shown.

@@ -1,0 +1,22 @@
+//! Timelines: what happened to a thing, in sentences for people.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One event, told for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TimelineItem {
+    /// Where it stands in the log. Opaque; sorts as text.
+    pub position: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who did it, e.g. `token:alice` or `saga:run_…`.
+    pub actor: String,
+    /// What happened, for programs, e.g. `appserver.running_started`.
+    pub kind: String,
+    /// The id of the thing to which it happened, e.g. `apps_…`.
+    pub subject: String,
+    /// What happened, as one sentence without a full stop.
+    pub sentence: String,
+}

@@ -1,0 +1,185 @@
+//! Every event, to be found by what it concerns. Protected values keep their place, not their text.
+
+use crate::change::{RowChange, columns};
+use crate::{ColumnType, Projector, Table};
+use ocim_domain::event::{DecodeError, Recorded, StreamId};
+use ocim_domain::ids::{
+    AppserverId, InstanceId, InventoryId, LoadBalancerId, NameId, RegionId, RunId, ServerId,
+    TokenId,
+};
+use ocim_domain::protected::MARK;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// What people see in place of a protected value.
+pub const PROTECTED: &str = "<protected>";
+
+/// The read model of all events. It reads payloads as they are, so that none is poison to it.
+pub const PROJECTOR: Projector = Projector {
+    name: "history",
+    version: 1,
+    categories: &[],
+    tables: &[
+        Table {
+            name: EVENTS,
+            columns: &[
+                ("position", ColumnType::Text),
+                ("stream", ColumnType::Text),
+                ("version", ColumnType::BigInteger),
+                ("id", ColumnType::Text),
+                ("kind", ColumnType::Text),
+                ("schema", ColumnType::Integer),
+                ("data", ColumnType::Json),
+                ("meta", ColumnType::Json),
+                ("actor", ColumnType::Text),
+                ("correlation", ColumnType::Text),
+                ("recorded_at", ColumnType::Timestamp),
+            ],
+            key: &["position"],
+            indexed: &["stream", "kind", "actor", "correlation", "recorded_at"],
+        },
+        Table {
+            name: MENTIONS,
+            columns: &[("subject", ColumnType::Text), ("position", ColumnType::Text)],
+            key: &["subject", "position"],
+            indexed: &[],
+        },
+    ],
+    project,
+};
+
+const EVENTS: &str = "events";
+/// Which things an event concerns: the one whose stream it is in, and all that its payload names.
+const MENTIONS: &str = "event_mentions";
+
+/// The prefix of the ids of the things that streams of a category belong to.
+const PREFIXES: [(&str, &str); 9] = [
+    (InstanceId::CATEGORY, InstanceId::PREFIX),
+    (AppserverId::CATEGORY, AppserverId::PREFIX),
+    (ServerId::CATEGORY, ServerId::PREFIX),
+    (LoadBalancerId::CATEGORY, LoadBalancerId::PREFIX),
+    (RegionId::CATEGORY, RegionId::PREFIX),
+    (InventoryId::CATEGORY, InventoryId::PREFIX),
+    (RunId::CATEGORY, RunId::PREFIX),
+    (NameId::CATEGORY, NameId::PREFIX),
+    (TokenId::CATEGORY, TokenId::PREFIX),
+];
+
+#[expect(clippy::unnecessary_wraps, reason = "projectors share this shape")]
+fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
+    let position = recorded.position.to_string();
+    let event = RowChange::put(
+        EVENTS,
+        columns! { position: position },
+        columns! {
+            stream: recorded.stream,
+            version: recorded.version,
+            id: recorded.id,
+            kind: recorded.kind,
+            schema: recorded.schema,
+            data: without_text(&recorded.data),
+            meta: without_text(&json!(recorded.meta)),
+            actor: storable(&recorded.meta.actor),
+            correlation: recorded.meta.correlation_id.as_deref().map(storable),
+            recorded_at: recorded.recorded_at,
+        },
+    );
+    let mentions = mentioned(recorded).into_iter().map(|subject| {
+        RowChange::put(MENTIONS, columns! { subject: subject, position: position }, columns! {})
+    });
+    Ok(std::iter::once(event).chain(mentions).collect())
+}
+
+/// The ids of all things that an event concerns.
+#[must_use]
+pub fn mentioned(recorded: &Recorded) -> BTreeSet<String> {
+    let mut ids = BTreeSet::from([subject_of(&recorded.stream)]);
+    collect_ids(&recorded.data, &mut ids);
+    ids
+}
+
+/// The id, as people see it, of the thing whose stream it is.
+#[must_use]
+pub fn subject_of(stream: &StreamId) -> String {
+    let known = PREFIXES.iter().find(|(category, _)| *category == stream.category());
+    known.map_or_else(|| stream.to_string(), |(_, prefix)| format!("{prefix}_{}", stream.id()))
+}
+
+fn collect_ids(value: &Value, ids: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if is_id(text) => {
+            ids.insert(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_ids(item, ids)),
+        Value::Object(fields) if !fields.contains_key(MARK) => {
+            fields.values().for_each(|field| collect_ids(field, ids));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {}
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    text.split_once('_').is_some_and(|(prefix, uuid)| {
+        PREFIXES.iter().any(|(_, known)| *known == prefix) && Uuid::try_parse(uuid).is_ok()
+    })
+}
+
+/// A payload whose protected values are as if they had been shredded.
+fn without_text(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => match fields.get(MARK) {
+            Some(body) => json!({ MARK: { "subject": body["subject"] } }),
+            None => fields.iter().map(|(k, v)| (storable(k), without_text(v))).collect(),
+        },
+        Value::Array(items) => items.iter().map(without_text).collect(),
+        Value::String(text) => Value::String(storable(text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// A text that the database takes: it has no character of number 0.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// A payload for people: every protected value, sealed or not, is [`PROTECTED`].
+#[must_use]
+pub fn hide_protected(value: Value) -> Value {
+    match value {
+        Value::Object(fields) if fields.contains_key(MARK) => Value::String(PROTECTED.to_owned()),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, field)| (name, hide_protected(field))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(hide_protected).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocim_domain::protected::Protected;
+
+    #[test]
+    fn protected_values_keep_their_place_and_lose_their_text() {
+        let open = json!({"a": [Protected::new("inst_7", "hunter2")], "b": "x\0y"});
+        let stored = without_text(&open);
+        assert_eq!(stored, json!({"a": [{MARK: {"subject": "inst_7"}}], "b": "x\u{fffd}y"}));
+        assert_eq!(hide_protected(open), json!({"a": [PROTECTED], "b": "x\0y"}));
+        assert_eq!(hide_protected(stored)["a"], json!([PROTECTED]));
+    }
+
+    #[test]
+    fn ids_are_found_wherever_they_stand() {
+        let uuid = "00000000-0000-7000-8000-000000000001";
+        let data = json!({
+            "run": format!("run_{uuid}"), "lists": [[format!("apps_{uuid}")]],
+            "text": format!("about run_{uuid}"), "other": format!("thing_{uuid}"),
+            "secret": Protected::new(format!("inst_{uuid}"), format!("serv_{uuid}")),
+        });
+        let mut ids = BTreeSet::new();
+        collect_ids(&data, &mut ids);
+        assert_eq!(ids, BTreeSet::from([format!("apps_{uuid}"), format!("run_{uuid}")]));
+    }
+}

@@ -1,0 +1,39 @@
+//! Sentences about load balancers and reserved names.
+
+use super::Teller;
+use ocim_domain::{load_balancer, name};
+
+pub(super) fn tell(teller: &Teller<'_>, event: &load_balancer::Event) -> String {
+    use load_balancer::Event as E;
+    let (who, it) = (teller.who(), teller.own_name());
+    match event {
+        E::Registered(known) => format!("{who} registered the load balancer {}", known.domain),
+        E::RegistrationChanged(known) => {
+            format!("{who} changed what is known of the load balancer {}", known.domain)
+        }
+        E::AcceptanceChanged { accepts_new_backends: true } => {
+            format!("The load balancer {it} takes new sites")
+        }
+        E::AcceptanceChanged { accepts_new_backends: false } => {
+            format!("The load balancer {it} takes no new sites")
+        }
+        E::FragmentApplied { fragment } => {
+            format!("The load balancer {it} serves the newest version of {fragment}")
+        }
+    }
+}
+
+pub(super) fn tell_name(teller: &Teller<'_>, event: &name::Event) -> String {
+    use name::Event as E;
+    let who = teller.who();
+    match event {
+        E::Reserved { name, owner, .. } => {
+            format!("{who} reserved the name {name} for {}", teller.name(owner))
+        }
+        E::Reclaimed { from, owner } => {
+            let (from, owner) = (teller.name(from), teller.name(owner));
+            format!("{who} gave {owner} a name of {from}, which never came to be")
+        }
+        E::Released { owner } => format!("{who} released a name of {}", teller.name(owner)),
+    }
+}

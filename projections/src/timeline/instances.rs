@@ -1,0 +1,56 @@
+//! Sentences about sites.
+
+use super::{Teller, list};
+use ocim_domain::ids::AppserverId;
+use ocim_domain::instance::{Event, LaunchOutcome};
+
+pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
+    let (who, site) = (teller.who(), teller.own_name());
+    let names =
+        |ids: &[AppserverId]| list(&ids.iter().map(|id| teller.name(id)).collect::<Vec<_>>());
+    match event {
+        Event::Created { settings } => {
+            format!("{who} created the site {} at {}", settings.name, settings.internal_lms_domain)
+        }
+        Event::CreationAbandoned { by } => {
+            format!("{who} gave up the creation of {site}: {} took a name it held", teller.name(by))
+        }
+        Event::SettingsChanged { changed, .. } => {
+            format!("{who} changed settings of {site}: {}", list(changed))
+        }
+        Event::LoadBalancerAssigned { load_balancer } => {
+            format!("{who} gave {site} to the load balancer {}", teller.name(load_balancer))
+        }
+        Event::LaunchRequested { number, queued, activate_on_success, .. } => {
+            let waits = if *queued { ", after the launch that is under way" } else { "" };
+            let then = if *activate_on_success { ", to be activated once it runs" } else { "" };
+            format!("{who} launched AppServer {number} of {site}{waits}{then}")
+        }
+        Event::LaunchSettled { appserver, outcome } => {
+            let how = match outcome {
+                LaunchOutcome::Running => "it runs",
+                LaunchOutcome::Failed => "its configuration failed",
+                LaunchOutcome::Error => "its machine never came up",
+                LaunchOutcome::Cancelled => "it was cancelled",
+            };
+            format!("The launch of {} ended: {how}", teller.name(appserver))
+        }
+        Event::TrafficClaimed { run } => {
+            format!("{} alone may move the traffic of {site} now", teller.name(run))
+        }
+        Event::TrafficReleased { run } => {
+            format!("{} is done with the traffic of {site}", teller.name(run))
+        }
+        Event::TrafficAssigned { added, removed, .. } => {
+            let mut parts = vec![];
+            if !added.is_empty() {
+                parts.push(format!("{} into traffic", names(added)));
+            }
+            if !removed.is_empty() {
+                parts.push(format!("{} out of traffic", names(removed)));
+            }
+            let moved = if parts.is_empty() { "no traffic".to_owned() } else { list(&parts) };
+            format!("{who} brought {moved} at {site}")
+        }
+    }
+}

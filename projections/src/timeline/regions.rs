@@ -1,0 +1,36 @@
+//! Sentences about regions: their slots, and what the reconciler finds there.
+
+use super::{Teller, because};
+use ocim_domain::{inventory, region};
+
+pub(super) fn tell(teller: &Teller<'_>, event: &region::Event) -> String {
+    use region::Event as E;
+    match event {
+        E::LimitSet { region, limit } => {
+            format!("{} lets {limit} launches run at a time in {region}", teller.who())
+        }
+        E::RunQueued { run } => format!("{} waits in line for a slot", teller.name(run)),
+        E::RunAdmitted { run } => format!("{} has a slot", teller.name(run)),
+        E::RunLeft { run } => format!("{} gave its slot or its place back", teller.name(run)),
+    }
+}
+
+pub(super) fn tell_inventory(teller: &Teller<'_>, event: &inventory::Event) -> String {
+    use inventory::Event as E;
+    match event {
+        E::SightLost { region, error } => format!("The region {region} does not answer: {error}"),
+        E::SightRegained { region } => format!("The region {region} answers again"),
+        E::OrphanFound { region, orphan } => format!(
+            "The machine {} ({}) in {region} is ours, but nothing accounts for it",
+            orphan.name, orphan.machine
+        ),
+        E::OrphanSettled { machine } => {
+            format!("The machine {machine} is gone or accounted for")
+        }
+        E::OrphanDeletionRequested { region, machine, reason, .. } => format!(
+            "{} asked to take the machine {machine} of {region} away{}",
+            teller.who(),
+            because(Some(reason))
+        ),
+    }
+}

@@ -1,0 +1,111 @@
+//! Every kind of event ever written is told in a sentence, and what is protected is never told.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by breaking off")]
+
+use ocim_domain::event::{Metadata, Position, Recorded, StreamId};
+use ocim_projections::timeline::{Attempt, Context, sentence};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+const ID: Uuid = Uuid::from_u128(7);
+
+fn event(kind: &str, schema: u16, data: Value, actor: &str) -> Recorded {
+    let category = kind.split('.').next().unwrap();
+    Recorded {
+        position: Position([1, 0]),
+        stream: StreamId::new(category, ID),
+        version: 4,
+        id: ID,
+        kind: kind.to_owned(),
+        schema,
+        data,
+        meta: Metadata::by(actor),
+        recorded_at: "2026-11-22T10:30:00Z".parse().unwrap(),
+    }
+}
+
+/// Kind, schema and payload of every golden file of the domain.
+fn all_payloads() -> Vec<(String, u16, Value)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../domain/tests/golden");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let (kind, schema) = name.rsplit_once(".v").unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let data = serde_json::from_str(&text).unwrap();
+            (kind.to_owned(), schema.parse().unwrap(), data)
+        })
+        .collect()
+}
+
+#[test]
+fn every_kind_is_told_in_a_sentence_of_its_own() {
+    let mut told = BTreeMap::<String, String>::new();
+    for (kind, schema, data) in all_payloads() {
+        let event = event(&kind, schema, data, "token:alice");
+        let text = sentence(&event, &Context::default());
+        let text = text.unwrap_or_else(|| panic!("`{kind}` schema {schema} has no sentence"));
+        assert!(text.split(' ').count() >= 3, "{kind}: {text}");
+        assert!(!text.ends_with('.') && !text.contains("  "), "{kind}: {text}");
+        let first = text.chars().next().unwrap();
+        assert!(first.is_alphanumeric() || first == '“', "{kind}: {text}");
+        if let Some(other) = told.insert(text.clone(), kind.clone()) {
+            assert_eq!(other, kind, "{text}");
+        }
+    }
+    assert!(told.len() >= 40, "{}", told.len());
+}
+
+#[test]
+fn protected_values_are_never_told() {
+    for (kind, schema, data) in all_payloads() {
+        let secrets = secrets_in(&data);
+        let text = sentence(&event(&kind, schema, data, "system"), &Context::default()).unwrap();
+        for secret in secrets.iter().filter(|secret| secret.len() > 3) {
+            assert!(!text.contains(secret.as_str()), "{kind} tells {secret}");
+        }
+    }
+}
+
+fn secrets_in(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => match fields.get("$protected") {
+            Some(body) => body["open"].as_str().map(str::to_owned).into_iter().collect(),
+            None => fields.values().flat_map(secrets_in).collect(),
+        },
+        Value::Array(items) => items.iter().flat_map(secrets_in).collect(),
+        _ => vec![],
+    }
+}
+
+#[test]
+fn names_and_attempts_make_the_sentence() {
+    let run = format!("run_{ID}");
+    let appserver = format!("apps_{ID}");
+    let mut context = Context::default();
+    context.names.insert(run.clone(), "launch_appserver of AppServer 3".to_owned());
+    context.names.insert(appserver, "AppServer 3".to_owned());
+    context.names.insert(format!("inst_{ID}"), "Alpha".to_owned());
+    let tell = |event: &Recorded, context: &Context| sentence(event, context).unwrap();
+
+    let done = event("saga.step_done", 1, json!({"step": "create_server", "output": {}}), "system");
+    assert_eq!(tell(&done, &context), "Ocim finished “create server”");
+    context.attempts.insert((run, 4), Attempt { number: 2, seconds: 41.0 });
+    assert_eq!(tell(&done, &context), "Ocim finished “create server” (attempt 2, 41 s)");
+
+    let data = json!({
+        "appserver": format!("apps_{ID}"), "run": format!("run_{ID}"), "number": 3,
+        "queued": false, "activate_on_success": false,
+    });
+    let launched = event("instance.launch_requested", 1, data, "token:Alice");
+    assert_eq!(tell(&launched, &context), "Alice launched AppServer 3 of Alpha");
+    let stuck = event("saga.stuck", 1, json!({"step": "a_b", "why": "no answer"}), "system");
+    let expected =
+        "launch_appserver of AppServer 3 is stuck at “a b” and needs somebody: no answer";
+    assert_eq!(tell(&stuck, &context), expected);
+    let unknown = event("saga.invented", 1, json!({}), "system");
+    assert_eq!(sentence(&unknown, &context), None);
+}

@@ -1,0 +1,129 @@
+//! The log of events: pages of those that are wanted, or live. Protected values stay hidden.
+
+use super::extract::{Params, read_flag};
+use super::openapi::Problems;
+use super::paging::{Choice, answer_with_page};
+use super::problem::{HttpError, bad_request};
+use super::sse::{self, Message};
+use super::timeline::read_order;
+use super::{Api, convert};
+use crate::read_models::{EventQuery, EventRow};
+use crate::store::{Filter, SubscriptionEvent};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use futures_util::stream::{BoxStream, Stream, StreamExt};
+use ocim_api_spec::{Page, RecordedEvent};
+use ocim_domain::event::{Position, StreamId};
+use serde::Deserialize;
+use serde_json::json;
+use std::future::ready;
+use utoipa::IntoParams;
+
+/// Which events are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventParams {
+    /// Only those of this stream, `category-<uuid>`.
+    #[param(value_type = Option<String>)]
+    stream: Option<StreamId>,
+    /// Only those of this kind; several stand with commas between them.
+    kind: Option<String>,
+    /// Only those of this actor, e.g. `token:alice`.
+    actor: Option<String>,
+    /// Only those that belong to this request or run.
+    correlation: Option<String>,
+    /// Only those from this time on.
+    since: Option<DateTime<Utc>>,
+    /// Only those before this time.
+    until: Option<DateTime<Utc>>,
+    /// `newest` first, as when left out, or `oldest` first. Means nothing with `follow`.
+    order: Option<String>,
+    /// Most items on the page, 1 to 200; 50 when left out. Means nothing with `follow`.
+    limit: Option<usize>,
+    /// The `next` of the page before; with `follow` the position to go on after, else from now on.
+    after: Option<String>,
+    /// Answer with server-sent events: an `event` for each, whose id is its position, and a
+    /// `caught_up` once all that was missed is sent.
+    #[serde(deserialize_with = "read_flag")]
+    follow: bool,
+}
+
+impl EventParams {
+    fn query(&self) -> EventQuery {
+        let kinds = self.kind.iter().flat_map(|kinds| kinds.split(','));
+        EventQuery {
+            stream: self.stream.clone(),
+            kinds: kinds.map(|kind| kind.trim().to_owned()).filter(|it| !it.is_empty()).collect(),
+            actor: self.actor.clone(),
+            correlation: self.correlation.clone(),
+            since: self.since,
+            until: self.until,
+        }
+    }
+}
+
+/// Lists events, or tells them live.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events",
+    params(EventParams,
+        ("Last-Event-ID" = Option<String>, Header,
+            description = "With `follow`: go on after this position")),
+    responses((status = 200, body = Page<RecordedEvent>), Problems))]
+pub(super) async fn list_events(
+    api: Data<Api>,
+    Params(params): Params<EventParams>,
+    request: HttpRequest,
+) -> Result<HttpResponse, HttpError> {
+    if params.follow {
+        return follow_events(&api, &params, &request).await;
+    }
+    let order = read_order(params.order.as_deref())?;
+    let choice = Choice::new::<Position>(params.limit, params.after.as_deref())?;
+    let models = api.app.read_models();
+    let limit = choice.rows_to_read();
+    let rows = models.list_events(&params.query(), order, limit, choice.after_as()).await?;
+    let position = |row: &EventRow| row.position.clone();
+    let page = choice.page(rows, position, |row| Ok(convert::event(row.into_recorded())))?;
+    Ok(answer_with_page(&request, page))
+}
+
+async fn follow_events(
+    api: &Api,
+    params: &EventParams,
+    request: &HttpRequest,
+) -> Result<HttpResponse, HttpError> {
+    let parse = |field: &str, text: &str| {
+        text.trim().parse::<Position>().map_err(|_| bad_request(field, "must be a position"))
+    };
+    let last = request.headers().get("Last-Event-ID");
+    let after = match (last, &params.after) {
+        (Some(value), _) => parse("Last-Event-ID", value.to_str().unwrap_or_default())?,
+        (None, Some(text)) => parse("after", text)?,
+        (None, None) => api.events().head().await?,
+    };
+    let query = params.query();
+    let categories = query.stream.iter().map(|stream| stream.category().to_owned()).collect();
+    let filter = Filter { categories, kinds: query.kinds.clone() };
+    let events = api.events().subscribe_all(after, filter);
+    Ok(sse::respond(messages(events, query), api.stopping.clone()))
+}
+
+fn messages(
+    events: BoxStream<'static, SubscriptionEvent>,
+    query: EventQuery,
+) -> impl Stream<Item = Message> {
+    events.filter_map(move |item| {
+        ready(match item {
+            SubscriptionEvent::Event(event) if query.admits(&event) => {
+                let position = event.position;
+                Some(Message::new("event", &convert::event(*event)).id(position))
+            }
+            SubscriptionEvent::CaughtUp(position) => {
+                let told = json!({ "position": position.to_string() });
+                Some(Message::new("caught_up", &told).id(position))
+            }
+            SubscriptionEvent::Event(_) | SubscriptionEvent::Checkpoint(_) => None,
+        })
+    })
+}
