@@ -134,17 +134,6 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         Event::Completed {} => {
             columns! { phase: "completed", ended_at: at, cancel_requested: false }
         }
-        Event::OperatorActed { action: Action::ForceUnwind | Action::Abandon, .. }
-        | Event::LeaseTaken { .. } => columns! {},
-        Event::OperatorActed { direction: Direction::Forward, .. } => {
-            columns! { phase: "forward", cause: NULL }
-        }
-        Event::OperatorActed { direction: Direction::Unwinding, .. } => {
-            columns! { phase: "unwinding" }
-        }
-        Event::Abandoned { reason, .. } => columns! {
-            phase: "abandoned", cause: reason, ended_at: at, cancel_requested: false,
-        },
         Event::Unwound {} => columns! { phase: "unwound", ended_at: at, cancel_requested: false },
     };
     set.insert("updated_at", json!(at));
