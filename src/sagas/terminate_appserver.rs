@@ -9,6 +9,9 @@ use ocim_domain::appserver::{self, Appserver};
 use serde_json::Value;
 use std::time::Duration;
 
+/// How long a cloud is asked to delete a machine before somebody has to see to it.
+pub const DELETION_TIME: Duration = Duration::from_secs(24 * 3600);
+
 /// The process.
 ///
 /// Failure policy: until the traffic has moved, a failure or a cancel puts the Appserver back into
@@ -24,13 +27,16 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
         RECORD,
         RELEASE,
         DRAIN,
-        Step::new(
-            "delete_server",
-            |c| Box::pin(delete_server(c)),
-            Kind::Retryable("a deleted machine does not come back"),
-            100,
-            |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
-        ),
+        Step {
+            max_elapsed: Some(|_| DELETION_TIME),
+            ..Step::new(
+                "delete_server",
+                |c| Box::pin(delete_server(c)),
+                Kind::Retryable("a deleted machine does not come back"),
+                100,
+                |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
+            )
+        },
         Step::new(
             "record_terminated",
             |c| Box::pin(record_terminated(c)),
