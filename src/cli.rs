@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod instances;
 mod logs;
+mod operators;
 mod output;
 mod regions;
 mod runs;

@@ -13,6 +13,7 @@ mod local_token;
 mod logs;
 mod metrics;
 pub mod openapi;
+mod operators;
 mod paging;
 mod problem;
 mod regions;
@@ -254,6 +255,10 @@ fn api_routes() -> impl HttpServiceFactory {
         )
         .service(resource("/runs/{id}", "GET").route(web::get().to(runs::read_run)))
         .service(resource("/runs/{id}/cancel", "POST").route(web::post().to(runs::cancel_run)))
+        .service(
+            resource("/runs/{id}/operate", "POST").route(web::post().to(operators::operate_run)),
+        )
+        .service(resource("/runs/{id}/explain", "GET").route(web::get().to(operators::explain_run)))
         .service(
             resource("/runs/{id}/timeline", "GET")
                 .route(web::get().to(timeline::read_run_timeline)),

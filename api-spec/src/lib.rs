@@ -6,6 +6,7 @@ pub mod appserver;
 pub mod event;
 pub mod instance;
 pub mod log;
+pub mod operator;
 pub mod page;
 pub mod problem;
 pub mod region;
@@ -22,6 +23,7 @@ pub use instance::{
     CreateInstance, CreatedInstance, Instance, InstanceDetail, Settings, SettingsChange,
 };
 pub use log::{LogLevel, LogLine, LogPage};
+pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};
 pub use page::Page;
 pub use problem::{FieldError, Problem, ProblemType};
 pub use region::{QueuedRun, Region};

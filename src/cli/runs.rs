@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::error::{CliError, Kind};
 use super::logs::{LogArgs, print_logs};
+use super::operators::{self, OperatorCommand};
 use super::output::Output;
 use super::statistics::{StatisticsArgs, print_statistics, read_age};
 use super::timeline::{TimelineArgs, print_timeline};
@@ -61,6 +62,8 @@ pub(super) enum RunCommand {
         /// Its id, run_…
         id: String,
     },
+    #[command(flatten)]
+    Operate(OperatorCommand),
 }
 
 /// Does it.
@@ -73,6 +76,7 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     match command {
+        RunCommand::Operate(command) => operators::run(command, client, output).await,
         RunCommand::List { subject, definition, open, stuck, older_than } => {
             let age = older_than.as_deref().map(read_age).transpose()?;
             let age = age.map(|seconds| seconds.to_string());

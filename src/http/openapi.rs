@@ -3,7 +3,8 @@
 use super::idempotency::KEY_HEADER;
 use super::problem::PROBLEM_JSON;
 use super::{
-    appservers, events, health, instances, keeping, logs, regions, runs, servers, stream, timeline,
+    appservers, events, health, instances, keeping, logs, operators, regions, runs, servers,
+    stream, timeline,
 };
 use ocim_api_spec::Problem;
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         servers::list_servers, servers::list_orphans, servers::delete_orphan,
         servers::list_looks, servers::list_load_balancers, regions::list_regions,
         runs::list_runs, runs::read_run, runs::cancel_run, runs::read_run_statistics,
+        operators::operate_run, operators::explain_run,
         timeline::read_instance_timeline, timeline::read_appserver_timeline,
         timeline::read_run_timeline,
         logs::read_run_logs, logs::read_appserver_logs, logs::count_run_logs,

@@ -6,5 +6,6 @@ mod instances;
 mod live;
 mod logs;
 mod observing;
+mod operators;
 mod refusals;
 mod runs;

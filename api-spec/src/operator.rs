@@ -1,0 +1,84 @@
+//! What operators do to runs, and where a run stands.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What is to be done to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RunVerb {
+    /// Try a step, or its undo, at once, with all its attempts and all its time.
+    RetryStep {
+        /// The step's path.
+        step: String,
+    },
+    /// Count the step whose turn it is as done.
+    SkipStep {
+        /// The step's path.
+        step: String,
+        /// What it counts as having given.
+        #[serde(default)]
+        output: Value,
+    },
+    /// Count a step as undone whose undo does not come to an end.
+    MarkUndone {
+        /// The step's path.
+        step: String,
+    },
+    /// Turn back from wherever it is: what can be undone is undone, the rest stays for its reason.
+    ForceUnwind {},
+    /// Go forward again; only steps that are undone are run again.
+    ResumeForward {},
+    /// Give it up as it is; the answer lists what stays behind.
+    Abandon {},
+}
+
+/// The order to do something to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OperateRun {
+    /// What.
+    pub operation: RunVerb,
+    /// Why; it stands in the run's timeline.
+    pub reason: String,
+    /// Only say what would happen.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What an operation does, in sentences: first what it does itself, then what the run does from
+/// there if all goes well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunOperation {
+    /// Whether it was done, or only looked at.
+    pub done: bool,
+    /// The sentences.
+    pub sentences: Vec<String>,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunExplanation {
+    /// All of it in one sentence.
+    pub sentence: String,
+    /// What it waits for; nothing once it is over.
+    pub waits_for: Option<String>,
+    /// The steps that are under way or waited for.
+    pub steps: Vec<String>,
+    /// Since when.
+    pub since: Option<DateTime<Utc>>,
+    /// Until when at the longest.
+    pub until: Option<DateTime<Utc>>,
+    /// The node that holds it.
+    pub holder: Option<Uuid>,
+    /// Which kind of trouble it is in, e.g. `undo_failed`.
+    pub code: Option<String>,
+    /// Why it is turning back, or has turned back.
+    pub cause: Option<String>,
+    /// What the steps waited for said last.
+    pub last_error: Option<String>,
+    /// What it will do after that if all goes well, in order.
+    pub next: Vec<String>,
+}
