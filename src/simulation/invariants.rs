@@ -11,7 +11,7 @@ use ocim_domain::event::DomainEvent;
 use ocim_domain::ids::{InstanceId, RunId, ServerId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::names::{self, Service};
-use ocim_domain::saga::{Command, Event, Phase, Run, Saga, step_key};
+use ocim_domain::saga::{Command, Event, Phase, Run, Saga, StuckCode, step_key};
 use ocim_domain::server::{self, Server};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,10 +105,14 @@ impl End<'_> {
         Ok(())
     }
 
-    /// Nobody is stuck but for machines that can't be deleted.
+    /// Nobody is stuck but for machines that can't be deleted, and for processes that died again
+    /// and again.
     async fn check_stuck(&mut self) -> Result<(), SimulationError> {
         for (id, run) in self.runs.clone() {
-            let Phase::Stuck { step, why, .. } = &run.phase else { continue };
+            let Phase::Stuck { step, why, code, .. } = &run.phase else { continue };
+            if *code == StuckCode::CrashLoop && self.stage.crashes.count() > 0 {
+                continue;
+            }
             let machine = match step.as_str() {
                 "delete_server" => self.server_of(&run).await?,
                 _ => step_key(id, step),
@@ -145,8 +149,9 @@ impl End<'_> {
             }
             match balancers.get(&key) {
                 Some(run) => {
-                    let is_completed = self.runs[run].phase == Phase::Completed;
-                    if !is_completed {
+                    let phase = &self.runs[run].phase;
+                    let is_accounted_for = *phase == Phase::Completed || phase.is_stuck();
+                    if !is_accounted_for {
                         self.blame("no orphan", key, format!("{run} left a balancer's machine"));
                     }
                 }
@@ -173,11 +178,16 @@ impl End<'_> {
                 matches!(present.status, appserver::Status::Running | appserver::Status::Failed);
             lives && !present.server_gone
         });
-        if !is_owned {
+        // Who resolves the stuck run decides about its machine.
+        if !is_owned && !self.is_subject_of_stuck_run(&id.to_string()) {
             let status = appserver.present().map(|present| present.status);
             self.blame("no orphan", key, format!("{id} does not keep it: {status:?}"));
         }
         Ok(())
+    }
+
+    fn is_subject_of_stuck_run(&self, subject: &str) -> bool {
+        self.runs.values().any(|run| run.subject == subject && run.phase.is_stuck())
     }
 
     fn is_stuck(&self, run: RunId) -> bool {
