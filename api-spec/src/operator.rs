@@ -38,6 +38,7 @@ pub enum RunVerb {
 
 /// The order to do something to a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct OperateRun {
     /// What.
     pub operation: RunVerb,

@@ -62,6 +62,9 @@ async fn a_dry_run_tells_and_changes_nothing_and_the_verb_then_does_it() {
     assert_eq!(operate(&server, run, nameless).await.0, 409);
     let unknown = json!({ "operation": { "verb": "hide" }, "reason": "why not" });
     assert_eq!(operate(&server, run, unknown).await.0, 422);
+    let mistyped =
+        json!({ "operation": { "verb": "abandon" }, "reason": "a test", "dryRun": true });
+    assert_eq!(operate(&server, run, mistyped).await.0, 422, "a dry run is never done for real");
     server.stop().await;
 }
 
