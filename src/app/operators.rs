@@ -11,97 +11,8 @@ use ocim_domain::ids::RunId;
 use ocim_domain::saga::{
     self, Command, Event, Explanation, Facts, Operation, Plan, Rejected, Run, Saga, Verb,
 };
-use serde_json::Value;
 
 impl App {
-    /// Has a step, or its undo, tried at once, with all its attempts and all its time.
-    ///
-    /// # Errors
-    /// [`AppError::Rejected`] when the step neither waits nor has failed.
-    pub async fn retry_step(
-        &self,
-        by: &Caller,
-        run: RunId,
-        step: String,
-        reason: String,
-        dry_run: bool,
-    ) -> Result<Done<Vec<String>>, AppError> {
-        self.operate(by, run, Verb::RetryStep { step }, reason, dry_run).await
-    }
-
-    /// Counts the step whose turn it is as done, with this output.
-    ///
-    /// # Errors
-    /// [`AppError::Rejected`] when it is not its turn, or the run is turning back.
-    pub async fn skip_step(
-        &self,
-        by: &Caller,
-        run: RunId,
-        step: String,
-        output: Value,
-        reason: String,
-        dry_run: bool,
-    ) -> Result<Done<Vec<String>>, AppError> {
-        self.operate(by, run, Verb::SkipStep { step, output }, reason, dry_run).await
-    }
-
-    /// Counts a step as undone whose undo does not come to an end.
-    ///
-    /// # Errors
-    /// [`AppError::Rejected`] when the run does not wait for the step's undo.
-    pub async fn mark_undone(
-        &self,
-        by: &Caller,
-        run: RunId,
-        step: String,
-        reason: String,
-        dry_run: bool,
-    ) -> Result<Done<Vec<String>>, AppError> {
-        self.operate(by, run, Verb::MarkUndone { step }, reason, dry_run).await
-    }
-
-    /// Turns a run back from wherever it is, past its point of no return too.
-    ///
-    /// # Errors
-    /// [`AppError::Rejected`] when it is turning back already, or has ended.
-    pub async fn force_unwind(
-        &self,
-        by: &Caller,
-        run: RunId,
-        reason: String,
-        dry_run: bool,
-    ) -> Result<Done<Vec<String>>, AppError> {
-        self.operate(by, run, Verb::ForceUnwind, reason, dry_run).await
-    }
-
-    /// Turns a run forward again that is stuck or turning back.
-    ///
-    /// # Errors
-    /// [`AppError::Rejected`] when it goes forward already, or has ended.
-    pub async fn resume_forward(
-        &self,
-        by: &Caller,
-        run: RunId,
-        reason: String,
-        dry_run: bool,
-    ) -> Result<Done<Vec<String>>, AppError> {
-        self.operate(by, run, Verb::ResumeForward, reason, dry_run).await
-    }
-
-    /// Gives a run up as it is, and lists what stays behind.
-    ///
-    /// # Errors
-    /// [`AppError::Rejected`] when it has ended.
-    pub async fn abandon_run(
-        &self,
-        by: &Caller,
-        run: RunId,
-        reason: String,
-        dry_run: bool,
-    ) -> Result<Done<Vec<String>>, AppError> {
-        self.operate(by, run, Verb::Abandon, reason, dry_run).await
-    }
-
     /// Where a run stands: what it waits for, since when, until when, and what comes next.
     ///
     /// # Errors
@@ -119,8 +30,11 @@ impl App {
         Ok(saga::explain(&plan_of(&run), &run, self.journal.now(), &facts))
     }
 
-    /// What a verb does, in sentences, and does it unless it is only to be seen.
-    async fn operate(
+    /// What an operator's verb does, in sentences, and does it unless it is only to be seen.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] when it does not fit what the run is doing, or no reason is given.
+    pub async fn operate_run(
         &self,
         by: &Caller,
         id: RunId,
@@ -131,7 +45,7 @@ impl App {
         let loaded = self.journal.load::<Saga>(&id.stream()).await?;
         let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
         let plan = plan_of(&run);
-        let told = saga::preview(&plan, &run, verb.clone(), self.journal.now());
+        let told = saga::preview(&plan, &run, verb.clone(), &reason, self.journal.now());
         let value = told.map_err(AppError::rejected)?;
         if dry_run {
             return Ok(Done { value, position: loaded.position });

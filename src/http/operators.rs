@@ -9,6 +9,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
 use ocim_api_spec::{OperateRun, RunExplanation, RunOperation, RunVerb};
 use ocim_domain::ids::RunId;
+use ocim_domain::saga::Verb;
 
 /// Does something to a run that can't go on by itself, or goes the wrong way.
 ///
@@ -25,17 +26,15 @@ pub(super) async fn operate_run(
     Body(body): Body<OperateRun>,
 ) -> Result<HttpResponse, HttpError> {
     let OperateRun { operation, reason, dry_run } = body;
-    let (app, by, run) = (&api.app, by.into_inner(), *id);
-    let done = match operation {
-        RunVerb::RetryStep { step } => app.retry_step(&by, run, step, reason, dry_run).await,
-        RunVerb::SkipStep { step, output } => {
-            app.skip_step(&by, run, step, output, reason, dry_run).await
-        }
-        RunVerb::MarkUndone { step } => app.mark_undone(&by, run, step, reason, dry_run).await,
-        RunVerb::ForceUnwind {} => app.force_unwind(&by, run, reason, dry_run).await,
-        RunVerb::ResumeForward {} => app.resume_forward(&by, run, reason, dry_run).await,
-        RunVerb::Abandon {} => app.abandon_run(&by, run, reason, dry_run).await,
-    }?;
+    let verb = match operation {
+        RunVerb::RetryStep { step } => Verb::RetryStep { step },
+        RunVerb::SkipStep { step, output } => Verb::SkipStep { step, output },
+        RunVerb::MarkUndone { step } => Verb::MarkUndone { step },
+        RunVerb::ForceUnwind {} => Verb::ForceUnwind,
+        RunVerb::ResumeForward {} => Verb::ResumeForward,
+        RunVerb::Abandon {} => Verb::Abandon,
+    };
+    let done = api.app.operate_run(&by, *id, verb, reason, dry_run).await?;
     let told = RunOperation { done: !dry_run, sentences: done.value };
     Ok(api.answer_to(done.position, HttpResponse::Ok()).await.json(told))
 }

@@ -3,7 +3,7 @@
 use super::deactivate_appserver::{CLAIM, RELEASE};
 use super::start::TrafficInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
-use super::terminate_appserver::{DELETION_TIME, delete_server, record_terminated};
+use super::terminate_appserver::{DELETE, RECORD_TERMINATED};
 use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
 use serde_json::Value;
@@ -28,23 +28,8 @@ pub static CLEAN_UP_APPSERVER: Definition = Definition {
             |_| Duration::from_secs(60),
         ),
         Step { kind: Kind::NoUndo("it was to be out of traffic anyway"), ..RELEASE },
-        Step {
-            max_elapsed: Some(|_| DELETION_TIME),
-            ..Step::new(
-                "delete_server",
-                |c| Box::pin(delete_server(c)),
-                Kind::Pivot("a deleted machine does not come back"),
-                100,
-                |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
-            )
-        },
-        Step::new(
-            "record_terminated",
-            |c| Box::pin(record_terminated(c)),
-            Kind::Retryable("the machine is gone"),
-            20,
-            |_| Duration::from_secs(60),
-        ),
+        Step { kind: Kind::Pivot("a deleted machine does not come back"), ..DELETE },
+        RECORD_TERMINATED,
     ],
 };
 

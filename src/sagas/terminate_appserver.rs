@@ -10,7 +10,28 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// How long a cloud is asked to delete a machine before somebody has to see to it.
-pub const DELETION_TIME: Duration = Duration::from_secs(24 * 3600);
+const DELETION_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Deletes the machine, and looks until it is gone.
+pub(super) const DELETE: Step = Step {
+    max_elapsed: Some(|_| DELETION_TIME),
+    ..Step::new(
+        "delete_server",
+        |c| Box::pin(delete_server(c)),
+        Kind::Retryable("a deleted machine does not come back"),
+        100,
+        |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
+    )
+};
+
+/// Records that the machine is gone.
+pub(super) const RECORD_TERMINATED: Step = Step::new(
+    "record_terminated",
+    |c| Box::pin(record_terminated(c)),
+    Kind::Retryable("the machine is gone"),
+    20,
+    |_| Duration::from_secs(60),
+);
 
 /// The process.
 ///
@@ -20,35 +41,11 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
     name: "terminate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
-    steps: &[
-        CLAIM,
-        PLAN,
-        WITHDRAW,
-        RECORD,
-        RELEASE,
-        DRAIN,
-        Step {
-            max_elapsed: Some(|_| DELETION_TIME),
-            ..Step::new(
-                "delete_server",
-                |c| Box::pin(delete_server(c)),
-                Kind::Retryable("a deleted machine does not come back"),
-                100,
-                |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
-            )
-        },
-        Step::new(
-            "record_terminated",
-            |c| Box::pin(record_terminated(c)),
-            Kind::Retryable("the machine is gone"),
-            20,
-            |_| Duration::from_secs(60),
-        ),
-    ],
+    steps: &[CLAIM, PLAN, WITHDRAW, RECORD, RELEASE, DRAIN, DELETE, RECORD_TERMINATED],
 };
 
 /// Deletes the Appserver's machine, and looks until it is gone.
-pub async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
+async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
     let id = appserver.launched.server;
@@ -57,7 +54,7 @@ pub async fn delete_server(context: StepContext) -> Result<Progress, StepError> 
 }
 
 /// Records that the Appserver's machine is gone.
-pub async fn record_terminated(context: StepContext) -> Result<Progress, StepError> {
+async fn record_terminated(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let journal = context.world.app.journal();
     let stream = input.appserver.stream();

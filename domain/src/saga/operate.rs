@@ -144,9 +144,10 @@ pub fn preview(
     plan: &Plan,
     run: &Run,
     verb: Verb,
+    reason: &str,
     now: Timestamp,
 ) -> Result<Vec<String>, Rejected> {
-    let (actor, reason) = ("preview".to_owned(), "preview".to_owned());
+    let (actor, reason) = ("preview".to_owned(), reason.to_owned());
     let operation = Operation { verb, actor, reason, plan: plan.clone() };
     let events = decide_operation(run, operation)?;
     let mut sentences: Vec<String> = events.iter().flat_map(super::tell::tell_verb).collect();

@@ -15,7 +15,7 @@ use uuid::Uuid;
 fn act(events: &[Event], verb: Verb) -> Result<Vec<Event>, Rejected> {
     let (actor, reason) = ("token:alice".to_owned(), "it was seen to".to_owned());
     let operation = Operation { verb, actor, reason, plan: plan() };
-    let told = preview(&plan(), &run_of(events), operation.verb.clone(), at(0));
+    let told = preview(&plan(), &run_of(events), operation.verb.clone(), "a test", at(0));
     let acted = Saga::decide(&Saga::fold(events), Command::Operate(Box::new(operation)), at(0));
     assert_eq!(told.err(), acted.as_ref().err().cloned(), "a dry run is refused like the act");
     acted
@@ -189,18 +189,20 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
 
 #[test]
 fn a_dry_run_tells_the_whole_way_from_there() {
-    let told = preview(&plan(), &run_of(&stuck_unwinding()), mark("make/net/port"), at(0));
+    let told =
+        preview(&plan(), &run_of(&stuck_unwinding()), mark("make/net/port"), "a test", at(0));
     let whole = [
         "`make/net/port` counts as undone",
         "undo `first`",
         "end, with all undone or kept for its reason",
     ];
     assert_eq!(told.unwrap(), whole);
-    let told = preview(&plan(), &run_of(&stuck_at_pivot()), skip("publish"), at(0));
+    let told = preview(&plan(), &run_of(&stuck_at_pivot()), skip("publish"), "a test", at(0));
     let whole =
         ["`publish` counts as done, and as having given \"by hand\"", "run `tell`", "complete"];
     assert_eq!(told.unwrap(), whole);
-    let told = preview(&plan(), &run_of(&stuck_at_pivot()), Verb::Abandon, at(0)).unwrap();
+    let told =
+        preview(&plan(), &run_of(&stuck_at_pivot()), Verb::Abandon, "a test", at(0)).unwrap();
     assert_eq!(told.len(), 1 + 5, "{told:?}");
 }
 

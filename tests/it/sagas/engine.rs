@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use ocim::sagas::runner::{DriveError, Driver, Fence, Pace, Registry};
 use ocim::sagas::step::{Costs, Definition, Kind, Progress, Step, StepContext, StepError, done};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, Phase, Run, StuckCode};
+use ocim_domain::saga::{Cause, Phase, Run, StuckCode, Verb};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -272,7 +272,8 @@ async fn an_undo_that_never_ends_is_tried_for_a_day_then_stuck_then_marked_as_un
     let hours = (stage.app().journal().now() - before).num_hours();
     assert!((23..=24).contains(&hours), "{hours}");
     let reason = "removed by hand".to_owned();
-    stage.app().mark_undone(&somebody(), id, "make".to_owned(), reason, false).await.unwrap();
+    let verb = Verb::MarkUndone { step: "make".to_owned() };
+    stage.app().operate_run(&somebody(), id, verb, reason, false).await.unwrap();
     assert!(matches!(drive(&stage, id, false).await.phase, Phase::Unwound(_)));
 }
 
@@ -302,7 +303,8 @@ async fn a_driver_obeys_what_people_do_and_takes_it_for_no_rival() {
     let id = begin(&stage, "sleeping forced").await;
     let mut driver = open(&stage, id).await;
     driver.advance().await.unwrap();
-    stage.app().force_unwind(&somebody(), id, "wrong".to_owned(), false).await.unwrap();
+    let (app, reason) = (stage.app(), "wrong".to_owned());
+    app.operate_run(&somebody(), id, Verb::ForceUnwind, reason, false).await.unwrap();
     while driver.advance().await.unwrap() != Pace::AtRest {}
     assert!(matches!(driver.run().phase, Phase::Unwound(Cause::Cancelled { .. })));
     assert_eq!(deeds(id), ["asked sleep", "undid sleep"]);
@@ -310,7 +312,8 @@ async fn a_driver_obeys_what_people_do_and_takes_it_for_no_rival() {
     let id = begin(&stage, "sleeping abandoned").await;
     let mut driver = open(&stage, id).await;
     driver.advance().await.unwrap();
-    stage.app().abandon_run(&somebody(), id, "enough".to_owned(), false).await.unwrap();
+    let (app, reason) = (stage.app(), "enough".to_owned());
+    app.operate_run(&somebody(), id, Verb::Abandon, reason, false).await.unwrap();
     assert_eq!(driver.advance().await.unwrap(), Pace::AtRest);
     assert!(matches!(driver.run().phase, Phase::Abandoned { .. }));
 }

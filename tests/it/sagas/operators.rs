@@ -6,7 +6,7 @@ use ocim::adapters::faults::Fault;
 use ocim::app::AppError;
 use ocim::ports::Class;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Phase, StuckCode};
+use ocim_domain::saga::{Phase, StuckCode, Verb};
 
 #[tokio::test(start_paused = true)]
 async fn a_stuck_termination_is_explained_seen_dry_retried_and_completes() {
@@ -21,9 +21,10 @@ async fn a_stuck_termination_is_explained_seen_dry_retried_and_completes() {
     stage.cloud.faults.clear();
     let events = stage.history(id).await.len();
     let retry = |dry_run| {
-        let (step, reason) = ("delete_server".to_owned(), "the cloud is back".to_owned());
+        let verb = Verb::RetryStep { step: "delete_server".to_owned() };
+        let reason = "the cloud is back".to_owned();
         let app = stage.app().clone();
-        async move { app.retry_step(&somebody(), id, step, reason, dry_run).await.unwrap().value }
+        async move { app.operate_run(&somebody(), id, verb, reason, dry_run).await.unwrap().value }
     };
     let told = retry(true).await;
     assert_eq!(told.last().map(String::as_str), Some("complete"), "{told:?}");
@@ -38,11 +39,15 @@ async fn a_stuck_termination_is_explained_seen_dry_retried_and_completes() {
 async fn a_verb_that_does_not_fit_is_refused_and_so_is_an_unknown_run() {
     let (stage, id) = Scenario::Launch.prepare().await;
     let app = stage.app();
-    let refused = app.resume_forward(&somebody(), id, "on".to_owned(), true).await;
+    let refused =
+        app.operate_run(&somebody(), id, Verb::ResumeForward, "on".to_owned(), true).await;
     assert!(matches!(refused, Err(AppError::Rejected { .. })), "{refused:?}");
-    let refused = app.abandon_run(&somebody(), id, " ".to_owned(), false).await;
-    let Err(AppError::Rejected { detail, .. }) = refused else { panic!("{refused:?}") };
-    assert!(detail.contains("give a reason"), "{detail}");
+    for dry_run in [true, false] {
+        let refused =
+            app.operate_run(&somebody(), id, Verb::Abandon, " ".to_owned(), dry_run).await;
+        let Err(AppError::Rejected { detail, .. }) = refused else { panic!("{refused:?}") };
+        assert!(detail.contains("give a reason"), "{detail}");
+    }
     let nobody = RunId(uuid::Uuid::nil());
     let unknown = app.explain_run(nobody).await;
     assert!(matches!(unknown, Err(AppError::NotFound { .. })), "{unknown:?}");
