@@ -9,7 +9,8 @@
 //! machine listen on the machine's own address and HTTP port, never on all addresses.
 //!
 //! Tests and people break it through files in the cloud's `control` folder: `create_error` (its
-//! text becomes the fault of machines made while it is there), `boot_delay_seconds`, `never_ssh`.
+//! text becomes the fault of machines made while it is there), `hold_boot` (machines boot no further
+//! than their first line while it is there), `never_ssh`.
 
 mod address;
 mod isolation;

@@ -2,7 +2,7 @@
 //! real program, Ansible and HAProxy.
 
 use crate::support::machines::{balancer_machine, run_on};
-use crate::support::ocim::{Ground, text};
+use crate::support::ocim::Ground;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,7 @@ async fn a_site_with_an_invalid_fragment_holds_up_no_other() {
     assert_eq!(ground.await_run(&ill_run).await, "unwound");
     let log = ground.read_log(&ill_run).await.join("\n");
     assert!(log.contains("[ALERT]") && log.contains(&backend), "HAProxy's own words: {log}");
-    let shown = ground.get(&format!("/api/v1/appservers/{ill_appserver}")).await;
-    assert_eq!((text(&shown, "status").as_str(), &shown["is_active"]), ("running", &json!(false)));
+    ground.await_appserver(&ill_appserver, "running", false).await;
     assert!(ground.visit("ill.localhost").await.is_err(), "nothing of it is live");
     assert!(ground.visit("good.localhost").await.unwrap().contains("Site good"));
 }

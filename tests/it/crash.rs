@@ -26,14 +26,10 @@ async fn come_to_the_held_play(ground: &Ground, appserver: &str, run: &str) {
     assert!(!find_playbooks(&ground.data()).is_empty(), "Ansible runs");
 }
 
-async fn read_status(ground: &Ground, appserver: &str) -> String {
-    text(&ground.get(&format!("/api/v1/appservers/{appserver}")).await, "status")
-}
-
 /// The site is there once, its play ran once, and its log is whole.
 async fn assert_runs(ground: &Ground, appserver: &str, run: &str) {
     assert_eq!(ground.await_run(run).await, "completed", "{:#?}", ground.read_log(run).await);
-    assert_eq!(read_status(ground, appserver).await, "running");
+    ground.await_appserver(appserver, "running", false).await;
     let machine = machine_of(ground, appserver).await;
     assert_eq!(count_marks(ground, &machine).await, 1, "the play ran once");
     let log = ground.read_log(run).await;
@@ -57,16 +53,19 @@ async fn killed_at_five_points_a_site_comes_up_moves_and_goes_all_the_same() {
 
 /// After the create was sent, during boot, and in the middle of the play.
 async fn survive_kills_during_launch(ground: &mut Ground, instance: &str) -> String {
+    let asked = "launch_appserver.create_server.after_intent";
     let created = "launch_appserver.create_server.after_effect";
     let booting = "launch_appserver.await_ssh.after_intent";
-    for point in [created, booting, BEFORE_PLAY] {
+    for point in [asked, created, booting, BEFORE_PLAY] {
         ground.hold(point);
     }
-    // Slow enough to be booting still when Ocim is back.
+    let (appserver, run) = ground.launch(instance).await;
+    ground.await_hold(asked).await;
+    // It boots still when Ocim is back, however long that takes.
     let control = ground.cloud().join("control");
     fs::create_dir_all(&control).unwrap();
-    fs::write(control.join("boot_delay_seconds"), "6").unwrap();
-    let (appserver, run) = ground.launch(instance).await;
+    fs::write(control.join("hold_boot"), "").unwrap();
+    ground.release(asked);
     ground.crash_at(created).await;
     ground.await_hold(booting).await;
     assert_eq!(machine_of(ground, &appserver).await.host_keys, Vec::<String>::new(), "it boots");
@@ -90,8 +89,7 @@ async fn survive_kill_before_reload(ground: &mut Ground, appserver: &str) {
     ground.crash_at(point).await;
     assert_eq!(ground.await_run(&run).await, "completed");
     ground.read_log(&run).await;
-    let shown = ground.get(&format!("/api/v1/appservers/{appserver}")).await;
-    assert_eq!((text(&shown, "status").as_str(), &shown["is_active"]), ("running", &json!(true)));
+    ground.await_appserver(appserver, "running", true).await;
     assert!(ground.visit("crash.localhost").await.unwrap().contains("AppServer 1"));
 }
 
@@ -104,7 +102,7 @@ async fn unwind_when_ansible_is_killed_too(ground: &mut Ground, instance: &str) 
     end_processes(&find_playbooks(&ground.data()));
     ground.start().await;
     assert_eq!(ground.await_run(&run).await, "unwound");
-    assert_eq!(read_status(ground, &appserver).await, "failed");
+    ground.await_appserver(&appserver, "failed", false).await;
     let log = ground.read_log(&run).await;
     assert!(log.iter().any(|line| line.contains("was killed before it ended")), "{log:#?}");
     let machine = machine_of(ground, &appserver).await;
@@ -122,7 +120,7 @@ async fn survive_kill_during_terminate(ground: &mut Ground, appserver: &str) {
     ground.crash_at(point).await;
     assert_eq!(ground.await_run(&run).await, "completed");
     ground.read_log(&run).await;
-    assert_eq!(read_status(ground, appserver).await, "terminated");
+    ground.await_appserver(appserver, "terminated", false).await;
     assert_eq!(list_machines_of(ground, appserver).await, []);
 }
 

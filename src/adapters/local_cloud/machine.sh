@@ -195,13 +195,14 @@ init() {
     trap 'exit 0' TERM
     trap 'exit $REBOOT' USR1
     write_identity init
-    local control=$folder/../../control boot_id delay=0 has_ssh=yes
+    local control=$folder/../../control boot_id has_ssh=yes
     read -r boot_id < boot_id
     [ -e "$control/never_ssh" ] && has_ssh=
-    [ -e "$control/boot_delay_seconds" ] && delay=$(< "$control/boot_delay_seconds")
     say "$MACHINE_NAME boots ($boot_id)"
-    # A trap runs during `wait`, but not during a foreground command.
-    sleep "$delay" & wait $!
+    while [ -e "$control/hold_boot" ]; do
+        # A trap runs during `wait`, but not during a foreground command.
+        sleep 0.05 & wait $!
+    done
 
     [ -e host_key ] || ssh-keygen -q -t ed25519 -N '' -C "root@$MACHINE_NAME" -f host_key
     echo '-----BEGIN SSH HOST KEY KEYS-----'

@@ -27,9 +27,15 @@ pub(crate) async fn list_machines_of(ground: &Ground, appserver: &str) -> Vec<Ma
     all.into_iter().filter(|machine| names.contains(&machine.name)).collect()
 }
 
-/// The one machine of an appserver.
+/// The one machine of an appserver, once the read model knows its name.
 pub(crate) async fn machine_of(ground: &Ground, appserver: &str) -> Machine {
-    let mut machines = list_machines_of(ground, appserver).await;
+    let what = format!("the machine of {appserver}");
+    let mut machines = ground
+        .wait_for(&what, async || {
+            let machines = list_machines_of(ground, appserver).await;
+            (!machines.is_empty()).then_some(machines)
+        })
+        .await;
     assert_eq!(machines.len(), 1, "{machines:?}");
     machines.remove(0)
 }

@@ -226,6 +226,17 @@ impl Ground {
         .await
     }
 
+    /// Waits until an appserver is shown like this: each read model goes at its own pace, and that
+    /// of runs may be ahead.
+    pub(crate) async fn await_appserver(&self, appserver: &str, status: &str, is_active: bool) {
+        self.wait_for(&format!("{appserver} to be {status}, active: {is_active}"), async || {
+            let shown = self.get(&format!("/api/v1/appservers/{appserver}")).await;
+            let is_so = text(&shown, "status") == status && shown["is_active"] == is_active;
+            is_so.then_some(())
+        })
+        .await;
+    }
+
     /// All lines of a run's log; their numbers must go from 1 on without gap or repeat.
     pub(crate) async fn read_log(&self, run: &str) -> Vec<String> {
         let page = self.get(&format!("/api/v1/runs/{run}/logs?limit=10000")).await;
