@@ -8,6 +8,7 @@
 //! | `Playbooks` | [`ansible`] | [`fake_playbooks`] |
 //! | `LoadBalancer` | [`haproxy`] | [`fake_load_balancer`] |
 //! | `SiteProbe` | [`site_probe`] | [`fake_site`] |
+//! | `Dns` | none yet | [`fake_dns`] |
 //! | `LogStore` | [`postgres_logs`] | [`memory_logs`] |
 //! | `Leases` | [`postgres_leases`] | [`memory_leases`] |
 //! | `Clock`, `Ids` | [`system`] | [`system`] (fixed ones) |
@@ -15,6 +16,7 @@
 pub mod ansible;
 pub mod breaker;
 pub mod fake_cloud;
+pub mod fake_dns;
 pub mod fake_load_balancer;
 pub mod fake_playbooks;
 pub mod fake_shell;

@@ -158,6 +158,7 @@ impl Services {
             shell: ports.shell,
             playbooks: ports.playbooks,
             load_balancer: ports.load_balancer,
+            dns: ports.dns,
             site_probe: ports.site_probe,
             logs,
             limits: settings::limits(config),

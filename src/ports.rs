@@ -1,6 +1,7 @@
 //! What Ocim needs of the outside world, in its own words: narrow traits and their errors.
 
 pub mod cloud;
+pub mod dns;
 pub mod hosts;
 pub mod leases;
 pub mod load_balancer;

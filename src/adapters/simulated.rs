@@ -9,6 +9,7 @@ mod balancer;
 mod cloud;
 pub mod crashes;
 pub mod dice;
+mod dns;
 mod faults;
 mod machine;
 mod playbooks;
@@ -64,6 +65,8 @@ struct State {
     starts: BTreeMap<Uuid, u32>,
     /// The domains of balancers by their address.
     balancers: BTreeMap<IpAddr, String>,
+    /// What each name leads to.
+    aliases: BTreeMap<String, String>,
 }
 
 impl SimulatedRegion {

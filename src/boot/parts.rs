@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::migrations::run_migrations;
 use crate::ports::PortError;
 use crate::ports::cloud::{Cloud, Power, Shell};
+use crate::ports::dns::Dns;
 use crate::ports::load_balancer::{LoadBalancer, SiteProbe};
 use crate::ports::playbooks::Playbooks;
 use crate::ports::system::Ids;
@@ -123,6 +124,7 @@ pub(super) struct Ports {
     pub(super) shell: Arc<dyn Shell>,
     pub(super) playbooks: Arc<dyn Playbooks>,
     pub(super) load_balancer: Arc<dyn LoadBalancer>,
+    pub(super) dns: Option<Arc<dyn Dns>>,
     pub(super) site_probe: Arc<dyn SiteProbe>,
 }
 
@@ -134,6 +136,7 @@ impl Ports {
             shell: Arc::new(Routed::new(regions.to_vec(), self.shell)),
             playbooks: Arc::new(Routed::new(regions.to_vec(), self.playbooks)),
             load_balancer: Arc::new(Routed::new(regions.to_vec(), self.load_balancer)),
+            dns: self.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
             site_probe: Arc::new(Routed::new(regions.to_vec(), self.site_probe)),
         }
     }
@@ -184,6 +187,7 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         shell,
         playbooks: Arc::new(GuardedPlaybooks::new(playbooks, breakers.clone())),
         load_balancer: Arc::new(GuardedLoadBalancer::new(balancer, breakers)),
+        dns: None,
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
     };
     Ok(if simulated.is_empty() { ports } else { ports.beside(&simulated) })

@@ -15,6 +15,7 @@ use super::slots::{await_slot, leave_slot};
 use super::start::LaunchInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::{AppError, ExecuteError};
+use crate::ports::dns::{Alias, TTL_SECONDS};
 use ocim_domain::appserver::{self, Appserver, Launched};
 use ocim_domain::configuration::{CronTime, compose_variables};
 use ocim_domain::ids::RunId;
@@ -101,7 +102,13 @@ const ROWS_1: [Step; 24] = [
         3,
         |_| Duration::from_secs(300),
     ),
-    Step::new("write_dns_records", |_| skip("no DNS service is configured"), SKIPPED, 1, brief),
+    Step::new(
+        "write_dns_records",
+        |c| Box::pin(write_dns_records(c)),
+        Kind::NoUndo("the names stay the instance's, for its next launch"),
+        4,
+        |_| Duration::from_secs(300),
+    ),
     Step::new("provision_mysql", |_| skip("no MySQL server is configured"), SKIPPED, 1, brief),
     Step::new("provision_mongodb", |_| skip("no MongoDB server is configured"), SKIPPED, 1, brief),
     Step::new("provision_storage", |_| skip("no object storage is configured"), SKIPPED, 1, brief),
@@ -276,6 +283,28 @@ async fn publish_preliminary_page(context: StepContext) -> Result<Progress, Step
         }
         _ => Ok(Progress::Skipped("the site is being served".to_owned())),
     }
+}
+
+/// Points every name of the instance that is ours at its balancer (core §3.4 step 2).
+async fn write_dns_records(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let Some(dns) = &context.world.dns else {
+        return Ok(Progress::Skipped("no DNS service is configured".to_owned()));
+    };
+    let Some(site) = Site::load(&context, input.instance).await? else {
+        return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
+    };
+    let target = site.registration.domain;
+    if !dns.may_point_at(site.registration.address.ip) {
+        return Ok(Progress::Skipped(format!("no DNS service points names at {target}")));
+    }
+    let names = names::managed_domains(&site.instance.settings);
+    for name in &names {
+        let (name, target) = (name.clone(), target.clone());
+        dns.set_alias(&Alias { name, target, ttl_seconds: TTL_SECONDS }).await?;
+    }
+    context.say(format!("{} lead to {target}", names.join(", "))).await;
+    done(names)
 }
 
 /// Freezes the instance's settings into an Appserver and the wish for its Server.

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::logs::Logs;
 use crate::logs::masking::Masker;
 use crate::ports::cloud::{Cloud, Shell};
+use crate::ports::dns::Dns;
 use crate::ports::load_balancer::{LoadBalancer, SiteProbe};
 use crate::ports::log_store::Level;
 use crate::ports::playbooks::{Playbooks, Source};
@@ -134,6 +135,8 @@ pub struct World {
     pub playbooks: Arc<dyn Playbooks>,
     /// HAProxy.
     pub load_balancer: Arc<dyn LoadBalancer>,
+    /// The zones of the sites' names; none where no DNS service is configured.
+    pub dns: Option<Arc<dyn Dns>>,
     /// HTTP as a visitor.
     pub site_probe: Arc<dyn SiteProbe>,
     /// Log lines.

@@ -211,6 +211,7 @@ impl End<'_> {
             self.blame("no claim on traffic is left", id, format!("{run} has it"));
         }
         self.check_traffic(id, &site).await?;
+        self.check_names(id, &site).await?;
         for appserver in &site.appservers {
             let loaded = self.stage.app.journal().load::<Appserver>(&appserver.stream()).await?;
             let Some(present) = loaded.state.present() else { continue };
@@ -247,6 +248,29 @@ impl End<'_> {
         if serving != recorded {
             let detail = format!("the balancer has {serving:?}, the log {recorded:?}");
             self.blame("traffic is where it is said to be", id, detail);
+        }
+        Ok(())
+    }
+
+    /// Names are written before an Appserver is frozen; from then on they lead to the balancer.
+    async fn check_names(
+        &mut self,
+        id: InstanceId,
+        site: &instance::Present,
+    ) -> Result<(), SimulationError> {
+        let Some(balancer) = site.load_balancer else { return Ok(()) };
+        let target = self.stage.app.load_balancer(balancer).await.map_err(AppError::from)?.domain;
+        let mut frozen = false;
+        for appserver in &site.appservers {
+            let loaded = self.stage.app.journal().load::<Appserver>(&appserver.stream()).await?;
+            frozen |= loaded.state.present().is_some();
+        }
+        for name in names::managed_domains(&site.settings) {
+            let alias = self.stage.region.alias(&name);
+            if frozen && alias.as_ref() != Some(&target) {
+                let detail = format!("{name} leads to {alias:?}, not to {target}");
+                self.blame("names lead to the balancer", id, detail);
+            }
         }
         Ok(())
     }

@@ -131,6 +131,7 @@ impl Stage {
             shell: self.region.clone(),
             playbooks: self.region.clone(),
             load_balancer: self.region.clone(),
+            dns: Some(self.region.clone()),
             site_probe: self.region.clone(),
             logs,
             limits: limits(),

@@ -31,6 +31,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
         &["start_playbook", "read_playbook", "read_output", "cancel_playbook", "forget_playbook"],
     ),
     ("balancer", &["apply_fragment", "switch_servers", "count_connections"]),
+    ("dns", &["set_alias"]),
     ("site", &["request_site"]),
 ];
 
@@ -40,6 +41,7 @@ fn faults<'a>(stage: &'a Stage, fake: &str) -> &'a Faults {
         "shell" => &stage.shell.faults,
         "playbooks" => &stage.playbooks.faults,
         "balancer" => &stage.balancer.faults,
+        "dns" => &stage.dns.faults,
         "site" => &stage.site.faults,
         other => panic!("{other}"),
     }
@@ -144,6 +146,7 @@ fn find_way(definition: &str, step: &str) -> Option<Way> {
         "publish_preliminary_page" | "publish_probe" | "switch_traffic" | "withdraw_traffic" => {
             Way::Call("balancer", "apply_fragment")
         }
+        "write_dns_records" => Way::Call("dns", "set_alias"),
         "ensure_security_groups" => Way::Call("cloud", "ensure_security_groups"),
         "create_server" | "create_machine" => Way::Call("cloud", "create_machine"),
         "await_server" => Way::Call("cloud", "read_machine"),

@@ -2,6 +2,7 @@
 
 use super::crash_store::CrashStore;
 use ocim::adapters::fake_cloud::FakeCloud;
+use ocim::adapters::fake_dns::FakeDns;
 use ocim::adapters::fake_load_balancer::FakeLoadBalancer;
 use ocim::adapters::fake_playbooks::FakePlaybooks;
 use ocim::adapters::fake_shell::FakeShell;
@@ -50,6 +51,7 @@ pub(crate) struct Stage {
     pub(crate) shell: Arc<FakeShell>,
     pub(crate) playbooks: Arc<FakePlaybooks>,
     pub(crate) balancer: Arc<FakeLoadBalancer>,
+    pub(crate) dns: Arc<FakeDns>,
     pub(crate) site: Arc<FakeSite>,
     pub(crate) world: Arc<World>,
     pub(crate) instance: InstanceId,
@@ -80,6 +82,7 @@ impl Stage {
         let shell = Arc::new(FakeShell::new(Arc::clone(&cloud)));
         let playbooks = Arc::new(FakePlaybooks::default());
         let balancer = Arc::new(FakeLoadBalancer::default());
+        let dns = Arc::new(FakeDns::default());
         let site = Arc::new(FakeSite::default());
         let mut world = World {
             app: app.clone(),
@@ -87,6 +90,7 @@ impl Stage {
             shell: shell.clone(),
             playbooks: playbooks.clone(),
             load_balancer: balancer.clone(),
+            dns: Some(dns.clone()),
             site_probe: site.clone(),
             logs,
             limits: Limits::default(),
@@ -100,7 +104,7 @@ impl Stage {
         app.register_load_balancer(&somebody(), registration()).await.unwrap();
         let instance = create_instance(&app, "alpha").await;
         let stage =
-            Self { store, cloud, shell, playbooks, balancer, site, world, instance, leases };
+            Self { store, cloud, shell, playbooks, balancer, dns, site, world, instance, leases };
         stage.answer(SITE, None);
         for number in 1..=4 {
             stage.answer(&format!("ocim-probe-{number}.{SITE}"), None);
