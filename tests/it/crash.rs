@@ -16,6 +16,21 @@ use std::time::Duration;
 /// What the log shows while the play waits.
 const PLAY_WAITS: &str = "Wait while a test holds the play";
 const BEFORE_PLAY: &str = "launch_appserver.run_main_playbook.before_intent";
+/// Where a run can be stopped around each step.
+const FORWARD: [&str; 4] = ["before_intent", "after_intent", "after_effect", "after_result"];
+const BACK: [&str; 2] = ["before_undo", "after_undo"];
+
+/// These points of a step, e.g. `launch_appserver.create_server`.
+fn points_of(step: &str, points: &[&str]) -> Vec<String> {
+    points.iter().map(|point| format!("{step}.{point}")).collect()
+}
+
+/// Kills the server at each of these points, as runs come to them.
+async fn crash_at_each(ground: &mut Ground, points: &[String]) {
+    for point in points {
+        ground.crash_at(point).await;
+    }
+}
 
 /// Brings a launch to the middle of its play, where it stays.
 async fn come_to_the_held_play(ground: &Ground, appserver: &str, run: &str) {
@@ -38,11 +53,13 @@ async fn assert_runs(ground: &Ground, appserver: &str, run: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_five_points_a_site_comes_up_moves_and_goes_all_the_same() {
+async fn killed_at_every_point_a_site_comes_up_moves_and_goes_all_the_same() {
     let mut ground = Ground::serve().await;
     let instance = ground.create_instance("crash").await;
     let first = survive_kills_during_launch(&mut ground, &instance).await;
-    survive_kill_before_reload(&mut ground, &first).await;
+    survive_kills_of_a_cancelled_activation(&mut ground, &first).await;
+    survive_kills_around_reloads(&mut ground, &first).await;
+    survive_kills_of_a_cancelled_launch(&mut ground, &instance).await;
     let second = unwind_when_ansible_is_killed_too(&mut ground, &instance).await;
     assert!(ground.visit("crash.localhost").await.unwrap().contains("AppServer 1"));
     survive_kill_during_terminate(&mut ground, &first).await;
@@ -51,46 +68,95 @@ async fn killed_at_five_points_a_site_comes_up_moves_and_goes_all_the_same() {
     machine_of(&ground, &second).await;
 }
 
-/// After the create was sent, during boot, and in the middle of the play.
+/// Around the create, during boot, around the play, and in the middle of it.
 async fn survive_kills_during_launch(ground: &mut Ground, instance: &str) -> String {
-    let asked = "launch_appserver.create_server.after_intent";
-    let created = "launch_appserver.create_server.after_effect";
+    let create = points_of("launch_appserver.create_server", &FORWARD);
     let booting = "launch_appserver.await_ssh.after_intent";
-    for point in [asked, created, booting, BEFORE_PLAY] {
+    let play = points_of("launch_appserver.run_main_playbook", &FORWARD);
+    for point in create.iter().chain(&play) {
         ground.hold(point);
     }
+    ground.hold(booting);
     let (appserver, run) = ground.launch(instance).await;
-    ground.await_hold(asked).await;
+    ground.await_hold(&create[0]).await;
     // It boots still when Ocim is back, however long that takes.
     let control = ground.cloud().join("control");
     fs::create_dir_all(&control).unwrap();
     fs::write(control.join("hold_boot"), "").unwrap();
-    ground.release(asked);
-    ground.crash_at(created).await;
+    crash_at_each(ground, &create).await;
     ground.await_hold(booting).await;
     assert_eq!(machine_of(ground, &appserver).await.host_keys, Vec::<String>::new(), "it boots");
     fs::remove_dir_all(&control).unwrap();
     ground.crash_at(booting).await;
-    come_to_the_held_play(ground, &appserver, &run).await;
+    ground.await_hold(&play[0]).await;
     let machine = machine_of(ground, &appserver).await;
+    hold_play(ground, &machine).await;
+    crash_at_each(ground, &play[..2]).await;
+    ground.await_line(&run, PLAY_WAITS).await;
     ground.kill();
     assert!(!find_playbooks(&ground.data()).is_empty(), "Ansible outlives Ocim");
     release_play(ground, &machine).await;
     ground.start().await;
+    crash_at_each(ground, &play[2..]).await;
     assert_runs(ground, &appserver, &run).await;
     appserver
 }
 
-/// The balancer has not been told yet.
-async fn survive_kill_before_reload(ground: &mut Ground, appserver: &str) {
-    let point = "activate_appserver.switch_traffic.after_intent";
-    ground.hold(point);
+/// It is cancelled before the traffic moves: the probe is taken back, and nothing is served.
+async fn survive_kills_of_a_cancelled_activation(ground: &mut Ground, appserver: &str) {
+    let before = "activate_appserver.switch_traffic.before_intent";
+    let undo = points_of("activate_appserver.publish_probe", &BACK);
+    for point in &undo {
+        ground.hold(point);
+    }
+    ground.hold(before);
     let run = ground.activate(appserver).await;
-    ground.crash_at(point).await;
+    ground.await_hold(before).await;
+    cancel(ground, &run).await;
+    ground.release(before);
+    crash_at_each(ground, &undo).await;
+    assert_eq!(ground.await_run(&run).await, "unwound");
+    ground.await_appserver(appserver, "running", false).await;
+    assert!(ground.visit("crash.localhost").await.is_err(), "nothing of it is live");
+}
+
+/// Around every change of the balancer.
+async fn survive_kills_around_reloads(ground: &mut Ground, appserver: &str) {
+    let mut points = points_of("activate_appserver.publish_probe", &FORWARD);
+    points.extend(points_of("activate_appserver.switch_traffic", &FORWARD));
+    for point in &points {
+        ground.hold(point);
+    }
+    let run = ground.activate(appserver).await;
+    crash_at_each(ground, &points).await;
     assert_eq!(ground.await_run(&run).await, "completed");
     ground.read_log(&run).await;
     ground.await_appserver(appserver, "running", true).await;
     assert!(ground.visit("crash.localhost").await.unwrap().contains("AppServer 1"));
+}
+
+/// It is cancelled in the middle of its play: the play ends, the machine goes, both by force.
+async fn survive_kills_of_a_cancelled_launch(ground: &mut Ground, instance: &str) {
+    let mut undo = points_of("launch_appserver.run_main_playbook", &BACK);
+    undo.extend(points_of("launch_appserver.create_server", &BACK));
+    for point in &undo {
+        ground.hold(point);
+    }
+    ground.hold(BEFORE_PLAY);
+    let (appserver, run) = ground.launch(instance).await;
+    come_to_the_held_play(ground, &appserver, &run).await;
+    cancel(ground, &run).await;
+    crash_at_each(ground, &undo).await;
+    assert_eq!(ground.await_run(&run).await, "unwound");
+    ground.read_log(&run).await;
+    ground.await_appserver(&appserver, "cancelled", false).await;
+    assert_eq!(list_machines_of(ground, &appserver).await, []);
+    assert_eq!(find_playbooks(&ground.data()), Vec::<i32>::new());
+}
+
+async fn cancel(ground: &Ground, run: &str) {
+    let reason = json!({"reason": "the test wants so"});
+    ground.post(&format!("/runs/{run}/cancel"), reason).await;
 }
 
 /// Nobody knows how far a killed play came: it is not run again, and its machine is kept.

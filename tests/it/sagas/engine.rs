@@ -3,6 +3,7 @@
 use super::stage::{Stage, somebody};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use ocim::sagas::Holds;
 use ocim::sagas::runner::{DriveError, Driver, Fence, Pace, Registry};
 use ocim::sagas::step::{Costs, Definition, Kind, Progress, Step, StepContext, StepError, done};
 use ocim_domain::ids::RunId;
@@ -134,6 +135,10 @@ static KEEPING: Definition = process(
     "keeping",
     &[Step { kind: Kind::Compensable(never_undone), ..step("make", quick) }, step("break", fail)],
 );
+static TURNING: Definition = process(
+    "turning",
+    &[step("make", quick), Step { kind: Kind::Pivot("no way back"), ..step("turn", quick) }],
+);
 static TIMED: Definition = process(
     "timed",
     &[Step {
@@ -144,7 +149,7 @@ static TIMED: Definition = process(
 );
 
 fn registry() -> Registry {
-    let all = [&BESIDE, &FAILING, &SLEEPING, &FREE, &KEEPING, &TIMED];
+    let all = [&BESIDE, &FAILING, &SLEEPING, &FREE, &KEEPING, &TURNING, &TIMED];
     all.into_iter().map(|known| ((known.name.to_owned(), known.version), known)).collect()
 }
 
@@ -316,4 +321,25 @@ async fn a_driver_obeys_what_people_do_and_takes_it_for_no_rival() {
     app.operate_run(&somebody(), id, Verb::Abandon, reason, false).await.unwrap();
     assert_eq!(driver.advance().await.unwrap(), Pace::AtRest);
     assert!(matches!(driver.run().phase, Phase::Abandoned { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_that_comes_before_the_intent_of_the_pivot_is_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let holds = Holds::new(Some(folder.path().to_owned()));
+    let stage = Stage::build(|world| world.holds = holds).await;
+    let id = begin(&stage, "turning").await;
+    let point = folder.path().join("turning.turn.before_intent");
+    std::fs::write(&point, "").unwrap();
+    let reached = folder.path().join("turning.turn.before_intent.reached");
+    let cancelled = async {
+        while !reached.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stage.cancel(id).await;
+        std::fs::remove_file(&point).unwrap();
+    };
+    let (run, ()) = tokio::join!(drive(&stage, id, false), cancelled);
+    assert!(matches!(run.phase, Phase::Unwound(Cause::Cancelled { .. })), "{run:?}");
+    assert_eq!(deeds(id), ["did make", "undid make"]);
 }

@@ -186,12 +186,13 @@ impl Ground {
         body
     }
 
-    /// Sends a command to the API: status and body of the answer.
+    /// Sends a command to the API: status and body of the answer, null for an empty one.
     pub(crate) async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
         let server = self.server.as_ref().expect("a running server");
         let request = self.http.post(format!("{}/api/v1{path}", server.url));
         let response = request.bearer_auth(&server.token).json(&body).send().await.unwrap();
-        (response.status().as_u16(), response.json().await.unwrap())
+        let status = response.status().as_u16();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
     }
 
     /// An instance whose plays wait while the file `~/play-held` is on their machine; its id.

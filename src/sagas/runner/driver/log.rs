@@ -8,8 +8,9 @@ use ocim_domain::saga::{Command, Event, Saga};
 
 impl Driver {
     /// Appends one event of this run; false when it came too late, because the run has gone
-    /// another way meanwhile. What people did in between is let by; anything else in between
-    /// means that another runner drives the run.
+    /// another way meanwhile. What people did in between is let by, and an intent that they came
+    /// before is void: what to begin is chosen anew. Anything else in between means that another
+    /// runner drives the run.
     pub(super) async fn report(&mut self, event: Event) -> Result<bool, DriveError> {
         loop {
             let state = Some(self.run.clone());
@@ -30,7 +31,12 @@ impl Driver {
                     self.position = executed.position;
                     return Ok(true);
                 }
-                Err(AppError::VersionConflict) => self.refresh().await?,
+                Err(AppError::VersionConflict) => {
+                    self.refresh().await?;
+                    if is_intent(&event) {
+                        return Ok(false);
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -69,4 +75,8 @@ impl Driver {
     fn actor(&self) -> String {
         format!("saga:{}", self.id)
     }
+}
+
+fn is_intent(event: &Event) -> bool {
+    matches!(event, Event::StepIntended { .. } | Event::UndoIntended { .. })
 }
