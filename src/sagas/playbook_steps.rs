@@ -7,11 +7,13 @@ use crate::logs::masking::Masker;
 use crate::ports::log_store::SourceOffset;
 use crate::ports::playbooks::{PlaybookRun, RunState, Source, Target};
 use crate::telemetry::context::{TraceContext, playbook_span};
+use futures_util::future::BoxFuture;
 use ocim_domain::appserver;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
 use ocim_domain::saga::{Saga, step_key};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Pause between two looks whether a run that prepares a playbook was cancelled.
@@ -19,12 +21,31 @@ const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 /// Chunks of output taken in one look, so that a chatty playbook does not hold up the run.
 const CHUNKS_MAX: usize = 16;
 
+const NO_COMMON_PLAYBOOK: &str = "ANSIBLE_APPSERVER_REPO is empty";
+const SITE_MASKER: fn(&StepContext) -> BoxFuture<'_, Result<Arc<Masker>, StepError>> =
+    |context| Box::pin(site_masker(context));
+
 /// The steps that run a playbook of the site, for whoever tells of plays.
 pub const PLAYBOOK_STEPS: [&str; 2] = ["run_main_playbook", "run_common_playbook"];
 
+/// A playbook, composed when it has to be started, and what must not stand in its log, looked up
+/// when there is something to log: it runs for hours, and is looked at all the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Play {
+    /// What is to run.
+    pub compose: fn(&StepContext) -> BoxFuture<'_, Result<PlaybookRun, StepError>>,
+    /// Masks what its output must not show.
+    pub masker: fn(&StepContext) -> BoxFuture<'_, Result<Arc<Masker>, StepError>>,
+}
+
 /// The site's own playbook (core §7.1 row 1).
 pub async fn run_main_playbook(context: StepContext) -> Result<Progress, StepError> {
-    let appserver = launched(&context).await?;
+    let play = Play { compose: |context| Box::pin(compose_main(context)), masker: SITE_MASKER };
+    follow_playbook(&context, play).await
+}
+
+async fn compose_main(context: &StepContext) -> Result<PlaybookRun, StepError> {
+    let appserver = launched(context).await?;
     let settings = &appserver.launched.settings;
     let repository = settings.configuration_source_repo_url.clone();
     let source = match repository.strip_prefix("bundled:") {
@@ -32,8 +53,7 @@ pub async fn run_main_playbook(context: StepContext) -> Result<Progress, StepErr
         None => Source::Git { repository, version: settings.configuration_version.clone() },
     };
     let playbook = settings.configuration_playbook_name.clone();
-    let run = compose_run(&context, &appserver, source, playbook, "requirements.txt".to_owned());
-    follow_playbook(&context, run.await?, &masker(&context, &appserver)).await
+    compose_run(context, &appserver, source, playbook, "requirements.txt".to_owned()).await
 }
 
 /// The playbook that makes LMS users (core §7.1 row 2).
@@ -43,13 +63,19 @@ pub async fn run_users_playbook(_context: StepContext) -> Result<Progress, StepE
 
 /// The playbook that all sites share (core §7.1 row 3).
 pub async fn run_common_playbook(context: StepContext) -> Result<Progress, StepError> {
-    let Some((source, playbook, requirements)) = context.world.deployment.common_playbook.clone()
-    else {
-        return Ok(Progress::Skipped("ANSIBLE_APPSERVER_REPO is empty".to_owned()));
-    };
-    let appserver = launched(&context).await?;
-    let run = compose_run(&context, &appserver, source, playbook, requirements);
-    follow_playbook(&context, run.await?, &masker(&context, &appserver)).await
+    if context.world.deployment.common_playbook.is_none() {
+        return Ok(Progress::Skipped(NO_COMMON_PLAYBOOK.to_owned()));
+    }
+    let play = Play { compose: |context| Box::pin(compose_common(context)), masker: SITE_MASKER };
+    follow_playbook(&context, play).await
+}
+
+async fn compose_common(context: &StepContext) -> Result<PlaybookRun, StepError> {
+    let common = context.world.deployment.common_playbook.clone();
+    let (source, playbook, requirements) =
+        common.ok_or_else(|| StepError::permanent(NO_COMMON_PLAYBOOK))?;
+    let appserver = launched(context).await?;
+    compose_run(context, &appserver, source, playbook, requirements).await
 }
 
 /// Ends the run's process group.
@@ -69,16 +95,13 @@ pub async fn forget_playbooks(context: &StepContext, steps: &[&str]) -> Result<(
 }
 
 /// Starts or finds the run, takes its output into the log, and tells how it ended.
-pub async fn follow_playbook(
-    context: &StepContext,
-    run: PlaybookRun,
-    masker: &Masker,
-) -> Result<Progress, StepError> {
+pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progress, StepError> {
     let playbooks = &context.world.playbooks;
     let mut state = playbooks.read_playbook(context.key).await?;
     if state == RunState::Absent {
+        let run = (play.compose)(context).await?;
         context.say(format!("starting playbook {}", run.playbook)).await;
-        let run = PlaybookRun { traceparent: find_trace(context).await, ..run.clone() };
+        let run = PlaybookRun { traceparent: find_trace(context).await, ..run };
         let Some(started) = until_cancelled(context, playbooks.start_playbook(&run)).await else {
             // What was begun has ended with the call; the run turns back at its next look.
             return Ok(Progress::NotYet { again_in: Duration::ZERO });
@@ -87,7 +110,7 @@ pub async fn follow_playbook(
         state = playbooks.read_playbook(context.key).await?;
     }
     // The state was read before the output: once it says "ended", all of the output is there.
-    let caught_up = take_output(context, masker).await;
+    let caught_up = take_output(context, play).await;
     let again_in = context.world.limits.follow_interval;
     match state {
         RunState::Running | RunState::Absent => Ok(Progress::NotYet { again_in }),
@@ -95,13 +118,12 @@ pub async fn follow_playbook(
         // Its files stay until the result is recorded: without them it would be started again.
         RunState::Exited(0) => done(0),
         RunState::Exited(code) => {
-            Err(StepError::permanent(format!("{} ended with exit status {code}", run.playbook)))
+            Err(StepError::permanent(format!("the playbook ended with exit status {code}")))
         }
         RunState::TimedOut(which) => Err(StepError::permanent(which)),
-        RunState::Lost => Err(StepError::permanent(format!(
-            "{} was killed before it ended; it may have done a part of its work",
-            run.playbook
-        ))),
+        RunState::Lost => Err(StepError::permanent(
+            "the playbook was killed before it ended; it may have done a part of its work",
+        )),
     }
 }
 
@@ -140,10 +162,10 @@ async fn find_trace(context: &StepContext) -> Option<String> {
 /// Takes new output into the run's log; true when all there was is taken. A log that can't be
 /// written never fails the run: the output stays in its file and is taken later, before the run's
 /// end is reported.
-async fn take_output(context: &StepContext, masker: &Masker) -> bool {
+async fn take_output(context: &StepContext, play: Play) -> bool {
     let source = context.key.to_string();
     for _ in 0..CHUNKS_MAX {
-        match take_chunk(context, &source, masker).await {
+        match take_chunk(context, &source, play).await {
             Ok(true) => {}
             Ok(false) => return true,
             Err(error) => {
@@ -155,11 +177,7 @@ async fn take_output(context: &StepContext, masker: &Masker) -> bool {
     false
 }
 
-async fn take_chunk(
-    context: &StepContext,
-    source: &str,
-    masker: &Masker,
-) -> Result<bool, crate::ports::PortError> {
+async fn take_chunk(context: &StepContext, source: &str, play: Play) -> Result<bool, StepError> {
     let logs = &context.world.logs;
     let from = logs.read_offset(context.run, source).await?;
     let (lines, to) = context.world.playbooks.read_output(context.key, from).await?;
@@ -167,7 +185,8 @@ async fn take_chunk(
         return Ok(false);
     }
     let offset = SourceOffset { source: source.to_owned(), from, to };
-    logs.append_from_source(context.run, context.step, &lines, offset, masker).await?;
+    let masker = (play.masker)(context).await?;
+    logs.append_from_source(context.run, context.step, &lines, offset, &masker).await?;
     Ok(true)
 }
 
@@ -225,7 +244,8 @@ fn frozen_variables(appserver: &appserver::Present) -> Result<Map<String, Value>
 }
 
 /// Everything that must not stand in this run's log.
-fn masker(context: &StepContext, appserver: &appserver::Present) -> Masker {
+async fn site_masker(context: &StepContext) -> Result<Arc<Masker>, StepError> {
+    let appserver = launched(context).await?;
     let mut secrets = context.world.deployment.own_secrets.clone();
     if let Some(master) = appserver.launched.settings.secret_key_b64encoded.open() {
         secrets.push(master.to_owned());
@@ -233,10 +253,10 @@ fn masker(context: &StepContext, appserver: &appserver::Present) -> Masker {
             secrets.extend([auth.token(), auth.user, auth.password]);
         }
     }
-    if let Ok(variables) = frozen_variables(appserver) {
+    if let Ok(variables) = frozen_variables(&appserver) {
         collect_secrets(&Value::Object(variables), false, &mut secrets);
     }
-    Masker::new(secrets)
+    Ok(Arc::new(Masker::new(secrets)))
 }
 
 /// The texts below keys that speak of secrets. What people put into their extra settings under

@@ -1,7 +1,7 @@
 //! `provision_load_balancer`: makes a machine of a region a balancer of our own, and registers it.
 
 use super::machines::{look_at_machine, server_address};
-use super::playbook_steps::{follow_playbook, forget_playbooks};
+use super::playbook_steps::{Play, follow_playbook, forget_playbooks};
 use super::step::{Definition, Found, Kind, Progress, Step, StepContext, StepError, done};
 use crate::ports::cloud::{Address, MachineSpec};
 use crate::ports::load_balancer::install_variables;
@@ -11,6 +11,7 @@ use ocim_domain::saga::step_key;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Input: where, and under which domain.
@@ -123,11 +124,21 @@ async fn await_machine(context: StepContext) -> Result<Progress, StepError> {
 }
 
 async fn install_balancer(context: StepContext) -> Result<Progress, StepError> {
+    let play = Play {
+        compose: |context| Box::pin(async move { compose_install(context) }),
+        masker: |context| {
+            Box::pin(async move { Ok(Arc::clone(&context.world.deployment.own_masker)) })
+        },
+    };
+    follow_playbook(&context, play).await
+}
+
+fn compose_install(context: &StepContext) -> Result<PlaybookRun, StepError> {
     let input: ProvisionLoadBalancer = context.input()?;
     let reached: Reached = context.need("await_machine")?;
     let also: Vec<SocketAddr> = input.also_listens.into_iter().collect();
     let variables = install_variables(&reached.address, &also);
-    let run = PlaybookRun {
+    Ok(PlaybookRun {
         key: context.key,
         source: Source::Bundled("load_balancer".to_owned()),
         playbook: "install.yml".to_owned(),
@@ -141,8 +152,7 @@ async fn install_balancer(context: StepContext) -> Result<Progress, StepError> {
         line_timeout: context.world.limits.line_timeout,
         total_timeout: context.world.limits.playbook_timeout,
         traceparent: None,
-    };
-    follow_playbook(&context, run, &context.world.deployment.own_masker).await
+    })
 }
 
 async fn undo_install_balancer(context: StepContext) -> Result<Progress, StepError> {
