@@ -3,6 +3,7 @@
 use super::crash_store::{Harm, Mark, Moment};
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
+use crate::support::counts::report_count;
 use ocim::adapters::fake_playbooks::Script;
 use ocim::app::{AppError, ForceAsk, LaunchAsk};
 use ocim::ports::playbooks::RunState;
@@ -54,7 +55,7 @@ async fn a_launch_can_be_cancelled_at_every_step_up_to_its_pivot() {
         }
     }
     assert_eq!(cells, 4 * LAUNCH_APPSERVER.steps.len());
-    println!("cancelled launches: {cells} cells");
+    report_count("cancelled launches", format_args!("{cells} cells"));
 }
 
 #[tokio::test(start_paused = true)]
