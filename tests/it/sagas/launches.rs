@@ -59,7 +59,7 @@ async fn a_launch_can_be_cancelled_at_every_step_up_to_its_pivot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_slower_of_two_drivers_is_fenced_and_has_no_further_effect() {
+pub(super) async fn the_slower_of_two_drivers_is_fenced_and_has_no_further_effect() {
     let (stage, id) = Scenario::Launch.prepare().await;
     let mut slow = stage.open(id).await.unwrap();
     while !slow.run().steps.contains_key("create_server") {

@@ -9,6 +9,11 @@ pub(crate) fn report_count(name: &str, text: impl std::fmt::Display) {
     tell("counts.txt", &format!("{name:<24} {text}"));
 }
 
+/// A table, after all counts.
+pub(crate) fn report_table(name: &str, lines: &[String]) {
+    tell(&format!("table-{name}.txt"), &lines.join("\n"));
+}
+
 /// Appends to a file of the folder that `OCIM_TEST_COUNTS` names. Cargo shows what a test prints
 /// only when it fails: without a folder, `--nocapture` shows it.
 #[expect(clippy::print_stdout, reason = "a test tells what it counted")]
