@@ -1,12 +1,18 @@
 #!/bin/bash
-# Runs all tests, then shows what they ran against. Fails when one of them fails.
+# Runs all tests, then shows what they ran against and what they counted. Fails when one of them
+# fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/env.sh
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+OCIM_TEST_COUNTS=$(mktemp -d)
+export OCIM_TEST_COUNTS
+trap 'rm -rf "$log" "$OCIM_TEST_COUNTS"' EXIT
 status=0
 cargo test --workspace --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 scripts/peers.sh "$log"
+for told in "$OCIM_TEST_COUNTS"/counts.txt "$OCIM_TEST_COUNTS"/table-*.txt; do
+    [ ! -e "$told" ] || { echo; cat "$told"; }
+done
 exit "$status"

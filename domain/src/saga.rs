@@ -10,6 +10,7 @@ mod fold;
 mod next;
 mod operate;
 mod plan;
+mod planted;
 mod report;
 mod run;
 mod tell;
@@ -19,6 +20,7 @@ pub use explain::{Explanation, Facts, explain};
 pub use next::{Directive, TAKEOVERS_MAX, UNDO_TIME, may_retry_undo, next};
 pub use operate::{Operation, Verb, foresee, preview};
 pub use plan::{Block, Fault, Kind, Plan, StepPlan};
+pub use planted::{Planted, PlantedBug};
 pub use run::{Effort, Lease, Phase, Run, Step};
 pub use tell::{tell_cause, tell_directive};
 

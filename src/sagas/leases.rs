@@ -6,6 +6,7 @@ use crate::ports::PortError;
 use crate::ports::leases::{Claim, Leases, Tenure};
 use async_trait::async_trait;
 use ocim_domain::ids::RunId;
+use ocim_domain::saga::PlantedBug;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -54,7 +55,10 @@ impl NodeLeases {
     /// No leases yet. `node` is this node's id alone, and nobody else is alive with it.
     #[must_use]
     pub fn new(leases: Arc<dyn Leases>, node: Uuid, limits: &Limits) -> Self {
-        let (ttl, margin) = (limits.lease_ttl, limits.lease_margin);
+        let (mut ttl, margin) = (limits.lease_ttl, limits.lease_margin);
+        if limits.planted.has(PlantedBug::LeaseNeverExpires) {
+            ttl *= 1_000_000;
+        }
         Self { leases, node, ttl, margin, held: Mutex::default() }
     }
 

@@ -314,7 +314,8 @@ impl Definition {
             kind: step.kind.plan(),
             only_waits: step.only_waits,
         };
-        Plan::new(self.steps.iter().map(plan_step).collect())
+        let plan = Plan::new(self.steps.iter().map(plan_step).collect());
+        Plan { planted: limits.planted, ..plan }
     }
 
     /// The step of that path.

@@ -13,6 +13,7 @@ use crate::ports::log_store::Level;
 use crate::ports::playbooks::{Playbooks, Source};
 use ocim_domain::configuration::BaseContext;
 use ocim_domain::ids::RunId;
+use ocim_domain::saga::Planted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -63,6 +64,8 @@ pub struct Limits {
     pub launch_time: Duration,
     /// Longest run that moves traffic, once it is its turn, up to its point of no return.
     pub traffic_time: Duration,
+    /// The bug that a test has planted.
+    pub planted: Planted,
 }
 
 impl Default for Limits {
@@ -89,6 +92,7 @@ impl Default for Limits {
             unknown_grace: Duration::from_secs(900),
             launch_time: Duration::from_secs(8 * 3600),
             traffic_time: Duration::from_secs(3600),
+            planted: Planted::default(),
         }
     }
 }

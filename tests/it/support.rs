@@ -1,6 +1,7 @@
 //! What several tests share.
 
 pub(crate) mod api_server;
+pub(crate) mod counts;
 pub(crate) mod machines;
 pub(crate) mod ocim;
 pub(crate) mod postgres;

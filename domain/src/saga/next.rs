@@ -2,6 +2,7 @@
 
 use super::event::{Cause, StuckCode};
 use super::plan::{Kind, Plan, StepPlan};
+use super::planted::PlantedBug;
 use super::run::{Phase, Run, Step};
 use crate::Timestamp;
 use std::time::Duration;
@@ -93,21 +94,21 @@ fn declare_crash_loop(run: &Run) -> Directive {
 }
 
 fn next_forward(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Directive> {
+    let past_pivot = plan.is_past_pivot(run) && !plan.planted.has(PlantedBug::TurnsBackPastPivot);
+    // A run answers a request that stands in its subject's own log, and the first step's undo
+    // settles that: so the first step begins, even if it is only to be undone.
+    let may_turn_back = !past_pivot && !run.steps.is_empty();
+    if may_turn_back && let Some(reason) = &run.cancel {
+        return vec![Directive::Unwind(Cause::Cancelled { reason: reason.clone() })];
+    }
     let turns = plan.turns(run);
     if turns.is_empty() {
         return vec![Directive::Complete];
     }
-    let past_pivot = plan.is_past_pivot(run);
-    // A run answers a request that stands in its subject's own log, and the first step's undo
-    // settles that: so the first step begins, even if it is only to be undone.
-    let may_turn_back = !past_pivot && !run.steps.is_empty();
-    if may_turn_back {
-        if let Some(reason) = &run.cancel {
-            return vec![Directive::Unwind(Cause::Cancelled { reason: reason.clone() })];
-        }
-        if run.deadline.is_some_and(|deadline| deadline <= now) {
-            return vec![Directive::Unwind(Cause::Deadline)];
-        }
+    let is_late = run.deadline.is_some_and(|deadline| deadline <= now)
+        && !plan.planted.has(PlantedBug::DeadlineIgnored);
+    if may_turn_back && is_late {
+        return vec![Directive::Unwind(Cause::Deadline)];
     }
     for step in &turns {
         if let Some(Step::Failed { error, .. }) = run.steps.get(&step.path) {
@@ -115,7 +116,7 @@ fn next_forward(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Directive> {
         }
     }
     let latest = if may_turn_back { run.deadline } else { None };
-    turns.into_iter().filter_map(|step| step_forward(step, run, now, latest)).collect()
+    turns.into_iter().filter_map(|step| step_forward(plan, step, run, now, latest)).collect()
 }
 
 fn give_up(step: String, error: String, past_pivot: bool) -> Directive {
@@ -127,6 +128,7 @@ fn give_up(step: String, error: String, past_pivot: bool) -> Directive {
 
 /// What the step whose turn it is does; waits are no longer than the run has time.
 fn step_forward(
+    plan: &Plan,
     step: &StepPlan,
     run: &Run,
     now: Timestamp,
@@ -143,7 +145,7 @@ fn step_forward(
             Directive::Resume { step: path, attempt: *attempt, deadline: *deadline }
         }
         Some(Step::Waiting { retry_at: time, .. } | Step::TimerSet { due: time, .. })
-            if *time > now =>
+            if *time > now && !plan.planted.has(PlantedBug::RetryAtIgnored) =>
         {
             wait(*time)
         }
@@ -151,8 +153,9 @@ fn step_forward(
             Directive::Run { step: path, attempt: attempt.saturating_add(1), doubt: *doubt }
         }
         Some(Step::TimerSet { .. }) => Directive::FireTimer { step: path },
+        // It may have been put off while it was in doubt.
         Some(Step::TimerFired { attempt }) => {
-            Directive::Run { step: path, attempt: *attempt, doubt: false }
+            Directive::Run { step: path, attempt: *attempt, doubt: true }
         }
         // Finished and failed steps were dealt with; the rest belongs to a run that has turned back.
         Some(_) => return None,
@@ -161,7 +164,11 @@ fn step_forward(
 
 /// The last block that is not undone, all its branches at once.
 fn next_unwinding(plan: &Plan, run: &Run, cause: &Cause, now: Timestamp) -> Vec<Directive> {
-    for block in plan.blocks.iter().rev() {
+    let mut blocks: Vec<_> = plan.blocks.iter().rev().collect();
+    if plan.planted.has(PlantedBug::UndoInForwardOrder) {
+        blocks.reverse();
+    }
+    for block in blocks {
         let (stuck, others): (Vec<_>, Vec<_>) = block
             .branches()
             .filter_map(|branch| {
@@ -201,6 +208,11 @@ fn step_back(
         Step::UndoFailed { error } => {
             let (code, why) = (StuckCode::UndoFailed, error.clone());
             Directive::DeclareStuck { step: path, code, why }
+        }
+        Step::Intended { .. } | Step::Waiting { .. } | Step::Failed { .. }
+            if plan.planted.has(PlantedBug::UndoOfSuccessesOnly) =>
+        {
+            return None;
         }
         Step::Intended { .. }
         | Step::Waiting { .. }

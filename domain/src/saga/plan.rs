@@ -1,6 +1,7 @@
 //! What the pure choice knows of a definition: its steps, which may run beside each other, and kinds.
 
 use super::event::ErrorClass;
+use super::planted::Planted;
 use super::run::{Effort, Run, Step};
 use crate::Timestamp;
 use std::collections::BTreeSet;
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub struct Plan {
     /// The blocks in their order.
     pub blocks: Vec<Block>,
+    /// The bug that a test has planted.
+    pub planted: Planted,
 }
 
 /// Steps that need not wait for each other.
@@ -120,7 +123,7 @@ impl Plan {
                 _ => blocks.push(Block::Parallel(vec![vec![step]])),
             }
         }
-        Self { blocks }
+        Self { blocks, planted: Planted::default() }
     }
 
     /// All steps in the order in which they are written.

@@ -135,6 +135,18 @@ fn what_can_be_undone_beside_a_failed_undo_is_undone_first() {
 }
 
 #[test]
+fn a_cancel_wins_over_the_last_result_where_there_is_a_way_back() {
+    let plan = Plan::new(vec![step("only", undone())]);
+    let next_after = |events: &[Event]| next(&plan, &run_of(events), at(1000));
+    let cancel = Event::CancelRequested { reason: "enough".to_owned() };
+    let cause = Cause::Cancelled { reason: "enough".to_owned() };
+    let cancelled = next_after(&[started(), intended("only"), cancel, done("only")]);
+    assert_eq!(cancelled, [Directive::Unwind(cause)]);
+    // Whatever is done by then is done, however late.
+    assert_eq!(next_after(&[started(), intended("only"), done("only")]), [Directive::Complete]);
+}
+
+#[test]
 fn a_timer_is_waited_for_fired_and_then_the_same_attempt_goes_on() {
     let (step, due) = ("first".to_owned(), at(90));
     let mut events = vec![started(), intended("first"), Event::TimerSet { step, due }];
@@ -142,7 +154,8 @@ fn a_timer_is_waited_for_fired_and_then_the_same_attempt_goes_on() {
     check(&events, 89, &[Directive::Wait { step: step(), until: at(90) }]);
     check(&events, 90, &[Directive::FireTimer { step: step() }]);
     events.push(Event::TimerFired { step: step() });
-    check(&events, 90, &[Directive::Run { step: step(), attempt: 1, doubt: false }]);
+    // It may have been put off while it was in doubt.
+    check(&events, 90, &[Directive::Run { step: step(), attempt: 1, doubt: true }]);
     events.truncate(2);
     events.push(Event::TimerSet { step: step(), due: at(5000) });
     check(&events, 89, &[Directive::Wait { step: step(), until: at(1000) }]);

@@ -16,10 +16,11 @@ use futures_util::stream::FuturesUnordered;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{self, Directive, Event, Phase, Plan, Run, Saga, step_key};
+use ocim_domain::saga::{self, Directive, Event, Phase, Plan, PlantedBug, Run, Saga, step_key};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 use verdict::Verdict;
 
 /// What an attempt gets whose time was up before it could be looked at, e.g. while Ocim was down.
@@ -189,7 +190,6 @@ impl Driver {
             Directive::Resume { step, attempt, deadline } => {
                 let row = self.row(&step)?;
                 let in_doubt = self.performing.get(row.path) != Some(&attempt);
-                self.performing.insert(row.path, attempt);
                 let call = Call { row, attempt, deadline, is_undo: false, in_doubt };
                 return Ok(self.call_unless_asleep(call, now));
             }
@@ -224,13 +224,11 @@ impl Driver {
             let since = self.run.effort(row.path).since.unwrap_or(now);
             deadline = deadline.min(since + longest(&self.world.limits));
         }
-        let (step, key) = (row.path.to_owned(), step_key(self.id, row.path));
-        let intent = Event::StepIntended { step, attempt, key, deadline, at: Some(now) };
-        if !self.report(intent).await? {
+        let intent = self.intent(row, attempt, deadline, now);
+        if !self.has_planted(PlantedBug::IntentAfterEffect) && !self.report(intent).await? {
             return Ok(Taken::Recorded);
         }
         self.hold(row, "after_intent").await;
-        self.performing.insert(row.path, attempt);
         self.call(Call { row, attempt, deadline, is_undo: false, in_doubt });
         Ok(Taken::Called)
     }
@@ -267,8 +265,11 @@ impl Driver {
 
     fn call(&mut self, call: Call) {
         let limit = (call.deadline - self.now()).to_std().unwrap_or(Duration::ZERO).max(LAST_LOOK);
-        let context = self.context(call.row, call.deadline);
+        let context = self.context(call);
         self.asleep.remove(call.row.path);
+        if !call.is_undo {
+            self.performing.insert(call.row.path, call.attempt);
+        }
         self.called.insert(call.row.path, call.is_undo);
         self.calls.push(Box::pin(perform(call, context, Arc::clone(&self.fence), limit)));
     }
@@ -287,6 +288,10 @@ impl Driver {
         let row = ended.call.row;
         let is_undo = ended.call.is_undo;
         self.called.remove(row.path);
+        if self.has_planted(PlantedBug::IntentAfterEffect) && !is_undo {
+            let Call { attempt, deadline, .. } = ended.call;
+            self.report(self.intent(row, attempt, deadline, self.now())).await?;
+        }
         let event = match self.judge(ended).await? {
             Verdict::Record(event) => event,
             Verdict::AskAgain(time) => {
@@ -311,7 +316,25 @@ impl Driver {
         })
     }
 
-    fn context(&self, row: &Step, deadline: Timestamp) -> StepContext {
+    fn intent(&self, row: &Step, attempt: u32, deadline: Timestamp, now: Timestamp) -> Event {
+        let (step, key) = (row.path.to_owned(), self.key(row, attempt));
+        Event::StepIntended { step, attempt, key, deadline, at: Some(now) }
+    }
+
+    /// The same for all attempts.
+    fn key(&self, row: &Step, attempt: u32) -> Uuid {
+        if self.has_planted(PlantedBug::NewKeyPerAttempt) {
+            return step_key(self.id, &format!("{}/{attempt}", row.path));
+        }
+        step_key(self.id, row.path)
+    }
+
+    fn has_planted(&self, bug: PlantedBug) -> bool {
+        self.world.limits.planted.has(bug)
+    }
+
+    fn context(&self, call: Call) -> StepContext {
+        let Call { row, attempt, deadline, .. } = call;
         let cause = match &self.run.phase {
             Phase::Unwinding(cause) => Some(cause.clone()),
             _ => None,
@@ -319,7 +342,7 @@ impl Driver {
         StepContext {
             run: self.id,
             step: row.path,
-            key: step_key(self.id, row.path),
+            key: self.key(row, attempt),
             input: self.run.input.clone(),
             outputs: self.run.outputs.clone(),
             cause,

@@ -8,6 +8,7 @@ use ocim::store::{
 };
 use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// When something happens to an append.
@@ -35,6 +36,8 @@ pub(crate) enum Harm {
     Crash,
     /// The store says that it can't be reached.
     Outage,
+    /// It takes a second, in which others may append.
+    Slowness,
 }
 
 /// An event store in memory with orders of harm.
@@ -43,6 +46,7 @@ pub(crate) struct CrashStore {
     inner: MemoryStore,
     orders: Mutex<Orders>,
     crashed: Notify,
+    slowed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +60,7 @@ struct Orders {
 
 impl CrashStore {
     pub(crate) fn new(inner: MemoryStore) -> Self {
-        Self { inner, orders: Mutex::default(), crashed: Notify::new() }
+        Self { inner, orders: Mutex::default(), crashed: Notify::new(), slowed: Notify::new() }
     }
 
     /// Orders one harm; counting begins anew.
@@ -84,6 +88,11 @@ impl CrashStore {
         self.crashed.notified().await;
     }
 
+    /// Returns when an append begins to be slow.
+    pub(crate) async fn slowness(&self) {
+        self.slowed.notified().await;
+    }
+
     fn orders(&self) -> MutexGuard<'_, Orders> {
         self.orders.lock().unwrap()
     }
@@ -107,12 +116,18 @@ impl CrashStore {
         Some((moment, harm))
     }
 
-    async fn harm(&self, harm: Harm) -> AppendError {
+    /// The error that the harm brings, if it brings one.
+    async fn harm(&self, harm: Harm) -> Result<(), AppendError> {
         match harm {
-            Harm::Outage => AppendError::Unavailable("ordered".into()),
+            Harm::Outage => Err(AppendError::Unavailable("ordered".into())),
             Harm::Crash => {
                 self.crashed.notify_one();
                 std::future::pending().await
+            }
+            Harm::Slowness => {
+                self.slowed.notify_one();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(())
             }
         }
     }
@@ -131,11 +146,11 @@ impl EventStore for CrashStore {
         }
         let strike = self.strike(&events);
         if let Some((Moment::Before, harm)) = strike {
-            return Err(self.harm(harm).await);
+            self.harm(harm).await?;
         }
         let appended = self.inner.append(stream, expected, events).await;
         if let Some((Moment::After, harm)) = strike {
-            return Err(self.harm(harm).await);
+            self.harm(harm).await?;
         }
         appended
     }

@@ -3,6 +3,7 @@
 use super::crash_store::{Harm, Mark, Moment};
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
+use crate::support::counts::report_count;
 use ocim::adapters::fake_playbooks::Script;
 use ocim::app::{AppError, ForceAsk, LaunchAsk};
 use ocim::ports::playbooks::RunState;
@@ -54,11 +55,11 @@ async fn a_launch_can_be_cancelled_at_every_step_up_to_its_pivot() {
         }
     }
     assert_eq!(cells, 4 * LAUNCH_APPSERVER.steps.len());
-    println!("cancelled launches: {cells} cells");
+    report_count("cancelled launches", format_args!("{cells} cells"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_slower_of_two_drivers_is_fenced_and_has_no_further_effect() {
+pub(super) async fn the_slower_of_two_drivers_is_fenced_and_has_no_further_effect() {
     let (stage, id) = Scenario::Launch.prepare().await;
     let mut slow = stage.open(id).await.unwrap();
     while !slow.run().steps.contains_key("create_server") {

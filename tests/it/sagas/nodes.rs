@@ -65,7 +65,7 @@ async fn assert_all_launched(stage: &Stage, asked: &[Launched]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_a_node_dies_the_other_one_takes_its_runs_over_once_the_leases_end() {
+pub(super) async fn when_a_node_dies_the_other_one_takes_its_runs_over_once_the_leases_end() {
     let stage = Stage::new().await;
     // Both nodes have some: the second one comes when the first has taken up half of them.
     let (one, two) = (stage.node(1), stage.node(2));
@@ -84,9 +84,12 @@ async fn when_a_node_dies_the_other_one_takes_its_runs_over_once_the_leases_end(
     let (tenure, left) = stage.leases.holder(held.0).await.unwrap().unwrap();
     assert_eq!((tenure.owner, tenure.epoch), (one.node(), 1));
     assert!(left > Duration::ZERO);
-    while !two.holds(held).await {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let taken_over = async {
+        while !two.holds(held).await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(left * 2, taken_over).await.expect("nobody takes it over");
     assert!(died.elapsed() >= left, "it was taken over too early");
     assert!(died.elapsed() <= left + Duration::from_secs(1), "it was taken over late");
     assert_eq!(stage.leases.holder(held.0).await.unwrap().unwrap().0.epoch, 2);
@@ -199,7 +202,7 @@ async fn drive_as_zombie(stage: &Stage, driver: &mut Driver) -> DriveError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zombie_that_comes_back_writes_nothing_and_makes_nothing_twice() {
+pub(super) async fn a_zombie_that_comes_back_writes_nothing_and_makes_nothing_twice() {
     let mut made = None;
     let stage = Stage::build(|world| {
         for cloud in world.clouds.values_mut() {
@@ -246,7 +249,7 @@ async fn a_zombie_that_comes_back_writes_nothing_and_makes_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_begun_once_the_lease_has_ended() {
+pub(super) async fn nothing_is_begun_once_the_lease_has_ended() {
     let stage = Stage::new().await;
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     let slow = stage.node(1);

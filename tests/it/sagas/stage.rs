@@ -29,10 +29,11 @@ use ocim_domain::Timestamp;
 use ocim_domain::event::{Position, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::load_balancer::Registration;
-use ocim_domain::saga::{self, Run, Saga};
+use ocim_domain::saga::{self, Planted, Run, Saga};
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
@@ -42,6 +43,11 @@ pub(crate) const BALANCER: &str = "haproxy.example.com";
 pub(crate) const SITE: &str = "alpha.example.com";
 /// More advances than any run of these tests needs.
 const ADVANCES_MAX: usize = 5_000;
+
+thread_local! {
+    /// The bug in all worlds that this thread's test builds: only `mutation` plants any.
+    pub(crate) static PLANTED: Cell<Planted> = Cell::default();
+}
 
 /// Everything that a run touches, within the test's reach.
 #[derive(Debug)]
@@ -93,7 +99,7 @@ impl Stage {
             dns: Some(dns.clone()),
             site_probe: site.clone(),
             logs,
-            limits: Limits::default(),
+            limits: Limits { planted: PLANTED.get(), ..Limits::default() },
             deployment: deployment(),
             holds: Holds::default(),
             balancer_locks: Mutex::default(),

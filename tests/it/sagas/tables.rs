@@ -1,6 +1,7 @@
 //! The tables of the processes, what starts them, and the points where tests hold them.
 
 use super::stage::Stage;
+use crate::support::counts::report_count;
 use futures_util::FutureExt;
 use ocim::app::LaunchAsk;
 use ocim::sagas::step::{Definition, Kind, Progress, Step, done};
@@ -58,7 +59,7 @@ fn every_process_is_sound_and_its_names_are_its_own() {
             definition.name
         );
     }
-    println!("checked {} definitions", names.len());
+    report_count("definitions", format_args!("{} checked", names.len()));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! One call of a step: fenced, in time, and with its doubt looked at first.
 
 use super::super::fence::Fence;
-use crate::sagas::step::{Found, Progress, Step, StepContext, StepError};
+use crate::sagas::step::{Found, Progress, Step, StepContext, StepError, done};
 use ocim_domain::Timestamp;
-use ocim_domain::saga::ErrorClass;
+use ocim_domain::saga::{ErrorClass, PlantedBug};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,26 +58,41 @@ async fn perform_fenced(
     context: StepContext,
     fence: Arc<dyn Fence>,
 ) -> Result<Progress, Halt> {
+    let planted = context.world.limits.planted;
     let guard = async || {
-        if fence.holds(context.run).await { Ok(()) } else { Err(Halt::FenceLost) }
+        let holds = fence.holds(context.run).await || planted.has(PlantedBug::LeaseNotAsked);
+        if holds { Ok(()) } else { Err(Halt::FenceLost) }
     };
     if call.is_undo {
         guard().await?;
+        if planted.has(PlantedBug::NoUndo) {
+            return Ok(done("not undone")?);
+        }
         let Some(undo) = call.row.kind.undo() else {
             return Err(StepError::permanent("a step without an undo was undone").into());
         };
         return Ok(undo(context).await?);
     }
     if call.in_doubt
+        && !planted.has(PlantedBug::NoProbe)
         && let Some(probe) = call.row.probe
     {
         guard().await?;
-        if let Found::Done(output) = probe(context.clone()).await? {
+        if let Found::Done(output) = probe(context.clone()).await.map_err(keep_doubt)? {
             return Ok(Progress::Done(output));
         }
     }
     guard().await?;
     Ok((call.row.run)(context).await?)
+}
+
+/// A look that failed for now tells nothing: the effect may still be there, so that the next
+/// attempt looks before it acts.
+fn keep_doubt(error: StepError) -> StepError {
+    match error.class {
+        ErrorClass::Permanent => error,
+        _ => StepError { class: ErrorClass::Ambiguous, ..error },
+    }
 }
 
 /// The failure of what is not there in time.

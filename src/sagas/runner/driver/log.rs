@@ -4,13 +4,12 @@ use super::{DriveError, Driver};
 use crate::app::{AppError, Loaded};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DomainEvent, Metadata, Recorded};
-use ocim_domain::saga::{Command, Event, Saga};
+use ocim_domain::saga::{Command, Event, PlantedBug, Saga};
 
 impl Driver {
     /// Appends one event of this run; false when it came too late, because the run has gone
-    /// another way meanwhile. What people did in between is let by, and an intent that they came
-    /// before is void: what to begin is chosen anew. Anything else in between means that another
-    /// runner drives the run.
+    /// another way meanwhile, or somebody has spoken since it was chosen. What people did in
+    /// between is let by; anything else in between means that another runner drives the run.
     pub(super) async fn report(&mut self, event: Event) -> Result<bool, DriveError> {
         loop {
             let state = Some(self.run.clone());
@@ -27,13 +26,18 @@ impl Driver {
                     if let Some(run) = executed.state {
                         self.run = run;
                     }
+                    if matches!(event, Event::StepDone { .. })
+                        && self.has_planted(PlantedBug::CancelOverridden)
+                    {
+                        self.run.cancel = None;
+                    }
                     self.version = executed.version;
                     self.position = executed.position;
                     return Ok(true);
                 }
                 Err(AppError::VersionConflict) => {
                     self.refresh().await?;
-                    if is_intent(&event) {
+                    if !tells_an_outcome(&event) {
                         return Ok(false);
                     }
                 }
@@ -68,7 +72,7 @@ impl Driver {
             | Event::Abandoned { .. } => true,
             // A forced one; a runner's own has the run as its actor.
             Event::UnwindBegan(_) => recorded.meta.actor != self.actor(),
-            _ => false,
+            _ => self.has_planted(PlantedBug::NoFence),
         }
     }
 
@@ -77,6 +81,17 @@ impl Driver {
     }
 }
 
-fn is_intent(event: &Event) -> bool {
-    matches!(event, Event::StepIntended { .. } | Event::UndoIntended { .. })
+/// Whether the event tells what a call came to. That has happened, whatever people say; anything
+/// else is a choice, to be made anew once somebody has spoken.
+fn tells_an_outcome(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepDone { .. }
+            | Event::StepSkipped { .. }
+            | Event::StepFailed { .. }
+            | Event::TimerSet { .. }
+            | Event::UndoDone { .. }
+            | Event::UndoSkipped { .. }
+            | Event::UndoFailed { .. }
+    )
 }

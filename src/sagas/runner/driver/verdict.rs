@@ -6,7 +6,7 @@ use crate::app::AppError;
 use crate::ports::log_store::Level;
 use crate::sagas::step::{Costs, Progress, StepError};
 use ocim_domain::Timestamp;
-use ocim_domain::saga::{ErrorClass, Event, may_retry_undo};
+use ocim_domain::saga::{ErrorClass, Event, PlantedBug, may_retry_undo};
 use std::time::Duration;
 
 /// The longest pause between two attempts of an undo.
@@ -111,14 +111,17 @@ impl Driver {
         let (step, attempt) = (path.to_owned(), call.attempt);
         if call.is_undo {
             let at = self.retry_at(attempt, &error, UNDO_RETRY_CAP);
-            let retry_at = may_retry_undo(&self.run, path, at).then_some(at);
+            let may_retry = may_retry_undo(&self.run, path, at)
+                || self.has_planted(PlantedBug::StuckNeverDeclared);
+            let retry_at = may_retry.then_some(at);
             return Event::UndoFailed { step, attempt, error: error.message, retry_at };
         }
         let at = self.retry_at(attempt, &error, self.world.limits.retry_cap);
         let effort = self.run.effort(path);
         let plan = self.plan.step(path);
-        let retry_at =
-            plan.is_some_and(|step| step.may_retry(&effort, error.class, at)).then_some(at);
+        let may_retry = plan.is_some_and(|step| step.may_retry(&effort, error.class, at))
+            || self.has_planted(PlantedBug::RetryWithoutBound);
+        let retry_at = may_retry.then_some(at);
         Event::StepFailed { step, attempt, class: error.class, error: error.message, retry_at }
     }
 
