@@ -4,6 +4,7 @@ mod crash_store;
 mod crashes;
 mod engine;
 mod failures;
+mod histories;
 mod keeper;
 mod keeping;
 mod launches;

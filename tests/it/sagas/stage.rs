@@ -17,6 +17,7 @@ use ocim::ports::system::{Clock, Ids};
 use ocim::sagas::leases::NodeLeases;
 use ocim::sagas::runner::{DriveError, Driver, Pace, Registry, Runner};
 use ocim::sagas::slots::Slots;
+use ocim::sagas::step::Definition;
 use ocim::sagas::world::{Limits, World};
 use ocim::sagas::{Holds, definitions, started_by};
 pub(crate) use ocim::simulation::stage::VirtualClock;
@@ -54,6 +55,8 @@ pub(crate) struct Stage {
     pub(crate) world: Arc<World>,
     pub(crate) instance: InstanceId,
     pub(crate) leases: MemoryLeases,
+    /// What is known to whoever starts runs: each begins in the newest version of its definition.
+    pub(crate) definitions: Vec<&'static Definition>,
 }
 
 impl Stage {
@@ -99,8 +102,19 @@ impl Stage {
         let world = Arc::new(world);
         app.register_load_balancer(&somebody(), registration()).await.unwrap();
         let instance = create_instance(&app, "alpha").await;
-        let stage =
-            Self { store, cloud, shell, playbooks, balancer, site, world, instance, leases };
+        let definitions = definitions();
+        let stage = Self {
+            store,
+            cloud,
+            shell,
+            playbooks,
+            balancer,
+            site,
+            world,
+            instance,
+            leases,
+            definitions,
+        };
         stage.answer(SITE, None);
         for number in 1..=4 {
             stage.answer(&format!("ocim-probe-{number}.{SITE}"), None);
@@ -201,7 +215,7 @@ impl Stage {
     }
 
     pub(crate) async fn start_run(&self, run: RunId, name: &str, input: Value, subject: String) {
-        let versions = definitions().into_iter().filter(|known| known.name == name);
+        let versions = self.definitions.iter().filter(|known| known.name == name);
         let command = saga::Command::Start {
             definition: name.to_owned(),
             version: versions.map(|known| known.version).max().unwrap_or(1),
