@@ -6,7 +6,7 @@ use ocim::adapters::faults::Fault;
 use ocim::app::AppError;
 use ocim::ports::Class;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Phase, StuckCode, Verb};
+use ocim_domain::saga::{Phase, Run, Step, StuckCode, Verb};
 
 #[tokio::test(start_paused = true)]
 async fn a_stuck_termination_is_explained_seen_dry_retried_and_completes() {
@@ -51,4 +51,19 @@ async fn a_verb_that_does_not_fit_is_refused_and_so_is_an_unknown_run() {
     let nobody = RunId(uuid::Uuid::nil());
     let unknown = app.explain_run(nobody).await;
     assert!(matches!(unknown, Err(AppError::NotFound { .. })), "{unknown:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_that_is_recorded_stays_where_it_is_when_its_run_is_forced_back() {
+    for scenario in [Scenario::ActivateSecond, Scenario::Deactivate, Scenario::Terminate] {
+        let (stage, id) = scenario.prepare().await;
+        let is_recorded =
+            |run: &Run| matches!(run.steps.get("record_traffic"), Some(Step::Done { .. }));
+        stage.drive_until(id, is_recorded).await;
+        let reason = "a mistake".to_owned();
+        stage.app().operate_run(&somebody(), id, Verb::ForceUnwind, reason, false).await.unwrap();
+        let run = stage.drive(id).await;
+        assert!(matches!(run.phase, Phase::Unwound(_)), "{scenario:?}: {run:?}");
+        assert_sound(&look(&stage, id, &run).await, &format!("{scenario:?} forced back"));
+    }
 }
