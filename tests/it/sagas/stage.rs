@@ -78,7 +78,8 @@ impl Stage {
         let defaults = Defaults::new("example.com", REGION);
         let reads = unconnected().unwrap();
         let leases = MemoryLeases::new(clock.clone());
-        let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions);
+        let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions)
+            .with_leases(Arc::new(leases.clone()));
         let cloud = Arc::new(FakeCloud::default());
         let shell = Arc::new(FakeShell::new(Arc::clone(&cloud)));
         let playbooks = Arc::new(FakePlaybooks::default());
