@@ -16,7 +16,7 @@ mod reconciler;
 mod runner;
 mod scenarios;
 mod slots;
-mod stage;
+pub(crate) mod stage;
 mod tables;
 mod tracing;
 mod traffic;

@@ -337,7 +337,7 @@ async fn create_instance(app: &App, name: &str) -> InstanceId {
     app.create_instance(&somebody(), settings).await.unwrap().value
 }
 
-fn registration() -> Registration {
+pub(crate) fn registration() -> Registration {
     Registration {
         domain: BALANCER.to_owned(),
         address: ServerAddress {
