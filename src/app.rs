@@ -9,6 +9,7 @@ mod keeping;
 pub mod load_balancers;
 mod looks;
 mod operators;
+mod put_offs;
 mod runs;
 mod servers;
 mod timeline;
@@ -19,9 +20,11 @@ pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;
 pub use journal::{ExecuteError, Executed, Journal, Loaded};
 pub use looks::{LastLook, LastLooks};
+pub use put_offs::PutOffs;
 pub use timeline::Told;
 
 use crate::logs::Logs;
+use crate::ports::leases::Leases;
 use crate::ports::system::{Clock, Ids};
 use crate::read_models::ReadModels;
 use crate::store::EventStore;
@@ -42,6 +45,8 @@ pub struct App {
     defaults: Arc<Defaults>,
     regions: Arc<Vec<String>>,
     looks: LastLooks,
+    put_offs: PutOffs,
+    leases: Option<Arc<dyn Leases>>,
 }
 
 /// Who asks, and on what occasion.
@@ -126,7 +131,15 @@ impl App {
             defaults: Arc::new(defaults),
             regions: Arc::new(regions),
             looks: LastLooks::default(),
+            put_offs: PutOffs::default(),
+            leases: None,
         }
+    }
+
+    /// The same, which asks these leases who holds a run.
+    #[must_use]
+    pub fn with_leases(self, leases: Arc<dyn Leases>) -> Self {
+        Self { leases: Some(leases), ..self }
     }
 
     /// The id of something of this kind that the caller's command makes: a new one, or for a
@@ -169,6 +182,12 @@ impl App {
     #[must_use]
     pub fn looks(&self) -> &LastLooks {
         &self.looks
+    }
+
+    /// The steps that this node leaves alone for a while.
+    #[must_use]
+    pub fn put_offs(&self) -> &PutOffs {
+        &self.put_offs
     }
 
     /// A read model's JSON with its sealed values opened; shredded ones stay without text.

@@ -151,6 +151,8 @@ impl Services {
             settings::instance_defaults(config),
             config.clouds.keys().cloned().collect(),
         );
+        let leases = Arc::new(PostgresLeases::new(pool.clone()));
+        let app = app.with_leases(leases.clone());
         let ports = parts::open_ports(config, folder).await?;
         let world = Arc::new(World {
             app: app.clone(),
@@ -169,7 +171,6 @@ impl Services {
         });
         slots::set_limits(&world).await.map_err(BootError::Regions)?;
         let node = folder.node_id(&*ids).map_err(BootError::Folder)?;
-        let leases = Arc::new(PostgresLeases::new(pool.clone()));
         let leases = Arc::new(NodeLeases::new(leases, node, &world.limits));
         let (stopping, stops) = watch::channel(false);
         let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());

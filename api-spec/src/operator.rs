@@ -29,6 +29,7 @@ pub enum RunVerb {
         step: String,
     },
     /// Turn back from wherever it is: what can be undone is undone, the rest stays for its reason.
+    /// A run that was turning back, and is stuck at no undo, goes on with that.
     ForceUnwind {},
     /// Go forward again; only steps that are undone are run again.
     ResumeForward {},
@@ -74,6 +75,8 @@ pub struct RunExplanation {
     pub until: Option<DateTime<Utc>>,
     /// The node that holds it.
     pub holder: Option<Uuid>,
+    /// Until when, unless the node renews its lease.
+    pub held_until: Option<DateTime<Utc>>,
     /// Which kind of trouble it is in, e.g. `undo_failed`.
     pub code: Option<String>,
     /// Why it is turning back, or has turned back.

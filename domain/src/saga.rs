@@ -16,9 +16,9 @@ mod run;
 mod tell;
 
 pub use event::{Action, Cause, Direction, ErrorClass, Event, LeftBehind, StuckCode};
-pub use explain::{Explanation, Facts, explain};
+pub use explain::{Explanation, Facts, Holder, PutOff, explain};
 pub use next::{Directive, TAKEOVERS_MAX, UNDO_TIME, may_retry_undo, next};
-pub use operate::{Operation, Verb, foresee, preview};
+pub use operate::{Operation, Verb, foresee, foretell, preview};
 pub use plan::{Block, Fault, Kind, Plan, StepPlan};
 pub use planted::{Planted, PlantedBug};
 pub use run::{Effort, Lease, Phase, Run, Step};

@@ -149,7 +149,8 @@ impl Breaker {
         match self.circuit().state {
             BreakerState::Open { until } if tells_of_an_outage(&error) => {
                 let left = (until - self.clock.now()).to_std().unwrap_or_default();
-                PortError { free_for: Some(left), ..error }
+                let message = format!("{} ({})", self.tell(until), error.message);
+                PortError { free_for: Some(left), message, ..error }
             }
             _ => error,
         }
@@ -170,9 +171,12 @@ impl Breaker {
 
     fn postpone(&self, until: Timestamp) -> PortError {
         let again_in = (until - self.clock.now()).to_std().unwrap_or_default();
+        PortError::postponed(again_in, self.tell(until))
+    }
+
+    fn tell(&self, until: Timestamp) -> String {
         let (provider, until) = (&self.provider, until.format("%F %T"));
-        let message = format!("{provider} keeps failing: it is not asked again before {until} UTC");
-        PortError::postponed(again_in, message)
+        format!("{provider} keeps failing: its circuit is open until {until} UTC")
     }
 
     fn settle(&self, is_probe: bool, fails: Option<bool>) {

@@ -1,15 +1,15 @@
 //! What operators may do to a run, each with a dry run, and where a run stands.
 
 use super::error::AppError;
-use super::journal::ExecuteError;
 use super::{App, Caller, Done};
 use crate::sagas::definitions;
 use crate::sagas::world::Limits;
+use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{
-    self, Command, Event, Explanation, Facts, Operation, Plan, Rejected, Run, Saga, Verb,
+    self, Command, Event, Explanation, Facts, Holder, Operation, Plan, Run, Saga, Verb,
 };
 
 impl App {
@@ -27,7 +27,23 @@ impl App {
             state = Saga::evolve(state, &event);
         }
         let run = state.ok_or_else(|| AppError::not_found("run", id))?;
-        Ok(saga::explain(&plan_of(&run), &run, self.journal.now(), &facts))
+        let now = self.journal.now();
+        facts.holder = self.holder_of(id, now).await;
+        facts.put_off = self.put_offs.of(id, now);
+        Ok(saga::explain(&plan_of(&run), &run, now, &facts))
+    }
+
+    /// Who holds a run; whom nobody can ask, nobody waits for.
+    async fn holder_of(&self, id: RunId, now: Timestamp) -> Holder {
+        let Some(leases) = &self.leases else { return Holder::Unasked };
+        match leases.holder(id.0).await {
+            Ok(Some((tenure, left))) => Holder::Node { node: tenure.owner, until: now + left },
+            Ok(None) => Holder::Nobody,
+            Err(error) => {
+                tracing::warn!(run = %id, %error, "nobody can tell who holds a run");
+                Holder::Unasked
+            }
+        }
     }
 
     /// What an operator's verb does, in sentences, and does it unless it is only to be seen.
@@ -45,19 +61,20 @@ impl App {
         let loaded = self.journal.load::<Saga>(&id.stream()).await?;
         let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
         let plan = plan_of(&run);
-        let told = saga::preview(&plan, &run, verb.clone(), &reason, self.journal.now());
-        let value = told.map_err(AppError::rejected)?;
         if dry_run {
+            let told = saga::preview(&plan, &run, verb, &reason, self.journal.now());
+            let value = told.map_err(AppError::rejected)?;
             return Ok(Done { value, position: loaded.position });
         }
         let actor = by.actor.clone();
         let meta = Caller { reason: Some(reason.clone()), ..by.clone() }.metadata();
-        let command = Command::Operate(Box::new(Operation { verb, actor, reason, plan }));
-        match self.journal.execute::<Saga>(&id.stream(), &meta, command).await {
-            Ok(executed) => Ok(Done { value, position: executed.position }),
-            Err(ExecuteError::Rejected(Rejected::Absent)) => Err(AppError::not_found("run", id)),
-            Err(error) => Err(error.into()),
-        }
+        let operation = Operation { verb, actor, reason, plan: plan.clone() };
+        let command = Command::Operate(Box::new(operation));
+        let executed = self.journal.execute::<Saga>(&id.stream(), &meta, command).await?;
+        // Told from what was recorded: the run may have moved since it was looked at.
+        let after = executed.state.unwrap_or(run);
+        let value = saga::foretell(&plan, after, &executed.events, self.journal.now());
+        Ok(Done { value, position: executed.position })
     }
 }
 

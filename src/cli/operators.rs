@@ -27,7 +27,7 @@ pub(super) enum OperatorCommand {
     },
     /// Count a step as undone whose undo does not come to an end
     MarkUndone(StepArgs),
-    /// Turn a run back from wherever it is
+    /// Turn a run back from wherever it is, or have one go on turning back that is stuck between undos
     ForceUnwind(RunArgs),
     /// Turn a run forward again that is stuck or turning back
     ResumeForward(RunArgs),

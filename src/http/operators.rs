@@ -57,6 +57,7 @@ pub(super) async fn explain_run(
         since: told.since,
         until: told.until,
         holder: told.holder,
+        held_until: told.held_until,
         code: code.as_str().map(str::to_owned),
         cause: told.cause,
         last_error: told.last_error,

@@ -41,8 +41,9 @@ pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, Step
             return Ok(Progress::NotYet { again_in: context.world.limits.poll_interval });
         }
         return Err(StepError::permanent(
-            "no load balancer accepts instances, and none is being made: `ocim run list` shows why \
-             the last one failed; the next start of the server tries again",
+            "no load balancer accepts instances, and none is being made: `ocim run list \
+             --definition provision_load_balancer` shows why the last one failed; launch again once \
+             there is one",
         ));
     }
     let choice = usize::from(context.key.as_bytes()[0]) % accepting.len();

@@ -10,6 +10,7 @@ use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance::{self, Instance};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Longest wait for one answer of a site that is being proved.
@@ -17,6 +18,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 /// What a drain leaves of its step's time, so that it ends well before the step times out.
 pub const DRAIN_MARGIN: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+
+/// What an undo says once the change is recorded.
+const STAYS: &str = "traffic stays where the log says that it is";
 
 /// Who serves a site before and after a change, as decided when the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,10 +176,21 @@ pub async fn undo_switch_traffic(context: StepContext) -> Result<Progress, StepE
         return done("no traffic was moved");
     };
     let site = need_site(&context).await?;
+    if is_recorded(&site, &plan) {
+        apply_recorded_lineup(&context, &site).await?;
+        return done(STAYS);
+    }
     apply_lineup(&context, &site, &standing_by(&plan, input.appserver)).await?;
     move_servers(&context, &site, &plan.after, &plan.before).await?;
     apply_recorded_lineup(&context, &site).await?;
     done("those of before serve again")
+}
+
+/// Whether the log says that the change was made. The balancer must show what it says, even if the
+/// run is forced back after that.
+fn is_recorded(site: &Site, plan: &TrafficPlan) -> bool {
+    let set = |ids: &[AppserverId]| ids.iter().copied().collect::<BTreeSet<_>>();
+    set(&site.instance.active) == set(&plan.after)
 }
 
 async fn move_servers(
@@ -279,9 +294,13 @@ pub async fn withdraw_traffic(context: StepContext) -> Result<Progress, StepErro
 pub async fn undo_withdraw_traffic(context: StepContext) -> Result<Progress, StepError> {
     let Some(site) = site_of(&context).await? else { return done("there is no balancer") };
     apply_recorded_lineup(&context, &site).await?;
-    // A fragment that the balancer still has is not loaded again: what was switched stays so.
-    if let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? {
-        move_servers(&context, &site, &plan.after, &plan.before).await?;
+    let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? else {
+        return done("no traffic was moved");
+    };
+    if is_recorded(&site, &plan) {
+        return done(STAYS);
     }
+    // A fragment that the balancer still has is not loaded again: what was switched stays so.
+    move_servers(&context, &site, &plan.after, &plan.before).await?;
     done("it is on the balancer again")
 }

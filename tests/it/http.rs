@@ -6,6 +6,6 @@ mod instances;
 mod live;
 mod logs;
 mod observing;
-mod operators;
+pub(crate) mod operators;
 mod refusals;
 mod runs;

@@ -17,6 +17,7 @@ mod openapi;
 mod platform;
 mod private_sshd;
 mod projections;
+mod runbook;
 mod sagas;
 mod simulation;
 mod store;

@@ -6,10 +6,36 @@ use super::next::{Directive, UNDO_TIME};
 use super::operate::foresee;
 use super::plan::Plan;
 use super::run::{Phase, Run, Step};
-use super::tell::{tell_cause, tell_directive, tell_span, tell_time};
+use super::tell::{tell_cause, tell_directive, tell_span, tell_time, tell_unknown};
 use crate::Timestamp;
 use std::collections::BTreeMap;
 use uuid::Uuid;
+
+/// Who holds a run, as far as one knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody asked: the log tells who took it over last.
+    #[default]
+    Unasked,
+    /// No node.
+    Nobody,
+    /// This node, until then unless it renews its lease.
+    Node {
+        /// Which.
+        node: Uuid,
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+/// Why a step is left alone for a while though its turn has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutOff {
+    /// Until when.
+    pub until: Timestamp,
+    /// Why, e.g. whose circuit is open.
+    pub why: String,
+}
 
 /// What one knows of a run beside its fold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,8 +46,10 @@ pub struct Facts {
     pub changed: Option<Timestamp>,
     /// When its phase began.
     pub phase_began: Option<Timestamp>,
-    /// Which node holds it now, and until when, where that is known.
-    pub holder: Option<(Uuid, Timestamp)>,
+    /// Which node holds it now.
+    pub holder: Holder,
+    /// The steps that are left alone now.
+    pub put_off: BTreeMap<String, PutOff>,
 }
 
 impl Facts {
@@ -69,8 +97,10 @@ pub struct Explanation {
     pub since: Option<Timestamp>,
     /// Until when at the longest.
     pub until: Option<Timestamp>,
-    /// The node that holds it.
+    /// The node that holds it, or took it over last where nobody asked.
     pub holder: Option<Uuid>,
+    /// Until when, unless the node renews its lease.
+    pub held_until: Option<Timestamp>,
     /// Which kind of trouble it is in.
     pub code: Option<StuckCode>,
     /// Why it is turning back, or has turned back.
@@ -95,8 +125,13 @@ pub fn explain(plan: &Plan, run: &Run, now: Timestamp, facts: &Facts) -> Explana
     let mut way = foresee(plan, run.clone(), now);
     let current = super::next(plan, run, now);
     way.drain(..current.len().min(way.len()));
-    let wait = wait_of(run, &current, now);
-    let holder = facts.holder.map(|(node, _)| node).or(run.lease.map(|lease| lease.node));
+    let wait = wait_of(plan, run, &current, now, facts);
+    let (holder, held_until) = match facts.holder {
+        _ if run.phase.is_over() => (None, None),
+        Holder::Unasked => (run.lease.map(|lease| lease.node), None),
+        Holder::Nobody => (None, None),
+        Holder::Node { node, until } => (Some(node), Some(until)),
+    };
     let since = wait
         .iter()
         .flat_map(|wait| &wait.steps)
@@ -110,7 +145,8 @@ pub fn explain(plan: &Plan, run: &Run, now: Timestamp, facts: &Facts) -> Explana
         steps: wait.as_ref().map(|wait| wait.steps.clone()).unwrap_or_default(),
         since,
         until: wait.as_ref().and_then(|wait| wait.until),
-        holder: if run.phase.is_over() { None } else { holder },
+        holder,
+        held_until,
         code: match &run.phase {
             Phase::Stuck { code, .. } => Some(*code),
             _ => None,
@@ -120,17 +156,34 @@ pub fn explain(plan: &Plan, run: &Run, now: Timestamp, facts: &Facts) -> Explana
         next,
     };
     explanation.sentence = sentence(run, &explanation, now);
+    if plan.is_unknown() && !run.phase.is_over() {
+        explanation.sentence += &format!("; {}", tell_unknown(run));
+    } else if let Some(next) = explanation.next.first() {
+        explanation.sentence += &format!("; then it will {next}");
+    }
+    explanation.sentence += ".";
     explanation
 }
 
-fn wait_of(run: &Run, current: &[Directive], now: Timestamp) -> Option<Wait> {
+fn wait_of(
+    plan: &Plan,
+    run: &Run,
+    current: &[Directive],
+    now: Timestamp,
+    facts: &Facts,
+) -> Option<Wait> {
     if let Phase::Stuck { step, why, .. } = &run.phase {
         let steps = if step.is_empty() { vec![] } else { vec![step.clone()] };
         let what = "a person, to retry, skip, mark as undone, turn round or abandon it".to_owned();
         return Some(Wait { what, steps, until: None, error: Some(why.clone()) });
     }
-    let waits: Vec<Wait> = current.iter().map(|directive| wait_for(run, directive, now)).collect();
-    let mut waits = waits.into_iter();
+    if plan.is_unknown() && !run.phase.is_over() {
+        let what = format!("a node that knows `{}` version {}", run.definition, run.version);
+        return Some(plain(what));
+    }
+    let mut waits = current.iter().map(|directive| {
+        wait_for_put_off(directive, facts).unwrap_or_else(|| wait_for(run, directive, now))
+    });
     let first = waits.next()?;
     Some(waits.fold(first, |mut all, wait| {
         all.what = format!("{}, and for {}", all.what, wait.what);
@@ -141,8 +194,24 @@ fn wait_of(run: &Run, current: &[Directive], now: Timestamp) -> Option<Wait> {
     }))
 }
 
+fn plain(what: String) -> Wait {
+    Wait { what, steps: vec![], until: None, error: None }
+}
+
+/// A step that the node leaves alone, if this is its turn.
+fn wait_for_put_off(directive: &Directive, facts: &Facts) -> Option<Wait> {
+    let (Directive::Resume { step, .. }
+    | Directive::ResumeUndo { step, .. }
+    | Directive::Wait { step, .. }) = directive
+    else {
+        return None;
+    };
+    let PutOff { until, why } = facts.put_off.get(step)?;
+    let what = format!("`{step}`, which is put off: {why}");
+    Some(Wait { what, steps: vec![step.clone()], until: Some(*until), error: None })
+}
+
 fn wait_for(run: &Run, directive: &Directive, now: Timestamp) -> Wait {
-    let plain = |what: String| Wait { what, steps: vec![], until: None, error: None };
     match directive {
         Directive::Resume { step, attempt, deadline } => Wait {
             what: format!("`{step}` (attempt {attempt}) to come to an end"),
@@ -217,11 +286,13 @@ fn sentence(run: &Run, told: &Explanation, now: Timestamp) -> String {
     if let (Some(error), false) = (&told.last_error, run.phase.is_stuck()) {
         text += &format!("; the last attempt said: {error}");
     }
-    if let Some(node) = told.holder {
-        text += &format!("; node {node} holds it");
+    match (told.holder, told.held_until) {
+        (Some(node), Some(until)) => {
+            text += &format!("; node {node} holds it, until {} unless renewed", tell_time(until));
+        }
+        (Some(node), None) => text += &format!("; node {node} took it last"),
+        (None, _) if run.phase.is_over() || run.phase.is_stuck() => {}
+        (None, _) => text += "; no node holds it",
     }
-    if let Some(next) = told.next.first() {
-        text += &format!("; then it will {next}");
-    }
-    text + "."
+    text
 }

@@ -53,13 +53,16 @@ impl Directive {
 }
 
 /// The things that can be done now: one for each branch that has something to do, or one for the
-/// whole run. Empty where the run is at rest.
+/// whole run. Empty where the run is at rest, and where nobody here knows its process.
 ///
 /// A cancel or a passed deadline wins over whatever the current steps are doing, and so does a
 /// step that failed for good over the branches beside it; what they may have done by then is
 /// undone like everything else that has an intent.
 #[must_use]
 pub fn next(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Directive> {
+    if plan.is_unknown() {
+        return vec![];
+    }
     let is_going = matches!(run.phase, Phase::Forward | Phase::Unwinding(_));
     if is_going && run.takeovers > TAKEOVERS_MAX && !only_waits(plan, run) {
         return vec![declare_crash_loop(run)];

@@ -1,12 +1,12 @@
 //! What a person may do to a run, and what would come of it.
 
 use super::Rejected;
-use super::event::{Action, Cause, Direction, Event};
+use super::event::{Action, Cause, Direction, Event, StuckCode};
 use super::next::{Directive, next};
 use super::plan::Plan;
 use super::report::folded;
 use super::run::{Phase, Run, Step};
-use super::tell::tell_directive;
+use super::tell::{tell_directive, tell_unknown};
 use crate::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ pub enum Verb {
     /// Count a step as undone whose undo does not come to an end.
     MarkUndone { step: String },
     /// Turn back from wherever it is: what can be undone is undone, the rest stays for its reason.
+    /// A run that was turning back goes on doing so where no undo is what it is stuck at.
     ForceUnwind,
     /// Go forward again; only steps that are undone are run again.
     ResumeForward,
@@ -68,9 +69,7 @@ pub(super) fn decide_operation(run: &Run, operation: Operation) -> Result<Vec<Ev
     let said = reason.clone();
     let mut events = vec![Event::OperatorActed { actor, action, direction, step, reason, output }];
     match action {
-        Action::ForceUnwind => {
-            events.push(Event::UnwindBegan(Cause::Cancelled { reason: said }));
-        }
+        Action::ForceUnwind => events.push(Event::UnwindBegan(cause_of_force(run, said)?)),
         Action::Abandon => {
             let left_behind = run.left_behind();
             events.push(Event::Abandoned { reason: said, left_behind });
@@ -99,10 +98,23 @@ fn check(plan: &Plan, run: &Run, verb: &Verb) -> Result<(), Rejected> {
             }
             check_undo_hangs(run, step)
         }
-        Verb::ForceUnwind if run.phase.is_forward() => Ok(()),
-        Verb::ForceUnwind => Err(Rejected::Unwinding),
+        Verb::ForceUnwind => cause_of_force(run, String::new()).map(|_| ()),
         Verb::ResumeForward if run.phase == Phase::Forward => Err(Rejected::GoingForward),
         Verb::ResumeForward | Verb::Abandon => Ok(()),
+    }
+}
+
+/// Why a run that is forced turns back. One that got stuck between two undos has its cause, which
+/// says what is kept; one whose undo has failed would be stuck at once again.
+fn cause_of_force(run: &Run, reason: String) -> Result<Cause, Rejected> {
+    match &run.phase {
+        phase if phase.is_forward() => Ok(Cause::Cancelled { reason }),
+        Phase::Stuck {
+            code: StuckCode::UnknownDefinition | StuckCode::CrashLoop,
+            cause: Some(cause),
+            ..
+        } => Ok(cause.clone()),
+        _ => Err(Rejected::Unwinding),
     }
 }
 
@@ -135,8 +147,7 @@ fn check_undo_hangs(run: &Run, path: &str) -> Result<(), Rejected> {
     }
 }
 
-/// What would come of a verb, in sentences: first what it does itself, then what the run would do
-/// if all went well from there.
+/// What would come of a verb, in sentences.
 ///
 /// # Errors
 /// As the verb itself would be refused.
@@ -150,11 +161,20 @@ pub fn preview(
     let (actor, reason) = ("preview".to_owned(), reason.to_owned());
     let operation = Operation { verb, actor, reason, plan: plan.clone() };
     let events = decide_operation(run, operation)?;
+    Ok(foretell(plan, folded(run, &events), &events, now))
+}
+
+/// What came of a verb, in sentences: first what its events did, then what the run, as it was after
+/// them, does if all goes well from there.
+#[must_use]
+pub fn foretell(plan: &Plan, after: Run, events: &[Event], now: Timestamp) -> Vec<String> {
     let mut sentences: Vec<String> = events.iter().flat_map(super::tell::tell_verb).collect();
-    let after = folded(run, &events);
+    if plan.is_unknown() && !after.phase.is_over() {
+        sentences.push(tell_unknown(&after));
+    }
     let ways = foresee(plan, after, now);
     sentences.extend(ways.iter().map(|directive| tell_directive(directive, now)));
-    Ok(sentences)
+    sentences
 }
 
 /// What a run would do from here on if all went well: each directive, its best outcome folded,

@@ -7,7 +7,7 @@ use crate::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A definition's steps, in blocks that follow each other.
+/// A definition's steps, in blocks that follow each other; none where the process is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The blocks in their order.
@@ -126,6 +126,12 @@ impl Plan {
         Self { blocks, planted: Planted::default() }
     }
 
+    /// True where the process is unknown here: no definition is without steps.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
     /// All steps in the order in which they are written.
     pub fn steps(&self) -> impl Iterator<Item = &StepPlan> {
         self.blocks.iter().flat_map(Block::branches).flatten()
@@ -166,6 +172,9 @@ impl Plan {
     #[must_use]
     pub fn check(&self) -> Vec<Fault> {
         let mut faults = vec![];
+        if self.is_unknown() {
+            faults.push(Fault { path: String::new(), what: "it has no steps".to_owned() });
+        }
         let mut seen = BTreeSet::new();
         let mut groups = BTreeSet::new();
         let mut pivot = None;

@@ -2,6 +2,7 @@
 
 use super::event::{Action, Cause, Event, LeftBehind};
 use super::next::Directive;
+use super::run::Run;
 use crate::Timestamp;
 
 /// What a directive does, e.g. "undo `create_server`".
@@ -36,6 +37,12 @@ pub fn tell_directive(directive: &Directive, now: Timestamp) -> String {
         Directive::Complete => "complete".to_owned(),
         Directive::FinishUnwind => "end, with all undone or kept for its reason".to_owned(),
     }
+}
+
+/// Why one can't say what a run will do.
+pub(super) fn tell_unknown(run: &Run) -> String {
+    let (name, version) = (&run.definition, run.version);
+    format!("what follows can't be foretold: `{name}` version {version} is unknown here")
 }
 
 /// What the events of a verb do.

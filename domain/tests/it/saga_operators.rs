@@ -6,8 +6,8 @@ use crate::saga_parallel::{
 use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
-    Cause, Command, Directive, ErrorClass, Event, Facts, Operation, Phase, Plan, Rejected, Saga,
-    Step, StuckCode, Verb, explain, next, preview,
+    Cause, Command, Directive, ErrorClass, Event, Explanation, Facts, Holder, Operation, Phase,
+    Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, explain, next, preview,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -235,4 +235,94 @@ fn an_explanation_says_what_is_waited_for_since_when_until_when_and_what_comes_n
     assert_eq!((over.waits_for, over.holder, over.next), (None, None, vec![]));
     let two = told(&[started(), intended("first"), done("first")], 5);
     assert_eq!(two.steps, ["make/net/port", "make/disk"]);
+}
+
+/// Turned back because of the disk, and stuck where no undo is under way.
+fn stuck_between_undos(code: StuckCode) -> Vec<Event> {
+    let mut events = stuck_unwinding();
+    events.truncate(events.len() - 3);
+    events.push(Event::Stuck { step: text(""), why: text("nobody knows it"), code: Some(code) });
+    events
+}
+
+#[test]
+fn a_run_that_is_stuck_between_two_undos_goes_on_with_its_cause_when_it_is_forced() {
+    for code in [StuckCode::UnknownDefinition, StuckCode::CrashLoop] {
+        let events = after(&stuck_between_undos(code), Verb::ForceUnwind);
+        let Phase::Unwinding(cause) = run_of(&events).phase else { panic!("{events:?}") };
+        assert!(matches!(cause, Cause::StepFailed { step, .. } if step == "make/disk"));
+        assert_eq!(next_of(&events), [Directive::Undo { step: text("make/net/port"), attempt: 1 }]);
+    }
+    // A forward one that nobody knows turns back for the reason that is given.
+    let stuck = Event::Stuck {
+        step: text(""),
+        why: text("nobody knows it"),
+        code: Some(StuckCode::UnknownDefinition),
+    };
+    let events = after(&[started(), intended("first"), done("first"), stuck], Verb::ForceUnwind);
+    let reason = text("it was seen to");
+    assert_eq!(run_of(&events).phase, Phase::Unwinding(Cause::Cancelled { reason }));
+}
+
+#[test]
+fn a_run_whose_process_is_unknown_does_nothing_and_nothing_is_foretold() {
+    let unknown = Plan::default();
+    let mut back = stuck_unwinding();
+    back.truncate(back.len() - 3);
+    for events in [vec![started(), intended("first"), done("first")], back] {
+        let run = run_of(&events);
+        assert_eq!(next(&unknown, &run, at(0)), [], "above all it does not end");
+        let told = explain(&unknown, &run, at(0), &Facts::default());
+        assert_eq!(told.next, [""; 0]);
+        assert!(told.waits_for.unwrap().starts_with("a node that knows `"), "{}", told.sentence);
+        assert!(told.sentence.contains("can't be foretold"), "{}", told.sentence);
+    }
+    for verb in [Verb::ResumeForward, Verb::ForceUnwind] {
+        let run = run_of(&stuck_between_undos(StuckCode::UnknownDefinition));
+        let told = preview(&unknown, &run, verb, "a test", at(0)).unwrap();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[1].contains("is unknown here"), "{told:?}");
+    }
+    let run = run_of(&stuck_between_undos(StuckCode::UnknownDefinition));
+    let told = preview(&unknown, &run, Verb::Abandon, "a test", at(0)).unwrap();
+    assert!(told.iter().all(|told| !told.contains("foretold")), "it is over then: {told:?}");
+    assert_eq!(unknown.check().len(), 1, "no definition is without steps");
+}
+
+fn explained(events: &[Event], facts: &Facts) -> Explanation {
+    explain(&plan(), &run_of(events), at(10), facts)
+}
+
+#[test]
+fn an_explanation_names_who_holds_the_run_now_and_not_who_took_it_once() {
+    let once = Uuid::from_u128(3);
+    let lease = Event::LeaseTaken { node: once, epoch: 1, orderly: true };
+    let events = [started(), lease, intended("first")];
+    let holder = |holder| Facts { holder, ..Facts::default() };
+    let told = explained(&events, &holder(Holder::Unasked));
+    assert_eq!(told.holder, Some(once));
+    assert!(told.sentence.contains(&format!("node {once} took it last")), "{}", told.sentence);
+    let (node, until) = (Uuid::from_u128(4), at(30));
+    let told = explained(&events, &holder(Holder::Node { node, until }));
+    assert_eq!((told.holder, told.held_until), (Some(node), Some(until)));
+    assert!(told.sentence.contains(&format!("node {node} holds it, until ")), "{}", told.sentence);
+    let told = explained(&events, &holder(Holder::Nobody));
+    assert_eq!((told.holder, told.held_until), (None, None));
+    assert!(told.sentence.contains("no node holds it"), "{}", told.sentence);
+}
+
+#[test]
+fn an_explanation_says_which_circuit_a_step_waits_for() {
+    let put_off = PutOff { until: at(40), why: text("the circuit of region north is open") };
+    let facts =
+        Facts { put_off: [(text("first"), put_off)].into_iter().collect(), ..Facts::default() };
+    let timer = Event::TimerSet { step: text("first"), due: at(40) };
+    for events in [vec![started(), intended("first")], vec![started(), intended("first"), timer]] {
+        let told = explained(&events, &facts);
+        assert_eq!((told.steps, told.until), (vec![text("first")], Some(at(40))));
+        let why = "waits for `first`, which is put off: the circuit of region north is open";
+        assert!(told.sentence.contains(why), "{}", told.sentence);
+    }
+    let waiting = explained(&[started()], &facts);
+    assert!(!waiting.sentence.contains("put off"), "it has not begun: {}", waiting.sentence);
 }

@@ -49,7 +49,7 @@ async fn it_opens_after_failures_in_a_row_and_says_until_when() {
     clock.advance(SECOND);
     let error = succeed(&breaker).await.unwrap_err();
     assert_eq!(error.free_for, Some(9 * SECOND));
-    let told = "region north keeps failing: it is not asked again before 1970-01-01 00:00:10 UTC";
+    let told = "region north keeps failing: its circuit is open until 1970-01-01 00:00:10 UTC";
     assert_eq!(error.message, told);
 }
 

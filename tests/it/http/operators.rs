@@ -9,7 +9,7 @@ use std::process::Command;
 const STEP: &str = "create_server";
 
 /// A launch whose machine could not be taken away again for a day.
-async fn given_stuck_run(server: &ApiServer) -> RunId {
+pub(crate) async fn given_stuck_run(server: &ApiServer) -> RunId {
     let run = server.given_run().await;
     let now = server.app.journal().now();
     let key = ocim_domain::saga::step_key(run, STEP);
@@ -83,6 +83,24 @@ async fn every_verb_is_taken_or_refused_by_what_the_run_is_doing() {
             let body = json!({ "operation": verb, "reason": "a test", "dry_run": dry_run });
             let (answered, body) = operate(&server, run, body).await;
             assert_eq!(answered, status, "{verb}: {body}");
+        }
+    }
+    for (verb, phase, next) in [
+        (json!({ "verb": "skip_step", "step": "await_turn", "output": {} }), "forward", "assign"),
+        (json!({ "verb": "force_unwind" }), "unwinding", "undo `await_turn`"),
+    ] {
+        let run = server.given_run().await;
+        let (step, attempt, now) = ("await_turn".to_owned(), 1, server.app.journal().now());
+        let key = ocim_domain::saga::step_key(run, "await_turn");
+        let intent = Event::StepIntended { step, attempt, key, deadline: now, at: Some(now) };
+        server.report(run, intent).await;
+        for dry_run in [true, false] {
+            let body = json!({ "operation": verb, "reason": "a test", "dry_run": dry_run });
+            let (answered, told) = operate(&server, run, body).await;
+            assert_eq!((answered, &told["done"]), (200, &json!(!dry_run)), "{verb}: {told}");
+            assert!(told["sentences"][1].as_str().unwrap().contains(next), "{verb}: {told}");
+            let shown = server.get(&format!("/runs/{run}")).await;
+            assert_eq!(shown["phase"], if dry_run { "forward" } else { phase });
         }
     }
     server.stop().await;

@@ -56,6 +56,7 @@ struct Orders {
     struck: bool,
     reads_to_fail: Option<usize>,
     refuses_facts: bool,
+    meanwhile: Option<(usize, NewEvent)>,
 }
 
 impl CrashStore {
@@ -71,6 +72,11 @@ impl CrashStore {
     /// The n-th read of a stream from now on fails, counted from 0.
     pub(crate) fn fail_read(&self, nth: usize) {
         *self.orders() = Orders { reads_to_fail: Some(nth), ..Orders::default() };
+    }
+
+    /// Before the n-th read of a stream from now on, somebody else appends this to it.
+    pub(crate) fn append_meanwhile(&self, nth: usize, event: NewEvent) {
+        *self.orders() = Orders { meanwhile: Some((nth, event)), ..Orders::default() };
     }
 
     /// From now on, all that is not the log of a run is refused for good; or no more.
@@ -114,6 +120,16 @@ impl CrashStore {
         orders.order = None;
         orders.struck = true;
         Some((moment, harm))
+    }
+
+    fn take_meanwhile(&self) -> Option<NewEvent> {
+        let mut orders = self.orders();
+        let (left, event) = orders.meanwhile.take()?;
+        if left == 0 {
+            return Some(event);
+        }
+        orders.meanwhile = Some((left - 1, event));
+        None
     }
 
     /// The error that the harm brings, if it brings one.
@@ -165,6 +181,12 @@ impl EventStore for CrashStore {
         };
         if fails {
             return Err(ReadError("ordered".into()));
+        }
+        let meanwhile = self.take_meanwhile();
+        if let Some(event) = meanwhile {
+            let last = self.inner.read_stream(stream, 0).await?.last().map(|it| it.version);
+            let expected = last.map_or(Expected::NoStream, Expected::Exact);
+            self.inner.append(stream, expected, vec![event]).await.expect("it is next");
         }
         self.inner.read_stream(stream, from).await
     }

@@ -1,12 +1,19 @@
 //! Operators' verbs on real processes: seen dry, then done, and the run goes on.
 
+use super::outages::guarded_stage;
+use super::runner::await_ends;
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::somebody;
 use ocim::adapters::faults::Fault;
 use ocim::app::AppError;
 use ocim::ports::Class;
+use ocim::sagas::definitions;
+use ocim::sagas::runner::{Pace, Runner};
+use ocim_domain::event::{DomainEvent, NewEvent};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Phase, StuckCode, Verb};
+use ocim_domain::saga::{Event, Phase, Run, Step, StuckCode, Verb};
+use serde_json::json;
+use uuid::Uuid;
 
 #[tokio::test(start_paused = true)]
 async fn a_stuck_termination_is_explained_seen_dry_retried_and_completes() {
@@ -51,4 +58,96 @@ async fn a_verb_that_does_not_fit_is_refused_and_so_is_an_unknown_run() {
     let nobody = RunId(uuid::Uuid::nil());
     let unknown = app.explain_run(nobody).await;
     assert!(matches!(unknown, Err(AppError::NotFound { .. })), "{unknown:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_that_is_recorded_stays_where_it_is_when_its_run_is_forced_back() {
+    for scenario in [Scenario::ActivateSecond, Scenario::Deactivate, Scenario::Terminate] {
+        let (stage, id) = scenario.prepare().await;
+        let is_recorded =
+            |run: &Run| matches!(run.steps.get("record_traffic"), Some(Step::Done { .. }));
+        stage.drive_until(id, is_recorded).await;
+        let reason = "a mistake".to_owned();
+        stage.app().operate_run(&somebody(), id, Verb::ForceUnwind, reason, false).await.unwrap();
+        let run = stage.drive(id).await;
+        assert!(matches!(run.phase, Phase::Unwound(_)), "{scenario:?}: {run:?}");
+        assert_sound(&look(&stage, id, &run).await, &format!("{scenario:?} forced back"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stays_behind_is_told_as_it_was_recorded_though_a_step_moved_meanwhile() {
+    let (stage, id) = Scenario::Launch.prepare().await;
+    stage.drive_until(id, |run| run.steps.contains_key("create_server")).await;
+    let output = json!({ "machine": "made meanwhile" });
+    let event = Event::StepDone { step: "create_server".to_owned(), output };
+    let (kind, schema, data) = event.encode().unwrap();
+    let meta = somebody().metadata();
+    let event = NewEvent { id: Uuid::from_u128(9), kind, schema, data, meta };
+    // Between the look at the run and the look that is decided on.
+    stage.store.append_meanwhile(1, event);
+    let reason = "enough".to_owned();
+    let told = stage.app().operate_run(&somebody(), id, Verb::Abandon, reason, false).await;
+    let told = told.unwrap().value;
+    let Phase::Abandoned { left_behind, .. } = stage.run(id).await.phase else { panic!() };
+    assert_eq!(told.len(), 1 + left_behind.len());
+    assert!(told.iter().any(|told| told.contains("made meanwhile")), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_explained_with_the_node_that_has_its_lease_until_when() {
+    let (stage, id) = Scenario::Launch.prepare().await;
+    let nobody = stage.app().explain_run(id).await.unwrap();
+    assert_eq!((nobody.holder, nobody.held_until), (None, None));
+    let (one, two) = (stage.node(1), stage.node(2));
+    one.take(id).await.unwrap();
+    stage.sleep_until(stage.app().journal().now() + stage.world.limits.lease_ttl).await;
+    two.take(id).await.unwrap();
+    let told = stage.app().explain_run(id).await.unwrap();
+    let until = stage.app().journal().now() + stage.world.limits.lease_ttl;
+    assert_eq!((told.holder, told.held_until), (Some(two.node()), Some(until)));
+    two.release(id).await;
+    let told = stage.app().explain_run(id).await.unwrap();
+    assert!(told.sentence.contains("no node holds it"), "{}", told.sentence);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_a_circuit_is_explained_with_its_provider() {
+    let (stage, _) = guarded_stage().await;
+    stage.cloud.faults.fail_always("ensure_security_groups", Fault::Before(Class::Transient));
+    let (stage, id) = Scenario::Launch.prepare_on(stage).await;
+    let mut driver = stage.open(id).await.unwrap();
+    while stage.app().put_offs().of(id, stage.app().journal().now()).is_empty() {
+        if let Pace::At(time) = driver.advance().await.unwrap() {
+            stage.sleep_until(time).await;
+        }
+    }
+    let told = stage.app().explain_run(id).await.unwrap();
+    assert_eq!(told.steps, ["ensure_security_groups"]);
+    let why = "waits for `ensure_security_groups`, which is put off: region RegionOne keeps failing: \
+               its circuit is open until ";
+    assert!(told.sentence.contains(why), "{}", told.sentence);
+    let until = told.until.unwrap();
+    stage.sleep_until(until).await;
+    let told = stage.app().explain_run(id).await.unwrap();
+    assert!(!told.sentence.contains("put off"), "{}", told.sentence);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_stuck_between_undos_is_forced_to_go_on_and_comes_to_its_end() {
+    let (stage, id) = Scenario::LaunchMisconfigured.prepare().await;
+    stage.drive_until(id, |run| matches!(run.phase, Phase::Unwinding(_))).await;
+    let mut others = definitions();
+    others.retain(|known| known.name != "launch_appserver");
+    let runner = Runner::start(stage.world.clone(), &others, stage.node(2));
+    await_ends(&stage, 1).await;
+    runner.stop().await;
+    let run = stage.run(id).await;
+    let Phase::Stuck { code, cause: Some(cause), .. } = run.phase else { panic!("{run:?}") };
+    assert_eq!(code, StuckCode::UnknownDefinition);
+    let reason = "it is known again".to_owned();
+    stage.app().operate_run(&somebody(), id, Verb::ForceUnwind, reason, false).await.unwrap();
+    let run = stage.drive(id).await;
+    assert_eq!(run.phase, Phase::Unwound(cause), "what it keeps depends on its cause");
+    assert_eq!(stage.cloud.machines().len(), 1, "the machine is kept for debugging");
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A stage whose cloud stands behind a breaker, with room for all.
-async fn guarded_stage() -> (Stage, Breakers) {
+pub(crate) async fn guarded_stage() -> (Stage, Breakers) {
     let mut made = None;
     let stage = Stage::build(|world| {
         let breakers = Breakers::new(Arc::new(VirtualClock::start()), BreakerLimits::default());

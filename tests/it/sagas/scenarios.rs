@@ -87,7 +87,11 @@ impl Scenario {
 
     /// A run of it that has not begun; a cancelled one is at the last step before its pivot.
     pub(crate) async fn prepare(self) -> (Stage, RunId) {
-        let stage = Stage::new().await;
+        self.prepare_on(Stage::new().await).await
+    }
+
+    /// As [`Scenario::prepare`], on a stage of one's own.
+    pub(crate) async fn prepare_on(self, stage: Stage) -> (Stage, RunId) {
         let run = self.begin(&stage).await;
         let last = match self {
             Self::LaunchCancelled => "await_heartbeat",

@@ -18,6 +18,7 @@ use ocim::ports::system::{Clock, Ids};
 use ocim::sagas::leases::NodeLeases;
 use ocim::sagas::runner::{DriveError, Driver, Pace, Registry, Runner};
 use ocim::sagas::slots::Slots;
+use ocim::sagas::step::Definition;
 use ocim::sagas::world::{Limits, World};
 use ocim::sagas::{Holds, definitions, started_by};
 pub(crate) use ocim::simulation::stage::VirtualClock;
@@ -62,6 +63,8 @@ pub(crate) struct Stage {
     pub(crate) world: Arc<World>,
     pub(crate) instance: InstanceId,
     pub(crate) leases: MemoryLeases,
+    /// What is known to whoever starts runs: each begins in the newest version of its definition.
+    pub(crate) definitions: Vec<&'static Definition>,
 }
 
 impl Stage {
@@ -83,7 +86,8 @@ impl Stage {
         let defaults = Defaults::new("example.com", REGION);
         let reads = unconnected().unwrap();
         let leases = MemoryLeases::new(clock.clone());
-        let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions);
+        let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions)
+            .with_leases(Arc::new(leases.clone()));
         let cloud = Arc::new(FakeCloud::default());
         let shell = Arc::new(FakeShell::new(Arc::clone(&cloud)));
         let playbooks = Arc::new(FakePlaybooks::default());
@@ -109,8 +113,20 @@ impl Stage {
         let world = Arc::new(world);
         app.register_load_balancer(&somebody(), registration()).await.unwrap();
         let instance = create_instance(&app, "alpha").await;
-        let stage =
-            Self { store, cloud, shell, playbooks, balancer, dns, site, world, instance, leases };
+        let definitions = definitions();
+        let stage = Self {
+            store,
+            cloud,
+            shell,
+            playbooks,
+            balancer,
+            dns,
+            site,
+            world,
+            instance,
+            leases,
+            definitions,
+        };
         stage.answer(SITE, None);
         for number in 1..=4 {
             stage.answer(&format!("ocim-probe-{number}.{SITE}"), None);
@@ -211,7 +227,7 @@ impl Stage {
     }
 
     pub(crate) async fn start_run(&self, run: RunId, name: &str, input: Value, subject: String) {
-        let versions = definitions().into_iter().filter(|known| known.name == name);
+        let versions = self.definitions.iter().filter(|known| known.name == name);
         let command = saga::Command::Start {
             definition: name.to_owned(),
             version: versions.map(|known| known.version).max().unwrap_or(1),
@@ -332,7 +348,7 @@ async fn create_instance(app: &App, name: &str) -> InstanceId {
     app.create_instance(&somebody(), settings).await.unwrap().value
 }
 
-fn registration() -> Registration {
+pub(crate) fn registration() -> Registration {
     Registration {
         domain: BALANCER.to_owned(),
         address: ServerAddress {

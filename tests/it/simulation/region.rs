@@ -1,7 +1,9 @@
 //! A simulated region of a real server: nothing but PostgreSQL is needed to try Ocim.
 
 use crate::support::ocim::{Ground, text};
+use nix::sys::signal::Signal;
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 const CLOUDS: &str = r#"{"sim": {"kind": "simulated", "seed": 7, "speed": 2000}}"#;
 
@@ -29,4 +31,34 @@ async fn a_served_simulated_region_launches_and_activates() {
     assert_eq!(shown["is_active"], false, "{shown}");
     let (status, _) = ground.terminate().await;
     assert!(status.success(), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_draining_server_says_so_and_a_second_signal_ends_it_at_once() {
+    let mut ground = Ground::prepare().await;
+    ground.start_with(&[("OCIM_CLOUDS", CLOUDS)]).await;
+    let body = json!({ "sub_domain": "alpha", "name": "Alpha" });
+    let instance = text(&ground.post("/instances", body).await, "id");
+    // In the middle of a step, so that it does not come to a boundary.
+    let point = "launch_appserver.await_turn.after_intent";
+    ground.hold(point);
+    ground.launch(&instance).await;
+    ground.await_hold(point).await;
+    ground.signal(Signal::SIGTERM);
+    ground
+        .wait_for("a server that drains", async || {
+            let (status, _, body) = ground.try_get("/ready").await?;
+            if status == 200 {
+                return None;
+            }
+            assert_eq!(status, 503, "{body}");
+            assert!(body.to_string().contains("is draining"), "{body}");
+            Some(())
+        })
+        .await;
+    let told = Instant::now();
+    ground.signal(Signal::SIGTERM);
+    let status = ground.await_end().await;
+    assert_eq!(status.code(), Some(1), "{status}");
+    assert!(told.elapsed() < Duration::from_secs(3), "{:?}", told.elapsed());
 }

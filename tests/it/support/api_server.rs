@@ -1,6 +1,7 @@
 //! The HTTP server with real commands, event store and read models, but nobody who drives runs.
 
 use super::postgres::Database;
+use ocim::adapters::postgres_leases::PostgresLeases;
 use ocim::adapters::postgres_logs::PostgresLogs;
 use ocim::adapters::system::{SystemClock, SystemIds};
 use ocim::app::idempotency::IdempotencyKeys;
@@ -84,7 +85,8 @@ impl ApiServer {
         let defaults = Defaults::new("example.com".to_owned(), "local".to_owned());
         let regions = vec!["local".to_owned()];
         let app =
-            App::new(sealed, read_models, logs, clock.clone(), ids.clone(), defaults, regions);
+            App::new(sealed, read_models, logs, clock.clone(), ids.clone(), defaults, regions)
+                .with_leases(Arc::new(PostgresLeases::new(pool.clone())));
         let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
         let tokens = Tokens::new(pool, clock, ids.clone());
         let kept = tempfile::tempdir().unwrap();
@@ -179,17 +181,15 @@ impl ApiServer {
 
     /// The start of a launch, as a runner would record it.
     pub(crate) async fn start_run(&self, run: RunId, subject: &str) {
-        self.record(
-            run,
-            Command::Start {
-                definition: "launch_appserver".to_owned(),
-                version: 1,
-                input: json!({}),
-                subject: subject.to_owned(),
-                deadline: None,
-            },
-        )
-        .await;
+        self.start_run_of("launch_appserver", 1, run, subject).await;
+    }
+
+    /// The start of a run of this process in this version.
+    pub(crate) async fn start_run_of(&self, name: &str, version: u16, run: RunId, subject: &str) {
+        let (definition, subject) = (name.to_owned(), subject.to_owned());
+        let (input, deadline) = (json!({}), None);
+        let command = Command::Start { definition, version, input, subject, deadline };
+        self.record(run, command).await;
     }
 
     /// Records what a runner would, and waits until it is shown.

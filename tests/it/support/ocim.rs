@@ -150,11 +150,20 @@ impl Ground {
 
     /// Asks the server to stop; how it ended, and how long that took.
     pub(crate) async fn terminate(&mut self) -> (ExitStatus, Duration) {
-        let mut server = self.server.take().expect("a running server");
         let asked = Instant::now();
-        signal_process(server.child.id(), Signal::SIGTERM);
-        let status = await_exit(&mut server.child, PATIENCE).await;
-        (status, asked.elapsed())
+        self.signal(Signal::SIGTERM);
+        (self.await_end().await, asked.elapsed())
+    }
+
+    /// Sends the server a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        signal_process(self.pid(), signal);
+    }
+
+    /// Waits until the server has ended by itself.
+    pub(crate) async fn await_end(&mut self) -> ExitStatus {
+        let mut server = self.server.take().expect("a running server");
+        await_exit(&mut server.child, PATIENCE).await
     }
 
     /// What is at this path of the API.

@@ -138,6 +138,12 @@ impl Database {
         config
     }
 
+    /// The same as a value of `DATABASE_URL`.
+    pub(crate) fn url(&self) -> String {
+        let folder = cluster().folder.to_str().unwrap().replace('/', "%2F");
+        format!("postgres://ocim@{folder}/{}", self.name)
+    }
+
     /// A pool of a few connections.
     pub(crate) fn pool(&self) -> deadpool_postgres::Pool {
         let manager = deadpool_postgres::Manager::new(self.config(), NoTls);

@@ -6,7 +6,7 @@ use crate::app::AppError;
 use crate::ports::log_store::Level;
 use crate::sagas::step::{Costs, Progress, StepError};
 use ocim_domain::Timestamp;
-use ocim_domain::saga::{ErrorClass, Event, PlantedBug, may_retry_undo};
+use ocim_domain::saga::{ErrorClass, Event, PlantedBug, PutOff, may_retry_undo};
 use std::time::Duration;
 
 /// The longest pause between two attempts of an undo.
@@ -56,8 +56,14 @@ impl Driver {
         error: StepError,
         again_in: Duration,
     ) -> Result<Verdict, DriveError> {
-        match self.postpone(call, self.now() + again_in) {
-            Some(verdict) => Ok(verdict),
+        let (now, until) = (self.now(), self.now() + again_in);
+        match self.postpone(call, until) {
+            Some(verdict) => {
+                let why = self.world.deployment.own_masker.mask(&error.message);
+                let put_off = PutOff { until, why };
+                self.world.app.put_offs().note(self.id, call.row.path, put_off, now);
+                Ok(verdict)
+            }
             None => Ok(Verdict::Record(self.fail(call, error).await)),
         }
     }

@@ -1,0 +1,134 @@
+//! Machines and regions in trouble, and read models that stand still.
+
+use super::Desk;
+use super::node::{Node, REGION};
+use ocim::adapters::fake_playbooks::Script;
+use ocim::adapters::faults::Fault;
+use ocim::ports::Class;
+use ocim::ports::cloud::{Cloud, MachineSpec};
+use ocim::ports::playbooks::RunState;
+use ocim::reconciler::RegionWatch;
+use ocim::store::{EventStore, Expected};
+use ocim_domain::event::{Metadata, NewEvent};
+use ocim_domain::ids::RunId;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn the_machine_of_a_failed_launch_is_kept_longer_or_taken_away() {
+    let desk = Desk::open("A launch failed, its machine is there").await;
+    desk.given_balancer().await;
+    let node = Node::start(&desk).await;
+    let end = RunState::Exited(2);
+    node.playbooks.set_default_script(Script { end, ..Script::default() });
+    let instance = desk.server.given_instance("alpha").await;
+    let (appserver, run) = desk.given_launch(&instance).await;
+    assert_eq!(desk.await_end(&run).await, "unwound");
+    let listed = desk.tell(&["appserver", "list", &instance]).await;
+    desk.finds(&listed, &["failed"]);
+    let shown = desk.tell(&["appserver", "show", &appserver, "--json"]).await;
+    desk.finds(&shown, &["failure", "keeps_server_until"]);
+    assert!(desk.tell(&["appserver", "logs", &appserver]).await.contains("PLAY RECAP"));
+    let date = "2036-11-22T12:00:00Z";
+    let why = ["--reason", "I look at it"];
+    let keep = ["appserver", "keep", &appserver, "--until", date];
+    desk.tell(&[&keep[..], &why].concat()).await;
+    let shown = desk.tell(&["appserver", "show", &appserver, "--json"]).await;
+    assert!(shown.contains(date), "{shown}");
+    assert_eq!(node.cloud.machines().len(), 1);
+    let clean_up = ["appserver", "clean-up", &appserver, "--wait"];
+    desk.tell(&[&clean_up[..], &why].concat()).await;
+    assert!(node.cloud.machines().is_empty());
+    node.stop(desk).await;
+}
+
+#[tokio::test]
+async fn a_vanished_machine_is_seen_replaced_and_terminated() {
+    let desk = Desk::open("A machine vanished").await;
+    desk.given_balancer().await;
+    let node = Node::start(&desk).await;
+    let instance = desk.server.given_instance("alpha").await;
+    let (first, run) = desk.given_launch(&instance).await;
+    assert_eq!(desk.await_end(&run).await, "completed");
+    let mut watch = RegionWatch::new(node.world.clone(), REGION);
+    node.look(&mut watch).await;
+    node.cloud.vanish_machine(&node.cloud.machines()[0].id);
+    node.look(&mut watch).await;
+    desk.finds(&desk.tell(&["server", "list"]).await, &["Vanished"]);
+    desk.tell(&["appserver", "launch", &instance, "--wait"]).await;
+    let list = ["appserver", "list", &instance, "--json"];
+    let listed: Value = serde_json::from_str(&desk.tell(&list).await).unwrap();
+    let second = listed[0]["id"].as_str().unwrap();
+    desk.tell(&["appserver", "activate", second, "--wait"]).await;
+    desk.tell(&["appserver", "terminate", &first, "--wait"]).await;
+    let listed: Value = serde_json::from_str(&desk.tell(&list).await).unwrap();
+    let statuses = [&listed[0]["status"], &listed[1]["status"]];
+    assert_eq!(statuses, ["running", "terminated"], "{listed}");
+    node.stop(desk).await;
+}
+
+#[tokio::test]
+async fn a_machine_that_nobody_accounts_for_is_listed_and_deleted() {
+    let desk = Desk::open("A machine that nobody accounts for").await;
+    let node = Node::start(&desk).await;
+    let spec = MachineSpec {
+        key: Uuid::from_u128(7),
+        name: "edxapp-stray".to_owned(),
+        flavor: json!({}),
+        image: json!({}),
+        keyname: String::new(),
+        security_groups: vec![],
+    };
+    let machine = node.cloud.create_machine(&spec).await.unwrap().id;
+    node.look(&mut RegionWatch::new(node.world.clone(), REGION)).await;
+    let head = desk.server.app.store().head().await.unwrap();
+    desk.server.app.read_models().wait_for(head, crate::support::api_server::DEADLINE).await;
+    let listed = desk.tell(&["server", "orphans"]).await;
+    assert!(listed.contains(&machine) && listed.contains("edxapp-stray"), "{listed}");
+    let delete = ["server", "delete-orphan", REGION, &machine, "--wait"];
+    desk.tell(&[&delete[..], &["--reason", "nobody's"]].concat()).await;
+    assert!(node.cloud.machines().is_empty());
+    let listed = desk.tell(&["server", "orphans"]).await;
+    assert!(!listed.contains(&machine), "{listed}");
+    node.stop(desk).await;
+}
+
+#[tokio::test]
+async fn a_region_that_does_not_answer_is_told_until_it_does() {
+    let desk = Desk::open("A region does not answer").await;
+    let node = Node::start(&desk).await;
+    let mut watch = RegionWatch::new(node.world.clone(), REGION);
+    node.cloud.faults.fail_always("list_machines", Fault::Before(Class::Transient));
+    node.look(&mut watch).await;
+    let looks = desk.tell(&["server", "looks"]).await;
+    assert!(looks.contains("failed as ordered"), "{looks}");
+    node.cloud.faults.clear();
+    node.look(&mut watch).await;
+    let looks = desk.tell(&["server", "looks"]).await;
+    assert!(looks.contains(REGION) && !looks.contains("failed"), "{looks}");
+    node.stop(desk).await;
+}
+
+#[tokio::test]
+async fn a_read_model_that_stands_still_is_named_with_its_event_and_built_anew() {
+    let desk = Desk::open("Pages show old data").await;
+    let run = RunId(Uuid::from_u128(5));
+    let (kind, meta) = ("saga.completed".to_owned(), Metadata::by("system"));
+    // From a future that this version can't read.
+    let event = NewEvent { id: Uuid::from_u128(6), kind, schema: 99, data: json!({}), meta };
+    let store = desk.server.app.store();
+    store.append(&run.stream(), Expected::NoStream, vec![event]).await.unwrap();
+    let ready = || desk.server.bare("GET", "/ready");
+    let response = desk.server.until(|answer| answer.status() == 503, ready).await;
+    let paused = response.text().await.unwrap();
+    assert!(paused.contains("is paused at an event"), "{paused}");
+    let status = desk.tell(&["projections", "status", "--json"]).await;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let mut all = status.as_array().unwrap().iter();
+    let paused = all.find(|it| !it["failure"].is_null()).unwrap();
+    let name = paused["name"].as_str().unwrap();
+    desk.tell(&["projections", "rebuild", name]).await;
+    assert!(desk.tell(&["events", "verify"]).await.contains('1'), "the log is whole");
+    assert_eq!(desk.ask(&["projections", "rebuild", "nothing"]).await, 3);
+    desk.server.stop().await;
+}

@@ -1,0 +1,135 @@
+//! A node on the API server: real commands and runs, on a cloud and playbooks that are fakes.
+
+use super::Desk;
+use crate::sagas::stage::{registration, somebody};
+use crate::support::api_server::DEADLINE;
+use ocim::adapters::fake_cloud::FakeCloud;
+use ocim::adapters::fake_load_balancer::FakeLoadBalancer;
+use ocim::adapters::fake_playbooks::FakePlaybooks;
+use ocim::adapters::fake_shell::FakeShell;
+use ocim::adapters::fake_site::FakeSite;
+use ocim::adapters::postgres_leases::PostgresLeases;
+use ocim::ports::cloud::Cloud;
+use ocim::ports::load_balancer::SiteAnswer;
+use ocim::reconciler::RegionWatch;
+use ocim::sagas::leases::NodeLeases;
+use ocim::sagas::runner::Runner;
+use ocim::sagas::slots::{Slots, set_limits};
+use ocim::sagas::world::{Limits, World};
+use ocim::sagas::{Holds, definitions};
+use ocim::simulation::stage::deployment;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+pub(super) const REGION: &str = "local";
+
+/// What drives runs, and what they touch.
+pub(super) struct Node {
+    pub(super) cloud: Arc<FakeCloud>,
+    pub(super) playbooks: Arc<FakePlaybooks>,
+    pub(super) world: Arc<World>,
+    runner: Runner,
+}
+
+impl Node {
+    /// A node in haste, with one launch at a time.
+    pub(super) async fn start(desk: &Desk) -> Self {
+        let (app, cloud) = (desk.server.app.clone(), Arc::new(FakeCloud::default()));
+        let playbooks = Arc::new(FakePlaybooks::default());
+        let site = FakeSite::default();
+        let answer = SiteAnswer { status: 200, body: String::new(), appserver: None };
+        for host in ["alpha.example.com", "ocim-probe-2.alpha.example.com"] {
+            site.set_answer(host, Some(answer.clone()));
+        }
+        let soon = Duration::from_millis(20);
+        let limits = Limits {
+            poll_interval: soon,
+            follow_interval: soon,
+            retry_base: soon,
+            retry_cap: soon,
+            queue_poll: soon,
+            launches_max_default: 1,
+            ..Limits::default()
+        };
+        let world = Arc::new(World {
+            logs: Arc::clone(app.logs()),
+            clouds: BTreeMap::from([(REGION.to_owned(), Arc::clone(&cloud) as Arc<dyn Cloud>)]),
+            shell: Arc::new(FakeShell::new(Arc::clone(&cloud))),
+            playbooks: playbooks.clone(),
+            load_balancer: Arc::new(FakeLoadBalancer::default()),
+            dns: None,
+            site_probe: Arc::new(site),
+            app,
+            limits,
+            deployment: deployment(),
+            holds: Holds::default(),
+            balancer_locks: Mutex::default(),
+            slots: Slots::default(),
+        });
+        set_limits(&world).await.unwrap();
+        let leases = Arc::new(PostgresLeases::new(desk.server.database.pool()));
+        let leases = Arc::new(NodeLeases::new(leases, Uuid::from_u128(1), &world.limits));
+        let runner = Runner::start(Arc::clone(&world), &definitions(), leases);
+        Self { cloud, playbooks, world, runner }
+    }
+
+    /// Looks at the region as often as it takes to believe it.
+    pub(super) async fn look(&self, watch: &mut RegionWatch) {
+        for _ in 0..2 {
+            watch.look().await.unwrap();
+        }
+    }
+
+    pub(super) async fn stop(self, desk: Desk) {
+        self.runner.stop().await;
+        desk.server.stop().await;
+    }
+}
+
+impl Desk {
+    pub(super) async fn given_balancer(&self) {
+        self.server.app.register_load_balancer(&somebody(), registration()).await.unwrap();
+    }
+
+    /// A launch that was asked for: its Appserver, and its run.
+    pub(super) async fn given_launch(&self, instance: &str) -> (String, String) {
+        let path = format!("/instances/{instance}/appservers");
+        let body = json!({ "queue": true });
+        let launched = self.server.ask("POST", &path).json(&body).send().await.unwrap();
+        let launched: Value = launched.json().await.unwrap();
+        let text = |field: &str| launched[field].as_str().unwrap().to_owned();
+        (text("appserver"), text("run"))
+    }
+
+    /// Waits until a run's explanation has these words.
+    pub(super) async fn await_told(&self, run: &str, words: &[&str]) {
+        let has_all = |told: &String| words.iter().all(|word| told.contains(word));
+        let explained = async || Some(self.explain(run).await).filter(has_all);
+        self.finds(&until(&format!("{words:?}"), explained).await, words);
+    }
+
+    /// Waits until a run has ended.
+    pub(super) async fn await_end(&self, run: &str) -> String {
+        let path = format!("/runs/{run}");
+        until("the end of a run", async || {
+            let phase = self.server.get(&path).await["phase"].as_str().unwrap().to_owned();
+            ["completed", "unwound", "stuck"].contains(&phase.as_str()).then_some(phase)
+        })
+        .await
+    }
+}
+
+/// Asks until there is an answer, but not for ever.
+pub(super) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        tokio::task::yield_now().await;
+    }
+}

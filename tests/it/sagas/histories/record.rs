@@ -1,0 +1,239 @@
+//! How the histories come about: every scenario, and more trouble than scenarios have.
+
+use super::super::nodes::crash_and_restart;
+use super::super::outages::guarded_stage;
+use super::super::runner::await_ends;
+use super::super::scenarios::Scenario;
+use super::super::stage::{Stage, somebody};
+use ocim::adapters::faults::Fault;
+use ocim::app::LaunchAsk;
+use ocim::ports::Class;
+use ocim::sagas::definitions;
+use ocim::sagas::runner::Runner;
+use ocim::sagas::start::start_command;
+use ocim::sagas::started_by;
+use ocim::sagas::step::Definition;
+use ocim::sagas::world::Limits;
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Phase, Run, Saga, Step, Verb};
+use serde_json::json;
+use std::time::Duration;
+
+/// What a run is played through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Situation {
+    Undisturbed(Scenario),
+    /// Cancelled past its point of no return.
+    CancelledLate,
+    /// Forced back past its point of no return.
+    ForcedBack,
+    /// Turned back by a cancel, and forward again.
+    Resumed,
+    /// The last step before a failure keeps the machine.
+    NotConfigured,
+    /// Calls fail, and replies are lost.
+    Retried,
+    /// The cloud's circuit is open for longer than an attempt may take.
+    Postponed,
+    /// Node after node dies of it; somebody has it tried once more.
+    CrashLoop,
+    /// Out of time.
+    OutOfTime,
+    /// No node knows its process for a while.
+    Unknown,
+    /// An undo fails for a day; then it is marked as done.
+    MarkedUndone,
+    Abandoned,
+    /// A step past the point of no return fails for good, and is skipped.
+    Skipped,
+}
+
+/// Those of every definition.
+const COMMON: [Situation; 3] =
+    [Situation::CancelledLate, Situation::ForcedBack, Situation::Resumed];
+
+/// Those of a launch: the others have nothing that it has not.
+const OF_LAUNCHES: [Situation; 8] = [
+    Situation::NotConfigured,
+    Situation::Retried,
+    Situation::Postponed,
+    Situation::CrashLoop,
+    Situation::OutOfTime,
+    Situation::Unknown,
+    Situation::MarkedUndone,
+    Situation::Abandoned,
+];
+
+impl Situation {
+    /// Those of a definition. What other trouble there is, is recorded while it is the newest.
+    pub(super) fn all_of(definition: &Definition) -> Vec<Self> {
+        let scenarios = Scenario::ALL.into_iter().filter(|it| it.definition() == definition.name);
+        let versions = definitions().into_iter().filter(|known| known.name == definition.name);
+        let newest = versions.map(|known| known.version).max();
+        let more: &[Self] = match definition.name {
+            "launch_appserver" if newest == Some(definition.version) => &OF_LAUNCHES,
+            "launch_appserver" => &[Self::NotConfigured],
+            "terminate_appserver" => &[Self::Skipped],
+            _ => &[],
+        };
+        scenarios.map(Self::Undisturbed).chain(COMMON).chain(more.iter().copied()).collect()
+    }
+
+    /// In small letters, for a file.
+    pub(super) fn name(self) -> String {
+        let text = match self {
+            Self::Undisturbed(scenario) => format!("{scenario:?}"),
+            other => format!("{other:?}"),
+        };
+        let mut name = String::new();
+        for letter in text.chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    /// Plays it with a run of this definition, until that is at rest.
+    pub(super) async fn play(self, definition: &'static Definition) -> (Stage, RunId) {
+        let mut stage = match self {
+            Self::Postponed => guarded_stage().await.0,
+            _ => Stage::new().await,
+        };
+        stage
+            .definitions
+            .retain(|known| known.name != definition.name || known.version <= definition.version);
+        match self {
+            Self::CrashLoop | Self::Unknown => return self.play_with_runner(stage).await,
+            Self::OutOfTime => return play_out_of_time(stage, definition).await,
+            _ => {}
+        }
+        let mut scenarios =
+            Scenario::ALL.into_iter().filter(|it| it.definition() == definition.name);
+        let scenario = match self {
+            Self::Undisturbed(scenario) => Some(scenario),
+            Self::Resumed => scenarios.find(|it| format!("{it:?}").ends_with("Cancelled")),
+            _ => scenarios.next(),
+        };
+        let (stage, run) = scenario.unwrap().prepare_on(stage).await;
+        let pivot = definition.pivot().unwrap().path;
+        self.disturb(&stage, run, pivot).await;
+        stage.drive(run).await;
+        (stage, run)
+    }
+
+    async fn disturb(self, stage: &Stage, run: RunId, pivot: &str) {
+        let begins_pivot = |run: &Run| run.steps.contains_key(pivot);
+        let faults = &stage.cloud.faults;
+        match self {
+            Self::CancelledLate => {
+                stage.drive_until(run, begins_pivot).await;
+                stage.cancel(run).await;
+            }
+            Self::ForcedBack => {
+                stage.drive_until(run, begins_pivot).await;
+                operate(stage, run, Verb::ForceUnwind).await;
+            }
+            Self::Resumed => {
+                let has_gone_back = |run: &Run| {
+                    run.steps.values().any(|step| matches!(step, Step::Undone | Step::Kept))
+                };
+                stage.drive_until(run, has_gone_back).await;
+                operate(stage, run, Verb::ResumeForward).await;
+            }
+            Self::NotConfigured => {
+                let step = |run: &Run, path: &str| run.steps.get(path).cloned();
+                let is_up = |run: &Run| matches!(step(run, "await_ssh"), Some(Step::Done { .. }));
+                stage.drive_until(run, is_up).await;
+                stage.store.refuse_facts(true);
+                let fails =
+                    |run: &Run| run.steps.values().any(|it| matches!(it, Step::Failed { .. }));
+                stage.drive_until(run, fails).await;
+                stage.store.refuse_facts(false);
+            }
+            Self::Retried => {
+                faults.fail("create_machine", 1, Fault::After(Class::Ambiguous));
+                faults.fail("ensure_security_groups", 1, Fault::Before(Class::Transient));
+                let wait = Class::RateLimited(Duration::from_secs(90));
+                faults.fail("ensure_security_groups", 2, Fault::Before(wait));
+            }
+            Self::Postponed => {
+                faults.fail_always("ensure_security_groups", Fault::Before(Class::Transient));
+                let waits =
+                    |run: &Run| run.steps.values().any(|it| matches!(it, Step::TimerSet { .. }));
+                stage.drive_until(run, waits).await;
+                faults.clear();
+            }
+            Self::MarkedUndone => {
+                stage.cloud.set_boot_fault(Some("No valid host was found."));
+                let hourly = Class::RateLimited(Duration::from_secs(3600));
+                faults.fail_always("delete_machine", Fault::Before(hourly));
+                assert!(stage.drive(run).await.phase.is_stuck());
+                operate(stage, run, Verb::MarkUndone { step: "create_server".to_owned() }).await;
+            }
+            Self::Abandoned => {
+                stage.drive_until(run, |run| run.steps.contains_key("await_server")).await;
+                operate(stage, run, Verb::Abandon).await;
+            }
+            Self::Skipped => {
+                faults.fail_always("read_machine", Fault::Before(Class::Permanent));
+                assert!(stage.drive(run).await.phase.is_stuck());
+                let (step, output) = ("delete_server".to_owned(), json!(null));
+                operate(stage, run, Verb::SkipStep { step, output }).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// What only a runner does: leases, and patience with what it does not know.
+    async fn play_with_runner(self, stage: Stage) -> (Stage, RunId) {
+        let run = stage.begin_launch(LaunchAsk::default()).await.run;
+        if self == Self::CrashLoop {
+            // For longer than any of them lives.
+            stage.cloud.set_boot_reads(200);
+            crash_and_restart(&stage, 7).await;
+            operate(&stage, run, Verb::RetryStep { step: "await_server".to_owned() }).await;
+        } else {
+            let mut others = definitions();
+            others.retain(|known| known.name != "launch_appserver");
+            let runner = Runner::start(stage.world.clone(), &others, stage.node(2));
+            await_ends(&stage, 1).await;
+            runner.stop().await;
+            operate(&stage, run, Verb::ResumeForward).await;
+        }
+        let runner = stage.start_runner();
+        while !is_over(&stage, run).await {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        runner.stop().await;
+        (stage, run)
+    }
+}
+
+/// A launch whose machine is never built.
+async fn play_out_of_time(stage: Stage, definition: &Definition) -> (Stage, RunId) {
+    stage.cloud.set_boot_reads(u32::MAX);
+    let app = stage.app();
+    let ask = LaunchAsk::default();
+    let asked = app.launch_appserver(&somebody(), stage.instance, ask).await.unwrap().value;
+    let request = stage.events(&[]).await.iter().find_map(started_by).unwrap();
+    let (minutes, none) = (Duration::from_secs(600), Duration::ZERO);
+    let limits = Limits { turn_wait: none, launch_time: minutes, ..Limits::default() };
+    let command = start_command(request, definition, app.journal().now(), &limits);
+    let (stream, meta) = (asked.run.stream(), somebody().metadata());
+    app.journal().execute::<Saga>(&stream, &meta, command).await.unwrap();
+    stage.drive(asked.run).await;
+    (stage, asked.run)
+}
+
+async fn is_over(stage: &Stage, run: RunId) -> bool {
+    let phase = stage.run(run).await.phase;
+    assert!(!matches!(phase, Phase::Stuck { .. }), "{phase:?}");
+    phase.is_over()
+}
+
+async fn operate(stage: &Stage, run: RunId, verb: Verb) {
+    let reason = "for the record".to_owned();
+    stage.app().operate_run(&somebody(), run, verb, reason, false).await.unwrap();
+}
