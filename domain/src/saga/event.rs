@@ -208,6 +208,24 @@ pub enum Event {
     Abandoned { reason: String, left_behind: Vec<LeftBehind> },
 }
 
+impl Event {
+    /// Whether it tells what a call came to. That has happened, whatever people say; other events
+    /// are choices.
+    #[must_use]
+    pub fn tells_an_outcome(&self) -> bool {
+        matches!(
+            self,
+            Self::StepDone { .. }
+                | Self::StepSkipped { .. }
+                | Self::StepFailed { .. }
+                | Self::TimerSet { .. }
+                | Self::UndoDone { .. }
+                | Self::UndoSkipped { .. }
+                | Self::UndoFailed { .. }
+        )
+    }
+}
+
 impl DomainEvent for Event {
     const KINDS: &'static [(&'static str, u16)] = &[
         ("saga.started", 1),

@@ -42,18 +42,7 @@ pub(super) fn evolve_run(mut run: Run, event: &Event) -> Run {
 
 /// Whether the event tells that a node outlived a call: a run that gets so far is in no crash loop.
 fn ends_an_attempt(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::StepDone { .. }
-            | Event::StepSkipped { .. }
-            | Event::StepFailed { .. }
-            | Event::TimerSet { .. }
-            | Event::UnwindBegan(_)
-            | Event::UndoDone { .. }
-            | Event::UndoSkipped { .. }
-            | Event::UndoFailed { .. }
-            | Event::OperatorActed { .. }
-    )
+    event.tells_an_outcome() || matches!(event, Event::UnwindBegan(_) | Event::OperatorActed { .. })
 }
 
 fn stuck(before: &Phase, step: &str, why: &str, code: Option<StuckCode>) -> Phase {

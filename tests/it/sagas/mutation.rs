@@ -11,6 +11,7 @@ use super::{launches, nodes};
 use crate::support::counts::report_table;
 use ocim_domain::saga::{Phase, Planted, PlantedBug};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 
 /// How many random processes the suite has; after them come the directed checks.
 const CASES: usize = 120;
@@ -96,4 +97,18 @@ fn every_planted_bug_turns_the_suite_red() {
     }
     report_table("planted-bugs", &table);
     assert!(missed.is_empty(), "nobody found {missed:?}:\n{}", table.join("\n"));
+}
+
+#[test]
+fn only_tests_are_built_with_planted_bugs() {
+    let who_wants = |edges: &str| {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args(["tree", "--locked", "--offline", "--package", "ocim", "--edges", edges]);
+        tree.args(["--invert", "ocim-domain"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let output = tree.output().expect("cargo");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    assert!(who_wants("features").contains("planted-bugs"));
+    assert!(!who_wants("features,no-dev").contains("planted-bugs"));
 }

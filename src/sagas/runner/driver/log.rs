@@ -37,7 +37,8 @@ impl Driver {
                 }
                 Err(AppError::VersionConflict) => {
                     self.refresh().await?;
-                    if !tells_an_outcome(&event) {
+                    // A choice is made anew once somebody has spoken.
+                    if !event.tells_an_outcome() {
                         return Ok(false);
                     }
                 }
@@ -79,19 +80,4 @@ impl Driver {
     fn actor(&self) -> String {
         format!("saga:{}", self.id)
     }
-}
-
-/// Whether the event tells what a call came to. That has happened, whatever people say; anything
-/// else is a choice, to be made anew once somebody has spoken.
-fn tells_an_outcome(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::StepDone { .. }
-            | Event::StepSkipped { .. }
-            | Event::StepFailed { .. }
-            | Event::TimerSet { .. }
-            | Event::UndoDone { .. }
-            | Event::UndoSkipped { .. }
-            | Event::UndoFailed { .. }
-    )
 }

@@ -63,6 +63,8 @@ pub(crate) enum Turn {
     Fails(ErrorClass),
     /// It has its effect, and nobody hears of it.
     LosesReply,
+    /// As `LosesReply`, but the effect comes when nobody waits for it any more.
+    ComesLate,
     /// It never comes back.
     Hangs {
         has_effect: bool,
@@ -130,6 +132,7 @@ fn any_turn() -> impl Strategy<Value = Turn> {
         2 => Just(Turn::Works),
         4 => any_class().prop_map(Turn::Fails),
         3 => Just(Turn::LosesReply),
+        1 => Just(Turn::ComesLate),
         2 => any::<bool>().prop_map(|has_effect| Turn::Hangs { has_effect }),
         2 => Just(Turn::NotYet),
         1 => Just(Turn::Until),

@@ -72,7 +72,7 @@ fn check_resources(end: &End<'_>) -> Checked {
     for step in plan.steps() {
         let key = step_key(end.id, &step.path);
         let count = end.outside.count(key);
-        left.retain(|(known, _)| *known != key);
+        left.retain(|known| known.key != key);
         let state = end.run.steps.get(&step.path);
         let expected = expected_count(end, step, state)?;
         check(expected.contains(&count), || {
@@ -149,7 +149,8 @@ fn check_pauses(end: &End<'_>) -> Checked {
             Event::StepIntended { step, at, .. } | Event::UndoIntended { step, at, .. } => {
                 let wait = waits.remove(step.as_str());
                 let is_due = wait.is_none_or(|due| due.is_some() && due <= *at);
-                check(is_due, || format!("`{step}` was tried before its time: {wait:?}"))?;
+                let wait = wait.flatten();
+                check(is_due, || format!("`{step}` was tried before its time, {wait:?}"))?;
             }
             _ => {}
         }

@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 /// How long the other side asks to wait, long enough to be told from any other pause.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(90);
+/// How late an effect may come.
+pub(super) const LATE: Duration = Duration::from_secs(45);
 /// An undo that fails for ever is tried for a day: not too often.
 const UNDO_RETRY_AFTER: Duration = Duration::from_secs(2 * 3600);
 
@@ -21,13 +23,21 @@ const UNDO_RETRY_AFTER: Duration = Duration::from_secs(2 * 3600);
 static WORLDS: Mutex<BTreeMap<RunId, Outside>> = Mutex::new(BTreeMap::new());
 static RUNS: AtomicU64 = AtomicU64::new(1);
 
+/// Something that exists; its key may be there twice.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resource {
+    pub(super) key: Uuid,
+    /// Whose it is.
+    pub(super) path: &'static str,
+    is_late: bool,
+}
+
 /// The world of one run.
 #[derive(Debug, Clone)]
 pub(super) struct Outside {
     pub(super) plan: Plan,
     pub(super) rows: BTreeMap<&'static str, Row>,
-    /// The keys of what exists, and whose they are; one may be there twice.
-    pub(super) live: Vec<(Uuid, &'static str)>,
+    pub(super) live: Vec<Resource>,
     calls: BTreeMap<(&'static str, bool), usize>,
     /// Whether everything works from now on.
     pub(super) is_mended: bool,
@@ -40,11 +50,11 @@ pub(super) struct Outside {
 
 impl Outside {
     pub(super) fn count(&self, key: Uuid) -> usize {
-        self.live.iter().filter(|(known, _)| *known == key).count()
+        self.live.iter().filter(|known| known.key == key).count()
     }
 
     pub(super) fn remove(&mut self, key: Uuid) {
-        self.live.retain(|(known, _)| *known != key);
+        self.live.retain(|known| known.key != key);
     }
 
     /// What the next call of a step or of its undo comes to.
@@ -78,14 +88,31 @@ impl Outside {
         (fails && !self.is_mended).then(|| self.turn(context, false))
     }
 
-    fn make(&mut self, context: &StepContext) {
-        if self.rows[context.step].probe || self.count(context.key) == 0 {
-            self.live.push((context.key, context.step));
+    fn make(&mut self, key: Uuid, path: &'static str, is_late: bool) {
+        if self.rows[path].probe || self.count(key) == 0 {
+            self.live.push(Resource { key, path, is_late });
         }
     }
 
+    /// Takes away what came when its step had been undone, or had made another one: a sweeper
+    /// finds it by the key that the run's log knows. True if there was any.
+    pub(super) fn sweep(&mut self, run: &Run) -> bool {
+        let before = self.live.len();
+        for late in self.live.clone().into_iter().filter(|known| known.is_late) {
+            let is_gone =
+                matches!(run.steps.get(late.path), None | Some(Step::Undone | Step::Skipped));
+            let is_known = run.effort(late.path).key == Some(late.key);
+            if is_known && self.count(late.key) > usize::from(!is_gone) {
+                let is_it = |known: &Resource| known.key == late.key && known.is_late;
+                let place = self.live.iter().position(is_it);
+                place.map(|place| self.live.remove(place));
+            }
+        }
+        self.live.len() < before
+    }
+
     fn has_begun(&self, context: &StepContext) -> bool {
-        self.live.iter().any(|(_, path)| *path == context.step)
+        self.live.iter().any(|known| known.path == context.step)
     }
 
     /// A step is called once its intent is recorded, and all before it are done.
@@ -182,12 +209,20 @@ pub(super) fn run(context: StepContext) -> BoxFuture<'static, Result<Progress, S
             let is_first = !outside.has_begun(&context);
             let turn = if matches!(turn, Turn::Skips) && !is_first { Turn::Works } else { turn };
             if matches!(turn, Turn::Works | Turn::LosesReply | Turn::Hangs { has_effect: true }) {
-                outside.make(&context);
+                outside.make(context.key, context.step, false);
             }
             (turn, outside.rows[context.step].takes)
         });
+        if matches!(turn, Turn::ComesLate) {
+            tokio::spawn(come_late(context.run, context.key, context.step));
+        }
         answer(&context, turn, takes, RETRY_AFTER).await
     })
+}
+
+async fn come_late(run: RunId, key: Uuid, path: &'static str) {
+    tokio::time::sleep(LATE).await;
+    with(run, |outside| outside.make(key, path, true));
 }
 
 /// Looks whether the resource of the key is there; that may fail like any call.
@@ -232,7 +267,9 @@ async fn answer(
             Err(StepError { retry_after, ..StepError::new(class, "as drawn") })
         }
         Turn::Fails(class) => Err(StepError::new(class, "as drawn")),
-        Turn::LosesReply => Err(StepError::new(ErrorClass::Ambiguous, "the reply was lost")),
+        Turn::LosesReply | Turn::ComesLate => {
+            Err(StepError::new(ErrorClass::Ambiguous, "the reply was lost"))
+        }
         Turn::Hangs { .. } => std::future::pending().await,
         Turn::NotYet => Ok(Progress::NotYet { again_in: Duration::from_secs(7) }),
         Turn::Until => {

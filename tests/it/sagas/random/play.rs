@@ -48,6 +48,8 @@ pub(crate) enum Fate {
     WasStuck,
     /// Likewise: a node that had lost it found that out.
     WasFenced,
+    /// Likewise: something that came late was found by its key, and taken away.
+    WasSwept,
 }
 
 /// A driver that goes on by itself until it fails or its run is at rest.
@@ -144,7 +146,9 @@ impl Play {
             Phase::Abandoned { .. } => Fate::GivenUp,
             _ => Fate::TurnedBack,
         });
-        let outside = outside::with(self.id, |outside| outside.clone());
+        sleep(outside::LATE + Duration::from_secs(1)).await;
+        let (was_swept, outside) = outside::with(self.id, |it| (it.sweep(&run), it.clone()));
+        self.fates.extend(was_swept.then_some(Fate::WasSwept));
         let events = self.events().await;
         check_end(&End { case: &self.case, id: self.id, run: &run, events: &events, outside })?;
         // The driver has not been deceived either.
@@ -321,7 +325,7 @@ impl Play {
         outside::with(self.id, |outside| {
             outside.is_mended = !matches!(verb, Verb::Abandon);
             if let Verb::MarkUndone { step } = &verb {
-                outside.live.retain(|(_, path)| path != step);
+                outside.live.retain(|known| known.path != step);
             }
         });
         self.order_none();
