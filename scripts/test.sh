@@ -9,6 +9,9 @@ log=$(mktemp)
 OCIM_TEST_COUNTS=$(mktemp -d)
 export OCIM_TEST_COUNTS
 trap 'rm -rf "$log" "$OCIM_TEST_COUNTS"' EXIT
+# Tests that need the whole computer wait for each other, and most of them for other programs: with
+# more threads than cores the rest goes on meanwhile.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 2))}"
 status=0
 cargo test --workspace --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 scripts/peers.sh "$log"
