@@ -12,7 +12,7 @@ mod leases;
 mod nodes;
 mod operators;
 mod outages;
-mod reconciler;
+pub(crate) mod reconciler;
 mod runner;
 mod scenarios;
 mod slots;
