@@ -129,9 +129,9 @@ async fn a_run_that_waits_for_a_circuit_is_explained_with_its_provider() {
         }
     }
     assert_eq!(told.steps, ["ensure_security_groups"]);
-    let why = "waits for `ensure_security_groups`, which is put off: region RegionOne keeps failing: \
-               its circuit is open until ";
-    assert!(told.sentence.contains(why), "{}", told.sentence);
+    let why = "waits for `ensure_security_groups`, which is put off: ";
+    let whose = "; the circuit of region RegionOne is open until ";
+    assert!(told.sentence.contains(why) && told.sentence.contains(whose), "{}", told.sentence);
     let until = told.until.unwrap();
     stage.sleep_until(until).await;
     let told = stage.app().explain_run(id).await.unwrap();
