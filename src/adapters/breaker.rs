@@ -149,7 +149,9 @@ impl Breaker {
         match self.circuit().state {
             BreakerState::Open { until } if tells_of_an_outage(&error) => {
                 let left = (until - self.clock.now()).to_std().unwrap_or_default();
-                let message = format!("{} ({})", self.tell(until), error.message);
+                let (provider, until) = (&self.provider, until.format("%F %T"));
+                let told = format!("the circuit of {provider} is open until {until} UTC");
+                let message = format!("{}; {told}", error.message);
                 PortError { free_for: Some(left), message, ..error }
             }
             _ => error,
@@ -171,12 +173,9 @@ impl Breaker {
 
     fn postpone(&self, until: Timestamp) -> PortError {
         let again_in = (until - self.clock.now()).to_std().unwrap_or_default();
-        PortError::postponed(again_in, self.tell(until))
-    }
-
-    fn tell(&self, until: Timestamp) -> String {
         let (provider, until) = (&self.provider, until.format("%F %T"));
-        format!("{provider} keeps failing: its circuit is open until {until} UTC")
+        let message = format!("{provider} keeps failing: its circuit is open until {until} UTC");
+        PortError::postponed(again_in, message)
     }
 
     fn settle(&self, is_probe: bool, fails: Option<bool>) {

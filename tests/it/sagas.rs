@@ -14,7 +14,7 @@ mod nodes;
 mod operators;
 mod outages;
 mod random;
-mod reconciler;
+pub(crate) mod reconciler;
 mod runner;
 mod scenarios;
 mod slots;

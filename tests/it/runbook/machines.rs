@@ -2,10 +2,11 @@
 
 use super::Desk;
 use super::node::{Node, REGION};
+use crate::sagas::reconciler::stray;
 use ocim::adapters::fake_playbooks::Script;
 use ocim::adapters::faults::Fault;
 use ocim::ports::Class;
-use ocim::ports::cloud::{Cloud, MachineSpec};
+use ocim::ports::cloud::Cloud;
 use ocim::ports::playbooks::RunState;
 use ocim::reconciler::RegionWatch;
 use ocim::store::{EventStore, Expected};
@@ -71,15 +72,7 @@ async fn a_vanished_machine_is_seen_replaced_and_terminated() {
 async fn a_machine_that_nobody_accounts_for_is_listed_and_deleted() {
     let desk = Desk::open("A machine that nobody accounts for").await;
     let node = Node::start(&desk).await;
-    let spec = MachineSpec {
-        key: Uuid::from_u128(7),
-        name: "edxapp-stray".to_owned(),
-        flavor: json!({}),
-        image: json!({}),
-        keyname: String::new(),
-        security_groups: vec![],
-    };
-    let machine = node.cloud.create_machine(&spec).await.unwrap().id;
+    let machine = node.cloud.create_machine(&stray(7)).await.unwrap().id;
     node.look(&mut RegionWatch::new(node.world.clone(), REGION)).await;
     let head = desk.server.app.store().head().await.unwrap();
     desk.server.app.read_models().wait_for(head, crate::support::api_server::DEADLINE).await;

@@ -58,11 +58,16 @@ async fn the_circuit_that_a_step_waits_for_is_named() {
     let limits = BreakerLimits { failures_max: 1, ..BreakerLimits::default() };
     let breaker = Breaker::new("region local", Arc::new(SystemClock), limits);
     let failure = async { Err::<(), _>(PortError::transient("no route")) };
-    let why = breaker.call(failure).await.unwrap_err().message;
-    let now = desk.server.app.journal().now();
-    let put_off = PutOff { until: now + Duration::from_secs(60), why };
-    desk.server.app.put_offs().note(run.parse().unwrap(), "await_turn", put_off, now);
-    let told = desk.explain(&run).await;
+    let opens = breaker.call(failure).await.unwrap_err().message;
+    let finds_it_open = breaker.call(async { Ok(()) }).await.unwrap_err().message;
+    let mut told = String::new();
+    for why in [opens, finds_it_open] {
+        let now = desk.server.app.journal().now();
+        let put_off = PutOff { until: now + Duration::from_secs(60), why };
+        desk.server.app.put_offs().note(run.parse().unwrap(), "await_turn", put_off, now);
+        told += &desk.explain(&run).await;
+    }
+    desk.finds(&told, &["; the circuit of region "]);
     desk.finds(
         &told,
         &["`, which is put off: region ", " keeps failing: its circuit is open until "],
