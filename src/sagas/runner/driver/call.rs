@@ -3,8 +3,12 @@
 use super::super::fence::Fence;
 use crate::sagas::step::{Found, Progress, Step, StepContext, StepError};
 use ocim_domain::Timestamp;
+use ocim_domain::ids::RunId;
 use ocim_domain::saga::ErrorClass;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// What is called, for which attempt.
@@ -48,21 +52,36 @@ pub(super) async fn perform(
     fence: Arc<dyn Fence>,
     limit: Duration,
 ) -> Ended {
-    let outcome = tokio::time::timeout(limit, perform_fenced(call, context, fence)).await;
+    let work = perform_fenced(call, context.clone(), &*fence);
+    let work = while_held(&*fence, context.run, work);
+    let outcome = tokio::time::timeout(limit, work).await;
     let outcome = outcome.unwrap_or_else(|_| Err(timed_out().into()));
     Ended { call, outcome }
+}
+
+/// Goes on with the work as long as the run is this node's. A process that stood still for long, and
+/// lost the run to another one meanwhile, does not go on where it was.
+async fn while_held(
+    fence: &dyn Fence,
+    run: RunId,
+    work: impl Future<Output = Result<Progress, Halt>>,
+) -> Result<Progress, Halt> {
+    let mut work = pin!(work);
+    poll_fn(|context| match fence.holds(run) {
+        true => work.as_mut().poll(context),
+        false => Poll::Ready(Err(Halt::FenceLost)),
+    })
+    .await
 }
 
 async fn perform_fenced(
     call: Call,
     context: StepContext,
-    fence: Arc<dyn Fence>,
+    fence: &dyn Fence,
 ) -> Result<Progress, Halt> {
-    let guard = async || {
-        if fence.holds(context.run).await { Ok(()) } else { Err(Halt::FenceLost) }
-    };
+    let guard = || if fence.holds(context.run) { Ok(()) } else { Err(Halt::FenceLost) };
     if call.is_undo {
-        guard().await?;
+        guard()?;
         let Some(undo) = call.row.kind.undo() else {
             return Err(StepError::permanent("a step without an undo was undone").into());
         };
@@ -71,12 +90,12 @@ async fn perform_fenced(
     if call.in_doubt
         && let Some(probe) = call.row.probe
     {
-        guard().await?;
+        guard()?;
         if let Found::Done(output) = probe(context.clone()).await? {
             return Ok(Progress::Done(output));
         }
     }
-    guard().await?;
+    guard()?;
     Ok((call.row.run)(context).await?)
 }
 
