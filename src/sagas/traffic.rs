@@ -165,17 +165,19 @@ pub async fn switch_traffic(context: StepContext) -> Result<Progress, StepError>
     done(Value::Null)
 }
 
-/// Gives traffic back to those of before.
+/// Gives traffic back to those who are recorded to have it: those of before, unless the run was
+/// forced back after it had recorded the change.
 pub async fn undo_switch_traffic(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? else {
         return done("no traffic was moved");
     };
     let site = need_site(&context).await?;
+    let plan = TrafficPlan { before: site.instance.active.clone(), ..plan };
     apply_lineup(&context, &site, &standing_by(&plan, input.appserver)).await?;
     move_servers(&context, &site, &plan.after, &plan.before).await?;
     apply_recorded_lineup(&context, &site).await?;
-    done("those of before serve again")
+    done("those who are recorded serve again")
 }
 
 async fn move_servers(
@@ -275,13 +277,13 @@ pub async fn withdraw_traffic(context: StepContext) -> Result<Progress, StepErro
     done(Value::Null)
 }
 
-/// Puts it back on the balancer.
+/// Puts it back on the balancer, unless the run was forced back after it had recorded the change.
 pub async fn undo_withdraw_traffic(context: StepContext) -> Result<Progress, StepError> {
     let Some(site) = site_of(&context).await? else { return done("there is no balancer") };
     apply_recorded_lineup(&context, &site).await?;
     // A fragment that the balancer still has is not loaded again: what was switched stays so.
     if let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? {
-        move_servers(&context, &site, &plan.after, &plan.before).await?;
+        move_servers(&context, &site, &plan.after, &site.instance.active).await?;
     }
-    done("it is on the balancer again")
+    done("those who are recorded serve again")
 }
