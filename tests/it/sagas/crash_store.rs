@@ -1,13 +1,16 @@
-//! A store that fails or "kills the process" at the append that a test names.
+//! A store that fails or "kills the process" at the append that a test names, and shows each append.
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use ocim::simulation::OpenedStore;
 use ocim::store::memory::MemoryStore;
+use ocim::store::sealed::SealedStore;
 use ocim::store::{
     AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
 use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
-use std::sync::{Mutex, MutexGuard};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// When something happens to an append.
@@ -37,11 +40,50 @@ pub(crate) enum Harm {
     Outage,
 }
 
+/// An append, shown before and after it is made.
+#[derive(Debug)]
+pub(crate) struct Sight<'a> {
+    pub(crate) moment: Moment,
+    /// Which one since the watch began, counted from 0.
+    pub(crate) nth: usize,
+    events: &'a [NewEvent],
+}
+
+impl Sight<'_> {
+    /// The kind of its first event.
+    pub(crate) fn kind(&self) -> &str {
+        &self.events[0].kind
+    }
+
+    /// The step that its first event is about; empty where it is about none.
+    pub(crate) fn step(&self) -> &str {
+        self.events[0].data["step"].as_str().unwrap_or_default()
+    }
+}
+
+type Watcher = Box<dyn Fn(&Sight<'_>) + Send>;
+
+/// Who is shown the appends, and how many there were.
+#[derive(Default)]
+struct Watch {
+    watcher: Option<Watcher>,
+    appends: usize,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("appends", &self.appends).finish_non_exhaustive()
+    }
+}
+
 /// An event store in memory with orders of harm.
 #[derive(Debug)]
 pub(crate) struct CrashStore {
     inner: MemoryStore,
+    /// Reads are deciphered once: that is a third of the time of these tests.
+    opened: OpenedStore,
     orders: Mutex<Orders>,
+    watch: Mutex<Watch>,
     crashed: Notify,
 }
 
@@ -51,12 +93,27 @@ struct Orders {
     appends: usize,
     struck: bool,
     reads_to_fail: Option<usize>,
-    refuses_facts: bool,
 }
 
 impl CrashStore {
-    pub(crate) fn new(inner: MemoryStore) -> Self {
-        Self { inner, orders: Mutex::default(), crashed: Notify::new() }
+    /// Over that log, which `opening` can read.
+    pub(crate) fn new(inner: MemoryStore, opening: SealedStore) -> Self {
+        let (orders, watch) = (Mutex::default(), Mutex::default());
+        let opened = OpenedStore::new(Arc::new(inner.clone()), opening);
+        Self { inner, opened, orders, watch, crashed: Notify::new() }
+    }
+
+    /// Shows every append from now on.
+    pub(crate) fn watch(&self, watcher: impl Fn(&Sight<'_>) + Send + 'static) {
+        *self.watch.lock().unwrap() = Watch { watcher: Some(Box::new(watcher)), appends: 0 };
+    }
+
+    fn show(&self, moment: Moment, events: &[NewEvent]) {
+        let mut watch = self.watch.lock().unwrap();
+        if let Some(watcher) = &watch.watcher {
+            watcher(&Sight { moment, nth: watch.appends, events });
+        }
+        watch.appends += usize::from(moment == Moment::After);
     }
 
     /// Orders one harm; counting begins anew.
@@ -67,11 +124,6 @@ impl CrashStore {
     /// The n-th read of a stream from now on fails, counted from 0.
     pub(crate) fn fail_read(&self, nth: usize) {
         *self.orders() = Orders { reads_to_fail: Some(nth), ..Orders::default() };
-    }
-
-    /// From now on, all that is not the log of a run is refused for good; or no more.
-    pub(crate) fn refuse_facts(&self, refuses: bool) {
-        self.orders().refuses_facts = refuses;
     }
 
     /// Whether the ordered harm was done.
@@ -126,14 +178,13 @@ impl EventStore for CrashStore {
         expected: Expected,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        if self.orders().refuses_facts && stream.category() != "saga" {
-            return Err(AppendError::Refused("ordered".into()));
-        }
+        self.show(Moment::Before, &events);
         let strike = self.strike(&events);
         if let Some((Moment::Before, harm)) = strike {
             return Err(self.harm(harm).await);
         }
-        let appended = self.inner.append(stream, expected, events).await;
+        let appended = self.inner.append(stream, expected, events.clone()).await;
+        self.show(Moment::After, &events);
         if let Some((Moment::After, harm)) = strike {
             return Err(self.harm(harm).await);
         }
@@ -151,7 +202,7 @@ impl EventStore for CrashStore {
         if fails {
             return Err(ReadError("ordered".into()));
         }
-        self.inner.read_stream(stream, from).await
+        self.opened.read_stream(stream, from).await
     }
 
     async fn read_all(

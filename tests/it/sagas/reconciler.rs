@@ -54,7 +54,7 @@ async fn trouble_of(stage: &Stage, launched: &Launched) -> Option<String> {
     loaded.present().unwrap().trouble.clone()
 }
 
-fn stray(key: u128) -> MachineSpec {
+pub(crate) fn stray(key: u128) -> MachineSpec {
     MachineSpec {
         key: Uuid::from_u128(key),
         name: "edxapp-stray".to_owned(),
