@@ -10,6 +10,7 @@ pub mod compare;
 use crate::app::AppError;
 use crate::ports::PortError;
 use crate::ports::cloud::Machine;
+use crate::sagas::provision_load_balancer::CREATE_MACHINE;
 use crate::sagas::world::World;
 use beliefs::Beliefs;
 use compare::{Finding, Memory};
@@ -19,10 +20,12 @@ use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory;
 use ocim_domain::saga::{Phase, Saga};
 use ocim_domain::server::{BootCause, Command};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 /// The longest that a cloud may take to list its machines.
 const LIST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -101,14 +104,17 @@ impl RegionWatch {
         Ok(())
     }
 
-    /// The keys of machines that balancers were, or are being, made with.
-    async fn provisioned_keys(&self) -> Result<std::collections::BTreeSet<uuid::Uuid>, AppError> {
-        let mut keys = std::collections::BTreeSet::new();
+    /// The keys that balancers' machines were, or are being, made with, and which these are.
+    async fn provisioned_keys(&self) -> Result<BTreeMap<Uuid, Option<String>>, AppError> {
+        let mut keys = BTreeMap::new();
         for (key, run) in self.beliefs.provisions() {
             let run = self.world.app.journal().load::<Saga>(&run.stream()).await?.state;
-            if !run.is_some_and(|run| matches!(run.phase, Phase::Unwound(_))) {
-                keys.insert(key);
+            if run.as_ref().is_some_and(|run| matches!(run.phase, Phase::Unwound(_))) {
+                continue;
             }
+            let made =
+                run.and_then(|run| run.outputs.get(CREATE_MACHINE)?.as_str().map(str::to_owned));
+            keys.insert(key, made);
         }
         Ok(keys)
     }
@@ -134,6 +140,12 @@ impl RegionWatch {
                 let seen = inventory::Command::ReportOrphan { region: region.clone(), orphan };
                 if !app.observe_inventory(&region, seen).await?.events.is_empty() {
                     tracing::warn!(region, machine, "nothing accounts for a machine with our mark");
+                }
+            }
+            Finding::Duplicate(orphan) => {
+                let machine = orphan.machine.clone();
+                if app.remove_duplicate(&region, orphan).await? {
+                    tracing::warn!(region, machine, "a second machine with one key is taken away");
                 }
             }
             Finding::OrphanSettled(machine) => {

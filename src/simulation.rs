@@ -12,6 +12,7 @@ mod people;
 mod report;
 pub mod stage;
 
+pub use crash_store::OpenedStore;
 pub use invariants::Violation;
 pub use report::Report;
 

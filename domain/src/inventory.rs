@@ -37,6 +37,8 @@ pub enum Command {
     RegainSight { region: String },
     /// A machine that nothing accounts for is there.
     ReportOrphan { region: String, orphan: Orphan },
+    /// A second machine with the key of one in use is there: it is taken away, in `run`.
+    ReportDuplicate { region: String, orphan: Orphan, run: RunId, reason: String },
     /// That machine is gone, or is accounted for by now.
     SettleOrphan { machine: String },
     /// Take that machine away, in `run`.
@@ -112,11 +114,20 @@ impl Decider for Inventory {
             Command::LoseSight { region, error } => Ok(vec![Event::SightLost { region, error }]),
             Command::RegainSight { .. } if state.error.is_none() => Ok(vec![]),
             Command::RegainSight { region } => Ok(vec![Event::SightRegained { region }]),
-            Command::ReportOrphan { orphan, .. } if state.orphans.contains_key(&orphan.machine) => {
+            Command::ReportOrphan { orphan, .. } | Command::ReportDuplicate { orphan, .. }
+                if state.orphans.contains_key(&orphan.machine) =>
+            {
                 Ok(vec![])
             }
             Command::ReportOrphan { region, orphan } => {
                 Ok(vec![Event::OrphanFound { region, orphan }])
+            }
+            Command::ReportDuplicate { region, orphan, run, reason } => {
+                let (machine, found_in) = (orphan.machine.clone(), region.clone());
+                Ok(vec![
+                    Event::OrphanFound { region: found_in, orphan },
+                    Event::OrphanDeletionRequested { region, machine, run, reason },
+                ])
             }
             Command::SettleOrphan { machine } if state.orphans.contains_key(&machine) => {
                 Ok(vec![Event::OrphanSettled { machine }])

@@ -17,18 +17,19 @@ pub struct FakeCloud {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     machines: BTreeMap<String, FakeMachine>,
     created: BTreeMap<Uuid, u32>,
     boot_reads: u32,
     quota: Option<usize>,
     boot_fault: Option<String>,
+    is_blind: bool,
     made: u8,
     hidden: BTreeSet<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct FakeMachine {
     machine: Machine,
     number: u8,
@@ -64,6 +65,12 @@ impl FakeMachine {
 }
 
 impl FakeCloud {
+    /// A cloud like this one is now, which goes its own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { faults: self.faults.fork(), state: Mutex::new(self.lock().clone()) }
+    }
+
     /// Machines made from now on are found building by this many reads before they are active.
     pub fn set_boot_reads(&self, reads: u32) {
         self.lock().boot_reads = reads;
@@ -77,6 +84,12 @@ impl FakeCloud {
     /// Machines made from now on end in [`Power::Error`] with this text; `None` ends that.
     pub fn set_boot_fault(&self, fault: Option<&str>) {
         self.lock().boot_fault = fault.map(str::to_owned);
+    }
+
+    /// Whether requests for machines pass each other by, as those that race may: none finds what
+    /// another one with its key has made.
+    pub fn set_blind(&self, is_blind: bool) {
+        self.lock().is_blind = is_blind;
     }
 
     /// Breaks a machine that exists.
@@ -143,7 +156,9 @@ impl FakeCloud {
 
 impl State {
     fn create(&mut self, spec: &MachineSpec) -> Result<Machine, PortError> {
-        if let Some(fake) = self.by_key(spec.key) {
+        if !self.is_blind
+            && let Some(fake) = self.by_key(spec.key)
+        {
             return Ok(fake.read());
         }
         if self.quota.is_some_and(|quota| self.machines.len() >= quota) {

@@ -23,6 +23,12 @@ impl FakeDns {
         self.lock().clone()
     }
 
+    /// The names as they are now, which go their own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { faults: self.faults.fork(), aliases: Mutex::new(self.aliases()) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.aliases.lock().unwrap_or_else(PoisonError::into_inner)
     }

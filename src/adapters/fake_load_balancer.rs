@@ -22,7 +22,7 @@ pub struct FakeLoadBalancer {
     hosts: Mutex<BTreeMap<String, Host>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Host {
     fragments: BTreeMap<String, Fragment>,
     /// By backend and server.
@@ -117,6 +117,12 @@ fn list_servers(fragment: &Fragment) -> Vec<((String, String), Option<SocketAddr
 }
 
 impl FakeLoadBalancer {
+    /// Balancers like these are now, which go their own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { faults: self.faults.fork(), hosts: Mutex::new(self.lock().clone()) }
+    }
+
     /// The names of the servers that take requests for `domain` on the balancer `host` (its DNS
     /// name), sorted; empty where it would answer 503.
     pub fn serving(&self, host: &str, domain: &str) -> Vec<String> {

@@ -37,7 +37,7 @@ pub struct FakePlaybooks {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     default_script: Script,
     scripts: BTreeMap<Uuid, Script>,
@@ -48,7 +48,7 @@ struct State {
     preparation: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct FakeRun {
     script: Script,
     looks: u32,
@@ -86,6 +86,12 @@ impl FakeRun {
 }
 
 impl FakePlaybooks {
+    /// Runs like these are now, which go their own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { faults: self.faults.fork(), state: Mutex::new(self.lock().clone()) }
+    }
+
     /// The script of all later runs that have none of their own.
     pub fn set_default_script(&self, script: Script) {
         self.lock().default_script = script;

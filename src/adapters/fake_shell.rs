@@ -19,7 +19,7 @@ pub struct FakeShell {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     outputs: BTreeMap<String, String>,
     commands: Vec<(IpAddr, String)>,
@@ -30,6 +30,12 @@ impl FakeShell {
     #[must_use]
     pub fn new(cloud: Arc<FakeCloud>) -> Self {
         Self { faults: Faults::default(), cloud, state: Mutex::default() }
+    }
+
+    /// A shell like this one is now, into a fork of its cloud.
+    #[must_use]
+    pub fn fork(&self, cloud: Arc<FakeCloud>) -> Self {
+        Self { faults: self.faults.fork(), cloud, state: Mutex::new(self.lock().clone()) }
     }
 
     /// What a command prints from now on. Others print nothing.

@@ -30,7 +30,7 @@ pub struct FakeSite {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     by_host: BTreeMap<String, SiteAnswer>,
     by_place: BTreeMap<SocketAddr, SiteAnswer>,
@@ -38,6 +38,12 @@ struct State {
 }
 
 impl FakeSite {
+    /// Sites that answer like these do now, and go their own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { faults: self.faults.fork(), state: Mutex::new(self.lock().clone()) }
+    }
+
     /// What a host answers from now on, wherever it is asked; `None`: nothing.
     pub fn set_answer(&self, host: &str, answer: Option<SiteAnswer>) {
         let mut state = self.lock();

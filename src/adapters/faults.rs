@@ -20,7 +20,7 @@ pub enum Fault {
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<BTreeMap<String, Orders>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Orders {
     calls: u32,
     nth: BTreeMap<u32, Fault>,
@@ -70,9 +70,20 @@ impl Faults {
         }
     }
 
+    /// How often each operation was called that was called at all.
+    pub fn counts(&self) -> BTreeMap<String, u32> {
+        self.lock().iter().map(|(name, orders)| (name.clone(), orders.calls)).collect()
+    }
+
     /// How often the operation was called, failed calls included.
     pub fn calls(&self, operation: &str) -> u32 {
         self.lock().get(operation).map_or(0, |orders| orders.calls)
+    }
+
+    /// The same orders and counts, which go their own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Mutex::new(self.lock().clone()))
     }
 
     /// Withdraws all orders; the counts stay.
@@ -117,6 +128,7 @@ mod tests {
             ]
         );
         assert_eq!((faults.calls("create"), faults.calls("delete")), (4, 0));
+        assert_eq!(faults.counts(), BTreeMap::from([("create".to_owned(), 4)]));
     }
 
     #[test]

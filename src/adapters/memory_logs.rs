@@ -16,7 +16,7 @@ pub struct MemoryLogs {
     logs: Mutex<HashMap<RunId, Log>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Log {
     lines: Vec<NewLine>,
     sources: HashMap<String, u64>,
@@ -43,6 +43,12 @@ impl Log {
 }
 
 impl MemoryLogs {
+    /// Logs like these are now, which go their own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { faults: self.faults.fork(), logs: Mutex::new(self.lock().clone()) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Log>> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }

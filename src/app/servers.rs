@@ -56,6 +56,19 @@ impl App {
         Ok(self.journal.execute::<Inventory>(&stream, &Metadata::by(ACTOR), seen).await?)
     }
 
+    /// Records a second machine with the key of one in use, and asks to take it away; false when
+    /// that was done before.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn remove_duplicate(&self, region: &str, orphan: Orphan) -> Result<bool, AppError> {
+        let run = RunId(self.journal.new_id());
+        let reason = "another machine with its key is in use".to_owned();
+        let region_name = region.to_owned();
+        let seen = inventory::Command::ReportDuplicate { region: region_name, orphan, run, reason };
+        Ok(!self.observe_inventory(region, seen).await?.events.is_empty())
+    }
+
     /// The region's machines that nobody accounts for, in the order of their ids.
     ///
     /// # Errors

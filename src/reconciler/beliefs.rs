@@ -3,6 +3,7 @@
 use crate::app::AppError;
 use crate::log_tail::LogTail;
 use crate::sagas::ProvisionLoadBalancer;
+use crate::sagas::provision_load_balancer::CREATE_MACHINE;
 use crate::store::{EventStore, Filter};
 use ocim_domain::appserver;
 use ocim_domain::decider::Decider;
@@ -136,7 +137,7 @@ impl Known {
         let input = serde_json::from_value::<ProvisionLoadBalancer>(input);
         if input.is_ok_and(|input| input.region == self.region) {
             let run = RunId(recorded.stream.id());
-            self.provisions.insert(step_key(run, "create_machine"), run);
+            self.provisions.insert(step_key(run, CREATE_MACHINE), run);
         }
         Ok(())
     }

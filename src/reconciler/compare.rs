@@ -31,6 +31,8 @@ pub enum Finding {
     },
     /// A machine with our mark that nothing accounts for.
     Orphan(Orphan),
+    /// A second machine with the key of one in use: nothing will ever account for it.
+    Duplicate(Orphan),
     /// What was reported as an orphan is gone, or is accounted for.
     OrphanSettled(String),
 }
@@ -45,11 +47,11 @@ pub struct Memory {
 
 impl Memory {
     /// Compares, and remembers what has to be seen twice. `provisioned` are the keys of balancers'
-    /// machines, `reported` the orphans that are known already.
+    /// machines, with the machine once it is known, `reported` the orphans that are known already.
     pub fn compare(
         &mut self,
         beliefs: &Beliefs,
-        provisioned: &BTreeSet<Uuid>,
+        provisioned: &BTreeMap<Uuid, Option<String>>,
         listed: &[Machine],
         reported: &BTreeSet<String>,
     ) -> Vec<Finding> {
@@ -81,17 +83,19 @@ impl Memory {
     fn compare_orphans(
         &mut self,
         beliefs: &Beliefs,
-        provisioned: &BTreeSet<Uuid>,
+        provisioned: &BTreeMap<Uuid, Option<String>>,
         listed: &[Machine],
         reported: &BTreeSet<String>,
     ) -> Vec<Finding> {
         let mut findings = vec![];
-        let orphans = listed.iter().filter(|found| !has_owner(found, beliefs, provisioned));
-        let orphans: BTreeMap<_, _> = orphans.map(|found| (found.id.clone(), found)).collect();
+        let orphans: BTreeMap<_, _> = listed
+            .iter()
+            .filter_map(|found| Some((found.id.clone(), find_stray(found, beliefs, provisioned)?)))
+            .collect();
         let unreported = orphans.iter().filter(|(id, _)| !reported.contains(*id));
         let (seen_twice, strange): (Vec<_>, Vec<_>) =
             unreported.partition(|(id, _)| self.strange.contains(*id));
-        findings.extend(seen_twice.into_iter().map(|(_, found)| Finding::Orphan(orphan(found))));
+        findings.extend(seen_twice.into_iter().map(|(_, found)| found.clone()));
         self.strange = strange.into_iter().map(|(id, _)| id.clone()).collect();
 
         let absent = reported.iter().filter(|id| !orphans.contains_key(*id));
@@ -121,14 +125,23 @@ fn is_up(machine: &Machine) -> bool {
     machine.power == Seen::Active && machine.address.is_some() && !machine.host_keys.is_empty()
 }
 
-/// A Server's id is the key that its machine is made with. A second machine with that key is a
-/// late duplicate: nobody's.
-fn has_owner(machine: &Machine, beliefs: &Beliefs, provisioned: &BTreeSet<Uuid>) -> bool {
-    let Some(key) = machine.key else { return false };
-    let server = beliefs.server(ServerId(key));
-    let is_servers =
-        server.is_some_and(|server| server.machine.as_ref().is_none_or(|id| *id == machine.id));
-    is_servers || provisioned.contains(&key)
+/// What a machine is that nobody owns. A Server's id is the key that its machine is made with; a
+/// second machine with such a key was made late, e.g. for a node that had lost the run by then.
+fn find_stray(
+    machine: &Machine,
+    beliefs: &Beliefs,
+    provisioned: &BTreeMap<Uuid, Option<String>>,
+) -> Option<Finding> {
+    let server = machine.key.and_then(|key| beliefs.server(ServerId(key)));
+    let balancer = machine.key.and_then(|key| provisioned.get(&key));
+    // The machine in use, once that is known.
+    let used = match (server, balancer) {
+        (None, None) => return Some(Finding::Orphan(orphan(machine))),
+        (Some(server), _) => server.machine.as_ref(),
+        (None, Some(balancer)) => balancer.as_ref(),
+    };
+    let is_used = used.is_none_or(|id| *id == machine.id);
+    (!is_used).then(|| Finding::Duplicate(orphan(machine)))
 }
 
 fn orphan(machine: &Machine) -> Orphan {

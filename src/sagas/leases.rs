@@ -4,7 +4,6 @@ use super::runner::Fence;
 use super::world::Limits;
 use crate::ports::PortError;
 use crate::ports::leases::{Claim, Leases, Tenure};
-use async_trait::async_trait;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::PlantedBug;
 use std::collections::BTreeMap;
@@ -134,9 +133,8 @@ impl NodeLeases {
     }
 }
 
-#[async_trait]
 impl Fence for NodeLeases {
-    async fn holds(&self, run: RunId) -> bool {
+    fn holds(&self, run: RunId) -> bool {
         let until = self.held().get(&run).map(|held| held.until);
         until.is_some_and(|until| Instant::now() + self.margin < until)
     }

@@ -120,7 +120,7 @@ async fn is_serving(context: &StepContext) -> Result<bool, StepError> {
     Ok(loaded.state.present().is_some_and(|present| present.active))
 }
 
-/// Deletes a Server's machine, found by its id or by its key, and looks until it is gone. Only
+/// Deletes a Server's machine, found by its id and by its key, and looks until all are gone. Only
 /// observed absence makes a Server `terminated`; a cloud that does not answer makes it `unknown`.
 pub async fn remove_machine(
     context: &StepContext,
@@ -131,10 +131,14 @@ pub async fn remove_machine(
         return done("the machine was gone already");
     }
     let cloud = context.world.cloud(&present.requested.region)?;
-    let looked = match &present.machine {
+    let known = match &present.machine {
         Some(machine) => cloud.read_machine(machine).await,
-        // The server's id is the key that its machine was made with.
-        None => cloud.find_machine(id.0).await,
+        None => Ok(None),
+    };
+    let looked = match known {
+        // The server's id is the key that its machine was made with: a late duplicate bears it, too.
+        Ok(None) => cloud.find_machine(id.0).await,
+        known => known,
     };
     let deleted = match looked {
         Ok(None) => {

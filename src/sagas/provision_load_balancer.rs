@@ -14,6 +14,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The step that makes the machine, and gives the cloud's id of it.
+pub const CREATE_MACHINE: &str = "create_machine";
+
 /// Input: where, and under which domain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProvisionLoadBalancer {
@@ -50,7 +53,7 @@ pub static PROVISION_LOAD_BALANCER: Definition = Definition {
         Step {
             probe: Some(|c| Box::pin(probe_create_machine(c))),
             ..Step::new(
-                "create_machine",
+                CREATE_MACHINE,
                 |c| Box::pin(create_machine(c)),
                 Kind::Compensable(|c| Box::pin(undo_create_machine(c))),
                 5,
@@ -104,7 +107,7 @@ async fn probe_create_machine(context: StepContext) -> Result<Found, StepError> 
 async fn undo_create_machine(context: StepContext) -> Result<Progress, StepError> {
     let input: ProvisionLoadBalancer = context.input()?;
     let cloud = context.world.cloud(&input.region)?;
-    let key = step_key(context.run, "create_machine");
+    let key = step_key(context.run, CREATE_MACHINE);
     match cloud.find_machine(key).await? {
         None => done("the machine is gone"),
         Some(machine) => {
@@ -116,7 +119,7 @@ async fn undo_create_machine(context: StepContext) -> Result<Progress, StepError
 
 async fn await_machine(context: StepContext) -> Result<Progress, StepError> {
     let input: ProvisionLoadBalancer = context.input()?;
-    let machine: String = context.need("create_machine")?;
+    let machine: String = context.need(CREATE_MACHINE)?;
     match look_at_machine(&context, &input.region, &machine).await? {
         Some((address, host_keys, _)) => done(Reached { address, host_keys }),
         None => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),

@@ -10,7 +10,6 @@ use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance::{self, Instance};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Longest wait for one answer of a site that is being proved.
@@ -18,9 +17,6 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 /// What a drain leaves of its step's time, so that it ends well before the step times out.
 pub const DRAIN_MARGIN: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
-
-/// What an undo says once the change is recorded.
-const STAYS: &str = "traffic stays where the log says that it is";
 
 /// Who serves a site before and after a change, as decided when the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,28 +165,19 @@ pub async fn switch_traffic(context: StepContext) -> Result<Progress, StepError>
     done(Value::Null)
 }
 
-/// Gives traffic back to those of before.
+/// Gives traffic back to those who are recorded to have it: those of before, unless the run was
+/// forced back after it had recorded the change.
 pub async fn undo_switch_traffic(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? else {
         return done("no traffic was moved");
     };
     let site = need_site(&context).await?;
-    if is_recorded(&site, &plan) {
-        apply_recorded_lineup(&context, &site).await?;
-        return done(STAYS);
-    }
+    let plan = TrafficPlan { before: site.instance.active.clone(), ..plan };
     apply_lineup(&context, &site, &standing_by(&plan, input.appserver)).await?;
     move_servers(&context, &site, &plan.after, &plan.before).await?;
     apply_recorded_lineup(&context, &site).await?;
-    done("those of before serve again")
-}
-
-/// Whether the log says that the change was made. The balancer must show what it says, even if the
-/// run is forced back after that.
-fn is_recorded(site: &Site, plan: &TrafficPlan) -> bool {
-    let set = |ids: &[AppserverId]| ids.iter().copied().collect::<BTreeSet<_>>();
-    set(&site.instance.active) == set(&plan.after)
+    done("those who are recorded serve again")
 }
 
 async fn move_servers(
@@ -290,17 +277,13 @@ pub async fn withdraw_traffic(context: StepContext) -> Result<Progress, StepErro
     done(Value::Null)
 }
 
-/// Puts it back on the balancer.
+/// Puts it back on the balancer, unless the run was forced back after it had recorded the change.
 pub async fn undo_withdraw_traffic(context: StepContext) -> Result<Progress, StepError> {
     let Some(site) = site_of(&context).await? else { return done("there is no balancer") };
     apply_recorded_lineup(&context, &site).await?;
-    let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? else {
-        return done("no traffic was moved");
-    };
-    if is_recorded(&site, &plan) {
-        return done(STAYS);
-    }
     // A fragment that the balancer still has is not loaded again: what was switched stays so.
-    move_servers(&context, &site, &plan.after, &plan.before).await?;
-    done("it is on the balancer again")
+    if let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? {
+        move_servers(&context, &site, &plan.after, &site.instance.active).await?;
+    }
+    done("those who are recorded serve again")
 }

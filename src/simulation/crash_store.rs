@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A store whose streams come open, from memory: deciphering each of them at each read is half of
 /// a simulation's time. What is appended goes into the log as it comes, sealed.
 #[derive(Debug)]
-pub(super) struct OpenedStore {
+pub struct OpenedStore {
     log: Arc<dyn EventStore>,
     opening: SealedStore,
     streams: Mutex<BTreeMap<StreamId, Vec<Recorded>>>,
@@ -23,7 +23,8 @@ pub(super) struct OpenedStore {
 
 impl OpenedStore {
     /// Before `log`, which `opening` can read.
-    pub(super) fn new(log: Arc<dyn EventStore>, opening: SealedStore) -> Self {
+    #[must_use]
+    pub fn new(log: Arc<dyn EventStore>, opening: SealedStore) -> Self {
         Self { log, opening, streams: Mutex::default() }
     }
 
@@ -31,7 +32,15 @@ impl OpenedStore {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read_stream(&self, stream: &StreamId, from: u64) -> Result<Vec<Recorded>, ReadError> {
+    /// A stream's events from that version on, opened.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub async fn read_stream(
+        &self,
+        stream: &StreamId,
+        from: u64,
+    ) -> Result<Vec<Recorded>, ReadError> {
         let known = self.streams().get(stream).map_or(0, |events| events.len() as u64);
         let newer = self.opening.read_stream(stream, known).await?;
         let mut streams = self.streams();

@@ -44,19 +44,28 @@ const BALANCER: &str = "balancer.example.com";
 
 /// Shows the time of tokio's own clock, which stands still while anything is to be done.
 #[derive(Debug)]
-pub struct VirtualClock(Instant);
+pub struct VirtualClock {
+    began: Timestamp,
+    since: Instant,
+}
 
 impl VirtualClock {
     /// A clock that begins now, at a fixed date.
     #[must_use]
     pub fn start() -> Self {
-        Self(Instant::now())
+        Self::starting_at(Timestamp::UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+    }
+
+    /// A clock that begins now, and shows that time.
+    #[must_use]
+    pub fn starting_at(began: Timestamp) -> Self {
+        Self { began, since: Instant::now() }
     }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.0.elapsed()
+        self.began + self.since.elapsed()
     }
 }
 

@@ -25,7 +25,7 @@ struct Shared {
 }
 
 /// The rows in order; the `i`-th has position `i + 1`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Log {
     rows: Vec<Row>,
     by_stream: HashMap<StreamId, Vec<usize>>,
@@ -38,6 +38,15 @@ impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (heads, _) = watch::channel(Position::START);
         Self(Arc::new(Shared { log: Mutex::default(), heads, clock }))
+    }
+
+    /// A store with the same events, which goes its own way from here on, by another clock.
+    #[must_use]
+    pub fn fork(&self, clock: Arc<dyn Clock>) -> Self {
+        let log = self.log().clone();
+        let (heads, _) =
+            watch::channel(log.rows.last().map_or(Position::START, |r| position(r.pos)));
+        Self(Arc::new(Shared { log: Mutex::new(log), heads, clock }))
     }
 
     /// The last event's position and hash; those before the first event when empty.

@@ -151,7 +151,8 @@ fn retry(run: &mut Run, path: &str) {
     run.efforts.insert(path.to_owned(), effort);
 }
 
-/// Forward again: what stands stays, what is undone runs again, what is in between is looked at.
+/// Forward again: what was not reached by the undoing stays, what is undone runs again, and what was
+/// kept, or is in between, is looked at.
 ///
 /// The run's own time no longer counts: whoever turns it round does not want it to turn back at once.
 fn resume(run: &mut Run) {
@@ -166,10 +167,8 @@ fn resume(run: &mut Run) {
                 run.efforts.remove(&path);
                 continue;
             }
-            Step::Kept => match run.outputs.get(&path) {
-                Some(output) => Step::Done { output: output.clone() },
-                None => look_again(&effort, "the run had turned back"),
-            },
+            // It came after something that is undone by now, and may be there no more.
+            Step::Kept => look_again(&effort, "the run had turned back"),
             Step::UndoIntended { .. } | Step::UndoWaiting { .. } | Step::UndoFailed { .. } => {
                 look_again(&effort, "its undo had begun")
             }

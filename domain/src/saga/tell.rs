@@ -61,7 +61,8 @@ pub(super) fn tell_verb(event: &Event) -> Vec<String> {
                 Action::MarkUndone => format!("`{step}` counts as undone"),
                 Action::ForceUnwind => "the run turns back at once".to_owned(),
                 Action::ResumeForward => {
-                    "the run goes forward again, without a deadline; what is undone runs again"
+                    "the run goes forward again, without a deadline; what is undone runs again, and what \
+                     was kept is looked at again"
                         .to_owned()
                 }
                 Action::Abandon => "the run ends at once; nothing is undone".to_owned(),

@@ -57,6 +57,23 @@ fn only_a_reported_orphan_is_taken_away() {
 }
 
 #[test]
+fn a_duplicate_is_told_and_taken_away_at_once_and_once() {
+    let report = |run: u128| Command::ReportDuplicate {
+        region: region(),
+        orphan: orphan(),
+        run: run_id(run),
+        reason: "a duplicate".to_owned(),
+    };
+    let machine = orphan().machine;
+    let found = Event::OrphanFound { region: region(), orphan: orphan() };
+    let (reason, run) = ("a duplicate".to_owned(), run_id(6));
+    let requested = Event::OrphanDeletionRequested { region: region(), machine, run, reason };
+    let fresh = given::<Inventory>([]);
+    fresh.when_then(report(6), [found, requested]);
+    fresh.after(report(6)).when_silent(report(7));
+}
+
+#[test]
 fn a_regions_id_follows_from_its_name() {
     assert_eq!(inventory_id("a"), inventory_id("a"));
     assert_ne!(inventory_id("a"), inventory_id("b"));

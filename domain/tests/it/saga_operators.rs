@@ -136,11 +136,16 @@ fn a_resumed_run_repeats_only_what_was_undone_and_looks_at_what_is_between() {
 }
 
 #[test]
-fn a_kept_step_stands_when_the_run_is_resumed() {
+fn a_kept_step_is_looked_at_again_when_the_run_is_resumed() {
     let mut events = after(&stuck_at_pivot(), Verb::ForceUnwind);
     events.push(Event::UndoSkipped { step: text("publish"), reason: text("it is public") });
-    let again = Directive::Run { step: text("publish"), attempt: 2, doubt: true };
-    assert_eq!(next_of(&after(&events, Verb::ResumeForward)), [again], "it never was done");
+    let again = [Directive::Run { step: text("publish"), attempt: 2, doubt: true }];
+    assert_eq!(next_of(&after(&events, Verb::ResumeForward)), again, "it never was done");
+
+    let mut events = after(&stuck_at_pivot(), skip("publish"));
+    events = after(&events, Verb::ForceUnwind);
+    events.push(Event::UndoSkipped { step: text("publish"), reason: text("it is public") });
+    assert_eq!(next_of(&after(&events, Verb::ResumeForward)), again, "what it did may be gone");
 }
 
 #[test]

@@ -1,22 +1,19 @@
-//! Whether this node may still act for a run: asked right before each effect.
+//! Whether this node may still act for a run: asked right before each effect, and as it goes on.
 
-use async_trait::async_trait;
 use ocim_domain::ids::RunId;
 
 /// Guards effects. The log is fenced by its expected version; the outside world is not.
-#[async_trait]
 pub trait Fence: Send + Sync + std::fmt::Debug {
     /// True while nobody else may act for the run.
-    async fn holds(&self, run: RunId) -> bool;
+    fn holds(&self, run: RunId) -> bool;
 }
 
 /// For a single node: nobody else is there.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Alone;
 
-#[async_trait]
 impl Fence for Alone {
-    async fn holds(&self, _: RunId) -> bool {
+    fn holds(&self, _: RunId) -> bool {
         true
     }
 }

@@ -91,9 +91,13 @@ impl Sealer {
         value: &Value,
         event: Option<Uuid>,
     ) -> Result<Value, SealError> {
+        let subjects = subjects_with(value, "sealed");
         let mut value = value.clone();
+        if subjects.is_empty() {
+            return Ok(value); // As most are.
+        }
         let mut keys = HashMap::new();
-        for subject in subjects_with(&value, "sealed") {
+        for subject in subjects {
             let key = self.find_key(&subject).await?;
             keys.insert(subject, key);
         }

@@ -1,13 +1,16 @@
-//! A store that fails or "kills the process" at the append that a test names.
+//! A store that fails or "kills the process" at the append that a test names, and shows each append.
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use ocim::simulation::OpenedStore;
 use ocim::store::memory::MemoryStore;
+use ocim::store::sealed::SealedStore;
 use ocim::store::{
     AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
 use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
-use std::sync::{Mutex, MutexGuard};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -40,11 +43,50 @@ pub(crate) enum Harm {
     Slowness,
 }
 
+/// An append, shown before and after it is made.
+#[derive(Debug)]
+pub(crate) struct Sight<'a> {
+    pub(crate) moment: Moment,
+    /// Which one since the watch began, counted from 0.
+    pub(crate) nth: usize,
+    events: &'a [NewEvent],
+}
+
+impl Sight<'_> {
+    /// The kind of its first event.
+    pub(crate) fn kind(&self) -> &str {
+        &self.events[0].kind
+    }
+
+    /// The step that its first event is about; empty where it is about none.
+    pub(crate) fn step(&self) -> &str {
+        self.events[0].data["step"].as_str().unwrap_or_default()
+    }
+}
+
+type Watcher = Box<dyn Fn(&Sight<'_>) + Send>;
+
+/// Who is shown the appends, and how many there were.
+#[derive(Default)]
+struct Watch {
+    watcher: Option<Watcher>,
+    appends: usize,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("appends", &self.appends).finish_non_exhaustive()
+    }
+}
+
 /// An event store in memory with orders of harm.
 #[derive(Debug)]
 pub(crate) struct CrashStore {
     inner: MemoryStore,
+    /// Reads are deciphered once: that is a third of the time of these tests.
+    opened: OpenedStore,
     orders: Mutex<Orders>,
+    watch: Mutex<Watch>,
     crashed: Notify,
     slowed: Notify,
 }
@@ -60,8 +102,25 @@ struct Orders {
 }
 
 impl CrashStore {
-    pub(crate) fn new(inner: MemoryStore) -> Self {
-        Self { inner, orders: Mutex::default(), crashed: Notify::new(), slowed: Notify::new() }
+    /// Over that log, which `opening` can read.
+    pub(crate) fn new(inner: MemoryStore, opening: SealedStore) -> Self {
+        let (orders, watch) = (Mutex::default(), Mutex::default());
+        let opened = OpenedStore::new(Arc::new(inner.clone()), opening);
+        let (crashed, slowed) = (Notify::new(), Notify::new());
+        Self { inner, opened, orders, watch, crashed, slowed }
+    }
+
+    /// Shows every append from now on.
+    pub(crate) fn watch(&self, watcher: impl Fn(&Sight<'_>) + Send + 'static) {
+        *self.watch.lock().unwrap() = Watch { watcher: Some(Box::new(watcher)), appends: 0 };
+    }
+
+    fn show(&self, moment: Moment, events: &[NewEvent]) {
+        let mut watch = self.watch.lock().unwrap();
+        if let Some(watcher) = &watch.watcher {
+            watcher(&Sight { moment, nth: watch.appends, events });
+        }
+        watch.appends += usize::from(moment == Moment::After);
     }
 
     /// Orders one harm; counting begins anew.
@@ -157,14 +216,13 @@ impl EventStore for CrashStore {
         expected: Expected,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        if self.orders().refuses_facts && stream.category() != "saga" {
-            return Err(AppendError::Refused("ordered".into()));
-        }
+        self.show(Moment::Before, &events);
         let strike = self.strike(&events);
         if let Some((Moment::Before, harm)) = strike {
             self.harm(harm).await?;
         }
-        let appended = self.inner.append(stream, expected, events).await;
+        let appended = self.inner.append(stream, expected, events.clone()).await;
+        self.show(Moment::After, &events);
         if let Some((Moment::After, harm)) = strike {
             self.harm(harm).await?;
         }
@@ -188,7 +246,7 @@ impl EventStore for CrashStore {
             let expected = last.map_or(Expected::NoStream, Expected::Exact);
             self.inner.append(stream, expected, vec![event]).await.expect("it is next");
         }
-        self.inner.read_stream(stream, from).await
+        self.opened.read_stream(stream, from).await
     }
 
     async fn read_all(

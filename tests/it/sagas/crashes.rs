@@ -1,9 +1,9 @@
 //! The process dies at every point of every step, and the run ends as if it had not.
 
-use super::crash_store::{Harm, Mark, Moment};
-use super::scenarios::{Outcome, Scenario, assert_sound, look};
+use super::crash_store::Moment;
+use super::recording::{Cut, Recording};
+use super::scenarios::{Scenario, look};
 use ocim::sagas::definitions;
-use ocim::sagas::step::Definition;
 use std::collections::BTreeSet;
 
 const RESULTS: &[&str] = &["saga.step_done", "saga.step_skipped", "saga.step_failed"];
@@ -21,51 +21,41 @@ const POINTS: [(&str, &[&str], Moment); 8] = [
     ("after undo record", UNDO_RESULTS, Moment::After),
 ];
 
-fn definition_of(scenario: Scenario) -> &'static Definition {
-    definitions().into_iter().find(|found| found.name == scenario.definition()).unwrap()
-}
+/// A step of a version of a process, and one of the points.
+type Point = (&'static str, u16, String, &'static str);
 
-/// What the run comes to if nothing disturbs it, and the records it makes on its way.
-async fn undisturbed(scenario: Scenario) -> (Outcome, BTreeSet<(String, String)>) {
-    let (stage, id) = scenario.prepare().await;
-    let before = stage.history(id).await.len();
-    let run = stage.drive(id).await;
-    let outcome = look(&stage, id, &run).await;
-    assert_sound(&outcome, &format!("{scenario:?}"));
-    let records = stage.history(id).await.split_off(before);
-    (outcome, records.into_iter().collect())
-}
-
+/// A process that starts with what was there at any append, before it or after it, comes to the
+/// same end: the points of all steps are among them.
 #[tokio::test(start_paused = true)]
-async fn a_crash_at_any_point_of_any_step_changes_nothing() {
+async fn a_crash_at_any_append_changes_nothing() {
     let mut cells = 0;
     let mut covered = BTreeSet::new();
     for scenario in Scenario::ALL {
-        let (expected, records) = undisturbed(scenario).await;
-        for step in definition_of(scenario).steps {
-            for (point, kinds, moment) in POINTS {
-                let recorded =
-                    |kind: &&str| records.contains(&((*kind).to_owned(), step.path.to_owned()));
-                if !kinds.iter().any(recorded) {
-                    continue; // The run does not come there.
-                }
-                let cell = format!("{scenario:?}, {}, {point}", step.path);
-                let (stage, id) = scenario.prepare().await;
-                stage.store.order(Mark::Step(kinds, step.path), moment, Harm::Crash);
-                let run = stage.drive(id).await;
-                assert!(stage.store.struck(), "{cell}: was not reached");
-                assert_eq!(look(&stage, id, &run).await, expected, "{cell}");
-                covered.insert((scenario.definition(), step.path, point));
-                cells += 1;
-            }
+        let recording = Recording::make(scenario, |_| true).await;
+        for cut in &recording.cuts {
+            let Cut { moment, nth, kind, step, .. } = cut;
+            let cell = format!("{scenario:?}, {moment:?} append {nth}: {kind} {step}");
+            let stage = cut.snapshot.resume();
+            let run = stage.drive(recording.id).await;
+            assert_eq!(look(&stage, recording.id, &run).await, recording.outcome, "{cell}");
+            covered.extend(points_at(&recording, cut));
+            cells += 1;
         }
     }
     assert_eq!(covered, all_points(), "some points were never reached");
     println!("crash matrix: {cells} cells, {} points", covered.len());
 }
 
+fn points_at<'a>(recording: &'a Recording, cut: &'a Cut) -> impl Iterator<Item = Point> {
+    let definition = recording.definition;
+    let here = POINTS
+        .into_iter()
+        .filter(|(_, kinds, moment)| kinds.contains(&cut.kind.as_str()) && cut.moment == *moment);
+    here.map(|(point, ..)| (definition.name, definition.version, cut.step.clone(), point))
+}
+
 /// Every step is begun and ended; every step with an undo is undone; others are skipped.
-fn all_points() -> BTreeSet<(&'static str, &'static str, &'static str)> {
+fn all_points() -> BTreeSet<Point> {
     let mut all = BTreeSet::new();
     for definition in definitions() {
         let pivot = definition.pivot().unwrap().path;
@@ -79,7 +69,7 @@ fn all_points() -> BTreeSet<(&'static str, &'static str, &'static str)> {
                     _ => index < pivot && (is_undone || leaves_a_record(step.path)),
                 };
                 if reaches {
-                    all.insert((definition.name, step.path, point));
+                    all.insert((definition.name, definition.version, step.path.to_owned(), point));
                 }
             }
         }
@@ -93,33 +83,12 @@ fn leaves_a_record(step: &str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_at_any_append_changes_nothing() {
-    let mut cells = 0;
-    for scenario in Scenario::ALL {
-        let (expected, _) = undisturbed(scenario).await;
-        for moment in [Moment::Before, Moment::After] {
-            for nth in 0.. {
-                let cell = format!("{scenario:?}, {moment:?} append {nth}");
-                let (stage, id) = scenario.prepare().await;
-                stage.store.order(Mark::Nth(nth), moment, Harm::Crash);
-                let run = stage.drive(id).await;
-                if !stage.store.struck() {
-                    break;
-                }
-                assert_eq!(look(&stage, id, &run).await, expected, "{cell}");
-                cells += 1;
-            }
-        }
-    }
-    println!("crashes at appends: {cells} cells");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_new_driver_for_every_single_thing_changes_nothing() {
     for scenario in Scenario::ALL {
-        let (expected, _) = undisturbed(scenario).await;
         let (stage, id) = scenario.prepare().await;
         let run = stage.drive_by_many(id).await;
-        assert_eq!(look(&stage, id, &run).await, expected, "{scenario:?}");
+        let outcome = look(&stage, id, &run).await;
+        let recording = Recording::make(scenario, |_| false).await;
+        assert_eq!(outcome, recording.outcome, "{scenario:?}");
     }
 }

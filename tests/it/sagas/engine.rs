@@ -1,7 +1,6 @@
 //! The driver with processes of its own: branches, timers, fences, deadlines, undo that never ends.
 
 use super::stage::{Stage, somebody};
-use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use ocim::sagas::Holds;
 use ocim::sagas::runner::{DriveError, Driver, Fence, Pace, Registry};
@@ -286,9 +285,8 @@ async fn an_undo_that_never_ends_is_tried_for_a_day_then_stuck_then_marked_as_un
 #[derive(Debug)]
 struct Lost;
 
-#[async_trait]
 impl Fence for Lost {
-    async fn holds(&self, _: RunId) -> bool {
+    fn holds(&self, _: RunId) -> bool {
         false
     }
 }

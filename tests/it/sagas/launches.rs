@@ -3,60 +3,15 @@
 use super::crash_store::{Harm, Mark, Moment};
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
-use crate::support::counts::report_count;
 use ocim::adapters::fake_playbooks::Script;
 use ocim::app::{AppError, ForceAsk, LaunchAsk};
 use ocim::ports::playbooks::RunState;
-use ocim::sagas::launch_appserver::LAUNCH_APPSERVER;
 use ocim::sagas::runner::{DriveError, Pace};
 use ocim_domain::appserver::Status;
 use ocim_domain::instance::Instance;
 use ocim_domain::saga::{Cause, Phase, Step};
 
 const QUEUED: LaunchAsk = LaunchAsk { queue: true, activate_on_success: false };
-
-#[tokio::test(start_paused = true)]
-async fn a_launch_can_be_cancelled_at_every_step_up_to_its_pivot() {
-    let pivot = LAUNCH_APPSERVER.steps.iter().position(|step| step.path == "start_running");
-    let points = [
-        ("saga.step_intended", Moment::Before),
-        ("saga.step_intended", Moment::After),
-        ("saga.step_done", Moment::Before),
-        ("saga.step_done", Moment::After),
-    ];
-    let mut cells = 0;
-    for (index, step) in LAUNCH_APPSERVER.steps.iter().enumerate() {
-        for (at, (kind, moment)) in points.into_iter().enumerate() {
-            let cell = format!("{}, {moment:?} {kind}", step.path);
-            let (stage, id) = Scenario::Launch.prepare().await;
-            let kinds: &'static [&'static str] = match kind {
-                "saga.step_intended" => &["saga.step_intended"],
-                _ => &["saga.step_done", "saga.step_skipped"],
-            };
-            stage.store.order(Mark::Step(kinds, step.path), moment, Harm::Crash);
-            assert!(stage.drive_to_crash(id).await, "{cell}");
-            stage.cancel(id).await;
-            let run = stage.drive(id).await;
-            let outcome = look(&stage, id, &run).await;
-            assert_sound(&outcome, &cell);
-            // The pivot is passed once its intent is recorded.
-            let is_past = Some(index) > pivot || (Some(index) == pivot && at > 0);
-            if is_past {
-                assert_eq!(run.phase, Phase::Completed, "{cell}");
-                assert_eq!(outcome.appservers[&1].status, Status::Running, "{cell}");
-            } else {
-                let reason = "changed my mind".to_owned();
-                assert_eq!(run.phase, Phase::Unwound(Cause::Cancelled { reason }), "{cell}");
-                assert!(outcome.machines.is_empty(), "{cell}");
-                let status = outcome.appservers.get(&1).map(|end| (end.status, end.server_gone));
-                assert!(matches!(status, None | Some((Status::Cancelled, true))), "{cell}");
-            }
-            cells += 1;
-        }
-    }
-    assert_eq!(cells, 4 * LAUNCH_APPSERVER.steps.len());
-    report_count("cancelled launches", format_args!("{cells} cells"));
-}
 
 #[tokio::test(start_paused = true)]
 pub(super) async fn the_slower_of_two_drivers_is_fenced_and_has_no_further_effect() {
@@ -215,7 +170,7 @@ async fn what_ended_while_nobody_looked_is_seen_even_after_its_time() {
         let mark = Mark::Step(&["saga.step_intended"], step);
         stage.store.order(mark, Moment::After, Harm::Crash);
         assert!(stage.drive_to_crash(id).await);
-        tokio::time::sleep(std::time::Duration::from_secs(30 * 24 * 3600)).await;
+        tokio::time::sleep(std::time::Duration::from_secs(4 * 3600)).await;
         let run = stage.drive(id).await;
         let outcome = look(&stage, id, &run).await;
         assert_eq!(outcome.phase, expected.phase, "{step}");

@@ -139,7 +139,7 @@ async fn check_moves(moves: Vec<Move>) -> Result<(), TestCaseError> {
         for run in 0..2 {
             let mut holders = vec![];
             for node in &nodes {
-                if node.holds(RunId(id(run))).await {
+                if node.holds(RunId(id(run))) {
                     holders.push(node.node());
                 }
             }
@@ -175,10 +175,10 @@ async fn a_node_trusts_its_lease_until_shortly_before_its_end_and_is_told_of_the
     for _ in 0..5 {
         tokio::time::sleep(limits.lease_renewal).await;
         one.renew_all().await.unwrap();
-        assert!(one.holds(run).await);
+        assert!(one.holds(run));
     }
     tokio::time::sleep(limits.lease_ttl - limits.lease_margin).await;
-    assert!(!one.holds(run).await, "nothing is begun so shortly before the end");
+    assert!(!one.holds(run), "nothing is begun so shortly before the end");
     let Take::Held { ends_in } = other.take(run).await.unwrap() else { panic!("it is held") };
     assert_eq!(ends_in, limits.lease_margin);
     tokio::time::sleep(ends_in).await;
@@ -187,5 +187,5 @@ async fn a_node_trusts_its_lease_until_shortly_before_its_end_and_is_told_of_the
     );
     one.renew_all().await.unwrap();
     tokio::time::timeout(INSTANT, lost.notified()).await.expect("nobody was told");
-    assert_eq!((one.count(), other.holds(run).await), (0, true));
+    assert_eq!((one.count(), other.holds(run)), (0, true));
 }

@@ -85,7 +85,7 @@ pub(super) async fn when_a_node_dies_the_other_one_takes_its_runs_over_once_the_
     assert_eq!((tenure.owner, tenure.epoch), (one.node(), 1));
     assert!(left > Duration::ZERO);
     let taken_over = async {
-        while !two.holds(held).await {
+        while !two.holds(held) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -109,7 +109,7 @@ async fn a_node_that_is_started_anew_takes_its_own_runs_over_at_once() {
     let died = Instant::now();
     let anew = stage.node(1);
     let runner = Runner::start(stage.world.clone(), &definitions(), anew.clone());
-    while !anew.holds(asked[0].run).await {
+    while !anew.holds(asked[0].run) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(died.elapsed() < Duration::from_secs(1));
@@ -190,7 +190,7 @@ impl Cloud for GatedCloud {
 }
 
 /// Drives like a process that is frozen now and then: it never renews its lease.
-async fn drive_as_zombie(stage: &Stage, driver: &mut Driver) -> DriveError {
+pub(crate) async fn drive_as_zombie(stage: &Stage, driver: &mut Driver) -> DriveError {
     loop {
         match driver.advance().await {
             Ok(Pace::Again) => {}
@@ -227,7 +227,7 @@ pub(super) async fn a_zombie_that_comes_back_writes_nothing_and_makes_nothing_tw
     let heir = Runner::start(stage.world.clone(), &definitions(), stage.node(2));
     gated.came.acquire().await.unwrap().forget();
     // The heir found nothing, and asks as well; both requests reach the cloud, the zombie's last.
-    assert!(!zombie.holds(launched.run).await);
+    assert!(!zombie.holds(launched.run));
     gated.gate.add_permits(1);
     let first = tokio::time::timeout(Duration::from_secs(1), &mut drive).await;
     let error = match first {

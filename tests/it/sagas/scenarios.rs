@@ -7,9 +7,18 @@ use ocim::ports::cloud::{Cloud, MachineSpec};
 use ocim::ports::playbooks::RunState;
 use ocim::reconciler::RegionWatch;
 use ocim::sagas::ProvisionLoadBalancer;
+use ocim::sagas::activate_appserver::ACTIVATE_APPSERVER;
+use ocim::sagas::clean_up_appserver::CLEAN_UP_APPSERVER;
+use ocim::sagas::deactivate_appserver::DEACTIVATE_APPSERVER;
+use ocim::sagas::delete_orphan::DELETE_ORPHAN;
+use ocim::sagas::launch_appserver::{LAUNCH_APPSERVER, LAUNCH_APPSERVER_1};
+use ocim::sagas::provision_load_balancer::PROVISION_LOAD_BALANCER;
+use ocim::sagas::step::Definition;
+use ocim::sagas::terminate_appserver::TERMINATE_APPSERVER;
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::instance::Instance;
+use ocim_domain::region::{Region, region_id};
 use ocim_domain::saga::{Phase, Run, step_key};
 use ocim_domain::server::{self, Server};
 use serde_json::json;
@@ -25,6 +34,9 @@ pub(crate) enum Scenario {
     /// The main playbook ends with an error.
     LaunchMisconfigured,
     LaunchCancelled,
+    /// By the process as it was before regions had slots.
+    FormerLaunch,
+    FormerLaunchCancelled,
     /// Nothing served before.
     ActivateFirst,
     /// Takes over from another one.
@@ -45,11 +57,13 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
         Self::LaunchCancelled,
+        Self::FormerLaunch,
+        Self::FormerLaunchCancelled,
         Self::ActivateFirst,
         Self::ActivateSecond,
         Self::ActivateUnproven,
@@ -66,22 +80,47 @@ impl Scenario {
         Self::DeleteOrphanCancelled,
     ];
 
-    /// The process's name.
-    pub(crate) fn definition(self) -> &'static str {
+    /// Those that come to every step of their process; one for each.
+    pub(crate) const FORWARD: [Self; 8] = [
+        Self::Launch,
+        Self::FormerLaunch,
+        Self::ActivateSecond,
+        Self::Deactivate,
+        Self::Terminate,
+        Self::Provision,
+        Self::CleanUp,
+        Self::DeleteOrphan,
+    ];
+
+    /// Those that undo every step of their process which has an undo; one for each.
+    pub(crate) const BACK: [Self; 8] = [
+        Self::LaunchCancelled,
+        Self::FormerLaunchCancelled,
+        Self::ActivateCancelled,
+        Self::DeactivateCancelled,
+        Self::TerminateCancelled,
+        Self::ProvisionCancelled,
+        Self::CleanUpCancelled,
+        Self::DeleteOrphanCancelled,
+    ];
+
+    /// The process.
+    pub(crate) fn definition(self) -> &'static Definition {
         match self {
             Self::Launch
             | Self::LaunchWithoutMachine
             | Self::LaunchMisconfigured
-            | Self::LaunchCancelled => "launch_appserver",
+            | Self::LaunchCancelled => &LAUNCH_APPSERVER,
+            Self::FormerLaunch | Self::FormerLaunchCancelled => &LAUNCH_APPSERVER_1,
             Self::ActivateFirst
             | Self::ActivateSecond
             | Self::ActivateUnproven
-            | Self::ActivateCancelled => "activate_appserver",
-            Self::Deactivate | Self::DeactivateCancelled => "deactivate_appserver",
-            Self::Terminate | Self::TerminateCancelled => "terminate_appserver",
-            Self::Provision | Self::ProvisionCancelled => "provision_load_balancer",
-            Self::CleanUp | Self::CleanUpCancelled => "clean_up_appserver",
-            Self::DeleteOrphan | Self::DeleteOrphanCancelled => "delete_orphan",
+            | Self::ActivateCancelled => &ACTIVATE_APPSERVER,
+            Self::Deactivate | Self::DeactivateCancelled => &DEACTIVATE_APPSERVER,
+            Self::Terminate | Self::TerminateCancelled => &TERMINATE_APPSERVER,
+            Self::Provision | Self::ProvisionCancelled => &PROVISION_LOAD_BALANCER,
+            Self::CleanUp | Self::CleanUpCancelled => &CLEAN_UP_APPSERVER,
+            Self::DeleteOrphan | Self::DeleteOrphanCancelled => &DELETE_ORPHAN,
         }
     }
 
@@ -94,7 +133,7 @@ impl Scenario {
     pub(crate) async fn prepare_on(self, stage: Stage) -> (Stage, RunId) {
         let run = self.begin(&stage).await;
         let last = match self {
-            Self::LaunchCancelled => "await_heartbeat",
+            Self::LaunchCancelled | Self::FormerLaunchCancelled => "await_heartbeat",
             Self::ActivateCancelled => "switch_traffic",
             Self::DeactivateCancelled | Self::TerminateCancelled => "withdraw_traffic",
             Self::ProvisionCancelled => "install_balancer",
@@ -111,6 +150,13 @@ impl Scenario {
         match self {
             Self::Launch | Self::LaunchCancelled => {
                 stage.begin_launch(LaunchAsk { activate_on_success: true, queue: false }).await.run
+            }
+            Self::FormerLaunch | Self::FormerLaunchCancelled => {
+                let ask = LaunchAsk { activate_on_success: true, queue: false };
+                let asked = stage.app().launch_appserver(&somebody(), stage.instance, ask).await;
+                let run = asked.unwrap().value.run;
+                stage.start_version(run, LAUNCH_APPSERVER_1.version).await;
+                run
             }
             Self::LaunchWithoutMachine => {
                 stage.cloud.set_boot_fault(Some("No valid host was found."));
@@ -218,6 +264,10 @@ pub(crate) struct Outcome {
     /// By number; one that was never frozen is missing.
     pub(crate) appservers: BTreeMap<usize, AppserverEnd>,
     pub(crate) launches_in_queue: usize,
+    /// Whether a run keeps others from moving the site's traffic.
+    pub(crate) traffic_claimed: bool,
+    /// Runs in the region's slots, and in the line for them.
+    pub(crate) in_region: usize,
     /// Names as the balancer knows them.
     pub(crate) serving: Vec<String>,
     /// Those that the instance's log says receive traffic.
@@ -245,6 +295,7 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
     let journal = stage.app().journal();
     let instance = journal.load::<Instance>(&stage.instance.stream()).await.unwrap().state;
     let instance = instance.present().unwrap().clone();
+    let region = journal.load::<Region>(&region_id(REGION).stream()).await.unwrap().state;
     let mut appservers = BTreeMap::new();
     for (index, appserver) in instance.appservers.iter().enumerate() {
         let loaded = journal.load::<Appserver>(&appserver.stream()).await.unwrap().state;
@@ -270,6 +321,8 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         phase: run.phase.clone(),
         appservers,
         launches_in_queue: instance.launches.len(),
+        traffic_claimed: instance.traffic_run.is_some(),
+        in_region: region.running.len() + region.queue.len(),
         serving: stage.balancer.serving(BALANCER, SITE),
         recorded_serving,
         machines,
@@ -297,6 +350,8 @@ async fn load_server(stage: &Stage, id: ServerId) -> server::Status {
 pub(crate) fn assert_sound(outcome: &Outcome, cell: &str) {
     assert!(outcome.phase.is_over(), "{cell}: {outcome:#?}");
     assert_eq!(outcome.launches_in_queue, 0, "{cell}: the queue is not empty");
+    assert!(!outcome.traffic_claimed, "{cell}: the traffic is still claimed");
+    assert_eq!(outcome.in_region, 0, "{cell}: a slot is still taken");
     assert_eq!(outcome.playbooks_running, 0, "{cell}: a playbook was left");
     assert!(outcome.created <= 1, "{cell}: machines were made twice");
     assert!(outcome.starts.iter().all(|starts| *starts <= 1), "{cell}: a playbook ran twice");

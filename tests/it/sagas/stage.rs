@@ -1,30 +1,20 @@
 //! A world in memory, on virtual time, and runs that are driven in it.
 
 use super::crash_store::CrashStore;
-use ocim::adapters::fake_cloud::FakeCloud;
-use ocim::adapters::fake_dns::FakeDns;
-use ocim::adapters::fake_load_balancer::FakeLoadBalancer;
-use ocim::adapters::fake_playbooks::FakePlaybooks;
-use ocim::adapters::fake_shell::FakeShell;
-use ocim::adapters::fake_site::FakeSite;
-use ocim::adapters::memory_leases::MemoryLeases;
-use ocim::adapters::memory_logs::MemoryLogs;
-use ocim::adapters::system::CountingIds;
+use super::outside::Outside;
 use ocim::app::{ActivateAsk, App, Caller, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
 use ocim::ports::cloud::Cloud;
-use ocim::ports::load_balancer::SiteAnswer;
-use ocim::ports::system::{Clock, Ids};
 use ocim::sagas::leases::NodeLeases;
 use ocim::sagas::runner::{DriveError, Driver, Pace, Registry, Runner};
 use ocim::sagas::slots::Slots;
+use ocim::sagas::start::start_command;
 use ocim::sagas::step::Definition;
 use ocim::sagas::world::{Limits, World};
-use ocim::sagas::{Holds, definitions, started_by};
+use ocim::sagas::{Holds, StartRequest, definitions, started_by};
 pub(crate) use ocim::simulation::stage::VirtualClock;
 use ocim::simulation::stage::{deployment, unconnected};
-use ocim::store::memory::MemoryStore;
-use ocim::store::sealed::{MemoryKeys, SealedStore};
+use ocim::store::sealed::SealedStore;
 use ocim::store::{EventStore, Filter};
 use ocim_domain::Timestamp;
 use ocim_domain::event::{Position, Recorded};
@@ -36,6 +26,7 @@ use ocim_domain::settings::Defaults;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
@@ -50,21 +41,24 @@ thread_local! {
     pub(crate) static PLANTED: Cell<Planted> = Cell::default();
 }
 
-/// Everything that a run touches, within the test's reach.
+/// A process, and everything that its runs touch, within the test's reach.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) store: Arc<CrashStore>,
-    pub(crate) cloud: Arc<FakeCloud>,
-    pub(crate) shell: Arc<FakeShell>,
-    pub(crate) playbooks: Arc<FakePlaybooks>,
-    pub(crate) balancer: Arc<FakeLoadBalancer>,
-    pub(crate) dns: Arc<FakeDns>,
-    pub(crate) site: Arc<FakeSite>,
+    pub(crate) outside: Outside,
     pub(crate) world: Arc<World>,
     pub(crate) instance: InstanceId,
-    pub(crate) leases: MemoryLeases,
-    /// What is known to whoever starts runs: each begins in the newest version of its definition.
-    pub(crate) definitions: Vec<&'static Definition>,
+    /// What runs are driven by; each begins in the newest version of its process.
+    pub(crate) registry: Registry,
+}
+
+/// Tests speak of the stage's cloud, not of the cloud outside of it.
+impl Deref for Stage {
+    type Target = Outside;
+
+    fn deref(&self) -> &Outside {
+        &self.outside
+    }
 }
 
 impl Stage {
@@ -75,63 +69,23 @@ impl Stage {
 
     /// As [`Stage::new`], in a world that is changed beforehand.
     pub(crate) async fn build(change: impl FnOnce(&mut World)) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
-        let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
-        let store = Arc::new(CrashStore::new(MemoryStore::new(clock.clone())));
-        let keys = Arc::new(MemoryKeys::new(ids.clone()));
-        let raw = Arc::clone(&store) as Arc<dyn EventStore>;
-        let sealed = Arc::new(SealedStore::new(raw, keys, ids.clone()));
-        let logs = Arc::new(Logs::new(Arc::new(MemoryLogs::default()), clock.clone()));
-        let regions = vec![REGION.to_owned()];
-        let defaults = Defaults::new("example.com", REGION);
-        let reads = unconnected().unwrap();
-        let leases = MemoryLeases::new(clock.clone());
-        let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions)
-            .with_leases(Arc::new(leases.clone()));
-        let cloud = Arc::new(FakeCloud::default());
-        let shell = Arc::new(FakeShell::new(Arc::clone(&cloud)));
-        let playbooks = Arc::new(FakePlaybooks::default());
-        let balancer = Arc::new(FakeLoadBalancer::default());
-        let dns = Arc::new(FakeDns::default());
-        let site = Arc::new(FakeSite::default());
-        let mut world = World {
-            app: app.clone(),
-            clouds: BTreeMap::from([(REGION.to_owned(), Arc::clone(&cloud) as Arc<dyn Cloud>)]),
-            shell: shell.clone(),
-            playbooks: playbooks.clone(),
-            load_balancer: balancer.clone(),
-            dns: Some(dns.clone()),
-            site_probe: site.clone(),
-            logs,
-            limits: Limits { planted: PLANTED.get(), ..Limits::default() },
-            deployment: deployment(),
-            holds: Holds::default(),
-            balancer_locks: Mutex::default(),
-            slots: Slots::default(),
-        };
+        let outside = Outside::new();
+        let (store, mut world) = open_world(&outside);
         change(&mut world);
-        let world = Arc::new(world);
+        let app = world.app.clone();
         app.register_load_balancer(&somebody(), registration()).await.unwrap();
         let instance = create_instance(&app, "alpha").await;
-        let definitions = definitions();
-        let stage = Self {
-            store,
-            cloud,
-            shell,
-            playbooks,
-            balancer,
-            dns,
-            site,
-            world,
-            instance,
-            leases,
-            definitions,
-        };
-        stage.answer(SITE, None);
+        outside.answer(SITE, None);
         for number in 1..=4 {
-            stage.answer(&format!("ocim-probe-{number}.{SITE}"), None);
+            outside.answer(&format!("ocim-probe-{number}.{SITE}"), None);
         }
-        stage
+        Self { store, outside, world: Arc::new(world), instance, registry: registry() }
+    }
+
+    /// A process that starts in a world with a past.
+    pub(crate) fn resume(outside: Outside, instance: InstanceId) -> Self {
+        let (store, world) = open_world(&outside);
+        Self { store, outside, world: Arc::new(world), instance, registry: registry() }
     }
 
     /// The leases of the node of that number.
@@ -161,12 +115,6 @@ impl Stage {
     /// A run as its log tells.
     pub(crate) async fn run(&self, id: RunId) -> Run {
         self.app().journal().load::<Saga>(&id.stream()).await.unwrap().state.unwrap()
-    }
-
-    /// What a host answers from now on, in whose name.
-    pub(crate) fn answer(&self, host: &str, appserver: Option<String>) {
-        let answer = SiteAnswer { status: 200, body: String::new(), appserver };
-        self.site.set_answer(host, Some(answer));
     }
 
     pub(crate) fn app(&self) -> &App {
@@ -221,20 +169,42 @@ impl Stage {
 
     /// Starts the run that some recorded event asks for.
     pub(crate) async fn start(&self, run: RunId) {
-        let events = self.events(&[]).await;
-        let request = events.iter().filter_map(started_by).find(|asked| asked.run == run).unwrap();
+        let request = self.find_request(run).await;
         self.start_run(run, request.definition, request.input, request.subject).await;
     }
 
+    /// As [`Stage::start`], by that version of the process.
+    pub(crate) async fn start_version(&self, run: RunId, version: u16) {
+        let request = self.find_request(run).await;
+        let known = &definitions();
+        let mut known = known.iter().filter(|known| known.name == request.definition);
+        let definition = known.find(|known| known.version == version).unwrap();
+        let (now, limits) = (self.app().journal().now(), &self.world.limits);
+        self.record_start(run, start_command(request, definition, now, limits)).await;
+    }
+
+    async fn find_request(&self, run: RunId) -> StartRequest {
+        let events = self.events(&[]).await;
+        events.iter().filter_map(started_by).find(|asked| asked.run == run).unwrap()
+    }
+
+    /// Starts a run of the newest version of a process; of an unknown one, too.
     pub(crate) async fn start_run(&self, run: RunId, name: &str, input: Value, subject: String) {
-        let versions = self.definitions.iter().filter(|known| known.name == name);
+        let versions = self.registry.values().filter(|known| known.name == name);
+        let newest = versions.max_by_key(|known| known.version);
+        let deadline = newest.and_then(|newest| newest.deadline);
+        let now = self.app().journal().now();
         let command = saga::Command::Start {
             definition: name.to_owned(),
-            version: versions.map(|known| known.version).max().unwrap_or(1),
+            version: newest.map_or(1, |newest| newest.version),
             input,
             subject,
-            deadline: None,
+            deadline: deadline.map(|longest| now + longest(&self.world.limits)),
         };
+        self.record_start(run, command).await;
+    }
+
+    async fn record_start(&self, run: RunId, command: saga::Command) {
         let meta = somebody().metadata();
         self.app().journal().execute::<Saga>(&run.stream(), &meta, command).await.unwrap();
     }
@@ -245,7 +215,7 @@ impl Stage {
 
     /// A driver that takes the run up where its log ends.
     pub(crate) async fn open(&self, run: RunId) -> Result<Driver, DriveError> {
-        Driver::open(Arc::clone(&self.world), &registry(), run).await
+        Driver::open(Arc::clone(&self.world), &self.registry, run).await
     }
 
     /// Drives a run until it is at rest, with a new driver after each crash and each outage.
@@ -340,7 +310,44 @@ pub(crate) fn somebody() -> Caller {
 }
 
 pub(crate) fn registry() -> Registry {
-    definitions().into_iter().map(|d| ((d.name.to_owned(), d.version), d)).collect()
+    index(definitions())
+}
+
+/// Definitions by name and version, as drivers look for them.
+pub(crate) fn index(all: impl IntoIterator<Item = &'static Definition>) -> Registry {
+    all.into_iter().map(|d| ((d.name.to_owned(), d.version), d)).collect()
+}
+
+/// What a process works with.
+fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
+    let (clock, ids) = (outside.clock.clone(), outside.ids.clone());
+    let seal = |raw| SealedStore::new(raw, outside.keys.clone(), ids.clone());
+    let opening = seal(Arc::new(outside.log.clone()));
+    let store = Arc::new(CrashStore::new(outside.log.clone(), opening));
+    let sealed = Arc::new(seal(Arc::clone(&store) as Arc<dyn EventStore>));
+    let logs = Arc::new(Logs::new(outside.lines.clone(), clock.clone()));
+    let regions = vec![REGION.to_owned()];
+    let defaults = Defaults::new("example.com", REGION);
+    let reads = unconnected().unwrap();
+    let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions)
+        .with_leases(Arc::new(outside.leases.clone()));
+    let cloud = outside.cloud.clone() as Arc<dyn Cloud>;
+    let world = World {
+        app,
+        clouds: BTreeMap::from([(REGION.to_owned(), cloud)]),
+        shell: outside.shell.clone(),
+        playbooks: outside.playbooks.clone(),
+        load_balancer: outside.balancer.clone(),
+        dns: Some(outside.dns.clone()),
+        site_probe: outside.site.clone(),
+        logs,
+        limits: Limits { planted: PLANTED.get(), ..Limits::default() },
+        deployment: deployment(),
+        holds: Holds::default(),
+        balancer_locks: Mutex::default(),
+        slots: Slots::default(),
+    };
+    (store, world)
 }
 
 async fn create_instance(app: &App, name: &str) -> InstanceId {

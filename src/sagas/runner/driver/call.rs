@@ -4,7 +4,10 @@ use super::super::fence::Fence;
 use crate::sagas::step::{Found, Progress, Step, StepContext, StepError, done};
 use ocim_domain::Timestamp;
 use ocim_domain::saga::{ErrorClass, PlantedBug};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// What is called, for which attempt.
@@ -48,23 +51,37 @@ pub(super) async fn perform(
     fence: Arc<dyn Fence>,
     limit: Duration,
 ) -> Ended {
-    let outcome = tokio::time::timeout(limit, perform_fenced(call, context, fence)).await;
+    let (run, planted) = (context.run, context.world.limits.planted);
+    let is_held = || fence.holds(run) || planted.has(PlantedBug::LeaseNotAsked);
+    let work = while_held(&is_held, perform_fenced(call, context, &is_held));
+    let outcome = tokio::time::timeout(limit, work).await;
     let outcome = outcome.unwrap_or_else(|_| Err(timed_out().into()));
     Ended { call, outcome }
+}
+
+/// Goes on with the work as long as the run is this node's. A process that stood still for long, and
+/// lost the run to another one meanwhile, does not go on where it was.
+async fn while_held(
+    is_held: &impl Fn() -> bool,
+    work: impl Future<Output = Result<Progress, Halt>>,
+) -> Result<Progress, Halt> {
+    let mut work = pin!(work);
+    poll_fn(|context| match is_held() {
+        true => work.as_mut().poll(context),
+        false => Poll::Ready(Err(Halt::FenceLost)),
+    })
+    .await
 }
 
 async fn perform_fenced(
     call: Call,
     context: StepContext,
-    fence: Arc<dyn Fence>,
+    is_held: &impl Fn() -> bool,
 ) -> Result<Progress, Halt> {
     let planted = context.world.limits.planted;
-    let guard = async || {
-        let holds = fence.holds(context.run).await || planted.has(PlantedBug::LeaseNotAsked);
-        if holds { Ok(()) } else { Err(Halt::FenceLost) }
-    };
+    let guard = || if is_held() { Ok(()) } else { Err(Halt::FenceLost) };
     if call.is_undo {
-        guard().await?;
+        guard()?;
         if planted.has(PlantedBug::NoUndo) {
             return Ok(done("not undone")?);
         }
@@ -77,12 +94,12 @@ async fn perform_fenced(
         && !planted.has(PlantedBug::NoProbe)
         && let Some(probe) = call.row.probe
     {
-        guard().await?;
+        guard()?;
         if let Found::Done(output) = probe(context.clone()).await.map_err(keep_doubt)? {
             return Ok(Progress::Done(output));
         }
     }
-    guard().await?;
+    guard()?;
     Ok((call.row.run)(context).await?)
 }
 

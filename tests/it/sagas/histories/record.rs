@@ -67,9 +67,8 @@ const OF_LAUNCHES: [Situation; 8] = [
 impl Situation {
     /// Those of a definition. What other trouble there is, is recorded while it is the newest.
     pub(super) fn all_of(definition: &Definition) -> Vec<Self> {
-        let scenarios = Scenario::ALL.into_iter().filter(|it| it.definition() == definition.name);
-        let versions = definitions().into_iter().filter(|known| known.name == definition.name);
-        let newest = versions.map(|known| known.version).max();
+        let scenarios = scenarios_of(definition);
+        let newest = newest_of(definition);
         let more: &[Self] = match definition.name {
             "launch_appserver" if newest == Some(definition.version) => &OF_LAUNCHES,
             "launch_appserver" => &[Self::NotConfigured],
@@ -101,16 +100,15 @@ impl Situation {
             Self::Postponed => guarded_stage().await.0,
             _ => Stage::new().await,
         };
-        stage
-            .definitions
-            .retain(|known| known.name != definition.name || known.version <= definition.version);
+        stage.registry.retain(|(name, version), _| {
+            name.as_str() != definition.name || *version <= definition.version
+        });
         match self {
             Self::CrashLoop | Self::Unknown => return self.play_with_runner(stage).await,
             Self::OutOfTime => return play_out_of_time(stage, definition).await,
             _ => {}
         }
-        let mut scenarios =
-            Scenario::ALL.into_iter().filter(|it| it.definition() == definition.name);
+        let mut scenarios = scenarios_of(definition);
         let scenario = match self {
             Self::Undisturbed(scenario) => Some(scenario),
             Self::Resumed => scenarios.find(|it| format!("{it:?}").ends_with("Cancelled")),
@@ -209,6 +207,21 @@ impl Situation {
         runner.stop().await;
         (stage, run)
     }
+}
+
+/// The newest version of a definition's process.
+fn newest_of(definition: &Definition) -> Option<u16> {
+    let versions = definitions().into_iter().filter(|known| known.name == definition.name);
+    versions.map(|known| known.version).max()
+}
+
+/// What the newest version of a process is played in; former ones are played in the same.
+fn scenarios_of(definition: &Definition) -> impl Iterator<Item = Scenario> {
+    let (name, newest) = (definition.name, newest_of(definition));
+    Scenario::ALL.into_iter().filter(move |scenario| {
+        let played = scenario.definition();
+        played.name == name && Some(played.version) == newest
+    })
 }
 
 /// A launch whose machine is never built.

@@ -1,0 +1,84 @@
+//! What outlives the process under test: the log, the clouds and their like. It can be forked at any moment.
+
+use ocim::adapters::fake_cloud::FakeCloud;
+use ocim::adapters::fake_dns::FakeDns;
+use ocim::adapters::fake_load_balancer::FakeLoadBalancer;
+use ocim::adapters::fake_playbooks::FakePlaybooks;
+use ocim::adapters::fake_shell::FakeShell;
+use ocim::adapters::fake_site::FakeSite;
+use ocim::adapters::memory_leases::MemoryLeases;
+use ocim::adapters::memory_logs::MemoryLogs;
+use ocim::adapters::system::CountingIds;
+use ocim::ports::load_balancer::SiteAnswer;
+use ocim::ports::system::{Clock, Ids};
+use ocim::simulation::stage::VirtualClock;
+use ocim::store::memory::MemoryStore;
+use ocim::store::sealed::MemoryKeys;
+use ocim_domain::Timestamp;
+use std::sync::Arc;
+
+/// The world outside. Clones share it; a fork goes its own way.
+#[derive(Debug, Clone)]
+pub(crate) struct Outside {
+    pub(crate) log: MemoryStore,
+    pub(crate) lines: Arc<MemoryLogs>,
+    pub(crate) keys: Arc<MemoryKeys>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) leases: MemoryLeases,
+    pub(crate) cloud: Arc<FakeCloud>,
+    pub(crate) shell: Arc<FakeShell>,
+    pub(crate) playbooks: Arc<FakePlaybooks>,
+    pub(crate) balancer: Arc<FakeLoadBalancer>,
+    pub(crate) dns: Arc<FakeDns>,
+    pub(crate) site: Arc<FakeSite>,
+}
+
+impl Outside {
+    /// Nothing has happened yet.
+    pub(crate) fn new() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
+        let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
+        let cloud = Arc::new(FakeCloud::default());
+        Self {
+            log: MemoryStore::new(clock.clone()),
+            lines: Arc::default(),
+            keys: Arc::new(MemoryKeys::new(ids.clone())),
+            ids,
+            leases: MemoryLeases::new(clock.clone()),
+            clock,
+            shell: Arc::new(FakeShell::new(cloud.clone())),
+            cloud,
+            playbooks: Arc::default(),
+            balancer: Arc::default(),
+            dns: Arc::default(),
+            site: Arc::default(),
+        }
+    }
+
+    /// The same as it is now, at that time; nobody has a lease in it. Ids go on counting together.
+    pub(crate) fn fork(&self, now: Timestamp) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::starting_at(now));
+        let cloud = Arc::new(self.cloud.fork());
+        Self {
+            log: self.log.fork(clock.clone()),
+            lines: Arc::new(self.lines.fork()),
+            keys: self.keys.clone(),
+            ids: self.ids.clone(),
+            leases: MemoryLeases::new(clock.clone()),
+            clock,
+            shell: Arc::new(self.shell.fork(cloud.clone())),
+            cloud,
+            playbooks: Arc::new(self.playbooks.fork()),
+            balancer: Arc::new(self.balancer.fork()),
+            dns: Arc::new(self.dns.fork()),
+            site: Arc::new(self.site.fork()),
+        }
+    }
+
+    /// What a host answers from now on, in whose name.
+    pub(crate) fn answer(&self, host: &str, appserver: Option<String>) {
+        let answer = SiteAnswer { status: 200, body: String::new(), appserver };
+        self.site.set_answer(host, Some(answer));
+    }
+}
