@@ -1,13 +1,15 @@
 //! Runs that are stuck, at each undo and at each step past the pivot, and every verb that gets them out.
 
 use super::crash_store::Moment;
-use super::ends::{is_before_pivot, with_undo};
+use super::ends::{is_before_pivot, place, with_undo};
 use super::matrix::Matrix;
 use super::recording::{Recording, Snapshot, beginnings, undo_beginnings};
 use super::scenarios::{Outcome, Scenario, assert_sound, look};
 use super::stage::{REGION, Stage, somebody};
 use super::tamper::{self, Harm, ORDERED, Order, Side};
 use ocim::reconciler::RegionWatch;
+use ocim::sagas::definitions;
+use ocim::sagas::step::Definition;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorClass, LeftBehind, Phase, Run, StuckCode, Verb, step_key};
 use std::collections::BTreeSet;
@@ -170,7 +172,8 @@ async fn an_undo_that_fails_for_a_day_is_resolved_by_every_verb_that_fits() {
             matrix.cell(name, resolve_undo(&recording, step)).await;
         }
     }
-    matrix.finish("stuck undos, resolved in four ways");
+    let undos = definitions().into_iter().map(|definition| with_undo(definition).count());
+    assert_eq!(matrix.finish("stuck undos, resolved in four ways"), undos.sum::<usize>());
 }
 
 async fn resolve_undo(recording: &Recording, step: &'static str) {
@@ -196,7 +199,9 @@ async fn a_step_past_the_pivot_that_fails_is_resolved_by_every_verb_that_fits() 
             }
         }
     }
-    matrix.finish("stuck steps, resolved in four ways");
+    let late = |it: &Definition| it.steps.len() - place(it, it.pivot().unwrap().path);
+    let steps = definitions().into_iter().map(late);
+    assert_eq!(matrix.finish("stuck steps, resolved in four ways"), steps.sum::<usize>());
 }
 
 /// The machine is gone by then, and who forces the run back keeps it from saying so.
