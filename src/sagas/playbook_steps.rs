@@ -22,20 +22,22 @@ const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 const CHUNKS_MAX: usize = 16;
 
 const NO_COMMON_PLAYBOOK: &str = "ANSIBLE_APPSERVER_REPO is empty";
-const SITE_MASKER: fn(&StepContext) -> BoxFuture<'_, Result<Arc<Masker>, StepError>> =
-    |context| Box::pin(site_masker(context));
+const SITE_MASKER: Look<Arc<Masker>> = |context| Box::pin(site_masker(context));
 
 /// The steps that run a playbook of the site, for whoever tells of plays.
 pub const PLAYBOOK_STEPS: [&str; 2] = ["run_main_playbook", "run_common_playbook"];
+
+/// Looks something up for a step.
+pub type Look<T> = fn(&StepContext) -> BoxFuture<'_, Result<T, StepError>>;
 
 /// A playbook, composed when it has to be started, and what must not stand in its log, looked up
 /// when there is something to log: it runs for hours, and is looked at all the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Play {
     /// What is to run.
-    pub compose: fn(&StepContext) -> BoxFuture<'_, Result<PlaybookRun, StepError>>,
+    pub compose: Look<PlaybookRun>,
     /// Masks what its output must not show.
-    pub masker: fn(&StepContext) -> BoxFuture<'_, Result<Arc<Masker>, StepError>>,
+    pub masker: Look<Arc<Masker>>,
 }
 
 /// The site's own playbook (core §7.1 row 1).

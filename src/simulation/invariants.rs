@@ -259,7 +259,7 @@ impl End<'_> {
         site: &instance::Present,
     ) -> Result<(), SimulationError> {
         let Some(balancer) = site.load_balancer else { return Ok(()) };
-        let target = self.stage.app.load_balancer(balancer).await.map_err(AppError::from)?.domain;
+        let target = self.stage.app.load_balancer(balancer).await?.domain;
         let mut frozen = false;
         for appserver in &site.appservers {
             let loaded = self.stage.app.journal().load::<Appserver>(&appserver.stream()).await?;

@@ -3,6 +3,7 @@
 use super::crash_store::Moment;
 use super::recording::{Cut, Recording};
 use super::scenarios::{Scenario, look};
+use crate::support::counts::report_count;
 use ocim::sagas::definitions;
 use std::collections::BTreeSet;
 
@@ -43,7 +44,7 @@ async fn a_crash_at_any_append_changes_nothing() {
         }
     }
     assert_eq!(covered, all_points(), "some points were never reached");
-    println!("crash matrix: {cells} cells, {} points", covered.len());
+    report_count("crash matrix", format_args!("{cells} cells, {} points", covered.len()));
 }
 
 fn points_at<'a>(recording: &'a Recording, cut: &'a Cut) -> impl Iterator<Item = Point> {

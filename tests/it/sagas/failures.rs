@@ -5,6 +5,7 @@ use super::matrix::Matrix;
 use super::recording::{Recording, beginning};
 use super::scenarios::{Outcome, Scenario, assert_sound, look};
 use super::stage::{Stage, somebody};
+use crate::support::counts::report_count;
 use ocim::adapters::faults::{Fault, Faults};
 use ocim::ports::Class;
 use ocim_domain::saga::{Cause, Phase, Run, Verb};
@@ -139,5 +140,5 @@ async fn any_append_and_any_read_may_meet_an_outage() {
             }
         }
     }
-    println!("outages of the store: {cells} cells");
+    report_count("outages of the store", format_args!("{cells} cells"));
 }

@@ -1,5 +1,6 @@
 //! The cells of a matrix: all are tried and counted; those that fail are told together.
 
+use crate::support::counts::report_count;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 
@@ -24,9 +25,8 @@ impl Matrix {
     }
 
     /// Says how many cells there were, and fails if any did.
-    #[expect(clippy::print_stdout, reason = "people want to see the count")]
     pub(crate) fn finish(self, name: &str) -> usize {
-        println!("{name}: {} cells", self.cells);
+        report_count(name, format_args!("{} cells", self.cells));
         let Self { cells, failed } = self;
         assert!(
             failed.is_empty(),

@@ -1,6 +1,7 @@
 //! The histories tell when a version is altered: its order, its kinds, and what it keeps.
 
 use super::{decide_anew, load_histories, version_of};
+use crate::support::counts::report_count;
 use ocim::sagas::definitions;
 use ocim::sagas::world::Limits;
 use ocim_domain::saga::{Kind, Plan, StepPlan};
@@ -69,5 +70,5 @@ fn a_version_whose_steps_are_altered_is_noticed() {
             count += 1;
         }
     }
-    println!("altered definitions: {count} noticed");
+    report_count("altered definitions", format_args!("{count} noticed"));
 }
