@@ -6,16 +6,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/env.sh
 
 log=$(mktemp)
-OCIM_TEST_COUNTS=$(mktemp -d)
-export OCIM_TEST_COUNTS
-trap 'rm -rf "$log" "$OCIM_TEST_COUNTS"' EXIT
+TEST_COUNTS_DIR=$(mktemp -d)
+export TEST_COUNTS_DIR
+trap 'rm -rf "$log" "$TEST_COUNTS_DIR"' EXIT
 # Tests that need the whole computer wait for each other, and most of them for other programs: with
 # more threads than cores the rest goes on meanwhile.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 2))}"
 status=0
 cargo test --workspace --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 scripts/peers.sh "$log"
-for told in "$OCIM_TEST_COUNTS"/counts.txt "$OCIM_TEST_COUNTS"/table-*.txt; do
+for told in "$TEST_COUNTS_DIR"/counts.txt "$TEST_COUNTS_DIR"/table-*.txt; do
     [ ! -e "$told" ] || { echo; cat "$told"; }
 done
 exit "$status"

@@ -14,11 +14,11 @@ pub(crate) fn report_table(name: &str, lines: &[String]) {
     tell(&format!("table-{name}.txt"), &lines.join("\n"));
 }
 
-/// Appends to a file of the folder that `OCIM_TEST_COUNTS` names. Cargo shows what a test prints
+/// Appends to a file of the folder that `TEST_COUNTS_DIR` names. Cargo shows what a test prints
 /// only when it fails: without a folder, `--nocapture` shows it.
 #[expect(clippy::print_stdout, reason = "a test tells what it counted")]
 fn tell(file: &str, text: &str) {
-    let folder = std::env::vars_os().find(|(name, _)| name == "OCIM_TEST_COUNTS");
+    let folder = std::env::vars_os().find(|(name, _)| name == "TEST_COUNTS_DIR");
     let Some((_, folder)) = folder else { return println!("{text}") };
     let path = PathBuf::from(folder).join(file);
     let mut file = OpenOptions::new().create(true).append(true).open(&path).expect("its folder");
