@@ -120,7 +120,18 @@ ensure_wheels() {
     echo "$stamp" >"$OCIM_WHEELS_DIR/.stamp"
 }
 
+# Clones share Cargo's target folder, and Cargo tells them apart by nothing but the files' times:
+# whoever comes after another clone has its own sources built anew, or it would run the other's.
+ensure_own_build() {
+    local mark=$CARGO_TARGET_DIR/.clone
+    [ "$(cat "$mark" 2>/dev/null)" = "$PWD" ] && return
+    mkdir -p "$CARGO_TARGET_DIR"
+    find . -name '*.rs' -not -path './target/*' -exec touch {} +
+    echo "$PWD" >"$mark"
+}
+
 ensure_packages
 ensure_rust
 mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
 ensure_wheels
+ensure_own_build
