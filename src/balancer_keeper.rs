@@ -6,11 +6,12 @@ use crate::app::{App, AppError, Caller};
 use crate::ports::PortError;
 use crate::ports::cloud::is_simulated;
 use crate::ports::hosts::Hosts;
-use crate::sagas::ProvisionLoadBalancer;
+use crate::sagas::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
+use crate::sagas::world::Limits;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
 use ocim_domain::load_balancer::Registration;
-use ocim_domain::saga::{Command, Saga};
+use ocim_domain::saga::Saga;
 use ocim_domain::server::ServerAddress;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -83,13 +84,14 @@ pub struct BalancerKeeper {
     app: App,
     hosts: Arc<dyn Hosts>,
     wanted: Wanted,
+    limits: Limits,
 }
 
 impl BalancerKeeper {
     /// Does nothing before [`BalancerKeeper::attempt`].
     #[must_use]
-    pub fn new(app: App, hosts: Arc<dyn Hosts>, wanted: Wanted) -> Self {
-        Self { app, hosts, wanted }
+    pub fn new(app: App, hosts: Arc<dyn Hosts>, wanted: Wanted, limits: Limits) -> Self {
+        Self { app, hosts, wanted, limits }
     }
 
     /// Registers the configured host, or starts a run that makes a balancer, unless there is one or
@@ -170,7 +172,7 @@ impl BalancerKeeper {
         flavor: Value,
         image: Value,
     ) -> Result<(), AppError> {
-        let input = ProvisionLoadBalancer {
+        let balancer = ProvisionLoadBalancer {
             region: region.to_owned(),
             domain: own_domain(simulated).to_owned(),
             fragment_name_postfix: self.new_postfix(),
@@ -178,16 +180,10 @@ impl BalancerKeeper {
             image,
             also_listens: if simulated { None } else { free_address() },
         };
-        let command = Command::Start {
-            definition: DEFINITION.to_owned(),
-            version: 1,
-            input: serde_json::to_value(input).map_err(AppError::internal)?,
-            subject: own_domain(simulated).to_owned(),
-            deadline: None,
-        };
-        let run = RunId(self.app.journal().new_id());
-        let meta = Metadata::by("system");
-        self.app.journal().execute::<Saga>(&run.stream(), &meta, command).await?;
+        let journal = self.app.journal();
+        let run = RunId(journal.new_id());
+        let command = start_provision(run, &balancer, journal.now(), &self.limits);
+        journal.execute::<Saga>(&run.stream(), &Metadata::by("system"), command).await?;
         Ok(())
     }
 

@@ -20,7 +20,10 @@ pub(super) struct Background {
 impl Background {
     /// Starts them all.
     pub(super) fn start(config: &Config, world: &Arc<World>) -> Self {
-        let keep = |wanted| BalancerKeeper::new(world.app.clone(), Arc::new(HostFinder), wanted);
+        let keep = |wanted| {
+            let (app, limits) = (world.app.clone(), world.limits.clone());
+            BalancerKeeper::new(app, Arc::new(HostFinder), wanted, limits)
+        };
         Self {
             reconciler: Reconciler::start(world, config.reconcile_interval),
             clean_up: CleanUpTimer::start(world.app.clone(), config.reconcile_interval),

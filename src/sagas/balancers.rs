@@ -198,12 +198,13 @@ pub async fn apply_lineup_locked(
     let fragment = compose_site_fragment(context, site, lineup).await?;
     let applied = context.world.load_balancer.apply_fragment(&site.host(), &fragment).await;
     // HAProxy quotes the line that it does not like, which may hold the site's credentials.
+    let masker = site.masker();
     let warnings = applied.map_err(|error| {
-        let message = site.masker().mask(&error.message);
+        let message = masker.mask(&error.message);
         crate::ports::PortError { message, ..error }
     })?;
     for warning in warnings {
-        context.say(format!("haproxy: {warning}")).await;
+        context.say(format!("haproxy: {}", masker.mask(&warning))).await;
     }
     context.say(format!("the balancer serves fragment {}", fragment.name)).await;
     let command = load_balancer::Command::RecordApplied { fragment: fragment.name };

@@ -128,6 +128,23 @@ impl NodeLeases {
         }
     }
 
+    /// Gives all leases back, of whatever is still under way too: its end is looked up by whoever
+    /// takes it up.
+    pub async fn release_all(&self) {
+        let runs: Vec<RunId> = self.held().keys().copied().collect();
+        for run in runs {
+            self.release(run).await;
+        }
+    }
+
+    /// In how long the lease of a run ends unless it is renewed; none while nobody has it.
+    ///
+    /// # Errors
+    /// When the engine of the leases does not answer.
+    pub async fn held_for(&self, run: RunId) -> Result<Option<Duration>, PortError> {
+        Ok(self.leases.holder(run.0).await?.map(|(_, ends_in)| ends_in))
+    }
+
     fn held(&self) -> MutexGuard<'_, BTreeMap<RunId, HeldLease>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -227,8 +227,12 @@ pub async fn reboot_server(context: StepContext) -> Result<Progress, StepError> 
 pub async fn probe_reboot_server(context: StepContext) -> Result<Found, StepError> {
     let created: CreatedServer = context.need("create_server")?;
     let before: String = context.need("await_ssh")?;
-    let changed = look_by_ssh(&context, &created).await?.is_some_and(|(.., now)| now != before);
-    Ok(if changed { Found::Done(before.into()) } else { Found::Absent })
+    Ok(match look_by_ssh(&context, &created).await? {
+        Some((.., now)) if now != before => Found::Done(before.into()),
+        Some(_) => Found::Absent,
+        // It may be rebooting right now: a second reboot would cut that short.
+        None => Found::Unknown { again_in: context.world.limits.poll_interval },
+    })
 }
 
 /// Waits for a boot id other than the one before the reboot.

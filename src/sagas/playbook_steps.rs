@@ -166,8 +166,9 @@ async fn find_trace(context: &StepContext) -> Option<String> {
 /// end is reported.
 async fn take_output(context: &StepContext, play: Play) -> bool {
     let source = context.key.to_string();
+    let mut masker = None;
     for _ in 0..CHUNKS_MAX {
-        match take_chunk(context, &source, play).await {
+        match take_chunk(context, &source, play, &mut masker).await {
             Ok(true) => {}
             Ok(false) => return true,
             Err(error) => {
@@ -179,7 +180,12 @@ async fn take_output(context: &StepContext, play: Play) -> bool {
     false
 }
 
-async fn take_chunk(context: &StepContext, source: &str, play: Play) -> Result<bool, StepError> {
+async fn take_chunk(
+    context: &StepContext,
+    source: &str,
+    play: Play,
+    masker: &mut Option<Arc<Masker>>,
+) -> Result<bool, StepError> {
     let logs = &context.world.logs;
     let from = logs.read_offset(context.run, source).await?;
     let (lines, to) = context.world.playbooks.read_output(context.key, from).await?;
@@ -187,8 +193,11 @@ async fn take_chunk(context: &StepContext, source: &str, play: Play) -> Result<b
         return Ok(false);
     }
     let offset = SourceOffset { source: source.to_owned(), from, to };
-    let masker = (play.masker)(context).await?;
-    logs.append_from_source(context.run, context.step, &lines, offset, &masker).await?;
+    let masker = match masker {
+        Some(masker) => masker,
+        None => masker.insert((play.masker)(context).await?),
+    };
+    logs.append_from_source(context.run, context.step, &lines, offset, masker).await?;
     Ok(true)
 }
 
@@ -255,9 +264,8 @@ async fn site_masker(context: &StepContext) -> Result<Arc<Masker>, StepError> {
             secrets.extend([auth.token(), auth.user, auth.password]);
         }
     }
-    if let Ok(variables) = frozen_variables(&appserver) {
-        collect_secrets(&Value::Object(variables), false, &mut secrets);
-    }
+    // Without them it is not known what to mask: then nothing is logged.
+    collect_secrets(&Value::Object(frozen_variables(&appserver)?), false, &mut secrets);
     Ok(Arc::new(Masker::new(secrets)))
 }
 

@@ -2,14 +2,18 @@
 
 use super::machines::{look_at_machine, server_address};
 use super::playbook_steps::{Play, follow_playbook, forget_playbooks};
+use super::start::{StartRequest, start_command};
 use super::step::{Definition, Found, Kind, Progress, Step, StepContext, StepError, done};
+use super::world::Limits;
 use crate::ports::cloud::{Address, MachineSpec};
 use crate::ports::load_balancer::install_variables;
 use crate::ports::playbooks::{PlaybookRun, Source, Target};
+use ocim_domain::Timestamp;
+use ocim_domain::ids::RunId;
 use ocim_domain::load_balancer::Registration;
-use ocim_domain::saga::step_key;
+use ocim_domain::saga::{Command, step_key};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,6 +128,23 @@ async fn await_machine(context: StepContext) -> Result<Progress, StepError> {
         Some((address, host_keys, _)) => done(Reached { address, host_keys }),
         None => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
     }
+}
+
+/// The start of a run that makes this balancer, with the time that the process has.
+#[must_use]
+pub fn start_provision(
+    run: RunId,
+    balancer: &ProvisionLoadBalancer,
+    now: Timestamp,
+    limits: &Limits,
+) -> Command {
+    let request = StartRequest {
+        run,
+        definition: PROVISION_LOAD_BALANCER.name,
+        input: json!(balancer),
+        subject: balancer.domain.clone(),
+    };
+    start_command(request, &PROVISION_LOAD_BALANCER, now, limits)
 }
 
 async fn install_balancer(context: StepContext) -> Result<Progress, StepError> {

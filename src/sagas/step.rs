@@ -39,6 +39,11 @@ pub enum Found {
     Done(Value),
     /// It is not: the step may run.
     Absent,
+    /// It can't be told yet: look again, and run nothing meanwhile.
+    Unknown {
+        /// When to look again.
+        again_in: Duration,
+    },
 }
 
 /// A failed attempt.

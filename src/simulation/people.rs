@@ -1,13 +1,13 @@
 //! What people ask for, by seed: sites, launches, changes of mind. Some of it is refused.
 
-use super::stage::{REGION, Stage, somebody};
+use super::stage::{REGION, Stage, limits, somebody};
 use super::{Plan, SimulationError};
 use crate::adapters::simulated::dice::Dice;
 use crate::app::{ActivateAsk, AppError, ForceAsk, LaunchAsk, Launched};
-use crate::sagas::ProvisionLoadBalancer;
+use crate::sagas::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
-use ocim_domain::saga::{Command, Saga};
+use ocim_domain::saga::Saga;
 use serde_json::json;
 use std::collections::VecDeque;
 
@@ -138,7 +138,7 @@ fn plan_launch(dice: Dice, launch: u32, start: Timestamp, wishes: &mut Vec<(Time
 async fn provision_balancer(stage: &Stage) -> Result<(), AppError> {
     let journal = stage.app.journal();
     let domain = "second.example.com";
-    let input = ProvisionLoadBalancer {
+    let balancer = ProvisionLoadBalancer {
         region: REGION.to_owned(),
         domain: domain.to_owned(),
         fragment_name_postfix: "-second".to_owned(),
@@ -146,14 +146,8 @@ async fn provision_balancer(stage: &Stage) -> Result<(), AppError> {
         image: json!({}),
         also_listens: None,
     };
-    let command = Command::Start {
-        definition: "provision_load_balancer".to_owned(),
-        version: 1,
-        input: serde_json::to_value(input).map_err(AppError::internal)?,
-        subject: domain.to_owned(),
-        deadline: None,
-    };
     let run = RunId(journal.new_id());
+    let command = start_provision(run, &balancer, journal.now(), &limits());
     journal.execute::<Saga>(&run.stream(), &somebody().metadata(), command).await?;
     Ok(())
 }

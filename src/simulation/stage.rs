@@ -199,7 +199,7 @@ pub fn unconnected() -> Result<ReadModels, deadpool_postgres::BuildError> {
 }
 
 /// The usual limits, but looks are rarer: nobody waits for their outcome, and each costs real time.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         poll_interval: Duration::from_secs(150),
         follow_interval: Duration::from_secs(1200),

@@ -74,7 +74,10 @@ fn evolve_step(run: &mut Run, event: &Event) {
         }
         Event::StepSkipped { step, .. } => (step, Step::Skipped),
         Event::StepFailed { step, attempt, class, error, retry_at } => {
-            (step, failed(*attempt, *class, error, *retry_at))
+            let effort = run.efforts.entry(step.clone()).or_default();
+            // Once in doubt, always in doubt: what a look did not find may still come.
+            effort.doubt |= matches!(class, ErrorClass::Ambiguous | ErrorClass::Timeout);
+            (step, failed(*attempt, *class, error, *retry_at, effort.doubt))
         }
         Event::TimerSet { step, due } => {
             (step, Step::TimerSet { attempt: run.effort(step).attempt, due: *due })
@@ -104,8 +107,13 @@ fn evolve_step(run: &mut Run, event: &Event) {
     run.steps.insert(path.clone(), next);
 }
 
-fn failed(attempt: u32, class: ErrorClass, error: &str, retry_at: Option<Timestamp>) -> Step {
-    let doubt = matches!(class, ErrorClass::Ambiguous | ErrorClass::Timeout);
+fn failed(
+    attempt: u32,
+    class: ErrorClass,
+    error: &str,
+    retry_at: Option<Timestamp>,
+    doubt: bool,
+) -> Step {
     let error = error.to_owned();
     match retry_at {
         Some(retry_at) => Step::Waiting { attempt, retry_at, doubt, error },

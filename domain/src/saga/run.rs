@@ -52,6 +52,8 @@ pub struct Effort {
     pub attempt: u32,
     /// Attempts that no longer count, because a person had it tried anew.
     pub spent: u32,
+    /// Whether an attempt may have had its effect, however late that comes.
+    pub doubt: bool,
     /// Its first intent that counts.
     pub since: Option<Timestamp>,
     /// The latest attempt of its undo.

@@ -149,6 +149,21 @@ fn a_retry_waits_for_its_time_and_remembers_doubt() {
 }
 
 #[test]
+fn doubt_outlasts_attempts_that_fail_without_any() {
+    let first = failed("reserve", ErrorClass::Ambiguous, Some(time(9)));
+    let second = Event::StepFailed {
+        step: "reserve".to_owned(),
+        attempt: 2,
+        class: ErrorClass::Transient,
+        error: "no".to_owned(),
+        retry_at: Some(time(20)),
+    };
+    // What the look of the second attempt did not find may have come since.
+    let events = [started(), intended("reserve"), first, intended("reserve"), second];
+    check(&events, 20, Directive::Run { step: "reserve".to_owned(), attempt: 3, doubt: true });
+}
+
+#[test]
 fn a_step_that_failed_for_good_unwinds_the_run() {
     let mut events = done_up_to("reserve");
     events.extend([intended("create"), failed("create", ErrorClass::Permanent, None)]);

@@ -165,6 +165,7 @@ impl Crew {
         }
         self.tasks.shutdown().await;
         self.renewals.abort();
+        self.post.leases.release_all().await;
     }
 }
 

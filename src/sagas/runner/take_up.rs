@@ -13,8 +13,9 @@ use futures_util::FutureExt;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Command, Event, Run, Saga, StuckCode};
+use ocim_domain::saga::{Command, Event, Phase, Run, Saga, Step, StuckCode, TAKEOVERS_MAX};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,7 @@ struct Unknown {
 
 /// Looks after one run until it is at rest, or the runner stops.
 pub(super) async fn look_after(post: Arc<Post>, run: RunId, wake: Arc<Notify>) {
-    let mut keeper = Keeper { post, run, wake, unknown: None };
+    let mut keeper = Keeper { post, run, wake, unknown: None, panics: None };
     while !keeper.post.is_stopped() {
         let pause = match keeper.take_up().await {
             Outlook::Done => return,
@@ -65,7 +66,12 @@ struct Keeper {
     run: RunId,
     wake: Arc<Notify>,
     unknown: Option<Unknown>,
+    /// How far the run was when its drive panicked last, and how often it did so there.
+    panics: Option<(Progress, u32)>,
 }
+
+/// How far a run is.
+type Progress = (BTreeMap<String, Step>, Phase);
 
 impl Keeper {
     /// Looks at the run, and takes its lease if there is anything to do.
@@ -121,7 +127,7 @@ impl Keeper {
     }
 
     /// Drives the run under its lease; gives that back when it stops doing so.
-    async fn drive(&self, lost: &Notify) -> Outlook {
+    async fn drive(&mut self, lost: &Notify) -> Outlook {
         let drive = AssertUnwindSafe(self.drive_to_rest()).catch_unwind();
         let outcome = tokio::select! {
             biased;
@@ -190,15 +196,44 @@ impl Keeper {
     }
 
     /// A panic ends nothing but this drive; it is told in the run's log, and the run is tried anew.
-    async fn record_panic(&self, text: String) -> Outlook {
+    /// One that comes again and again before the run has moved is like the death of as many nodes.
+    async fn record_panic(&mut self, text: String) -> Outlook {
         tracing::error!(run = %self.run, error = text, "the driver of a run panicked");
         let line = format!("Ocim itself failed here, and tries again later: {text}");
         self.post.world.say(self.run, "ocim", Level::Error, line).await;
+        let loaded = match self.post.world.app.journal().load::<Saga>(&self.run.stream()).await {
+            Ok(loaded) => loaded,
+            Err(error) => return self.give_up_or_wait(error.into()),
+        };
+        // Each drive is under a lease of its own, whose taking may be all that was recorded.
+        let progress = loaded.state.as_ref().map(|run| (run.steps.clone(), run.phase.clone()));
+        let panics = match self.panics.take() {
+            Some((before, panics)) if Some(&before) == progress.as_ref() => panics + 1,
+            _ => 1,
+        };
+        if panics > TAKEOVERS_MAX {
+            let text = self.post.world.deployment.own_masker.mask(&text);
+            let why = format!("Ocim itself failed {panics} times in a row here: {text}");
+            return self.declare_stuck(&loaded, StuckCode::CrashLoop, why, PANIC_PAUSE).await;
+        }
+        self.panics = progress.map(|progress| (progress, panics));
         Outlook::Later(PANIC_PAUSE)
     }
 
-    /// Leaves a run to a node that knows its process; when none has moved it for long, says so.
+    /// Leaves a run to a node that knows its process; when none has had it for long, says so.
     async fn await_another_node(&mut self, loaded: &Loaded<Saga>, run: &Run) -> Outlook {
+        // Whoever has it may be in the middle of a step that records nothing for hours.
+        match self.post.leases.held_for(self.run).await {
+            Ok(None) => {}
+            Ok(Some(ends_in)) => {
+                self.unknown = None;
+                return Outlook::Later(ends_in);
+            }
+            Err(error) => {
+                tracing::warn!(run = %self.run, %error, "nobody says who has a run");
+                return Outlook::Later(OUTAGE_PAUSE);
+            }
+        }
         let grace = self.post.world.limits.unknown_grace;
         let unknown = match self.unknown.take() {
             Some(unknown) if unknown.version == loaded.version => unknown,
@@ -209,29 +244,32 @@ impl Keeper {
         if !left.is_zero() {
             return Outlook::Later(left);
         }
-        match self.declare_unknown(loaded, run).await {
-            Ok(()) => Outlook::Done,
-            Err(AppError::VersionConflict) => Outlook::Later(grace),
-            Err(error) => self.give_up_or_wait(error.into()),
-        }
-    }
-
-    /// Records that nobody knows the run's process, unless somebody has moved it since.
-    async fn declare_unknown(&self, loaded: &Loaded<Saga>, run: &Run) -> Result<(), AppError> {
         let why = format!(
             "no running version of Ocim knows `{}` version {}: start one that does",
             run.definition, run.version
         );
+        self.declare_stuck(loaded, StuckCode::UnknownDefinition, why, grace).await
+    }
+
+    /// Records that a run can't go on here, unless somebody has moved it since.
+    async fn declare_stuck(
+        &self,
+        loaded: &Loaded<Saga>,
+        code: StuckCode,
+        why: String,
+        pause: Duration,
+    ) -> Outlook {
         let journal = self.post.world.app.journal();
-        let stuck = Command::Report(Event::Stuck {
-            step: String::new(),
-            why,
-            code: Some(StuckCode::UnknownDefinition),
-        });
-        let events =
-            Saga::decide(&loaded.state, stuck, journal.now()).map_err(AppError::rejected)?;
+        let stuck = Command::Report(Event::Stuck { step: String::new(), why, code: Some(code) });
+        let Ok(events) = Saga::decide(&loaded.state, stuck, journal.now()) else {
+            return Outlook::Later(pause); // It is at rest by now.
+        };
         let meta = Metadata::by("system");
-        journal.append(&self.run.stream(), &meta, loaded.clone(), events).await.map(|_| ())
+        match journal.append(&self.run.stream(), &meta, loaded.clone(), events).await {
+            Ok(_) => Outlook::Done,
+            Err(AppError::VersionConflict) => Outlook::Later(pause),
+            Err(error) => self.give_up_or_wait(error.into()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use ocim::adapters::faults::Fault;
 use ocim::balancer_keeper::{BalancerKeeper, Wanted};
 use ocim::ports::hosts::Hosts;
 use ocim::ports::{Class, PortError};
+use ocim::sagas::world::Limits;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -83,7 +84,8 @@ async fn without_a_balancer_the_run_that_makes_one_tells_why_it_failed() {
 
     let (flavor, image) = (json!({}), json!({}));
     let wanted = Wanted::Made { region: REGION.to_owned(), simulated: false, flavor, image };
-    let keeper = BalancerKeeper::new(desk.server.app.clone(), Arc::new(NoHosts), wanted);
+    let keeper =
+        BalancerKeeper::new(desk.server.app.clone(), Arc::new(NoHosts), wanted, Limits::default());
     node.cloud.faults.fail_always("create_machine", Fault::Before(Class::Permanent));
     keeper.attempt().await.unwrap();
     let list = ["run", "list", "--definition", "provision_load_balancer"];

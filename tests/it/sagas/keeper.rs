@@ -38,7 +38,7 @@ fn given(stage: &Stage, hosts: &Arc<SlowHosts>, user: &str, host_keys: &[&str]) 
         domain: "lb.example.com".to_owned(),
         host_keys: host_keys.iter().map(|key| (*key).to_owned()).collect(),
     };
-    BalancerKeeper::new(stage.app().clone(), hosts.clone(), wanted)
+    BalancerKeeper::new(stage.app().clone(), hosts.clone(), wanted, stage.world.limits.clone())
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,9 @@ use super::crash_store::{Harm, Mark, Moment};
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use ocim::adapters::fake_playbooks::Script;
+use ocim::adapters::faults::Fault;
 use ocim::app::{AppError, ForceAsk, LaunchAsk};
+use ocim::ports::Class;
 use ocim::ports::playbooks::RunState;
 use ocim::sagas::runner::{DriveError, Pace};
 use ocim_domain::appserver::Status;
@@ -194,4 +196,20 @@ async fn the_last_active_appserver_leaves_by_force_alone() {
     assert_eq!(run.phase, Phase::Completed);
     assert_eq!(stage.balancer.serving(BALANCER, SITE), ["preliminary-page"]);
     assert_sound(&look(&stage, id, &run).await, "forced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_may_be_rebooting_is_not_rebooted_again() {
+    let stage = Stage::new().await;
+    stage.cloud.faults.fail("reboot_machine", 1, Fault::After(Class::Ambiguous));
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    stage.drive_until(launched.run, |run| run.steps.contains_key("reboot_server")).await;
+    // Its reply is lost, and for a while nobody answers.
+    let logins = stage.shell.faults.calls("read_boot_id");
+    for nth in logins + 1..logins + 20 {
+        stage.shell.faults.fail("read_boot_id", nth, Fault::Before(Class::Transient));
+    }
+    assert_eq!(stage.drive(launched.run).await.phase, Phase::Completed);
+    assert!(stage.shell.faults.calls("read_boot_id") > logins + 20);
+    assert_eq!(stage.cloud.faults.calls("reboot_machine"), 1);
 }

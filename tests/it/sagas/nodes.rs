@@ -16,7 +16,7 @@ use ocim::sagas::step::{Definition, Kind, Step, done};
 use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Phase, step_key};
+use ocim_domain::saga::{Phase, StuckCode, step_key};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -311,6 +311,64 @@ async fn a_process_unknown_here_is_left_to_a_node_that_knows_it() {
     old.stop().await;
     new.stop().await;
     assert_eq!(stage.run(RUN).await.phase, Phase::Completed);
+}
+
+/// Records nothing for two hours.
+static RETIRE_SLOWLY: Definition = Definition {
+    name: "retire_continent",
+    version: 1,
+    deadline: None,
+    steps: &[Step::new(
+        "sink",
+        |_| {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+                done(Value::Null)
+            })
+        },
+        Kind::NoUndo("it is gone"),
+        1,
+        |_| Duration::from_secs(3 * 3600),
+    )],
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_process_unknown_here_is_left_alone_as_long_as_another_node_has_it() {
+    let stage = Stage::new().await;
+    begin_unknown(&stage).await;
+    let new = Runner::start(stage.world.clone(), &[&RETIRE_SLOWLY], stage.node(2));
+    await_events(&stage, "saga.step_intended", 1).await;
+    let old = stage.start_runner();
+    await_ends(&stage, 1).await;
+    old.stop().await;
+    new.stop().await;
+    assert_eq!(stage.run(RUN).await.phase, Phase::Completed);
+}
+
+/// Panics whenever it is called.
+static FALL: Definition = Definition {
+    name: "retire_continent",
+    version: 1,
+    deadline: None,
+    steps: &[Step::new(
+        "sink",
+        |_| Box::pin(async { panic!("as ordered, always") }),
+        Kind::NoUndo("it is gone"),
+        1,
+        |_| Duration::from_secs(600),
+    )],
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_drive_panics_again_and_again_is_stuck() {
+    let stage = Stage::new().await;
+    begin_unknown(&stage).await;
+    let runner = Runner::start(stage.world.clone(), &[&FALL], stage.node(1));
+    await_events(&stage, "saga.stuck", 1).await;
+    runner.stop().await;
+    let Phase::Stuck { code, why, .. } = stage.run(RUN).await.phase else { panic!("not stuck") };
+    assert_eq!(code, StuckCode::CrashLoop);
+    assert!(why.contains("as ordered, always"), "{why}");
 }
 
 static PANICS: AtomicU32 = AtomicU32::new(0);

@@ -225,6 +225,7 @@ async fn repeat(
         None => original(context).await,
         Some(probe) => match probe(context).await? {
             Found::Done(output) => Ok(Progress::Done(output)),
+            Found::Unknown { again_in } => Ok(Progress::NotYet { again_in }),
             Found::Absent => panic!("the probe of `{}` does not find what it made", row.path),
         },
     }

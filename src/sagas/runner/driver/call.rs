@@ -36,6 +36,11 @@ pub(super) enum Halt {
     Failed(StepError),
     /// Somebody else may act for the run: nothing was called.
     FenceLost,
+    /// A look could not tell whether it happened; nothing was run.
+    Unknown {
+        /// When to look again.
+        again_in: Duration,
+    },
 }
 
 impl From<StepError> for Halt {
@@ -95,8 +100,10 @@ async fn perform_fenced(
         && let Some(probe) = call.row.probe
     {
         guard()?;
-        if let Found::Done(output) = probe(context.clone()).await.map_err(keep_doubt)? {
-            return Ok(Progress::Done(output));
+        match probe(context.clone()).await.map_err(keep_doubt)? {
+            Found::Done(output) => return Ok(Progress::Done(output)),
+            Found::Unknown { again_in } => return Err(Halt::Unknown { again_in }),
+            Found::Absent => {}
         }
     }
     guard()?;

@@ -31,6 +31,14 @@ impl Driver {
                 None => timed_out(),
             },
             Err(Halt::FenceLost) => return Err(DriveError::Fenced),
+            Err(Halt::Unknown { again_in }) => {
+                self.performing.remove(call.row.path); // The next look is in doubt, too.
+                let now = self.now();
+                if now < call.deadline {
+                    return Ok(Verdict::AskAgain((now + again_in).min(call.deadline)));
+                }
+                timed_out()
+            }
             Err(Halt::Failed(error)) => error,
         };
         match error.costs {
