@@ -6,7 +6,6 @@ use super::outside;
 use super::table::{NAME, table};
 use crate::sagas::crash_store::{self, Mark, Moment};
 use crate::sagas::stage::{Stage, somebody};
-use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use ocim::sagas::runner::{DriveError, Driver, Fence, Pace, Registry};
 use ocim_domain::event::{DomainEvent, Metadata};
@@ -31,7 +30,6 @@ struct Token {
     node: u64,
 }
 
-#[async_trait]
 impl Fence for Token {
     fn holds(&self, _: RunId) -> bool {
         outside::with(self.run, |outside| outside.holder) == self.node
