@@ -19,7 +19,9 @@ fn ocim(data_dir: &Path, arguments: &[&str]) -> tokio::process::Command {
     command
 }
 
+/// What becomes of a command that finds the read models up to date.
 async fn run(server: &ApiServer, arguments: &[&str]) -> Output {
+    server.catch_up().await;
     ocim(server.data_dir(), arguments).output().await.unwrap()
 }
 

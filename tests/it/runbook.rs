@@ -56,6 +56,7 @@ impl Desk {
         let mut command = program();
         command.arg("--data-dir").arg(self.server.data_dir()).args(arguments);
         command.env("DATABASE_URL", self.server.database.url());
+        self.server.catch_up().await;
         command.output().await.unwrap()
     }
 

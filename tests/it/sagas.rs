@@ -31,4 +31,5 @@ mod tracing;
 mod traffic;
 mod turns;
 mod twice;
+mod undo_errors;
 mod zombies;

@@ -156,6 +156,9 @@ pub fn explain(plan: &Plan, run: &Run, now: Timestamp, facts: &Facts) -> Explana
         next,
     };
     explanation.sentence = sentence(run, &explanation, now);
+    if run.phase == Phase::Forward && run.cancel.is_some() && plan.is_past_pivot(run) {
+        explanation.sentence += "; a cancel came too late: it is past its point of no return";
+    }
     if plan.is_unknown() && !run.phase.is_over() {
         explanation.sentence += &format!("; {}", tell_unknown(run));
     } else if let Some(next) = explanation.next.first() {

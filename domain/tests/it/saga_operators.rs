@@ -294,6 +294,23 @@ fn a_run_whose_process_is_unknown_does_nothing_and_nothing_is_foretold() {
     assert_eq!(unknown.check().len(), 1, "no definition is without steps");
 }
 
+#[test]
+fn an_explanation_says_that_a_cancel_came_past_the_point_of_no_return() {
+    let cancel = Event::CancelRequested { reason: text("a mistake") };
+    let too_late = "; a cancel came too late: it is past its point of no return";
+    let says_so =
+        |events: &[Event]| explained(events, &Facts::default()).sentence.contains(too_late);
+    let mut events = stuck_at_pivot();
+    events.truncate(events.len() - 2);
+    assert!(!says_so(&events), "nobody cancels");
+    events.push(cancel.clone());
+    assert!(says_so(&events));
+    events.extend([failed("publish"), stuck("publish")]);
+    let back = after(&events, Verb::ForceUnwind);
+    assert!(!says_so(&back), "it turns back, though not for the cancel");
+    assert!(!says_so(&[started(), intended("first"), cancel]), "it is obeyed");
+}
+
 fn explained(events: &[Event], facts: &Facts) -> Explanation {
     explain(&plan(), &run_of(events), at(10), facts)
 }

@@ -109,6 +109,7 @@ async fn appservers_come_in_pages_and_a_page_leads_to_the_next() {
         let queued = server.ask("POST", &format!("{path}?queue")).send().await.unwrap();
         assert_eq!(queued.status(), 202);
     }
+    server.catch_up().await;
     let mut numbers = vec![];
     let mut next = Some(format!("/api/v1{path}?limit=2"));
     while let Some(target) = next {

@@ -1,6 +1,7 @@
 //! Metrics and traces as Prometheus and a collector see them.
 
 use crate::support::api_server::{ApiServer, DEADLINE};
+use crate::support::ocim::POLL;
 use actix_web::web::{self, Data, Json};
 use actix_web::{App, HttpResponse, HttpServer};
 use ocim::app::Caller;
@@ -44,6 +45,7 @@ async fn await_line(server: &ApiServer, line: &str) -> String {
             return text;
         }
         assert!(Instant::now() < deadline, "no `{line}` in\n{text}");
+        tokio::time::sleep(POLL).await;
     }
 }
 

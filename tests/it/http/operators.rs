@@ -114,6 +114,7 @@ async fn a_stuck_run_is_found_explained_and_given_up_with_the_cli_alone() {
     let ocim = async |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocim"));
         command.args(arguments).env("OCIM_DATA_DIR", &data_dir);
+        server.catch_up().await;
         let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let text = String::from_utf8(ended.stdout).unwrap();
         let errors = String::from_utf8(ended.stderr).unwrap();

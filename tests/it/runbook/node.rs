@@ -3,6 +3,7 @@
 use super::Desk;
 use crate::sagas::stage::{registration, somebody};
 use crate::support::api_server::DEADLINE;
+use crate::support::ocim::POLL;
 use ocim::adapters::fake_cloud::FakeCloud;
 use ocim::adapters::fake_load_balancer::FakeLoadBalancer;
 use ocim::adapters::fake_playbooks::FakePlaybooks;
@@ -94,13 +95,14 @@ impl Desk {
         self.server.app.register_load_balancer(&somebody(), registration()).await.unwrap();
     }
 
-    /// A launch that was asked for: its Appserver, and its run.
+    /// A launch that was asked for and has begun: its Appserver, and its run.
     pub(super) async fn given_launch(&self, instance: &str) -> (String, String) {
         let path = format!("/instances/{instance}/appservers");
         let body = json!({ "queue": true });
         let launched = self.server.ask("POST", &path).json(&body).send().await.unwrap();
         let launched: Value = launched.json().await.unwrap();
         let text = |field: &str| launched[field].as_str().unwrap().to_owned();
+        self.await_run(&text("run")).await;
         (text("appserver"), text("run"))
     }
 
@@ -113,12 +115,18 @@ impl Desk {
 
     /// Waits until a run has ended.
     pub(super) async fn await_end(&self, run: &str) -> String {
-        let path = format!("/runs/{run}");
         until("the end of a run", async || {
-            let phase = self.server.get(&path).await["phase"].as_str().unwrap().to_owned();
+            let phase = self.await_run(run).await["phase"].as_str().unwrap().to_owned();
             ["completed", "unwound", "stuck"].contains(&phase.as_str()).then_some(phase)
         })
         .await
+    }
+
+    /// A run as it is shown, once it is: the answer to who asks for one may come before.
+    async fn await_run(&self, run: &str) -> Value {
+        let ask = || self.server.ask("GET", &format!("/runs/{run}"));
+        let shown = self.server.until(|answer| answer.status() == 200, ask).await;
+        shown.json().await.unwrap()
     }
 }
 
@@ -130,6 +138,6 @@ pub(super) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>
             return answer;
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(POLL).await;
     }
 }

@@ -14,7 +14,7 @@ use ocim_domain::saga::{Cause, ErrorClass, Phase, Run, StuckCode, Verb};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-const CLASSES: [ErrorClass; 6] = [
+pub(super) const CLASSES: [ErrorClass; 6] = [
     ErrorClass::Transient,
     ErrorClass::RateLimited,
     ErrorClass::Conflict,
@@ -25,14 +25,14 @@ const CLASSES: [ErrorClass; 6] = [
 
 /// How often, and on which side of the effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Once,
     Always,
     /// Once, but what was to be done is done.
     Lost,
 }
 
-const MODES: [Mode; 3] = [Mode::Once, Mode::Always, Mode::Lost];
+pub(super) const MODES: [Mode; 3] = [Mode::Once, Mode::Always, Mode::Lost];
 
 /// What must become of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Several nodes on one store: they share the runs, survive each other, and never do a thing twice.
 
 use super::runner::{LONG, await_ends};
-use super::stage::{Stage, registry, somebody};
+use super::stage::{Stage, somebody};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use ocim::app::{LaunchAsk, Launched};
@@ -262,7 +262,6 @@ pub(super) async fn nothing_is_begun_once_the_lease_has_ended() {
     let error = drive_as_zombie(&stage, &mut driver).await;
     assert!(matches!(error, DriveError::Fenced), "{error:?}");
     assert_eq!(stage.cloud.faults.calls("ensure_security_groups"), 0);
-    assert!(registry().len() > 1);
 }
 
 const RUN: RunId = RunId(Uuid::from_u128(0x0c01));

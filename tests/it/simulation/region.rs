@@ -17,18 +17,12 @@ async fn a_served_simulated_region_launches_and_activates() {
     assert_eq!(ground.await_run(&run).await, "completed");
     let run = ground.activate(&first).await;
     assert_eq!(ground.await_run(&run).await, "completed");
-    let shown = ground.get(&format!("/api/v1/appservers/{first}")).await;
-    assert_eq!(
-        (&shown["status"], &shown["is_active"]),
-        (&json!("running"), &json!(true)),
-        "{shown}"
-    );
+    ground.await_appserver(&first, "running", true).await;
     let (second, run) = ground.launch(&instance).await;
     assert_eq!(ground.await_run(&run).await, "completed");
     let run = ground.activate(&second).await;
     assert_eq!(ground.await_run(&run).await, "completed");
-    let shown = ground.get(&format!("/api/v1/appservers/{first}")).await;
-    assert_eq!(shown["is_active"], false, "{shown}");
+    ground.await_appserver(&first, "running", false).await;
     let (status, _) = ground.terminate().await;
     assert!(status.success(), "{status:?}");
 }

@@ -1,5 +1,6 @@
 //! The HTTP server with real commands, event store and read models, but nobody who drives runs.
 
+use super::ocim::POLL;
 use super::postgres::Database;
 use ocim::adapters::postgres_leases::PostgresLeases;
 use ocim::adapters::postgres_logs::PostgresLogs;
@@ -140,8 +141,16 @@ impl ApiServer {
         self.bare(method, &format!("/api/v1{path}")).bearer_auth(&self.token)
     }
 
-    /// The JSON at this path below `/api/v1`.
+    /// Waits until all read models, each at its own pace, show what the log holds by now. One that
+    /// stands still is not waited for.
+    pub(crate) async fn catch_up(&self) {
+        let head = self.store.head().await.unwrap();
+        self.app.read_models().wait_for(head, DEADLINE).await;
+    }
+
+    /// The JSON at this path below `/api/v1`, once it is not behind the log.
     pub(crate) async fn get(&self, path: &str) -> Value {
+        self.catch_up().await;
         let response = self.ask("GET", path).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         response.json().await.unwrap()
@@ -160,7 +169,7 @@ impl ApiServer {
                 return response;
             }
             assert!(tokio::time::Instant::now() < deadline, "{response:?}");
-            tokio::task::yield_now().await;
+            tokio::time::sleep(POLL).await;
         }
     }
 

@@ -15,7 +15,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 /// How long anything may take that is not measured. Other tests may be busy at the same time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(40);
+/// How often one asks meanwhile.
+pub(crate) const POLL: Duration = Duration::from_millis(40);
 
 /// Each of these tests needs the whole computer: one after another.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -176,6 +177,13 @@ impl Ground {
         .await
     }
 
+    /// What is at this path of the API, if it is shown yet.
+    async fn find(&self, path: &str) -> Option<Value> {
+        let (status, _, body) = self.try_get(path).await?;
+        assert!([200, 404, 503].contains(&status), "GET {path}: {status} {body}");
+        (status == 200).then_some(body)
+    }
+
     /// Status, headers and body of one GET; `None` when there was no answer.
     pub(crate) async fn try_get(
         &self,
@@ -229,7 +237,7 @@ impl Ground {
     /// Waits until a run is over; how it ended: `completed`, `unwound` or `stuck`.
     pub(crate) async fn await_run(&self, run: &str) -> String {
         self.wait_for(&format!("the end of {run}"), async || {
-            let detail = self.get(&format!("/api/v1/runs/{run}")).await;
+            let detail = self.find(&format!("/api/v1/runs/{run}")).await?;
             let phase = text(&detail, "phase");
             ["completed", "unwound", "stuck"].contains(&phase.as_str()).then_some(phase)
         })
@@ -240,7 +248,7 @@ impl Ground {
     /// of runs may be ahead.
     pub(crate) async fn await_appserver(&self, appserver: &str, status: &str, is_active: bool) {
         self.wait_for(&format!("{appserver} to be {status}, active: {is_active}"), async || {
-            let shown = self.get(&format!("/api/v1/appservers/{appserver}")).await;
+            let shown = self.find(&format!("/api/v1/appservers/{appserver}")).await?;
             let is_so = text(&shown, "status") == status && shown["is_active"] == is_active;
             is_so.then_some(())
         })

@@ -112,6 +112,8 @@ pub(crate) struct Takeover {
 pub(crate) enum Remedy {
     Retry,
     MarkUndone,
+    SkipStep,
+    ForceUnwind,
     ResumeForward,
     Abandon,
 }
@@ -224,6 +226,8 @@ pub(crate) fn any_case() -> impl Strategy<Value = Case> {
         prop::sample::select(vec![
             Remedy::Retry,
             Remedy::MarkUndone,
+            Remedy::SkipStep,
+            Remedy::ForceUnwind,
             Remedy::ResumeForward,
             Remedy::Abandon,
         ]),

@@ -158,7 +158,8 @@ fn check_pauses(end: &End<'_>) -> Checked {
     Ok(())
 }
 
-/// Which way the run went: a cancel is obeyed, a pivot is passed once, an end is an end.
+/// Which way the run went: a cancel is obeyed, nobody but people turns it back past its pivot, an
+/// end is an end.
 fn check_direction(end: &End<'_>) -> Checked {
     let is_pivot = |path: &str| {
         let step = end.outside.plan.step(path);
@@ -178,6 +179,7 @@ fn check_direction(end: &End<'_>) -> Checked {
                 is_cancelled = false;
             }
             Event::OperatorActed { action: Action::ResumeForward, .. } => is_cancelled = false,
+            Event::OperatorActed { action: Action::ForceUnwind, .. } => is_past_pivot = false,
             Event::Completed {} | Event::Unwound {} | Event::Abandoned { .. } => {
                 check(index + 1 == end.events.len(), || "it went on after its end".to_owned())?;
                 let completed = matches!(event, Event::Completed {});

@@ -94,6 +94,14 @@ impl Outside {
         }
     }
 
+    /// Somebody does the work of a step, unless it is done.
+    pub(super) fn make_by_hand(&mut self, key: Uuid, path: &str) {
+        if self.count(key) == 0 {
+            let (path, _) = self.rows.get_key_value(path).expect("a step of the process");
+            self.live.push(Resource { key, path, is_late: false });
+        }
+    }
+
     /// Takes away what came when its step had been undone, or had made another one: a sweeper
     /// finds it by the key that the run's log knows. True if there was any.
     pub(super) fn sweep(&mut self, run: &Run) -> bool {

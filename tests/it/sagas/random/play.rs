@@ -6,13 +6,12 @@ use super::outside;
 use super::table::{NAME, table};
 use crate::sagas::crash_store::{self, Mark, Moment};
 use crate::sagas::stage::{Stage, somebody};
-use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use ocim::sagas::runner::{DriveError, Driver, Fence, Pace, Registry};
 use ocim_domain::event::{DomainEvent, Metadata};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Command, Event, Phase, Run, Saga, StuckCode, Verb};
-use serde_json::Value;
+use ocim_domain::saga::{Command, Event, Operation, Phase, Run, Saga, StuckCode, Verb, step_key};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -31,7 +30,6 @@ struct Token {
     node: u64,
 }
 
-#[async_trait]
 impl Fence for Token {
     fn holds(&self, _: RunId) -> bool {
         outside::with(self.run, |outside| outside.holder) == self.node
@@ -46,6 +44,10 @@ pub(crate) enum Fate {
     GivenUp,
     /// Beside one of the others: it was stuck, and people helped.
     WasStuck,
+    /// Likewise: a step that had failed was done by hand.
+    WasSkipped,
+    /// Likewise: it was turned back past its pivot.
+    WasForced,
     /// Likewise: a node that had lost it found that out.
     WasFenced,
     /// Likewise: something that came late was found by its key, and taken away.
@@ -313,24 +315,40 @@ impl Play {
     }
 
     /// What a person does about a stuck run: the cause is mended, unless the run is given up.
-    async fn help(&self, run: &Run) {
+    async fn help(&mut self, run: &Run) {
         let Phase::Stuck { step, code, .. } = &run.phase else { return };
         let step = step.clone();
         let verb = match (self.case.remedy, code) {
             (Remedy::Abandon, _) => Verb::Abandon,
             (Remedy::ResumeForward, _) => Verb::ResumeForward,
             (Remedy::MarkUndone, StuckCode::UndoFailed) => Verb::MarkUndone { step },
-            (Remedy::MarkUndone | Remedy::Retry, _) => Verb::RetryStep { step },
+            (Remedy::SkipStep, StuckCode::StepFailed) => {
+                let output = json!(step_key(self.id, &step));
+                Verb::SkipStep { step, output }
+            }
+            (Remedy::ForceUnwind, StuckCode::StepFailed) => Verb::ForceUnwind,
+            _ => Verb::RetryStep { step },
         };
+        self.fates.extend(match verb {
+            Verb::SkipStep { .. } => Some(Fate::WasSkipped),
+            Verb::ForceUnwind => Some(Fate::WasForced),
+            _ => None,
+        });
         outside::with(self.id, |outside| {
             outside.is_mended = !matches!(verb, Verb::Abandon);
-            if let Verb::MarkUndone { step } = &verb {
-                outside.live.retain(|known| known.path != step);
+            match &verb {
+                Verb::MarkUndone { step } => outside.live.retain(|known| known.path != step),
+                Verb::SkipStep { step, .. } => outside.make_by_hand(step_key(self.id, step), step),
+                _ => {}
             }
         });
         self.order_none();
-        let app = self.stage.app();
-        app.operate_run(&somebody(), self.id, verb, "a test".to_owned(), false).await.unwrap();
+        // The app knows no plan of a process that was drawn.
+        let plan = outside::with(self.id, |outside| outside.plan.clone());
+        let (actor, reason) = (somebody().actor, "a test".to_owned());
+        let command = Command::Operate(Box::new(Operation { verb, actor, reason, plan }));
+        let (journal, meta) = (self.stage.app().journal(), somebody().metadata());
+        journal.execute::<Saga>(&self.id.stream(), &meta, command).await.unwrap();
     }
 
     async fn events(&self) -> Vec<(Event, ocim_domain::Timestamp)> {
