@@ -5,7 +5,7 @@ mod driver;
 mod fence;
 mod take_up;
 
-pub use driver::{DriveError, Driver, Pace};
+pub use driver::{DriveError, Driver, Pace, UNDO_CALL_MAX};
 pub use fence::{Alone, Fence};
 
 use super::leases::NodeLeases;

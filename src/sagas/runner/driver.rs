@@ -26,6 +26,10 @@ use verdict::Verdict;
 /// What an attempt gets whose time was up before it could be looked at, e.g. while Ocim was down.
 const LAST_LOOK: Duration = Duration::from_secs(30);
 
+/// The longest that one call of an undo may take: a wait's own time would be all that its undo is
+/// tried for.
+pub const UNDO_CALL_MAX: Duration = Duration::from_secs(3600);
+
 /// When to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -240,7 +244,7 @@ impl Driver {
         now: Timestamp,
     ) -> Result<Taken, DriveError> {
         self.hold(row, "before_undo").await;
-        let deadline = now + (row.timeout)(&self.world.limits);
+        let deadline = now + (row.timeout)(&self.world.limits).min(UNDO_CALL_MAX);
         let step = row.path.to_owned();
         let intent = Event::UndoIntended { step, attempt, deadline, at: Some(now) };
         if !self.report(intent).await? {

@@ -9,6 +9,7 @@ use super::scenarios::{Scenario, look};
 use super::stage::{Stage, somebody};
 use super::tamper::{self, Call, Harm, ORDERED, Order, RATE_PAUSE, Side};
 use ocim::sagas::definitions;
+use ocim::sagas::runner::UNDO_CALL_MAX;
 use ocim::sagas::world::Limits;
 use ocim_domain::saga::{ErrorClass, Phase, Run, StuckCode, Verb};
 use std::time::Duration;
@@ -57,14 +58,12 @@ impl Cell<'_> {
     /// How long each call may take.
     fn longest_call(&self) -> Duration {
         let row = self.recording.definition.step(self.step).unwrap();
-        (row.timeout)(&Limits::default())
+        (row.timeout)(&Limits::default()).min(UNDO_CALL_MAX)
     }
 
-    /// Whether it fails until a person is called: a wait has more time than its undo is tried, so
-    /// that one call which never comes back takes all of that.
+    /// Whether it fails until a person is called.
     fn gets_stuck(&self) -> bool {
-        let takes_all = self.class == ErrorClass::Timeout && self.longest_call() >= DAY;
-        self.mode == Mode::Always || takes_all
+        self.mode == Mode::Always
     }
 
     async fn check(&self) {
@@ -112,7 +111,7 @@ impl Cell<'_> {
         let struck = self.struck();
         let (first, last) = (struck[0].at, struck[struck.len() - 1].at);
         let took = (last - first).to_std().unwrap();
-        let is_a_day = took < DAY && took + PAUSE.max(self.longest_call()) >= DAY;
+        let is_a_day = took < DAY && took + PAUSE + self.longest_call() >= DAY;
         assert!(is_a_day, "{cell}: it was tried for {took:?}");
     }
 
