@@ -17,6 +17,7 @@ pub static DELETE_ORPHAN: Definition = Definition {
     name: "delete_orphan",
     version: 1,
     deadline: Some(|limits| limits.traffic_time),
+    on_abandoned: None,
     steps: &[
         Step::new(
             "confirm_orphan",

@@ -49,6 +49,7 @@ pub static PROVISION_LOAD_BALANCER: Definition = Definition {
     name: "provision_load_balancer",
     version: 1,
     deadline: Some(|limits| limits.launch_time),
+    on_abandoned: None,
     steps: &[
         Step {
             probe: Some(|c| Box::pin(probe_create_machine(c))),

@@ -276,6 +276,7 @@ static RETIRE_CONTINENT: Definition = Definition {
     name: "retire_continent",
     version: 1,
     deadline: None,
+    on_abandoned: None,
     steps: &[Step::new(
         "sink",
         |_| Box::pin(async { done(Value::Null) }),
@@ -320,6 +321,7 @@ static STUMBLE: Definition = Definition {
     name: "retire_continent",
     version: 1,
     deadline: None,
+    on_abandoned: None,
     steps: &[Step::new(
         "sink",
         |_| {
