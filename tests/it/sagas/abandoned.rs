@@ -156,3 +156,20 @@ async fn an_abandoned_launch_leaves_its_visitors_where_they_are() {
     let shown = appserver(&stage, launched.appserver).await.unwrap();
     assert_eq!((shown.status, shown.active), (Status::Cancelled, true));
 }
+
+/// The order comes while a call is under way, which claims the traffic after it was given back.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_comes_after_its_run_was_abandoned_is_given_back_too() {
+    let stage = Stage::new().await;
+    let first = stage.launch().await;
+    let runner = stage.start_runner();
+    let claims = Mark::Step(&["instance.traffic_claimed"], "");
+    stage.store.order(claims, Moment::Before, Harm::Slowness);
+    let ask = ActivateAsk { deactivate_others: true, force: false };
+    let asked = stage.app().activate_appserver(&somebody(), first.appserver, ask).await;
+    stage.store.slowness().await;
+    abandon(&stage, asked.unwrap().value).await;
+    await_event(&stage, "instance.traffic_released").await;
+    assert_launches_and_activates(&stage).await;
+    runner.stop().await;
+}
