@@ -1,8 +1,9 @@
 //! Compares what the log believes of machines with what their clouds answer, on a timer.
 //!
 //! In reading order: `beliefs` is what the log says, `compare` finds what differs, and here each
-//! difference is recorded, decided on the aggregate's own stream. Nothing is deleted, nothing is
-//! recorded twice, and a cloud that does not answer says nothing about its machines.
+//! difference is recorded, decided on the aggregate's own stream. Nothing is deleted here, nothing is
+//! recorded twice, and a cloud that does not answer says nothing about its machines. A late duplicate
+//! of a machine in use is the one thing that is not left to people: a run is asked to take it away.
 
 pub mod beliefs;
 pub mod compare;
@@ -10,7 +11,7 @@ pub mod compare;
 use crate::app::AppError;
 use crate::ports::PortError;
 use crate::ports::cloud::Machine;
-use crate::sagas::provision_load_balancer::CREATE_MACHINE;
+use crate::sagas::provision_load_balancer::{has_given_up, machine_made};
 use crate::sagas::world::World;
 use beliefs::Beliefs;
 use compare::{Finding, Memory};
@@ -109,12 +110,12 @@ impl RegionWatch {
         let mut keys = BTreeMap::new();
         for (key, run) in self.beliefs.provisions() {
             let run = self.world.app.journal().load::<Saga>(&run.stream()).await?.state;
-            if run.as_ref().is_some_and(|run| matches!(run.phase, Phase::Unwound(_))) {
+            if let Some(run) = &run
+                && has_given_up(&self.world.app, run).await?
+            {
                 continue;
             }
-            let made =
-                run.and_then(|run| run.outputs.get(CREATE_MACHINE)?.as_str().map(str::to_owned));
-            keys.insert(key, made);
+            keys.insert(key, run.as_ref().and_then(machine_made));
         }
         Ok(keys)
     }

@@ -2,14 +2,12 @@
 
 use crate::app::AppError;
 use crate::log_tail::LogTail;
-use crate::sagas::ProvisionLoadBalancer;
-use crate::sagas::provision_load_balancer::CREATE_MACHINE;
+use crate::sagas::provision_load_balancer::started_with;
 use crate::store::{EventStore, Filter};
 use ocim_domain::appserver;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, RunId, ServerId};
-use ocim_domain::saga::{self, step_key};
 use ocim_domain::server::{self, Event, Present, Server};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,15 +127,10 @@ impl Known {
     }
 
     fn note_run(&mut self, recorded: &Recorded) -> Result<(), ocim_domain::event::DecodeError> {
-        let event = saga::Event::decode(&recorded.kind, recorded.schema, &recorded.data)?;
-        let saga::Event::Started { definition, input, .. } = event else { return Ok(()) };
-        if definition != "provision_load_balancer" {
-            return Ok(());
-        }
-        let input = serde_json::from_value::<ProvisionLoadBalancer>(input);
-        if input.is_ok_and(|input| input.region == self.region) {
-            let run = RunId(recorded.stream.id());
-            self.provisions.insert(step_key(run, CREATE_MACHINE), run);
+        if let Some((key, input)) = started_with(recorded)?
+            && input.region == self.region
+        {
+            self.provisions.insert(key, RunId(recorded.stream.id()));
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use super::deactivate_appserver::{CLAIM, DRAIN, RECORD, RELEASE};
 use super::step::{Definition, Kind, Step};
 use super::traffic::{
-    plan_activation, prove_site, publish_probe, switch_traffic, undo_publish_probe,
-    undo_switch_traffic,
+    plan_activation, prove_site, publish_probe, release_traffic, switch_traffic,
+    undo_publish_probe, undo_switch_traffic,
 };
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ pub static ACTIVATE_APPSERVER: Definition = Definition {
     name: "activate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
+    on_abandoned: Some(|c| Box::pin(release_traffic(c))),
     steps: &[
         CLAIM,
         Step::new(

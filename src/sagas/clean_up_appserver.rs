@@ -4,6 +4,7 @@ use super::deactivate_appserver::{CLAIM, RELEASE};
 use super::start::TrafficInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use super::terminate_appserver::{DELETE, RECORD_TERMINATED};
+use super::traffic::release_traffic;
 use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub static CLEAN_UP_APPSERVER: Definition = Definition {
     name: "clean_up_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
+    on_abandoned: Some(|c| Box::pin(release_traffic(c))),
     steps: &[
         CLAIM,
         Step::new(

@@ -69,5 +69,6 @@ pub static DEACTIVATE_APPSERVER: Definition = Definition {
     name: "deactivate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
+    on_abandoned: Some(|c| Box::pin(release_traffic(c))),
     steps: &[CLAIM, PLAN, WITHDRAW, RECORD, RELEASE, DRAIN],
 };

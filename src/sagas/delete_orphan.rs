@@ -1,12 +1,17 @@
 //! `delete_orphan`: takes a machine away that bears our mark, but that nothing in the log accounts for.
 
+use super::provision_load_balancer::{has_given_up, machine_made, started_with};
 use super::start::OrphanInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::AppError;
-use ocim_domain::ids::ServerId;
+use crate::log_tail::LogTail;
+use crate::store::Filter;
+use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
+use ocim_domain::saga::Saga;
 use ocim_domain::server::{Server, Status};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The process.
@@ -17,6 +22,7 @@ pub static DELETE_ORPHAN: Definition = Definition {
     name: "delete_orphan",
     version: 1,
     deadline: Some(|limits| limits.traffic_time),
+    on_abandoned: None,
     steps: &[
         Step::new(
             "confirm_orphan",
@@ -53,6 +59,9 @@ async fn confirm_orphan(context: StepContext) -> Result<Progress, StepError> {
     if let Some(server) = find_owner(&context, orphan).await? {
         return Err(StepError::permanent(format!("it is the machine of {server}")));
     }
+    if let Some(run) = find_provision(&context, orphan).await? {
+        return Err(StepError::permanent(format!("it is the balancer's machine of {run}")));
+    }
     done(Value::Null)
 }
 
@@ -65,6 +74,28 @@ async fn find_owner(context: &StepContext, orphan: &Orphan) -> Result<Option<Ser
         server.status != Status::Terminated
             && server.machine.as_ref().is_none_or(|machine| *machine == orphan.machine)
     });
+    Ok(owns.then_some(id))
+}
+
+/// The run that has made a balancer of it, or is making one.
+async fn find_provision(
+    context: &StepContext,
+    orphan: &Orphan,
+) -> Result<Option<RunId>, StepError> {
+    let Some(key) = orphan.key else { return Ok(None) };
+    let (app, mut maker) = (&context.world.app, None);
+    let filter = Filter { kinds: vec!["saga.started".to_owned()], ..Filter::default() };
+    let mut log = LogTail::new(Arc::clone(app.journal().store()), filter);
+    log.drain(|event| {
+        if matches!(started_with(event), Ok(Some((made_with, _))) if made_with == key) {
+            maker = Some(RunId(event.stream.id()));
+        }
+    })
+    .await?;
+    let Some(id) = maker else { return Ok(None) };
+    let Some(run) = app.journal().load::<Saga>(&id.stream()).await?.state else { return Ok(None) };
+    let owns = machine_made(&run).is_none_or(|machine| machine == orphan.machine)
+        && !has_given_up(app, &run).await?;
     Ok(owns.then_some(id))
 }
 

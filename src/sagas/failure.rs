@@ -17,6 +17,14 @@ pub async fn settle_appserver(context: &StepContext) -> Result<(), StepError> {
     if present.active {
         withdraw_traffic(context, &input).await?;
     }
+    settle_status(context).await
+}
+
+/// As [`settle_appserver`], but leaves the traffic where it is.
+pub async fn settle_status(context: &StepContext) -> Result<(), StepError> {
+    let input: LaunchInput = context.input()?;
+    let loaded = context.world.app.journal().load::<Appserver>(&input.appserver.stream()).await?;
+    let Some(present) = loaded.state.present() else { return Ok(()) };
     let reason = describe(context.cause.as_ref());
     let command = match (present.status, &context.cause) {
         (Status::New | Status::Waiting | Status::Configuring, Some(Cause::Cancelled { .. })) => {

@@ -1,7 +1,7 @@
 //! `launch_appserver`: from a request to a running site, in the order of core §3.4 and §3.5.
 
 use super::balancers::{Lineup, Site, apply_lineup_locked, assign_load_balancer};
-use super::failure::{record_server_gone, settle_appserver, undo_by_settling};
+use super::failure::{record_server_gone, settle_appserver, settle_status, undo_by_settling};
 use super::machines::{
     CreatedServer, await_heartbeat, await_reboot, await_server, await_ssh, create_server,
     load_server, probe_create_server, probe_reboot_server, reboot_server, record_server, server_of,
@@ -41,6 +41,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
     name: "launch_appserver",
     version: 2,
     deadline: Some(|limits| limits.turn_wait + limits.launch_time),
+    on_abandoned: Some(|c| Box::pin(give_turn_back(c))),
     steps: &ROWS_2,
 };
 
@@ -49,6 +50,7 @@ pub static LAUNCH_APPSERVER_1: Definition = Definition {
     name: "launch_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.launch_time),
+    on_abandoned: Some(|c| Box::pin(give_turn_back(c))),
     steps: &ROWS_1,
 };
 
@@ -242,17 +244,32 @@ async fn await_turn(context: StepContext) -> Result<Progress, StepError> {
 /// The last undo of a launch: the next one may begin.
 async fn undo_launch(context: StepContext) -> Result<Progress, StepError> {
     settle_appserver(&context).await?;
+    settle_as_shown(&context).await?;
+    done("the next launch may begin")
+}
+
+/// What an abandoned launch gives back: the next one may begin, and the Appserver can be
+/// terminated, which takes the machine away. Whoever it serves is served on.
+async fn give_turn_back(context: StepContext) -> Result<Progress, StepError> {
+    settle_status(&context).await?;
+    settle_as_shown(&context).await?;
+    done("the next launch may begin")
+}
+
+/// Settles the launch by what its Appserver shows.
+async fn settle_as_shown(context: &StepContext) -> Result<(), StepError> {
     let input: LaunchInput = context.input()?;
     let loaded = context.world.app.journal().load::<Appserver>(&input.appserver.stream()).await?;
     let outcome = match loaded.state.present().map(|present| present.status) {
+        // It was abandoned after that.
+        Some(appserver::Status::Running) => LaunchOutcome::Running,
         Some(appserver::Status::Failed) => LaunchOutcome::Failed,
         Some(appserver::Status::Error) => LaunchOutcome::Error,
         // It failed before there was an Appserver to tell of it.
         None if !matches!(context.cause, Some(Cause::Cancelled { .. })) => LaunchOutcome::Error,
         _ => LaunchOutcome::Cancelled,
     };
-    settle(&context, outcome).await?;
-    done("the next launch may begin")
+    settle(context, outcome).await
 }
 
 async fn settle(context: &StepContext, outcome: LaunchOutcome) -> Result<(), StepError> {

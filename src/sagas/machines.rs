@@ -84,10 +84,18 @@ pub async fn create_server(context: StepContext) -> Result<Progress, StepError> 
 /// Looks for a machine that an attempt of unknown outcome may have made.
 pub async fn probe_create_server(context: StepContext) -> Result<Found, StepError> {
     let id = server_of(&context);
-    let region = load_server(&context, id).await?.requested.region;
-    let Some(machine) = context.world.cloud(&region)?.find_machine(context.key).await? else {
-        return Ok(Found::Absent);
+    let present = load_server(&context, id).await?;
+    let cloud = context.world.cloud(&present.requested.region)?;
+    // The recorded one stays: a late duplicate bears the same key.
+    let recorded = match &present.machine {
+        Some(machine) => cloud.read_machine(machine).await?,
+        None => None,
     };
+    let found = match recorded {
+        None => cloud.find_machine(context.key).await?,
+        recorded => recorded,
+    };
+    let Some(machine) = found else { return Ok(Found::Absent) };
     record_server(&context, id, Command::RecordMachine { machine: machine.id.clone() }).await?;
     let output = CreatedServer { server: id, machine: machine.id };
     let output = serde_json::to_value(output).map_err(|e| StepError::permanent(e.to_string()))?;

@@ -5,18 +5,22 @@ use super::playbook_steps::{Play, follow_playbook, forget_playbooks};
 use super::start::{StartRequest, start_command};
 use super::step::{Definition, Found, Kind, Progress, Step, StepContext, StepError, done};
 use super::world::Limits;
+use crate::app::{App, AppError};
 use crate::ports::cloud::{Address, MachineSpec};
 use crate::ports::load_balancer::install_variables;
 use crate::ports::playbooks::{PlaybookRun, Source, Target};
 use ocim_domain::Timestamp;
+use ocim_domain::event::{DecodeError, DomainEvent, Recorded};
 use ocim_domain::ids::RunId;
 use ocim_domain::load_balancer::Registration;
-use ocim_domain::saga::{Command, step_key};
+use ocim_domain::saga::{Command, Event, Phase, Run, step_key};
+use ocim_domain::server::ServerAddress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The step that makes the machine, and gives the cloud's id of it.
 pub const CREATE_MACHINE: &str = "create_machine";
@@ -45,6 +49,51 @@ struct Reached {
     host_keys: Vec<String>,
 }
 
+/// The key of the machine that a run makes, if this event starts such a run, and its input.
+///
+/// # Errors
+/// When the event can't be read.
+pub fn started_with(
+    recorded: &Recorded,
+) -> Result<Option<(Uuid, ProvisionLoadBalancer)>, DecodeError> {
+    let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)?;
+    let Event::Started { definition, input, .. } = event else { return Ok(None) };
+    if definition != PROVISION_LOAD_BALANCER.name {
+        return Ok(None);
+    }
+    let key = step_key(RunId(recorded.stream.id()), CREATE_MACHINE);
+    Ok(serde_json::from_value(input).ok().map(|input| (key, input)))
+}
+
+/// The cloud's id of the machine that a run has made, once it is known.
+#[must_use]
+pub fn machine_made(run: &Run) -> Option<String> {
+    run.outputs.get(CREATE_MACHINE)?.as_str().map(str::to_owned)
+}
+
+/// Whether a run that has ended left no balancer: a machine with its key is nobody's then. An
+/// abandoned one may have registered its balancer without having come to say so.
+///
+/// # Errors
+/// What the store says.
+pub async fn has_given_up(app: &App, run: &Run) -> Result<bool, AppError> {
+    match run.phase {
+        Phase::Unwound(_) => Ok(true),
+        Phase::Abandoned { .. } => {
+            let Some(address) = address_reached(run) else { return Ok(true) };
+            let balancers = app.list_registered_balancers().await?;
+            Ok(balancers.iter().all(|(_, known)| known.address != address))
+        }
+        Phase::Forward | Phase::Unwinding(_) | Phase::Stuck { .. } | Phase::Completed => Ok(false),
+    }
+}
+
+fn address_reached(run: &Run) -> Option<ServerAddress> {
+    let reached = run.outputs.get("await_machine")?.clone();
+    let reached: Reached = serde_json::from_value(reached).ok()?;
+    Some(server_address(&reached.address))
+}
+
 /// The process.
 ///
 /// Failure policy: a failure or a cancel before `register_balancer` takes the machine away. Another
@@ -53,6 +102,7 @@ pub static PROVISION_LOAD_BALANCER: Definition = Definition {
     name: "provision_load_balancer",
     version: 1,
     deadline: Some(|limits| limits.launch_time),
+    on_abandoned: None,
     steps: &[
         Step {
             probe: Some(|c| Box::pin(probe_create_machine(c))),

@@ -3,6 +3,7 @@
 mod crew;
 mod driver;
 mod fence;
+mod give_back;
 mod take_up;
 
 pub use driver::{DriveError, Driver, Pace, UNDO_CALL_MAX};
@@ -92,6 +93,8 @@ enum Note {
     Wake(RunId),
     /// This run is at rest.
     Rests(RunId),
+    /// This run is at rest, and others may wait for what it held.
+    Abandoned(RunId),
     /// It is noted, and nothing more.
     Nothing,
 }
@@ -101,6 +104,7 @@ enum Note {
 struct Book {
     asked: BTreeMap<RunId, (StartRequest, Metadata)>,
     open: BTreeSet<RunId>,
+    abandoned: BTreeSet<RunId>,
 }
 
 impl Book {
@@ -113,9 +117,14 @@ impl Book {
                 self.open.insert(run);
                 Note::Attend(run)
             }
-            "saga.completed" | "saga.unwound" | "saga.abandoned" => {
+            "saga.completed" | "saga.unwound" => {
                 self.open.remove(&run);
                 Note::Rests(run)
+            }
+            "saga.abandoned" => {
+                self.open.remove(&run);
+                self.abandoned.insert(run);
+                Note::Abandoned(run)
             }
             "saga.stuck" => Note::Rests(run),
             "saga.cancel_requested" | "saga.operator_acted" => Note::Attend(run),
@@ -166,6 +175,8 @@ async fn drive_all(post: Arc<Post>) {
                         crew.attend(run);
                     }
                     crew.sweep_regions();
+                    // A crash may have come between the order and what it gives back.
+                    crew.give_back(std::mem::take(&mut book.abandoned));
                     caught_up = true;
                 }
             },
@@ -175,6 +186,7 @@ async fn drive_all(post: Arc<Post>) {
                 crew.start(request, meta).await;
             }
             book.open.clear();
+            book.abandoned.clear();
         }
     }
     crew.disband().await;

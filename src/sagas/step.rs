@@ -306,6 +306,9 @@ pub struct Definition {
     pub steps: &'static [Step],
     /// The longest that a run may take before it turns back; none where it may take for ever.
     pub deadline: Option<fn(&Limits) -> Duration>,
+    /// What an abandoned run still gives back: turns and claims that others wait for, never
+    /// machines. It may be called again at any later time, and then does nothing more.
+    pub on_abandoned: Option<RunFn>,
 }
 
 impl Definition {

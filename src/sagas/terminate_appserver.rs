@@ -4,6 +4,7 @@ use super::deactivate_appserver::{CLAIM, DRAIN, PLAN, RECORD, RELEASE, WITHDRAW}
 use super::machines::{load_server, remove_machine};
 use super::start::TrafficInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
+use super::traffic::release_traffic;
 use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
 use serde_json::Value;
@@ -41,6 +42,7 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
     name: "terminate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
+    on_abandoned: Some(|c| Box::pin(release_traffic(c))),
     steps: &[CLAIM, PLAN, WITHDRAW, RECORD, RELEASE, DRAIN, DELETE, RECORD_TERMINATED],
 };
 

@@ -1,5 +1,6 @@
 //! Processes in memory and on virtual time: disturbed at every point, they end as they should.
 
+mod abandoned;
 mod crash_store;
 mod crashes;
 mod ends;

@@ -65,7 +65,9 @@ pub(super) fn tell_verb(event: &Event) -> Vec<String> {
                      was kept is looked at again"
                         .to_owned()
                 }
-                Action::Abandon => "the run ends at once; nothing is undone".to_owned(),
+                Action::Abandon => {
+                    "the run ends at once; nothing is undone, only others' turns come".to_owned()
+                },
             };
             vec![what]
         }

@@ -1,5 +1,6 @@
 //! Who looks after which run: one task a run, set on it, woken, dismissed, and at the end disbanded.
 
+use super::give_back::give_back;
 use super::take_up::look_after;
 use super::{Note, OUTAGE_PAUSE, Registry};
 use crate::app::ExecuteError;
@@ -11,7 +12,7 @@ use futures_util::FutureExt;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::Saga;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -62,6 +63,8 @@ pub(super) struct Crew {
     post: Arc<Post>,
     wakes: BTreeMap<RunId, Arc<Notify>>,
     runs: BTreeMap<task::Id, RunId>,
+    /// Abandoned while somebody was on them.
+    abandoned: BTreeSet<RunId>,
     tasks: JoinSet<()>,
     renewals: task::JoinHandle<()>,
 }
@@ -70,7 +73,7 @@ impl Crew {
     pub(super) fn new(post: Arc<Post>) -> Self {
         let renewals = tokio::spawn(renew_leases(Arc::clone(&post)));
         let (wakes, runs, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
-        Self { post, wakes, runs, tasks, renewals }
+        Self { post, wakes, runs, abandoned: BTreeSet::new(), tasks, renewals }
     }
 
     /// Records the start of a run that was asked for; waits for the store as long as it takes.
@@ -102,12 +105,26 @@ impl Crew {
         match *note {
             Note::Attend(run) => self.attend(run),
             Note::Wake(run) => self.wake(run),
-            Note::Rests(run) => {
-                self.wake(run);
-                self.tasks.spawn(leave_regions(Arc::clone(&self.post), Some(run)));
+            Note::Rests(run) => self.let_rest(run),
+            Note::Abandoned(run) => {
+                self.let_rest(run);
+                self.give_back(BTreeSet::from([run]));
+                if self.wakes.contains_key(&run) {
+                    self.abandoned.insert(run);
+                }
             }
             Note::Nothing => {}
         }
+    }
+
+    fn let_rest(&mut self, run: RunId) {
+        self.wake(run);
+        self.tasks.spawn(leave_regions(Arc::clone(&self.post), Some(run)));
+    }
+
+    /// Gives back what these abandoned runs kept from others.
+    pub(super) fn give_back(&mut self, runs: BTreeSet<RunId>) {
+        self.tasks.spawn(give_back(Arc::clone(&self.post), runs));
     }
 
     /// Takes all runs that are at rest out of the regions.
@@ -147,6 +164,10 @@ impl Crew {
             tracing::error!(?run, %error, "a task of the saga runner ended abnormally");
         }
         let Some(run) = run else { return };
+        if self.abandoned.remove(&run) {
+            // A call that was under way may have claimed something anew.
+            self.give_back(BTreeSet::from([run]));
+        }
         let wake = self.wakes.remove(&run);
         // Somebody called while it was on its way out: that is still to be heeded.
         if wake.is_some_and(|wake| wake.notified().now_or_never().is_some()) {

@@ -28,7 +28,7 @@ pub(crate) enum Moment {
 pub(crate) enum Mark {
     /// The n-th from the order on, counted from 0.
     Nth(usize),
-    /// The first of a run's events of one of these kinds about this step.
+    /// The first event of one of these kinds about this step; empty for those about none.
     Step(&'static [&'static str], &'static str),
 }
 
@@ -169,9 +169,10 @@ impl CrashStore {
         let (mark, moment, harm) = orders.order.clone()?;
         let is_meant = match mark {
             Mark::Nth(wanted) => wanted == nth,
-            Mark::Step(kinds, step) => events
-                .iter()
-                .any(|event| kinds.contains(&event.kind.as_str()) && event.data["step"] == step),
+            Mark::Step(kinds, step) => events.iter().any(|event| {
+                let about = event.data["step"].as_str().unwrap_or_default();
+                kinds.contains(&event.kind.as_str()) && about == step
+            }),
         };
         if !is_meant {
             return None;

@@ -275,6 +275,7 @@ static RETIRE_CONTINENT: Definition = Definition {
     name: "retire_continent",
     version: 1,
     deadline: None,
+    on_abandoned: None,
     steps: &[Step::new(
         "sink",
         |_| Box::pin(async { done(Value::Null) }),
@@ -317,6 +318,7 @@ static RETIRE_SLOWLY: Definition = Definition {
     name: "retire_continent",
     version: 1,
     deadline: None,
+    on_abandoned: None,
     steps: &[Step::new(
         "sink",
         |_| {
@@ -349,6 +351,7 @@ static FALL: Definition = Definition {
     name: "retire_continent",
     version: 1,
     deadline: None,
+    on_abandoned: None,
     steps: &[Step::new(
         "sink",
         |_| Box::pin(async { panic!("as ordered, always") }),
@@ -377,6 +380,7 @@ static STUMBLE: Definition = Definition {
     name: "retire_continent",
     version: 1,
     deadline: None,
+    on_abandoned: None,
     steps: &[Step::new(
         "sink",
         |_| {

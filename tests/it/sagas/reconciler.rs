@@ -6,10 +6,12 @@ use ocim::adapters::local_cloud::{LocalCloud, LocalCloudConfig, destroy_all};
 use ocim::adapters::ssh::SshShell;
 use ocim::app::{Caller, LaunchAsk, Launched};
 use ocim::ports::Class;
-use ocim::ports::cloud::{Cloud, MachineSpec};
+use ocim::ports::cloud::{Cloud, Machine, MachineSpec};
 use ocim::reconciler::{Reconciler, RegionWatch};
 use ocim_domain::appserver::Appserver;
-use ocim_domain::saga::Phase;
+use ocim_domain::ids::RunId;
+use ocim_domain::inventory::{self, Orphan};
+use ocim_domain::saga::{Cause, Phase, Run, Step, Verb};
 use ocim_domain::server::{Power, Present, Server, Status};
 use serde_json::json;
 use std::sync::Arc;
@@ -210,6 +212,64 @@ async fn the_machine_of_an_ended_server_is_an_orphan_and_a_balancers_is_none() {
     stage.cloud.create_machine(&stray(key.as_u128())).await.unwrap();
     look(&mut watch, 2).await;
     assert_eq!(kinds(&stage, &INVENTORIES).await, ["inventory.orphan_found"]);
+}
+
+async fn abandon(stage: &Stage, run: RunId) {
+    let reason = "it helps nobody".to_owned();
+    stage.app().operate_run(&somebody(), run, Verb::Abandon, reason, false).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_machine_of_an_abandoned_balancer_is_an_orphan_and_goes_by_hand() {
+    let stage = Stage::new().await;
+    let (run, mut watch) = (super::scenarios::begin_provision(&stage).await, watch(&stage));
+    stage.drive_until(run, |run| run.steps.contains_key("install_balancer")).await;
+    look(&mut watch, 3).await;
+    assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0]);
+    abandon(&stage, run).await;
+    look(&mut watch, 3).await;
+    assert_eq!(kinds(&stage, &INVENTORIES).await, ["inventory.orphan_found"]);
+    let machine = stage.app().list_orphans(REGION).await.unwrap().remove(0).machine;
+    let by = Caller { reason: Some("a leftover".to_owned()), ..somebody() };
+    let run = stage.app().delete_orphan(&by, REGION, &machine).await.unwrap().value;
+    stage.start(run).await;
+    assert_eq!(stage.drive(run).await.phase, Phase::Completed);
+    assert!(stage.cloud.machines().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_that_was_registered_before_its_run_was_abandoned_keeps_its_machine() {
+    let stage = Stage::new().await;
+    let (run, mut watch) = (super::scenarios::begin_provision(&stage).await, watch(&stage));
+    let is_registered =
+        |run: &Run| matches!(run.steps.get("register_balancer"), Some(Step::Done { .. }));
+    assert_eq!(stage.drive_until(run, is_registered).await.phase, Phase::Forward);
+    abandon(&stage, run).await;
+    look(&mut watch, 3).await;
+    assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0]);
+}
+
+/// Whoever reported it did not know better, or knew less than is known by now.
+#[tokio::test(start_paused = true)]
+async fn a_balancers_machine_that_was_taken_for_an_orphan_is_not_deleted() {
+    for step in ["create_machine", "install_balancer", "register_balancer"] {
+        let stage = Stage::new().await;
+        let run = super::scenarios::begin_provision(&stage).await;
+        stage.drive_until(run, |run| run.steps.contains_key(step)).await;
+        let machine = stage.cloud.machines().remove(0);
+        let (region, power) = (REGION.to_owned(), Power::Active);
+        let Machine { id, name, key, .. } = machine.clone();
+        let orphan = Orphan { machine: id.clone(), name, key, power };
+        let seen = inventory::Command::ReportOrphan { region, orphan };
+        stage.app().observe_inventory(REGION, seen).await.unwrap();
+        let by = Caller { reason: Some("a leftover".to_owned()), ..somebody() };
+        let deletion = stage.app().delete_orphan(&by, REGION, &id).await.unwrap().value;
+        stage.start(deletion).await;
+        let ended = stage.drive(deletion).await.phase;
+        let Phase::Unwound(Cause::StepFailed { error, .. }) = &ended else { panic!("{ended:?}") };
+        assert!(error.contains(&format!("balancer's machine of {run}")), "{step}: {error}");
+        assert_eq!(stage.cloud.machines()[0].id, id, "{step}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

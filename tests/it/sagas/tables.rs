@@ -24,7 +24,7 @@ const fn step(path: &'static str) -> Step {
 }
 
 const fn definition(steps: &'static [Step]) -> Definition {
-    Definition { name: "test", version: 1, steps, deadline: None }
+    Definition { name: "test", version: 1, steps, deadline: None, on_abandoned: None }
 }
 
 const A: Step = step("a");

@@ -1,5 +1,6 @@
 //! Two nodes on one run: one freezes within a step, another takes over, and the first comes back.
 
+use super::crash_store::{self, Mark, Moment};
 use super::matrix::Matrix;
 use super::nodes::drive_as_zombie;
 use super::reconciler::stray;
@@ -151,4 +152,21 @@ async fn a_late_duplicate_goes_with_the_machine_whose_key_it_bears() {
         // Of two launches, one was terminated.
         assert_eq!(left, usize::from(scenario == Scenario::Terminate) * 2, "{outcome:#?}");
     }
+}
+
+/// A look for what an attempt has made finds the machine that is recorded, and not the other one,
+/// which would be refused for good.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_recorded_stays_the_one_though_another_bears_its_key() {
+    let (stage, id) = Scenario::Launch.prepare().await;
+    stage.cloud.set_blind(true);
+    let key = step_key(id, "create_server");
+    let other = stage.cloud.create_machine(&stray(key.as_u128())).await.unwrap().id;
+    let mark = Mark::Step(&["saga.step_done"], "create_server");
+    stage.store.order(mark, Moment::Before, crash_store::Harm::Crash);
+    assert!(stage.drive_to_crash(id).await);
+    let run = stage.drive(id).await;
+    assert_eq!(run.phase, Phase::Completed);
+    let used = run.outputs["create_server"]["machine"].as_str().unwrap();
+    assert_ne!(used, other);
 }

@@ -30,7 +30,13 @@ pub(crate) fn table(case: &Case) -> (&'static Definition, Vec<(&'static str, Row
         })
         .collect();
     // Definitions live as long as Ocim does: a few hundred bytes a case.
-    let definition = Definition { name: NAME, version: 1, steps: Vec::leak(steps), deadline: None };
+    let definition = Definition {
+        name: NAME,
+        version: 1,
+        steps: Vec::leak(steps),
+        deadline: None,
+        on_abandoned: None,
+    };
     (Box::leak(Box::new(definition)), paths.into_iter().zip(case.rows().cloned()).collect())
 }
 
