@@ -12,7 +12,7 @@ use ocim::sagas::definitions;
 use ocim::sagas::leases::Take;
 use ocim::sagas::runner::Fence;
 use ocim::sagas::runner::{DriveError, Driver, Pace, Runner};
-use ocim::sagas::step::{Definition, Kind, Step, done};
+use ocim::sagas::step::{Definition, Kind, RunFn, Step, done};
 use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
@@ -271,19 +271,18 @@ async fn begin_unknown(stage: &Stage) {
     stage.start_run(RUN, name, Value::Null, "continent".to_owned()).await;
 }
 
-static RETIRE_CONTINENT: Definition = Definition {
-    name: "retire_continent",
-    version: 1,
-    deadline: None,
-    on_abandoned: None,
-    steps: &[Step::new(
-        "sink",
-        |_| Box::pin(async { done(Value::Null) }),
-        Kind::NoUndo("it is gone"),
-        1,
-        |_| Duration::from_secs(1),
-    )],
-};
+/// A process that only some nodes know.
+const fn retire_continent(steps: &'static [Step]) -> Definition {
+    Definition { name: "retire_continent", version: 1, deadline: None, on_abandoned: None, steps }
+}
+
+/// Its one step, which has three hours.
+const fn sink(run: RunFn) -> Step {
+    Step::new("sink", run, Kind::NoUndo("it is gone"), 1, |_| Duration::from_secs(3 * 3600))
+}
+
+static RETIRE_CONTINENT: Definition =
+    retire_continent(&[sink(|_| Box::pin(async { done(Value::Null) }))]);
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_nobody_knows_is_stuck_after_a_grace_and_not_before() {
@@ -314,24 +313,12 @@ async fn a_process_unknown_here_is_left_to_a_node_that_knows_it() {
 }
 
 /// Records nothing for two hours.
-static RETIRE_SLOWLY: Definition = Definition {
-    name: "retire_continent",
-    version: 1,
-    deadline: None,
-    on_abandoned: None,
-    steps: &[Step::new(
-        "sink",
-        |_| {
-            Box::pin(async {
-                tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
-                done(Value::Null)
-            })
-        },
-        Kind::NoUndo("it is gone"),
-        1,
-        |_| Duration::from_secs(3 * 3600),
-    )],
-};
+static RETIRE_SLOWLY: Definition = retire_continent(&[sink(|_| {
+    Box::pin(async {
+        tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+        done(Value::Null)
+    })
+})]);
 
 #[tokio::test(start_paused = true)]
 async fn a_process_unknown_here_is_left_alone_as_long_as_another_node_has_it() {
@@ -347,19 +334,8 @@ async fn a_process_unknown_here_is_left_alone_as_long_as_another_node_has_it() {
 }
 
 /// Panics whenever it is called.
-static FALL: Definition = Definition {
-    name: "retire_continent",
-    version: 1,
-    deadline: None,
-    on_abandoned: None,
-    steps: &[Step::new(
-        "sink",
-        |_| Box::pin(async { panic!("as ordered, always") }),
-        Kind::NoUndo("it is gone"),
-        1,
-        |_| Duration::from_secs(600),
-    )],
-};
+static FALL: Definition =
+    retire_continent(&[sink(|_| Box::pin(async { panic!("as ordered, always") }))]);
 
 #[tokio::test(start_paused = true)]
 async fn a_run_whose_drive_panics_again_and_again_is_stuck() {
@@ -376,24 +352,12 @@ async fn a_run_whose_drive_panics_again_and_again_is_stuck() {
 static PANICS: AtomicU32 = AtomicU32::new(0);
 
 /// Panics twice, then succeeds.
-static STUMBLE: Definition = Definition {
-    name: "retire_continent",
-    version: 1,
-    deadline: None,
-    on_abandoned: None,
-    steps: &[Step::new(
-        "sink",
-        |_| {
-            Box::pin(async {
-                assert!(PANICS.fetch_add(1, Ordering::Relaxed) >= 2, "as ordered");
-                done(Value::Null)
-            })
-        },
-        Kind::NoUndo("it is gone"),
-        1,
-        |_| Duration::from_secs(600),
-    )],
-};
+static STUMBLE: Definition = retire_continent(&[sink(|_| {
+    Box::pin(async {
+        assert!(PANICS.fetch_add(1, Ordering::Relaxed) >= 2, "as ordered");
+        done(Value::Null)
+    })
+})]);
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_neither_the_runner_nor_the_run() {
