@@ -22,7 +22,8 @@ async fn a_launch_in_line_is_told_its_place_and_taken_out_of_it() {
         (desk.server.given_instance("alpha").await, desk.server.given_instance("beta").await);
     let (_, first) = desk.given_launch(&alpha).await;
     // It has the slot by then.
-    let builds = async || desk.explain(&first).await.contains("await_server").then_some(());
+    let builds =
+        async || desk.explain(&first).await.contains("it waits for `await_server`").then_some(());
     until("a machine that is built", builds).await;
     let (_, second) = desk.given_launch(&beta).await;
     desk.await_told(&second, &["it waits for `await_slot` (attempt 1) to come to an end"]).await;
