@@ -1,5 +1,7 @@
 //! Keeps the project tidy: headers, sizes, layers, documents that tell the truth.
 
+mod hardening;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
