@@ -7,6 +7,7 @@ mod database;
 mod demo;
 mod error;
 mod events;
+mod explain;
 mod instances;
 mod logs;
 mod operators;
@@ -77,6 +78,8 @@ enum Command {
     /// Regions of clouds, and who waits for a slot there
     #[command(subcommand)]
     Region(regions::RegionCommand),
+    /// Say what a code, a problem or a run is about, and what to do
+    Explain(explain::ExplainArgs),
     /// The log of events
     #[command(subcommand)]
     Events(events::EventCommand),
@@ -134,6 +137,10 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CliError> {
         Command::Server(command) => servers::run(command, &client()?, output).await,
         Command::Run(command) => runs::run(command, &client()?, output).await,
         Command::Region(command) => regions::run(command, &client()?, output).await,
+        Command::Explain(args) => match args.run_id() {
+            Some(run) => operators::explain(run, &client()?, output).await,
+            None => explain::print_page(&args, output),
+        },
         Command::Events(command) => events::run_events(command, &config()?, output).await,
         Command::Projections(command) => events::run_projections(command, &config()?, output).await,
         Command::Openapi => print_openapi(output),

@@ -16,6 +16,7 @@ pub mod openapi;
 mod operators;
 mod paging;
 mod problem;
+mod problems;
 mod regions;
 mod runs;
 mod servers;
@@ -177,6 +178,10 @@ fn add_routes(config: &mut ServiceConfig) {
         .service(resource("/health", "GET").route(web::get().to(health::read_health)))
         .service(resource("/ready", "GET").route(web::get().to(health::read_readiness)))
         .service(resource("/metrics", "GET").route(web::get().to(metrics::read_metrics)))
+        .service(resource("/problems", "GET").route(web::get().to(problems::list_problem_pages)))
+        .service(
+            resource("/problems/{name}", "GET").route(web::get().to(problems::read_problem_page)),
+        )
         .service(api_routes());
 }
 

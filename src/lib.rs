@@ -25,6 +25,8 @@ pub mod reconciler;
 
 pub mod adapters;
 
+pub mod problem_pages;
+
 pub mod boot;
 pub mod cli;
 pub mod demo;

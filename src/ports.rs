@@ -9,6 +9,7 @@ pub mod log_store;
 pub mod playbooks;
 pub mod system;
 
+use ocim_domain::saga::ErrorCode;
 use std::time::Duration;
 
 /// What a failed effect means for whoever asked for it.
@@ -32,6 +33,8 @@ pub enum Class {
 pub struct PortError {
     /// What it means for the caller.
     pub class: Class,
+    /// Why no further try can mend it, if none can.
+    pub code: Option<ErrorCode>,
     /// One sentence for people, without secrets.
     pub message: String,
     /// The failure is the provider's, which is down, and costs nobody an attempt: come back in this
@@ -42,7 +45,7 @@ pub struct PortError {
 impl PortError {
     /// An error of this class.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), free_for: None }
+        Self { class, code: None, message: message.into(), free_for: None }
     }
 
     /// An error that a later try may not meet.
@@ -57,7 +60,7 @@ impl PortError {
     }
 
     /// An error that no further try can mend.
-    pub fn permanent(message: impl Into<String>) -> Self {
-        Self::new(Class::Permanent, message)
+    pub fn permanent(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code: Some(code), ..Self::new(Class::Permanent, message) }
     }
 }

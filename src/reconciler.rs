@@ -19,7 +19,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory;
-use ocim_domain::saga::{Phase, Saga};
+use ocim_domain::saga::{ErrorCode, Phase, Saga};
 use ocim_domain::server::{BootCause, Command};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,7 +86,10 @@ impl RegionWatch {
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
         let Some(cloud) = self.world.clouds.get(&self.region) else {
-            return Err(PortError::permanent("the region is not configured: see OCIM_CLOUDS"));
+            return Err(PortError::permanent(
+                ErrorCode::RegionNotConfigured,
+                "the region is not configured: see OCIM_CLOUDS",
+            ));
         };
         let too_late = |_| PortError::transient("its machines were not listed in time");
         tokio::time::timeout(LIST_TIMEOUT, cloud.list_machines()).await.map_err(too_late)?

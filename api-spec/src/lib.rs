@@ -25,7 +25,7 @@ pub use instance::{
 pub use log::{LogLevel, LogLine, LogPage};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};
 pub use page::Page;
-pub use problem::{FieldError, Problem, ProblemType};
+pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};
 pub use region::{QueuedRun, Region};
 pub use run::{
     AttemptOutcome, CancelRun, DefinitionStatistics, Durations, Run, RunAttempt, RunDetail,

@@ -1,12 +1,16 @@
 //! Problems (RFC 9457): one list of types, their stable URIs, titles and status codes.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Below this path each type has a page, and nothing else.
+pub const PROBLEMS_PATH: &str = "/problems/";
 
 macro_rules! problem_types {
     ($($(#[$doc:meta])* $variant:ident = $uri:literal, $status:literal, $title:literal;)*) => {
-        /// What went wrong; its URI never changes its meaning.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        /// What went wrong; its URI, which is also the path of its page, never changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ProblemType {
             $($(#[$doc])* #[serde(rename = $uri)] $variant,)*
         }
@@ -38,38 +42,57 @@ macro_rules! problem_types {
 
 problem_types! {
     /// The request can't be understood: bad JSON, bad header, bad query.
-    BadRequest = "urn:ocim:problem:bad_request", 400, "The request can't be understood";
+    BadRequest = "/problems/bad_request", 400, "The request can't be understood";
     /// No valid token came with the request.
-    Unauthorized = "urn:ocim:problem:unauthorized", 401, "A valid token is needed";
+    Unauthorized = "/problems/unauthorized", 401, "A valid token is needed";
     /// There is no such thing.
-    NotFound = "urn:ocim:problem:not_found", 404, "Not found";
+    NotFound = "/problems/not_found", 404, "Not found";
     /// The thing exists, but does not understand this method.
-    MethodNotAllowed = "urn:ocim:problem:method_not_allowed", 405, "Method not allowed";
+    MethodNotAllowed = "/problems/method_not_allowed", 405, "Method not allowed";
     /// The body took too long to arrive.
-    RequestTimeout = "urn:ocim:problem:request_timeout", 408, "The request took too long to arrive";
+    RequestTimeout = "/problems/request_timeout", 408, "The request took too long to arrive";
     /// The state of the thing forbids it; `detail` says what to do.
-    CommandRejected = "urn:ocim:problem:command_rejected", 409, "The command was refused";
+    CommandRejected = "/problems/command_rejected", 409, "The command was refused";
     /// Somebody else changed the thing at the same moment: repeat the request.
-    VersionConflict = "urn:ocim:problem:version_conflict", 409, "Changed by somebody else meanwhile";
+    VersionConflict = "/problems/version_conflict", 409, "Changed by somebody else meanwhile";
     /// A request with this idempotency key is under way: repeat after `retry_after_s`.
-    IdempotencyKeyInUse = "urn:ocim:problem:idempotency_key_in_use", 409, "The same request is under way";
+    IdempotencyKeyInUse = "/problems/idempotency_key_in_use", 409, "The same request is under way";
     /// The `If-Match` version is not the current one: read again, then repeat.
-    StaleVersion = "urn:ocim:problem:stale_version", 412, "The version is no longer current";
+    StaleVersion = "/problems/stale_version", 412, "The version is no longer current";
     /// The body is larger than Ocim takes.
-    TooLarge = "urn:ocim:problem:too_large", 413, "The body is too large";
+    TooLarge = "/problems/too_large", 413, "The body is too large";
     /// The body is not JSON.
-    UnsupportedMediaType = "urn:ocim:problem:unsupported_media_type", 415, "The body must be JSON";
+    UnsupportedMediaType = "/problems/unsupported_media_type", 415, "The body must be JSON";
     /// Fields break the rules listed in `errors`; nothing was written.
-    InvalidInput = "urn:ocim:problem:invalid_input", 422, "The input breaks a rule";
+    InvalidInput = "/problems/invalid_input", 422, "The input breaks a rule";
     /// The idempotency key came with another request before: a new request needs a new key.
-    IdempotencyKeyReused = "urn:ocim:problem:idempotency_key_reused", 422, "The idempotency key was used for another request";
+    IdempotencyKeyReused = "/problems/idempotency_key_reused", 422, "The idempotency key was used for another request";
     /// A fault of Ocim's own; the log has the cause under the request's id.
-    Internal = "urn:ocim:problem:internal", 500, "Ocim made a mistake";
+    Internal = "/problems/internal", 500, "Ocim made a mistake";
     /// Too much is under way: repeat after `retry_after_s`.
-    Busy = "urn:ocim:problem:busy", 503, "Ocim is busy";
+    Busy = "/problems/busy", 503, "Ocim is busy";
     /// Something that Ocim needs does not answer: repeat after `retry_after_s`.
-    Unavailable = "urn:ocim:problem:unavailable", 503, "Something that Ocim needs is unavailable";
+    Unavailable = "/problems/unavailable", 503, "Something that Ocim needs is unavailable";
 }
+
+impl ProblemType {
+    /// The last part of the URI: the name of its page.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.uri().trim_start_matches(PROBLEMS_PATH)
+    }
+}
+
+impl PartialSchema for ProblemType {
+    fn schema() -> RefOr<Schema> {
+        let schema = ObjectBuilder::new()
+            .description(Some("What went wrong: the path of a page that says what to do"))
+            .enum_values(Some(Self::ALL.iter().map(|kind| kind.uri())));
+        schema.into()
+    }
+}
+
+impl ToSchema for ProblemType {}
 
 /// A rule that one field breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -166,7 +189,7 @@ mod tests {
     fn a_problem_leaves_out_what_it_does_not_know() {
         let problem = Problem::new(ProblemType::NotFound).detail("there is no such instance");
         let expected = serde_json::json!({
-            "type": "urn:ocim:problem:not_found",
+            "type": "/problems/not_found",
             "title": "Not found",
             "status": 404,
             "detail": "there is no such instance",

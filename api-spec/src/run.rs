@@ -86,6 +86,9 @@ pub struct Run {
     pub cause: Option<String>,
     /// Which kind of trouble a stuck run has, for programs, e.g. `undo_failed`.
     pub stuck_code: Option<String>,
+    /// Why a step, or its undo, failed for good, e.g. `playbook_failed`: `/problems/` has a page
+    /// for each.
+    pub error_code: Option<String>,
     /// The step under way or tried last.
     pub current_step: Option<String>,
     /// Whether a cancel waits to be obeyed.
@@ -163,6 +166,8 @@ pub struct RunAttempt {
     /// What kind of failure: `transient`, `rate_limited`, `conflict`, `permanent`, `ambiguous`,
     /// `timeout`.
     pub class: Option<String>,
+    /// Why it failed for good, e.g. `playbook_failed`; absent where it was tried again.
+    pub code: Option<String>,
     /// What it said.
     pub error: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! the plan of its definition and says what to do; whoever does it appends the result. After a
 //! crash the same call goes on: an intent without a result is doubt, and doubt is probed first.
 
+mod code;
 mod event;
 mod explain;
 mod fold;
@@ -15,7 +16,8 @@ mod report;
 mod run;
 mod tell;
 
-pub use event::{Action, Cause, Direction, ErrorClass, Event, LeftBehind, StuckCode};
+pub use code::{ErrorCode, StuckCode};
+pub use event::{Action, Cause, Direction, ErrorClass, Event, LeftBehind};
 pub use explain::{Explanation, Facts, Holder, PutOff, explain};
 pub use next::{Directive, TAKEOVERS_MAX, UNDO_TIME, may_retry_undo, next};
 pub use operate::{Operation, Verb, foresee, foretell, preview};

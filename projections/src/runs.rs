@@ -23,6 +23,8 @@ pub const PROJECTOR: Projector = Projector {
                 ("phase", ColumnType::Text),
                 ("cause", ColumnType::Text),
                 ("stuck_code", ColumnType::Text),
+                // Why a step, or its undo, failed for good.
+                ("error_code", ColumnType::Text),
                 ("current_step", ColumnType::Text),
                 ("cancel_requested", ColumnType::Boolean),
                 ("actor", ColumnType::Text),
@@ -61,6 +63,7 @@ pub const PROJECTOR: Projector = Projector {
                 ("what", ColumnType::Text),
                 ("attempt", ColumnType::Integer),
                 ("class", ColumnType::Text),
+                ("code", ColumnType::Text),
                 ("note", ColumnType::Text),
                 ("at", ColumnType::Timestamp),
             ],
@@ -103,13 +106,15 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         Event::StepIntended { step, .. }
         | Event::StepDone { step, .. }
         | Event::StepSkipped { step, .. }
-        | Event::StepFailed { step, .. }
         | Event::TimerSet { step, .. }
         | Event::TimerFired { step }
         | Event::UndoIntended { step, .. }
         | Event::UndoDone { step, .. }
-        | Event::UndoSkipped { step, .. }
-        | Event::UndoFailed { step, .. } => columns! { current_step: step },
+        | Event::UndoSkipped { step, .. } => columns! { current_step: step },
+        Event::StepFailed { step, code, .. } | Event::UndoFailed { step, code, .. } => match code {
+            Some(code) => columns! { current_step: step, error_code: code },
+            None => columns! { current_step: step },
+        },
         Event::CancelRequested { .. } => columns! { cancel_requested: true },
         Event::UnwindBegan(cause) => {
             let cause = describe(cause);
@@ -123,7 +128,7 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         Event::OperatorActed { action: Action::ForceUnwind | Action::Abandon, .. }
         | Event::LeaseTaken { .. } => columns! {},
         Event::OperatorActed { direction: Direction::Forward, .. } => {
-            columns! { phase: "forward", cause: NULL, stuck_code: NULL }
+            columns! { phase: "forward", cause: NULL, stuck_code: NULL, error_code: NULL }
         }
         Event::OperatorActed { direction: Direction::Unwinding, .. } => {
             columns! { phase: "unwinding", stuck_code: NULL }
@@ -168,7 +173,7 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         Event::UndoSkipped { step, reason } => {
             (step, columns! { state: "kept", note: reason, retry_at: NULL })
         }
-        Event::UndoFailed { step, attempt, error, retry_at } => {
+        Event::UndoFailed { step, attempt, error, retry_at, .. } => {
             let state = if retry_at.is_some() { "undo_waiting" } else { "undo_failed" };
             (step, columns! { state: state, attempt: attempt, note: error, retry_at: retry_at })
         }
@@ -193,16 +198,18 @@ fn project_move(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         }
         Event::StepDone { step, .. } => (step, columns! { what: "done" }),
         Event::StepSkipped { step, reason } => (step, columns! { what: "skipped", note: reason }),
-        Event::StepFailed { step, attempt, class, error, .. } => {
-            (step, columns! { what: "failed", attempt: attempt, class: class, note: error })
-        }
+        Event::StepFailed { step, attempt, class, code, error, .. } => (
+            step,
+            columns! { what: "failed", attempt: attempt, class: class, code: code, note: error },
+        ),
         Event::UndoIntended { step, attempt, .. } => {
             (step, columns! { what: "undo_intended", attempt: attempt })
         }
         Event::UndoDone { step, note } => (step, columns! { what: "undone", note: note }),
         Event::UndoSkipped { step, reason } => (step, columns! { what: "kept", note: reason }),
-        Event::UndoFailed { step, attempt, error, .. } => {
-            (step, columns! { what: "undo_failed", attempt: attempt, note: error })
+        Event::UndoFailed { step, attempt, class, code, error, .. } => {
+            let set = columns! { what: "undo_failed", attempt: attempt, class: class, code: code };
+            (step, set.into_iter().chain(columns! { note: error }).collect())
         }
         Event::OperatorActed { action, step: Some(step), reason, .. } => {
             (step, columns! { what: action, note: reason })

@@ -12,7 +12,7 @@ use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
-use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, StuckCode};
+use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
 use ocim_domain::{Timestamp, name};
@@ -199,15 +199,27 @@ fn run_events() -> Vec<saga::Event> {
     use saga::Event as E;
     let step = || "create_server".to_owned();
     let text = || "the cloud said no".to_owned();
+    let class = ErrorClass::Transient;
+    let code_of = |retry_at: Option<_>| match retry_at {
+        Some(_) => None,
+        None => Some(ErrorCode::AttemptsExhausted),
+    };
     let failed = |retry_at| E::StepFailed {
         step: step(),
         attempt: 2,
-        class: ErrorClass::Transient,
+        class,
+        code: code_of(retry_at),
         error: text(),
         retry_at,
     };
-    let undo_failed =
-        |retry_at| E::UndoFailed { step: step(), attempt: 2, error: text(), retry_at };
+    let undo_failed = |retry_at| E::UndoFailed {
+        step: step(),
+        attempt: 2,
+        class,
+        code: code_of(retry_at),
+        error: text(),
+        retry_at,
+    };
     let acted = |action, direction, step| E::OperatorActed {
         actor: "token:tester".to_owned(),
         action,

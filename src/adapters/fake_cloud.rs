@@ -4,6 +4,7 @@ use super::faults::Faults;
 use crate::ports::cloud::{Address, Cloud, Machine, MachineSpec, Power};
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
+use ocim_domain::saga::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -192,7 +193,9 @@ impl State {
     }
 
     fn by_id(&mut self, id: &str) -> Result<&mut FakeMachine, PortError> {
-        let absent = || PortError::permanent(format!("there is no machine {id}"));
+        let absent = || {
+            PortError::permanent(ErrorCode::MachineVanished, format!("there is no machine {id}"))
+        };
         self.machines.get_mut(id).ok_or_else(absent)
     }
 }
@@ -219,7 +222,10 @@ impl Cloud for FakeCloud {
         self.perform("reboot_machine", |state| {
             let fake = state.by_id(id)?;
             if fake.machine.power == Power::Error {
-                return Err(PortError::permanent(format!("machine {id} has failed")));
+                return Err(PortError::permanent(
+                    ErrorCode::MachineFailed,
+                    format!("machine {id} has failed"),
+                ));
             }
             fake.boot();
             Ok(())

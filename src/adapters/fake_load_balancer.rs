@@ -4,6 +4,7 @@ use super::faults::Faults;
 use crate::ports::PortError;
 use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
 use async_trait::async_trait;
+use ocim_domain::saga::ErrorCode;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,11 +41,14 @@ impl Host {
     fn apply(&mut self, fragment: &Fragment) -> Result<Vec<String>, PortError> {
         let find = |word| find_line(fragment, word);
         if let Some(place) = find(INVALID_WORD) {
-            return Err(PortError::permanent(format!(
-                "[ALERT] (1) : config : {place} : unknown keyword '{INVALID_WORD}' in 'backend' section\n\
+            return Err(PortError::permanent(
+                ErrorCode::BalancerRefusedConfiguration,
+                format!(
+                    "[ALERT] (1) : config : {place} : unknown keyword '{INVALID_WORD}' in 'backend' section\n\
                  [ALERT] (1) : config : Error(s) found in configuration file : {}",
-                fragment.name
-            )));
+                    fragment.name
+                ),
+            ));
         }
         let warning = find(WARNED_WORD)
             .map(|place| format!("[WARNING] (1) : config : {place} : '{WARNED_WORD}' is outdated"));
@@ -71,9 +75,12 @@ impl Host {
 
     fn server(&mut self, backend: &str, server: &str) -> Result<&mut Server, PortError> {
         let key = (backend.to_owned(), server.to_owned());
-        self.servers
-            .get_mut(&key)
-            .ok_or_else(|| PortError::permanent(format!("No such server: {backend}/{server}")))
+        self.servers.get_mut(&key).ok_or_else(|| {
+            PortError::permanent(
+                ErrorCode::BalancerRefusedConfiguration,
+                format!("No such server: {backend}/{server}"),
+            )
+        })
     }
 
     /// The servers that take requests for the domain.

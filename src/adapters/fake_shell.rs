@@ -5,6 +5,7 @@ use super::faults::Faults;
 use crate::ports::PortError;
 use crate::ports::cloud::{Address, Shell};
 use async_trait::async_trait;
+use ocim_domain::saga::ErrorCode;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,7 +60,10 @@ impl FakeShell {
         if own.iter().any(|key| host_keys.contains(key)) {
             Ok(boot_id)
         } else {
-            Err(PortError::permanent(format!("the host key of {} is a stranger's", address.ip)))
+            Err(PortError::permanent(
+                ErrorCode::HostKeyMismatch,
+                format!("the host key of {} is a stranger's", address.ip),
+            ))
         }
     }
 }

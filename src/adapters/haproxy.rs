@@ -7,6 +7,7 @@ use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Sour
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
 use ocim_domain::ids::NAMESPACE;
+use ocim_domain::saga::ErrorCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -230,9 +231,10 @@ fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> Por
     let answer = read_play_answer(output);
     let words = answer.words.join("\n");
     match (state, answer.status.as_deref()) {
-        (RunState::Exited(_), Some(REFUSED)) => PortError::permanent(format!(
-            "HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"
-        )),
+        (RunState::Exited(_), Some(REFUSED)) => PortError::permanent(
+            ErrorCode::BalancerRefusedConfiguration,
+            format!("HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"),
+        ),
         (RunState::Exited(_), Some(_)) => {
             PortError::transient(format!("the balancer {domain} says:\n{words}"))
         }

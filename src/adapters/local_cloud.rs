@@ -24,6 +24,7 @@ use crate::ports::cloud::{Cloud, Machine, MachineSpec};
 use address::choose_place;
 use async_trait::async_trait;
 use machine_folder::{MachineFolder, Record, is_absent, remove_tree};
+use ocim_domain::saga::ErrorCode;
 use process::wait_until;
 use std::fs::{self, File};
 use std::io;
@@ -196,7 +197,10 @@ impl Inner {
         let record = folder.read_record().map_err(failed(what))?;
         let record = record.ok_or_else(|| no_such_machine(id))?;
         if let Some(fault) = &record.fault {
-            return Err(PortError::permanent(format!("machine {id} has failed: {fault}")));
+            return Err(PortError::permanent(
+                ErrorCode::MachineFailed,
+                format!("machine {id} has failed: {fault}"),
+            ));
         }
         if folder.request_reboot().map_err(failed(what))? {
             return Ok(());
@@ -226,7 +230,8 @@ impl Inner {
         if let Some(known) = self.config.isolation.or(self.isolation.get().copied()) {
             return Ok(known);
         }
-        let found = Isolation::detect(&self.config.folder).map_err(PortError::permanent)?;
+        let found = Isolation::detect(&self.config.folder)
+            .map_err(|text| PortError::permanent(ErrorCode::ProgramMissing, text))?;
         Ok(*self.isolation.get_or_init(|| found))
     }
 
@@ -317,5 +322,5 @@ fn failed(what: &'static str) -> impl Fn(io::Error) -> PortError {
 }
 
 fn no_such_machine(id: &str) -> PortError {
-    PortError::permanent(format!("there is no machine {id}"))
+    PortError::permanent(ErrorCode::MachineVanished, format!("there is no machine {id}"))
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chunks::{Chunk, read_chunk, write_chunks};
 use deadpool_postgres::Pool;
 use ocim_domain::ids::RunId;
+use ocim_domain::saga::ErrorCode;
 use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -177,7 +178,10 @@ fn from_sql(number: i64) -> u64 {
 
 fn read_column<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, PortError> {
     row.try_get(column).map_err(|error| {
-        PortError::permanent(format!("the log's database has other types: {error}"))
+        PortError::permanent(
+            ErrorCode::DamagedLog,
+            format!("the log's database has other types: {error}"),
+        )
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::ports::PortError;
 use crate::ports::load_balancer::{SiteAnswer, SiteProbe};
 use async_trait::async_trait;
+use ocim_domain::saga::ErrorCode;
 use reqwest::{Client, Method, Response, Url, header, redirect};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,7 +29,12 @@ impl HttpSiteProbe {
             .pool_max_idle_per_host(0)
             .build()
             .map(Self)
-            .map_err(|error| PortError::permanent(format!("cannot make an HTTP client: {error}")))
+            .map_err(|error| {
+                PortError::permanent(
+                    ErrorCode::Defect,
+                    format!("cannot make an HTTP client: {error}"),
+                )
+            })
     }
 }
 
@@ -42,7 +48,9 @@ impl SiteProbe for HttpSiteProbe {
         path: &str,
         timeout: Duration,
     ) -> Result<SiteAnswer, PortError> {
-        let wrong = |what: &str| PortError::permanent(format!("`{what}` cannot be asked for"));
+        let wrong = |what: &str| {
+            PortError::permanent(ErrorCode::InvalidAddress, format!("`{what}` cannot be asked for"))
+        };
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| wrong(method))?;
         // Anything else could turn the address into somebody else's.
         if !path.starts_with('/') {

@@ -3,6 +3,7 @@
 use crate::ports::PortError;
 use crate::ports::cloud::{Address, Shell};
 use async_trait::async_trait;
+use ocim_domain::saga::ErrorCode;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,10 @@ impl Shell for SshShell {
     ) -> Result<String, PortError> {
         let place = format!("{}:{}", address.ip, address.ssh_port);
         if host_keys.is_empty() {
-            return Err(PortError::permanent(format!("no host key of {place} is known")));
+            return Err(PortError::permanent(
+                ErrorCode::HostKeyUnknown,
+                format!("no host key of {place} is known"),
+            ));
         }
         // A file for each login: two logins with different keys must not share one.
         let known_hosts = KnownHosts::write(&self.folder, address, host_keys)
@@ -92,9 +96,10 @@ impl Shell for SshShell {
         let output = self.command(address, &known_hosts.0, command).output();
         match tokio::time::timeout(self.timeout, output).await {
             Ok(Ok(output)) => read_output(&place, &output),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-                Err(PortError::permanent("the `ssh` client is not installed"))
-            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(PortError::permanent(
+                ErrorCode::ProgramMissing,
+                "the `ssh` client is not installed",
+            )),
             Ok(Err(error)) => {
                 Err(PortError::transient(format!("cannot run the `ssh` client: {error}")))
             }
@@ -112,9 +117,12 @@ impl Shell for SshShell {
     ) -> Result<String, PortError> {
         let output = self.run(address, host_keys, READ_BOOT_ID).await?;
         let boot_id = output.trim();
-        Uuid::try_parse(boot_id)
-            .map(|_| boot_id.to_owned())
-            .map_err(|_| PortError::permanent(format!("{} shows no boot id", address.ip)))
+        Uuid::try_parse(boot_id).map(|_| boot_id.to_owned()).map_err(|_| {
+            PortError::permanent(
+                ErrorCode::RemoteCommandFailed,
+                format!("{} shows no boot id", address.ip),
+            )
+        })
     }
 }
 
@@ -170,15 +178,19 @@ fn read_output(place: &str, output: &Output) -> Result<String, PortError> {
     let errors = String::from_utf8_lossy(&output.stderr);
     let last = errors.trim().lines().last().unwrap_or("it said nothing").trim();
     match output.status.code() {
-        Some(CLIENT_FAILED) if is_wrong_host_key(&errors) => Err(PortError::permanent(format!(
-            "the host key of {place} is not one that its cloud reported: somebody else answers there"
-        ))),
+        Some(CLIENT_FAILED) if is_wrong_host_key(&errors) => Err(PortError::permanent(
+            ErrorCode::HostKeyMismatch,
+            format!(
+                "the host key of {place} is not one that its cloud reported: somebody else answers there"
+            ),
+        )),
         Some(CLIENT_FAILED) => {
             Err(PortError::transient(format!("cannot log in at {place}: {last}")))
         }
-        Some(status) => Err(PortError::permanent(format!(
-            "a command on {place} ended with status {status}: {last}"
-        ))),
+        Some(status) => Err(PortError::permanent(
+            ErrorCode::RemoteCommandFailed,
+            format!("a command on {place} ended with status {status}: {last}"),
+        )),
         None => Err(PortError::transient(format!("the login at {place} was killed"))),
     }
 }

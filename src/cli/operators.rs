@@ -104,7 +104,15 @@ pub(super) async fn run(
     told.sentences.iter().try_for_each(|sentence| output.line(format!("- {sentence}")))
 }
 
-async fn explain(id: &str, client: &Client, output: &mut Output) -> Result<(), CliError> {
+/// Says where a run stands.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn explain(
+    id: &str,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
     let told: RunExplanation = client.get(&format!("/runs/{id}/explain")).await?;
     if output.json {
         return output.document(&told);

@@ -150,7 +150,8 @@ fn attempt_line(attempt: &RunAttempt) -> String {
         Some(AttemptOutcome::Failed) => "failed",
         Some(AttemptOutcome::Superseded) => "superseded",
     };
-    let class = attempt.class.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
+    let class = attempt.code.as_ref().or(attempt.class.as_ref());
+    let class = class.map(|class| format!(" ({class})")).unwrap_or_default();
     let error = attempt.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     let (number, took) = (attempt.attempt, took.unwrap_or_default());
     format!("    {verb}attempt {number} at {began}{took}: {outcome}{class}{error}")
@@ -212,7 +213,10 @@ fn end_wait(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
         return Ok(());
     }
     let cause = run.cause.as_deref().unwrap_or("it did not say why");
-    let message = format!("{} is {}: {cause}", run.id, run.phase.word());
+    let mut message = format!("{} is {}: {cause}", run.id, run.phase.word());
+    if let Some(code) = &run.error_code {
+        message += &format!(" (`ocim explain {code}` says more)");
+    }
     Err(CliError::new(Kind::RunFailed, message))
 }
 

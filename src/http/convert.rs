@@ -175,6 +175,7 @@ pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpErro
         phase: word(row.phase)?,
         cause: row.cause,
         stuck_code: row.stuck_code,
+        error_code: row.error_code,
         current_step: row.current_step,
         cancel_requested: row.cancel_requested,
         actor: row.actor,
@@ -215,6 +216,7 @@ fn run_attempt(row: RunAttemptRow) -> wire::RunAttempt {
         duration_s: row.ended_at.map(|end| (end - row.started_at).as_seconds_f64()),
         outcome,
         class: row.class.filter(|_| failed),
+        code: row.code.filter(|_| failed),
         error: row.note.filter(|_| failed),
     }
 }

@@ -3,8 +3,8 @@
 use super::idempotency::KEY_HEADER;
 use super::problem::PROBLEM_JSON;
 use super::{
-    appservers, events, health, instances, keeping, logs, operators, regions, runs, servers,
-    stream, timeline,
+    appservers, events, health, instances, keeping, logs, operators, problems, regions, runs,
+    servers, stream, timeline,
 };
 use ocim_api_spec::Problem;
 use std::collections::BTreeMap;
@@ -41,6 +41,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         logs::count_appserver_logs, logs::download_run_logs, logs::download_appserver_logs,
         events::list_events, stream::stream_events,
         health::read_health, health::read_readiness,
+        problems::list_problem_pages, problems::read_problem_page,
     ),
     components(schemas(Problem)),
     tags(
@@ -52,6 +53,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         (name = "events", description = "What happened, in full"),
         (name = "stream", description = "What happens, live"),
         (name = "servers", description = "Machines and balancers"),
+        (name = "problems", description = "What went wrong, and what to do"),
         (name = "health", description = "Whether Ocim is well"),
     ),
     security(("bearer" = [])),

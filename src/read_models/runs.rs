@@ -21,6 +21,8 @@ pub struct RunRow {
     pub cause: Option<String>,
     /// Which kind of trouble a stuck run has.
     pub stuck_code: Option<String>,
+    /// Why a step, or its undo, failed for good.
+    pub error_code: Option<String>,
     /// The step under way or tried last.
     pub current_step: Option<String>,
     /// Whether a cancel waits to be obeyed.
@@ -72,6 +74,8 @@ pub struct RunAttemptRow {
     pub outcome: Option<String>,
     /// What kind of failure.
     pub class: Option<String>,
+    /// Why it failed for good.
+    pub code: Option<String>,
     /// What it said.
     pub note: Option<String>,
     /// When it began.
@@ -222,8 +226,9 @@ const ATTEMPTS: &str = "
 select run, step, attempt, what = 'undo_intended' as is_undo, at as started_at,
        case next_what when 'undone' then 'done' when 'undo_failed' then 'failed'
                       else next_what end as outcome,
-       next_class as class, next_note as note, next_at as ended_at, next_version as ended_version
+       next_class as class, next_code as code, next_note as note, next_at as ended_at, next_version as ended_version
   from (select *, lead(what) over w as next_what, lead(class) over w as next_class,
+               lead(code) over w as next_code,
                lead(note) over w as next_note, lead(at) over w as next_at,
                lead(version) over w as next_version
           from rm.run_moves where run = any ($1)

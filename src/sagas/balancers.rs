@@ -15,6 +15,7 @@ use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
 use ocim_domain::names;
+use ocim_domain::saga::ErrorCode;
 
 /// Ties the instance to a balancer, chosen by the run's key among those that accept backends
 /// (core §3.4 step 1). Waits while one is being made.
@@ -41,6 +42,7 @@ pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, Step
             return Ok(Progress::NotYet { again_in: context.world.limits.poll_interval });
         }
         return Err(StepError::permanent(
+            ErrorCode::NoLoadBalancer,
             "no load balancer accepts instances, and none is being made: `ocim run list \
              --definition provision_load_balancer` shows why the last one failed; launch again once \
              there is one",
@@ -156,7 +158,9 @@ pub async fn compose_site_fragment(
     };
     let postfix = &site.registration.fragment_name_postfix;
     let name = fragment_name(&context.world.deployment.fragment_prefix, postfix, &site.slug());
-    let unreadable = |_| StepError::permanent("the site's master secret can't be read");
+    let unreadable = |_| {
+        StepError::permanent(ErrorCode::UnreadableSecret, "the site's master secret can't be read")
+    };
     let input = FragmentInput {
         servers: servers.into_iter().map(|(_, server)| server).collect(),
         preliminary_page_ip: context.world.deployment.preliminary_page_ip.clone(),
@@ -164,7 +168,9 @@ pub async fn compose_site_fragment(
         ..FragmentInput::new(&site.instance.settings, &short_id(site.id), postfix)
             .map_err(unreadable)?
     };
-    let text = compose_fragment(&input).map_err(|error| StepError::permanent(error.to_string()))?;
+    let text = compose_fragment(&input).map_err(|error| {
+        StepError::permanent(ErrorCode::BalancerRefusedConfiguration, error.to_string())
+    })?;
     Ok(Fragment { name, configuration: text.configuration, map: text.map })
 }
 
@@ -223,7 +229,10 @@ async fn server_line(
     let number = appserver.launched.number;
     let server = load_server(context, appserver.launched.server).await?;
     let address = server.address.ok_or_else(|| {
-        StepError::permanent(format!("AppServer {number} has no public address yet"))
+        StepError::permanent(
+            ErrorCode::AddressUnknown,
+            format!("AppServer {number} has no public address yet"),
+        )
     })?;
     let name = server_line_name(number);
     let cookie = name.clone();

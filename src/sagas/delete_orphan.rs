@@ -8,7 +8,7 @@ use crate::log_tail::LogTail;
 use crate::store::Filter;
 use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
-use ocim_domain::saga::Saga;
+use ocim_domain::saga::{ErrorCode, Saga};
 use ocim_domain::server::{Server, Status};
 use serde_json::Value;
 use std::sync::Arc;
@@ -54,13 +54,19 @@ async fn confirm_orphan(context: StepContext) -> Result<Progress, StepError> {
     let journal = context.world.app.journal();
     let region = journal.load::<Inventory>(&inventory_id(&input.region).stream()).await?.state;
     let Some((_, orphan)) = region.orphans.get(&input.machine) else {
-        return Err(StepError::permanent("it is no orphan any more"));
+        return Err(StepError::permanent(ErrorCode::NotAnOrphan, "it is no orphan any more"));
     };
     if let Some(server) = find_owner(&context, orphan).await? {
-        return Err(StepError::permanent(format!("it is the machine of {server}")));
+        return Err(StepError::permanent(
+            ErrorCode::NotAnOrphan,
+            format!("it is the machine of {server}"),
+        ));
     }
     if let Some(run) = find_provision(&context, orphan).await? {
-        return Err(StepError::permanent(format!("it is the balancer's machine of {run}")));
+        return Err(StepError::permanent(
+            ErrorCode::NotAnOrphan,
+            format!("it is the balancer's machine of {run}"),
+        ));
     }
     done(Value::Null)
 }

@@ -22,7 +22,7 @@ use ocim_domain::ids::RunId;
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::names;
 use ocim_domain::protected::Protected;
-use ocim_domain::saga::{Cause, step_key};
+use ocim_domain::saga::{Cause, ErrorCode, step_key};
 use ocim_domain::server;
 use serde_json::Value;
 use std::time::Duration;
@@ -237,7 +237,9 @@ async fn await_turn(context: StepContext) -> Result<Progress, StepError> {
     match instance.launches.iter().position(|launch| launch.appserver == input.appserver) {
         Some(0) => done(Value::Null),
         Some(_) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
-        None => Err(StepError::permanent("the launch has settled already")),
+        None => {
+            Err(StepError::permanent(ErrorCode::LaunchSettled, "the launch has settled already"))
+        }
     }
 }
 
@@ -339,8 +341,9 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
     base.appserver_number = input.number;
     let key = context.key.into_bytes();
     base.clearsessions_cron = CronTime { hour: key[0] % 24, minute: key[1] % 60 };
-    let variables = compose_variables(&settings, &base)
-        .map_err(|error| StepError::permanent(crate::telemetry::chain(&error)))?;
+    let variables = compose_variables(&settings, &base).map_err(|error| {
+        StepError::permanent(ErrorCode::InvalidVariables, crate::telemetry::chain(&error))
+    })?;
     let hostname = names::server_hostname(&settings, input.number);
     let name =
         format!("{}-{}", names::server_name_prefix(&settings), &server.0.simple().to_string()[..8]);

@@ -9,7 +9,7 @@ use crate::ports::cloud::{Address, Machine, MachineSpec, Power};
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::ServerId;
 use ocim_domain::names::{self, Service};
-use ocim_domain::saga::step_key;
+use ocim_domain::saga::{ErrorCode, step_key};
 use ocim_domain::server::{self, BootCause, Command, Server, ServerAddress};
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +98,8 @@ pub async fn probe_create_server(context: StepContext) -> Result<Found, StepErro
     let Some(machine) = found else { return Ok(Found::Absent) };
     record_server(&context, id, Command::RecordMachine { machine: machine.id.clone() }).await?;
     let output = CreatedServer { server: id, machine: machine.id };
-    let output = serde_json::to_value(output).map_err(|e| StepError::permanent(e.to_string()))?;
+    let output = serde_json::to_value(output)
+        .map_err(|e| StepError::permanent(ErrorCode::UnreadableRecord, e.to_string()))?;
     Ok(Found::Done(output))
 }
 
@@ -187,14 +188,17 @@ pub async fn await_server(context: StepContext) -> Result<Progress, StepError> {
                 let reason = format!("the cloud could not build the machine: {fault}");
                 let command = Command::FailBuild { reason: reason.clone() };
                 record_server(&context, created.server, command).await?;
-                Err(StepError::permanent(reason))
+                Err(StepError::permanent(ErrorCode::MachineFailed, reason))
             }
             (power, _) => {
                 say_waiting(&context, &describe_unready(power)).await;
                 Ok(Progress::NotYet { again_in })
             }
         },
-        Seen::Gone => Err(StepError::permanent("the machine vanished while it was being built")),
+        Seen::Gone => Err(StepError::permanent(
+            ErrorCode::MachineVanished,
+            "the machine vanished while it was being built",
+        )),
         Seen::NoAnswer(why) => {
             say_waiting(&context, &why).await;
             Ok(Progress::NotYet { again_in })
@@ -221,7 +225,9 @@ pub async fn reboot_server(context: StepContext) -> Result<Progress, StepError> 
     let present = load_server(&context, created.server).await?;
     let cloud = context.world.cloud(&present.requested.region)?;
     let machine = cloud.read_machine(&created.machine).await?;
-    machine.ok_or_else(|| StepError::permanent("the machine vanished before its reboot"))?;
+    machine.ok_or_else(|| {
+        StepError::permanent(ErrorCode::MachineVanished, "the machine vanished before its reboot")
+    })?;
     if present.status == server::Status::Ready {
         let command = Command::StartBooting { address: None, cause: BootCause::Rebooted };
         record_server(&context, created.server, command).await?;
@@ -265,7 +271,9 @@ pub async fn await_reboot(context: StepContext) -> Result<Progress, StepError> {
 pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError> {
     let created: CreatedServer = context.need("create_server")?;
     let present = load_server(&context, created.server).await?;
-    let address = present.address.ok_or_else(|| StepError::permanent("the address is unknown"))?;
+    let address = present
+        .address
+        .ok_or_else(|| StepError::permanent(ErrorCode::AddressUnknown, "the address is unknown"))?;
     let input: LaunchInput = context.input()?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
     let domain = names::effective_domain(&appserver.launched.settings, Service::Lms).to_owned();
@@ -325,10 +333,15 @@ pub async fn look_at_machine(
     let machine = match see(cloud.read_machine(machine).await)? {
         Seen::Machine(machine) if machine.power == Power::Error => {
             let fault = machine.fault.unwrap_or_default();
-            return Err(StepError::permanent(format!("the machine is in error: {fault}")));
+            return Err(StepError::permanent(
+                ErrorCode::MachineFailed,
+                format!("the machine is in error: {fault}"),
+            ));
         }
         Seen::Machine(machine) => machine,
-        Seen::Gone => return Err(StepError::permanent("the machine vanished")),
+        Seen::Gone => {
+            return Err(StepError::permanent(ErrorCode::MachineVanished, "the machine vanished"));
+        }
         Seen::NoAnswer(why) => {
             say_waiting(context, &why).await;
             return Ok(None);

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use ocim_domain::appserver;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
-use ocim_domain::saga::{Saga, step_key};
+use ocim_domain::saga::{ErrorCode, Saga, step_key};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,8 +74,8 @@ pub async fn run_common_playbook(context: StepContext) -> Result<Progress, StepE
 
 async fn compose_common(context: &StepContext) -> Result<PlaybookRun, StepError> {
     let common = context.world.deployment.common_playbook.clone();
-    let (source, playbook, requirements) =
-        common.ok_or_else(|| StepError::permanent(NO_COMMON_PLAYBOOK))?;
+    let (source, playbook, requirements) = common
+        .ok_or_else(|| StepError::permanent(ErrorCode::PlaybookNotFound, NO_COMMON_PLAYBOOK))?;
     let appserver = launched(context).await?;
     compose_run(context, &appserver, source, playbook, requirements).await
 }
@@ -119,11 +119,13 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
         _ if !caught_up => Ok(Progress::NotYet { again_in }),
         // Its files stay until the result is recorded: without them it would be started again.
         RunState::Exited(0) => done(0),
-        RunState::Exited(code) => {
-            Err(StepError::permanent(format!("the playbook ended with exit status {code}")))
-        }
-        RunState::TimedOut(which) => Err(StepError::permanent(which)),
+        RunState::Exited(code) => Err(StepError::permanent(
+            ErrorCode::PlaybookFailed,
+            format!("the playbook ended with exit status {code}"),
+        )),
+        RunState::TimedOut(which) => Err(StepError::permanent(ErrorCode::PlaybookTimedOut, which)),
         RunState::Lost => Err(StepError::permanent(
+            ErrorCode::PlaybookKilled,
             "the playbook was killed before it ended; it may have done a part of its work",
         )),
     }
@@ -215,7 +217,9 @@ async fn compose_run(
 ) -> Result<PlaybookRun, StepError> {
     let created: CreatedServer = context.need("create_server")?;
     let server = load_server(context, created.server).await?;
-    let address = server.address.ok_or_else(|| StepError::permanent("the address is unknown"))?;
+    let address = server
+        .address
+        .ok_or_else(|| StepError::permanent(ErrorCode::AddressUnknown, "the address is unknown"))?;
     let input: LaunchInput = context.input()?;
     let mut variables = frozen_variables(appserver)?;
     let facts = OcimFacts {
@@ -248,10 +252,17 @@ async fn compose_run(
 
 fn frozen_variables(appserver: &appserver::Present) -> Result<Map<String, Value>, StepError> {
     let text = appserver.launched.variables.open().ok_or_else(|| {
-        StepError::permanent("the frozen variables can't be read: their key was deleted")
+        StepError::permanent(
+            ErrorCode::UnreadableSecret,
+            "the frozen variables can't be read: their key was deleted",
+        )
     })?;
-    serde_json::from_str(text)
-        .map_err(|error| StepError::permanent(format!("the frozen variables are broken: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        StepError::permanent(
+            ErrorCode::UnreadableRecord,
+            format!("the frozen variables are broken: {error}"),
+        )
+    })
 }
 
 /// Everything that must not stand in this run's log.

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{self, Cause, ErrorClass, Plan, StepPlan};
+use ocim_domain::saga::{self, Cause, ErrorClass, ErrorCode, Plan, StepPlan};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -52,6 +52,8 @@ pub enum Found {
 pub struct StepError {
     /// What it means.
     pub class: ErrorClass,
+    /// Why no further try can mend it, if none can.
+    pub code: Option<ErrorCode>,
     /// One sentence for people, without secrets.
     pub message: String,
     /// How long the other side asked to wait.
@@ -76,8 +78,8 @@ pub enum Costs {
 
 impl StepError {
     /// An error that no further try can mend.
-    pub fn permanent(message: impl Into<String>) -> Self {
-        Self::new(ErrorClass::Permanent, message)
+    pub fn permanent(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code: Some(code), ..Self::new(ErrorClass::Permanent, message) }
     }
 
     /// An error that a later try may not meet.
@@ -87,7 +89,8 @@ impl StepError {
 
     /// An error of this class.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), retry_after: None, costs: Costs::Attempt }
+        let message = message.into();
+        Self { class, code: None, message, retry_after: None, costs: Costs::Attempt }
     }
 }
 
@@ -102,7 +105,7 @@ impl From<PortError> for StepError {
         };
         let free = |again_in| Costs::Nothing { again_in };
         let costs = error.free_for.map_or(Costs::Attempt, free);
-        Self { retry_after, costs, ..Self::new(class, error.message) }
+        Self { code: error.code, retry_after, costs, ..Self::new(class, error.message) }
     }
 }
 
@@ -117,8 +120,8 @@ impl From<AppError> for StepError {
             AppError::NotFound { .. }
             | AppError::Invalid(_)
             | AppError::Rejected { .. }
-            | AppError::Stale { .. }
-            | AppError::Internal(_) => Self::permanent(message),
+            | AppError::Stale { .. } => Self::permanent(ErrorCode::StateForbids, message),
+            AppError::Internal(_) => Self::permanent(ErrorCode::Defect, message),
         }
     }
 }
@@ -150,9 +153,8 @@ impl StepContext {
     /// # Errors
     /// When it was written by a definition that had another type.
     pub fn input<T: DeserializeOwned>(&self) -> Result<T, StepError> {
-        serde_json::from_value(self.input.clone()).map_err(|error| {
-            StepError::permanent(format!("the run's input can't be read: {error}"))
-        })
+        serde_json::from_value(self.input.clone())
+            .map_err(|error| unreadable(format!("the run's input can't be read: {error}")))
     }
 
     /// What a step gave, as its type; `None` when it gave nothing.
@@ -161,9 +163,9 @@ impl StepContext {
     /// When it was written by a definition that had another type.
     pub fn output<T: DeserializeOwned>(&self, step: &str) -> Result<Option<T>, StepError> {
         let Some(value) = self.outputs.get(step) else { return Ok(None) };
-        serde_json::from_value(value.clone()).map(Some).map_err(|error| {
-            StepError::permanent(format!("`{step}` gave what can't be read: {error}"))
-        })
+        serde_json::from_value(value.clone())
+            .map(Some)
+            .map_err(|error| unreadable(format!("`{step}` gave what can't be read: {error}")))
     }
 
     /// What a step that must have been done gave.
@@ -171,7 +173,7 @@ impl StepContext {
     /// # Errors
     /// When it gave nothing.
     pub fn need<T: DeserializeOwned>(&self, step: &str) -> Result<T, StepError> {
-        self.output(step)?.ok_or_else(|| StepError::permanent(format!("`{step}` gave nothing")))
+        self.output(step)?.ok_or_else(|| unreadable(format!("`{step}` gave nothing")))
     }
 
     /// Who acts: this run.
@@ -195,6 +197,10 @@ impl StepContext {
     }
 }
 
+fn unreadable(message: String) -> StepError {
+    StepError::permanent(ErrorCode::UnreadableRecord, message)
+}
+
 /// A step's result as JSON.
 ///
 /// # Errors
@@ -202,7 +208,7 @@ impl StepContext {
 pub fn done(output: impl Serialize) -> Result<Progress, StepError> {
     serde_json::to_value(output)
         .map(Progress::Done)
-        .map_err(|error| StepError::permanent(format!("the output has no JSON form: {error}")))
+        .map_err(|error| unreadable(format!("the output has no JSON form: {error}")))
 }
 
 /// Performs a step, or asks how far it is: called again after [`Progress::NotYet`].

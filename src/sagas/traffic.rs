@@ -8,6 +8,7 @@ use crate::ports::Class;
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance::{self, Instance};
+use ocim_domain::saga::ErrorCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -34,7 +35,9 @@ pub async fn site_of(context: &StepContext) -> Result<Option<Site>, StepError> {
 
 async fn need_site(context: &StepContext) -> Result<Site, StepError> {
     let site = site_of(context).await?;
-    site.ok_or_else(|| StepError::permanent("the instance has no load balancer"))
+    site.ok_or_else(|| {
+        StepError::permanent(ErrorCode::NoLoadBalancer, "the instance has no load balancer")
+    })
 }
 
 /// Waits until no other run moves the instance's traffic, and keeps others from it.
@@ -73,11 +76,17 @@ pub async fn plan_activation(context: StepContext) -> Result<Progress, StepError
     let input: TrafficInput = context.input()?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
     if appserver.is_leaving() {
-        return Err(StepError::permanent("its server is gone, or going"));
+        return Err(StepError::permanent(
+            ErrorCode::AppserverNotRunning,
+            "its server is gone, or going",
+        ));
     }
     if appserver.status != appserver::Status::Running && !input.force {
         let status = appserver.status;
-        return Err(StepError::permanent(format!("it is {status:?}, not Running any more")));
+        return Err(StepError::permanent(
+            ErrorCode::AppserverNotRunning,
+            format!("it is {status:?}, not Running any more"),
+        ));
     }
     let site = need_site(&context).await?;
     let before = site.instance.active.clone();
@@ -100,7 +109,10 @@ pub async fn plan_withdrawal(context: StepContext) -> Result<Progress, StepError
     }
     let after: Vec<_> = before.iter().filter(|id| **id != input.appserver).copied().collect();
     if after.is_empty() && !input.force {
-        return Err(StepError::permanent(instance::Rejected::LastActive.to_string()));
+        return Err(StepError::permanent(
+            ErrorCode::LastActiveAppserver,
+            instance::Rejected::LastActive.to_string(),
+        ));
     }
     done(TrafficPlan { before, after })
 }
@@ -144,7 +156,10 @@ pub async fn prove_site(context: StepContext) -> Result<Progress, StepError> {
         Ok(answer) if answer.status == 200 => {
             let other = |id: &String| *id != input.appserver.to_string();
             if let Some(id) = answer.appserver.filter(other) {
-                return Err(StepError::permanent(format!("{id} answered in its place")));
+                return Err(StepError::permanent(
+                    ErrorCode::WrongAppserverAnswered,
+                    format!("{id} answered in its place"),
+                ));
             }
             context.say("the site answers through the balancer").await;
             done(Value::Null)

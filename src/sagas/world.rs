@@ -13,7 +13,7 @@ use crate::ports::log_store::Level;
 use crate::ports::playbooks::{Playbooks, Source};
 use ocim_domain::configuration::BaseContext;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::Planted;
+use ocim_domain::saga::{ErrorCode, Planted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -165,9 +165,8 @@ impl World {
     /// Permanent when no such region is configured.
     pub fn cloud(&self, region: &str) -> Result<Arc<dyn Cloud>, StepError> {
         self.clouds.get(region).cloned().ok_or_else(|| {
-            StepError::permanent(format!(
-                "the region `{region}` is not configured: see OCIM_CLOUDS"
-            ))
+            let message = format!("the region `{region}` is not configured: see OCIM_CLOUDS");
+            StepError::permanent(ErrorCode::RegionNotConfigured, message)
         })
     }
 

@@ -5,7 +5,8 @@ use crate::support::processes::signal_process;
 use chrono::TimeDelta;
 use nix::sys::signal::Signal;
 use ocim_domain::event::Metadata;
-use ocim_domain::saga::{Cause, Command, Event, Saga};
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Cause, Command, ErrorClass, ErrorCode, Event, Saga};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -38,6 +39,13 @@ async fn refusal(server: &ApiServer, arguments: &[&str]) -> (i32, String) {
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(line.lines().count(), 1, "{line}");
     (output.status.code().unwrap(), line)
+}
+
+/// The first attempt at `create_server` begins.
+fn intent(run: RunId) -> Event {
+    let (step, deadline) = ("create_server".to_owned(), "2036-11-22T12:00:00Z".parse().unwrap());
+    let key = ocim_domain::saga::step_key(run, &step);
+    Event::StepIntended { step, attempt: 1, key, deadline, at: None }
 }
 
 #[tokio::test]
@@ -103,12 +111,21 @@ async fn a_run_is_waited_for_to_its_end() {
     assert!(told.contains("create_server done") && told.contains("await_ready done"), "{told}");
 
     let failed = server.given_run().await;
+    server.report(failed, intent(failed)).await;
+    let (step, error) = ("create_server".to_owned(), "no quota".to_owned());
+    let (class, code) = (ErrorClass::Permanent, Some(ErrorCode::MachineFailed));
+    let event = Event::StepFailed { step, attempt: 1, class, code, error, retry_at: None };
+    server.report(failed, event).await;
     let cause = Cause::StepFailed { step: "create_server".into(), error: "no quota".into() };
     server.report(failed, Event::UnwindBegan(cause)).await;
     server.report(failed, Event::Unwound {}).await;
-    let (code, line) = refusal(&server, &["run", "wait", &failed.to_string()]).await;
-    assert_eq!(code, 7, "{line}");
-    assert!(line.contains("no quota"), "{line}");
+    let output = run(&server, &["run", "wait", &failed.to_string()]).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    let line = told.lines().last().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{told}");
+    assert!(line.contains("no quota") && line.contains("`ocim explain machine_failed`"), "{line}");
+    let shown = answer(&server, &["run", "show", &failed.to_string()]).await;
+    assert!(shown.contains("failed (machine_failed): no quota"), "{shown}");
     server.stop().await;
 }
 
@@ -119,10 +136,7 @@ async fn runs_are_shown_with_attempts_timeline_log_and_statistics() {
     let run_id = server.given_run().await;
     let id = run_id.to_string();
     let step = || "create_server".to_owned();
-    let deadline = "2036-11-22T12:00:00Z".parse().unwrap();
-    let key = ocim_domain::saga::step_key(run_id, "create_server");
-    let intent = Event::StepIntended { step: step(), attempt: 1, key, deadline, at: None };
-    server.report(run_id, intent).await;
+    server.report(run_id, intent(run_id)).await;
     server.report(run_id, Event::StepDone { step: step(), output: json!({}) }).await;
     let stuck = Event::Stuck { step: "await_ssh".into(), why: "no answer".into(), code: None };
     server.report(run_id, stuck).await;
@@ -220,4 +234,28 @@ async fn the_openapi_document_needs_no_server() {
     let output = ocim(Path::new("/nonexistent"), &["openapi"]).output().await.unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("api-spec/openapi.json");
     assert!(output.stdout == std::fs::read(path).unwrap(), "run `make openapi`");
+}
+
+#[tokio::test]
+async fn a_code_is_explained_without_a_server_and_a_run_by_it() {
+    let explain = async |arguments: &[&str]| {
+        let arguments: Vec<_> = ["explain"].iter().chain(arguments).copied().collect();
+        ocim(Path::new("/nonexistent"), &arguments).output().await.unwrap()
+    };
+    for name in ["playbook_failed", "stale_version", "/problems/playbook_failed", "crash_loop"] {
+        let output = explain(&[name]).await;
+        assert!(output.status.success(), "{output:?}");
+        let page = String::from_utf8(output.stdout).unwrap();
+        assert!(page.starts_with("# ") && page.contains("## What to do"), "{page}");
+    }
+    let listed = String::from_utf8(explain(&[]).await.stdout).unwrap();
+    assert!(listed.lines().any(|line| line.starts_with("no_load_balancer ")), "{listed}");
+    let unknown = explain(&["nonsense"]).await;
+    assert_eq!(unknown.status.code(), Some(3), "{unknown:?}");
+
+    let server = ApiServer::start().await;
+    let run = server.given_run().await.to_string();
+    let told = answer(&server, &["explain", &run]).await;
+    assert!(told.starts_with("The run goes forward"), "{told}");
+    server.stop().await;
 }

@@ -7,5 +7,6 @@ mod live;
 mod logs;
 mod observing;
 pub(crate) mod operators;
+mod problems;
 mod refusals;
 mod runs;

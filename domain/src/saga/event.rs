@@ -1,5 +1,6 @@
 //! What happened to a run: the events of its log.
 
+use super::code::{ErrorCode, StuckCode};
 use crate::Timestamp;
 use crate::event::DomainEvent;
 use serde::{Deserialize, Serialize};
@@ -42,20 +43,6 @@ pub enum Cause {
     },
     /// The run's time was up.
     Deadline,
-}
-
-/// Which kind of trouble keeps a run from going on by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StuckCode {
-    /// An undo failed for a whole day.
-    UndoFailed,
-    /// A step failed for good where there is no way back.
-    StepFailed,
-    /// No node knows the process.
-    UnknownDefinition,
-    /// Node after node died of it.
-    CrashLoop,
 }
 
 /// What a person did to a run.
@@ -141,6 +128,8 @@ pub enum Event {
         step: String,
         attempt: u32,
         class: ErrorClass,
+        /// Why it failed for good; absent while it is tried again.
+        code: Option<ErrorCode>,
         error: String,
         retry_at: Option<Timestamp>,
     },
@@ -174,7 +163,15 @@ pub enum Event {
     UndoSkipped { step: String, reason: String },
     /// An undo failed; without `retry_at`, it was the last.
     #[serde(rename = "saga.undo_failed")]
-    UndoFailed { step: String, attempt: u32, error: String, retry_at: Option<Timestamp> },
+    UndoFailed {
+        step: String,
+        attempt: u32,
+        class: ErrorClass,
+        /// Why it failed for good; absent while it is tried again.
+        code: Option<ErrorCode>,
+        error: String,
+        retry_at: Option<Timestamp>,
+    },
     /// It can't go on by itself. `step` is empty where no step is to blame.
     #[serde(rename = "saga.stuck")]
     Stuck {

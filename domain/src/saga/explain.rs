@@ -1,6 +1,7 @@
 //! Where a run stands: what it waits for, since when, until when, who holds it, what comes next.
 
-use super::event::{Event, StuckCode};
+use super::code::StuckCode;
+use super::event::Event;
 use super::fold::cause_of;
 use super::next::{Directive, UNDO_TIME};
 use super::operate::foresee;

@@ -1,6 +1,7 @@
 //! What each event means for a run.
 
-use super::event::{Action, Cause, ErrorClass, Event, StuckCode};
+use super::code::StuckCode;
+use super::event::{Action, Cause, ErrorClass, Event};
 use super::run::{Effort, Lease, Phase, Run, Step};
 use crate::Timestamp;
 use serde_json::Value;
@@ -73,7 +74,7 @@ fn evolve_step(run: &mut Run, event: &Event) {
             (step, Step::Done { output: output.clone() })
         }
         Event::StepSkipped { step, .. } => (step, Step::Skipped),
-        Event::StepFailed { step, attempt, class, error, retry_at } => {
+        Event::StepFailed { step, attempt, class, error, retry_at, .. } => {
             let effort = run.efforts.entry(step.clone()).or_default();
             // Once in doubt, always in doubt: what a look did not find may still come.
             effort.doubt |= matches!(class, ErrorClass::Ambiguous | ErrorClass::Timeout);
@@ -93,7 +94,7 @@ fn evolve_step(run: &mut Run, event: &Event) {
         }
         Event::UndoDone { step, .. } => (step, Step::Undone),
         Event::UndoSkipped { step, .. } => (step, Step::Kept),
-        Event::UndoFailed { step, attempt, error, retry_at } => {
+        Event::UndoFailed { step, attempt, error, retry_at, .. } => {
             let error = error.clone();
             let waiting = |at: &Timestamp| Step::UndoWaiting {
                 attempt: *attempt,

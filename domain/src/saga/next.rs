@@ -1,6 +1,7 @@
 //! What a run does next: a pure function of its plan, its fold and the time.
 
-use super::event::{Cause, StuckCode};
+use super::code::StuckCode;
+use super::event::Cause;
 use super::plan::{Kind, Plan, StepPlan};
 use super::planted::PlantedBug;
 use super::run::{Phase, Run, Step};

@@ -1,7 +1,8 @@
 //! What a person may do to a run, and what would come of it.
 
 use super::Rejected;
-use super::event::{Action, Cause, Direction, Event, StuckCode};
+use super::code::StuckCode;
+use super::event::{Action, Cause, Direction, Event};
 use super::next::{Directive, next};
 use super::plan::Plan;
 use super::report::folded;

@@ -1,6 +1,7 @@
 //! A run as its events tell.
 
-use super::event::{Cause, ErrorClass, LeftBehind, StuckCode};
+use super::code::StuckCode;
+use super::event::{Cause, ErrorClass, LeftBehind};
 use crate::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;

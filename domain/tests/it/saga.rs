@@ -5,8 +5,8 @@ use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{
-    Cause, Command, Directive, ErrorClass, Event, Kind, Phase, Plan, Rejected, Run, Saga, StepPlan,
-    StuckCode, next, step_key,
+    Cause, Command, Directive, ErrorClass, ErrorCode, Event, Kind, Phase, Plan, Rejected, Run,
+    Saga, StepPlan, StuckCode, next, step_key,
 };
 use serde_json::json;
 
@@ -59,7 +59,8 @@ fn done(step: &str) -> Event {
 
 fn failed(step: &str, class: ErrorClass, retry_at: Option<Timestamp>) -> Event {
     let (step, error) = (step.to_owned(), "no".to_owned());
-    Event::StepFailed { step, attempt: 1, class, error, retry_at }
+    let code = retry_at.is_none().then_some(ErrorCode::MachineFailed);
+    Event::StepFailed { step, attempt: 1, class, code, error, retry_at }
 }
 
 fn undone(step: &str) -> [Event; 2] {
@@ -155,6 +156,7 @@ fn doubt_outlasts_attempts_that_fail_without_any() {
         step: "reserve".to_owned(),
         attempt: 2,
         class: ErrorClass::Transient,
+        code: None,
         error: "no".to_owned(),
         retry_at: Some(time(20)),
     };
@@ -266,9 +268,11 @@ fn an_undo_is_retried_then_leaves_the_run_stuck() {
         0,
         Directive::ResumeUndo { step: "reserve".to_owned(), attempt: 1, deadline: time(5) },
     );
-    let failing = |retry_at| {
+    let failing = |retry_at: Option<Timestamp>| {
         let (step, error) = ("reserve".to_owned(), "no".to_owned());
-        Event::UndoFailed { step, attempt: 1, error, retry_at }
+        let class = ErrorClass::Transient;
+        let code = retry_at.is_none().then_some(ErrorCode::AttemptsExhausted);
+        Event::UndoFailed { step, attempt: 1, class, code, error, retry_at }
     };
     events.push(failing(Some(time(9))));
     check(&events, 8, Directive::Wait { step: "reserve".to_owned(), until: time(9) });

@@ -6,8 +6,8 @@ use crate::saga_parallel::{
 use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
-    Cause, Command, Directive, ErrorClass, Event, Explanation, Facts, Holder, Operation, Phase,
-    Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, explain, next, preview,
+    Cause, Command, Directive, ErrorClass, ErrorCode, Event, Explanation, Facts, Holder, Operation,
+    Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, explain, next, preview,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -72,7 +72,8 @@ fn stuck_unwinding() -> Vec<Event> {
     events.extend([undo_intended("make/disk"), undo_done("make/disk")]);
     let (step, error) = (text("make/net/port"), text("in use"));
     events.push(undo_intended("make/net/port"));
-    events.push(Event::UndoFailed { step, attempt: 1, error, retry_at: None });
+    let (class, code) = (ErrorClass::Transient, Some(ErrorCode::AttemptsExhausted));
+    events.push(Event::UndoFailed { step, attempt: 1, class, code, error, retry_at: None });
     events.push(stuck("make/net/port"));
     events
 }
@@ -222,7 +223,7 @@ fn an_explanation_says_what_is_waited_for_since_when_until_when_and_what_comes_n
     };
     let (step, error) = (text("first"), text("no room"));
     let (class, retry_at) = (ErrorClass::Transient, Some(at(60)));
-    let failing = Event::StepFailed { step, attempt: 1, class, error, retry_at };
+    let failing = Event::StepFailed { step, attempt: 1, class, code: None, error, retry_at };
     let node = Uuid::from_u128(3);
     let lease = Event::LeaseTaken { node, epoch: 1, orderly: true };
     let waiting = told(&[started(), lease, intended("first"), failing], 10);

@@ -3,8 +3,8 @@
 use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
-    Cause, Command, Directive, ErrorClass, Event, Kind, Plan, Rejected, Run, Saga, StepPlan,
-    StuckCode, TAKEOVERS_MAX, UNDO_TIME, may_retry_undo, next,
+    Cause, Command, Directive, ErrorClass, ErrorCode, Event, Kind, Plan, Rejected, Run, Saga,
+    StepPlan, StuckCode, TAKEOVERS_MAX, UNDO_TIME, may_retry_undo, next,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -53,7 +53,8 @@ pub(crate) fn done(step: &str) -> Event {
 
 pub(crate) fn failed(step: &str) -> Event {
     let (step, error) = (step.to_owned(), "no".to_owned());
-    Event::StepFailed { step, attempt: 1, class: ErrorClass::Permanent, error, retry_at: None }
+    let (class, code) = (ErrorClass::Permanent, Some(ErrorCode::MachineFailed));
+    Event::StepFailed { step, attempt: 1, class, code, error, retry_at: None }
 }
 
 pub(crate) fn undo_intended(step: &str) -> Event {
@@ -125,8 +126,14 @@ fn what_can_be_undone_beside_a_failed_undo_is_undone_first() {
     }
     events.push(Event::UnwindBegan(Cause::Deadline));
     let (step, error) = ("make/disk".to_owned(), "no".to_owned());
-    let gave_up =
-        Event::UndoFailed { step: step.clone(), attempt: 9, error: error.clone(), retry_at: None };
+    let gave_up = Event::UndoFailed {
+        step: step.clone(),
+        attempt: 9,
+        class: ErrorClass::Timeout,
+        code: Some(ErrorCode::TimedOut),
+        error: error.clone(),
+        retry_at: None,
+    };
     events.extend([undo_intended("make/disk"), gave_up]);
     check(&events, 0, &[undo("make/net/port")]);
     events.push(undo_done("make/net/port"));

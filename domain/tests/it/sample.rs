@@ -9,7 +9,9 @@ use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::name;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
-use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, LeftBehind, StuckCode};
+use ocim_domain::saga::{
+    self, Action, Cause, Direction, ErrorClass, ErrorCode, LeftBehind, StuckCode,
+};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{Defaults, InstanceSettings, SettingsInput, create_settings};
 use serde_json::json;
@@ -280,6 +282,7 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
             step: step(),
             attempt: 1,
             class: ErrorClass::Ambiguous,
+            code: None,
             error: "the connection broke".to_owned(),
             retry_at: Some(at(70)),
         },
@@ -293,6 +296,8 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
         E::UndoFailed {
             step: step(),
             attempt: 2,
+            class: ErrorClass::Transient,
+            code: Some(ErrorCode::AttemptsExhausted),
             error: "the cloud does not answer".to_owned(),
             retry_at: None,
         },

@@ -3,6 +3,7 @@
 use super::AnsibleConfig;
 use super::tools::{lock_file, run_tool};
 use crate::ports::PortError;
+use ocim_domain::saga::ErrorCode;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub(super) async fn ensure_environment(
     let text = read_requirements(requirements, 0)?;
     let version = run_tool(config.tool(&config.python).arg("--version"), MAKE_TIMEOUT)
         .await
-        .map_err(|error| error.permanent("Python does not run"))?;
+        .map_err(|error| error.permanent(ErrorCode::ProgramMissing, "Python does not run"))?;
     let python = config.python.display();
     let hash = Sha256::digest(format!("{python}\n{version}\n{text}"));
     let environments = config.folder.join("environments");
@@ -54,9 +55,12 @@ async fn make_environment(
 ) -> Result<(), PortError> {
     let mut make = config.tool(&config.python);
     make.args(["-m", "venv"]).arg(folder);
-    run_tool(&mut make, MAKE_TIMEOUT)
-        .await
-        .map_err(|error| error.permanent("the virtual environment cannot be made"))?;
+    run_tool(&mut make, MAKE_TIMEOUT).await.map_err(|error| {
+        error.permanent(
+            ErrorCode::RequirementsNotInstallable,
+            "the virtual environment cannot be made",
+        )
+    })?;
     let mut install = config.tool(&folder.join("bin/python"));
     install.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet"]);
     if let Some(wheels) = &config.wheels_dir {
@@ -74,10 +78,16 @@ async fn make_environment(
 fn read_requirements(path: &Path, depth: usize) -> Result<String, PortError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if depth > INCLUDES_MAX {
-        return Err(PortError::permanent(format!("{name}: the requirements include each other")));
+        return Err(PortError::permanent(
+            ErrorCode::RequirementsNotInstallable,
+            format!("{name}: the requirements include each other"),
+        ));
     }
     let mut text = std::fs::read_to_string(path).map_err(|error| {
-        PortError::permanent(format!("the requirements {name} cannot be read: {error}"))
+        PortError::permanent(
+            ErrorCode::RequirementsNotInstallable,
+            format!("the requirements {name} cannot be read: {error}"),
+        )
     })?;
     let included: Vec<String> = text.lines().filter_map(find_include).map(str::to_owned).collect();
     for file in included {

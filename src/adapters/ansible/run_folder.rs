@@ -4,6 +4,7 @@ use crate::ports::PortError;
 use crate::ports::playbooks::{OutputLine, PlaybookRun, Source};
 use nix::fcntl::{Flock, FlockArg};
 use ocim_domain::Timestamp;
+use ocim_domain::saga::ErrorCode;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -86,7 +87,10 @@ impl RunFolder {
         if inside && path.is_file() {
             return Ok(path);
         }
-        Err(PortError::permanent(format!("the source has no file {name:?}")))
+        Err(PortError::permanent(
+            ErrorCode::PlaybookNotFound,
+            format!("the source has no file {name:?}"),
+        ))
     }
 
     /// Writes all that Ansible reads.
@@ -96,10 +100,16 @@ impl RunFolder {
         private_key: &Path,
     ) -> Result<(), PortError> {
         if run.target.host_keys.is_empty() {
-            return Err(PortError::permanent("the machine's SSH host keys are not known"));
+            return Err(PortError::permanent(
+                ErrorCode::HostKeyUnknown,
+                "the machine's SSH host keys are not known",
+            ));
         }
         if !run.variables.is_object() {
-            return Err(PortError::permanent("a playbook's variables are a JSON object"));
+            return Err(PortError::permanent(
+                ErrorCode::InvalidVariables,
+                "a playbook's variables are a JSON object",
+            ));
         }
         let limits = [run.line_timeout, run.total_timeout].map(|limit| limit.as_secs_f64());
         self.write("wrapper.py", include_str!("wrapper.py"))?;
@@ -197,8 +207,9 @@ impl RunFolder {
     pub(super) fn find_timeout(&self, now: Timestamp) -> Result<Option<String>, PortError> {
         let text = std::fs::read_to_string(self.path("limits.json"))
             .map_err(|error| self.broken("limits.json", &error))?;
-        let [line, total]: [f64; 2] = serde_json::from_str(&text)
-            .map_err(|error| PortError::permanent(format!("limits.json of the run: {error}")))?;
+        let [line, total]: [f64; 2] = serde_json::from_str(&text).map_err(|error| {
+            PortError::permanent(ErrorCode::Defect, format!("limits.json of the run: {error}"))
+        })?;
         if self.age("started", now) > Duration::from_secs_f64(total) {
             return Ok(Some(format!("it ran for more than {total} s")));
         }

@@ -5,6 +5,7 @@ use super::tools::{ToolError, lock_file, run_tool};
 use crate::ports::PortError;
 use crate::ports::playbooks::Source;
 use include_dir::{Dir, DirEntry, include_dir};
+use ocim_domain::saga::ErrorCode;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,9 +29,12 @@ pub(super) async fn fetch_source(
 }
 
 fn unpack_bundled(name: &str, into: &Path) -> Result<(), PortError> {
-    let folder = BUNDLED
-        .get_dir(name)
-        .ok_or_else(|| PortError::permanent(format!("no bundled playbook is called {name}")))?;
+    let folder = BUNDLED.get_dir(name).ok_or_else(|| {
+        PortError::permanent(
+            ErrorCode::PlaybookNotFound,
+            format!("no bundled playbook is called {name}"),
+        )
+    })?;
     unpack(folder, folder.path(), into)
         .map_err(|error| PortError::transient(format!("{name} cannot be unpacked: {error}")))
 }
@@ -53,9 +57,14 @@ async fn checkout(
     version: &str,
     into: &Path,
 ) -> Result<(), PortError> {
-    let refused = |text: &str| Err(PortError::permanent(format!("{text}: {version:?}")));
+    let refused = |text: &str| {
+        Err(PortError::permanent(ErrorCode::PlaybookNotFound, format!("{text}: {version:?}")))
+    };
     if repository.starts_with('-') || repository.is_empty() {
-        return Err(PortError::permanent(format!("not a git repository: {repository:?}")));
+        return Err(PortError::permanent(
+            ErrorCode::PlaybookNotFound,
+            format!("not a git repository: {repository:?}"),
+        ));
     }
     if version.starts_with('-') || version.is_empty() {
         return refused("not a branch, tag or commit");

@@ -4,6 +4,7 @@ use crate::ports::PortError;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use ocim_domain::saga::ErrorCode;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -33,8 +34,8 @@ impl ToolError {
     }
 
     /// For the port: `what` failed, and will fail again.
-    pub(super) fn permanent(self, what: &str) -> PortError {
-        PortError::permanent(self.sentence(what))
+    pub(super) fn permanent(self, code: ErrorCode, what: &str) -> PortError {
+        PortError::permanent(code, self.sentence(what))
     }
 
     fn sentence(&self, what: &str) -> String {

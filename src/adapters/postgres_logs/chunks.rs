@@ -5,6 +5,7 @@ use crate::ports::log_store::{LogLine, NewLine};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use ocim_domain::saga::ErrorCode;
 use std::io::{self, Read as _, Write as _};
 
 /// A chunk is full with this many lines: a reader of one line unpacks them all.
@@ -30,8 +31,12 @@ pub(super) fn write_chunks(lines: &[NewLine]) -> Result<Vec<Chunk>, PortError> {
     let mut rest = lines;
     let mut first_line = 1;
     while !rest.is_empty() {
-        let chunk = write_chunk(rest, first_line)
-            .map_err(|error| PortError::permanent(format!("log lines can't be packed: {error}")))?;
+        let chunk = write_chunk(rest, first_line).map_err(|error| {
+            PortError::permanent(
+                ErrorCode::DamagedLog,
+                format!("log lines can't be packed: {error}"),
+            )
+        })?;
         first_line += u64::from(chunk.line_count.unsigned_abs());
         rest = &lines[lines.len().min(first_line as usize - 1)..];
         chunks.push(chunk);
@@ -59,7 +64,10 @@ fn write_chunk(lines: &[NewLine], first_line: u64) -> io::Result<Chunk> {
 /// The lines of a chunk with their numbers.
 pub(super) fn read_chunk(chunk: &Chunk) -> Result<Vec<LogLine>, PortError> {
     let broken = |reason: &dyn std::fmt::Display| {
-        PortError::permanent(format!("the log is damaged at line {}: {reason}", chunk.first_line))
+        PortError::permanent(
+            ErrorCode::DamagedLog,
+            format!("the log is damaged at line {}: {reason}", chunk.first_line),
+        )
     };
     let mut json = Vec::new();
     ZlibDecoder::new(&*chunk.body).read_to_end(&mut json).map_err(|error| broken(&error))?;

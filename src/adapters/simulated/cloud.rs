@@ -7,6 +7,7 @@ use crate::ports::cloud::{Cloud, Machine, MachineSpec, Power};
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
 use ocim_domain::Timestamp;
+use ocim_domain::saga::ErrorCode;
 use std::net::IpAddr;
 use uuid::Uuid;
 
@@ -132,7 +133,9 @@ impl SimulatedRegion {
 
 /// What an id stands for, or an answer that no machine has such an id.
 fn key_of(id: &str) -> Result<Uuid, PortError> {
-    machine_key(id).ok_or_else(|| PortError::permanent(format!("there is no machine {id}")))
+    machine_key(id).ok_or_else(|| {
+        PortError::permanent(ErrorCode::MachineVanished, format!("there is no machine {id}"))
+    })
 }
 
 #[async_trait]
@@ -168,7 +171,12 @@ impl Cloud for SimulatedRegion {
         {
             let State { machines, .. } = &mut *self.lock();
             let machine = machines.get_mut(&key).filter(|machine| machine.exists(now));
-            let absent = || PortError::permanent(format!("there is no machine {id}"));
+            let absent = || {
+                PortError::permanent(
+                    ErrorCode::MachineVanished,
+                    format!("there is no machine {id}"),
+                )
+            };
             let machine = machine.ok_or_else(absent)?;
             machine.boots += 1;
             machine.back_at = back_at;
@@ -185,7 +193,9 @@ impl Cloud for SimulatedRegion {
     async fn read_console(&self, id: &str) -> Result<String, PortError> {
         self.ask(id, "read_console").await?;
         let key = key_of(id)?;
-        let absent = || PortError::permanent(format!("there is no machine {id}"));
+        let absent = || {
+            PortError::permanent(ErrorCode::MachineVanished, format!("there is no machine {id}"))
+        };
         self.report(key).ok_or_else(absent)?;
         let state = self.lock();
         let machine = state.machines.get(&key).ok_or_else(absent)?;

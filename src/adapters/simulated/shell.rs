@@ -6,6 +6,7 @@ use crate::ports::PortError;
 use crate::ports::cloud::{Address, Shell};
 use crate::ports::load_balancer::{SiteAnswer, SiteProbe};
 use async_trait::async_trait;
+use ocim_domain::saga::ErrorCode;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use uuid::Uuid;
@@ -25,7 +26,10 @@ impl SimulatedRegion {
             return Err(nobody());
         }
         if !host_keys.contains(&machine.host_key()) {
-            return Err(PortError::permanent(format!("the host key of {ip} is a stranger's")));
+            return Err(PortError::permanent(
+                ErrorCode::HostKeyMismatch,
+                format!("the host key of {ip} is a stranger's"),
+            ));
         }
         Ok(machine.boot_id())
     }

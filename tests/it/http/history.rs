@@ -34,6 +34,7 @@ async fn given_launch(server: &ApiServer) -> (String, String, RunId) {
         step: step(),
         attempt: 1,
         class: ErrorClass::Transient,
+        code: None,
         error: "the cloud is busy".to_owned(),
         retry_at: Some("2026-11-22T12:00:00Z".parse().unwrap()),
     };

@@ -69,7 +69,7 @@ async fn a_key_stands_for_one_request_of_one_caller() {
     let launch = format!("/instances/{instance}/appservers");
     let ask = |path: &str, body: Value| server.ask("POST", path).json(&body);
     assert_eq!(send(ask(&launch, json!({})), KEY).await.status(), 202);
-    let reused = "urn:ocim:problem:idempotency_key_reused".to_owned();
+    let reused = "/problems/idempotency_key_reused".to_owned();
     for other in [
         ask(&launch, json!({"queue": true})),
         ask(&format!("{launch}?queue"), json!({})),
@@ -104,7 +104,7 @@ async fn a_command_whose_answer_was_lost_in_a_crash_is_found_and_not_done_again(
     forget_answers(&server, 20).await;
     let under_way = send(launch(), "launch").await;
     assert!(under_way.headers().contains_key("retry-after"), "{under_way:?}");
-    let in_use = "urn:ocim:problem:idempotency_key_in_use".to_owned();
+    let in_use = "/problems/idempotency_key_in_use".to_owned();
     assert_eq!(problem_of(under_way).await, (409, in_use));
 
     forget_answers(&server, -1).await;

@@ -35,7 +35,7 @@ async fn an_instance_is_created_read_and_changed() {
     let stale = patch().header("If-Match", &etag).json(&change).send().await.unwrap();
     assert_eq!(stale.status(), 412);
     let problem: Value = stale.json().await.unwrap();
-    assert_eq!(problem["type"], "urn:ocim:problem:stale_version");
+    assert_eq!(problem["type"], "/problems/stale_version");
     // It says who changed what since.
     assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{problem}");
     assert_eq!(problem["errors"][0]["field"], "openedx_release");
@@ -149,7 +149,7 @@ async fn a_second_launch_is_refused_with_the_run_unless_it_may_queue() {
     let refused = server.ask("POST", &path).send().await.unwrap();
     assert_eq!(refused.status(), 409);
     let problem: Value = refused.json().await.unwrap();
-    assert_eq!(problem["type"], "urn:ocim:problem:command_rejected");
+    assert_eq!(problem["type"], "/problems/command_rejected");
     assert_eq!(problem["run"], first["run"]);
 
     let queued = server.ask("POST", &format!("{path}?queue=true")).send().await.unwrap();

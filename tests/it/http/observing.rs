@@ -91,7 +91,8 @@ async fn metrics_tell_of_runs_appends_requests_and_read_models() {
     server.report(run, intended(run, 1)).await;
     let retry_at = Some(chrono::DateTime::UNIX_EPOCH);
     let (class, error) = (ErrorClass::Timeout, "slow".to_owned());
-    let failed = Event::StepFailed { step: STEP.to_owned(), attempt: 1, class, error, retry_at };
+    let (step, code) = (STEP.to_owned(), None);
+    let failed = Event::StepFailed { step, attempt: 1, class, code, error, retry_at };
     server.report(run, failed).await;
     server.report(run, intended(run, 2)).await;
     server.report(run, done()).await;

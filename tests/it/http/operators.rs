@@ -2,7 +2,7 @@
 
 use crate::support::api_server::ApiServer;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, Event, StuckCode};
+use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event, StuckCode};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -20,7 +20,14 @@ pub(crate) async fn given_stuck_run(server: &ApiServer) -> RunId {
         Event::StepIntended { step: step.clone(), attempt, key, deadline, at },
         Event::UnwindBegan(Cause::Cancelled { reason: "a mistake".to_owned() }),
         Event::UndoIntended { step: step.clone(), attempt, deadline, at },
-        Event::UndoFailed { step: step.clone(), attempt, error, retry_at: None },
+        Event::UndoFailed {
+            step: step.clone(),
+            attempt,
+            class: ErrorClass::Transient,
+            code: Some(ErrorCode::AttemptsExhausted),
+            error,
+            retry_at: None,
+        },
         Event::Stuck { step, why, code: Some(StuckCode::UndoFailed) },
     ];
     for event in events {

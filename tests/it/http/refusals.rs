@@ -15,7 +15,7 @@ async fn problem(response: Response) -> Value {
     assert_eq!(response.headers()["content-type"], "application/problem+json", "{response:?}");
     let problem: Value = response.json().await.unwrap();
     assert_eq!(problem["status"], status, "{problem}");
-    assert!(problem["type"].as_str().unwrap().starts_with("urn:ocim:problem:"), "{problem}");
+    assert!(problem["type"].as_str().unwrap().starts_with("/problems/"), "{problem}");
     problem
 }
 
@@ -113,7 +113,7 @@ async fn a_lost_database_is_a_503_that_ends_when_it_is_back() {
     let refused = server.until(|it| it.status() == 503, || server.ask("GET", "/instances")).await;
     assert!(refused.headers().contains_key("retry-after"));
     let refused = problem(refused).await;
-    assert_eq!(refused["type"], "urn:ocim:problem:unavailable");
+    assert_eq!(refused["type"], "/problems/unavailable");
     assert!(refused["retry_after_s"].as_u64().unwrap() > 0);
     let refused = server.until(|it| it.status() == 503, || server.bare("GET", "/ready")).await;
     assert!(!problem(refused).await["errors"].as_array().unwrap().is_empty());

@@ -3,7 +3,7 @@
 use crate::support::api_server::ApiServer;
 use chrono::{DateTime, Utc};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, ErrorClass, Event, step_key};
+use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event, step_key};
 use serde_json::{Value, json};
 
 fn done(step: &str) -> Event {
@@ -68,6 +68,7 @@ fn failed(step: &str, attempt: u32, last: bool) -> Event {
         step: step.to_owned(),
         attempt,
         class: ErrorClass::Transient,
+        code: last.then_some(ErrorCode::AttemptsExhausted),
         error: "no answer".to_owned(),
         retry_at: (!last).then(|| "2026-11-22T12:00:00Z".parse().unwrap()),
     }
@@ -84,6 +85,8 @@ fn undo(step: &str) -> [Event; 3] {
     let failed = Event::UndoFailed {
         step: step(),
         attempt: 1,
+        class: ErrorClass::Transient,
+        code: None,
         error: "still there".to_owned(),
         retry_at: Some("2026-11-22T12:00:00Z".parse().unwrap()),
     };
@@ -113,6 +116,8 @@ async fn given_history(server: &ApiServer) -> (RunId, RunId) {
     let event = Event::UndoFailed {
         step: "create_server".to_owned(),
         attempt: 2,
+        class: ErrorClass::Transient,
+        code: Some(ErrorCode::AttemptsExhausted),
         error: why.clone(),
         retry_at: None,
     };
@@ -151,6 +156,12 @@ async fn a_run_tells_each_attempt_with_its_end_and_error() {
     let attempts = run["steps"][0]["attempts"].as_array().unwrap();
     let undone: Vec<_> = attempts.iter().map(|it| it["is_undo"].as_bool().unwrap()).collect();
     assert_eq!(undone, [false, true, true]);
+    let codes: Vec<_> = attempts.iter().map(|it| it["code"].as_str()).collect();
+    assert_eq!(codes, [Some("attempts_exhausted"), None, Some("attempts_exhausted")]);
+    assert_eq!(
+        (&run["error_code"], &attempts[2]["class"]),
+        (&codes[0].into(), &json!("transient"))
+    );
     let open = server.given_run().await;
     server.report(open, intended(open, "create_server", 1)).await;
     let run = server.get(&format!("/runs/{open}")).await;

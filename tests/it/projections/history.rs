@@ -121,6 +121,7 @@ impl Site {
                 step: "server".to_owned(),
                 attempt: 1,
                 class: ErrorClass::Transient,
+                code: None,
                 error: "busy".to_owned(),
                 retry_at,
             }),

@@ -8,6 +8,7 @@ use ocim::balancer_keeper::{BalancerKeeper, Wanted};
 use ocim::ports::hosts::Hosts;
 use ocim::ports::{Class, PortError};
 use ocim::sagas::world::Limits;
+use ocim_domain::saga::ErrorCode;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,11 +66,11 @@ struct NoHosts;
 #[async_trait]
 impl Hosts for NoHosts {
     async fn find_address(&self, _: &str) -> Result<IpAddr, PortError> {
-        Err(PortError::permanent("there are no hosts"))
+        Err(PortError::permanent(ErrorCode::ProgramMissing, "there are no hosts"))
     }
 
     async fn read_host_keys(&self, _: IpAddr, _: u16) -> Result<Vec<String>, PortError> {
-        Err(PortError::permanent("there are no hosts"))
+        Err(PortError::permanent(ErrorCode::ProgramMissing, "there are no hosts"))
     }
 }
 

@@ -6,7 +6,7 @@ use ocim::adapters::system::SystemIds;
 use ocim::ports::system::Ids;
 use ocim::sagas::terminate_appserver::TERMINATE_APPSERVER;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, ErrorClass, Event, StuckCode, step_key};
+use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event, StuckCode, step_key};
 
 impl Desk {
     /// A run of this process, in which that has happened.
@@ -79,7 +79,8 @@ async fn given_failed_step(desk: &Desk) -> String {
     let (step, error) = ("delete_server".to_owned(), "the cloud said no".to_owned());
     events.push(intended(&step));
     let (class, retry_at) = (ErrorClass::Permanent, None);
-    events.push(Event::StepFailed { step, attempt: 1, class, error, retry_at });
+    let code = Some(ErrorCode::MachineFailed);
+    events.push(Event::StepFailed { step, attempt: 1, class, code, error, retry_at });
     events.push(stuck("delete_server", "the cloud said no", StuckCode::StepFailed));
     desk.given_run("terminate_appserver", 1, events).await
 }

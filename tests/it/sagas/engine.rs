@@ -6,7 +6,7 @@ use ocim::sagas::Holds;
 use ocim::sagas::runner::{DriveError, Driver, Fence, Pace, Registry};
 use ocim::sagas::step::{Costs, Definition, Kind, Progress, Step, StepContext, StepError, done};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, Phase, Run, StuckCode, Verb};
+use ocim_domain::saga::{Cause, ErrorCode, Phase, Run, StuckCode, Verb};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -52,7 +52,7 @@ fn fail(context: StepContext) -> Outcome {
     Box::pin(async move {
         tokio::time::sleep(Duration::from_secs(20)).await;
         note(&context, "failed");
-        Err(StepError::permanent("no"))
+        Err(StepError::permanent(ErrorCode::StateForbids, "no"))
     })
 }
 

@@ -3,7 +3,7 @@
 use super::super::fence::Fence;
 use crate::sagas::step::{Found, Progress, Step, StepContext, StepError, done};
 use ocim_domain::Timestamp;
-use ocim_domain::saga::{ErrorClass, PlantedBug};
+use ocim_domain::saga::{ErrorClass, ErrorCode, PlantedBug};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -91,7 +91,11 @@ async fn perform_fenced(
             return Ok(done("not undone")?);
         }
         let Some(undo) = call.row.kind.undo() else {
-            return Err(StepError::permanent("a step without an undo was undone").into());
+            return Err(StepError::permanent(
+                ErrorCode::Defect,
+                "a step without an undo was undone",
+            )
+            .into());
         };
         return Ok(undo(context).await?);
     }

@@ -6,7 +6,7 @@ use crate::app::AppError;
 use crate::ports::log_store::Level;
 use crate::sagas::step::{Costs, Progress, StepError};
 use ocim_domain::Timestamp;
-use ocim_domain::saga::{ErrorClass, Event, PlantedBug, PutOff, may_retry_undo};
+use ocim_domain::saga::{ErrorClass, ErrorCode, Event, PlantedBug, PutOff, may_retry_undo};
 use std::time::Duration;
 
 /// The longest pause between two attempts of an undo.
@@ -122,21 +122,31 @@ impl Driver {
         error.message = self.world.deployment.own_masker.mask(&error.message);
         let path = call.row.path;
         self.world.say(self.id, path, Level::Error, error.message.clone()).await;
-        let (step, attempt) = (path.to_owned(), call.attempt);
+        let (step, attempt, class) = (path.to_owned(), call.attempt, error.class);
+        let last_code = Some(error.code.unwrap_or(ErrorCode::of_class(class)));
         if call.is_undo {
             let at = self.retry_at(attempt, &error, UNDO_RETRY_CAP);
             let may_retry = may_retry_undo(&self.run, path, at)
                 || self.has_planted(PlantedBug::StuckNeverDeclared);
             let retry_at = may_retry.then_some(at);
-            return Event::UndoFailed { step, attempt, error: error.message, retry_at };
+            let code = last_code.filter(|_| retry_at.is_none());
+            return Event::UndoFailed {
+                step,
+                attempt,
+                class,
+                code,
+                error: error.message,
+                retry_at,
+            };
         }
         let at = self.retry_at(attempt, &error, self.world.limits.retry_cap);
         let effort = self.run.effort(path);
         let plan = self.plan.step(path);
-        let may_retry = plan.is_some_and(|step| step.may_retry(&effort, error.class, at))
+        let may_retry = plan.is_some_and(|step| step.may_retry(&effort, class, at))
             || self.has_planted(PlantedBug::RetryWithoutBound);
         let retry_at = may_retry.then_some(at);
-        Event::StepFailed { step, attempt, class: error.class, error: error.message, retry_at }
+        let code = last_code.filter(|_| retry_at.is_none());
+        Event::StepFailed { step, attempt, class, code, error: error.message, retry_at }
     }
 
     /// Full jitter: anywhere between nothing and the doubled base, so that runs do not march in step.

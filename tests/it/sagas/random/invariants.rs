@@ -133,13 +133,18 @@ fn check_attempts(end: &End<'_>) -> Checked {
     Ok(())
 }
 
-/// Nothing is tried anew before its time, and nothing that has failed for good.
+/// Nothing is tried anew before its time, and nothing that has failed for good, which alone has a
+/// code.
 fn check_pauses(end: &End<'_>) -> Checked {
     let mut waits: BTreeMap<&str, Option<Timestamp>> = BTreeMap::new();
     for (event, _) in end.events {
         match event {
-            Event::StepFailed { step, retry_at, .. } | Event::UndoFailed { step, retry_at, .. } => {
+            Event::StepFailed { step, retry_at, code, .. }
+            | Event::UndoFailed { step, retry_at, code, .. } => {
                 waits.insert(step, *retry_at);
+                check(code.is_some() == retry_at.is_none(), || {
+                    format!("`{step}` says {code:?}, and is tried again at {retry_at:?}")
+                })?;
             }
             Event::TimerSet { step, due } => {
                 waits.insert(step, Some(*due));

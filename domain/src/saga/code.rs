@@ -1,0 +1,125 @@
+//! Names for what keeps a step or a run from its goal; each has a page in `docs/problems`.
+
+use super::event::ErrorClass;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! codes {
+    ($(#[$about:meta])* $code:ident { $($(#[$doc:meta])* $variant:ident = $name:literal;)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $code {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl $code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its name, which never changes its meaning: for programs, and for `ocim explain`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+
+        impl fmt::Display for $code {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+codes! {
+    /// Which kind of trouble keeps a run from going on by itself.
+    StuckCode {
+        /// An undo failed for a whole day.
+        UndoFailed = "undo_failed";
+        /// A step failed for good where there is no way back.
+        StepFailed = "step_failed";
+        /// No node knows the process.
+        UnknownDefinition = "unknown_definition";
+        /// Node after node died of it.
+        CrashLoop = "crash_loop";
+    }
+}
+
+codes! {
+    /// Why a step failed for good.
+    ErrorCode {
+    /// All its attempts, or all its time, are used up; the last error says what kept failing.
+    AttemptsExhausted = "attempts_exhausted";
+    /// The last attempt's time was up.
+    TimedOut = "timed_out";
+    /// Ocim met a defect of its own.
+    Defect = "defect";
+    /// What an earlier step recorded can't be read.
+    UnreadableRecord = "unreadable_record";
+    /// A secret can't be opened: its key was deleted, or is another one.
+    UnreadableSecret = "unreadable_secret";
+    /// The state of what the step works on forbids it.
+    StateForbids = "state_forbids";
+    /// The region is not configured.
+    RegionNotConfigured = "region_not_configured";
+    /// No load balancer takes the site.
+    NoLoadBalancer = "no_load_balancer";
+    /// The balancer refuses its configuration.
+    BalancerRefusedConfiguration = "balancer_refused_configuration";
+    /// The Appserver does not run, so it can't have traffic.
+    AppserverNotRunning = "appserver_not_running";
+    /// The site's last active Appserver would be taken out of traffic.
+    LastActiveAppserver = "last_active_appserver";
+    /// Another Appserver answered in its place.
+    WrongAppserverAnswered = "wrong_appserver_answered";
+    /// The site can't be asked at this address.
+    InvalidAddress = "invalid_address";
+    /// The launch has ended already.
+    LaunchSettled = "launch_settled";
+    /// The settings don't make a playbook's variables.
+    InvalidVariables = "invalid_variables";
+    /// The playbook's repository, version or file is not there.
+    PlaybookNotFound = "playbook_not_found";
+    /// The playbook's requirements can't be installed.
+    RequirementsNotInstallable = "requirements_not_installable";
+    /// The playbook ended with an error.
+    PlaybookFailed = "playbook_failed";
+    /// The playbook took too long, or printed nothing for too long.
+    PlaybookTimedOut = "playbook_timed_out";
+    /// The playbook's process was killed.
+    PlaybookKilled = "playbook_killed";
+    /// A program that Ocim drives is not installed, or does not run.
+    ProgramMissing = "program_missing";
+    /// The machine has no address yet.
+    AddressUnknown = "address_unknown";
+    /// The machine is in error.
+    MachineFailed = "machine_failed";
+    /// The machine is not there any more.
+    MachineVanished = "machine_vanished";
+    /// The machine has an owner: it is no orphan.
+    NotAnOrphan = "not_an_orphan";
+    /// The machine's SSH host keys are not known.
+    HostKeyUnknown = "host_key_unknown";
+    /// Somebody else answers at the machine's address.
+    HostKeyMismatch = "host_key_mismatch";
+    /// A command on the machine ended with an error.
+    RemoteCommandFailed = "remote_command_failed";
+    /// The lines of a log can't be read or written.
+    DamagedLog = "damaged_log";
+    }
+}
+
+impl ErrorCode {
+    /// What the last failure of this class means where it has no code of its own.
+    #[must_use]
+    pub const fn of_class(class: ErrorClass) -> Self {
+        match class {
+            ErrorClass::Timeout => Self::TimedOut,
+            ErrorClass::Permanent => Self::Defect,
+            ErrorClass::Transient
+            | ErrorClass::RateLimited
+            | ErrorClass::Conflict
+            | ErrorClass::Ambiguous => Self::AttemptsExhausted,
+        }
+    }
+}
