@@ -186,6 +186,12 @@ impl App {
 
     /// The steps that this node leaves alone for a while.
     #[must_use]
+    pub fn defaults(&self) -> &Defaults {
+        &self.defaults
+    }
+
+    /// Calls that were put off.
+    #[must_use]
     pub fn put_offs(&self) -> &PutOffs {
         &self.put_offs
     }

@@ -98,14 +98,16 @@ pub struct Config {
     pub openstack_sandbox_flavor: Value,
     /// `OPENSTACK_SANDBOX_BASE_IMAGE`: JSON selector of the image. `{"name": "Ubuntu 16.04"}`.
     pub openstack_sandbox_base_image: Value,
-    /// `OPENSTACK_SANDBOX_SSH_KEYNAME`: key pair put on servers. `opencraft`.
+    /// `OPENSTACK_SANDBOX_SSH_KEYNAME`: key pair put on servers; blank for none. `opencraft`.
     pub openstack_sandbox_ssh_keyname: String,
-    /// `OPENSTACK_SANDBOX_SSH_USERNAME`: whom to log in as, where the cloud does not say. `ubuntu`.
+    /// `OPENSTACK_SANDBOX_SSH_USERNAME`: whom to log in as, where the cloud does not say; in local
+    /// machines that root makes, the account beside root. `ubuntu`.
     pub openstack_sandbox_ssh_username: String,
     /// `OPENEDX_APPSERVER_SECURITY_GROUP_NAME`: the group we manage, at most 200 characters.
     /// `edxapp-appserver`.
     pub openedx_appserver_security_group_name: String,
-    /// `SHUTDOWN_TIMEOUT`: seconds a server gets to stop before it is deleted. `600`.
+    /// `SHUTDOWN_TIMEOUT`: seconds a server gets to stop before it is deleted; 0 for
+    /// none. `600`.
     pub shutdown_timeout: Duration,
 
     /// `OCIM_RECONCILE_INTERVAL`: seconds between two looks at the machines of a region. `60`.
@@ -375,14 +377,18 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
             .selector("OPENSTACK_SANDBOX_FLAVOR", json!({"ram": 4096, "disk": 40})),
         openstack_sandbox_base_image: r
             .selector("OPENSTACK_SANDBOX_BASE_IMAGE", json!({"name": "Ubuntu 16.04"})),
-        openstack_sandbox_ssh_keyname: r.text("OPENSTACK_SANDBOX_SSH_KEYNAME", "opencraft", 256),
+        openstack_sandbox_ssh_keyname: r.text_or_blank(
+            "OPENSTACK_SANDBOX_SSH_KEYNAME",
+            "opencraft",
+            256,
+        ),
         openstack_sandbox_ssh_username: r.text("OPENSTACK_SANDBOX_SSH_USERNAME", "ubuntu", 32),
         openedx_appserver_security_group_name: r.text(
             "OPENEDX_APPSERVER_SECURITY_GROUP_NAME",
             "edxapp-appserver",
             200,
         ),
-        shutdown_timeout: r.seconds("SHUTDOWN_TIMEOUT", 600),
+        shutdown_timeout: r.seconds_or_none("SHUTDOWN_TIMEOUT", 600),
         reconcile_interval: r.seconds("OCIM_RECONCILE_INTERVAL", 60),
         failed_server_kept: r.seconds("OCIM_FAILED_SERVER_KEPT", 2 * 24 * 3600),
         ansible_python_path: (r.path("ANSIBLE_PYTHON_PATH"))

@@ -27,6 +27,18 @@ pub enum Class {
     Ambiguous,
 }
 
+/// Whose failure it is. A provider's circuit counts the provider's own alone, so that what one
+/// caller asks for can't take the provider away from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The service behind the port: it is down, or answers as it never should.
+    Provider,
+    /// Whoever asked, by what was asked for: a wrong name, a site's own requirements.
+    Caller,
+    /// Neither: this machine (a full disk), or somebody else (a package index).
+    Other,
+}
+
 /// A failed effect: what it means, and what to tell people.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -35,6 +47,8 @@ pub struct PortError {
     pub class: Class,
     /// Why no further try can mend it, if none can.
     pub code: Option<ErrorCode>,
+    /// Whose failure it is.
+    pub blame: Blame,
     /// One sentence for people, without secrets.
     pub message: String,
     /// The failure is the provider's, which is down, and costs nobody an attempt: come back in this
@@ -43,9 +57,20 @@ pub struct PortError {
 }
 
 impl PortError {
-    /// An error of this class.
+    /// An error of this class. Whoever refuses, or asks for patience, is well: that is blamed on
+    /// the caller, anything else on the provider until somebody knows better.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, code: None, message: message.into(), free_for: None }
+        let blame = match class {
+            Class::Transient | Class::Ambiguous => Blame::Provider,
+            Class::RateLimited(_) | Class::Conflict | Class::Permanent => Blame::Caller,
+        };
+        Self { class, code: None, blame, message: message.into(), free_for: None }
+    }
+
+    /// The same error, blamed on somebody else than its class suggests.
+    #[must_use]
+    pub fn blamed_on(self, blame: Blame) -> Self {
+        Self { blame, ..self }
     }
 
     /// An error that a later try may not meet.

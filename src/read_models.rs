@@ -71,6 +71,8 @@ pub struct AppserverRow {
     pub latest_run: String,
     /// The frozen settings, protected ones sealed; none until it is frozen.
     pub settings: Option<Value>,
+    /// The commit that is played; none until it is frozen, and where the playbook is Ocim's own.
+    pub configuration_commit: Option<String>,
     /// Until when a failed one keeps its machine for debugging.
     pub keeps_server_until: Option<DateTime<Utc>>,
     /// What is wrong with its machine.

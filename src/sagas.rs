@@ -12,6 +12,7 @@ pub mod leases;
 pub mod machines;
 pub mod playbook_steps;
 pub mod provision_load_balancer;
+pub mod resolve_playbooks;
 pub mod rows;
 pub mod runner;
 pub mod slots;

@@ -102,6 +102,9 @@ pub struct Appserver {
     pub launch_run: String,
     /// `run_…` of what was asked for last.
     pub latest_run: String,
+    /// The commit that its `configuration_version` meant when it was launched, and that is played;
+    /// none until it is frozen, and where the playbook ships inside Ocim.
+    pub configuration_commit: Option<String>,
     /// When it last began to receive traffic.
     pub last_activated: Option<DateTime<Utc>>,
     /// Until when a failed one keeps its machine for debugging.

@@ -74,7 +74,7 @@ settings! {
     openstack_server_flavor: Value,
     /// Selector of the image, e.g. `{"name": "Ubuntu 16.04"}`.
     openstack_server_base_image: Value,
-    /// Key pair put on the machine; none where blank.
+    /// Key pair put on the machine; none where blank or null.
     openstack_server_ssh_keyname: String,
     /// Further security groups, which must exist.
     additional_security_groups: Vec<String>,

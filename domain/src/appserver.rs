@@ -29,6 +29,9 @@ pub struct Launched {
     pub variables: Protected,
     /// Its own host name (`COMMON_HOSTNAME`).
     pub hostname: String,
+    /// The commit that `configuration_version` meant then, and that is played; none where the
+    /// playbook ships inside Ocim.
+    pub configuration_commit: Option<String>,
 }
 
 /// How far it came (core §2.2, and `cancelled`).

@@ -3,12 +3,14 @@
 pub mod base;
 pub mod merge;
 pub mod ocim;
+mod reserved;
 pub mod secrets;
 pub mod yaml;
 
 pub use base::{BaseContext, CronTime, SiteWideSettings, SmtpRelay};
 pub use merge::merge;
 pub use ocim::{OcimFacts, ocim_layer};
+pub use reserved::is_ansibles_own;
 pub use yaml::YamlError;
 
 use crate::protected::Protected;

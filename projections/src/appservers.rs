@@ -29,6 +29,7 @@ pub const PROJECTOR: Projector = Projector {
             ("launch_run", ColumnType::Text),
             ("latest_run", ColumnType::Text),
             ("settings", ColumnType::Json),
+            ("configuration_commit", ColumnType::Text),
             ("keeps_server_until", ColumnType::Timestamp),
             ("trouble", ColumnType::Text),
             ("created_at", ColumnType::Timestamp),
@@ -134,6 +135,7 @@ fn freeze(recorded: &Recorded, key: Columns, launched: Launched) -> RowChange {
             own_status: Status::New,
             server: launched.server,
             settings: launched.settings,
+            configuration_commit: launched.configuration_commit,
             updated_at: recorded.recorded_at,
         },
     }

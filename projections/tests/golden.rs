@@ -91,6 +91,7 @@ fn appserver_events() -> Vec<appserver::Event> {
             settings: settings(),
             variables: Protected::new(INSTANCE.to_string(), "{}"),
             hostname: "alpha-3".to_owned(),
+            configuration_commit: Some("4b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned()),
         })),
         E::WaitingStarted {},
         E::ConfiguringStarted {},

@@ -1,15 +1,18 @@
 //! Runs Ansible in sessions of its own, which outlive this process. Port: `ports::playbooks`.
 
+mod answers;
 mod environments;
+mod git;
 mod leftovers;
+mod logins;
 mod processes;
 mod run_folder;
 mod sources;
 mod tools;
 
-use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState};
+use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use crate::ports::system::Clock;
-use crate::ports::{Class, PortError};
+use crate::ports::{Blame, Class, PortError};
 use async_trait::async_trait;
 use run_folder::RunFolder;
 use std::path::{Path, PathBuf};
@@ -37,6 +40,8 @@ pub struct AnsibleConfig {
     pub python: PathBuf,
     /// Where pip finds packages without a network; `None` lets it ask its index.
     pub wheels_dir: Option<PathBuf>,
+    /// Whom git logs in as at hosts of private repositories, over HTTPS.
+    pub git_logins: Vec<GitLogin>,
     /// What git, pip and Ansible get of this process's environment; see [`pick_environment`].
     pub environment: Vec<(String, String)>,
 }
@@ -74,6 +79,7 @@ impl AnsibleConfig {
 }
 
 pub use leftovers::{end_all_runs, end_orphaned_tools};
+pub use logins::GitLogin;
 
 /// The real [`Playbooks`].
 #[derive(Debug)]
@@ -99,7 +105,7 @@ impl AnsiblePlaybooks {
         folder: &RunFolder,
         environment: &Path,
     ) -> Result<(), PortError> {
-        let playbook = folder.source_file(&run.playbook)?;
+        let playbook = sources::find_file(&folder.path("source"), &run.playbook)?;
         let working_folder = playbook.parent().unwrap_or(Path::new("/"));
         let programs = environment.join("bin");
         let mut command = self.config.tool(&self.config.python);
@@ -126,24 +132,39 @@ impl AnsiblePlaybooks {
         for name in ["TMPDIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_HOME"] {
             command.env(name, &temporary);
         }
+        // What a source may say itself in its ansible.cfg is the wrapper's to add.
         command.envs([
             ("PYTHONUNBUFFERED", "1"),
             ("ANSIBLE_FORCE_COLOR", "0"),
             ("ANSIBLE_NOCOLOR", "1"),
-            ("ANSIBLE_PIPELINING", "1"),
             ("ANSIBLE_HOST_KEY_CHECKING", "1"),
             ("ANSIBLE_RETRY_FILES_ENABLED", "0"),
             ("ANSIBLE_INVENTORY_ENABLED", "yaml"),
             // Inventories have always said openedx-app, whatever Ansible thinks of hyphens.
             ("ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS", "ignore"),
-            ("ANSIBLE_TIMEOUT", "30"),
-            // The wrapper changes it if it can have a folder for shared connections.
-            ("ANSIBLE_SSH_ARGS", "-o ControlMaster=no"),
         ]);
         tools::run_tool(&mut command, LAUNCH_TIMEOUT)
             .await
             .map_err(|error| error.transient("Ansible cannot be started"))?;
         Ok(())
+    }
+
+    /// Puts the source into `into`, looks for the files, and makes the environment, or for a play
+    /// takes the one that the look before it has made; the commit of the source, and the environment.
+    async fn prepare(
+        &self,
+        (source, playbook, requirements): (&Source, &str, &str),
+        into: &Path,
+        is_look: bool,
+    ) -> Result<(Option<String>, PathBuf), PortError> {
+        let commit = sources::fetch_source(&self.config, source, into).await?;
+        for name in [playbook, requirements] {
+            sources::find_file(into, name)?;
+        }
+        let (commit, root) = (commit.as_deref(), into);
+        let wanted = environments::Wanted { source, commit, root, requirements, is_look };
+        let environment = environments::ensure_environment(&self.config, &wanted).await?;
+        Ok((commit.map(str::to_owned), environment))
     }
 
     async fn end(folder: &RunFolder) -> Result<(), PortError> {
@@ -160,8 +181,31 @@ impl AnsiblePlaybooks {
     }
 }
 
+/// How a run ended that has an exit status.
+fn read_end(folder: &RunFolder) -> Option<RunState> {
+    Some(match folder.read_exit()? {
+        0 if folder.is_unmatched() => RunState::Unmatched,
+        status => RunState::Exited(status),
+    })
+}
+
 #[async_trait]
 impl Playbooks for AnsiblePlaybooks {
+    async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError> {
+        let broken = |error: std::io::Error| {
+            let text = format!("{}: {error}", self.config.folder.display());
+            PortError::transient(text).blamed_on(Blame::Other)
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("look-")
+            .tempdir_in(&self.config.folder)
+            .map_err(broken)?;
+        let Playable { source, playbook, requirements, .. } = wanted;
+        let wanted = (source, playbook, requirements);
+        let (commit, _) = self.prepare(wanted, &folder.path().join("source"), true).await?;
+        Ok(commit)
+    }
+
     async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
         let folder = self.run_folder(run.key);
         folder.create()?;
@@ -170,9 +214,9 @@ impl Playbooks for AnsiblePlaybooks {
             return Ok(());
         }
         folder.remove("source")?;
-        sources::fetch_source(&self.config, &run.source, &folder.path("source")).await?;
-        let requirements = folder.source_file(&run.requirements)?;
-        let environment = environments::ensure_environment(&self.config, &requirements).await?;
+        let PlaybookRun { source, playbook, requirements, .. } = run;
+        let wanted = (source, playbook.as_str(), requirements.as_str());
+        let (_, environment) = self.prepare(wanted, &folder.path("source"), false).await?;
         folder.write_inputs(run, &self.config.private_key)?;
         self.launch(run, &folder, &environment).await
     }
@@ -186,12 +230,12 @@ impl Playbooks for AnsiblePlaybooks {
             // Whoever wrote it may have died before the end.
             return self.stop_late(&folder, &reason).await;
         }
-        if let Some(status) = folder.read_exit() {
-            return Ok(RunState::Exited(status));
+        if let Some(ended) = read_end(&folder) {
+            return Ok(ended);
         }
         if !folder.is_alive()? {
             // It may have ended between the two looks.
-            return Ok(folder.read_exit().map_or(RunState::Lost, RunState::Exited));
+            return Ok(read_end(&folder).unwrap_or(RunState::Lost));
         }
         match folder.find_timeout(self.clock.now())? {
             Some(reason) => self.stop_late(&folder, &reason).await,

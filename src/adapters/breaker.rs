@@ -9,7 +9,7 @@ mod ports;
 pub use ports::{GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks};
 
 use crate::ports::system::Clock;
-use crate::ports::{Class, PortError};
+use crate::ports::{Blame, PortError};
 use ocim_domain::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,17 +105,25 @@ pub struct Breaker {
 struct Circuit {
     state: BreakerState,
     failures: u32,
+    /// What the last of them said.
+    last_error: String,
     /// How long it is open the next time.
     open_next: Duration,
+}
+
+impl Circuit {
+    fn closed(limits: &BreakerLimits) -> Self {
+        let (state, last_error) = (BreakerState::Closed, String::new());
+        Self { state, failures: 0, last_error, open_next: limits.open_base }
+    }
 }
 
 impl Breaker {
     /// A closed breaker.
     #[must_use]
     pub fn new(provider: impl Into<String>, clock: Arc<dyn Clock>, limits: BreakerLimits) -> Self {
-        let circuit =
-            Circuit { state: BreakerState::Closed, failures: 0, open_next: limits.open_base };
-        Self { provider: provider.into(), clock, limits, circuit: Mutex::new(circuit) }
+        let circuit = Mutex::new(Circuit::closed(&limits));
+        Self { provider: provider.into(), clock, limits, circuit }
     }
 
     /// How it stands.
@@ -139,7 +147,8 @@ impl Breaker {
     ) -> Result<T, PortError> {
         let mut attempt = self.admit()?;
         let outcome = call.await;
-        attempt.fails = Some(outcome.as_ref().err().is_some_and(tells_of_an_outage));
+        let failure = outcome.as_ref().err().filter(|error| tells_of_an_outage(error));
+        attempt.ended = Some(failure.map(|error| error.message.clone()));
         drop(attempt);
         outcome.map_err(|error| self.excuse(error))
     }
@@ -161,36 +170,40 @@ impl Breaker {
     fn admit(&self) -> Result<Attempt<'_>, PortError> {
         let mut circuit = self.circuit();
         match circuit.state {
-            BreakerState::Closed => Ok(Attempt { breaker: self, is_probe: false, fails: None }),
+            BreakerState::Closed => Ok(Attempt { breaker: self, is_probe: false, ended: None }),
             BreakerState::Open { until } if self.clock.now() >= until => {
                 circuit.state = BreakerState::HalfOpen;
-                Ok(Attempt { breaker: self, is_probe: true, fails: None })
+                Ok(Attempt { breaker: self, is_probe: true, ended: None })
             }
-            BreakerState::Open { until } => Err(self.postpone(until)),
-            BreakerState::HalfOpen => Err(self.postpone(self.clock.now() + self.limits.open_base)),
+            BreakerState::Open { until } => Err(self.postpone(until, &circuit.last_error)),
+            BreakerState::HalfOpen => {
+                let until = self.clock.now() + self.limits.open_base;
+                Err(self.postpone(until, &circuit.last_error))
+            }
         }
     }
 
-    fn postpone(&self, until: Timestamp) -> PortError {
+    fn postpone(&self, until: Timestamp, error: &str) -> PortError {
         let again_in = (until - self.clock.now()).to_std().unwrap_or_default();
         let (provider, until) = (&self.provider, until.format("%F %T"));
-        let message = format!("{provider} keeps failing: its circuit is open until {until} UTC");
+        let told = format!("{provider} keeps failing: its circuit is open until {until} UTC");
+        let message = format!("{told}; it said last: {error}");
         PortError::postponed(again_in, message)
     }
 
-    fn settle(&self, is_probe: bool, fails: Option<bool>) {
+    fn settle(&self, is_probe: bool, ended: Option<Option<String>>) {
         let mut circuit = self.circuit();
-        match fails {
+        match ended {
             // Nobody knows how it would have ended: the next call is the probe.
             None if is_probe => circuit.state = BreakerState::Open { until: self.clock.now() },
             None => {}
-            Some(false) if is_probe || circuit.state == BreakerState::Closed => {
-                let open_next = self.limits.open_base;
-                *circuit = Circuit { state: BreakerState::Closed, failures: 0, open_next };
+            Some(None) if is_probe || circuit.state == BreakerState::Closed => {
+                *circuit = Circuit::closed(&self.limits);
             }
             // From before it opened: the probe decides.
-            Some(false) => {}
-            Some(true) => {
+            Some(None) => {}
+            Some(Some(error)) => {
+                circuit.last_error = error;
                 circuit.failures = circuit.failures.saturating_add(1);
                 let opens = circuit.state == BreakerState::Closed
                     && circuit.failures >= self.limits.failures_max;
@@ -217,18 +230,18 @@ impl Breaker {
 struct Attempt<'a> {
     breaker: &'a Breaker,
     is_probe: bool,
-    fails: Option<bool>,
+    /// Whether it ended, and the provider's failure if it was one.
+    ended: Option<Option<String>>,
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.breaker.settle(self.is_probe, self.fails);
+        self.breaker.settle(self.is_probe, self.ended.take());
     }
 }
 
-/// Whoever refuses, or asks for patience, is well.
 fn tells_of_an_outage(error: &PortError) -> bool {
-    matches!(error.class, Class::Transient | Class::Ambiguous)
+    error.blame == Blame::Provider
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Playbook runs in memory: each follows a script, one stage further at every look at its state.
 
 use super::faults::Faults;
-use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState};
+use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
+use ocim_domain::ids::NAMESPACE;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,6 +47,26 @@ struct State {
     started: Vec<PlaybookRun>,
     /// How long a start prepares before it has any effect.
     preparation: Duration,
+    /// The commits of versions that were moved, by repository and version.
+    commits: BTreeMap<(String, String), String>,
+}
+
+impl State {
+    fn commit_of(&self, source: &Source) -> Option<String> {
+        match source {
+            Source::Bundled(_) => None,
+            Source::Git { repository, version } => {
+                let moved = self.commits.get(&(repository.clone(), version.clone()));
+                Some(moved.cloned().unwrap_or_else(|| fake_commit(repository, version)))
+            }
+        }
+    }
+}
+
+/// The id of a commit that a name means in a repository that there is not.
+pub(super) fn fake_commit(repository: &str, version: &str) -> String {
+    let name = Uuid::new_v5(&NAMESPACE, format!("{repository} {version}").as_bytes());
+    format!("{}00000000", name.simple())
 }
 
 #[derive(Debug, Clone)]
@@ -102,6 +123,12 @@ impl FakePlaybooks {
         self.lock().preparation = preparation;
     }
 
+    /// Moves a branch or tag of a repository to that commit.
+    pub fn move_version(&self, repository: &str, version: &str, commit: &str) {
+        let name = (repository.to_owned(), version.to_owned());
+        self.lock().commits.insert(name, commit.to_owned());
+    }
+
     /// The script of the run that will be started with this key.
     pub fn set_script(&self, key: Uuid, script: Script) {
         self.lock().scripts.insert(key, script);
@@ -138,6 +165,16 @@ impl FakePlaybooks {
 
 #[async_trait]
 impl Playbooks for FakePlaybooks {
+    async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError> {
+        self.faults.before("resolve_playbook")?;
+        let preparation = self.lock().preparation;
+        if !preparation.is_zero() {
+            tokio::time::sleep(preparation).await;
+        }
+        self.faults.after("resolve_playbook")?;
+        Ok(self.lock().commit_of(wanted.source))
+    }
+
     async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
         self.faults.before("start_playbook")?;
         let preparation = self.lock().preparation;
@@ -206,7 +243,7 @@ mod tests {
     use super::*;
     use crate::adapters::faults::Fault;
     use crate::ports::cloud::Address;
-    use crate::ports::playbooks::{Source, Target};
+    use crate::ports::playbooks::Target;
     use std::net::{IpAddr, Ipv4Addr};
     use std::time::Duration;
 

@@ -4,7 +4,7 @@
 use crate::ports::cloud::{Address, Shell};
 use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer, install_variables};
 use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Source, Target};
-use crate::ports::{Class, PortError};
+use crate::ports::{Blame, Class, PortError};
 use async_trait::async_trait;
 use ocim_domain::ids::NAMESPACE;
 use ocim_domain::saga::ErrorCode;
@@ -83,7 +83,9 @@ impl HaproxyLoadBalancer {
             total_timeout: TOTAL_TIMEOUT,
             traceparent: None,
         };
-        self.playbooks.start_playbook(&run).await?;
+        // Git and pip may fail, and the balancer has no part in it.
+        let started = self.playbooks.start_playbook(&run).await;
+        started.map_err(|error| error.blamed_on(Blame::Other))?;
         let state = loop {
             match self.playbooks.read_playbook(key).await? {
                 RunState::Running => tokio::time::sleep(POLL).await,
@@ -249,13 +251,17 @@ fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> Por
             let last = shown[shown.len().saturating_sub(LAST_LINES)..].join("\n");
             PortError::transient(format!("Ansible ended with {status} on {domain}:\n{last}"))
         }
+        (RunState::Unmatched, _) => PortError::permanent(
+            ErrorCode::NoHostsMatched,
+            format!("the playbook for {domain} found no host"),
+        ),
         (RunState::TimedOut(reason), _) => {
             PortError::transient(format!("the playbook for {domain} was ended: {reason}"))
         }
-        (RunState::Lost | RunState::Absent | RunState::Running, _) => PortError::new(
-            Class::Ambiguous,
-            format!("the playbook for {domain} is gone without a trace"),
-        ),
+        (RunState::Lost | RunState::Absent | RunState::Running, _) => {
+            let text = format!("the playbook for {domain} is gone without a trace");
+            PortError::new(Class::Ambiguous, text).blamed_on(Blame::Other)
+        }
     }
 }
 
@@ -285,6 +291,24 @@ mod tests {
         let error = explain_failure("b.example.org", &RunState::Exited(4), &output);
         assert_eq!(error.class, Class::Transient);
         assert!(error.message.ends_with("UNREACHABLE! => {\"msg\": \"no\"}"), "{error}");
+    }
+
+    #[test]
+    fn each_way_to_fail_is_charged_to_whom_it_belongs() {
+        let refused = "\"haproxy: [ALERT] no\",\n\"haproxy-status: 2\"";
+        let broken = "\"haproxy: no room\",\n\"haproxy-status: 1\"";
+        let cases = [
+            (RunState::Exited(2), refused, Class::Permanent, Blame::Caller),
+            (RunState::Exited(2), broken, Class::Transient, Blame::Provider),
+            (RunState::Exited(4), "UNREACHABLE!", Class::Transient, Blame::Provider),
+            (RunState::TimedOut("late".into()), "", Class::Transient, Blame::Provider),
+            (RunState::Unmatched, "", Class::Permanent, Blame::Caller),
+            (RunState::Lost, "", Class::Ambiguous, Blame::Other),
+        ];
+        for (state, output, class, blame) in cases {
+            let error = explain_failure("b.example.org", &state, &lines(output));
+            assert_eq!((error.class, error.blame), (class, blame), "{state:?} {output}");
+        }
     }
 
     #[test]

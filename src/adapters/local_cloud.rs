@@ -55,6 +55,10 @@ pub struct LocalCloudConfig {
     pub hidden: Vec<PathBuf>,
     /// `None` is the strongest that is possible here.
     pub isolation: Option<Isolation>,
+    /// The account that a machine of root's gets, beside root, whom one logs in as.
+    pub account: String,
+    /// How long a machine may take to stop in an orderly way before it is ended by force.
+    pub shutdown_timeout: Duration,
 }
 
 /// A [`Cloud`] of processes on this host. Cloning is cheap; several may share one folder.
@@ -158,7 +162,7 @@ impl Inner {
             }
         };
         if record.fault.is_none() && !folder.was_started() {
-            folder.start(&record, &self.hidden()).map_err(failed("start the machine"))?;
+            self.start(&folder, &record).map_err(failed("start the machine"))?;
         }
         Ok(folder.describe(&record))
     }
@@ -206,7 +210,12 @@ impl Inner {
             return Ok(());
         }
         folder.stop(&record).map_err(failed(what))?;
-        folder.start(&record, &self.hidden()).map_err(failed(what))
+        self.start(&folder, &record).map_err(failed(what))
+    }
+
+    fn start(&self, folder: &MachineFolder, record: &Record) -> io::Result<()> {
+        let Self { config: LocalCloudConfig { account, shutdown_timeout, .. }, .. } = self;
+        folder.start(record, &self.hidden(), account, *shutdown_timeout)
     }
 
     fn delete_machine(&self, id: &str) -> Result<(), PortError> {
@@ -214,6 +223,11 @@ impl Inner {
         let _lock = lock(&self.config.folder).map_err(failed(what))?;
         let Some(folder) = self.machine(id) else { return Ok(()) };
         if let Some(record) = folder.read_record().map_err(failed(what))? {
+            // Nobody else may wait for the lock as long as a machine may take to stop: whoever wants
+            // it gone asks again.
+            if folder.is_stopping(self.config.shutdown_timeout).map_err(failed(what))? {
+                return Ok(());
+            }
             folder.stop(&record).map_err(failed(what))?;
         }
         folder.remove(&trash(&self.config.folder)).map_err(failed(what))

@@ -46,6 +46,7 @@ pub struct Nature {
 /// One simulated region: a cloud, and all that one reaches in it.
 #[derive(Debug)]
 pub struct SimulatedRegion {
+    name: String,
     dice: Dice,
     trouble: Trouble,
     speed: f64,
@@ -81,6 +82,7 @@ impl SimulatedRegion {
     pub fn with_crashes(nature: Nature, clock: Arc<dyn Clock>, crashes: Arc<Crashes>) -> Self {
         let dice = Dice::new(nature.seed);
         Self {
+            name: String::new(),
             dice,
             trouble: Trouble::new(dice, nature.faults),
             speed: nature.speed,
@@ -89,6 +91,18 @@ impl SimulatedRegion {
             balancers: FakeLoadBalancer::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// The same, under the name that others call it by.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Its name; blank where nobody gave it one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// How often each kind of fault was met so far.

@@ -167,7 +167,7 @@ impl Drop for KnownHosts {
 }
 
 /// A path as the client's options take it: blanks are kept, `%` is no token.
-fn quote_path(path: &Path) -> String {
+pub(super) fn quote_path(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('%', "%%"))
 }
 

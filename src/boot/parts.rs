@@ -151,7 +151,8 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
     for (region, cloud) in &config.clouds {
         if let CloudConfig::Simulated { seed, faults, speed, .. } = *cloud {
             let nature = Nature { seed, faults, speed };
-            let cloud = Arc::new(SimulatedRegion::new(nature, Arc::new(SystemClock)));
+            let cloud = SimulatedRegion::new(nature, Arc::new(SystemClock)).named(region);
+            let cloud = Arc::new(cloud);
             simulated.push(Arc::clone(&cloud));
             clouds.insert(region.clone(), cloud);
             continue;
@@ -162,6 +163,8 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
             authorized_key: key.public.clone(),
             hidden: vec![folder.root().to_owned()],
             isolation: None,
+            account: config.openstack_sandbox_ssh_username.clone(),
+            shutdown_timeout: config.shutdown_timeout,
         };
         let cloud = LocalCloud::new(local);
         power_on(&cloud).await.map_err(BootError::Port)?;
@@ -175,6 +178,7 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         private_key: key.private,
         python: config.ansible_python_path.clone(),
         wheels_dir: config.wheels_dir.clone(),
+        git_logins: vec![],
         environment: config.tool_environment.clone(),
     };
     end_orphaned_tools(&ansible.folder).await.map_err(BootError::Port)?;

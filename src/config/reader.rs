@@ -82,9 +82,18 @@ impl<'a> Reader<'a> {
 
     /// Whole seconds, from 1 to a week.
     pub(super) fn seconds(&mut self, name: &'static str, default: u64) -> Duration {
-        let rule = "must be a whole number of seconds from 1 to 604800";
-        let seconds = self.parsed(name, rule).unwrap_or(default);
-        if !(1..=604_800).contains(&seconds) {
+        self.seconds_from(1, name, default)
+    }
+
+    /// As [`Reader::seconds`], but there may be none.
+    pub(super) fn seconds_or_none(&mut self, name: &'static str, default: u64) -> Duration {
+        self.seconds_from(0, name, default)
+    }
+
+    fn seconds_from(&mut self, least: u64, name: &'static str, default: u64) -> Duration {
+        let rule = format!("must be a whole number of seconds from {least} to 604800");
+        let seconds = self.parsed(name, &rule).unwrap_or(default);
+        if !(least..=604_800).contains(&seconds) {
             self.refuse(name, rule);
         }
         Duration::from_secs(seconds)

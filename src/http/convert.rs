@@ -90,6 +90,7 @@ pub(super) fn appserver(row: AppserverRow) -> Result<wire::Appserver, HttpError>
         server: row.server,
         launch_run: row.launch_run,
         latest_run: row.latest_run,
+        configuration_commit: row.configuration_commit,
         last_activated: row.last_activated,
         keeps_server_until: row.keeps_server_until,
         machine_trouble: row.trouble,

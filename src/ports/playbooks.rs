@@ -22,6 +22,29 @@ pub enum Source {
     },
 }
 
+impl std::fmt::Display for Source {
+    /// As people are told of it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bundled(name) => write!(f, "bundled:{name}"),
+            Self::Git { repository, version } => write!(f, "{repository} at {version}"),
+        }
+    }
+}
+
+/// What has to be there before a playbook can run anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Playable<'a> {
+    /// The region of the machine that it is for: a simulated one has playbooks of its own.
+    pub region: &'a str,
+    /// Where the playbook comes from.
+    pub source: &'a Source,
+    /// Its path inside the source.
+    pub playbook: &'a str,
+    /// Path of the pip requirements inside the source.
+    pub requirements: &'a str,
+}
+
 /// One machine that a playbook works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -85,6 +108,8 @@ pub enum RunState {
     Running,
     /// Ended by itself; 0 is success.
     Exited(i32),
+    /// Ended by itself, and well, but none of its plays found a host: nothing was done.
+    Unmatched,
     /// Ended by a timeout of ours; the text says which.
     TimedOut(String),
     /// Its processes are gone and it left no exit status (a power cut, a kill -9 of its group).
@@ -94,6 +119,12 @@ pub enum RunState {
 /// Runs Ansible in process groups of their own, found again by key.
 #[async_trait]
 pub trait Playbooks: Send + Sync + std::fmt::Debug {
+    /// Fetches the source and looks whether all is there and can be installed; nothing is started.
+    /// The commit that its version means now, `None` where it ships inside this binary.
+    ///
+    /// Permanent where the repository, the version, a file or a requirement is wrong.
+    async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError>;
+
     /// Prepares and starts the run, or finds the one started before with the same key.
     async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError>;
 

@@ -10,6 +10,7 @@ use super::machines::{
 use super::playbook_steps::{
     forget_playbooks, run_common_playbook, run_main_playbook, run_users_playbook, undo_playbook,
 };
+use super::resolve_playbooks::{RESOLVE_PLAYBOOKS, commit_for, resolve_playbooks};
 use super::rows::insert_before;
 use super::slots::{await_slot, leave_slot};
 use super::start::LaunchInput;
@@ -73,13 +74,13 @@ const LEAVE_SLOT: Step = Step::new(
     brief,
 );
 
-const ROWS_2: [Step; 26] = {
+const ROWS_2: [Step; 27] = {
     // Only what comes after it touches the cloud.
-    let rows: [Step; 25] = insert_before(&ROWS_1, "ensure_security_groups", AWAIT_SLOT);
+    let rows: [Step; 26] = insert_before(&ROWS_1, "ensure_security_groups", AWAIT_SLOT);
     insert_before(&rows, "settle_launch", LEAVE_SLOT)
 };
 
-const ROWS_1: [Step; 24] = [
+const ROWS_1: [Step; 25] = [
     Step {
         only_waits: true,
         ..Step::new(
@@ -88,6 +89,17 @@ const ROWS_1: [Step; 24] = [
             Kind::Compensable(|c| Box::pin(undo_launch(c))),
             1,
             |l| l.turn_wait,
+        )
+    },
+    Step {
+        max_elapsed: Some(|l| l.source_wait),
+        ..Step::new(
+            RESOLVE_PLAYBOOKS,
+            |c| Box::pin(resolve_playbooks(c)),
+            WATCHES,
+            // The time is its bound.
+            200,
+            |l| l.source_wait / 2,
         )
     },
     Step::new(
@@ -212,12 +224,13 @@ const ROWS_1: [Step; 24] = [
 ];
 
 const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
-    Step::new(path, run, Kind::Compensable(|c| Box::pin(undo_playbook(c))), 3, with_preparation)
+    // What it can fail of in passing, before its end, is the fetching of submodules.
+    Step::new(path, run, Kind::Compensable(|c| Box::pin(undo_playbook(c))), 10, with_preparation)
 }
 
 /// A playbook's own limit ends it first; the rest is for its virtual environment and its clone.
 fn with_preparation(limits: &super::world::Limits) -> Duration {
-    limits.playbook_timeout + Duration::from_secs(900)
+    limits.playbook_timeout + limits.source_wait
 }
 
 fn brief(_: &super::world::Limits) -> Duration {
@@ -362,6 +375,7 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
     if loaded.state.present().is_none() {
         record_server(&context, server, server::Command::Request(Box::new(requested))).await?;
     }
+    let configuration_commit = commit_for(&context, &settings).await?;
     let launched = Launched {
         instance: input.instance,
         number: input.number,
@@ -370,6 +384,7 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
         settings: Box::new(settings),
         variables: Protected::new(input.instance.to_string(), Value::Object(variables).to_string()),
         hostname,
+        configuration_commit,
     };
     move_appserver(&context, appserver::Command::Launch(Box::new(launched))).await?;
     context.say(format!("AppServer {} is frozen", input.number)).await;

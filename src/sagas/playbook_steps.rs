@@ -1,6 +1,7 @@
 //! Steps that run playbooks: started once by key, followed by their output, found again after a crash.
 
 use super::machines::{CreatedServer, load_server, port_address};
+use super::resolve_playbooks::{MAIN_REQUIREMENTS, main_source, pin, pin_common};
 use super::start::LaunchInput;
 use super::step::{Progress, StepContext, StepError, done};
 use crate::logs::masking::Masker;
@@ -49,13 +50,10 @@ pub async fn run_main_playbook(context: StepContext) -> Result<Progress, StepErr
 async fn compose_main(context: &StepContext) -> Result<PlaybookRun, StepError> {
     let appserver = launched(context).await?;
     let settings = &appserver.launched.settings;
-    let repository = settings.configuration_source_repo_url.clone();
-    let source = match repository.strip_prefix("bundled:") {
-        Some(name) => Source::Bundled(name.to_owned()),
-        None => Source::Git { repository, version: settings.configuration_version.clone() },
-    };
+    let source = main_source(context, settings)?;
+    let source = pin(source, appserver.launched.configuration_commit.clone());
     let playbook = settings.configuration_playbook_name.clone();
-    compose_run(context, &appserver, source, playbook, "requirements.txt".to_owned()).await
+    compose_run(context, &appserver, source, playbook, MAIN_REQUIREMENTS.to_owned()).await
 }
 
 /// The playbook that makes LMS users (core §7.1 row 2).
@@ -77,6 +75,7 @@ async fn compose_common(context: &StepContext) -> Result<PlaybookRun, StepError>
     let (source, playbook, requirements) = common
         .ok_or_else(|| StepError::permanent(ErrorCode::PlaybookNotFound, NO_COMMON_PLAYBOOK))?;
     let appserver = launched(context).await?;
+    let source = pin_common(context, source)?;
     compose_run(context, &appserver, source, playbook, requirements).await
 }
 
@@ -102,7 +101,7 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
     let mut state = playbooks.read_playbook(context.key).await?;
     if state == RunState::Absent {
         let run = (play.compose)(context).await?;
-        context.say(format!("starting playbook {}", run.playbook)).await;
+        context.say(format!("starting playbook {} of {}", run.playbook, run.source)).await;
         let run = PlaybookRun { traceparent: find_trace(context).await, ..run };
         let Some(started) = until_cancelled(context, playbooks.start_playbook(&run)).await else {
             // What was begun has ended with the call; the run turns back at its next look.
@@ -123,6 +122,11 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
             ErrorCode::PlaybookFailed,
             format!("the playbook ended with exit status {code}"),
         )),
+        RunState::Unmatched => Err(StepError::permanent(
+            ErrorCode::NoHostsMatched,
+            "no hosts matched: no play of the playbook has a `hosts:` that names the machine's \
+             groups, so nothing was done",
+        )),
         RunState::TimedOut(which) => Err(StepError::permanent(ErrorCode::PlaybookTimedOut, which)),
         RunState::Lost => Err(StepError::permanent(
             ErrorCode::PlaybookKilled,
@@ -133,7 +137,10 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
 
 /// The work's outcome, or `None` as soon as somebody cancelled the run: git and pip may take half
 /// an hour, and end when nobody waits for them any more. Only for steps before their pivot.
-async fn until_cancelled<T>(context: &StepContext, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn until_cancelled<T>(
+    context: &StepContext,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     tokio::select! {
         biased;
         outcome = work => Some(outcome),

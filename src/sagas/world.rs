@@ -34,6 +34,8 @@ pub struct Limits {
     pub line_timeout: Duration,
     /// Longest run of a playbook (`ANSIBLE_GLOBAL_TIMEOUT`).
     pub playbook_timeout: Duration,
+    /// Longest wait for the hosts that playbooks and their requirements come from.
+    pub source_wait: Duration,
     /// How long a failed Appserver keeps its machine for debugging.
     pub failed_server_kept: Duration,
     /// Pause between two looks at something that one waits for.
@@ -77,6 +79,7 @@ impl Default for Limits {
             drain_wait: Duration::from_secs(60),
             line_timeout: Duration::from_secs(1500),
             playbook_timeout: Duration::from_secs(9000),
+            source_wait: Duration::from_secs(3600),
             failed_server_kept: Duration::from_secs(2 * 24 * 3600),
             poll_interval: Duration::from_millis(500),
             follow_interval: Duration::from_millis(250),

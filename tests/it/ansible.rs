@@ -1,10 +1,11 @@
 //! Real Ansible over real SSH: runs that happen once, outlive their starter, and end when told to.
 
-use crate::private_sshd::{PrivateSshd, free_port, run, wait_for};
+use crate::plays::bench::{Bench, has, read_all, wait_end};
+use crate::private_sshd::{PrivateSshd, free_port, wait_for};
 use ocim::adapters::ansible::AnsiblePlaybooks;
-use ocim::adapters::system::{SystemClock, SystemIds};
-use ocim::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Source, Target};
-use ocim::ports::system::Ids;
+use ocim::adapters::system::SystemClock;
+use ocim::ports::playbooks::{PlaybookRun, Playbooks, RunState, Source};
+use ocim::ports::{Blame, Class};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,128 +14,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
-
-/// Writes a mark, then waits for as long as the test holds it.
-const PLAY: &str = r#"
-- hosts: app
-  gather_facts: false
-  tasks:
-    - name: Say something
-      ansible.builtin.debug:
-        msg: "VERSION grüße {{ secret }} {{ inventory_hostname in groups['openedx-app'] }}"
-    - name: Leave a mark
-      ansible.builtin.shell: echo "{{ ocim_run_key }}" >> ~/marker
-    - name: Hold
-      ansible.builtin.shell: while [ -e ~/hold ]; do sleep 0.1; done
-    - name: End
-      ansible.builtin.debug:
-        msg: the end
-"#;
-
-struct Bench {
-    machine: PrivateSshd,
-    repository: PathBuf,
-    /// Tests that run at the same time must not end each other's runs.
-    first_key: Uuid,
-}
-
-impl Bench {
-    /// A machine, and a repository with one commit on the branch `main`.
-    fn start() -> Self {
-        let machine = PrivateSshd::start();
-        let repository = machine.folder().join("repository");
-        std::fs::create_dir_all(repository.join("playbooks")).unwrap();
-        let bench = Self { machine, repository, first_key: SystemIds.new_id() };
-        bench.git(&["init", "--quiet", "--initial-branch=main"]);
-        let pin = include_str!("../../playbooks/demo_site/requirements.txt");
-        std::fs::write(bench.repository.join("requirements.txt"), pin).unwrap();
-        bench.commit("first");
-        bench
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        let folder = self.repository.to_str().unwrap();
-        let who = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-C", folder];
-        run("git", &[&who[..], arguments].concat())
-    }
-
-    fn commit(&self, version: &str) -> String {
-        let play = PLAY.replace("VERSION", version);
-        std::fs::write(self.repository.join("playbooks/site.yml"), play).unwrap();
-        self.git(&["add", "."]);
-        self.git(&["commit", "--quiet", "-m", version]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    fn key(&self, number: u128) -> Uuid {
-        Uuid::from_u128(self.first_key.as_u128() + number)
-    }
-
-    fn run_of(&self, key: u128, version: &str) -> PlaybookRun {
-        PlaybookRun {
-            key: self.key(key),
-            source: Source::Git {
-                repository: self.repository.to_str().unwrap().into(),
-                version: version.into(),
-            },
-            playbook: "playbooks/site.yml".into(),
-            requirements: "requirements.txt".into(),
-            target: Target {
-                groups: vec!["openedx-app".into(), "app".into()],
-                address: self.machine.address(0),
-                host_keys: self.machine.host_keys(),
-            },
-            variables: json!({ "secret": "s3cret" }),
-            line_timeout: Duration::from_secs(60),
-            total_timeout: Duration::from_secs(120),
-            traceparent: None,
-        }
-    }
-
-    fn run_folder(&self, run: &PlaybookRun) -> PathBuf {
-        self.machine.ansible_config().folder.join("runs").join(run.key.to_string())
-    }
-
-    fn hold(&self) {
-        std::fs::write(self.machine.home().join("hold"), "").unwrap();
-    }
-
-    fn release(&self) {
-        std::fs::remove_file(self.machine.home().join("hold")).unwrap();
-    }
-
-    fn marks(&self) -> usize {
-        let marker = std::fs::read_to_string(self.machine.home().join("marker"));
-        marker.unwrap_or_default().lines().count()
-    }
-}
-
-async fn wait_end(playbooks: &AnsiblePlaybooks, key: Uuid) -> RunState {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        match playbooks.read_playbook(key).await.unwrap() {
-            RunState::Running => assert!(Instant::now() < deadline, "the run does not end"),
-            ended => return ended,
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn read_all(playbooks: &AnsiblePlaybooks, key: Uuid) -> Vec<OutputLine> {
-    let (mut lines, mut offset) = (Vec::new(), 0);
-    loop {
-        let (more, next) = playbooks.read_output(key, offset).await.unwrap();
-        if next == offset {
-            return lines;
-        }
-        lines.extend(more);
-        offset = next;
-    }
-}
-
-fn has(lines: &[OutputLine], text: &str) -> bool {
-    lines.iter().any(|line| line.text.contains(text))
-}
 
 /// Processes that bear the run's key, or are ssh's shared connections of it.
 fn processes(key: Uuid) -> Vec<i32> {
@@ -171,6 +50,9 @@ async fn branches_tags_and_commits_are_played() {
     expect(2, "main", "second").await;
     expect(3, "v1", "first").await;
     expect(4, &first, "first").await;
+    // A branch that is named like a commit is not that commit.
+    bench.git(&["branch", &first, "main"]);
+    expect(6, &first, "first").await;
     let error = playbooks.start_playbook(&bench.run_of(5, "no-such")).await.unwrap_err();
     assert!(error.message.contains("no such branch, tag or commit"), "{error}");
 }
@@ -304,6 +186,7 @@ async fn pip_says_what_it_lacks() {
     let run = bench.run_of(1, "main");
     let error = playbooks.start_playbook(&run).await.unwrap_err();
     assert!(error.message.contains("no-such-thing==1.2.3"), "{error}");
+    assert_eq!((error.class, error.blame), (Class::Permanent, Blame::Caller));
     assert_eq!(playbooks.read_playbook(run.key).await.unwrap(), RunState::Absent);
 }
 

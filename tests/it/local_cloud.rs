@@ -51,6 +51,14 @@ impl Lab {
         open_cloud(self.data.path(), self.isolation)
     }
 
+    /// The same cloud, whose machines get so long to stop.
+    fn with_shutdown(mut self, timeout: Duration) -> Self {
+        let config = cloud_config(self.data.path(), self.isolation);
+        let config = LocalCloudConfig { shutdown_timeout: timeout, ..config };
+        self.cloud = LocalCloud::new(config);
+        self
+    }
+
     fn control(&self, file: &str, text: &str) {
         let control = self.folder().join("control");
         fs::create_dir_all(&control).unwrap();
@@ -135,13 +143,19 @@ fn scratch_folder() -> TempDir {
 }
 
 fn open_cloud(data: &Path, isolation: Option<Isolation>) -> LocalCloud {
-    LocalCloud::new(LocalCloudConfig {
+    LocalCloud::new(cloud_config(data, isolation))
+}
+
+fn cloud_config(data: &Path, isolation: Option<Isolation>) -> LocalCloudConfig {
+    LocalCloudConfig {
         folder: data.join("cloud"),
         region: "here".to_owned(),
         authorized_key: fs::read_to_string(data.join("key.pub")).unwrap(),
         hidden: vec![data.to_owned()],
         isolation,
-    })
+        account: "ubuntu".to_owned(),
+        shutdown_timeout: Duration::from_secs(8),
+    }
 }
 
 fn spec(key: Uuid) -> MachineSpec {
@@ -455,6 +469,70 @@ async fn control_files_break_it() {
     let mute = lab.read(&mute).await;
     let login = lab.shell.run(&mute.address.unwrap(), &mute.host_keys, "true").await;
     assert_eq!(login.unwrap_err().class, Class::Transient);
+}
+
+/// Runs on after it was asked to end.
+const STUBBORN: &str = "trap '' TERM; (while :; do sleep 0.2; done) >/dev/null 2>&1 & echo ok";
+
+#[tokio::test]
+async fn a_machine_gets_the_time_to_stop_that_was_given_and_no_more() {
+    let lab = Lab::new(None).with_shutdown(Duration::from_secs(11));
+    let machine = lab.create().await;
+    assert_eq!(lab.run(&machine, STUBBORN).await, "ok");
+    let started = Instant::now();
+    lab.cloud.delete_machine(&machine.id).await.unwrap();
+    let left = lab.cloud.read_machine(&machine.id).await.unwrap();
+    assert!(left.is_some(), "it was ended by force after {:?}", started.elapsed());
+    // Others need not wait until it has stopped.
+    let other = lab.create().await;
+    while lab.cloud.read_machine(&machine.id).await.unwrap().is_some() {
+        assert!(started.elapsed() < PATIENCE, "it does not go");
+        lab.cloud.delete_machine(&machine.id).await.unwrap();
+    }
+    assert!(started.elapsed() >= Duration::from_secs(11), "{:?}", started.elapsed());
+    assert!(lab.cloud.read_machine(&other.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_machine_may_get_no_time_to_stop() {
+    let lab = Lab::new(None).with_shutdown(Duration::ZERO);
+    let machine = lab.create().await;
+    assert_eq!(lab.run(&machine, STUBBORN).await, "ok");
+    lab.cloud.delete_machine(&machine.id).await.unwrap();
+    assert_eq!(lab.cloud.read_machine(&machine.id).await.unwrap(), None);
+}
+
+/// What a play left on the host, which took it for a machine, until this is dropped.
+struct Leftover(PathBuf);
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_machine_does_not_begin_with_what_a_play_left_on_the_host() {
+    if !is_root() {
+        return; // The playbooks write there as root only.
+    }
+    let name = format!("left-{}", Uuid::from_u128(rand::random()));
+    let places = ["/etc/ocim", "/var/lib/ocim-balancer", "/var/lib/ocim-demo"];
+    let _left = places.map(|place| {
+        let left = Path::new(place).join(&name);
+        fs::create_dir_all(&left).unwrap();
+        Leftover(left)
+    });
+    let lab = Lab::new(Some(Isolation::Full));
+    let machine = lab.create().await;
+    let seen = lab.run(&machine, "ls -d /etc/ocim/* /var/lib/ocim-*/* 2>/dev/null").await;
+    assert!(seen.contains("/etc/ocim/boot.d") && !seen.contains("left-"), "{seen}");
+    // What it makes itself is there after the next boot.
+    assert_eq!(lab.run(&machine, "mkdir /var/lib/ocim-demo && echo made").await, "made");
+    let before = lab.boot_id(&machine).await;
+    lab.cloud.reboot_machine(&machine.id).await.unwrap();
+    lab.next_boot_id(&machine, &before).await;
+    assert_eq!(lab.run(&machine, "ls -d /var/lib/ocim-demo").await, "/var/lib/ocim-demo");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod logs;
 mod migrations;
 mod openapi;
 mod platform;
+mod plays;
 mod private_sshd;
 mod projections;
 mod runbook;

@@ -22,7 +22,8 @@ pub(crate) struct PrivateSshd {
 
 impl PrivateSshd {
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // A data folder may have a blank in its path, and then everything here has.
+        let folder = tempfile::Builder::new().prefix("a machine ").tempdir().unwrap();
         for key in ["host_key", "login_key"] {
             let path = folder.path().join(key);
             run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", path.to_str().unwrap()]);
@@ -35,10 +36,10 @@ impl PrivateSshd {
         }
         let port = free_port();
         let configuration = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nUsePAM no\n\
-             AuthorizedKeysFile {}\nStrictModes no\nPasswordAuthentication no\n\
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey \"{}\"\nPidFile none\nUsePAM no\n\
+             AuthorizedKeysFile \"{}\"\nStrictModes no\nPasswordAuthentication no\n\
              PermitRootLogin prohibit-password\nMaxStartups 100\nSubsystem sftp internal-sftp\n\
-             SetEnv HOME={} OCIM_BOOT_FOLDER={}/boot.d\n",
+             SetEnv \"HOME={}\" \"OCIM_BOOT_FOLDER={}/boot.d\"\n",
             path("host_key"),
             path("authorized_keys"),
             path("home"),
@@ -96,6 +97,7 @@ impl PrivateSshd {
             private_key: self.folder.path().join("login_key"),
             python: "/usr/bin/python3".into(),
             wheels_dir: None,
+            git_logins: vec![],
             environment: pick_environment(std::env::vars()),
         }
     }
@@ -126,7 +128,7 @@ impl Shell for PrivateSshd {
         std::fs::write(&known_hosts, known).unwrap();
         let output = tokio::process::Command::new("ssh")
             .args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o"])
-            .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
+            .arg(format!("UserKnownHostsFile=\"{}\"", known_hosts.display()))
             .arg("-i")
             .arg(self.folder.path().join("login_key"))
             .args(["-p", &self.port.to_string(), "127.0.0.1", command])

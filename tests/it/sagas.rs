@@ -24,6 +24,7 @@ mod recording;
 mod runner;
 mod scenarios;
 mod slots;
+mod sources;
 pub(crate) mod stage;
 mod stuck;
 mod tables;

@@ -3,12 +3,12 @@
 //! The parser guesses scalars by YAML 1.2 with extensions. Whatever it took for a boolean or a
 //! number is therefore read again here from the source text, by the rules of YAML 1.1: `yes` is
 //! true, `y` is text, `0644` is 420, `08` and `1e5` are text. Base-60 numbers (`12:30`) and dates
-//! stay text.
+//! stay text. A text tagged `!unsafe` is taken literally: Ansible expands nothing in it.
 
 use super::Variables;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
-use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned, Tagged};
 use std::fmt;
 
 /// Most bytes of one text.
@@ -36,7 +36,7 @@ impl YamlError {
 ///
 /// # Errors
 /// When it is not YAML, not a mapping, says a key twice, or holds what JSON can't: infinities,
-/// whole numbers beyond 64 bits, tags.
+/// whole numbers beyond 64 bits, tags other than YAML's own and `!unsafe`.
 pub fn parse_mapping(text: &str) -> Result<Variables, YamlError> {
     if text.len() > YAML_BYTES_MAX {
         let problem = format!("must have at most {YAML_BYTES_MAX} bytes");
@@ -45,12 +45,12 @@ pub fn parse_mapping(text: &str) -> Result<Variables, YamlError> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
-        reject_unsupported_tags: true,
         with_snippet: false,
     };
-    let root: Spanned<Node> =
+    let root: Placed<Node> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(&error))?;
-    match &root.value {
+    check_tag(&root)?;
+    match &root.value.0 {
         Node::Scalar(Value::Null) if source(&root, text).is_empty() => Ok(Variables::new()),
         Node::Mapping(entries) => resolve_mapping(entries, text),
         Node::Scalar(_) | Node::Sequence(_) => {
@@ -80,16 +80,58 @@ fn says_twice(key: &str) -> String {
     format!("the key `{key}` is there twice")
 }
 
+/// With its place and its tag.
+type Placed<T> = Spanned<Tagged<T>>;
+
 /// A value as the parser gave it, with the places of all parts.
 #[derive(Debug)]
 enum Node {
     Scalar(Value),
-    Sequence(Vec<Spanned<Node>>),
-    Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
+    Sequence(Vec<Placed<Node>>),
+    Mapping(Vec<(Placed<String>, Placed<Node>)>),
 }
 
-fn resolve(node: &Spanned<Node>, text: &str) -> Result<Value, YamlError> {
-    match &node.value {
+/// Ansible's tag for a text in which nothing is expanded.
+const UNSAFE: &str = "!unsafe";
+/// Ansible's form of such a text in JSON.
+const UNSAFE_MEMBER: &str = "__ansible_unsafe";
+/// What YAML's own tags begin with; written, that is `!!`.
+const CORE: &str = "tag:yaml.org,2002:";
+/// Those that say no more than JSON can.
+const CORE_TAGS: [&str; 11] =
+    ["str", "int", "float", "bool", "null", "seq", "map", "timestamp", "binary", "merge", "value"];
+
+/// Refuses a tag that nobody here understands.
+fn check_tag<T>(node: &Placed<T>) -> Result<(), YamlError> {
+    let Some(tag) = node.value.1.as_deref() else { return Ok(()) };
+    let problem = match (tag, tag.strip_prefix(CORE)) {
+        ("!", _) => return Ok(()),
+        (_, Some(core)) if CORE_TAGS.contains(&core) => return Ok(()),
+        (_, Some(core)) => format!("the tag `!!{core}` can't be passed on"),
+        ("!vault", _) => "`!vault` can't be read, as Ocim has no vault password: write the text \
+                           itself, it is kept encrypted"
+            .to_owned(),
+        (UNSAFE, _) => "`!unsafe` stands before a text, and before each text apart".to_owned(),
+        _ => format!("the tag `{tag}` is unknown"),
+    };
+    Err(YamlError::new(problem, node.referenced))
+}
+
+/// A text that Ansible takes literally.
+fn resolve_unsafe(value: &Value, source: &str) -> Value {
+    // What looks like a number is text, too: as it is written.
+    let text = value.as_str().unwrap_or(source);
+    Value::Object([(UNSAFE_MEMBER.to_owned(), text.into())].into_iter().collect())
+}
+
+fn resolve(node: &Placed<Node>, text: &str) -> Result<Value, YamlError> {
+    if let Tagged(Node::Scalar(value), Some(tag)) = &node.value
+        && tag == UNSAFE
+    {
+        return Ok(resolve_unsafe(value, source(node, text)));
+    }
+    check_tag(node)?;
+    match &node.value.0 {
         Node::Scalar(value) => match source(node, text) {
             // Quoted: it is text, or an explicit tag such as `!!int "7"` says what it is.
             quoted if quoted.starts_with(['"', '\'']) => Ok(value.clone()),
@@ -106,21 +148,23 @@ fn resolve(node: &Spanned<Node>, text: &str) -> Result<Value, YamlError> {
 }
 
 fn resolve_mapping(
-    entries: &[(Spanned<String>, Spanned<Node>)],
+    entries: &[(Placed<String>, Placed<Node>)],
     text: &str,
 ) -> Result<Variables, YamlError> {
     let mut mapping = Variables::new();
     for (key, value) in entries {
+        check_tag(key)?;
+        let name = &key.value.0;
         // `1` and `"1"` are two keys to the parser, and one to JSON.
-        if mapping.insert(key.value.clone(), resolve(value, text)?).is_some() {
-            return Err(YamlError::new(says_twice(&key.value), key.referenced));
+        if mapping.insert(name.clone(), resolve(value, text)?).is_some() {
+            return Err(YamlError::new(says_twice(name), key.referenced));
         }
     }
     Ok(mapping)
 }
 
 /// The characters of a scalar as they stand in the text, where its anchor says they are.
-fn source<'a>(node: &Spanned<Node>, text: &'a str) -> &'a str {
+fn source<'a>(node: &Placed<Node>, text: &'a str) -> &'a str {
     let span = node.defined.span();
     let (Some(start), Some(length)) = (span.byte_offset(), span.byte_len()) else { return "" };
     let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(length)) else {

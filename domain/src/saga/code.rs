@@ -84,6 +84,8 @@ codes! {
     RequirementsNotInstallable = "requirements_not_installable";
     /// The playbook ended with an error.
     PlaybookFailed = "playbook_failed";
+    /// No play of the playbook found a host.
+    NoHostsMatched = "no_hosts_matched";
     /// The playbook took too long, or printed nothing for too long.
     PlaybookTimedOut = "playbook_timed_out";
     /// The playbook's process was killed.

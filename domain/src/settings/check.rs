@@ -1,7 +1,7 @@
 //! The rules that settings must keep, all of them checked at once.
 
 use super::InstanceSettings;
-use crate::configuration::{secrets, yaml};
+use crate::configuration::{is_ansibles_own, secrets, yaml};
 use crate::names::{Service, check_domain, external_domain, internal_domain, redirect_domains};
 use crate::protected;
 use crate::protected::Protected;
@@ -229,7 +229,14 @@ fn check_extra_settings(text: &str) -> Verdict {
     if text.len() > EXTRA_SETTINGS_BYTES_MAX {
         return Err(format!("must not have more than {} KiB", EXTRA_SETTINGS_BYTES_MAX / 1024));
     }
-    yaml::parse_mapping(text).map(|_| ()).map_err(|error| format!("can't be read: {error}"))
+    let variables = yaml::parse_mapping(text).map_err(|error| format!("can't be read: {error}"))?;
+    match variables.keys().find(|name| is_ansibles_own(name)) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "must not set `{name}`: names that begin with `ansible_` are Ansible's own, and say how \
+             a play reaches its machine; that is Ocim's to know"
+        )),
+    }
 }
 
 fn check_selector(value: &Value) -> Verdict {

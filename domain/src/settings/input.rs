@@ -4,7 +4,7 @@ use super::InstanceSettings;
 use super::check::{Violation, check_settings, internal_field};
 use crate::names::{Service, check_domain, check_sub_domain, internal_domain};
 use crate::protected::Protected;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -111,10 +111,16 @@ pub struct SettingsInput {
     pub openstack_region: Option<String>,
     pub openstack_server_flavor: Option<Value>,
     pub openstack_server_base_image: Option<Value>,
+    #[serde(deserialize_with = "null_is_blank")]
     pub openstack_server_ssh_keyname: Option<String>,
     pub additional_security_groups: Option<Vec<String>>,
     pub additional_monitoring_emails: Option<Vec<String>>,
     pub deploy_simpletheme: Option<bool>,
+}
+
+/// `null` says that there is to be none, as a blank text does.
+fn null_is_blank<'de, D: Deserializer<'de>>(given: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(given).map(|text| Some(text.unwrap_or_default()))
 }
 
 impl fmt::Debug for SettingsInput {

@@ -74,6 +74,7 @@ pub(crate) fn launched() -> Launched {
         settings: Box::new(settings()),
         variables: Protected::new(instance_id().to_string(), r#"{"DEMO":true}"#),
         hostname: "edxapp-lmsexamplecom-appserver-1".to_owned(),
+        configuration_commit: Some("4b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned()),
     }
 }
 

@@ -343,3 +343,57 @@ fn the_input_shows_no_secrets() {
     assert_eq!(unchanged, Ok(settings), "what the original stored passes our rules");
     assert_eq!(sample::settings().differing_fields(&sample::settings()), Vec::<String>::new());
 }
+
+/// Variables by which Ansible and its connection plugins choose machine, account and programs.
+const ANSIBLES_OWN: [&str; 24] = [
+    "ansible_connection",
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_password",
+    "ansible_ssh_host",
+    "ansible_ssh_user",
+    "ansible_ssh_args",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+    "ansible_ssh_executable",
+    "ansible_ssh_private_key_file",
+    "ansible_sftp_extra_args",
+    "ansible_become",
+    "ansible_become_user",
+    "ansible_become_method",
+    "ansible_become_exe",
+    "ansible_python_interpreter",
+    "ansible_perl_interpreter",
+    "ansible_shell_executable",
+    "ansible_shell_type",
+    "ansible_remote_tmp",
+    "ansible_docker_host",
+    "ansible_facts",
+];
+
+#[test]
+fn extra_settings_cannot_send_a_play_elsewhere() {
+    for name in ANSIBLES_OWN {
+        for text in [format!("A: 1\n{name}: x"), format!("{{\"{name}\": {{}}}}")] {
+            let given = json!({ "sub_domain": "alpha", "configuration_extra_settings": text });
+            let violations = create(given).unwrap_err();
+            assert_eq!(violations.len(), 1, "{violations:?}");
+            assert_eq!(violations[0].field, "configuration_extra_settings");
+            assert!(violations[0].rule.contains(&format!("must not set `{name}`")), "{name}");
+        }
+    }
+    for text in ["ANSIBLE: 1", "my_ansible_host: x", "A: {ansible_host: x}"] {
+        create(json!({ "sub_domain": "alpha", "configuration_extra_settings": text })).unwrap();
+    }
+}
+
+#[test]
+fn there_may_be_no_key_pair() {
+    for none in [json!(""), json!(null)] {
+        let given = json!({ "sub_domain": "alpha", "openstack_server_ssh_keyname": none });
+        assert_eq!(create(given).unwrap().openstack_server_ssh_keyname, "");
+    }
+    let settings = create(json!({ "sub_domain": "alpha" })).unwrap();
+    assert_eq!(settings.openstack_server_ssh_keyname, defaults().openstack_server_ssh_keyname);
+}

@@ -7,10 +7,12 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
     let (who, it) = (teller.who(), teller.own_name());
     let forced = |force: bool| if force { " by force" } else { "" };
     match event {
-        Event::Launched(launched) => format!(
-            "{who} froze the settings of AppServer {} (host {})",
-            launched.number, launched.hostname
-        ),
+        Event::Launched(launched) => {
+            let commit = launched.configuration_commit.as_ref();
+            let commit = commit.map_or_else(String::new, |commit| format!(", commit {commit}"));
+            let (number, hostname) = (launched.number, &launched.hostname);
+            format!("{who} froze the settings of AppServer {number} (host {hostname}{commit})")
+        }
         Event::WaitingStarted {} => format!("{it} waits for its machine"),
         Event::ConfiguringStarted {} => format!("{who} began to configure {it}"),
         Event::RunningStarted {} => format!("{it} runs: the site answered"),

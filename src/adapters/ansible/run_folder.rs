@@ -1,16 +1,18 @@
 //! One run's folder: what Ansible reads, what its wrapper writes, and what that says about the run.
 
-use crate::ports::PortError;
+use crate::adapters::ssh::quote_path;
 use crate::ports::playbooks::{OutputLine, PlaybookRun, Source};
+use crate::ports::{Blame, PortError};
 use nix::fcntl::{Flock, FlockArg};
 use ocim_domain::Timestamp;
+use ocim_domain::configuration::is_ansibles_own;
 use ocim_domain::saga::ErrorCode;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -80,19 +82,6 @@ impl RunFolder {
         }
     }
 
-    /// A file of the source, which it names with a relative path.
-    pub(super) fn source_file(&self, name: &str) -> Result<PathBuf, PortError> {
-        let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        let path = self.path("source").join(name);
-        if inside && path.is_file() {
-            return Ok(path);
-        }
-        Err(PortError::permanent(
-            ErrorCode::PlaybookNotFound,
-            format!("the source has no file {name:?}"),
-        ))
-    }
-
     /// Writes all that Ansible reads.
     pub(super) fn write_inputs(
         &self,
@@ -111,8 +100,17 @@ impl RunFolder {
                 "a playbook's variables are a JSON object",
             ));
         }
+        // Inventory facts come after such variables: one of them could send the play elsewhere.
+        let members = run.variables.as_object().into_iter().flatten();
+        if let Some((name, _)) = members.into_iter().find(|(name, _)| is_ansibles_own(name)) {
+            let text = format!("the variable `{name}` is Ansible's own, and can't be set here");
+            return Err(PortError::permanent(ErrorCode::InvalidVariables, text));
+        }
         let limits = [run.line_timeout, run.total_timeout].map(|limit| limit.as_secs_f64());
         self.write("wrapper.py", include_str!("wrapper.py"))?;
+        std::fs::create_dir_all(self.path("plays"))
+            .map_err(|error| self.broken("plays", &error))?;
+        self.write("plays/ocim_plays.py", include_str!("plays.py"))?;
         self.write("limits.json", &json!(limits).to_string())?;
         self.write("known_hosts", &known_hosts(run))?;
         self.write("inventory.json", &self.inventory(run, private_key).to_string())?;
@@ -123,7 +121,9 @@ impl RunFolder {
     /// (core §7.2). JSON, so that no name can be taken for something else.
     fn inventory(&self, run: &PlaybookRun, private_key: &Path) -> Value {
         let address = &run.target.address;
-        let known_hosts = self.path("known_hosts");
+        // Quoted for ssh, whose option is a list, and then for Ansible, which splits as a shell does.
+        let known_hosts = format!("UserKnownHostsFile={}", quote_path(&self.path("known_hosts")));
+        let known_hosts = format!("'{}'", known_hosts.replace('\'', r"'\''"));
         let mut variables = json!({
             "ansible_host": address.ip,
             "ansible_port": address.ssh_port,
@@ -131,8 +131,7 @@ impl RunFolder {
             "ansible_ssh_private_key_file": private_key,
             "ansible_ssh_common_args": format!(
                 "-F none -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes \
-                 -o UserKnownHostsFile='{}' -o GlobalKnownHostsFile=/dev/null",
-                known_hosts.display(),
+                 -o {known_hosts} -o GlobalKnownHostsFile=/dev/null",
             ),
             "ocim_may_become_root": address.may_become_root,
             "ocim_run_key": run.key,
@@ -195,6 +194,11 @@ impl RunFolder {
         std::fs::read_to_string(self.path("exit")).ok()?.trim().parse().ok()
     }
 
+    /// Whether no play of the playbook found a host.
+    pub(super) fn is_unmatched(&self) -> bool {
+        self.path("unmatched").exists()
+    }
+
     pub(super) fn read_timed_out(&self) -> Option<String> {
         std::fs::read_to_string(self.path("timed_out")).ok()
     }
@@ -208,7 +212,10 @@ impl RunFolder {
         let text = std::fs::read_to_string(self.path("limits.json"))
             .map_err(|error| self.broken("limits.json", &error))?;
         let [line, total]: [f64; 2] = serde_json::from_str(&text).map_err(|error| {
-            PortError::permanent(ErrorCode::Defect, format!("limits.json of the run: {error}"))
+            PortError::permanent(
+                ErrorCode::UnreadableRecord,
+                format!("limits.json of the run: {error}"),
+            )
         })?;
         if self.age("started", now) > Duration::from_secs_f64(total) {
             return Ok(Some(format!("it ran for more than {total} s")));
@@ -260,7 +267,8 @@ impl RunFolder {
     }
 
     fn broken(&self, name: &str, error: &std::io::Error) -> PortError {
-        PortError::transient(format!("{}: {error}", self.path(name).display()))
+        let text = format!("{}: {error}", self.path(name).display());
+        PortError::transient(text).blamed_on(Blame::Other)
     }
 }
 
@@ -335,13 +343,5 @@ mod tests {
         }
         assert_eq!(lines.len(), 100_001);
         assert!(lines[1..].iter().all(|line| line.text == "short"));
-    }
-
-    #[test]
-    fn sources_have_no_files_outside() {
-        let (_runs, folder) = folder_with(b"");
-        for name in ["../limits.json", "/etc/passwd", "", "missing.yml"] {
-            assert!(folder.source_file(name).is_err(), "{name}");
-        }
     }
 }

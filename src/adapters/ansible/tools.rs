@@ -1,6 +1,6 @@
 //! Runs git, Python and pip with a deadline, and takes locks that other processes hold too.
 
-use crate::ports::PortError;
+use crate::ports::{Blame, PortError};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -28,21 +28,22 @@ pub(super) enum ToolError {
 }
 
 impl ToolError {
-    /// For the port: `what` failed, and a later try may go better.
-    pub(super) fn transient(self, what: &str) -> PortError {
-        PortError::transient(self.sentence(what))
-    }
-
-    /// For the port: `what` failed, and will fail again.
-    pub(super) fn permanent(self, code: ErrorCode, what: &str) -> PortError {
-        PortError::permanent(code, self.sentence(what))
-    }
-
-    fn sentence(&self, what: &str) -> String {
+    /// That `what` failed, and why.
+    pub(super) fn sentence(&self, what: &str) -> String {
         match self {
             Self::Start(error) => format!("{what}: {self}: {error}"),
             Self::TimedOut(_) | Self::Failed(_) => format!("{what}: {self}"),
         }
+    }
+
+    /// For the port: `what` failed on this machine, and a later try may go better.
+    pub(super) fn transient(&self, what: &str) -> PortError {
+        PortError::transient(self.sentence(what)).blamed_on(Blame::Other)
+    }
+
+    /// For the port: `what` failed, and will fail again.
+    pub(super) fn permanent(&self, code: ErrorCode, what: &str) -> PortError {
+        PortError::permanent(code, self.sentence(what)).blamed_on(Blame::Other)
     }
 }
 
@@ -93,19 +94,20 @@ pub(super) async fn run_tool(
 /// Takes the lock of that file, waiting for whoever has it; free again when the answer is dropped.
 pub(super) async fn lock_file(path: &Path, timeout: Duration) -> Result<Flock<File>, PortError> {
     let name = path.display();
+    let broken = |text: String| PortError::transient(text).blamed_on(Blame::Other);
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
         .open(path)
-        .map_err(|error| PortError::transient(format!("{name} cannot be opened: {error}")))?;
+        .map_err(|error| broken(format!("{name} cannot be opened: {error}")))?;
     let deadline = tokio::time::Instant::now() + timeout;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(lock),
             Err((returned, _)) if tokio::time::Instant::now() < deadline => file = returned,
             Err((_, error)) => {
-                return Err(PortError::transient(format!("{name} stays locked: {error}")));
+                return Err(broken(format!("{name} stays locked: {error}")));
             }
         }
         tokio::time::sleep(LOCK_POLL).await;

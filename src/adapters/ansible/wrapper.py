@@ -9,8 +9,10 @@ Files in RUN_FOLDER:
   lock      held (flock) as long as a process of the run lives
   output    whole lines: `o` or `e` for standard output or error, then the text
   exit      the exit status, once all output is written
+  unmatched made by the callback plugin in plays/ where no play found a host
 """
 
+import configparser
 import fcntl
 import os
 import selectors
@@ -21,8 +23,12 @@ import sys
 import time
 
 LINE_BYTES_MAX = 1 << 20
-# A process that outlives the command may keep its output open: it is not waited for.
+# A process that outlives the command may keep its output open: it is not waited for, once it is
+# silent, or has gone on for so long.
 SILENCE_AFTER_EXIT_S = 2
+OUTPUT_AFTER_EXIT_S = 10
+# Where Ansible looks for callback plugins when nobody says anything.
+CALLBACK_PLUGINS = "/usr/share/ansible/plugins/callback"
 
 
 def claim():
@@ -75,10 +81,13 @@ def copy_lines(child, output):
     selector = selectors.DefaultSelector()
     selector.register(child.stdout, selectors.EVENT_READ, (b"o", bytearray()))
     selector.register(child.stderr, selectors.EVENT_READ, (b"e", bytearray()))
+    last_look = None
     while selector.get_map():
         ready = selector.select(SILENCE_AFTER_EXIT_S)
-        if not ready and child.poll() is not None:
-            break
+        if child.poll() is not None:
+            last_look = last_look or time.monotonic() + OUTPUT_AFTER_EXIT_S
+            if not ready or time.monotonic() > last_look:
+                break
         for key, _ in ready:
             mark, rest = key.data
             chunk = os.read(key.fd, 65536)
@@ -100,14 +109,48 @@ def write(output, data):
         pass  # A full disk costs lines, not the run.
 
 
+def read_configuration(folder):
+    """The ansible.cfg that Ansible will use: the source's, else the user's, else the computer's."""
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";",), strict=False)
+    places = [f"{folder}/ansible.cfg", os.path.expanduser("~/.ansible.cfg")]
+    for place in [*places, "/etc/ansible/ansible.cfg"]:
+        if os.path.isfile(place):
+            try:
+                parser.read(place, encoding="utf-8")
+            except (configparser.Error, UnicodeDecodeError):
+                pass  # Ansible itself says so, in its output.
+            return os.path.dirname(place), parser
+    return folder, parser
+
+
+def configure_ansible(run_folder, control_folder, folder):
+    """Sets what Ansible needs here, beside what the source's ansible.cfg says."""
+    place, configuration = read_configuration(folder)
+
+    def find(name, *sections):
+        found = (configuration.get(one, name, fallback=None) for one in sections)
+        return next((value for value in found if value is not None), None)
+
+    if find("pipelining", "defaults", "connection", "ssh_connection") is None:
+        os.environ["ANSIBLE_PIPELINING"] = "1"
+    if find("timeout", "defaults") is None:
+        os.environ["ANSIBLE_TIMEOUT"] = "30"
+    # Of options that are given twice, ssh takes the first.
+    ssh_args = [share_connections(control_folder), find("ssh_args", "ssh_connection")]
+    os.environ["ANSIBLE_SSH_ARGS"] = " ".join(filter(None, ssh_args))
+    plugins = find("callback_plugins", "defaults") or CALLBACK_PLUGINS
+    theirs = [os.path.join(place, os.path.expanduser(one)) for one in plugins.split(":")]
+    os.environ["ANSIBLE_CALLBACK_PLUGINS"] = ":".join([f"{run_folder}/plays", *theirs])
+    os.environ["OCIM_UNMATCHED"] = f"{run_folder}/unmatched"
+
+
 def share_connections(folder):
     """One connection for all tasks is several times faster than one for each step of a task."""
     try:
         os.mkdir(folder, 0o700)
     except OSError:
-        return  # Somebody else's, or no room: then without.
-    options = f"-o ControlMaster=auto -o ControlPersist=60s -o ControlPath={folder}/c"
-    os.environ["ANSIBLE_SSH_ARGS"] = options
+        return "-o ControlMaster=no -o ControlPath=none"  # Somebody else's, or no room.
+    return f"-o ControlMaster=auto -o ControlPersist=60s -o ControlPath={folder}/c"
 
 
 def end_leftovers(control_folder):
@@ -137,7 +180,7 @@ def main(run_folder, control_folder, working_folder, *command):
     leave_starter()
     with open("pid", "w", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")
-    share_connections(control_folder)
+    configure_ansible(run_folder, control_folder, working_folder)
     status = run(working_folder, command, lock, output)
     end_leftovers(control_folder)
     shutil.rmtree(control_folder, ignore_errors=True)

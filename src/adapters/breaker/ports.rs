@@ -4,7 +4,7 @@ use super::{Breaker, Breakers};
 use crate::ports::PortError;
 use crate::ports::cloud::{Cloud, Machine, MachineSpec};
 use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
-use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Source};
+use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use async_trait::async_trait;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -72,16 +72,23 @@ impl GuardedPlaybooks {
     pub fn new(inner: Arc<dyn Playbooks>, breakers: Breakers) -> Self {
         Self { inner, breakers }
     }
+
+    fn breaker(&self, source: &Source) -> Arc<Breaker> {
+        self.breakers.of(&match source {
+            Source::Bundled(name) => format!("playbooks bundled:{name}"),
+            Source::Git { repository, .. } => format!("playbooks {}", without_login(repository)),
+        })
+    }
 }
 
 #[async_trait]
 impl Playbooks for GuardedPlaybooks {
+    async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError> {
+        self.breaker(wanted.source).call(self.inner.resolve_playbook(wanted)).await
+    }
+
     async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
-        let provider = match &run.source {
-            Source::Bundled(name) => format!("playbooks bundled:{name}"),
-            Source::Git { repository, .. } => format!("playbooks {}", without_login(repository)),
-        };
-        self.breakers.of(&provider).call(self.inner.start_playbook(run)).await
+        self.breaker(&run.source).call(self.inner.start_playbook(run)).await
     }
 
     async fn read_playbook(&self, key: Uuid) -> Result<RunState, PortError> {

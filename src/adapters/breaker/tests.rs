@@ -4,6 +4,7 @@ use super::*;
 use crate::adapters::fake_cloud::FakeCloud;
 use crate::adapters::faults::Fault;
 use crate::adapters::system::FixedClock;
+use crate::ports::Class;
 use crate::ports::cloud::Cloud;
 use futures_util::FutureExt;
 
@@ -49,7 +50,8 @@ async fn it_opens_after_failures_in_a_row_and_says_until_when() {
     clock.advance(SECOND);
     let error = succeed(&breaker).await.unwrap_err();
     assert_eq!(error.free_for, Some(9 * SECOND));
-    let told = "region north keeps failing: its circuit is open until 1970-01-01 00:00:10 UTC";
+    let told = "region north keeps failing: its circuit is open until 1970-01-01 00:00:10 UTC; \
+                it said last: no answer";
     assert_eq!(error.message, told);
 }
 
@@ -62,6 +64,28 @@ async fn refusals_are_answers() {
         assert!(was_made(&refused));
     }
     assert_eq!(breaker.snapshot().state, BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn only_a_providers_own_failures_open_its_circuit() {
+    let classes = [Class::Transient, Class::Ambiguous, Class::Permanent, Class::Conflict];
+    for blame in [Blame::Provider, Blame::Caller, Blame::Other] {
+        for class in &classes {
+            let (_, breaker) = breaker();
+            for _ in 0..LIMITS.failures_max {
+                let error = PortError::new(class.clone(), "no").blamed_on(blame);
+                breaker.call::<()>(async { Err(error) }).await.unwrap_err();
+            }
+            let is_open = matches!(breaker.snapshot().state, BreakerState::Open { .. });
+            assert_eq!(is_open, blame == Blame::Provider, "{blame:?} {class:?}");
+        }
+    }
+    // What nobody judged further goes by its class.
+    let by_class = |class: Class| PortError::new(class, "").blame;
+    assert_eq!(
+        classes.map(by_class),
+        [Blame::Provider, Blame::Provider, Blame::Caller, Blame::Caller]
+    );
 }
 
 #[tokio::test]

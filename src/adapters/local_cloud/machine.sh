@@ -8,13 +8,17 @@
 #
 # The working folder is the machine's own. The environment says the rest:
 #   MACHINE_ISOLATION full|user|plain, MACHINE_ID, MACHINE_NAME, MACHINE_IP, MACHINE_SSH_PORT,
-#   MACHINE_USER, MACHINE_UID, MACHINE_GID, MACHINE_HIDDEN (folders it must not see, one a line).
+#   MACHINE_USER, MACHINE_UID, MACHINE_GID, MACHINE_HIDDEN (folders it must not see, one a line),
+#   MACHINE_ACCOUNT (the account that a machine of root's gets), MACHINE_GRACE (how many seconds its
+#   services may take to stop when it is powered off).
 # Standard output is its console.
 set -eu
 umask 022 # The machine's root folder takes its mode from one that is made here.
 
 readonly REBOOT=66 SEARCH_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-readonly GRACE_TENTHS=30 # How long services may take to stop, in tenths of a second.
+readonly REBOOT_GRACE=3 # How many seconds services may take to stop before a reboot.
+# What playbooks of machines leave on a host that was taken for one.
+readonly LEFTOVERS="etc/ocim var/lib/ocim-balancer var/lib/ocim-demo"
 folder=$PWD
 
 say() {
@@ -70,6 +74,7 @@ enter_full() {
     mkdir -p upper work root private/home
     mkdir -p -m 700 private/root
     mount -t overlay machine -o lowerdir=/,upperdir=upper,workdir=work,index=off root
+    [ -e cleared ] || clear_leftovers
     mount -t proc proc root/proc
     mount --bind boot_id root/proc/sys/kernel/random/boot_id
     mount -t sysfs -o ro sys root/sys
@@ -93,6 +98,15 @@ enter_full() {
     umount -l run/host
     rmdir run/host
     [ -e $etc/installed ] || install_system
+}
+
+# The machine begins as the host is, but not as a machine that somebody made of the host.
+clear_leftovers() {
+    local left
+    for left in $LEFTOVERS; do
+        rm -rf "root/$left"
+    done
+    touch cleared
 }
 
 make_devices() {
@@ -133,10 +147,10 @@ install_system() {
         chmod 755 /usr/sbin/policy-rc.d
     fi
     # `*` is no password, yet unlike `!` it does not lock the account.
-    id ubuntu > /dev/null 2>&1 || useradd -M -s /bin/bash -p '*' ubuntu
-    install -d -o ubuntu -g ubuntu /home/ubuntu
+    id "$MACHINE_ACCOUNT" > /dev/null 2>&1 || useradd -M -s /bin/bash -p '*' "$MACHINE_ACCOUNT"
+    install -d -o "$MACHINE_ACCOUNT" -g "$(id -gn "$MACHINE_ACCOUNT")" "/home/$MACHINE_ACCOUNT"
     if [ -d /etc/sudoers.d ]; then
-        echo 'ubuntu ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ocim
+        echo "$MACHINE_ACCOUNT ALL=(ALL) NOPASSWD: ALL" > /etc/sudoers.d/ocim
         chmod 440 /etc/sudoers.d/ocim
     fi
     touch $etc/installed
@@ -211,8 +225,8 @@ init() {
     cp host_key.pub host_keys.new && mv host_keys.new host_keys
 
     "enter_$MACHINE_ISOLATION"
-    trap 'stop 0' TERM
-    trap 'stop $REBOOT' USR1
+    trap 'stop 0 "$MACHINE_GRACE"' TERM
+    trap 'stop $REBOOT $REBOOT_GRACE' USR1
     run_boot_folder "$boot_id"
     [ -z "$has_ssh" ] || { run_sshd "$boot_id"; say "sshd listens on $MACHINE_IP:$MACHINE_SSH_PORT"; }
     sleep infinity &
@@ -255,15 +269,15 @@ run_sshd() {
         -o Subsystem='sftp internal-sftp' -o SetEnv="$environment"
 }
 
-# Stops the services, then the machine, which ends with the exit status given.
+# Stops the services, which get so many seconds, then the machine, with the exit status given.
 stop() {
-    local tenth
+    local tenth tenths=$(($2 * 10))
     trap '' TERM USR1
     set +e
     say "stops"
     find_others
     [ ${#others[@]} = 0 ] || kill -TERM "${others[@]}" 2> /dev/null
-    for ((tenth = 0; tenth < GRACE_TENTHS; tenth++)); do
+    for ((tenth = 0; tenth < tenths; tenth++)); do
         find_others
         [ ${#others[@]} = 0 ] && break
         sleep 0.1

@@ -18,7 +18,7 @@ const CONSOLE_BYTES_MAX: u64 = 64 * 1024;
 
 /// How long the supervisor may take to appear.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long an orderly stop may take; the script itself gives services three seconds.
+/// How long one call waits for an orderly stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long processes may take to go once they are killed.
 const KILL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -135,8 +135,15 @@ impl MachineFolder {
         self.living().next().is_some()
     }
 
-    /// Powers it on. `hidden` are the folders that it must not see.
-    pub(super) fn start(&self, record: &Record, hidden: &[PathBuf]) -> io::Result<()> {
+    /// Powers it on. `hidden` are the folders that it must not see, `account` is made in it, and its
+    /// services get `grace` when it is powered off.
+    pub(super) fn start(
+        &self,
+        record: &Record,
+        hidden: &[PathBuf],
+        account: &str,
+        grace: Duration,
+    ) -> io::Result<()> {
         let console = OpenOptions::new()
             .create(true)
             .append(true)
@@ -148,6 +155,8 @@ impl MachineFolder {
             .env("MACHINE_IP", record.ip.to_string())
             .env("MACHINE_SSH_PORT", record.ssh_port.to_string())
             .env("MACHINE_HIDDEN", hidden.join("\n"))
+            .env("MACHINE_ACCOUNT", account)
+            .env("MACHINE_GRACE", grace.as_secs().to_string())
             .stdout(console.try_clone()?)
             .stderr(console)
             .status()?;
@@ -177,9 +186,26 @@ impl MachineFolder {
         Ok(true)
     }
 
-    /// Ends all that runs in it: in an orderly way first, then by force.
+    /// Asks it to power off, once, and waits a little: whether it is still at it, with some of its
+    /// `timeout` left. A time of zero leaves no time to ask.
+    pub(super) fn is_stopping(&self, timeout: Duration) -> io::Result<bool> {
+        let Some(init) = self.process("init").filter(|_| !timeout.is_zero()) else {
+            return Ok(false);
+        };
+        let asked = self.0.join("stopping");
+        if !asked.exists() {
+            fs::write(&asked, "")?;
+            init.signal(Signal::SIGTERM)?;
+        }
+        // A clock that was set back gives it the whole time again.
+        let spent = || fs::metadata(&asked)?.modified().map(|at| at.elapsed().unwrap_or_default());
+        let left = timeout.saturating_sub(spent()?);
+        Ok(!wait_until(left.min(STOP_TIMEOUT), || !self.is_alive()) && spent()? < timeout)
+    }
+
+    /// Ends all that runs in it by force; what was not asked to end is asked first.
     pub(super) fn stop(&self, record: &Record) -> io::Result<()> {
-        if let Some(init) = self.process("init") {
+        if let Some(init) = self.process("init").filter(|_| !self.0.join("stopping").exists()) {
             init.signal(Signal::SIGTERM)?;
             wait_until(STOP_TIMEOUT, || !self.is_alive());
         }

@@ -2,7 +2,8 @@
 
 use super::machine::SimulatedMachine;
 use super::{FaultKind, SimulatedRegion};
-use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState};
+use crate::adapters::fake_playbooks::fake_commit;
+use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
 use ocim_domain::Timestamp;
@@ -99,6 +100,14 @@ fn line(text: String) -> OutputLine {
 
 #[async_trait]
 impl Playbooks for SimulatedRegion {
+    async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError> {
+        self.ask(&wanted.source.to_string(), "resolve_playbook").await?;
+        Ok(match wanted.source {
+            Source::Bundled(_) => None,
+            Source::Git { repository, version } => Some(fake_commit(repository, version)),
+        })
+    }
+
     async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
         let call = self.act(&run.key.to_string(), "start_playbook").await?;
         {

@@ -4,7 +4,7 @@ use super::SimulatedRegion;
 use crate::ports::PortError;
 use crate::ports::cloud::{Address, Shell, is_simulated};
 use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer, SiteAnswer, SiteProbe};
-use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState};
+use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState};
 use async_trait::async_trait;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -73,6 +73,13 @@ impl Routed<dyn Playbooks> {
 
 #[async_trait]
 impl Playbooks for Routed<dyn Playbooks> {
+    async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError> {
+        match self.regions.iter().find(|region| region.name() == wanted.region) {
+            Some(region) => region.resolve_playbook(wanted).await,
+            None => self.real.resolve_playbook(wanted).await,
+        }
+    }
+
     async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
         match self.at(run.target.address.ip) {
             Some(region) => region.start_playbook(run).await,

@@ -187,6 +187,7 @@ impl Site {
             run: self.run,
             settings: settings("Alpha"),
             variables: Protected::new(self.instance.to_string(), "{}"),
+            configuration_commit: None,
             hostname: "alpha-1".to_owned(),
         }
     }

@@ -10,6 +10,7 @@ use super::stage::{Stage, somebody};
 use super::tamper::{self, Harm, ORDERED, Order, RATE_PAUSE, Side};
 use ocim::sagas::definitions;
 use ocim::sagas::step::{Kind, Step};
+use ocim::sagas::world::Limits;
 use ocim_domain::saga::{Cause, ErrorClass, Phase, Run, StuckCode, Verb};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -100,15 +101,27 @@ impl Cell<'_> {
             Mode::Once | Mode::Lost if is_tried_on || attempts > 1 => Fate::GoesOn,
             Mode::Once | Mode::Lost => Fate::GivesUp(1..=1),
             // Its time is up first.
-            Mode::Always if self.step.max_elapsed.is_some() => Fate::GivesUp(20..=attempts),
+            Mode::Always if self.longest().is_some() => Fate::GivesUp(self.least()..=attempts),
             Mode::Always if is_tried_on => Fate::Persists,
             Mode::Always => Fate::GivesUp(attempts..=attempts),
         }
     }
 
+    /// The longest that all its attempts together may take.
+    fn longest(&self) -> Option<Duration> {
+        self.step.max_elapsed.map(|longest| longest(&Limits::default()))
+    }
+
+    /// As many attempts are made at least in the time that there is for all of them.
+    fn least(&self) -> usize {
+        let (longest, one) = (self.longest().unwrap(), (self.step.timeout)(&Limits::default()));
+        let at_their_longest = usize::try_from(longest.as_secs() / one.as_secs()).unwrap();
+        if self.class == ErrorClass::Timeout { at_their_longest.min(20) } else { 20 }
+    }
+
     /// Whether the run's own time is up before the step has failed as often as it may.
     fn outlasts_run(&self) -> bool {
-        let limits = ocim::sagas::world::Limits::default();
+        let limits = Limits::default();
         let all = (self.step.timeout)(&limits) * self.step.attempts_max;
         let longest = self.recording.definition.deadline.map(|longest| longest(&limits));
         (self.mode, self.class) == (Mode::Always, ErrorClass::Timeout)
@@ -124,7 +137,7 @@ impl Cell<'_> {
         };
         let always = self.mode == Mode::Always;
         // Fewer attempts in the time that there is.
-        let pause = self.step.max_elapsed.map(|_| Duration::from_secs(3600));
+        let pause = self.longest().map(|longest| longest / 24);
         let order = Order { step: path, side: Side::Run, harm, always, pause };
         tamper::order(self.recording.definition, order);
         let fate = self.fate();

@@ -323,6 +323,8 @@ async fn a_local_machine_whose_folder_is_removed_by_hand_has_vanished() {
         authorized_key: std::fs::read_to_string(data.path().join("key.pub")).unwrap(),
         hidden: vec![data.path().to_owned()],
         isolation: None,
+        account: "ubuntu".to_owned(),
+        shutdown_timeout: Duration::from_secs(8),
     });
     let mut stage = Stage::new().await;
     let world = Arc::get_mut(&mut stage.world).unwrap();

@@ -5,6 +5,7 @@ use ocim::adapters::local_cloud::{LocalCloud, LocalCloudConfig};
 use ocim::adapters::ssh::SshShell;
 use ocim::ports::cloud::{Cloud, Machine, Shell};
 use serde_json::Value;
+use std::time::Duration;
 
 /// The file on a machine that makes its play wait.
 const PLAY_HELD: &str = "~/play-held";
@@ -82,5 +83,7 @@ fn open_cloud(ground: &Ground) -> LocalCloud {
         authorized_key: String::new(),
         hidden: vec![],
         isolation: None,
+        account: "ubuntu".to_owned(),
+        shutdown_timeout: Duration::from_secs(8),
     })
 }

@@ -40,7 +40,7 @@ impl Ground {
     /// A private folder; nothing is started yet.
     pub(crate) async fn prepare() -> Self {
         let turn = TURN.lock().await;
-        let folder = tempfile::Builder::new().prefix("ocim-e2e-").tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("ocim e2e ").tempdir().unwrap();
         // As root, PostgreSQL's own user has to pass through.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
         for name in ["holds", "tmp", "empty"] {
