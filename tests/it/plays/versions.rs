@@ -60,7 +60,7 @@ async fn what_is_wrong_is_said_before_anything_is_made() {
     let repository = bench.repository.to_str().unwrap();
     let nowhere = bench.machine.folder().join("nowhere").display().to_string();
     let cases = [
-        (&nowhere[..], "main", PLAYBOOK, "does not exist"),
+        (&nowhere[..], "main", PLAYBOOK, "does not appear to be a git repository"),
         (repository, "no-such", PLAYBOOK, "no such branch, tag or commit: \"no-such\""),
         (repository, "main", "playbooks/none.yml", "no file \"playbooks/none.yml\""),
         (repository, "--upload-pack=x", PLAYBOOK, "not a branch, tag or commit"),
