@@ -24,6 +24,7 @@ pub use put_offs::PutOffs;
 pub use timeline::Told;
 
 use crate::logs::Logs;
+use crate::ports::circuits::{Circuits, OpenCircuit};
 use crate::ports::leases::Leases;
 use crate::ports::system::{Clock, Ids};
 use crate::read_models::ReadModels;
@@ -47,12 +48,13 @@ pub struct App {
     looks: LastLooks,
     put_offs: PutOffs,
     leases: Option<Arc<dyn Leases>>,
+    circuits: Option<Arc<dyn Circuits>>,
 }
 
 /// Who asks, and on what occasion.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// `token:<name>`, `cli:<user>`, `saga:<run>` or `system`.
+    /// `token:<name>`, `local:<os user>`, `saga:<run>` or `system`.
     pub actor: String,
     /// Where the request came from.
     pub source_ip: Option<String>,
@@ -133,6 +135,7 @@ impl App {
             looks: LastLooks::default(),
             put_offs: PutOffs::default(),
             leases: None,
+            circuits: None,
         }
     }
 
@@ -140,6 +143,18 @@ impl App {
     #[must_use]
     pub fn with_leases(self, leases: Arc<dyn Leases>) -> Self {
         Self { leases: Some(leases), ..self }
+    }
+
+    /// The same, which asks there which providers are left alone.
+    #[must_use]
+    pub fn with_circuits(self, circuits: Arc<dyn Circuits>) -> Self {
+        Self { circuits: Some(circuits), ..self }
+    }
+
+    /// The providers that this node leaves alone now.
+    #[must_use]
+    pub fn open_circuits(&self) -> Vec<OpenCircuit> {
+        self.circuits.as_ref().map(|circuits| circuits.open_circuits()).unwrap_or_default()
     }
 
     /// The id of something of this kind that the caller's command makes: a new one, or for a

@@ -154,6 +154,7 @@ impl Services {
         let leases = Arc::new(PostgresLeases::new(pool.clone()));
         let app = app.with_leases(leases.clone());
         let ports = parts::open_ports(config, folder).await?;
+        let app = app.with_circuits(ports.circuits);
         let world = Arc::new(World {
             app: app.clone(),
             clouds: ports.clouds,

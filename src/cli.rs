@@ -1,51 +1,57 @@
 //! The command line. Most commands ask the running server; a few open the database themselves.
 
 mod appservers;
-mod check;
 mod client;
+mod conditions;
 mod database;
 mod demo;
+mod doctor;
 mod error;
 mod events;
 mod explain;
 mod instances;
+mod list;
+mod login;
 mod logs;
+mod machines;
 mod operators;
 mod output;
+mod references;
 mod regions;
 mod runs;
+mod saved_servers;
 mod serve;
 mod servers;
 mod simulate;
+mod sites;
+mod ssh;
 mod statistics;
+mod status;
+mod table;
+mod target;
 mod timeline;
 mod tokens;
+mod words;
 
 pub use error::{CliError, EXIT_CODES, Kind};
 
-use crate::config::{Config, ConfigError};
-use clap::{Parser, Subcommand};
-use client::{Client, Place};
-use output::Output;
-use std::path::PathBuf;
+use clap::{CommandFactory, Parser, Subcommand};
+use output::{Format, Output};
 use std::process::ExitCode;
+use target::{Target, TargetArgs};
 
 /// Deploys and runs Open edX sites.
 #[derive(Debug, Parser)]
 #[command(name = "ocim", version, after_help = EXIT_CODES, propagate_version = true)]
 struct Cli {
-    /// Print JSON
-    #[arg(long, global = true)]
+    /// Print JSON; the same as `-o json`
+    #[arg(long, global = true, conflicts_with = "format")]
     json: bool,
-    /// The server's data folder; else `OCIM_DATA_DIR`
-    #[arg(long, global = true, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Ask the server at this URL instead of this machine's
-    #[arg(long, global = true, value_name = "URL", requires = "token_file")]
-    server: Option<String>,
-    /// File with the token for --server
-    #[arg(long, global = true, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    /// How to print the answer
+    #[arg(short = 'o', long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    target: TargetArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,8 +64,22 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Try Ocim in a simulated world that goes wrong by a seed, on virtual time
     Simulate(simulate::SimulateArgs),
-    /// Look whether all that Ocim needs is there
-    Check,
+    /// Try all that Ocim needs, and say what to do about what is missing; writes nothing
+    #[command(alias = "check")]
+    Doctor,
+    /// Tell what needs you and what runs; ends with 8 when something needs you
+    Status(status::StatusArgs),
+    /// Find the things that a name, a domain or the beginning of an id stands for
+    Find {
+        /// What to look for
+        text: String,
+    },
+    /// Ask another server from now on; the token comes from standard input unless it is given
+    Login(login::LoginArgs),
+    /// Forget a server that was logged in to
+    Logout(login::LogoutArgs),
+    /// List the servers that were logged in to
+    Servers,
     /// Tokens for the API
     #[command(subcommand)]
     Token(tokens::TokenCommand),
@@ -80,6 +100,9 @@ enum Command {
     Region(regions::RegionCommand),
     /// Say what a code, a problem or a run is about, and what to do
     Explain(explain::ExplainArgs),
+    /// Machines of this computer, which outlive `ocim serve`
+    #[command(subcommand)]
+    Machine(machines::MachineCommand),
     /// The log of events
     #[command(subcommand)]
     Events(events::EventCommand),
@@ -88,6 +111,11 @@ enum Command {
     Projections(events::ProjectionCommand),
     /// Print `openapi.json`, the description of the API
     Openapi,
+    /// Print what makes a shell complete our commands, e.g. `source <(ocim completion bash)`
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Runs the process's command line; errors go to standard error in one line.
@@ -100,56 +128,55 @@ pub async fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8));
         }
     };
-    let mut output = Output::standard(cli.json);
-    match run(cli, &mut output).await {
+    let format = if cli.json { Format::Json } else { cli.format };
+    let mut output = Output::standard(format);
+    match run(cli.command, &Target::new(cli.target), &mut output).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind == Kind::Unread => ExitCode::SUCCESS,
         Err(error) => {
-            let line = error.message.replace('\n', " ");
-            let _ = output.progress(format!("ocim: {line}"));
-            ExitCode::from(error.kind as u8)
+            if !error.message.is_empty() {
+                let line = error.message.replace('\n', " ");
+                let _ = output.progress(format!("ocim: {line}"));
+            }
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
-async fn run(cli: Cli, output: &mut Output) -> Result<(), CliError> {
-    let (server, token_file, data_dir) = (cli.server, cli.token_file, cli.data_dir);
-    let configured = || {
-        let config = Config::from_environment()?;
-        let data_dir = data_dir.clone().unwrap_or_else(|| config.data_dir.clone());
-        Ok(Config { data_dir, ..config })
-    };
-    let config = || configured().map_err(|errors: Vec<ConfigError>| misconfigured(&errors));
-    let client = || match (&server, &token_file, &data_dir) {
-        (Some(url), Some(file), _) => {
-            Client::find(&Place::Address { url: url.clone(), token_file: file.clone() })
-        }
-        (_, _, Some(root)) => Client::find(&Place::Folder(root.clone())),
-        _ => Client::find(&Place::Folder(config()?.data_dir)),
-    };
-    match cli.command {
-        Command::Serve => serve::run(config()?).await,
-        Command::Demo(args) => demo::run(args, config()?, output).await,
+async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(), CliError> {
+    match command {
+        Command::Serve => serve::run(target.local("serve")?, output).await,
+        Command::Demo(args) => demo::run(args, target.local("demo")?, output).await,
         Command::Simulate(args) => simulate::run(args, output).await,
-        Command::Check => check::run(configured(), output).await,
-        Command::Token(command) => tokens::run(command, &config()?, output).await,
-        Command::Instance(command) => instances::run(command, &client()?, output).await,
-        Command::Appserver(command) => appservers::run(command, &client()?, output).await,
-        Command::Server(command) => servers::run(command, &client()?, output).await,
-        Command::Run(command) => runs::run(command, &client()?, output).await,
-        Command::Region(command) => regions::run(command, &client()?, output).await,
+        Command::Doctor => {
+            target.refuse_remote("doctor")?;
+            doctor::run(target.configured(), output).await
+        }
+        Command::Status(args) => status::run(args, &target.client()?, output).await,
+        Command::Find { text } => references::run(&text, &target.client()?, output).await,
+        Command::Login(args) => login::log_in(args, target, output).await,
+        Command::Logout(args) => login::log_out(args, target, output),
+        Command::Servers => login::list_servers(target, output),
+        Command::Token(command) => tokens::run(command, &target.local("token")?, output).await,
+        Command::Instance(command) => instances::run(command, &target.client()?, output).await,
+        Command::Appserver(command) => appservers::run(command, &target.client()?, output).await,
+        Command::Server(command) => servers::run(command, &target.client()?, output).await,
+        Command::Run(command) => runs::run(command, &target.client()?, output).await,
+        Command::Region(command) => regions::run(command, &target.client()?, output).await,
         Command::Explain(args) => match args.run_id() {
-            Some(run) => operators::explain(run, &client()?, output).await,
+            Some(run) => operators::explain(run, &target.client()?, output).await,
             None => explain::print_page(&args, output),
         },
-        Command::Events(command) => events::run_events(command, &config()?, output).await,
-        Command::Projections(command) => events::run_projections(command, &config()?, output).await,
+        Command::Machine(command) => machines::run(command, &target.local("machine")?, output),
+        Command::Events(command) => {
+            events::run_events(command, &target.local("events")?, output).await
+        }
+        Command::Projections(command) => {
+            events::run_projections(command, &target.local("projections")?, output).await
+        }
         Command::Openapi => print_openapi(output),
+        Command::Completion { shell } => print_completion(shell, output),
     }
-}
-
-fn misconfigured(errors: &[ConfigError]) -> CliError {
-    let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    CliError::new(Kind::Usage, all.join("; "))
 }
 
 fn print_openapi(output: &mut Output) -> Result<(), CliError> {
@@ -157,20 +184,85 @@ fn print_openapi(output: &mut Output) -> Result<(), CliError> {
     output.line(text.trim_end())
 }
 
+fn print_completion(shell: clap_complete::Shell, output: &mut Output) -> Result<(), CliError> {
+    let mut script = vec![];
+    clap_complete::generate(shell, &mut Cli::command(), "ocim", &mut script);
+    output.line(String::from_utf8_lossy(&script).trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
+    /// Every command that has no commands below it, e.g. `run list`, and every other name of one.
+    fn leaves(command: &clap::Command, path: &str) -> Vec<String> {
+        let mut found = vec![];
+        for below in command.get_subcommands().filter(|it| it.get_name() != "help") {
+            for name in std::iter::once(below.get_name()).chain(below.get_all_aliases()) {
+                let path = format!("{path} {name}");
+                let deeper = leaves(below, &path);
+                found.extend(if deeper.is_empty() { vec![path] } else { deeper });
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_page_names_every_command_and_no_other() {
+        let page = include_str!("../docs/cli.md");
+        let known = leaves(&Cli::command(), "ocim");
+        for command in &known {
+            assert!(page.contains(&format!("`{command}")), "docs/cli.md does not name {command}");
+        }
+        let named = page.split('`').skip(1).step_by(2).filter(|span| span.starts_with("ocim "));
+        for span in named.filter(|span| *span != "ocim help") {
+            let words = format!("{span} ");
+            let is_known = known.iter().any(|command| words.starts_with(&format!("{command} ")));
+            assert!(is_known, "docs/cli.md names `{span}`");
+        }
+    }
+
+    #[test]
+    fn what_the_api_calls_a_parameter_is_an_option_here() {
+        let mut options = std::collections::BTreeSet::new();
+        collect_options(&Cli::command(), &mut options);
+        let document = serde_json::to_value(crate::http::openapi::document()).unwrap();
+        let operations = document["paths"].as_object().unwrap().values();
+        let operations = operations.flat_map(|methods| methods.as_object().unwrap().values());
+        let parameters =
+            operations.flat_map(|it| it["parameters"].as_array().into_iter().flatten());
+        // Set by the command line itself, and by nobody else.
+        let own = ["Idempotency-Key", "Last-Event-ID", "after", "order", "run", "instance"];
+        for parameter in parameters.filter(|it| it["in"] != "path") {
+            let name = parameter["name"].as_str().unwrap();
+            if own.contains(&name) {
+                continue;
+            }
+            let option = words::option_of(name);
+            let option = option.unwrap_or_else(|| panic!("no option for `{name}`"));
+            let is_known = !option.starts_with("--") || options.contains(option);
+            assert!(is_known, "there is no {option} for `{name}`");
+        }
+    }
+
+    fn collect_options(command: &clap::Command, options: &mut std::collections::BTreeSet<String>) {
+        let long = command.get_arguments().filter_map(|it| it.get_long());
+        options.extend(long.map(|name| format!("--{name}")));
+        for below in command.get_subcommands() {
+            collect_options(below, options);
+        }
+    }
+
     #[test]
     fn global_options_may_stand_after_the_command() {
         let cli = Cli::try_parse_from(["ocim", "run", "list", "--open", "--json"]).unwrap();
         assert!(cli.json);
-        assert!(Cli::try_parse_from(["ocim", "run", "list", "--server", "http://x"]).is_err());
+        let both = ["ocim", "run", "list", "--server", "http://x", "--data-dir", "/x"];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 }

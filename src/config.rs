@@ -4,10 +4,12 @@
 //! here begins with `OCIM_`. Nothing has to be set: the defaults start everything on one machine.
 //! Only this module reads the environment.
 
+mod client;
 mod env_file;
 mod reader;
 mod secret;
 
+pub use client::ClientConfig;
 pub use secret::Secret;
 
 use crate::adapters::ansible::pick_environment;
@@ -20,8 +22,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// `OCIM_` variables that belong to the scripts, or to the original, and are not read here.
-const OF_OTHERS: [&str; 2] = ["OCIM_CACHE_DIR", "OCIM_ID"];
+/// `OCIM_` variables that belong to the scripts, to the original, or to the command line
+/// ([`ClientConfig`]), and are not read here.
+const OF_OTHERS: [&str; 4] = ["OCIM_CACHE_DIR", "OCIM_ID", "OCIM_SERVER", "OCIM_TOKEN"];
 
 /// Regions have short names: the original's column takes this many characters.
 pub const REGION_CHARACTERS_MAX: usize = 16;
@@ -290,12 +293,7 @@ impl Config {
     /// Every variable that breaks a rule, and lines of the file that are not understood.
     pub fn from_environment() -> Result<Self, Vec<ConfigError>> {
         let mut variables = read_env_file()?;
-        for (name, value) in std::env::vars_os() {
-            // Names and values that are not UTF-8 can't be ours.
-            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
-                variables.insert(name, value);
-            }
-        }
+        variables.extend(read_environment());
         Self::load(&variables)
     }
 
@@ -321,6 +319,22 @@ impl Config {
         let errors = reader.finish();
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
+}
+
+impl ClientConfig {
+    /// The process's environment alone: a file beside it speaks to the server.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self::load(&read_environment())
+    }
+}
+
+/// Names and values that are not UTF-8 can't be ours.
+fn read_environment() -> BTreeMap<String, String> {
+    let pairs = std::env::vars_os();
+    pairs
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn read_env_file() -> Result<BTreeMap<String, String>, Vec<ConfigError>> {

@@ -69,7 +69,12 @@ impl Demo {
                 return Err(DemoError::Boot(error));
             }
         };
-        Ok(Self { node, ground, by: Caller::new("cli:demo"), started })
+        Ok(Self {
+            node,
+            ground,
+            by: Caller::new(format!("local:{}", crate::http::os_user())),
+            started,
+        })
     }
 
     /// The node that the demo runs on.

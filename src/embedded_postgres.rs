@@ -93,6 +93,14 @@ pub struct EmbeddedPostgres {
     supervisor: Option<JoinHandle<()>>,
 }
 
+/// The major version of the PostgreSQL that the data folder `root` would be served by.
+///
+/// # Errors
+/// [`PostgresError::NotInstalled`], [`PostgresError::OtherMajor`].
+pub async fn find_installed(root: &Path) -> Result<u32, PostgresError> {
+    Ok(programs::find_programs(&root.join("postgres")).await?.major)
+}
+
 impl EmbeddedPostgres {
     /// Makes the cluster if there is none, starts its server and waits until it answers.
     ///

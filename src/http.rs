@@ -17,15 +17,21 @@ mod operators;
 mod paging;
 mod problem;
 mod problems;
+mod references;
 mod regions;
 mod runs;
 mod servers;
+mod sites;
 mod sse;
+mod status;
 mod stream;
 mod timeline;
 mod trace;
 
-pub use local_token::{LOCAL_TOKEN_FILE, LocalTokenError, ensure_local_token, read_local_token};
+pub use local_token::{
+    LOCAL_TOKEN_FILE, LOCAL_USER_HEADER, LocalTokenError, ensure_local_token, os_user,
+    read_local_token,
+};
 
 use crate::app::App as Commands;
 use crate::app::idempotency::IdempotencyKeys;
@@ -250,9 +256,11 @@ fn api_routes() -> impl HttpServiceFactory {
                 .route(web::post().to(servers::delete_orphan)),
         )
         .service(resource("/servers/looks", "GET").route(web::get().to(servers::list_looks)))
+        .service(resource("/servers/{id}", "GET").route(web::get().to(servers::read_server)))
         .service(
             resource("/load_balancers", "GET").route(web::get().to(servers::list_load_balancers)),
         )
+        .service(resource("/references", "GET").route(web::get().to(references::find_references)))
         .service(resource("/regions", "GET").route(web::get().to(regions::list_regions)))
         .service(resource("/runs", "GET").route(web::get().to(runs::list_runs)))
         .service(
@@ -276,6 +284,7 @@ fn api_routes() -> impl HttpServiceFactory {
         .service(
             resource("/runs/{id}/logs/raw", "GET").route(web::get().to(logs::download_run_logs)),
         )
+        .service(resource("/status", "GET").route(web::get().to(status::read_status)))
         .service(resource("/events", "GET").route(web::get().to(events::list_events)))
         .service(resource("/stream", "GET").route(web::get().to(stream::stream_events)))
 }

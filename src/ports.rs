@@ -1,5 +1,6 @@
 //! What Ocim needs of the outside world, in its own words: narrow traits and their errors.
 
+pub mod circuits;
 pub mod cloud;
 pub mod dns;
 pub mod hosts;

@@ -1,9 +1,11 @@
 //! What the API reads: rows of the read models, and how fresh they are. All SELECTs live below here.
 
 mod history;
+mod references;
 mod runs;
 
 pub use history::{EventQuery, EventRow, Order};
+pub use references::ReferenceRow;
 pub use runs::{DefinitionFigures, RunAttemptRow, RunFilter, RunRow, RunStepRow, StepFigures};
 
 use crate::projector::{self, Freshness, ProjectionStatus};
@@ -85,6 +87,16 @@ pub struct AppserverRow {
     pub terminated_at: Option<DateTime<Utc>>,
 }
 
+/// An Appserver that is not well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TroubledRow {
+    /// The internal LMS domain of its site.
+    pub domain: String,
+    /// The Appserver.
+    #[serde(flatten)]
+    pub appserver: AppserverRow,
+}
+
 /// One virtual machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerRow {
@@ -106,6 +118,10 @@ pub struct ServerRow {
     pub ssh_port: Option<i32>,
     /// Where the web server listens.
     pub http_port: Option<i32>,
+    /// Whom to log in as.
+    pub ssh_user: Option<String>,
+    /// Its SSH host keys, once it was ready.
+    pub host_keys: Option<Vec<String>>,
     /// Why it failed or is out of sight.
     pub reason: Option<String>,
     /// `building`, `active`, `shutoff` or `error`, as its cloud last said.
@@ -146,6 +162,8 @@ pub struct LoadBalancerRow {
     pub public_ip: String,
     /// Where it listens for visitors.
     pub http_port: i32,
+    /// A second address where it listens for visitors of its own machine.
+    pub also_listens: Option<String>,
     /// Whether new instances may be given to it.
     pub accepts_new_backends: bool,
     /// When it was registered.
@@ -251,6 +269,21 @@ impl ReadModels {
              and ($1::text is null or instance = $1) order by id desc limit $2::bigint"
         );
         self.query(&sql, &[&instance, &limit_value(limit), &after]).await
+    }
+
+    /// At most `limit` appservers, newest first, that get traffic and are not well, or that failed
+    /// and keep their machines.
+    pub async fn list_troubled_appservers(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<TroubledRow>, QueryError> {
+        let sql = "select a.*, coalesce(own_status, launch_outcome, 'new') as status, i.domain \
+                     from rm.appservers as a join rm.instances as i on i.id = a.instance \
+                    where active and (trouble is not null \
+                                      or coalesce(own_status, launch_outcome, '') <> 'running') \
+                       or keeps_server_until is not null \
+                    order by a.id desc limit $1::bigint";
+        self.query(sql, &[&limit_value(limit)]).await
     }
 
     /// One appserver.

@@ -7,7 +7,7 @@ use crate::config::LogFormat;
 use crate::logs::masking::Masker;
 use crate::metrics::Metrics;
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 use traces::Tracer;
 use tracing_subscriber::EnvFilter;
@@ -74,6 +74,8 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| MaskedStderr)
+        // Colours are for eyes: in a file they are noise.
+        .with_ansi(io::stderr().is_terminal())
         // It would be told on the same standard error, and end who logs if that disk is full.
         .log_internal_errors(false);
     match format {

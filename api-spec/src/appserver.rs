@@ -1,6 +1,6 @@
 //! Appservers, and what one may ask of them.
 
-use crate::instance::Settings;
+use crate::instance::{Settings, Site};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -127,16 +127,20 @@ pub struct AppserverDetail {
     pub appserver: Appserver,
     /// The instance's settings as they were frozen; none until they are.
     pub settings: Option<Settings>,
+    /// Where its site is, and its test login; none until the settings are frozen.
+    pub site: Option<Site>,
 }
 
 /// Asks for a new Appserver.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LaunchAppserver {
     /// Whether it is to receive traffic once it runs.
     pub activate_on_success: bool,
     /// Whether it may wait for a launch that is under way; else that launch is a reason to refuse.
     pub queue: bool,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// The Appserver that was asked for, and the run that makes it.

@@ -34,7 +34,7 @@ pub struct RecordedEvent {
     pub schema: u16,
     /// When.
     pub at: DateTime<Utc>,
-    /// Who did it: `token:<name>`, `cli:<user>`, `saga:<run>` or `system`.
+    /// Who did it: `token:<name>`, `local:<os user>`, `saga:<run>` or `system`.
     pub actor: String,
     /// The request or run that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -90,7 +90,21 @@ pub struct CreateInstance {
     /// Makes `internal_lms_domain` below the configured base domain.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sub_domain: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
     /// Settings that differ from the defaults.
+    #[serde(flatten)]
+    pub settings: SettingsChange,
+}
+
+/// Changes settings.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeSettings {
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The settings to set.
     #[serde(flatten)]
     pub settings: SettingsChange,
 }
@@ -127,6 +141,26 @@ pub struct Instance {
     pub modified: DateTime<Utc>,
 }
 
+/// Where visitors find a site, and its test login: what opens it where no balancer does, e.g. before
+/// an Appserver gets traffic (HTTP basic authentication).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Site {
+    /// The LMS, with a slash at the end; as all of these.
+    pub lms_url: String,
+    /// Studio.
+    pub studio_url: String,
+    /// The LMS preview.
+    pub lms_preview_url: String,
+    /// User name of the test login.
+    pub user: String,
+    /// Password of the test login.
+    pub password: String,
+    /// For one Appserver: its own address, past the balancer; ask there with the site's name as
+    /// `Host`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub machine_url: Option<String>,
+}
+
 /// One site with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceDetail {
@@ -135,6 +169,8 @@ pub struct InstanceDetail {
     pub instance: Instance,
     /// The version of the settings, as in the `ETag`.
     pub settings_version: i64,
+    /// Where it is, and its test login.
+    pub site: Site,
     /// Its settings now.
     pub settings: Settings,
 }

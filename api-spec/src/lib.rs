@@ -9,9 +9,11 @@ pub mod log;
 pub mod operator;
 pub mod page;
 pub mod problem;
+pub mod reference;
 pub mod region;
 pub mod run;
 pub mod server;
+pub mod status;
 pub mod timeline;
 
 pub use appserver::{
@@ -20,12 +22,14 @@ pub use appserver::{
 };
 pub use event::{AppendedEvent, RecordedEvent};
 pub use instance::{
-    CreateInstance, CreatedInstance, Instance, InstanceDetail, Settings, SettingsChange,
+    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, Settings,
+    SettingsChange, Site,
 };
 pub use log::{LogLevel, LogLine, LogPage};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};
 pub use page::Page;
 pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};
+pub use reference::{Reference, ReferenceKind};
 pub use region::{QueuedRun, Region};
 pub use run::{
     AttemptOutcome, CancelRun, DefinitionStatistics, Durations, Run, RunAttempt, RunDetail,
@@ -35,4 +39,5 @@ pub use server::{
     DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, RegionLook, Server, ServerPower,
     ServerStatus,
 };
+pub use status::{Need, NeedCode, Running, Status};
 pub use timeline::TimelineItem;

@@ -80,8 +80,14 @@ pub struct Run {
     pub version: i32,
     /// The id of what it is about.
     pub subject: String,
+    /// What people call that, e.g. `alpha.example.com/2`; absent where it has no name.
+    pub subject_name: Option<String>,
     /// Which way it goes.
     pub phase: RunPhase,
+    /// What it depends on outside of Ocim, e.g. `region local`, `playbooks https://…` or `balancer …`.
+    pub providers: Vec<String>,
+    /// The phase for people, with why: e.g. `failed at run_main_playbook: no hosts matched`.
+    pub outcome: String,
     /// Why it turned back or is stuck.
     pub cause: Option<String>,
     /// Which kind of trouble a stuck run has, for programs, e.g. `undo_failed`.

@@ -99,6 +99,10 @@ pub struct Server {
     pub public_ip: Option<String>,
     /// Where sshd listens.
     pub ssh_port: Option<i32>,
+    /// Whom to log in as there.
+    pub ssh_user: Option<String>,
+    /// Its SSH host keys, once it was ready: `ssh-ed25519 AAAA…`.
+    pub host_keys: Vec<String>,
     /// Where the web server listens.
     pub http_port: Option<i32>,
     /// When it was asked for.
@@ -118,6 +122,8 @@ pub struct LoadBalancer {
     pub public_ip: String,
     /// Where it listens for visitors.
     pub http_port: i32,
+    /// A second address, with its port, where it listens for visitors of its own machine.
+    pub also_listens: Option<String>,
     /// Whether new instances may be given to it.
     pub accepts_new_backends: bool,
     /// When it was registered.

@@ -69,7 +69,7 @@ impl From<StreamId> for String {
 /// Who did it, why, and what it belongs to: beside every event, flat text to text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// `token:<name>`, `saga:<run id>`, `cli:<user>` or `system`.
+    /// `token:<name>`, `saga:<run id>`, `local:<os user>` or `system`.
     pub actor: String,
     /// The request or run that this event belongs to.
     #[serde(skip_serializing_if = "Option::is_none", default)]

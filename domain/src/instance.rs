@@ -49,9 +49,10 @@ pub enum Event {
     /// It never came to be; `by` took a name it held.
     #[serde(rename = "instance.creation_abandoned")]
     CreationAbandoned { by: InstanceId },
-    /// Its settings are now these; `changed` names the fields that differ.
+    /// Its settings are now these; `changed` names the fields that differ. The first settings are
+    /// version 1, and each change makes the next `version`.
     #[serde(rename = "instance.settings_changed")]
-    SettingsChanged { settings: Box<InstanceSettings>, changed: Vec<String> },
+    SettingsChanged { settings: Box<InstanceSettings>, changed: Vec<String>, version: u64 },
     /// This balancer serves it.
     #[serde(rename = "instance.load_balancer_assigned")]
     LoadBalancerAssigned { load_balancer: LoadBalancerId },
@@ -145,6 +146,8 @@ pub enum State {
 pub struct Present {
     /// Its settings now.
     pub settings: InstanceSettings,
+    /// Counted from 1.
+    pub settings_version: u64,
     /// The balancer that serves it.
     pub load_balancer: Option<LoadBalancerId>,
     /// Launches under way or waiting, the one under way first.
@@ -261,6 +264,7 @@ impl Decider for Instance {
         match (state, event) {
             (State::Absent, Event::Created { settings }) => State::Present(Box::new(Present {
                 settings: (**settings).clone(),
+                settings_version: 1,
                 load_balancer: None,
                 launches: vec![],
                 appservers: vec![],
@@ -286,7 +290,11 @@ fn decide_change_settings(
     settings: Box<InstanceSettings>,
 ) -> Result<Vec<Event>, Rejected> {
     let changed = present.settings.differing_fields(&settings);
-    Ok(if changed.is_empty() { vec![] } else { vec![Event::SettingsChanged { settings, changed }] })
+    if changed.is_empty() {
+        return Ok(vec![]);
+    }
+    let version = present.settings_version + 1;
+    Ok(vec![Event::SettingsChanged { settings, changed, version }])
 }
 
 fn decide_request_launch(
@@ -341,7 +349,10 @@ fn decide_assign_traffic(
 fn evolve_present(mut present: Present, event: &Event) -> Present {
     match event {
         Event::Created { .. } | Event::CreationAbandoned { .. } => {}
-        Event::SettingsChanged { settings, .. } => present.settings = (**settings).clone(),
+        Event::SettingsChanged { settings, version, .. } => {
+            present.settings = (**settings).clone();
+            present.settings_version = *version;
+        }
         Event::LoadBalancerAssigned { load_balancer } => {
             present.load_balancer = Some(*load_balancer);
         }

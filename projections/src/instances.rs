@@ -65,7 +65,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 name: settings.name,
                 domain: settings.internal_lms_domain,
                 settings: settings,
-                settings_version: recorded.version,
+                settings_version: 1,
                 load_balancer: NULL,
                 appserver_count: 0,
                 active_appservers: serde_json::Value::Array(vec![]),
@@ -75,11 +75,11 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             },
         )],
         Event::CreationAbandoned { .. } => vec![], // It has no row: it never came to be.
-        Event::SettingsChanged { settings, changed: _ } => vec![update(columns! {
+        Event::SettingsChanged { settings, changed: _, version } => vec![update(columns! {
             name: settings.name,
             domain: settings.internal_lms_domain,
             settings: settings,
-            settings_version: recorded.version,
+            settings_version: version,
         })],
         Event::LoadBalancerAssigned { load_balancer } => {
             vec![update(columns! { load_balancer: load_balancer })]

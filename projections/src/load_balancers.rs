@@ -18,6 +18,7 @@ pub const PROJECTOR: Projector = Projector {
             ("domain", ColumnType::Text),
             ("public_ip", ColumnType::Text),
             ("http_port", ColumnType::Integer),
+            ("also_listens", ColumnType::Text),
             ("accepts_new_backends", ColumnType::Boolean),
             ("created_at", ColumnType::Timestamp),
             ("updated_at", ColumnType::Timestamp),
@@ -58,6 +59,7 @@ fn describe(recorded: &Recorded, registration: &Registration) -> Columns {
         domain: registration.domain,
         public_ip: registration.address.ip,
         http_port: registration.address.http_port,
+        also_listens: registration.also_listens,
         accepts_new_backends: registration.accepts_new_backends,
         updated_at: recorded.recorded_at,
     }

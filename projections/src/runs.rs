@@ -249,14 +249,14 @@ fn change_step(recorded: &Recorded, step: &str, mut set: Columns) -> RowChange {
 
 /// What keeps a run from going on, for people.
 fn blame(step: &str, why: &str) -> String {
-    if step.is_empty() { why.to_owned() } else { format!("step `{step}`: {why}") }
+    if step.is_empty() { format!("stuck: {why}") } else { format!("stuck at {step}: {why}") }
 }
 
 /// Why a run turned back, for people.
 fn describe(cause: &Cause) -> String {
     match cause {
-        Cause::StepFailed { step, error } => format!("step `{step}` failed: {error}"),
+        Cause::StepFailed { step, error } => format!("failed at {step}: {error}"),
         Cause::Cancelled { reason } => format!("cancelled: {reason}"),
-        Cause::Deadline => "its time was up".to_owned(),
+        Cause::Deadline => "failed: its time was up".to_owned(),
     }
 }

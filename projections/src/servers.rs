@@ -24,6 +24,8 @@ pub const PROJECTOR: Projector = Projector {
             ("public_ip", ColumnType::Text),
             ("ssh_port", ColumnType::Integer),
             ("http_port", ColumnType::Integer),
+            ("ssh_user", ColumnType::Text),
+            ("host_keys", ColumnType::TextList),
             ("reason", ColumnType::Text),
             ("power", ColumnType::Text),
             ("created_at", ColumnType::Timestamp),
@@ -68,8 +70,11 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             public_ip: address.ip,
             ssh_port: address.ssh_port,
             http_port: address.http_port,
+            ssh_user: address.ssh_user,
         },
-        Event::BecameReady { .. } => columns! { status: Status::Ready },
+        Event::BecameReady { host_keys, .. } => {
+            columns! { status: Status::Ready, host_keys: host_keys }
+        }
         Event::SightLost { reason } => columns! { status: Status::Unknown, reason: reason },
         Event::FoundBuilding {} => {
             columns! { status: Status::Building, power: Power::Building, reason: NULL }

@@ -51,7 +51,7 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
 #[must_use]
 pub fn actor_name(actor: &str) -> String {
     match actor.split_once(':') {
-        Some(("token" | "cli" | "user", name)) if !name.is_empty() => name.to_owned(),
+        Some(("token" | "local" | "user", name)) if !name.is_empty() => name.to_owned(),
         _ => "Ocim".to_owned(),
     }
 }
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn actors_have_names_and_lists_have_an_and() {
-        let named = ["token:alice", "cli:bob", "saga:run_7", "system", ""].map(actor_name);
+        let named = ["token:alice", "local:bob", "saga:run_7", "system", ""].map(actor_name);
         assert_eq!(named, ["alice", "bob", "Ocim", "Ocim", "Ocim"]);
         let items = ["a", "b", "c"].map(str::to_owned);
         assert_eq!((list(&items), list(&items[..1]).as_str()), ("a, b and c".into(), "a"));

@@ -62,7 +62,7 @@ fn instance_events() -> Vec<instance::Event> {
     vec![
         E::Created { settings: settings() },
         E::CreationAbandoned { by: InstanceId(id(9)) },
-        E::SettingsChanged { settings: settings(), changed: vec!["name".to_owned()] },
+        E::SettingsChanged { settings: settings(), changed: vec!["name".to_owned()], version: 2 },
         E::LoadBalancerAssigned { load_balancer: BALANCER },
         E::LaunchRequested {
             appserver: APPSERVER,

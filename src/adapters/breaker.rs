@@ -8,6 +8,7 @@ mod ports;
 
 pub use ports::{GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks};
 
+use crate::ports::circuits::{Circuits, OpenCircuit};
 use crate::ports::system::Clock;
 use crate::ports::{Blame, PortError};
 use ocim_domain::Timestamp;
@@ -89,6 +90,21 @@ impl Breakers {
     pub fn snapshot(&self) -> Vec<BreakerSnapshot> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.values().map(|breaker| breaker.snapshot()).collect()
+    }
+}
+
+impl Circuits for Breakers {
+    fn open_circuits(&self) -> Vec<OpenCircuit> {
+        let open = |snapshot: BreakerSnapshot| {
+            let until = match snapshot.state {
+                BreakerState::Closed => return None,
+                BreakerState::Open { until } => Some(until),
+                BreakerState::HalfOpen => None,
+            };
+            let BreakerSnapshot { provider, failures, .. } = snapshot;
+            Some(OpenCircuit { provider, failures, until })
+        };
+        self.snapshot().into_iter().filter_map(open).collect()
     }
 }
 

@@ -17,10 +17,10 @@ mod isolation;
 mod machine_folder;
 mod process;
 
-pub use isolation::Isolation;
+pub use isolation::{Isolation, missing_programs};
 
 use crate::ports::PortError;
-use crate::ports::cloud::{Cloud, Machine, MachineSpec};
+use crate::ports::cloud::{Cloud, Machine, MachineSpec, Power};
 use address::choose_place;
 use async_trait::async_trait;
 use machine_folder::{MachineFolder, Record, is_absent, remove_tree};
@@ -281,12 +281,50 @@ pub fn destroy_all(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// The first machine that could not be stopped; the others are stopped all the same.
 pub fn stop_all(folder: &Path) -> io::Result<()> {
+    stop_machines(folder, |_| true)
+}
+
+/// As [`stop_all`], but only the machines whose ids are wanted.
+///
+/// # Errors
+/// As [`stop_all`].
+pub fn stop_machines(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
     if !folder.exists() {
         return Ok(());
     }
     let _lock = lock(folder)?;
-    let stop = |(machine, record): (MachineFolder, Record)| machine.stop(&record);
-    list_folders(folder)?.into_iter().map(stop).fold(Ok(()), io::Result::and)
+    let wanted = list_folders(folder)?.into_iter().filter(|(_, record)| is_wanted(&record.id));
+    wanted.map(|(machine, record)| machine.stop(&record)).fold(Ok(()), io::Result::and)
+}
+
+/// A machine that was found in a cloud's folder.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Found {
+    /// Its id.
+    pub id: String,
+    /// Name shown by the cloud.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Its address.
+    pub ip: IpAddr,
+    /// Whether it is up, or booting.
+    pub is_running: bool,
+}
+
+/// Every machine of the cloud in `folder`; changes nothing. Absent is an empty cloud.
+///
+/// # Errors
+/// When the folder can't be read.
+pub fn list_all(folder: &Path) -> io::Result<Vec<Found>> {
+    let show = |(machine, record): (MachineFolder, Record)| Found {
+        is_running: machine.describe(&record).power == Power::Active,
+        id: record.id,
+        name: record.name,
+        region: record.region,
+        ip: record.ip,
+    };
+    Ok(list_folders(folder)?.into_iter().map(show).collect())
 }
 
 const ID_PREFIX: &str = "local-";

@@ -7,7 +7,7 @@ use ocim_domain::saga::ErrorCode;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 use tokio::process::Command;
 use uuid::Uuid;
@@ -63,16 +63,63 @@ impl SshShell {
     fn command(&self, address: &Address, known_hosts: &Path, command: &str) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(["-F", "none", "-T"]);
-        for option in OPTIONS {
-            ssh.args(["-o", option]);
-        }
-        ssh.arg("-o").arg(format!("UserKnownHostsFile={}", quote_path(known_hosts)));
-        ssh.arg("-o").arg(format!("IdentityFile={}", quote_path(&self.key_file)));
-        ssh.args(["-p", &address.ssh_port.to_string(), "-l", &address.ssh_user]);
+        ssh.args(login_options(address, known_hosts, &self.key_file));
         ssh.args([&address.ip.to_string(), "--", command]);
         ssh.stdin(Stdio::null()).kill_on_drop(true);
         ssh
     }
+}
+
+/// A login by hand, on the terminal of whoever calls.
+#[derive(Debug)]
+pub struct Login {
+    address: Address,
+    key_file: PathBuf,
+    known_hosts: KnownHosts,
+}
+
+impl Login {
+    /// `folder` holds the manager's key, and for a while the host keys.
+    ///
+    /// # Errors
+    /// When the host keys can't be written there.
+    pub fn prepare(folder: &Path, address: &Address, host_keys: &[String]) -> io::Result<Self> {
+        let known_hosts = KnownHosts::write(folder, address, host_keys)?;
+        Ok(Self { address: address.clone(), key_file: folder.join("id_ed25519"), known_hosts })
+    }
+
+    /// Logs in: for a shell, or for one command, whose words reach the machine as they are. Blocks
+    /// until it has ended.
+    ///
+    /// # Errors
+    /// When there is no `ssh` client.
+    pub fn run(self, command: &[String]) -> io::Result<ExitStatus> {
+        let mut ssh = std::process::Command::new("ssh");
+        ssh.args(["-F", "none", if command.is_empty() { "-t" } else { "-T" }]);
+        ssh.args(login_options(&self.address, &self.known_hosts.0, &self.key_file));
+        ssh.arg(self.address.ip.to_string());
+        if !command.is_empty() {
+            let words: Vec<String> = command.iter().map(|word| quote_word(word)).collect();
+            ssh.args(["--", &words.join(" ")]);
+        }
+        ssh.status()
+    }
+}
+
+/// How every login of ours is made.
+fn login_options(address: &Address, known_hosts: &Path, key_file: &Path) -> Vec<String> {
+    let files = [
+        format!("UserKnownHostsFile={}", quote_path(known_hosts)),
+        format!("IdentityFile={}", quote_path(key_file)),
+    ];
+    let options = OPTIONS.map(str::to_owned).into_iter().chain(files);
+    let target = ["-p", &address.ssh_port.to_string(), "-l", &address.ssh_user].map(str::to_owned);
+    options.flat_map(|option| ["-o".to_owned(), option]).chain(target).collect()
+}
+
+/// A word as a POSIX shell reads it back.
+fn quote_word(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[async_trait]
@@ -206,7 +253,6 @@ mod tests {
     use super::*;
     use crate::ports::Class;
     use std::os::unix::process::ExitStatusExt;
-    use std::process::ExitStatus;
 
     fn address(ssh_port: u16) -> Address {
         Address {
@@ -249,6 +295,17 @@ mod tests {
         let shell = SshShell::new(folder.path().join("key"), folder.path());
         let error = shell.run(&address(22), &[], "true").await.unwrap_err();
         assert_eq!(error.class, Class::Permanent);
+    }
+
+    #[test]
+    fn words_reach_the_machine_as_they_are() {
+        for words in [&["a b", "it's", "$HOME", "*", ""][..], &["x\ny", "\"", "\\"][..]] {
+            let line: Vec<_> = words.iter().map(|word| quote_word(word)).collect();
+            let script = format!("printf '%s\\0' {}", line.join(" "));
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            let read = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(read.split_terminator('\0').collect::<Vec<_>>(), words);
+        }
     }
 
     #[test]

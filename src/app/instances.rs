@@ -83,7 +83,7 @@ impl App {
         Ok(state.present().map(|_| id))
     }
 
-    /// Changes settings; `if_match` is the stream version that the caller last saw them at.
+    /// Changes settings; `if_match` is the version that the caller last saw them at, from 1.
     /// Returns the version they are at now.
     ///
     /// # Errors
@@ -115,9 +115,9 @@ impl App {
     ) -> Result<Done<u64>, AppError> {
         let loaded = self.journal.load::<Instance>(&id.stream()).await?;
         let present = present_instance(id, &loaded)?;
-        let edits = self.list_edits(id).await?;
-        let current = edits.last().map_or(0, |edit| edit.version);
+        let current = present.settings_version;
         if let Some(seen) = if_match.filter(|seen| *seen != current) {
+            let edits = self.list_edits(id).await?;
             let changes = edits.into_iter().filter(|edit| edit.version > seen).collect();
             return Err(AppError::Stale { current, changes });
         }
@@ -128,22 +128,18 @@ impl App {
             .map_err(AppError::rejected)?;
         let stream = id.stream();
         let executed = self.journal.append(&stream, &by.metadata(), loaded, events).await?;
-        let version = if executed.events.is_empty() { current } else { executed.version };
+        let version = executed.state.present().map_or(current, |it| it.settings_version);
         Ok(Done { value: version, position: executed.position })
     }
 
-    /// Every change of the settings, oldest first. The last one's version is what an `ETag` shows.
+    /// Every change of the settings, oldest first.
     async fn list_edits(&self, id: InstanceId) -> Result<Vec<SettingsEdit>, AppError> {
         let mut edits = vec![];
         for event in self.journal.store().read_stream(&id.stream(), 0).await? {
             let typed = instance::Event::decode(&event.kind, event.schema, &event.data)
                 .map_err(AppError::internal)?;
-            let changed = match typed {
-                instance::Event::Created { .. } => vec![],
-                instance::Event::SettingsChanged { changed, .. } => changed,
-                _ => continue,
-            };
-            let (version, actor, at) = (event.version, event.meta.actor, event.recorded_at);
+            let instance::Event::SettingsChanged { changed, version, .. } = typed else { continue };
+            let (actor, at) = (event.meta.actor, event.recorded_at);
             edits.push(SettingsEdit { version, actor, at, changed });
         }
         Ok(edits)

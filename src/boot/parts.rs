@@ -18,6 +18,7 @@ use crate::embedded_postgres::EmbeddedPostgres;
 use crate::metrics::Metrics;
 use crate::migrations::run_migrations;
 use crate::ports::PortError;
+use crate::ports::circuits::Circuits;
 use crate::ports::cloud::{Cloud, Power, Shell};
 use crate::ports::dns::Dns;
 use crate::ports::load_balancer::{LoadBalancer, SiteProbe};
@@ -126,6 +127,7 @@ pub(super) struct Ports {
     pub(super) load_balancer: Arc<dyn LoadBalancer>,
     pub(super) dns: Option<Arc<dyn Dns>>,
     pub(super) site_probe: Arc<dyn SiteProbe>,
+    pub(super) circuits: Arc<dyn Circuits>,
 }
 
 impl Ports {
@@ -138,6 +140,7 @@ impl Ports {
             load_balancer: Arc::new(Routed::new(regions.to_vec(), self.load_balancer)),
             dns: self.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
             site_probe: Arc::new(Routed::new(regions.to_vec(), self.site_probe)),
+            circuits: self.circuits,
         }
     }
 }
@@ -190,9 +193,10 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         clouds,
         shell,
         playbooks: Arc::new(GuardedPlaybooks::new(playbooks, breakers.clone())),
-        load_balancer: Arc::new(GuardedLoadBalancer::new(balancer, breakers)),
+        load_balancer: Arc::new(GuardedLoadBalancer::new(balancer, breakers.clone())),
         dns: None,
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
+        circuits: Arc::new(breakers),
     };
     Ok(if simulated.is_empty() { ports } else { ports.beside(&simulated) })
 }

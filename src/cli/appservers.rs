@@ -1,25 +1,35 @@
 //! `ocim appserver …`
 
 use super::client::Client;
-use super::error::CliError;
+use super::error::{CliError, Kind};
+use super::list::ListArgs;
 use super::logs::{LogArgs, print_logs};
-use super::output::Output;
-use super::runs::wait_for_run;
+use super::output::{Output, time};
+use super::runs::{end_wait, follow_run, wait_for_run};
+use super::sites::tell_site;
+use super::ssh;
 use super::timeline::{TimelineArgs, print_timeline};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use ocim_api_spec::{
-    ActivateAppserver, Appserver, AppserverDetail, CleanUpAppserver, DeactivateAppserver,
-    KeepServer, LaunchAppserver, LaunchedAppserver, StartedRun, TerminateAppserver,
+    ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
+    DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, ReferenceKind, RunDetail,
+    RunPhase, StartedRun, TerminateAppserver,
 };
 use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// How long an activation that was asked for may take to be seen.
+const ACTIVATION_MAX: Duration = Duration::from_secs(30);
+/// Pause between two looks.
+const POLL: Duration = Duration::from_millis(200);
 
 /// What one may do with appservers.
 #[derive(Debug, Subcommand)]
 pub(super) enum AppserverCommand {
     /// Launch an appserver with the instance's settings of now
     Launch {
-        /// The instance's id, inst_…
+        /// The instance: name, domain, its first label, id or the beginning of it
         instance: String,
         /// Bring it into traffic once it runs
         #[arg(long)]
@@ -27,18 +37,23 @@ pub(super) enum AppserverCommand {
         /// Wait for a launch that is under way instead of being refused
         #[arg(long)]
         queue: bool,
-        /// Wait until it has ended, and tell its steps
+        /// Why; it stands in the timeline
+        #[arg(long)]
+        reason: Option<String>,
+        /// Wait until it has ended, with --activate until the traffic has moved, and tell its steps
         #[arg(long)]
         wait: bool,
     },
     /// List an instance's appservers, newest first
     List {
-        /// The instance's id, inst_…
+        /// The instance: name, domain, its first label, id or the beginning of it
         instance: String,
+        #[command(flatten)]
+        wanted: ListArgs,
     },
     /// Show an appserver with the settings it was made from
     Show {
-        /// Its id, apps_…
+        /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
         id: String,
     },
     /// Bring an appserver into traffic
@@ -55,7 +70,7 @@ pub(super) enum AppserverCommand {
     Terminate(Ask),
     /// Keep a failed appserver's machine until another date
     Keep {
-        /// Its id, apps_…
+        /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
         id: String,
         /// Until when, e.g. 2026-11-30T12:00:00Z
         #[arg(long)]
@@ -66,7 +81,7 @@ pub(super) enum AppserverCommand {
     },
     /// Take a failed appserver's machine away before its date
     CleanUp {
-        /// Its id, apps_…
+        /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
         id: String,
         /// Why
         #[arg(long)]
@@ -74,6 +89,19 @@ pub(super) enum AppserverCommand {
         /// Wait until it has ended, and tell its steps
         #[arg(long)]
         wait: bool,
+    },
+    /// Log in to an appserver's machine, also after a failed launch
+    Ssh {
+        /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
+        id: String,
+    },
+    /// Run a command on an appserver's machine, and end as it ends
+    Exec {
+        /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
+        id: String,
+        /// The command and its arguments
+        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+        command: Vec<String>,
     },
     /// Print the log of an appserver's launch
     Logs(LogArgs),
@@ -84,7 +112,7 @@ pub(super) enum AppserverCommand {
 /// What all changes of an appserver share.
 #[derive(Debug, Args)]
 pub(super) struct Ask {
-    /// Its id, apps_…
+    /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
     id: String,
     /// Do it although it is unwise, e.g. for the last active one
     #[arg(long)]
@@ -107,25 +135,31 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     match command {
-        AppserverCommand::Launch { instance, activate, queue, wait } => {
-            let body = LaunchAppserver { activate_on_success: activate, queue };
+        AppserverCommand::Launch { instance, activate, queue, reason, wait } => {
+            let body = LaunchAppserver { activate_on_success: activate, queue, reason };
+            let instance = client.find_id(ReferenceKind::Instance, &instance).await?;
             let path = format!("/instances/{instance}/appservers");
             let launched: LaunchedAppserver = client.post(&path, &body).await?;
             if wait {
                 output.progress(format!("AppServer {} {}", launched.number, launched.appserver))?;
-                return wait_for_run(&launched.run, client, output).await;
+                return wait_for_launch(&launched, activate, client, output).await;
             }
             output.record(&launched)
         }
-        AppserverCommand::List { instance } => list_appservers(&instance, client, output).await,
+        AppserverCommand::List { instance, wanted } => {
+            list_appservers(&instance, &wanted, client, output).await
+        }
         AppserverCommand::Show { id } => {
+            let id = client.find_id(ReferenceKind::Appserver, &id).await?;
             let detail: AppserverDetail = client.get(&format!("/appservers/{id}")).await?;
             output.record(&detail)
         }
         AppserverCommand::Activate { deactivate_others, ask } => {
             let (force, reason) = (ask.force, ask.reason.clone());
             let body = ActivateAppserver { deactivate_others, force, reason };
-            start_run(&ask, "activate", &body, client, output).await
+            let id = client.find_id(ReferenceKind::Appserver, &ask.id).await?;
+            start_run(&ask, "activate", &body, client, output).await?;
+            if ask.wait { tell_site(&id, client, output).await } else { Ok(()) }
         }
         AppserverCommand::Deactivate(ask) => {
             let body = DeactivateAppserver { force: ask.force, reason: ask.reason.clone() };
@@ -136,37 +170,107 @@ pub(super) async fn run(
             start_run(&ask, "terminate", &body, client, output).await
         }
         AppserverCommand::Keep { id, until, reason } => {
+            let id = client.find_id(ReferenceKind::Appserver, &id).await?;
             let path = format!("/appservers/{id}/keep");
             client.post_without_answer(&path, &KeepServer { until, reason }).await?;
-            let said = format!("its machine stays until {}", until.format("%F %T UTC"));
+            let said = format!("its machine stays until {}", time(until));
             if output.json { Ok(()) } else { output.line(said) }
         }
         AppserverCommand::CleanUp { id, reason, wait } => {
             let ask = Ask { id, force: false, reason: Some(reason.clone()), wait };
             start_run(&ask, "clean_up", &CleanUpAppserver { reason }, client, output).await
         }
-        AppserverCommand::Logs(args) => print_logs("appservers", &args, client, output).await,
+        AppserverCommand::Ssh { id } => ssh::log_in(&id, &[], client).await,
+        AppserverCommand::Exec { id, command } => ssh::log_in(&id, &command, client).await,
+        AppserverCommand::Logs(args) => {
+            print_logs(ReferenceKind::Appserver, &args, client, output).await
+        }
         AppserverCommand::Timeline(args) => {
-            print_timeline("appservers", &args, client, output).await
+            print_timeline(ReferenceKind::Appserver, &args, client, output).await
         }
     }
 }
 
-async fn list_appservers(
-    instance: &str,
+/// Waits for a launch and, if it is to be activated, for the traffic; then says where the site is.
+async fn wait_for_launch(
+    launched: &LaunchedAppserver,
+    activate: bool,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
+    if launched.queued {
+        output.progress("waits in line: an earlier launch of the site has to end first")?;
+        await_turn(launched, client).await?;
+    }
+    let mut last = follow_run(&launched.run, client, output).await?;
+    if activate && last.run.phase == RunPhase::Completed {
+        let activation = find_activation(launched, client).await?;
+        output.progress(format!("the traffic is moved by {activation}"))?;
+        last = follow_run(&activation, client, output).await?;
+    }
+    end_wait(&last, output)?;
+    tell_site(&launched.appserver, client, output).await
+}
+
+/// Waits until the launches before it have ended: then its run begins.
+async fn await_turn(launched: &LaunchedAppserver, client: &Client) -> Result<(), CliError> {
+    loop {
+        match client.get::<RunDetail>(&format!("/runs/{}", launched.run)).await {
+            Err(error) if error.kind == Kind::NotFound => {}
+            outcome => return outcome.map(drop),
+        }
+        let path = format!("/appservers/{}", launched.appserver);
+        let detail: AppserverDetail = client.get(&path).await?;
+        if detail.appserver.status != AppserverStatus::New {
+            let status = detail.appserver.status_name;
+            let message = format!("{} never began: {status}", launched.appserver);
+            return Err(CliError::new(Kind::RunFailed, message));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The run that a launch asked for to bring its appserver into traffic.
+async fn find_activation(
+    launched: &LaunchedAppserver,
+    client: &Client,
+) -> Result<String, CliError> {
+    let path = format!("/appservers/{}", launched.appserver);
+    let asked = Instant::now();
+    while asked.elapsed() < ACTIVATION_MAX {
+        let detail: AppserverDetail = client.get(&path).await?;
+        if detail.appserver.latest_run != launched.run {
+            return Ok(detail.appserver.latest_run);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    let message = format!("{} runs, but nothing has begun to activate it", launched.appserver);
+    Err(CliError::new(Kind::RunFailed, message))
+}
+
+async fn list_appservers(
+    instance: &str,
+    wanted: &ListArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let instance = client.find_id(ReferenceKind::Instance, instance).await?;
     let path = format!("/instances/{instance}/appservers");
-    let items: Vec<Appserver> = client.get_all(&path, &[]).await?;
-    output.table(
+    let items: Vec<Appserver> = client.list(&path, &[], wanted).await?;
+    output.wide_table(
         &items,
         &[
             ("ID", &|it| it.id.clone()),
             ("NAME", &|it| it.name.clone()),
             ("STATUS", &|it| it.status_name.clone()),
             ("ACTIVE", &|it| if it.is_active { "yes" } else { "" }.to_owned()),
-            ("CREATED", &|it| it.created.format("%F %T").to_string()),
+            ("CREATED", &|it| time(it.created)),
+            ("WHY", &|it| it.failure.clone().or(it.machine_trouble.clone()).unwrap_or_default()),
+        ],
+        &[
+            ("SERVER", &|it| it.server.clone().unwrap_or_default()),
+            ("LAST RUN", &|it| it.latest_run.clone()),
+            ("KEPT UNTIL", &|it| it.keeps_server_until.map(time).unwrap_or_default()),
         ],
     )
 }
@@ -178,7 +282,8 @@ async fn start_run(
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let started: StartedRun = client.post(&format!("/appservers/{}/{verb}", ask.id), body).await?;
+    let id = client.find_id(ReferenceKind::Appserver, &ask.id).await?;
+    let started: StartedRun = client.post(&format!("/appservers/{id}/{verb}"), body).await?;
     if ask.wait {
         return wait_for_run(&started.run, client, output).await;
     }

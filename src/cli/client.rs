@@ -2,8 +2,9 @@
 
 use super::error::{CliError, Kind};
 use crate::adapters::system::SystemIds;
+use crate::config::Secret;
 use crate::data_folder::DataFolder;
-use crate::http::{LOCAL_TOKEN_FILE, read_local_token};
+use crate::http::{LOCAL_TOKEN_FILE, LOCAL_USER_HEADER, os_user, read_local_token};
 use crate::ports::system::Ids;
 use futures_util::StreamExt;
 use ocim_api_spec::Problem;
@@ -30,8 +31,8 @@ const COMMAND_PAUSE: Duration = Duration::from_millis(300);
 pub(super) enum Place {
     /// Through the data folder of this machine's server.
     Folder(PathBuf),
-    /// At this address, with the token in this file.
-    Address { url: String, token_file: PathBuf },
+    /// At this address, with this token.
+    Address { url: String, token: Secret },
 }
 
 /// A server that can be asked.
@@ -39,7 +40,8 @@ pub(super) enum Place {
 pub(super) struct Client {
     http: reqwest::Client,
     url: String,
-    token: String,
+    token: Secret,
+    folder: Option<PathBuf>,
 }
 
 impl Client {
@@ -48,16 +50,12 @@ impl Client {
     /// # Errors
     /// [`Kind::Unavailable`] when none runs, [`Kind::Unauthorized`] without a token.
     pub(super) fn find(place: &Place) -> Result<Self, CliError> {
-        let (url, token) = match place {
-            Place::Folder(root) => find_local(root)?,
-            Place::Address { url, token_file } => {
-                let token = std::fs::read_to_string(token_file).map_err(|error| {
-                    let message =
-                        format!("can't read the token in {}: {error}", token_file.display());
-                    CliError::new(Kind::Unauthorized, message)
-                })?;
-                (url.trim_end_matches('/').to_owned(), token.trim().to_owned())
+        let (url, token, folder) = match place {
+            Place::Folder(root) => {
+                let (url, token) = find_local(root)?;
+                (url, token, Some(root.clone()))
             }
+            Place::Address { url, token } => (url.clone(), token.clone(), None),
         };
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -65,7 +63,12 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|error| CliError::from_error(Kind::Failed, &error))?;
-        Ok(Self { http, url, token })
+        Ok(Self { http, url, token, folder })
+    }
+
+    /// The data folder of the server, where it is this machine's.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// Reads what is at this path below `/api/v1`.
@@ -85,18 +88,19 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Vec<T>, CliError> {
-        self.get_first(path, query, usize::MAX).await
+        self.get_first(path, query, usize::MAX, |_| Ok(true)).await
     }
 
-    /// Reads the first so many items of a list, page by page.
+    /// Reads the first so many items of a list that are admitted, page by page.
     ///
     /// # Errors
-    /// As [`Client::get`].
+    /// As [`Client::get`], and what `admit` refuses.
     pub(super) async fn get_first<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, &str)],
         number: usize,
+        admit: impl Fn(&T) -> Result<bool, CliError>,
     ) -> Result<Vec<T>, CliError> {
         let mut all = Vec::new();
         let mut after: Option<String> = None;
@@ -106,7 +110,11 @@ impl Client {
                 request = request.query(&[("after", after)]);
             }
             let page: ocim_api_spec::Page<T> = self.read(request.timeout(ANSWER_TIMEOUT)).await?;
-            all.extend(page.items);
+            for item in page.items {
+                if admit(&item)? {
+                    all.push(item);
+                }
+            }
             match page.next.filter(|_| all.len() < number) {
                 Some(next) => after = Some(next),
                 None => {
@@ -206,7 +214,13 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token)
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.url));
+        let request = request.bearer_auth(self.token.expose());
+        // Who can read the token of a data folder may be anybody who works there: who is it?
+        match &self.folder {
+            Some(_) => request.header(LOCAL_USER_HEADER, os_user()),
+            None => request,
+        }
     }
 
     async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
@@ -240,7 +254,7 @@ fn unknown_refusal(url: &str, status: StatusCode) -> CliError {
     CliError::new(Kind::Failed, format!("{url} answers {status}: is it an Ocim server?"))
 }
 
-fn find_local(root: &Path) -> Result<(String, String), CliError> {
+fn find_local(root: &Path) -> Result<(String, Secret), CliError> {
     let found = DataFolder::find_server(root)
         .map_err(|error| CliError::from_error(Kind::Failed, &error))?;
     let Some(record) = found else {
@@ -258,7 +272,7 @@ fn find_local(root: &Path) -> Result<(String, String), CliError> {
             format!("can't read the token in {}: {error}", path.display()),
         )
     })?;
-    Ok((format!("http://{}", record.address), token))
+    Ok((format!("http://{}", record.address), Secret::new(token)))
 }
 
 /// The messages of a live stream.

@@ -33,16 +33,59 @@ impl Database {
     /// # Errors
     /// [`Kind::Unavailable`] with what to do.
     pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
-        let (connect, embedded, may_migrate) = find_cluster(config).await?;
-        let opened = Self::connect(connect, may_migrate).await;
-        match (opened, embedded) {
-            (Ok((connect, pool)), embedded) => Ok(Self { config: connect, pool, embedded }),
-            (Err(error), Some((postgres, _folder))) => {
-                postgres.stop().await;
+        let (connect, embedded, may_migrate) = find_cluster(config, true).await?;
+        match Self::connect(connect, may_migrate).await {
+            Ok((connect, pool)) => Ok(Self { config: connect, pool, embedded }),
+            Err(error) => {
+                stop(embedded).await;
                 Err(error)
             }
-            (Err(error), None) => Err(error),
         }
+    }
+
+    /// Connects to a database that is there, to look at it: makes none, and leaves its schema as it
+    /// is. Where no server runs, an existing cluster is started for this command alone.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] with what to do.
+    pub(super) async fn open_existing(config: &Config) -> Result<Self, CliError> {
+        let root = &config.data_dir;
+        if config.database_url.is_none() && !root.join("postgres").exists() {
+            let message = format!(
+                "there is no database in {}: name another folder with --data-dir, or run \
+                 `ocim serve`, which makes one",
+                root.display()
+            );
+            return Err(CliError::new(Kind::Unavailable, message));
+        }
+        let (connect, embedded, _) = find_cluster(config, false).await?;
+        let opened = Self::connect(connect, false).await;
+        let (connect, pool) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                stop(embedded).await;
+                return Err(error);
+            }
+        };
+        let database = Self { config: connect, pool, embedded };
+        match database.check_schema().await {
+            Ok(()) => Ok(database),
+            Err(error) => {
+                database.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn check_schema(&self) -> Result<(), CliError> {
+        let client = self.pool.get().await.map_err(unavailable)?;
+        let ours = "select to_regclass('es.events') is not null";
+        if client.query_one(ours, &[]).await.map_err(unavailable)?.get(0) {
+            return Ok(());
+        }
+        let message = "the database holds nothing of Ocim's: name another one, or run `ocim serve`, \
+                       which prepares it";
+        Err(CliError::new(Kind::Unavailable, message))
     }
 
     async fn connect(
@@ -71,15 +114,25 @@ impl Database {
     /// Ends what was started for this command.
     pub(super) async fn close(self) {
         self.pool.close();
-        if let Some((postgres, _folder)) = self.embedded {
-            postgres.stop().await;
-        }
+        stop(self.embedded).await;
     }
 }
 
-type Found = (tokio_postgres::Config, Option<(EmbeddedPostgres, DataFolder)>, bool);
+/// A cluster that was started for one command, and the folder's lock.
+type Embedded = Option<(EmbeddedPostgres, DataFolder)>;
 
-async fn find_cluster(config: &Config) -> Result<Found, CliError> {
+async fn stop(embedded: Embedded) {
+    if let Some((postgres, _folder)) = embedded {
+        postgres.stop().await;
+    }
+}
+
+/// The cluster, and whether its schema may be brought up to date. With `may_make`, one is made
+/// where there is none.
+async fn find_cluster(
+    config: &Config,
+    may_make: bool,
+) -> Result<(tokio_postgres::Config, Embedded, bool), CliError> {
     if let Some(url) = &config.database_url {
         let mut connect: tokio_postgres::Config = url.expose().parse().map_err(unavailable)?;
         connect.connect_timeout(CONNECT_TIMEOUT);
@@ -90,8 +143,10 @@ async fn find_cluster(config: &Config) -> Result<Found, CliError> {
         return Ok((EmbeddedPostgres::config_of(root).map_err(unavailable)?, None, false));
     }
     let folder = DataFolder::open(root).map_err(unavailable)?;
-    // A new cluster needs its key first, or the server would miss it later.
-    folder.secret_key(config.secret_key.as_ref(), &SystemIds).map_err(unavailable)?;
+    if may_make {
+        // A new cluster needs its key first, or the server would miss it later.
+        folder.secret_key(config.secret_key.as_ref(), &SystemIds).map_err(unavailable)?;
+    }
     let postgres = EmbeddedPostgres::start(&folder).await.map_err(unavailable)?;
     Ok((postgres.config(), Some((postgres, folder)), true))
 }

@@ -1,5 +1,6 @@
 //! Why a command failed: one line for people, one exit code for scripts.
 
+use super::words;
 use crate::telemetry::chain;
 use ocim_api_spec::{Problem, ProblemType};
 use std::error::Error;
@@ -14,11 +15,15 @@ Exit codes:
   4  the state forbids it now, or somebody else changed it meanwhile
   5  the server, or something that it needs, does not answer
   6  the token is missing or not valid
-  7  the run that was waited for turned back or is stuck";
+  7  the run that was waited for turned back or is stuck
+  8  something needs a person (`ocim status`)
+`ocim appserver ssh` and `exec` end as what they ran.";
 
 /// How a command failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Nobody reads the answer any more, e.g. after `| head`: no failure.
+    Unread = 0,
     /// For no other reason of this list.
     Failed = 1,
     /// The command line or the input breaks a rule.
@@ -33,6 +38,8 @@ pub enum Kind {
     Unauthorized = 6,
     /// A run that was waited for did not reach its goal.
     RunFailed = 7,
+    /// Something needs a person.
+    NeedsYou = 8,
 }
 
 /// A failed command.
@@ -41,14 +48,27 @@ pub enum Kind {
 pub struct CliError {
     /// How.
     pub kind: Kind,
-    /// What happened and what to do, in one line.
+    /// What happened and what to do, in one line; blank where that was said already.
     pub message: String,
+    /// The exit code of a program that was run, which stands for the kind's.
+    pub ended: Option<u8>,
 }
 
 impl CliError {
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), ended: None }
+    }
+
+    /// A program that was run ended so; it has said why.
+    pub fn ended(code: u8) -> Self {
+        Self { ended: Some(code), ..Self::new(Kind::Failed, "") }
+    }
+
+    /// With which code the process ends.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.ended.unwrap_or(self.kind as u8)
     }
 
     /// A failure of this kind with all its causes.
@@ -76,20 +96,23 @@ impl From<Problem> for CliError {
                 Kind::Failed
             }
         };
-        let mut message = problem.detail.unwrap_or(problem.title);
+        let mut message = words::of_command_line(&problem.detail.unwrap_or(problem.title));
         for error in problem.errors {
-            message.push_str(&format!("; {}: {}", error.field, error.rule));
+            let (field, rule) = (words::option_of(&error.field), &error.rule);
+            let field = field.unwrap_or(&error.field);
+            message.push_str(&format!("; {field}: {}", words::of_command_line(rule)));
         }
         if let Some(seconds) = problem.retry_after_s {
             message.push_str(&format!("; try again in {seconds} s"));
         }
-        Self { kind, message }
+        Self::new(kind, message)
     }
 }
 
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
-        Self::from_error(Kind::Failed, &error)
+        let is_unread = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self::from_error(if is_unread { Kind::Unread } else { Kind::Failed }, &error)
     }
 }
 
@@ -118,11 +141,12 @@ mod tests {
             Kind::Unavailable,
             Kind::Unauthorized,
             Kind::RunFailed,
+            Kind::NeedsYou,
         ];
         for (number, kind) in (1..).zip(kinds) {
             assert_eq!(kind as u8, number);
             assert!(EXIT_CODES.contains(&format!("\n  {number}  ")));
         }
-        assert_eq!(EXIT_CODES.lines().count(), 2 + kinds.len());
+        assert_eq!(EXIT_CODES.lines().count(), 3 + kinds.len());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::database::{Database, unavailable};
 use super::error::{CliError, Kind};
-use super::output::Output;
+use super::output::{Output, time};
 use crate::config::Config;
 use crate::projector::{self, ProjectorError};
 use crate::read_models::EventQuery;
@@ -80,7 +80,7 @@ pub(super) async fn run_events(
     config: &Config,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let database = Database::open(config).await?;
+    let database = Database::open_existing(config).await?;
     let outcome = match PostgresStore::connect(database.config.clone(), database.pool.clone()).await
     {
         Ok(store) => {
@@ -134,8 +134,8 @@ fn print_event(event: &Recorded, output: &mut Output) -> Result<(), CliError> {
             "meta": event.meta, "data": event.data,
         }));
     }
-    let (time, actor) = (event.recorded_at.format("%F %T"), &event.meta.actor);
-    output.line(format!("{time} {:<34} {stream} by {actor}", event.kind))
+    let (at, actor) = (time(event.recorded_at), &event.meta.actor);
+    output.line(format!("{at} {:<34} {stream} by {actor}", event.kind))
 }
 
 async fn verify_events(store: &PostgresStore, output: &mut Output) -> Result<(), CliError> {
@@ -159,7 +159,7 @@ pub(super) async fn run_projections(
     config: &Config,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let database = Database::open(config).await?;
+    let database = Database::open_existing(config).await?;
     let outcome = match command {
         ProjectionCommand::Status => show_projections(&database, output).await,
         ProjectionCommand::Rebuild { name } => rebuild_projection(&database, &name, output).await,

@@ -2,10 +2,12 @@
 
 use super::client::Client;
 use super::error::{CliError, Kind};
-use super::output::Output;
+use super::list::ListArgs;
+use super::output::{Output, time};
+use super::sites::open_site;
 use super::timeline::{TimelineArgs, print_timeline};
 use clap::Subcommand;
-use ocim_api_spec::{CreatedInstance, Instance, InstanceDetail};
+use ocim_api_spec::{CreatedInstance, Instance, InstanceDetail, ReferenceKind};
 use serde_json::{Map, Value};
 
 /// What one may do with instances.
@@ -19,25 +21,36 @@ pub(super) enum InstanceCommand {
         /// Makes its domain below the configured base domain
         #[arg(long)]
         sub_domain: Option<String>,
+        /// Why; it stands in the timeline
+        #[arg(long)]
+        reason: Option<String>,
         #[command(flatten)]
         settings: Settings,
     },
     /// List instances, newest first
-    List,
+    List(ListArgs),
     /// Show an instance with its settings
     Show {
-        /// Its id, inst_…
+        /// Which: name, domain, its first label, id or the beginning of it
         id: String,
     },
     /// Change settings; appservers that exist keep theirs
     Set {
-        /// Its id, inst_…
+        /// Which: name, domain, its first label, id or the beginning of it
         id: String,
         #[command(flatten)]
         settings: Settings,
         /// Only if the settings still have this version
         #[arg(long)]
         if_version: Option<u64>,
+        /// Why; it stands in the timeline
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Open a site in the browser, and say where it is
+    Open {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
     },
     /// Tell what happened to an instance, its appservers, their machines and runs
     Timeline(TimelineArgs),
@@ -83,9 +96,10 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     match command {
-        InstanceCommand::Create { name, sub_domain, settings } => {
+        InstanceCommand::Create { name, sub_domain, reason, settings } => {
             let mut input = settings.read()?;
-            for (field, value) in [("name", name), ("sub_domain", sub_domain)] {
+            let given = [("name", name), ("sub_domain", sub_domain), ("reason", reason)];
+            for (field, value) in given {
                 if let Some(text) = value {
                     input.insert(field.to_owned(), Value::String(text));
                 }
@@ -93,9 +107,9 @@ pub(super) async fn run(
             let created: CreatedInstance = client.post("/instances", &input).await?;
             if output.json { output.document(&created) } else { output.line(created.id) }
         }
-        InstanceCommand::List => {
-            let items: Vec<Instance> = client.get_all("/instances", &[]).await?;
-            output.table(
+        InstanceCommand::List(wanted) => {
+            let items: Vec<Instance> = client.list("/instances", &[], &wanted).await?;
+            output.wide_table(
                 &items,
                 &[
                     ("ID", &|it| it.id.clone()),
@@ -104,15 +118,26 @@ pub(super) async fn run(
                     ("ACTIVE", &|it| it.active_appservers.len().to_string()),
                     ("APPSERVERS", &|it| it.appserver_count.to_string()),
                 ],
+                &[
+                    ("CREATED", &|it| time(it.created)),
+                    ("LAUNCHES", &|it| it.launches.join(" ")),
+                    ("BALANCER", &|it| it.load_balancer.clone().unwrap_or_default()),
+                ],
             )
         }
         InstanceCommand::Show { id } => {
+            let id = client.find_id(ReferenceKind::Instance, &id).await?;
             let detail: InstanceDetail = client.get(&format!("/instances/{id}")).await?;
             output.record(&detail)
         }
-        InstanceCommand::Timeline(args) => print_timeline("instances", &args, client, output).await,
-        InstanceCommand::Set { id, settings, if_version } => {
-            let (path, input) = (format!("/instances/{id}"), settings.read()?);
+        InstanceCommand::Timeline(args) => {
+            print_timeline(ReferenceKind::Instance, &args, client, output).await
+        }
+        InstanceCommand::Open { id } => open_site(&id, client, output).await,
+        InstanceCommand::Set { id, settings, if_version, reason } => {
+            let id = client.find_id(ReferenceKind::Instance, &id).await?;
+            let (path, mut input) = (format!("/instances/{id}"), settings.read()?);
+            input.extend(reason.map(|reason| ("reason".to_owned(), Value::String(reason))));
             let detail: InstanceDetail = client.patch(&path, &input, if_version).await?;
             if output.json {
                 output.document(&detail)

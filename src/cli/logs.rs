@@ -4,7 +4,7 @@ use super::client::Client;
 use super::error::{CliError, Kind};
 use super::output::Output;
 use clap::Args;
-use ocim_api_spec::{LogLine, LogPage};
+use ocim_api_spec::{LogLine, LogPage, ReferenceKind};
 use std::time::{Duration, Instant};
 
 /// Pause before a broken stream is opened again.
@@ -15,7 +15,7 @@ const ABSENCE_MAX: Duration = Duration::from_secs(60);
 /// Whose log, and which lines of it.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// Its id
+    /// Which: its id or the beginning of it; an appserver also as `SITE/NUMBER`
     id: String,
     /// Go on until the run has ended
     #[arg(long, conflicts_with_all = ["to", "raw"])]
@@ -43,17 +43,18 @@ impl LogArgs {
     }
 }
 
-/// Prints the log of one of `things` (as in the path: `appservers`, `runs`).
+/// Prints the log of an appserver's launch, or of a run.
 ///
 /// # Errors
 /// What the server says.
 pub(super) async fn print_logs(
-    things: &str,
+    kind: ReferenceKind,
     args: &LogArgs,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let path = format!("/{things}/{}/logs", args.id);
+    let id = client.find_id(kind, &args.id).await?;
+    let path = format!("/{}s/{id}/logs", kind.word());
     if args.follow {
         return follow_lines(&path, args, client, output).await;
     }
@@ -110,6 +111,6 @@ fn print_line(line: &LogLine, raw: bool, output: &mut Output) -> Result<(), CliE
     if raw {
         return output.line(&line.text);
     }
-    let time = line.at.format("%T");
+    let time = line.at.format("%TZ");
     output.line(format!("{:>6} {time} {} | {}", line.number, line.step, line.text))
 }

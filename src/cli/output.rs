@@ -1,31 +1,73 @@
 //! What commands print: tables or JSON on standard output, progress on standard error.
 
 use super::error::CliError;
+use super::table;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// A column of a table: its head, and what it shows of an item.
 pub(super) type Column<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people: tables that fit the terminal
+    #[default]
+    Table,
+    /// Tables with all columns, each cell whole
+    Wide,
+    /// Only what names each item, one a line
+    Name,
+    /// For programs
+    Json,
+}
 
 /// Where a command's words go.
 pub(super) struct Output {
     /// JSON instead of text for people.
     pub json: bool,
+    format: Format,
+    /// Columns of the terminal; none where the answer goes elsewhere.
+    width: Option<usize>,
     out: Box<dyn Write>,
     progress: Box<dyn Write>,
 }
 
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Output {{ json: {} }}", self.json)
+        write!(f, "Output {{ format: {:?} }}", self.format)
     }
 }
 
 impl Output {
     /// The process's own.
     #[must_use]
-    pub(super) fn standard(json: bool) -> Self {
-        Self { json, out: Box::new(std::io::stdout()), progress: Box::new(std::io::stderr()) }
+    pub(super) fn standard(format: Format) -> Self {
+        let stdout = std::io::stdout();
+        let size = terminal_size::terminal_size_of(&stdout).filter(|_| stdout.is_terminal());
+        Self {
+            json: format == Format::Json,
+            format,
+            width: size.map(|(width, _)| width.0.into()),
+            out: Box::new(stdout),
+            progress: Box::new(std::io::stderr()),
+        }
+    }
+
+    /// Whether a person reads the answer on a terminal.
+    #[must_use]
+    pub(super) fn is_terminal(&self) -> bool {
+        self.width.is_some()
+    }
+
+    /// Empties the terminal, if the answer goes to one.
+    ///
+    /// # Errors
+    /// When nobody reads it any more.
+    pub(super) fn clear(&mut self) -> Result<(), CliError> {
+        let (whole, home) = ("\x1b[2J", "\x1b[H");
+        if self.is_terminal() { Ok(write!(self.out, "{whole}{home}")?) } else { Ok(()) }
     }
 
     /// One line of the answer.
@@ -66,7 +108,8 @@ impl Output {
         self.line("")
     }
 
-    /// A value as JSON, or as `name  value` lines for people; absent values are left out.
+    /// A value as JSON, its id alone, or as `name  value` lines for people; absent values are left
+    /// out.
     ///
     /// # Errors
     /// When nobody reads it any more.
@@ -75,13 +118,16 @@ impl Output {
             return self.document(value);
         }
         let value = serde_json::to_value(value).map_err(std::io::Error::from)?;
+        if let (Format::Name, Some(id)) = (self.format, value["id"].as_str()) {
+            return self.line(id);
+        }
         for line in describe(&value, "") {
             self.line(line)?;
         }
         Ok(())
     }
 
-    /// Items as a JSON array, or as a table with these columns.
+    /// Items as a JSON array, or as a table with these columns; the first one names an item.
     ///
     /// # Errors
     /// When nobody reads it any more.
@@ -90,22 +136,39 @@ impl Output {
         items: &[T],
         columns: &[Column<'_, T>],
     ) -> Result<(), CliError> {
-        if self.json {
-            return self.document(&items);
-        }
+        self.wide_table(items, columns, &[])
+    }
+
+    /// As [`Output::table`], with further columns where there is room for all (`-o wide`).
+    ///
+    /// # Errors
+    /// When nobody reads it any more.
+    pub(super) fn wide_table<T: Serialize>(
+        &mut self,
+        items: &[T],
+        columns: &[Column<'_, T>],
+        further: &[Column<'_, T>],
+    ) -> Result<(), CliError> {
+        let (columns, width) = match self.format {
+            Format::Json => return self.document(&items),
+            Format::Name => {
+                let Some((_, name)) = columns.first() else { return Ok(()) };
+                return items.iter().try_for_each(|item| self.line(name(item)));
+            }
+            Format::Wide => ([columns, further].concat(), None),
+            Format::Table => (columns.to_vec(), self.width),
+        };
         let heads = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
         let cells = items.iter().map(|item| columns.iter().map(|(_, cell)| cell(item)).collect());
         let rows: Vec<Vec<String>> = std::iter::once(heads).chain(cells).collect();
-        let widths: Vec<usize> = (0..columns.len())
-            .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-            .collect();
-        for row in rows {
-            let padded: Vec<_> =
-                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            self.line(padded.join("  ").trim_end())?;
-        }
-        Ok(())
+        table::lay_out(&rows, width).iter().try_for_each(|line| self.line(line))
     }
+}
+
+/// A time to the second, with its zone.
+#[must_use]
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.format("%F %TZ").to_string()
 }
 
 /// `name: value` lines of an object, with nested objects below their name.
@@ -149,10 +212,11 @@ mod tests {
         }
     }
 
-    fn printed(json: bool, print: impl FnOnce(&mut Output) -> Result<(), CliError>) -> String {
+    fn printed(format: Format, print: impl FnOnce(&mut Output) -> Result<(), CliError>) -> String {
         let sink = Sink::default();
-        let progress = Box::new(std::io::sink());
-        print(&mut Output { json, out: Box::new(sink.clone()), progress }).unwrap();
+        let (out, progress) = (Box::new(sink.clone()), Box::new(std::io::sink()));
+        let json = format == Format::Json;
+        print(&mut Output { json, format, width: None, out, progress }).unwrap();
         String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -160,14 +224,17 @@ mod tests {
     fn a_table_is_aligned_and_its_json_is_whole() {
         let items = [json!({"id": "a", "n": 10}), json!({"id": "long", "n": 2})];
         let print = |output: &mut Output| {
-            output.table(
+            output.wide_table(
                 &items,
-                &[("ID", &|it| it["id"].to_string()), ("N", &|it| it["n"].to_string())],
+                &[("ID", &|it| it["id"].to_string())],
+                &[("N", &|it| it["n"].to_string())],
             )
         };
-        assert_eq!(printed(false, print), "ID      N\n\"a\"     10\n\"long\"  2\n");
+        assert_eq!(printed(Format::Table, print), "ID\n\"a\"\n\"long\"\n");
+        assert_eq!(printed(Format::Name, print), "\"a\"\n\"long\"\n");
+        assert_eq!(printed(Format::Wide, print), "ID      N\n\"a\"     10\n\"long\"  2\n");
         assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&printed(true, print)).unwrap(),
+            serde_json::from_str::<serde_json::Value>(&printed(Format::Json, print)).unwrap(),
             json!(items)
         );
     }
@@ -175,7 +242,8 @@ mod tests {
     #[test]
     fn a_record_leaves_out_what_is_absent() {
         let value = json!({"id": "x", "gone": null, "blank": "", "settings": {"on": true}});
-        let text = printed(false, |output| output.record(&value));
+        assert_eq!(printed(Format::Name, |output| output.record(&value)), "x\n");
+        let text = printed(Format::Table, |output| output.record(&value));
         assert_eq!(text, "id: x\nsettings:\n  on: true\n");
     }
 }

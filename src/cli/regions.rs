@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::error::CliError;
+use super::list::ListArgs;
 use super::output::Output;
 use clap::Subcommand;
 use ocim_api_spec::Region;
@@ -10,7 +11,7 @@ use ocim_api_spec::Region;
 #[derive(Debug, Subcommand)]
 pub(super) enum RegionCommand {
     /// List regions with their slots, and who waits in line
-    List,
+    List(ListArgs),
 }
 
 /// Does it.
@@ -22,8 +23,8 @@ pub(super) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let RegionCommand::List = command;
-    let items: Vec<Region> = client.get_all("/regions", &[]).await?;
+    let RegionCommand::List(wanted) = command;
+    let items: Vec<Region> = client.list("/regions", &[], &wanted).await?;
     output.table(
         &items,
         &[

@@ -2,18 +2,23 @@
 
 use super::client::Client;
 use super::error::{CliError, Kind};
+use super::list::ListArgs;
 use super::logs::{LogArgs, print_logs};
 use super::operators::{self, OperatorCommand};
-use super::output::Output;
+use super::output::{Output, time};
 use super::statistics::{StatisticsArgs, print_statistics, read_age};
 use super::timeline::{TimelineArgs, print_timeline};
 use clap::Subcommand;
-use ocim_api_spec::{AttemptOutcome, CancelRun, Run, RunAttempt, RunDetail, RunPhase, RunStep};
+use ocim_api_spec::{
+    AttemptOutcome, ReferenceKind, Run, RunAttempt, RunDetail, RunExplanation, RunPhase, RunStep,
+};
 use ocim_projections::timeline::duration;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at a run.
 const POLL: Duration = Duration::from_millis(500);
+/// So long after the last move, one wants to know what is waited for.
+const QUIET_MAX: Duration = Duration::from_secs(5);
 /// How long a server that restarts may be away while a run is waited for.
 const ABSENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -22,7 +27,7 @@ const ABSENCE_MAX: Duration = Duration::from_secs(60);
 pub(super) enum RunCommand {
     /// List runs, newest first
     List {
-        /// Only those about the thing with this id
+        /// Only those about this instance, appserver (`SITE/NUMBER`) or balancer
         #[arg(long)]
         subject: Option<String>,
         /// Only those that do this, e.g. `launch_appserver`
@@ -37,19 +42,13 @@ pub(super) enum RunCommand {
         /// Only those that started longer ago, e.g. 90s, 15m, 2h or 3d
         #[arg(long, value_name = "AGE")]
         older_than: Option<String>,
+        #[command(flatten)]
+        wanted: ListArgs,
     },
     /// Show a run with its steps and their attempts
     Show {
-        /// Its id, run_…
+        /// Its id, run_…, or the beginning of it
         id: String,
-    },
-    /// Ask a run to stop and undo what it did
-    Cancel {
-        /// Its id, run_…
-        id: String,
-        /// Why
-        #[arg(long)]
-        reason: String,
     },
     /// Tell what happened in a run
     Timeline(TimelineArgs),
@@ -59,7 +58,7 @@ pub(super) enum RunCommand {
     Statistics(StatisticsArgs),
     /// Wait until a run has ended, and tell its steps
     Wait {
-        /// Its id, run_…
+        /// Its id, run_…, or the beginning of it
         id: String,
     },
     #[command(flatten)]
@@ -77,31 +76,35 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     match command {
         RunCommand::Operate(command) => operators::run(command, client, output).await,
-        RunCommand::List { subject, definition, open, stuck, older_than } => {
+        RunCommand::List { subject, definition, open, stuck, older_than, wanted } => {
             let age = older_than.as_deref().map(read_age).transpose()?;
             let age = age.map(|seconds| seconds.to_string());
+            let subject = match subject {
+                Some(text) => Some(client.find_subject(&text).await?),
+                None => None,
+            };
             let mut query = vec![];
             query.extend(subject.as_deref().map(|it| ("subject", it)));
             query.extend(definition.as_deref().map(|it| ("definition", it)));
             query.extend(open.then_some(("open", "true")));
             query.extend(stuck.then_some(("stuck", "true")));
             query.extend(age.as_deref().map(|it| ("older_than_s", it)));
-            list_runs(client, output, &query).await
+            list_runs(client, output, &query, &wanted).await
         }
-        RunCommand::Timeline(args) => print_timeline("runs", &args, client, output).await,
-        RunCommand::Logs(args) => print_logs("runs", &args, client, output).await,
+        RunCommand::Timeline(args) => {
+            print_timeline(ReferenceKind::Run, &args, client, output).await
+        }
+        RunCommand::Logs(args) => print_logs(ReferenceKind::Run, &args, client, output).await,
         RunCommand::Statistics(args) => print_statistics(&args, client, output).await,
         RunCommand::Show { id } => {
+            let id = client.find_id(ReferenceKind::Run, &id).await?;
             let detail: RunDetail = client.get(&format!("/runs/{id}")).await?;
             show_run(&detail, output)
         }
-        RunCommand::Cancel { id, reason } => {
-            client
-                .post_without_answer(&format!("/runs/{id}/cancel"), &CancelRun { reason })
-                .await?;
-            if output.json { Ok(()) } else { output.line("it will stop and undo what it did") }
+        RunCommand::Wait { id } => {
+            let id = client.find_id(ReferenceKind::Run, &id).await?;
+            wait_for_run(&id, client, output).await
         }
-        RunCommand::Wait { id } => wait_for_run(&id, client, output).await,
     }
 }
 
@@ -109,18 +112,24 @@ async fn list_runs(
     client: &Client,
     output: &mut Output,
     query: &[(&str, &str)],
+    wanted: &ListArgs,
 ) -> Result<(), CliError> {
-    let items: Vec<Run> = client.get_all("/runs", query).await?;
-    output.table(
+    let items: Vec<Run> = client.list("/runs", query, wanted).await?;
+    output.wide_table(
         &items,
         &[
             ("ID", &|it| it.id.clone()),
             ("DOES", &|it| it.definition.clone()),
+            ("ABOUT", &|it| it.subject_name.clone().unwrap_or_else(|| it.subject.clone())),
+            ("OUTCOME", &|it| it.outcome.clone()),
+            ("STARTED", &|it| time(it.created)),
+            ("TOOK", &|it| duration(it.duration_s)),
+        ],
+        &[
             ("SUBJECT", &|it| it.subject.clone()),
             ("PHASE", &|it| it.phase.word().to_owned()),
             ("STEP", &|it| it.current_step.clone().unwrap_or_default()),
-            ("STARTED", &|it| it.created.format("%F %T").to_string()),
-            ("TOOK", &|it| duration(it.duration_s)),
+            ("STARTED BY", &|it| it.actor.clone()),
         ],
     )
 }
@@ -142,7 +151,7 @@ fn show_run(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
 
 fn attempt_line(attempt: &RunAttempt) -> String {
     let verb = if attempt.is_undo { "undo " } else { "" };
-    let began = attempt.started.format("%F %T");
+    let began = time(attempt.started);
     let took = attempt.duration_s.map(|seconds| format!(", {}", duration(seconds)));
     let outcome = match attempt.outcome {
         None => "under way",
@@ -174,18 +183,33 @@ pub(super) async fn wait_for_run(
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
+    let detail = follow_run(id, client, output).await?;
+    end_wait(&detail, output)
+}
+
+/// Tells each step as it moves, and what is waited for where nothing moves, until the run is at rest.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn follow_run(
+    id: &str,
+    client: &Client,
+    output: &mut Output,
+) -> Result<RunDetail, CliError> {
     let path = format!("/runs/{id}");
     let mut told: Vec<RunStep> = vec![];
-    let mut last_seen = Instant::now();
+    let mut last_wait = String::new();
+    let (mut last_seen, mut last_moved) = (Instant::now(), Instant::now());
     loop {
         match client.get::<RunDetail>(&path).await {
             Ok(detail) => {
                 last_seen = Instant::now();
                 for step in detail.steps.iter().filter(|step| !has_told(&told, step)) {
                     output.progress(step_line(step))?;
+                    last_moved = Instant::now();
                 }
                 if detail.run.phase.is_at_rest() {
-                    return end_wait(&detail, output);
+                    return Ok(detail);
                 }
                 told = detail.steps;
             }
@@ -193,8 +217,23 @@ pub(super) async fn wait_for_run(
             Err(error) if error.kind == Kind::Unavailable && last_seen.elapsed() < ABSENCE_MAX => {}
             Err(error) => return Err(error),
         }
+        if last_moved.elapsed() > QUIET_MAX {
+            last_moved = Instant::now();
+            let now = find_wait(&path, client).await;
+            if let Some(wait) = now.filter(|wait| *wait != last_wait) {
+                output.progress(format!("  waits for {wait}"))?;
+                last_wait = wait;
+            }
+        }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// What a run waits for, e.g. its place in line or a circuit that is open; `None` where nobody can
+/// say now.
+async fn find_wait(path: &str, client: &Client) -> Option<String> {
+    let told: RunExplanation = client.get(&format!("{path}/explain")).await.ok()?;
+    told.waits_for
 }
 
 fn has_told(told: &[RunStep], step: &RunStep) -> bool {
@@ -202,18 +241,21 @@ fn has_told(told: &[RunStep], step: &RunStep) -> bool {
     told.iter().any(|it| it.step == step.step && seen(it))
 }
 
-fn end_wait(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
+/// Says how a run ended.
+///
+/// # Errors
+/// [`Kind::RunFailed`] unless it completed.
+pub(super) fn end_wait(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
     let run = &detail.run;
     if output.json {
         output.document(detail)?;
     } else {
-        output.line(format!("{} {} {}", run.definition, run.id, run.phase.word()))?;
+        output.line(format!("{} {} {}", run.definition, run.id, run.outcome))?;
     }
     if run.phase == RunPhase::Completed {
         return Ok(());
     }
-    let cause = run.cause.as_deref().unwrap_or("it did not say why");
-    let mut message = format!("{} is {}: {cause}", run.id, run.phase.word());
+    let mut message = format!("{} {}", run.id, run.outcome);
     if let Some(code) = &run.error_code {
         message += &format!(" (`ocim explain {code}` says more)");
     }

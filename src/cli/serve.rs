@@ -1,8 +1,12 @@
 //! `ocim serve`
 
 use super::error::{CliError, Kind};
+use super::output::Output;
+use crate::adapters::local_cloud::list_all;
 use crate::boot::Node;
 use crate::config::Config;
+use crate::data_folder::DataFolder;
+use crate::http::LOCAL_TOKEN_FILE;
 use crate::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// # Errors
 /// When a part does not start; what had started is stopped again.
-pub(super) async fn run(config: Config) -> Result<(), CliError> {
+pub(super) async fn run(config: Config, output: &mut Output) -> Result<(), CliError> {
     let failed =
         |error: &(dyn std::error::Error + 'static)| CliError::from_error(Kind::Failed, error);
     telemetry::init(config.log_format, &config.log_filter).map_err(|error| failed(&error))?;
@@ -19,6 +23,8 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let node = Node::start(&config).await.map_err(|error| failed(&error))?;
     tracing::info!(address = %node.address(), "ocim answers; its pages are below /docs/");
+    // Who starts it without a standard output has the log.
+    let _ = greet(&config, &node, output);
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
@@ -26,9 +32,36 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
     tracing::info!("draining: a second signal ends at once");
     let stopped = node.stop();
     tokio::select! {
-        _ = stopped => Ok(()),
+        folder = stopped => {
+            let _ = tell_machines(&folder, output);
+            Ok(())
+        }
         _ = terminated.recv() => Err(cut_short()),
         _ = interrupted.recv() => Err(cut_short()),
+    }
+}
+
+/// Says where the server answers, what opens it, and what to do next.
+fn greet(config: &Config, node: &Node, output: &mut Output) -> Result<(), CliError> {
+    let (address, root) = (node.address(), &config.data_dir);
+    let token = root.join(LOCAL_TOKEN_FILE);
+    output.line(format!("Ocim answers at http://{address}/; its pages are at /docs/"))?;
+    output.line(format!("The token of this machine's commands is in {}", token.display()))?;
+    output.line("In another terminal: ocim instance create --sub-domain alpha --name Alpha")?;
+    output.line("                     ocim appserver launch alpha --activate --wait")?;
+    output.line("                     ocim status")?;
+    output.line("Ctrl-C stops it; local machines go on, see `ocim machine list`")
+}
+
+/// Says that local machines go on.
+fn tell_machines(folder: &DataFolder, output: &mut Output) -> Result<(), CliError> {
+    let regions = std::fs::read_dir(folder.cloud())?.flatten();
+    let machines = regions.flat_map(|entry| list_all(&entry.path()).unwrap_or_default());
+    match machines.filter(|machine| machine.is_running).count() {
+        0 => Ok(()),
+        count => output.line(format!(
+            "{count} local machines go on; `ocim machine list` shows them, `ocim machine stop` stops them"
+        )),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::client::Client;
 use super::error::CliError;
-use super::output::Output;
+use super::list::ListArgs;
+use super::output::{Output, time};
 use super::runs::wait_for_run;
 use clap::Subcommand;
 use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, RegionLook, Server, StartedRun};
@@ -11,11 +12,11 @@ use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, RegionLook, Server
 #[derive(Debug, Subcommand)]
 pub(super) enum ServerCommand {
     /// List all machines, newest first
-    List,
+    List(ListArgs),
     /// List the regions, and when each was last seen
-    Looks,
+    Looks(ListArgs),
     /// List machines that bear our mark, but that nothing accounts for
-    Orphans,
+    Orphans(ListArgs),
     /// Take away a machine that nothing accounts for
     DeleteOrphan {
         /// Its region
@@ -44,9 +45,9 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     match command {
-        ServerCommand::List => list_servers(client, output).await,
-        ServerCommand::Looks => list_looks(client, output).await,
-        ServerCommand::Orphans => list_orphans(client, output).await,
+        ServerCommand::List(wanted) => list_servers(&wanted, client, output).await,
+        ServerCommand::Looks(wanted) => list_looks(&wanted, client, output).await,
+        ServerCommand::Orphans(wanted) => list_orphans(&wanted, client, output).await,
         ServerCommand::DeleteOrphan { region, machine, reason, dry_run, wait } => {
             let path = format!("/servers/orphans/{region}/{machine}/delete");
             let body = DeleteOrphan { reason, dry_run };
@@ -63,9 +64,13 @@ pub(super) async fn run(
     }
 }
 
-async fn list_servers(client: &Client, output: &mut Output) -> Result<(), CliError> {
-    let items: Vec<Server> = client.get_all("/servers", &[]).await?;
-    output.table(
+async fn list_servers(
+    wanted: &ListArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let items: Vec<Server> = client.list("/servers", &[], wanted).await?;
+    output.wide_table(
         &items,
         &[
             ("ID", &|it| it.id.clone()),
@@ -75,14 +80,22 @@ async fn list_servers(client: &Client, output: &mut Output) -> Result<(), CliErr
             ("ADDRESS", &|it| it.public_ip.clone().unwrap_or_default()),
             ("WHY", &|it| it.reason.clone().unwrap_or_default()),
         ],
+        &[
+            ("APPSERVER", &|it| it.appserver.clone()),
+            ("MACHINE", &|it| it.openstack_id.clone().unwrap_or_default()),
+            ("SSH PORT", &|it| it.ssh_port.map(|port| port.to_string()).unwrap_or_default()),
+            ("CREATED", &|it| time(it.created)),
+        ],
     )
 }
 
-async fn list_looks(client: &Client, output: &mut Output) -> Result<(), CliError> {
-    let items: Vec<RegionLook> = client.get_all("/servers/looks", &[]).await?;
-    let seen = |it: &RegionLook| {
-        it.last_seen_at.map(|at| at.format("%F %T").to_string()).unwrap_or_default()
-    };
+async fn list_looks(
+    wanted: &ListArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let items: Vec<RegionLook> = client.list("/servers/looks", &[], wanted).await?;
+    let seen = |it: &RegionLook| it.last_seen_at.map(time).unwrap_or_default();
     output.table(
         &items,
         &[
@@ -94,8 +107,12 @@ async fn list_looks(client: &Client, output: &mut Output) -> Result<(), CliError
     )
 }
 
-async fn list_orphans(client: &Client, output: &mut Output) -> Result<(), CliError> {
-    let items: Vec<Orphan> = client.get_all("/servers/orphans", &[]).await?;
+async fn list_orphans(
+    wanted: &ListArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let items: Vec<Orphan> = client.list("/servers/orphans", &[], wanted).await?;
     output.table(
         &items,
         &[
@@ -103,7 +120,7 @@ async fn list_orphans(client: &Client, output: &mut Output) -> Result<(), CliErr
             ("MACHINE", &|it| it.machine.clone()),
             ("NAME", &|it| it.name.clone()),
             ("KEY", &|it| it.key.clone().unwrap_or_default()),
-            ("FOUND", &|it| it.found.format("%F %T").to_string()),
+            ("FOUND", &|it| time(it.found)),
             ("DELETED BY", &|it| it.deletion_run.clone().unwrap_or_default()),
         ],
     )

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::error::{CliError, Kind};
-use super::output::Output;
+use super::output::{Output, time};
 use chrono::TimeDelta;
 use clap::Args;
 use ocim_api_spec::{Durations, RunStatistics};
@@ -45,7 +45,7 @@ pub(super) async fn print_statistics(
     if output.json {
         return output.document(&statistics);
     }
-    output.line(format!("runs since {}", statistics.since.format("%F %T")))?;
+    output.line(format!("runs since {}", time(statistics.since)))?;
     let mut lines = vec![];
     for it in &statistics.definitions {
         let (runs, stuck, unwound) = (it.runs, it.stuck, it.unwound);

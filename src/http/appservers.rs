@@ -4,6 +4,7 @@ use super::extract::{Body, Params, read_flag};
 use super::openapi::Problems;
 use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, not_found};
+use super::sites::{machine_url, read_site};
 use super::{Api, STALE_HEADER, convert};
 use crate::app::{ActivateAsk, Caller, Done, ForceAsk, LaunchAsk};
 use crate::read_models::{AppserverRow, FRESHNESS_WAIT};
@@ -12,11 +13,12 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, DeactivateAppserver, LaunchAppserver,
-    LaunchedAppserver, Page, StartedRun, TerminateAppserver,
+    LaunchedAppserver, Page, Site, StartedRun, TerminateAppserver,
 };
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use serde::Deserialize;
+use serde_json::Value;
 use std::time::{Duration, Instant};
 use utoipa::IntoParams;
 
@@ -53,6 +55,7 @@ pub(super) async fn launch_appserver(
         queue: body.queue || params.queue,
         activate_on_success: body.activate_on_success,
     };
+    let by = Caller { reason: body.reason, ..by.into_inner() };
     let done = api.app.launch_appserver(&by, *id, ask).await?;
     let launched = done.value;
     let mut answer = accept_run(&api, done.position, launched.run).await?;
@@ -96,12 +99,29 @@ pub(super) async fn read_appserver(
 ) -> Result<HttpResponse, HttpError> {
     let row = api.app.read_models().read_appserver(&id.to_string()).await?;
     let mut row = row.ok_or_else(|| not_found("such appserver"))?;
-    let settings = match row.settings.take() {
-        Some(sealed) => Some(convert::settings(api.app.open(&sealed).await?)?),
+    let (settings, site) = match row.settings.take() {
+        Some(sealed) => {
+            let opened = api.app.open(&sealed).await?;
+            let site = read_own_site(&api, &row, &opened).await?;
+            (Some(convert::settings(opened)?), Some(site))
+        }
+        None => (None, None),
+    };
+    let detail = AppserverDetail { appserver: convert::appserver(row)?, settings, site };
+    Ok(HttpResponse::Ok().json(detail))
+}
+
+/// The site of an Appserver, with the Appserver's own address.
+async fn read_own_site(api: &Api, row: &AppserverRow, opened: &Value) -> Result<Site, HttpError> {
+    let models = api.app.read_models();
+    let instance = models.read_instance(&row.instance).await?;
+    let balancer = instance.and_then(|instance| instance.load_balancer);
+    let site = read_site(api, opened, balancer.as_deref()).await?;
+    let server = match &row.server {
+        Some(id) => models.read_server(id).await?,
         None => None,
     };
-    let detail = AppserverDetail { appserver: convert::appserver(row)?, settings };
-    Ok(HttpResponse::Ok().json(detail))
+    Ok(Site { machine_url: server.as_ref().and_then(machine_url), ..site })
 }
 
 /// Brings an Appserver into traffic, once it has proved that it serves the site.

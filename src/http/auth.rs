@@ -1,6 +1,7 @@
 //! Who is calling: a bearer token, or a 401.
 
 use super::Api;
+use super::local_token::{self, LOCAL_USER_HEADER, os_user};
 use super::problem::HttpError;
 use super::trace::RequestId;
 use crate::app::Caller;
@@ -41,13 +42,23 @@ pub(super) async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Cal
         return Err(refuse("the token is not known here, or has expired"));
     };
     Ok(Caller {
-        actor: format!("token:{}", holder.name),
+        actor: actor(&holder.name, request.headers()),
         source_ip: request.peer_addr().map(|address| address.ip().to_string()),
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
         traceparent: request.extensions().get::<TraceContext>().map(ToString::to_string),
         reason: None,
         command: None,
     })
+}
+
+/// Who calls, as events show it: `token:<name>`, or `local:<os user>` for the local commands.
+fn actor(holder: &str, headers: &HeaderMap) -> String {
+    if holder != local_token::NAME {
+        return format!("token:{holder}");
+    }
+    let said = headers.get(LOCAL_USER_HEADER).and_then(|value| value.to_str().ok());
+    let user = said.filter(|name| local_token::is_user_name(name)).map(str::to_owned);
+    format!("local:{}", user.unwrap_or_else(os_user))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -64,6 +75,16 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         headers
+    }
+
+    #[test]
+    fn the_local_token_acts_for_the_user_who_is_named() {
+        let named = headers("ocim-local-user", "alice");
+        assert_eq!(actor("local", &named), "local:alice");
+        assert_eq!(actor("deploy", &named), "token:deploy");
+        let own = format!("local:{}", os_user());
+        assert_eq!(actor("local", &HeaderMap::new()), own);
+        assert_eq!(actor("local", &headers("ocim-local-user", "a b\\u202e")), own);
     }
 
     #[test]

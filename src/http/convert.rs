@@ -4,8 +4,8 @@ use super::problem::{HttpError, internal};
 use crate::app::Told;
 use crate::ports::log_store::{Level, LogLine as StoredLine};
 use crate::read_models::{
-    AppserverRow, DefinitionFigures, InstanceRow, LoadBalancerRow, OrphanRow, RegionRow,
-    RunAttemptRow, RunRow, RunStepRow, ServerRow, StepFigures,
+    AppserverRow, DefinitionFigures, InstanceRow, LoadBalancerRow, OrphanRow, ReferenceRow,
+    RegionRow, RunAttemptRow, RunRow, RunStepRow, ServerRow, StepFigures,
 };
 use chrono::{DateTime, Utc};
 use ocim_api_spec as wire;
@@ -36,10 +36,12 @@ pub(super) fn instance(row: InstanceRow) -> wire::Instance {
 pub(super) fn instance_detail(
     row: InstanceRow,
     opened: Value,
+    site: wire::Site,
 ) -> Result<wire::InstanceDetail, HttpError> {
     Ok(wire::InstanceDetail {
         settings_version: row.settings_version,
         settings: settings(opened)?,
+        site,
         instance: instance(row),
     })
 }
@@ -117,6 +119,8 @@ pub(super) fn server(row: ServerRow) -> Result<wire::Server, HttpError> {
         public_ip: row.public_ip,
         ssh_port: row.ssh_port,
         http_port: row.http_port,
+        ssh_user: row.ssh_user,
+        host_keys: row.host_keys.unwrap_or_default(),
         created: row.created_at,
         modified: row.updated_at,
     })
@@ -142,10 +146,16 @@ pub(super) fn load_balancer(row: LoadBalancerRow) -> wire::LoadBalancer {
         domain: row.domain,
         public_ip: row.public_ip,
         http_port: row.http_port,
+        also_listens: row.also_listens,
         accepts_new_backends: row.accepts_new_backends,
         created: row.created_at,
         modified: row.updated_at,
     }
+}
+
+/// A thing that a text stands for.
+pub(super) fn reference(row: ReferenceRow) -> Result<wire::Reference, HttpError> {
+    Ok(wire::Reference { kind: word(row.kind)?, id: row.id, name: row.name })
 }
 
 /// A region.
@@ -167,13 +177,17 @@ pub(super) fn region(row: RegionRow) -> wire::Region {
 /// A run, as it is now.
 pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpError> {
     let duration = row.ended_at.unwrap_or(now) - row.created_at;
+    let phase = word(row.phase)?;
     Ok(wire::Run {
+        outcome: outcome(phase, row.current_step.as_deref(), row.cause.as_deref()),
+        subject_name: row.subject_name,
+        providers: row.providers,
         duration_s: duration.as_seconds_f64().max(0.0),
         id: row.id,
         definition: row.definition,
         version: row.version,
         subject: row.subject,
-        phase: word(row.phase)?,
+        phase,
         cause: row.cause,
         stuck_code: row.stuck_code,
         error_code: row.error_code,
@@ -184,6 +198,21 @@ pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpErro
         modified: row.updated_at,
         ended: row.ended_at,
     })
+}
+
+/// Which way a run goes, or how it ended, in the words of people.
+fn outcome(phase: wire::RunPhase, step: Option<&str>, cause: Option<&str>) -> String {
+    let cause = cause.unwrap_or("it did not say why");
+    match phase {
+        wire::RunPhase::Forward => match step {
+            Some(step) => format!("under way at {step}"),
+            None => "about to begin".to_owned(),
+        },
+        wire::RunPhase::Unwinding => format!("turning back, {cause}"),
+        wire::RunPhase::Completed => "completed".to_owned(),
+        wire::RunPhase::Abandoned => format!("given up: {cause}"),
+        wire::RunPhase::Stuck | wire::RunPhase::Unwound => cause.to_owned(),
+    }
 }
 
 /// The steps of a run, each with its attempts.

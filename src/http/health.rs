@@ -50,17 +50,21 @@ pub(super) async fn read_readiness(api: Data<Api>) -> Result<HttpResponse, HttpE
         let problem = Problem::new(ProblemType::Unavailable).retry_after_s(RETRY_AFTER_S);
         return Err(problem.error("node", "is draining: ask another one, or wait").into());
     }
-    let (events, models) = tokio::join!(check_events(&api), check_read_models(&api));
-    let mut problem = Problem::new(ProblemType::Unavailable).retry_after_s(RETRY_AFTER_S);
-    for (part, answer) in [("events", events), ("read_models", models)] {
-        if let Err(rule) = answer {
-            problem = problem.error(part, rule);
-        }
-    }
+    let problem = Problem::new(ProblemType::Unavailable).retry_after_s(RETRY_AFTER_S);
+    let faults = list_faults(&api).await.into_iter();
+    let problem = faults.fold(problem, |problem, (part, rule)| problem.error(part, rule));
     if problem.errors.is_empty() {
         return Ok(HttpResponse::Ok().json(Readiness { status: "ready" }));
     }
     Err(problem.into())
+}
+
+/// The parts that don't do their work, each with what is wrong with it.
+pub(super) async fn list_faults(api: &Api) -> Vec<(String, String)> {
+    let (events, models) = tokio::join!(check_events(api), check_read_models(api));
+    let answers = [("events", events), ("read_models", models)];
+    let fault = |(part, answer): (&str, Result<(), String>)| Some((part.to_owned(), answer.err()?));
+    answers.into_iter().filter_map(fault).collect()
 }
 
 async fn check_events(api: &Api) -> Result<(), String> {

@@ -3,7 +3,8 @@
 use super::extract::{Body, Params, read_if_match, write_etag};
 use super::openapi::Problems;
 use super::paging::{Choice, PageParams, answer_with_page};
-use super::problem::{HttpError, not_found};
+use super::problem::{HttpError, invalid, not_found};
+use super::sites::read_site;
 use super::{Api, convert};
 use crate::app::Caller;
 use crate::read_models::InstanceRow;
@@ -11,7 +12,7 @@ use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
-    CreateInstance, CreatedInstance, Instance, InstanceDetail, Page, SettingsChange,
+    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, Page,
 };
 use ocim_domain::ids::InstanceId;
 use serde_json::{Map, Value};
@@ -27,8 +28,9 @@ use serde_json::{Map, Value};
 pub(super) async fn create_instance(
     api: Data<Api>,
     by: ReqData<Caller>,
-    Body(input): Body<Map<String, Value>>,
+    Body(mut input): Body<Map<String, Value>>,
 ) -> Result<HttpResponse, HttpError> {
+    let by = Caller { reason: take_reason(&mut input)?, ..by.into_inner() };
     let done = api.app.create_instance(&by, input).await?;
     let id = done.value.to_string();
     let mut answer = api.answer_to(done.position, HttpResponse::Created()).await;
@@ -73,7 +75,7 @@ pub(super) async fn read_instance(
 
 /// Changes some of the settings. Appservers that exist keep theirs.
 #[utoipa::path(patch, path = "/api/v1/instances/{id}", tag = "instances",
-    request_body = SettingsChange,
+    request_body = ChangeSettings,
     params(
         ("id" = String, Path, description = "`inst_…`"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read; \
@@ -88,8 +90,9 @@ pub(super) async fn change_settings(
     by: ReqData<Caller>,
     id: Path<InstanceId>,
     request: HttpRequest,
-    Body(input): Body<Map<String, Value>>,
+    Body(mut input): Body<Map<String, Value>>,
 ) -> Result<HttpResponse, HttpError> {
+    let by = Caller { reason: take_reason(&mut input)?, ..by.into_inner() };
     let if_match = read_if_match(request.headers())?;
     let done = api.app.change_settings(&by, *id, input, if_match).await?;
     let mut answer = api.answer_to(done.position, HttpResponse::Ok()).await;
@@ -98,9 +101,19 @@ pub(super) async fn change_settings(
     Ok(answer.json(detail))
 }
 
+/// The reason that stands beside the settings.
+fn take_reason(input: &mut Map<String, Value>) -> Result<Option<String>, HttpError> {
+    match input.remove("reason") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(reason)) => Ok(Some(reason)),
+        Some(_) => Err(invalid("reason", "must be a text")),
+    }
+}
+
 async fn read_detail(api: &Api, id: InstanceId) -> Result<InstanceDetail, HttpError> {
     let row = api.app.read_models().read_instance(&id.to_string()).await?;
     let row = row.ok_or_else(|| not_found("such instance"))?;
     let opened = api.app.open(&row.settings).await?;
-    convert::instance_detail(row, opened)
+    let site = read_site(api, &opened, row.load_balancer.as_deref()).await?;
+    convert::instance_detail(row, opened, site)
 }

@@ -7,8 +7,31 @@ use std::path::Path;
 
 /// The file's name in the data folder.
 pub const LOCAL_TOKEN_FILE: &str = "cli_token";
-/// The token's name, as events show it.
-const NAME: &str = "local";
+/// The token's name.
+pub(super) const NAME: &str = "local";
+/// Says which of this machine's users calls; only believed of who has the local token.
+pub const LOCAL_USER_HEADER: &str = "Ocim-Local-User";
+/// Longest name of a user, in characters.
+const USER_CHARACTERS_MAX: usize = 32;
+
+/// The user of the operating system who logged in here, by `sudo` or not; else whose process it is.
+#[must_use]
+pub fn os_user() -> String {
+    use nix::unistd::{Uid, User, getuid};
+    let logged_in = std::fs::read_to_string("/proc/self/loginuid").ok();
+    let logged_in = logged_in.and_then(|text| text.trim().parse().ok());
+    // The kernel's word for nobody.
+    let uid = logged_in.filter(|uid| *uid != u32::MAX).map_or_else(getuid, Uid::from_raw);
+    let user = User::from_uid(uid).ok().flatten().map(|user| user.name);
+    user.filter(|name| is_user_name(name)).unwrap_or_else(|| uid.to_string())
+}
+
+/// Whether a text can be the name of a user: what it is made of says nothing to a log or terminal.
+#[must_use]
+pub(super) fn is_user_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
+    (1..=USER_CHARACTERS_MAX).contains(&text.len()) && text.chars().all(fits)
+}
 
 /// Why there is no local token.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 use super::idempotency::KEY_HEADER;
 use super::problem::PROBLEM_JSON;
 use super::{
-    appservers, events, health, instances, keeping, logs, operators, problems, regions, runs,
-    servers, stream, timeline,
+    appservers, events, health, instances, keeping, logs, operators, problems, references, regions,
+    runs, servers, status, stream, timeline,
 };
 use ocim_api_spec::Problem;
 use std::collections::BTreeMap;
@@ -31,8 +31,9 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         appservers::launch_appserver, appservers::list_appservers, appservers::read_appserver,
         appservers::activate_appserver, appservers::deactivate_appserver,
         appservers::terminate_appserver, keeping::keep_server, keeping::clean_up_appserver,
-        servers::list_servers, servers::list_orphans, servers::delete_orphan,
+        servers::list_servers, servers::read_server, servers::list_orphans, servers::delete_orphan,
         servers::list_looks, servers::list_load_balancers, regions::list_regions,
+        references::find_references,
         runs::list_runs, runs::read_run, runs::cancel_run, runs::read_run_statistics,
         operators::operate_run, operators::explain_run,
         timeline::read_instance_timeline, timeline::read_appserver_timeline,
@@ -40,7 +41,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         logs::read_run_logs, logs::read_appserver_logs, logs::count_run_logs,
         logs::count_appserver_logs, logs::download_run_logs, logs::download_appserver_logs,
         events::list_events, stream::stream_events,
-        health::read_health, health::read_readiness,
+        status::read_status, health::read_health, health::read_readiness,
         problems::list_problem_pages, problems::read_problem_page,
     ),
     components(schemas(Problem)),
@@ -54,6 +55,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         (name = "stream", description = "What happens, live"),
         (name = "servers", description = "Machines and balancers"),
         (name = "problems", description = "What went wrong, and what to do"),
+        (name = "references", description = "What people call things, and their ids"),
         (name = "health", description = "Whether Ocim is well"),
     ),
     security(("bearer" = [])),

@@ -4,7 +4,7 @@ use super::appservers::answer_with_run;
 use super::extract::{Body, Params};
 use super::openapi::Problems;
 use super::paging::{Choice, PageParams, answer_with_page};
-use super::problem::HttpError;
+use super::problem::{HttpError, not_found};
 use super::{Api, convert};
 use crate::app::Caller;
 use crate::read_models::{LoadBalancerRow, ServerRow};
@@ -28,6 +28,19 @@ pub(super) async fn list_servers(
     let rows = api.app.read_models().list_servers(limit, after).await?;
     let page = choice.page(rows, |row: &ServerRow| row.id.clone(), convert::server)?;
     Ok(answer_with_page(&request, page))
+}
+
+/// Reads a machine.
+#[utoipa::path(get, path = "/api/v1/servers/{id}", tag = "servers",
+    params(("id" = String, Path, description = "`serv_…`")),
+    responses((status = 200, body = Server), Problems))]
+pub(super) async fn read_server(
+    api: Data<Api>,
+    id: Path<ServerId>,
+) -> Result<HttpResponse, HttpError> {
+    let row = api.app.read_models().read_server(&id.to_string()).await?;
+    let row = row.ok_or_else(|| not_found("such server"))?;
+    Ok(HttpResponse::Ok().json(convert::server(row)?))
 }
 
 /// Lists the machines that bear our mark, but that nothing accounts for.

@@ -15,6 +15,10 @@ pub struct RunRow {
     pub version: i32,
     /// Text id of what it is about.
     pub subject: String,
+    /// What people call that; none where it has no name.
+    pub subject_name: Option<String>,
+    /// What it depends on outside.
+    pub providers: Vec<String>,
     /// `forward`, `unwinding`, `stuck`, `completed`, `unwound`, `abandoned`.
     pub phase: String,
     /// Why it turned back or is stuck.
@@ -169,22 +173,24 @@ impl ReadModels {
         limit: usize,
         after: Option<&str>,
     ) -> Result<Vec<RunRow>, QueryError> {
-        let sql = "select * from rm.runs where ($2::text is null or id < $2) \
+        let sql = format!(
+            "{RUNS} where ($2::text is null or id < $2) \
                    and ($3::text is null or subject = $3) \
                    and ($4::text is null or definition = $4) \
                    and (not $5::boolean or ended_at is null) \
                    and ($6::text is null or phase = $6) \
                    and ($7::timestamptz is null or created_at < $7) \
-                   order by id desc limit $1::bigint";
+                   order by id desc limit $1::bigint"
+        );
         let RunFilter { subject, definition, phase, open_only, started_before } = filter;
         let limit = limit_value(limit);
-        self.query(sql, &[&limit, &after, subject, definition, open_only, phase, started_before])
+        self.query(&sql, &[&limit, &after, subject, definition, open_only, phase, started_before])
             .await
     }
 
     /// One run.
     pub async fn read_run(&self, id: &str) -> Result<Option<RunRow>, QueryError> {
-        self.query_one("select * from rm.runs where id = $1", id).await
+        self.query_one(&format!("{RUNS} where id = $1"), id).await
     }
 
     /// The steps of a run that have begun, in the order in which they did.
@@ -220,6 +226,21 @@ impl ReadModels {
         self.query(STEP_FIGURES, &[&definition, &since]).await
     }
 }
+
+/// Runs, each with what people call the thing that it is about.
+const RUNS: &str = "
+select * from (
+    select r.*, coalesce(i.domain || '/' || a.number, i.domain, l.domain) as subject_name,
+           array_remove(array[
+               'region ' || coalesce(a.settings->>'openstack_region',
+                                     i.settings->>'openstack_region'),
+               'playbooks ' || coalesce(a.settings->>'configuration_source_repo_url',
+                                         i.settings->>'configuration_source_repo_url'),
+               'balancer ' || l.domain], null) as providers
+      from rm.runs as r
+      left join rm.appservers as a on a.id = r.subject
+      left join rm.instances as i on i.id = coalesce(a.instance, r.subject)
+      left join rm.load_balancers as l on l.id = coalesce(i.load_balancer, r.subject)) as runs";
 
 /// An attempt begins with an intent, and ends with the next move of the same step.
 const ATTEMPTS: &str = "

@@ -173,7 +173,7 @@ fn seal(
 
 /// Who asks for everything.
 pub(super) fn somebody() -> Caller {
-    Caller { reason: Some("simulated".to_owned()), ..Caller::new("cli:simulation") }
+    Caller { reason: Some("simulated".to_owned()), ..Caller::new("local:simulation") }
 }
 
 fn new_app(

@@ -74,7 +74,7 @@ impl Stage {
 }
 
 fn by() -> Caller {
-    Caller::new("cli:test")
+    Caller::new("local:test")
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -142,8 +142,8 @@ async fn two_changes_of_different_settings_at_once_both_stay() {
 async fn a_change_of_what_has_changed_since_is_stale() {
     let stage = Stage::new();
     let id = stage.create(json!({ "sub_domain": "alpha" })).await.unwrap();
-    let seen = stage.change(id, json!({ "name": "Alpha" }), Some(0)).await.unwrap();
-    let stale = stage.change(id, json!({ "name": "Beta" }), Some(0)).await;
+    let seen = stage.change(id, json!({ "name": "Alpha" }), Some(1)).await.unwrap();
+    let stale = stage.change(id, json!({ "name": "Beta" }), Some(1)).await;
     let Err(AppError::Stale { current, changes }) = stale else { panic!("{stale:?}") };
     assert_eq!((current, changes.len()), (seen, 1));
     assert_eq!((changes[0].version, &changes[0].changed[..]), (seen, &["name".to_owned()][..]));

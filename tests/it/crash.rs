@@ -174,7 +174,17 @@ async fn unwind_when_ansible_is_killed_too(ground: &mut Ground, instance: &str) 
     let machine = machine_of(ground, &appserver).await;
     assert_eq!(count_marks(ground, &machine).await, 0, "the play was not run again");
     assert_eq!(find_playbooks(&ground.data()), Vec::<i32>::new());
+    look_at_what_is_left(ground, &appserver);
     appserver
+}
+
+/// Whoever wants to know why it failed logs in, without knowing user, port or key.
+fn look_at_what_is_left(ground: &Ground, appserver: &str) {
+    let script = r#"printf '%s|' "$@"; exit 7"#;
+    let exec = ["appserver", "exec", appserver, "sh", "-c", script, "sh", "a b", "it's"];
+    let output = ground.command(&exec).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a b|it's|", "{output:?}");
 }
 
 /// The cloud has not been told yet.

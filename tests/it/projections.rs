@@ -55,7 +55,7 @@ async fn rows_tell_the_whole_life_of_a_site() {
     let instance = models.read_instance(&one.instance.to_string()).await.unwrap().unwrap();
     assert_eq!(instance.name, "Alpha");
     assert_eq!(instance.settings["email"]["$protected"]["sealed"], "c2VhbGVkIG1haWw=");
-    assert_eq!(instance.settings_version, 0);
+    assert_eq!(instance.settings_version, 1);
     assert_eq!(instance.load_balancer, Some(one.balancer.to_string()));
     assert_eq!(instance.active_appservers, [one.appserver.to_string()]);
     assert_eq!((instance.appserver_count, &instance.launches[..]), (1, &[][..]));

@@ -102,10 +102,13 @@ fn changed_settings_name_the_fields_that_differ() {
     let changed = Event::SettingsChanged {
         settings: Box::new(other_settings()),
         changed: vec!["name".to_owned()],
+        version: 2,
     };
     instance.when_then(change(other_settings()), [changed]);
     let after = instance.after(change(other_settings()));
-    assert_eq!(after.state().present().unwrap().settings, other_settings());
+    let state = after.state();
+    let present = state.present().unwrap();
+    assert_eq!((&present.settings, present.settings_version), (&other_settings(), 2));
 }
 
 #[test]

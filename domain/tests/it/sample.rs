@@ -120,6 +120,7 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
         E::SettingsChanged {
             settings: Box::new(other_settings()),
             changed: vec!["name".to_owned()],
+            version: 2,
         },
         E::LoadBalancerAssigned { load_balancer: load_balancer_id() },
         E::LaunchRequested {

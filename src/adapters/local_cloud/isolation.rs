@@ -66,7 +66,7 @@ impl Isolation {
     /// One sentence for people: what is missing. Root without overlays is refused, because what
     /// is meant for a machine would change the host.
     pub(super) fn detect(folder: &Path) -> Result<Self, String> {
-        let missing: Vec<_> = PROGRAMS.iter().copied().filter(|name| !is_installed(name)).collect();
+        let missing = missing_programs();
         if !missing.is_empty() {
             return Err(format!(
                 "machines need programs that are not installed: {}",
@@ -152,6 +152,12 @@ fn own_user() -> Option<User> {
 fn own_home() -> String {
     let home = own_user().map(|user| user.dir.display().to_string()).unwrap_or_default();
     if home == "/" { String::new() } else { home }
+}
+
+/// The programs that every machine needs, and that are not installed here.
+#[must_use]
+pub fn missing_programs() -> Vec<&'static str> {
+    PROGRAMS.iter().copied().filter(|name| !is_installed(name)).collect()
 }
 
 fn is_installed(name: &str) -> bool {

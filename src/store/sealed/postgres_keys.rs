@@ -35,6 +35,23 @@ impl PostgresKeys {
         if rows.is_empty() { Err(KeyError::WrongSecretKey) } else { Ok(keys) }
     }
 
+    /// Whether the database was made with this secret; `None` where it was not opened yet. Binds
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`KeyError::Unavailable`] without a database.
+    pub async fn is_bound_to(pool: &Pool, secret_key: &[u8]) -> Result<Option<bool>, KeyError> {
+        let ours = MasterKey::derive(secret_key).check_value;
+        let query = async {
+            let client = pool.get().await.map_err(unavailable)?;
+            client.query_opt("select value from es.key_check", &[]).await.map_err(unavailable)
+        };
+        let row = tokio::time::timeout(QUERY_TIMEOUT, query).await.map_err(unavailable)??;
+        let bound: Option<Vec<u8>> =
+            row.map(|row| row.try_get(0)).transpose().map_err(unavailable)?;
+        Ok(bound.map(|bound| bound == ours))
+    }
+
     async fn query(
         &self,
         sql: &str,

@@ -11,6 +11,12 @@ const STEP: &str = "create_server";
 /// A launch whose machine could not be taken away again for a day.
 pub(crate) async fn given_stuck_run(server: &ApiServer) -> RunId {
     let run = server.given_run().await;
+    get_stuck(server, run).await;
+    run
+}
+
+/// That becomes of a run that has just started.
+pub(crate) async fn get_stuck(server: &ApiServer, run: RunId) {
     let now = server.app.journal().now();
     let key = ocim_domain::saga::step_key(run, STEP);
     let (step, attempt, deadline, at) = (STEP.to_owned(), 1, now, Some(now));
@@ -33,7 +39,6 @@ pub(crate) async fn given_stuck_run(server: &ApiServer) -> RunId {
     for event in events {
         server.report(run, event).await;
     }
-    run
 }
 
 async fn operate(server: &ApiServer, run: RunId, body: Value) -> (u16, Value) {

@@ -30,6 +30,9 @@ async fn the_machine_of_a_failed_launch_is_kept_longer_or_taken_away() {
     let shown = desk.tell(&["appserver", "show", &appserver, "--json"]).await;
     desk.finds(&shown, &["failure", "keeps_server_until"]);
     assert!(desk.tell(&["appserver", "logs", &appserver]).await.contains("PLAY RECAP"));
+    let needs = desk.server.get("/status").await["needs"].clone();
+    assert_eq!(needs[0]["code"], "failed_launch_kept", "{needs}");
+    assert_eq!(needs[0]["advice"], "ocim appserver logs alpha.example.com/1");
     let date = "2036-11-22T12:00:00Z";
     let why = ["--reason", "I look at it"];
     let keep = ["appserver", "keep", &appserver, "--until", date];
@@ -76,6 +79,8 @@ async fn a_machine_that_nobody_accounts_for_is_listed_and_deleted() {
     node.look(&mut RegionWatch::new(node.world.clone(), REGION)).await;
     let listed = desk.tell(&["server", "orphans"]).await;
     assert!(listed.contains(&machine) && listed.contains("edxapp-stray"), "{listed}");
+    let needs = desk.server.get("/status").await["needs"].clone();
+    assert_eq!((&needs[0]["code"], &needs[0]["id"]), (&json!("orphan"), &json!(machine)));
     let delete = ["server", "delete-orphan", REGION, &machine, "--wait"];
     desk.tell(&[&delete[..], &["--reason", "nobody's"]].concat()).await;
     assert!(node.cloud.machines().is_empty());

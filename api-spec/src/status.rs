@@ -1,0 +1,70 @@
+//! The state of affairs: what needs a person, and what runs.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Why something needs a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NeedCode {
+    /// The event store does not answer, or a read model is missing.
+    NotReady,
+    /// A read model stands still at an event that it can't take.
+    ProjectionPaused,
+    /// A run can't go on by itself.
+    RunStuck,
+    /// An Appserver that gets traffic is not well, or its machine is not.
+    SiteInTrouble,
+    /// A failed Appserver keeps its machine for debugging.
+    FailedLaunchKept,
+    /// A provider keeps failing and is left alone for a while.
+    CircuitOpen,
+    /// A region did not answer when it was last looked at.
+    RegionSilent,
+    /// A machine bears our mark, but nothing accounts for it.
+    Orphan,
+}
+
+/// One thing that needs a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Need {
+    /// Why.
+    pub code: NeedCode,
+    /// Its id, or its name where it has none.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What is the matter, in one sentence.
+    pub sentence: String,
+    /// Since when, if that is known.
+    pub since: Option<DateTime<Utc>>,
+    /// The command line that shows more, or resolves it.
+    pub advice: String,
+}
+
+/// One run that is under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Running {
+    /// `run_…`.
+    pub run: String,
+    /// What it does, e.g. `launch_appserver`.
+    pub definition: String,
+    /// What it is about, as people call it.
+    pub name: String,
+    /// Where it is, e.g. `under way at run_main_playbook`.
+    pub sentence: String,
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// How long it has taken so far, in seconds.
+    pub duration_s: f64,
+}
+
+/// The state of affairs now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// What needs a person, the most urgent first; at most 100 of a kind.
+    pub needs: Vec<Need>,
+    /// What runs, newest first; at most 200.
+    pub running: Vec<Running>,
+}

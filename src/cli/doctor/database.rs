@@ -1,0 +1,106 @@
+//! The database: whether it answers, whether the secret key opens it, whether the log is whole.
+
+use super::{Fault, Finding, fault};
+use crate::cli::database::Database;
+use crate::config::{Config, Secret};
+use crate::data_folder::DataFolder;
+use crate::store::EventStore;
+use crate::store::postgres::PostgresStore;
+use crate::store::sealed::PostgresKeys;
+use crate::telemetry::chain;
+use ocim_domain::event::Position;
+
+/// Looks at the database, if that is possible without starting one.
+pub(super) async fn look(config: &Config) -> Vec<Finding> {
+    let root = &config.data_dir;
+    let is_running = matches!(DataFolder::find_server(root), Ok(Some(_)));
+    if config.database_url.is_none() && !is_running {
+        let says = if root.join("postgres").exists() {
+            "the database of this folder does not run; `ocim serve` starts it"
+        } else {
+            "`ocim serve` makes one in the data folder"
+        };
+        return vec![Finding::new("database", Ok(says.to_owned()))];
+    }
+    let database = match Database::open_existing(config).await {
+        Ok(database) => database,
+        Err(error) => {
+            let advice = "look at DATABASE_URL, or at the server's log";
+            return vec![Finding::new("database", Err(fault(error.message, advice)))];
+        }
+    };
+    let findings = vec![
+        Finding::new("database", ask_version(&database).await),
+        Finding::new("secret_key", try_key(config, &database).await),
+        Finding::new("event_log", verify(&database).await),
+        Finding::new("read_models", look_at_models(&database).await),
+    ];
+    database.close().await;
+    findings
+}
+
+async fn ask_version(database: &Database) -> Result<String, Fault> {
+    let version = async {
+        let client = database.pool.get().await.map_err(|error| error.to_string())?;
+        let row = client.query_one("show server_version", &[]).await;
+        row.map(|row| row.get::<_, String>(0)).map_err(|error| error.to_string())
+    };
+    let advice = "look at DATABASE_URL, or at the server's log";
+    let version = version.await.map_err(|error| fault(error, advice))?;
+    Ok(format!("PostgreSQL {version} answers"))
+}
+
+/// Tries whether the key is the one that the database was made with.
+async fn try_key(config: &Config, database: &Database) -> Result<String, Fault> {
+    let path = config.data_dir.join("secret_key");
+    let key = match &config.secret_key {
+        Some(key) => key.clone(),
+        None => match std::fs::read_to_string(&path) {
+            Ok(text) => Secret::new(text.trim()),
+            Err(error) => {
+                let says = format!("{} can't be read: {error}", path.display());
+                return Err(fault(
+                    says,
+                    "put it back, or set SECRET_KEY: nothing opens without it",
+                ));
+            }
+        },
+    };
+    match PostgresKeys::is_bound_to(&database.pool, key.expose().as_bytes()).await {
+        Ok(Some(true)) => Ok("opens the database".to_owned()),
+        Ok(Some(false)) => Err(fault(
+            "the database was made with another secret key",
+            "put the right one back, in SECRET_KEY or in the file secret_key of the data folder",
+        )),
+        Ok(None) => Ok("the database has no key yet".to_owned()),
+        Err(error) => Err(fault(chain(&error), "look at the database")),
+    }
+}
+
+/// Verifies the hash chain of the whole log.
+async fn verify(database: &Database) -> Result<String, Fault> {
+    let advice =
+        "nobody may write to the database but Ocim: restore a backup, and find out who did";
+    let store = PostgresStore::connect(database.config.clone(), database.pool.clone()).await;
+    let store = store.map_err(|error| fault(chain(&error), "look at the database"))?;
+    let outcome = async {
+        let head = store.head().await.map_err(|error| fault(chain(&error), advice))?;
+        let verified = store.verify_chain(Position::START, head).await;
+        verified.map_err(|error| fault(chain(&error), advice))
+    }
+    .await;
+    store.shutdown().await;
+    outcome.map(|verified| format!("the chain of {} events is whole", verified.events))
+}
+
+async fn look_at_models(database: &Database) -> Result<String, Fault> {
+    let builds = crate::projector::load_status(&database.pool).await;
+    let builds = builds.map_err(|error| fault(chain(&error), "look at the database"))?;
+    let paused = builds.iter().filter(|it| it.failure.is_some() && it.serving);
+    let names: Vec<_> = paused.map(|it| it.build.name.to_string()).collect();
+    if names.is_empty() {
+        return Ok("none stands still".to_owned());
+    }
+    let says = format!("paused at an event: {}", names.join(", "));
+    Err(fault(says, "`ocim projections status` says why"))
+}

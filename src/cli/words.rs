@@ -1,0 +1,55 @@
+//! The API's words in those of the command line: `--limit`, not "query parameter `limit`".
+
+/// Fields, parameters and headers of the API, and the options that set them.
+const OPTIONS: &[(&str, &str)] = &[
+    ("If-Match", "--if-version"),
+    ("activate_on_success", "--activate"),
+    ("actor", "--actor"),
+    ("correlation", "--correlation"),
+    ("deactivate_others", "--deactivate-others"),
+    ("definition", "--definition"),
+    ("dry_run", "--dry-run"),
+    ("follow", "--follow"),
+    ("force", "--force"),
+    ("from", "--from"),
+    ("kind", "--kind"),
+    ("limit", "--limit"),
+    ("older_than_s", "--older-than"),
+    ("open", "--open"),
+    ("operation.output", "--output"),
+    ("operation.step", "the step"),
+    ("phase", "--stuck"),
+    ("queue", "--queue"),
+    ("reason", "--reason"),
+    ("since", "--since"),
+    ("step", "--step"),
+    ("stream", "--stream"),
+    ("stuck", "--stuck"),
+    ("sub_domain", "--sub-domain"),
+    ("subject", "--subject"),
+    ("text", "the name"),
+    ("to", "--to"),
+    ("until", "--until"),
+];
+
+/// What the API asks its clients for, and what that is here.
+const PHRASES: &[(&str, &str)] = &[
+    ("read them again, then repeat the request with the new ETag", "show them, then try again"),
+    ("repeat the request", "try again"),
+    ("ask with `force` and a reason", "ask with --force and --reason"),
+    ("with `force`", "with --force"),
+    ("pass `queue`", "ask with --queue"),
+    ("The request can't be understood", "The command line can't be understood"),
+];
+
+/// The option that sets a field, parameter or header of the API; none for a setting.
+#[must_use]
+pub(super) fn option_of(field: &str) -> Option<&'static str> {
+    OPTIONS.iter().find(|(name, _)| *name == field).map(|(_, option)| *option)
+}
+
+/// A sentence of the API as the command line would say it.
+#[must_use]
+pub(super) fn of_command_line(text: &str) -> String {
+    PHRASES.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+}

@@ -1,0 +1,148 @@
+//! The state of affairs in one answer: what needs a person, what runs.
+
+use super::health::list_faults;
+use super::openapi::Problems;
+use super::problem::HttpError;
+use super::{Api, convert};
+use crate::read_models::{RunFilter, RunRow};
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use ocim_api_spec::{AppserverStatus, Need, NeedCode, RunPhase, Running, Status};
+
+/// Most things of a kind that need a person.
+const NEEDS_MAX: usize = 100;
+/// Most runs.
+const RUNS_MAX: usize = 200;
+
+/// Tells what needs a person, and what runs.
+#[utoipa::path(get, path = "/api/v1/status", tag = "health",
+    responses((status = 200, body = Status), Problems))]
+pub(super) async fn read_status(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+    let now = api.app.journal().now();
+    let mut needs = find_faults(&api).await;
+    let (runs, troubled) = tokio::join!(list_open_runs(&api, now), find_troubled(&api));
+    let (stuck, running): (Vec<_>, Vec<_>) = runs?.into_iter().partition(|(is_stuck, _)| *is_stuck);
+    needs.extend(stuck.into_iter().take(NEEDS_MAX).map(|(_, run)| stuck_run(run)));
+    needs.extend(troubled?);
+    needs.extend(find_circuits(&api));
+    needs.extend(find_silent_regions(&api));
+    needs.extend(find_orphans(&api).await?);
+    let running = running.into_iter().take(RUNS_MAX).map(|(_, run)| run).collect();
+    Ok(HttpResponse::Ok().json(Status { needs, running }))
+}
+
+/// Parts that are not ready.
+async fn find_faults(api: &Api) -> Vec<Need> {
+    let faults = list_faults(api).await;
+    let need = |(part, rule): (String, String)| {
+        let is_paused = part == "read_models" && rule.contains("is paused");
+        let code = if is_paused { NeedCode::ProjectionPaused } else { NeedCode::NotReady };
+        let advice = if is_paused { "ocim projections status" } else { "ocim doctor" };
+        let sentence = format!("not ready: {rule}");
+        Need { code, id: part.clone(), name: part, sentence, since: None, advice: advice.into() }
+    };
+    faults.into_iter().map(need).collect()
+}
+
+/// Runs that have not ended, each with whether it is stuck.
+async fn list_open_runs(api: &Api, now: DateTime<Utc>) -> Result<Vec<(bool, Running)>, HttpError> {
+    let filter = RunFilter { open_only: true, ..RunFilter::default() };
+    let rows = api.app.read_models().list_runs(&filter, RUNS_MAX + NEEDS_MAX, None).await?;
+    let show = |row: RunRow| {
+        let run = convert::run(row, now)?;
+        let running = Running {
+            name: run.subject_name.unwrap_or(run.subject),
+            run: run.id,
+            definition: run.definition,
+            sentence: run.outcome,
+            started: run.created,
+            duration_s: run.duration_s,
+        };
+        Ok((run.phase == RunPhase::Stuck, running))
+    };
+    rows.into_iter().map(show).collect()
+}
+
+fn stuck_run(run: Running) -> Need {
+    Need {
+        code: NeedCode::RunStuck,
+        sentence: format!("{} is {}", run.definition, run.sentence),
+        since: None,
+        advice: format!("ocim run explain {}", run.run),
+        name: run.name,
+        id: run.run,
+    }
+}
+
+/// Appservers that get traffic and are not well, and failed ones whose machines are kept.
+async fn find_troubled(api: &Api) -> Result<Vec<Need>, HttpError> {
+    let rows = api.app.read_models().list_troubled_appservers(NEEDS_MAX).await?;
+    let show = |row: crate::read_models::TroubledRow| {
+        let name = format!("{}/{}", row.domain, row.appserver.number);
+        let shown = convert::appserver(row.appserver)?;
+        let why = shown.machine_trouble.as_ref().or(shown.failure.as_ref());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let is_kept = shown.keeps_server_until.filter(|_| !shown.is_active);
+        let (code, sentence, advice) = match is_kept {
+            Some(until) if shown.status == AppserverStatus::Failed => {
+                let until = until.format("%F %TZ");
+                let sentence = format!("failed{why}; its machine is kept until {until}");
+                (NeedCode::FailedLaunchKept, sentence, format!("ocim appserver logs {name}"))
+            }
+            _ => {
+                let sentence = format!("gets traffic, but is not well{why}");
+                (NeedCode::SiteInTrouble, sentence, format!("ocim appserver show {name}"))
+            }
+        };
+        Ok(Need { code, id: shown.id, name, sentence, since: Some(shown.modified), advice })
+    };
+    rows.into_iter().map(show).collect()
+}
+
+fn find_circuits(api: &Api) -> Vec<Need> {
+    let need = |circuit: crate::ports::circuits::OpenCircuit| {
+        let until = match circuit.until {
+            Some(until) => format!("left alone until {}", until.format("%F %TZ")),
+            None => "being tried again".to_owned(),
+        };
+        Need {
+            code: NeedCode::CircuitOpen,
+            id: circuit.provider.clone(),
+            name: circuit.provider,
+            sentence: format!("has failed {} times in a row: {until}", circuit.failures),
+            since: None,
+            advice: "ocim run list --open".to_owned(),
+        }
+    };
+    api.app.open_circuits().into_iter().map(need).collect()
+}
+
+fn find_silent_regions(api: &Api) -> Vec<Need> {
+    let need = |region: &String| {
+        let look = api.app.looks().of(region);
+        Some(Need {
+            code: NeedCode::RegionSilent,
+            id: region.clone(),
+            name: format!("region {region}"),
+            sentence: format!("did not answer: {}", look.error?),
+            since: look.last_seen_at,
+            advice: "ocim server looks".to_owned(),
+        })
+    };
+    api.app.regions().iter().filter_map(need).collect()
+}
+
+async fn find_orphans(api: &Api) -> Result<Vec<Need>, HttpError> {
+    let rows = api.app.read_models().list_orphans().await?;
+    let need = |row: crate::read_models::OrphanRow| Need {
+        code: NeedCode::Orphan,
+        sentence: format!("nothing accounts for this machine of region {}", row.region),
+        since: Some(row.found_at),
+        advice: format!("ocim server delete-orphan {} {} --dry-run", row.region, row.machine),
+        id: row.machine,
+        name: row.name,
+    };
+    let waiting = rows.into_iter().filter(|row| row.deletion_run.is_none());
+    Ok(waiting.take(NEEDS_MAX).map(need).collect())
+}
