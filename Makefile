@@ -17,12 +17,20 @@ setup: ## make this machine ready (part of demo and test)
 	@scripts/setup.sh
 
 .PHONY: demo
-demo: setup ## deploy a site on this machine, print its links, stay until Ctrl-C
-	@$(ENV) cargo build --locked; exec "$$CARGO_TARGET_DIR/debug/ocim" demo $(ARGS)
+demo: build ## deploy a site on this machine, print its links, stay until Ctrl-C
+	@$(ENV) exec "$$CARGO_TARGET_DIR/demo/ocim" demo $(ARGS)
+
+.PHONY: build
+build: setup ## build the program `ocim`; `source scripts/env.sh` then puts it on the PATH
+	@scripts/build.sh
 
 .PHONY: test
 test: setup ## run all tests, against real programs
 	@scripts/test.sh $(ARGS)
+
+.PHONY: counts
+counts: setup ## run all tests, and take what they count as the least from now on
+	@OCIM_WRITE_COUNTS=1 scripts/test.sh
 
 .PHONY: bench
 bench: setup ## measure, with both sides of each ratio

@@ -9,8 +9,8 @@ export OCIM_CACHE_DIR="${OCIM_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:?HOME is not s
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$OCIM_CACHE_DIR/target}"
 export OCIM_WHEELS_DIR="${OCIM_WHEELS_DIR:-$OCIM_CACHE_DIR/wheels}"
 
-# sshd and haproxy live where an ordinary user's PATH does not lead.
-export PATH="$PATH:/usr/sbin:/sbin"
+# sshd and haproxy live where an ordinary user's PATH does not lead; the program `ocim` is where `make build` puts it.
+export PATH="$CARGO_TARGET_DIR/demo:$PATH:/usr/sbin:/sbin"
 
 # rustup looks for its toolchains below HOME; where HOME is another one, they lie beside cargo.
 cargo_home=$(dirname "$(dirname "$(command -v cargo || echo /nowhere/bin/cargo)")")

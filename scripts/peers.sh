@@ -8,7 +8,7 @@ log=${1:-/dev/null}
 
 # Names of the integration tests that passed.
 passed=$(awk '/^ +Running /{inside = /tests\/it\//} / Doc-tests /{inside = 0}
-    inside && /^test .* \.\.\. ok$/{print $2}' "$log")
+    inside && /^test .* \.\.\. ok( <[0-9.]+s>)?$/{print $2}' "$log")
 
 row() { # peer, version, pattern of test names
     local count

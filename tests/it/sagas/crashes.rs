@@ -1,11 +1,12 @@
 //! The process dies at every point of every step, and the run ends as if it had not.
 
 use super::crash_store::Moment;
+use super::matrix::place_of;
 use super::recording::{Cut, Recording};
 use super::scenarios::{Scenario, look};
-use crate::support::counts::report_count;
+use crate::support::counts::report_counts;
 use ocim::sagas::definitions;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const RESULTS: &[&str] = &["saga.step_done", "saga.step_skipped", "saga.step_failed"];
 const UNDO_RESULTS: &[&str] = &["saga.undo_done", "saga.undo_skipped", "saga.undo_failed"];
@@ -29,7 +30,7 @@ type Point = (&'static str, u16, String, &'static str);
 /// same end: the points of all steps are among them.
 #[tokio::test(start_paused = true)]
 async fn a_crash_at_any_append_changes_nothing() {
-    let mut cells = 0;
+    let mut cells = BTreeMap::new();
     let mut covered = BTreeSet::new();
     for scenario in Scenario::ALL {
         let recording = Recording::make(scenario, |_| true).await;
@@ -40,11 +41,16 @@ async fn a_crash_at_any_append_changes_nothing() {
             let run = stage.drive(recording.id).await;
             assert_eq!(look(&stage, recording.id, &run).await, recording.outcome, "{cell}");
             covered.extend(points_at(&recording, cut));
-            cells += 1;
+            *cells.entry(place_of(recording.definition, step)).or_default() += 1;
         }
     }
     assert_eq!(covered, all_points(), "some points were never reached");
-    report_count("crash matrix", format_args!("{cells} cells, {} points", covered.len()));
+    report_counts("crashes at appends", &cells);
+    let mut points = BTreeMap::new();
+    for (name, version, step, _) in covered {
+        *points.entry(format!("{name} v{version} {step}")).or_default() += 1;
+    }
+    report_counts("crash points", &points);
 }
 
 fn points_at<'a>(recording: &'a Recording, cut: &'a Cut) -> impl Iterator<Item = Point> {

@@ -3,7 +3,7 @@
 use super::ends::{
     appserver_left, assert_nothing_left, assert_undone_in_order, is_before_pivot, with_undo,
 };
-use super::matrix::Matrix;
+use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, beginnings};
 use super::scenarios::{Outcome, Scenario, look};
 use super::stage::{Stage, somebody};
@@ -71,7 +71,8 @@ async fn check_all(name: &str, wanted: fn(&Scenario) -> bool) {
             for mode in MODES {
                 for class in CLASSES {
                     let cell = Cell { recording: &recording, step, mode, class };
-                    matrix.cell(|| cell.name(), cell.check()).await;
+                    let place = place_of(recording.definition, step.path);
+                    matrix.cell(place, || cell.name(), cell.check()).await;
                 }
             }
             steps += 1;

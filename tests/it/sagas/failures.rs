@@ -1,11 +1,11 @@
 //! Every call to the outside fails once, for a while or for good, and so does the store: runs end as they should.
 
 use super::crash_store::{Harm, Mark, Moment};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, beginning};
 use super::scenarios::{Outcome, Scenario, assert_sound, look};
 use super::stage::{Stage, somebody};
-use crate::support::counts::report_count;
+use crate::support::counts::report_counts;
 use ocim::adapters::faults::{Fault, Faults};
 use ocim::ports::Class;
 use ocim_domain::saga::{Cause, Phase, Run, Verb};
@@ -56,7 +56,9 @@ async fn any_call_may_fail_or_lose_its_reply() {
                     Fault::Before(Class::Permanent),
                 ] {
                     let call = Call { recording: &recording, fake, operation: &operation, nth };
-                    matrix.cell(|| format!("{fault:?} {call:?}"), call.check(fault.clone())).await;
+                    let place = place_of(recording.definition, &operation);
+                    let name = || format!("{fault:?} {call:?}");
+                    matrix.cell(place, name, call.check(fault.clone())).await;
                 }
             }
         }
@@ -119,7 +121,7 @@ async fn any_append_and_any_read_may_meet_an_outage() {
         Scenario::ActivateFirst,
         Scenario::ProvisionCancelled,
     ];
-    let mut cells = 0;
+    let mut cells = BTreeMap::new();
     for scenario in scenarios {
         let recording = Recording::make(scenario, beginning).await;
         let id = recording.id;
@@ -136,9 +138,9 @@ async fn any_append_and_any_read_may_meet_an_outage() {
                     break;
                 }
                 assert_eq!(look(&stage, id, &run).await, recording.outcome, "{cell}");
-                cells += 1;
+                *cells.entry(recording.definition.name.to_owned()).or_default() += 1;
             }
         }
     }
-    report_count("outages of the store", format_args!("{cells} cells"));
+    report_counts("outages of the store", &cells);
 }

@@ -8,7 +8,7 @@ use super::random;
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::PLANTED;
 use super::{launches, nodes};
-use crate::support::counts::report_table;
+use crate::support::counts::{report_count, report_table};
 use ocim_domain::saga::{Phase, Planted, PlantedBug};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -96,6 +96,7 @@ fn every_planted_bug_turns_the_suite_red() {
         });
     }
     report_table("planted-bugs", &table);
+    report_count("planted bugs", "found", PlantedBug::ALL.len() - missed.len());
     assert!(missed.is_empty(), "nobody found {missed:?}:\n{}", table.join("\n"));
 }
 

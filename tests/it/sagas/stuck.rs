@@ -2,7 +2,7 @@
 
 use super::crash_store::Moment;
 use super::ends::{is_before_pivot, place, with_undo};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, Snapshot, beginnings, undo_beginnings};
 use super::scenarios::{Outcome, Scenario, assert_sound, look};
 use super::stage::{REGION, Stage, somebody};
@@ -169,7 +169,8 @@ async fn an_undo_that_fails_for_a_day_is_resolved_by_every_verb_that_fits() {
         let recording = Recording::make(scenario, undo_beginnings).await;
         for step in with_undo(recording.definition) {
             let name = || format!("{scenario:?}, {step}");
-            matrix.cell(name, resolve_undo(&recording, step)).await;
+            let place = place_of(recording.definition, step);
+            matrix.cell(place, name, resolve_undo(&recording, step)).await;
         }
     }
     let undos = definitions().into_iter().map(|definition| with_undo(definition).count());
@@ -195,7 +196,8 @@ async fn a_step_past_the_pivot_that_fails_is_resolved_by_every_verb_that_fits() 
         for step in recording.definition.steps.iter().map(|step| step.path) {
             if !is_before_pivot(recording.definition, step) {
                 let name = || format!("{scenario:?}, {step}");
-                matrix.cell(name, resolve_step(&recording, step)).await;
+                let place = place_of(recording.definition, step);
+                matrix.cell(place, name, resolve_step(&recording, step)).await;
             }
         }
     }

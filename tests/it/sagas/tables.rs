@@ -59,7 +59,7 @@ fn every_process_is_sound_and_its_names_are_its_own() {
             definition.name
         );
     }
-    report_count("definitions", format_args!("{} checked", names.len()));
+    report_count("definitions", "checked", names.len());
 }
 
 #[test]

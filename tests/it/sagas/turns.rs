@@ -2,7 +2,7 @@
 
 use super::crash_store::{Moment, Sight};
 use super::ends::{appserver_left, assert_nothing_left, assert_undone_in_order, place};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, place_of};
 use super::recording::Recording;
 use super::scenarios::{Scenario, look};
 use super::stage::somebody;
@@ -42,7 +42,8 @@ async fn a_run_can_be_turned_back_at_every_step_up_to_its_pivot_and_at_none_afte
             for point in 0..POINTS.len() {
                 for turn in [Turn::Cancel, Turn::Deadline] {
                     let cell = Cell { recording: &recording, step, point, turn };
-                    matrix.cell(|| cell.name(), cell.check()).await;
+                    let place = place_of(recording.definition, step.path);
+                    matrix.cell(place, || cell.name(), cell.check()).await;
                 }
             }
         }

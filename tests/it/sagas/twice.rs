@@ -2,7 +2,7 @@
 
 use super::crash_store::Moment;
 use super::ends::with_undo;
-use super::matrix::Matrix;
+use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, beginnings, undo_beginnings};
 use super::scenarios::{Scenario, look};
 use super::tamper::{self, Harm, Order, Side};
@@ -27,7 +27,8 @@ async fn an_action_that_is_performed_twice_is_as_good_as_once() {
         let recording = Recording::make(scenario, beginnings).await;
         for step in recording.definition.steps {
             let name = || format!("{scenario:?}, {}", step.path);
-            matrix.cell(name, repeat(&recording, step.path, Side::Run)).await;
+            let place = place_of(recording.definition, step.path);
+            matrix.cell(place, name, repeat(&recording, step.path, Side::Run)).await;
         }
     }
     let steps: usize = definitions().iter().map(|definition| definition.steps.len()).sum();
@@ -41,7 +42,8 @@ async fn an_undo_that_is_performed_twice_is_as_good_as_once() {
         let recording = Recording::make(scenario, undo_beginnings).await;
         for step in with_undo(recording.definition) {
             let name = || format!("{scenario:?}, {step}");
-            matrix.cell(name, repeat(&recording, step, Side::Undo)).await;
+            let place = place_of(recording.definition, step);
+            matrix.cell(place, name, repeat(&recording, step, Side::Undo)).await;
         }
     }
     let undos: usize =

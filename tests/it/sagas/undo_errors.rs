@@ -3,7 +3,7 @@
 use super::crash_store::Moment;
 use super::ends::with_undo;
 use super::errors::{CLASSES, MODES, Mode};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, undo_beginnings};
 use super::scenarios::{Scenario, look};
 use super::stage::{Stage, somebody};
@@ -28,7 +28,8 @@ async fn an_undo_that_fails_is_tried_for_a_day_whatever_the_error_means() {
             for mode in MODES {
                 for class in CLASSES {
                     let cell = Cell { recording: &recording, step, mode, class };
-                    matrix.cell(|| cell.name(), cell.check()).await;
+                    let place = place_of(recording.definition, step);
+                    matrix.cell(place, || cell.name(), cell.check()).await;
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Two nodes on one run: one freezes within a step, another takes over, and the first comes back.
 
 use super::crash_store::{self, Mark, Moment};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, place_of};
 use super::nodes::drive_as_zombie;
 use super::reconciler::stray;
 use super::recording::{Recording, beginnings};
@@ -101,7 +101,8 @@ async fn haunt_all(name: &str, harm: Harm) {
                 let outcome = settle(&stage, &recording).await;
                 assert_eq!(outcome, recording.outcome, "{step}");
             };
-            matrix.cell(|| format!("{scenario:?}, {step}"), check).await;
+            let place = place_of(recording.definition, step);
+            matrix.cell(place, || format!("{scenario:?}, {step}"), check).await;
         }
     }
     let steps: usize = definitions().iter().map(|definition| definition.steps.len()).sum();

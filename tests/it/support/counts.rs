@@ -1,12 +1,20 @@
 //! What tests have to tell beside whether they passed: `scripts/test.sh` shows it at its end.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// How many cells a test was made of: one line.
-pub(crate) fn report_count(name: &str, text: impl std::fmt::Display) {
-    tell("counts.txt", &format!("{name:<24} {text}"));
+/// How many cells of each place (a process and its step, or the like) a matrix was made of. The
+/// numbers in `tests/counts.txt` are the least that there may be.
+pub(crate) fn report_counts(matrix: &str, cells: &BTreeMap<String, usize>) {
+    let rows: Vec<_> = cells.iter().map(|(place, n)| format!("{matrix}\t{place}\t{n}")).collect();
+    tell("counts.txt", &rows.join("\n"));
+}
+
+/// As [`report_counts`], where there is but one place.
+pub(crate) fn report_count(matrix: &str, place: &str, cells: usize) {
+    report_counts(matrix, &BTreeMap::from([(place.to_owned(), cells)]));
 }
 
 /// A table, after all counts.

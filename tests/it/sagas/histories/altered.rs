@@ -1,10 +1,11 @@
 //! The histories tell when a version is altered: its order, its kinds, and what it keeps.
 
 use super::{decide_anew, load_histories, version_of};
-use crate::support::counts::report_count;
+use crate::support::counts::report_counts;
 use ocim::sagas::definitions;
 use ocim::sagas::world::Limits;
 use ocim_domain::saga::{Kind, Plan, StepPlan};
+use std::collections::BTreeMap;
 
 const NONE: Kind = Kind::NoUndo(String::new());
 
@@ -56,7 +57,7 @@ fn altered_plans(plan: &Plan) -> Vec<(String, Plan)> {
 #[test]
 fn a_version_whose_steps_are_altered_is_noticed() {
     let histories = load_histories();
-    let mut count = 0;
+    let mut noticed = BTreeMap::new();
     for definition in definitions() {
         let own = histories
             .values()
@@ -67,8 +68,8 @@ fn a_version_whose_steps_are_altered_is_noticed() {
             let told = own.iter().find_map(|lines| decide_anew(lines, &plan).err());
             let told = told.unwrap_or_else(|| panic!("{name} {version}, {what}: nobody noticed"));
             assert!(told.contains("bump the version") || told.contains("not at rest"), "{told}");
-            count += 1;
+            *noticed.entry(format!("{name} v{version}")).or_default() += 1;
         }
     }
-    report_count("altered definitions", format_args!("{count} noticed"));
+    report_counts("altered definitions", &noticed);
 }
