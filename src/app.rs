@@ -6,6 +6,7 @@ pub mod idempotency;
 mod instances;
 mod journal;
 mod keeping;
+mod lines;
 pub mod load_balancers;
 mod looks;
 mod operators;

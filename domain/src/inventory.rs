@@ -28,6 +28,17 @@ pub struct Orphan {
     pub power: Power,
 }
 
+/// An orphan that was reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// The region's name.
+    pub region: String,
+    /// The machine.
+    pub orphan: Orphan,
+    /// The run that takes it away.
+    pub deletion: Option<RunId>,
+}
+
 /// What one may ask of, or observe at, a region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -43,6 +54,8 @@ pub enum Command {
     SettleOrphan { machine: String },
     /// Take that machine away, in `run`.
     RequestOrphanDeletion { machine: String, run: RunId, reason: String },
+    /// That `run` does not take it away: it was cancelled, has failed or was given up.
+    StopOrphanDeletion { machine: String, run: RunId },
 }
 
 /// What the reconciler found in a region.
@@ -64,6 +77,9 @@ pub enum Event {
     /// Somebody asked to take that machine away.
     #[serde(rename = "inventory.orphan_deletion_requested")]
     OrphanDeletionRequested { region: String, machine: String, run: RunId, reason: String },
+    /// The run did not take it away; it may be asked for again.
+    #[serde(rename = "inventory.orphan_deletion_stopped")]
+    OrphanDeletionStopped { machine: String, run: RunId },
 }
 
 impl DomainEvent for Event {
@@ -73,6 +89,7 @@ impl DomainEvent for Event {
         ("inventory.orphan_found", 1),
         ("inventory.orphan_settled", 1),
         ("inventory.orphan_deletion_requested", 1),
+        ("inventory.orphan_deletion_stopped", 1),
     ];
 }
 
@@ -81,8 +98,8 @@ impl DomainEvent for Event {
 pub struct State {
     /// Why it does not answer, if it does not.
     pub error: Option<String>,
-    /// Its machines without an owner, by the cloud's id, with the region's name.
-    pub orphans: BTreeMap<String, (String, Orphan)>,
+    /// Its machines without an owner, by the cloud's id.
+    pub orphans: BTreeMap<String, Reported>,
 }
 
 /// Why a command was refused.
@@ -93,6 +110,14 @@ pub enum Rejected {
     NotAnOrphan {
         /// The machine's id.
         machine: String,
+    },
+    /// A run is at it.
+    #[error("run {run} takes `{machine}` away already")]
+    BeingDeleted {
+        /// The machine's id.
+        machine: String,
+        /// The run.
+        run: RunId,
     },
 }
 
@@ -134,11 +159,20 @@ impl Decider for Inventory {
             }
             Command::SettleOrphan { .. } => Ok(vec![]),
             Command::RequestOrphanDeletion { machine, run, reason } => {
-                let Some((region, _)) = state.orphans.get(&machine) else {
-                    return Err(Rejected::NotAnOrphan { machine });
+                let region = match state.orphans.get(&machine) {
+                    None => return Err(Rejected::NotAnOrphan { machine }),
+                    Some(Reported { deletion: Some(run), .. }) => {
+                        return Err(Rejected::BeingDeleted { machine, run: *run });
+                    }
+                    Some(known) => known.region.clone(),
                 };
-                let region = region.clone();
                 Ok(vec![Event::OrphanDeletionRequested { region, machine, run, reason }])
+            }
+            Command::StopOrphanDeletion { machine, run } => {
+                let deletion = state.orphans.get(&machine).and_then(|known| known.deletion);
+                let is_at_it = deletion == Some(run);
+                let stopped = is_at_it.then_some(Event::OrphanDeletionStopped { machine, run });
+                Ok(stopped.into_iter().collect())
             }
         }
     }
@@ -148,11 +182,21 @@ impl Decider for Inventory {
             Event::SightLost { error, .. } => state.error = Some(error.clone()),
             Event::SightRegained { .. } => state.error = None,
             Event::OrphanFound { region, orphan } => {
-                let known = (region.clone(), orphan.clone());
-                state.orphans.insert(orphan.machine.clone(), known);
+                let (region, orphan) = (region.clone(), orphan.clone());
+                let known = Reported { region, orphan, deletion: None };
+                state.orphans.insert(known.orphan.machine.clone(), known);
             }
             Event::OrphanSettled { machine } => drop(state.orphans.remove(machine)),
-            Event::OrphanDeletionRequested { .. } => {}
+            Event::OrphanDeletionRequested { machine, run, .. } => {
+                if let Some(known) = state.orphans.get_mut(machine) {
+                    known.deletion = Some(*run);
+                }
+            }
+            Event::OrphanDeletionStopped { machine, .. } => {
+                if let Some(known) = state.orphans.get_mut(machine) {
+                    known.deletion = None;
+                }
+            }
         }
         state
     }

@@ -56,7 +56,12 @@ pub enum Command {
     /// A node takes it over. `orderly`: the node before had let it go.
     TakeLease { node: Uuid, epoch: u64, orderly: bool },
     /// Ask it to stop and turn back.
-    Cancel { reason: String },
+    Cancel {
+        /// Why.
+        reason: String,
+        /// The plan of the run's definition; empty where it is unknown.
+        plan: Plan,
+    },
     /// A person takes a hand in it.
     Operate(Box<Operation>),
     /// Record what the runner did; checked against the phase, so that a late report changes nothing.
@@ -78,6 +83,12 @@ pub enum Rejected {
     /// It is turning back already.
     #[error("the run is already turning back")]
     Unwinding,
+    /// It only goes forward from here.
+    #[error(
+        "the run is past its point of no return, and only goes forward: wait for its end, or have \
+         it forced to unwind"
+    )]
+    PastPivot,
     /// It does not go on by itself, whichever way.
     #[error("the run is stuck: have it forced to unwind, or abandon it")]
     Stuck,
@@ -105,6 +116,9 @@ pub enum Rejected {
     /// The step's undo does not hang.
     #[error("the undo of `{step}` is not what the run waits for")]
     NotUndoing { step: String },
+    /// Its undoing has told others that it will not do what it was to do.
+    #[error("what the run was to do is settled by its undoing: start it anew")]
+    Settled,
     /// The verb is for runs that turn back.
     #[error("the run goes forward")]
     GoingForward,
@@ -131,7 +145,7 @@ impl Decider for Saga {
             }
             (Some(_), Command::Start { .. }) => Err(Rejected::Exists),
             (None, _) => Err(Rejected::Absent),
-            (Some(run), Command::Cancel { reason }) => decide_cancel(run, reason),
+            (Some(run), Command::Cancel { reason, plan }) => decide_cancel(&plan, run, reason),
             (Some(run), Command::TakeLease { node, epoch, orderly }) => {
                 decide_lease(run, Lease { node, epoch }, orderly)
             }
@@ -162,9 +176,12 @@ impl Decider for Saga {
     }
 }
 
-fn decide_cancel(run: &Run, reason: String) -> Result<Vec<Event>, Rejected> {
+/// The plan of a process that is unknown here is empty: whoever knows it heeds the cancel, if it is
+/// in time.
+fn decide_cancel(plan: &Plan, run: &Run, reason: String) -> Result<Vec<Event>, Rejected> {
     match &run.phase {
         phase if phase.is_over() => Err(Rejected::Over),
+        Phase::Forward if plan.is_past_pivot(run) => Err(Rejected::PastPivot),
         Phase::Forward if run.cancel.is_some() => Ok(vec![]),
         Phase::Forward => Ok(vec![Event::CancelRequested { reason }]),
         Phase::Stuck { cause: None, .. } => Err(Rejected::Stuck),

@@ -58,5 +58,9 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             let key = columns! { inventory_id: id, machine: machine };
             vec![RowChange::update(ORPHANS, key, columns! { deletion_run: run })]
         }
+        Event::OrphanDeletionStopped { machine, .. } => {
+            let key = columns! { inventory_id: id, machine: machine };
+            vec![RowChange::update(ORPHANS, key, columns! { deletion_run: None::<String> })]
+        }
     })
 }

@@ -164,6 +164,7 @@ fn inventory_events() -> Vec<inventory::Event> {
             run: RUN,
             reason: "a late duplicate".to_owned(),
         },
+        E::OrphanDeletionStopped { machine: machine(), run: RUN },
         E::OrphanSettled { machine: machine() },
     ]
 }

@@ -30,6 +30,7 @@ impl App {
         let now = self.journal.now();
         facts.holder = self.holder_of(id, now).await;
         facts.put_off = self.put_offs.of(id, now);
+        facts.lines = self.lines_of(id, &run).await?;
         Ok(saga::explain(&plan_of(&run), &run, now, &facts))
     }
 
@@ -80,7 +81,7 @@ impl App {
 
 /// The plan of a run's definition; an empty one where this version does not know it. Limits don't
 /// change what comes after what.
-fn plan_of(run: &Run) -> Plan {
+pub(super) fn plan_of(run: &Run) -> Plan {
     let known = definitions()
         .into_iter()
         .find(|known| known.name == run.definition && known.version == run.version);

@@ -1,7 +1,7 @@
 //! Commands on runs: cancel.
 
 use super::error::AppError;
-use super::journal::ExecuteError;
+use super::operators::plan_of;
 use super::{App, Caller, Done};
 use crate::store::Filter;
 use ocim_domain::event::Position;
@@ -15,21 +15,20 @@ impl App {
     /// Asks a run to stop and turn back. A run that is already doing so is left alone.
     ///
     /// # Errors
-    /// [`AppError::Rejected`] when it has ended.
+    /// [`AppError::Rejected`] when it has ended, or is past its point of no return.
     pub async fn cancel_run(
         &self,
         by: &Caller,
         id: RunId,
         reason: String,
     ) -> Result<Done<()>, AppError> {
-        let command = saga::Command::Cancel { reason };
-        match self.journal.execute_once::<Saga>(&id.stream(), &by.metadata(), command).await {
-            Ok(executed) => Ok(Done { value: (), position: executed.position }),
-            Err(ExecuteError::Rejected(saga::Rejected::Absent)) => {
-                Err(AppError::not_found("run", id))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let run = self.journal.load::<Saga>(&id.stream()).await?.state;
+        let run = run.ok_or_else(|| AppError::not_found("run", id))?;
+        // A run keeps its definition: the plan holds though the run moves meanwhile.
+        let command = saga::Command::Cancel { reason, plan: plan_of(&run) };
+        let executed =
+            self.journal.execute_once::<Saga>(&id.stream(), &by.metadata(), command).await?;
+        Ok(Done { value: (), position: executed.position })
     }
 
     /// Whether a run of that process, about that subject if one is given, has not ended.

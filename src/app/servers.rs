@@ -4,6 +4,7 @@ use super::error::AppError;
 use super::journal::{ExecuteError, Executed};
 use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::decider::Decider;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::{AppserverId, RunId, ServerId};
 use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
@@ -75,7 +76,7 @@ impl App {
     /// What the store says.
     pub async fn list_orphans(&self, region: &str) -> Result<Vec<Orphan>, AppError> {
         let loaded = self.journal.load::<Inventory>(&inventory_id(region).stream()).await?;
-        Ok(loaded.state.orphans.into_values().map(|(_, orphan)| orphan).collect())
+        Ok(loaded.state.orphans.into_values().map(|known| known.orphan).collect())
     }
 
     /// Asks to take an orphan away, for the caller's reason.
@@ -109,10 +110,14 @@ impl App {
         machine: &str,
     ) -> Result<Orphan, AppError> {
         by.need_reason()?;
-        let orphans = self.list_orphans(region).await?;
-        let found = orphans.into_iter().find(|orphan| orphan.machine == machine);
-        let machine = machine.to_owned();
-        found.ok_or_else(|| AppError::rejected(inventory::Rejected::NotAnOrphan { machine }))
+        let loaded = self.journal.load::<Inventory>(&inventory_id(region).stream()).await?;
+        let (run, machine) = (RunId(self.journal.new_id()), machine.to_owned());
+        let (asked, reason) = (machine.clone(), String::new());
+        let command = inventory::Command::RequestOrphanDeletion { machine: asked, run, reason };
+        Inventory::decide(&loaded.state, command, self.journal.now())
+            .map_err(AppError::rejected)?;
+        let known = loaded.state.orphans.get(&machine).map(|known| known.orphan.clone());
+        known.ok_or_else(|| AppError::rejected(inventory::Rejected::NotAnOrphan { machine }))
     }
 }
 

@@ -17,6 +17,7 @@ pub static ACTIVATE_APPSERVER: Definition = Definition {
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     on_abandoned: Some(|c| Box::pin(release_traffic(c))),
+    settles_on_undo: false,
     steps: &[
         CLAIM,
         Step::new(

@@ -14,12 +14,14 @@ use std::time::Duration;
 ///
 /// Failure policy: until the machine is touched, a failure or a cancel leaves the Appserver as it
 /// was, with its machine; then somebody keeps it until a new date, or asks for the clean-up again.
-/// From `delete_server` on it only goes forward: a cloud that does not answer is asked again.
+/// From `delete_server` on it only goes forward: a cloud that does not answer is asked again. One
+/// that is abandoned comes again by itself, as late as after a failed configuration.
 pub static CLEAN_UP_APPSERVER: Definition = Definition {
     name: "clean_up_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
-    on_abandoned: Some(|c| Box::pin(release_traffic(c))),
+    on_abandoned: Some(|c| Box::pin(put_off_clean_up(c))),
+    settles_on_undo: false,
     steps: &[
         CLAIM,
         Step::new(
@@ -48,6 +50,22 @@ async fn stop_clean_up(context: StepContext) -> Result<Progress, StepError> {
     let run = context.run;
     record(&context, appserver::Command::StopCleanUp { run }).await?;
     done("the machine stays until somebody decides anew")
+}
+
+/// Gives the traffic back, and what is left of the machine a new date.
+async fn put_off_clean_up(context: StepContext) -> Result<Progress, StepError> {
+    release_traffic(context.clone()).await?;
+    let input: TrafficInput = context.input()?;
+    let appserver = context.world.app.load_appserver(input.appserver).await?;
+    let is_own = appserver.clean_up.is_some_and(|clean_up| clean_up.run == context.run);
+    if !is_own || appserver.server_gone {
+        return done("there is nothing left to be done");
+    }
+    record(&context, appserver::Command::StopCleanUp { run: context.run }).await?;
+    let until = context.world.app.journal().now() + context.world.limits.failed_server_kept;
+    let reason = "its clean-up was abandoned".to_owned();
+    record(&context, appserver::Command::KeepServer { until, reason }).await?;
+    done("the clean-up comes again")
 }
 
 async fn record(context: &StepContext, command: appserver::Command) -> Result<(), StepError> {

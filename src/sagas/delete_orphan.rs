@@ -16,18 +16,19 @@ use std::time::Duration;
 
 /// The process.
 ///
-/// Failure policy: before `delete_machine` nothing was touched, so nothing is undone. From there on
-/// it only goes forward: a cloud that does not answer is asked again.
+/// Failure policy: before `delete_machine` nothing was touched, and the machine may be asked for
+/// again. From there on it only goes forward: a cloud that does not answer is asked again.
 pub static DELETE_ORPHAN: Definition = Definition {
     name: "delete_orphan",
     version: 1,
     deadline: Some(|limits| limits.traffic_time),
-    on_abandoned: None,
+    on_abandoned: Some(|c| Box::pin(stop_deletion(c))),
+    settles_on_undo: false,
     steps: &[
         Step::new(
             "confirm_orphan",
             |c| Box::pin(confirm_orphan(c)),
-            Kind::NoUndo("it only looks"),
+            Kind::Compensable(|c| Box::pin(stop_deletion(c))),
             5,
             |_| Duration::from_secs(60),
         ),
@@ -53,7 +54,7 @@ async fn confirm_orphan(context: StepContext) -> Result<Progress, StepError> {
     let input: OrphanInput = context.input()?;
     let journal = context.world.app.journal();
     let region = journal.load::<Inventory>(&inventory_id(&input.region).stream()).await?.state;
-    let Some((_, orphan)) = region.orphans.get(&input.machine) else {
+    let Some(inventory::Reported { orphan, .. }) = region.orphans.get(&input.machine) else {
         return Err(StepError::permanent(ErrorCode::NotAnOrphan, "it is no orphan any more"));
     };
     if let Some(server) = find_owner(&context, orphan).await? {
@@ -69,6 +70,18 @@ async fn confirm_orphan(context: StepContext) -> Result<Progress, StepError> {
         ));
     }
     done(Value::Null)
+}
+
+/// Has the machine offered again to whoever looks at the orphans.
+async fn stop_deletion(context: StepContext) -> Result<Progress, StepError> {
+    let input: OrphanInput = context.input()?;
+    let (machine, run) = (input.machine, context.run);
+    let command = inventory::Command::StopOrphanDeletion { machine, run };
+    let stream = inventory_id(&input.region).stream();
+    let journal = context.world.app.journal();
+    let stopped = journal.execute::<Inventory>(&stream, &context.metadata(), command).await;
+    stopped.map_err(AppError::from)?;
+    done("the machine may be asked for again")
 }
 
 /// The Server whose machine it is after all.

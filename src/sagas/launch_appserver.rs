@@ -8,7 +8,8 @@ use super::machines::{
     undo_create_server,
 };
 use super::playbook_steps::{
-    forget_playbooks, run_common_playbook, run_main_playbook, run_users_playbook, undo_playbook,
+    PLAYBOOK_STEPS, end_playbook, end_playbooks, forget_playbooks, run_common_playbook,
+    run_main_playbook, run_users_playbook, undo_playbook,
 };
 use super::resolve_playbooks::{RESOLVE_PLAYBOOKS, commit_for, resolve_playbooks};
 use super::rows::insert_before;
@@ -43,6 +44,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
     version: 2,
     deadline: Some(|limits| limits.turn_wait + limits.launch_time),
     on_abandoned: Some(|c| Box::pin(give_turn_back(c))),
+    settles_on_undo: true,
     steps: &ROWS_2,
 };
 
@@ -52,6 +54,7 @@ pub static LAUNCH_APPSERVER_1: Definition = Definition {
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.launch_time),
     on_abandoned: Some(|c| Box::pin(give_turn_back(c))),
+    settles_on_undo: true,
     steps: &ROWS_1,
 };
 
@@ -224,8 +227,12 @@ const ROWS_1: [Step; 25] = [
 ];
 
 const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
-    // What it can fail of in passing, before its end, is the fetching of submodules.
-    Step::new(path, run, Kind::Compensable(|c| Box::pin(undo_playbook(c))), 10, with_preparation)
+    let undo = Kind::Compensable(|c| Box::pin(undo_playbook(c)));
+    Step {
+        on_skipped: Some(|c| Box::pin(end_playbook(c))),
+        // What it can fail of in passing, before its end, is the fetching of submodules.
+        ..Step::new(path, run, undo, 10, with_preparation)
+    }
 }
 
 /// A playbook's own limit ends it first; the rest is for its virtual environment and its clone.
@@ -268,7 +275,8 @@ async fn undo_launch(context: StepContext) -> Result<Progress, StepError> {
 async fn give_turn_back(context: StepContext) -> Result<Progress, StepError> {
     settle_status(&context).await?;
     settle_as_shown(&context).await?;
-    done("the next launch may begin")
+    end_playbooks(&context, &PLAYBOOK_STEPS).await?;
+    done("the next launch may begin, and no playbook of this one is running")
 }
 
 /// Settles the launch by what its Appserver shows.

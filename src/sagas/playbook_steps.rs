@@ -87,6 +87,21 @@ pub async fn undo_playbook(context: StepContext) -> Result<Progress, StepError> 
     done("no playbook of this step is running")
 }
 
+/// Ends the run's process group where a person did the work, or skipped it: what it would still do
+/// nobody wants. Its output stays in the log as far as it came.
+pub async fn end_playbook(context: StepContext) -> Result<Progress, StepError> {
+    context.world.playbooks.cancel_playbook(context.key).await?;
+    done("no playbook of this step is running")
+}
+
+/// As [`end_playbook`], for the steps of a run that was abandoned.
+pub async fn end_playbooks(context: &StepContext, steps: &[&str]) -> Result<(), StepError> {
+    for step in steps {
+        context.world.playbooks.cancel_playbook(step_key(context.run, step)).await?;
+    }
+    Ok(())
+}
+
 /// Forgets the files of runs whose results are recorded.
 pub async fn forget_playbooks(context: &StepContext, steps: &[&str]) -> Result<(), StepError> {
     for step in steps {
@@ -103,7 +118,7 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
         let run = (play.compose)(context).await?;
         context.say(format!("starting playbook {} of {}", run.playbook, run.source)).await;
         let run = PlaybookRun { traceparent: find_trace(context).await, ..run };
-        let Some(started) = until_cancelled(context, playbooks.start_playbook(&run)).await else {
+        let Some(started) = until_unwanted(context, playbooks.start_playbook(&run)).await else {
             // What was begun has ended with the call; the run turns back at its next look.
             return Ok(Progress::NotYet { again_in: Duration::ZERO });
         };
@@ -135,26 +150,30 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
     }
 }
 
-/// The work's outcome, or `None` as soon as somebody cancelled the run: git and pip may take half
-/// an hour, and end when nobody waits for them any more. Only for steps before their pivot.
-pub(super) async fn until_cancelled<T>(
+/// The work's outcome, or `None` as soon as somebody cancelled the run or skipped the step: git and
+/// pip may take half an hour, and end when nobody waits for them any more. Only for steps before
+/// their pivot.
+pub(super) async fn until_unwanted<T>(
     context: &StepContext,
     work: impl Future<Output = T>,
 ) -> Option<T> {
     tokio::select! {
         biased;
         outcome = work => Some(outcome),
-        () = await_cancel(context) => None,
+        () = await_order(context) => None,
     }
 }
 
-async fn await_cancel(context: &StepContext) {
+async fn await_order(context: &StepContext) {
     let stream = context.run.stream();
     loop {
         tokio::time::sleep(CANCEL_INTERVAL).await;
         // A store that does not answer for a moment says nothing.
         if let Ok(loaded) = context.world.app.journal().load::<Saga>(&stream).await
-            && loaded.state.is_some_and(|run| run.cancel.is_some())
+            && loaded.state.is_some_and(|run| {
+                let is_over = run.phase.is_over() || run.effort(context.step).declared_done;
+                run.cancel.is_some() || is_over
+            })
         {
             return;
         }

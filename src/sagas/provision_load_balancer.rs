@@ -103,6 +103,7 @@ pub static PROVISION_LOAD_BALANCER: Definition = Definition {
     version: 1,
     deadline: Some(|limits| limits.launch_time),
     on_abandoned: None,
+    settles_on_undo: false,
     steps: &[
         Step {
             probe: Some(|c| Box::pin(probe_create_machine(c))),

@@ -4,7 +4,7 @@
 //! repository, a version, a playbook or its requirements is said at once, and a host that does not
 //! answer is waited for while others go on.
 
-use super::playbook_steps::until_cancelled;
+use super::playbook_steps::until_unwanted;
 use super::start::LaunchInput;
 use super::step::{Progress, StepContext, StepError, done};
 use crate::ports::playbooks::{Playable, Source};
@@ -47,7 +47,7 @@ pub async fn resolve_playbooks(context: StepContext) -> Result<Progress, StepErr
     let input: LaunchInput = context.input()?;
     let (instance, _) = context.world.app.load_instance(input.instance).await?;
     // What was begun has ended with the call; a cancelled run turns back at its next look.
-    match until_cancelled(&context, resolve_all(&context, &instance.settings)).await {
+    match until_unwanted(&context, resolve_all(&context, &instance.settings)).await {
         Some(resolved) => done(resolved?),
         None => Ok(Progress::NotYet { again_in: Duration::ZERO }),
     }

@@ -276,6 +276,9 @@ pub struct Step {
     pub max_elapsed: Option<fn(&Limits) -> Duration>,
     /// Whether it only waits for its turn: nodes that die meanwhile did not die of it.
     pub only_waits: bool,
+    /// Ends what it began and what goes on without it, once a person has declared it done. It may
+    /// be called again at any later time, and then does nothing more.
+    pub on_skipped: Option<RunFn>,
 }
 
 impl Step {
@@ -297,6 +300,7 @@ impl Step {
             timeout,
             max_elapsed: None,
             only_waits: false,
+            on_skipped: None,
         }
     }
 }
@@ -315,6 +319,9 @@ pub struct Definition {
     /// What an abandoned run still gives back: turns and claims that others wait for, never
     /// machines. It may be called again at any later time, and then does nothing more.
     pub on_abandoned: Option<RunFn>,
+    /// Whether the first undo tells others for good that the run will not do what it was to do: such
+    /// a run is not resumed forward, but asked for anew.
+    pub settles_on_undo: bool,
 }
 
 impl Definition {
@@ -329,7 +336,7 @@ impl Definition {
             only_waits: step.only_waits,
         };
         let plan = Plan::new(self.steps.iter().map(plan_step).collect());
-        Plan { planted: limits.planted, ..plan }
+        Plan { settles_on_undo: self.settles_on_undo, planted: limits.planted, ..plan }
     }
 
     /// The step of that path.

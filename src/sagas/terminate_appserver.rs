@@ -43,6 +43,7 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     on_abandoned: Some(|c| Box::pin(release_traffic(c))),
+    settles_on_undo: false,
     steps: &[CLAIM, PLAN, WITHDRAW, RECORD, RELEASE, DRAIN, DELETE, RECORD_TERMINATED],
 };
 

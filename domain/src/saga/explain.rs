@@ -51,6 +51,8 @@ pub struct Facts {
     pub holder: Holder,
     /// The steps that are left alone now.
     pub put_off: BTreeMap<String, PutOff>,
+    /// What the steps that wait in line wait for: their place, and who is before them.
+    pub lines: BTreeMap<String, String>,
 }
 
 impl Facts {
@@ -186,7 +188,12 @@ fn wait_of(
         return Some(plain(what));
     }
     let mut waits = current.iter().map(|directive| {
-        wait_for_put_off(directive, facts).unwrap_or_else(|| wait_for(run, directive, now))
+        wait_for_put_off(directive, facts).unwrap_or_else(|| {
+            let wait = wait_for(run, directive, now);
+            let line = wait.steps.iter().find_map(|step| facts.lines.get(step));
+            let Some(line) = line else { return wait };
+            Wait { what: format!("{}: {line}", wait.what), ..wait }
+        })
     });
     let first = waits.next()?;
     Some(waits.fold(first, |mut all, wait| {

@@ -66,6 +66,7 @@ fn evolve_step(run: &mut Run, event: &Event) {
             let effort = run.efforts.entry(step.clone()).or_default();
             effort.key = Some(*key);
             effort.attempt = *attempt;
+            effort.declared_done = false;
             effort.since.get_or_insert(at.unwrap_or(*deadline));
             (step, Step::Intended { attempt: *attempt, deadline: *deadline })
         }
@@ -129,6 +130,7 @@ fn act(run: &mut Run, action: Action, step: Option<&str>, output: Option<&Value>
             let output = output.cloned().unwrap_or_default();
             run.outputs.insert(step.to_owned(), output.clone());
             run.steps.insert(step.to_owned(), Step::Done { output });
+            run.efforts.entry(step.to_owned()).or_default().declared_done = true;
         }
         (Action::MarkUndone, Some(step)) => {
             run.steps.insert(step.to_owned(), Step::Undone);

@@ -101,6 +101,7 @@ fn check(plan: &Plan, run: &Run, verb: &Verb) -> Result<(), Rejected> {
         }
         Verb::ForceUnwind => cause_of_force(run, String::new()).map(|_| ()),
         Verb::ResumeForward if run.phase == Phase::Forward => Err(Rejected::GoingForward),
+        Verb::ResumeForward if plan.has_settled(run) => Err(Rejected::Settled),
         Verb::ResumeForward | Verb::Abandon => Ok(()),
     }
 }

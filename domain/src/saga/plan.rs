@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Plan {
     /// The blocks in their order.
     pub blocks: Vec<Block>,
+    /// Whether the first undo tells others for good that the run will not do what it was to do.
+    pub settles_on_undo: bool,
     /// The bug that a test has planted.
     pub planted: Planted,
 }
@@ -123,7 +125,22 @@ impl Plan {
                 _ => blocks.push(Block::Parallel(vec![vec![step]])),
             }
         }
-        Self { blocks, planted: Planted::default() }
+        Self { blocks, settles_on_undo: false, planted: Planted::default() }
+    }
+
+    /// Whether the run has settled by its undoing what it was to do: it can't go forward again.
+    #[must_use]
+    pub(super) fn has_settled(&self, run: &Run) -> bool {
+        let undoes = |step: &Step| {
+            matches!(
+                step,
+                Step::UndoIntended { .. }
+                    | Step::UndoWaiting { .. }
+                    | Step::UndoFailed { .. }
+                    | Step::Undone
+            )
+        };
+        self.settles_on_undo && run.steps.values().any(undoes)
     }
 
     /// True where the process is unknown here: no definition is without steps.

@@ -55,6 +55,8 @@ pub struct Effort {
     pub spent: u32,
     /// Whether an attempt may have had its effect, however late that comes.
     pub doubt: bool,
+    /// Whether a person declared it done, so that what it began may still go on.
+    pub declared_done: bool,
     /// Its first intent that counts.
     pub since: Option<Timestamp>,
     /// The latest attempt of its undo.

@@ -54,6 +54,36 @@ fn only_a_reported_orphan_is_taken_away() {
         reason: "a duplicate".to_owned(),
     };
     known.when_then(ask(), [requested]);
+    let asked = known.after(ask());
+    asked.when_refused(ask(), Rejected::BeingDeleted { machine: machine(), run: run_id(6) });
+}
+
+#[test]
+fn an_orphan_that_a_run_did_not_take_away_is_offered_again() {
+    let machine = || orphan().machine;
+    let ask = |run| Command::RequestOrphanDeletion {
+        machine: machine(),
+        run: run_id(run),
+        reason: "a duplicate".to_owned(),
+    };
+    let stop = |run| Command::StopOrphanDeletion { machine: machine(), run: run_id(run) };
+    let known = given::<Inventory>([]);
+    known.when_silent(stop(6));
+    let known = known.after(Command::ReportOrphan { region: region(), orphan: orphan() });
+    known.when_silent(stop(6));
+    let asked = known.after(ask(6));
+    asked.when_silent(stop(7));
+    let stopped = Event::OrphanDeletionStopped { machine: machine(), run: run_id(6) };
+    asked.when_then(stop(6), [stopped]);
+    let offered = asked.after(stop(6));
+    offered.when_silent(stop(6));
+    let requested = Event::OrphanDeletionRequested {
+        region: region(),
+        machine: machine(),
+        run: run_id(7),
+        reason: "a duplicate".to_owned(),
+    };
+    offered.when_then(ask(7), [requested]);
 }
 
 #[test]

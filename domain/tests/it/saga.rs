@@ -300,7 +300,7 @@ fn a_run_is_started_once_and_cancelled_while_it_goes_forward() {
         subject: "apps_x".to_owned(),
         deadline: Some(time(1000)),
     };
-    let cancel = Command::Cancel { reason: "enough".to_owned() };
+    let cancel = Command::Cancel { reason: "enough".to_owned(), plan: plan() };
     assert_eq!(Saga::decide(&None, start.clone(), time(0)), Ok(vec![started()]));
     assert_eq!(Saga::decide(&None, cancel.clone(), time(0)), Err(Rejected::Absent));
     let mut events = vec![started()];
@@ -314,4 +314,25 @@ fn a_run_is_started_once_and_cancelled_while_it_goes_forward() {
     assert_eq!(decide(&events, cancel.clone()), Err(Rejected::Unwinding));
     events.push(Event::Unwound {});
     assert_eq!(decide(&events, cancel), Err(Rejected::Over));
+}
+
+#[test]
+fn a_run_past_its_point_of_no_return_can_not_be_cancelled() {
+    let mut events = vec![started()];
+    for step in ["reserve", "create", "watch", "configure"] {
+        events.push(intended(step));
+        events.push(Event::StepDone { step: step.to_owned(), output: json!({}) });
+    }
+    let cancel = |plan| {
+        let command = Command::Cancel { reason: "enough".to_owned(), plan };
+        let events = events.clone();
+        move |more: Vec<Event>| {
+            Saga::decide(&Saga::fold(&[events.clone(), more].concat()), command.clone(), time(0))
+        }
+    };
+    let asked = || Ok(vec![Event::CancelRequested { reason: "enough".to_owned() }]);
+    assert_eq!(cancel(plan())(vec![]), asked());
+    let begun = vec![intended("publish")];
+    assert_eq!(cancel(plan())(begun.clone()), Err(Rejected::PastPivot));
+    assert_eq!(cancel(Plan::default())(begun), asked(), "nobody knows the process");
 }

@@ -215,6 +215,7 @@ pub(crate) fn inventory_events() -> Vec<inventory::Event> {
             run: run_id(6),
             reason: "a late duplicate".to_owned(),
         },
+        E::OrphanDeletionStopped { machine: machine(), run: run_id(6) },
         E::OrphanSettled { machine: machine() },
     ]
 }

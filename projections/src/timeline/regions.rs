@@ -32,5 +32,8 @@ pub(super) fn tell_inventory(teller: &Teller<'_>, event: &inventory::Event) -> S
             teller.who(),
             because(Some(reason))
         ),
+        E::OrphanDeletionStopped { machine, run } => {
+            format!("{} did not take the machine {machine} away", teller.name(run))
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod log;
+mod skipped;
 mod verdict;
 
 use super::Registry;
@@ -17,7 +18,7 @@ use ocim_domain::Timestamp;
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{self, Directive, Event, Phase, Plan, PlantedBug, Run, Saga, step_key};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -84,6 +85,8 @@ pub struct Driver {
     /// Calls under way, one a branch, and whether each is an undo.
     calls: FuturesUnordered<BoxFuture<'static, Ended>>,
     called: BTreeMap<&'static str, bool>,
+    /// The skipped steps of which nothing goes on any more.
+    ended: BTreeSet<&'static str>,
 }
 
 /// What taking up a directive led to.
@@ -127,6 +130,7 @@ impl Driver {
             asleep: BTreeMap::new(),
             calls: FuturesUnordered::new(),
             called: BTreeMap::new(),
+            ended: BTreeSet::new(),
         })
     }
 
@@ -148,6 +152,9 @@ impl Driver {
     /// [`DriveError::Unavailable`]: call again later; others: leave the run alone.
     pub async fn advance(&mut self) -> Result<Pace, DriveError> {
         self.refresh().await?;
+        if let Some(pace) = self.end_skipped().await? {
+            return Ok(pace);
+        }
         let now = self.now();
         let directives = saga::next(&self.plan, &self.run, now);
         if directives.is_empty() {

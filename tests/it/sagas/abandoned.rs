@@ -6,7 +6,10 @@ use super::scenarios::Scenario;
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use futures_util::StreamExt;
 use ocim::adapters::fake_playbooks::Script;
+use ocim::adapters::faults::Fault;
 use ocim::app::{ActivateAsk, ForceAsk, LaunchAsk};
+use ocim::clean_up::KeptServers;
+use ocim::ports::Class;
 use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::appserver::{Appserver, Present, Status};
 use ocim_domain::event::Position;
@@ -172,4 +175,81 @@ async fn a_claim_that_comes_after_its_run_was_abandoned_is_given_back_too() {
     await_event(&stage, "instance.traffic_released").await;
     assert_launches_and_activates(&stage).await;
     runner.stop().await;
+}
+
+/// A launch whose main playbook runs until somebody ends it.
+async fn begin_endless_play(stage: &Stage) -> RunId {
+    stage.playbooks.set_default_script(Script { looks: 0, ..Script::default() });
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    let plays = |_: &_| !stage.playbooks.list_running().is_empty();
+    stage.drive_until(launched.run, plays).await;
+    assert_eq!(stage.playbooks.list_running().len(), 1);
+    launched.run
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_launch_ends_its_playbook() {
+    let stage = Stage::new().await;
+    let run = begin_endless_play(&stage).await;
+    abandon(&stage, run).await;
+    let runner = stage.start_runner();
+    let ended = async {
+        while !stage.playbooks.list_running().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(LONG, ended).await.expect("the playbook ends");
+    runner.stop().await;
+}
+
+/// Whoever orders it wants nothing more of the play, which would go on changing the machine.
+#[tokio::test(start_paused = true)]
+async fn a_playbook_whose_step_is_skipped_ends_before_anything_else_begins() {
+    let stage = Stage::new().await;
+    let run = begin_endless_play(&stage).await;
+    let step = "run_main_playbook".to_owned();
+    let verb = Verb::SkipStep { step, output: serde_json::Value::Null };
+    let reason = "configured by hand".to_owned();
+    // A provider that fails is asked again, and a new driver asks anew.
+    stage.playbooks.faults.fail("cancel_playbook", 1, Fault::Before(Class::Transient));
+    stage.app().operate_run(&somebody(), run, verb, reason, false).await.unwrap();
+    let intents = stage.events(&["saga.step_intended"]).await.len();
+    let ended = stage.drive_until(run, |_| stage.playbooks.list_running().is_empty()).await;
+    assert!(stage.playbooks.list_running().is_empty(), "{ended:#?}");
+    assert_eq!(stage.events(&["saga.step_intended"]).await.len(), intents);
+    stage.playbooks.set_default_script(Script::default());
+    assert_eq!(stage.drive(run).await.phase, Phase::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_clean_up_comes_again_by_itself_and_leaves_nothing() {
+    for step in ["claim_traffic", "start_clean_up", "delete_server", "record_terminated"] {
+        let (stage, run) = Scenario::CleanUp.prepare().await;
+        let id: AppserverId = stage.run(run).await.subject.parse().unwrap();
+        stage.drive_until(run, |run| run.steps.contains_key(step)).await;
+        abandon(&stage, run).await;
+        let runner = stage.start_runner();
+        await_event(&stage, "appserver.server_kept").await;
+        let due = appserver(&stage, id).await.unwrap().keeps_server_until.expect("a new date");
+        let ended = stage.events(&ENDS).await.len();
+        stage.sleep_until(due).await;
+        KeptServers::new(stage.app().clone()).look().await.unwrap();
+        await_ends(&stage, ended + 1).await;
+        runner.stop().await;
+        assert!(appserver(&stage, id).await.unwrap().server_gone, "{step}");
+        assert_eq!(stage.cloud.machines().len(), 0, "{step}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_in_line_is_explained_with_its_place_and_who_is_before_it() {
+    let stage = Stage::new().await;
+    let ask = || LaunchAsk { queue: true, ..LaunchAsk::default() };
+    let first = stage.begin_launch(ask()).await;
+    stage.drive_until(first.run, |run| run.steps.contains_key("create_server")).await;
+    let second = stage.begin_launch(ask()).await;
+    stage.drive_until(second.run, |run| run.steps.contains_key("await_turn")).await;
+    let told = stage.app().explain_run(second.run).await.unwrap().waits_for.unwrap();
+    let place = format!("place 2 of 2 in the instance's launches; before it: {}", first.run);
+    assert!(told.contains(&place), "{told}");
 }

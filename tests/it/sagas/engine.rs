@@ -111,7 +111,14 @@ const fn step(path: &'static str, run: fn(StepContext) -> Outcome) -> Step {
 }
 
 const fn process(name: &'static str, steps: &'static [Step]) -> Definition {
-    Definition { name, version: 1, steps, deadline: None, on_abandoned: None }
+    Definition {
+        name,
+        version: 1,
+        steps,
+        deadline: None,
+        on_abandoned: None,
+        settles_on_undo: false,
+    }
 }
 
 static BESIDE: Definition = process(

@@ -273,7 +273,14 @@ async fn begin_unknown(stage: &Stage) {
 
 /// A process that only some nodes know.
 const fn retire_continent(steps: &'static [Step]) -> Definition {
-    Definition { name: "retire_continent", version: 1, deadline: None, on_abandoned: None, steps }
+    Definition {
+        name: "retire_continent",
+        version: 1,
+        deadline: None,
+        on_abandoned: None,
+        settles_on_undo: false,
+        steps,
+    }
 }
 
 /// Its one step, which has three hours.

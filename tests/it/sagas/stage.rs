@@ -213,6 +213,15 @@ impl Stage {
         self.app().cancel_run(&somebody(), run, "changed my mind".to_owned()).await.unwrap();
     }
 
+    /// As a node records a cancel that does not know the process, and so not whether it is in time.
+    pub(crate) async fn record_cancel(&self, run: RunId) {
+        let journal = self.app().journal();
+        let loaded = journal.load::<Saga>(&run.stream()).await.unwrap();
+        let cancel = saga::Event::CancelRequested { reason: "changed my mind".to_owned() };
+        let meta = somebody().metadata();
+        journal.append(&run.stream(), &meta, loaded, vec![cancel]).await.unwrap();
+    }
+
     /// A driver that takes the run up where its log ends.
     pub(crate) async fn open(&self, run: RunId) -> Result<Driver, DriveError> {
         Driver::open(Arc::clone(&self.world), &self.registry, run).await

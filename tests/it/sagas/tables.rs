@@ -20,11 +20,19 @@ const fn step(path: &'static str) -> Step {
         timeout: |_| Duration::from_secs(1),
         max_elapsed: None,
         only_waits: false,
+        on_skipped: None,
     }
 }
 
 const fn definition(steps: &'static [Step]) -> Definition {
-    Definition { name: "test", version: 1, steps, deadline: None, on_abandoned: None }
+    Definition {
+        name: "test",
+        version: 1,
+        steps,
+        deadline: None,
+        on_abandoned: None,
+        settles_on_undo: false,
+    }
 }
 
 const A: Step = step("a");

@@ -76,8 +76,16 @@ impl Cell<'_> {
         let (kinds, moment) = POINTS[self.point];
         let cut = self.recording.find(kinds, path, moment);
         let stage = cut.expect("the run comes to every step").snapshot.resume();
+        // The pivot is passed once its intent is recorded.
+        let pivot = place(definition, definition.pivot().unwrap().path);
+        let index = place(definition, path);
+        let is_past_pivot = index > pivot || (index == pivot && self.point > 0);
         match self.turn {
-            Turn::Cancel => stage.cancel(id).await,
+            Turn::Cancel => {
+                let cancelled =
+                    stage.app().cancel_run(&somebody(), id, "changed my mind".to_owned()).await;
+                assert_eq!(cancelled.is_err(), is_past_pivot, "{cell}");
+            }
             Turn::Deadline => {
                 let deadline = stage.run(id).await.deadline.expect("every process has an end");
                 stage.sleep_until(deadline + Duration::from_secs(1)).await;
@@ -85,10 +93,7 @@ impl Cell<'_> {
         }
         let run = stage.drive(id).await;
         let outcome = look(&stage, id, &run).await;
-        // The pivot is passed once its intent is recorded.
-        let pivot = place(definition, definition.pivot().unwrap().path);
-        let index = place(definition, path);
-        if index > pivot || (index == pivot && self.point > 0) {
+        if is_past_pivot {
             let outcome = match run.phase {
                 // The time for all attempts of the step was up as well: a person has it go on.
                 Phase::Stuck { .. } if step_ended(self.step, self.turn, self.point) => {

@@ -127,15 +127,21 @@ impl Situation {
         match self {
             Self::CancelledLate => {
                 stage.drive_until(run, begins_pivot).await;
-                stage.cancel(run).await;
+                stage.record_cancel(run).await;
             }
             Self::ForcedBack => {
                 stage.drive_until(run, begins_pivot).await;
                 operate(stage, run, Verb::ForceUnwind).await;
             }
             Self::Resumed => {
+                let settles = definitions()
+                    .into_iter()
+                    .any(|it| it.settles_on_undo && it.pivot().is_some_and(|it| it.path == pivot));
+                // Where its first undo settles it, it is resumed before that.
                 let has_gone_back = |run: &Run| {
-                    run.steps.values().any(|step| matches!(step, Step::Undone | Step::Kept))
+                    let undone =
+                        run.steps.values().any(|step| matches!(step, Step::Undone | Step::Kept));
+                    undone || (settles && matches!(run.phase, Phase::Unwinding(_)))
                 };
                 stage.drive_until(run, has_gone_back).await;
                 operate(stage, run, Verb::ResumeForward).await;

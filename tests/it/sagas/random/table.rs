@@ -36,6 +36,7 @@ pub(crate) fn table(case: &Case) -> (&'static Definition, Vec<(&'static str, Row
         steps: Vec::leak(steps),
         deadline: None,
         on_abandoned: None,
+        settles_on_undo: false,
     };
     (Box::leak(Box::new(definition)), paths.into_iter().zip(case.rows().cloned()).collect())
 }
