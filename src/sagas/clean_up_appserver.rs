@@ -6,6 +6,7 @@ use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done
 use super::terminate_appserver::{DELETE, RECORD_TERMINATED};
 use super::traffic::release_traffic;
 use crate::app::AppError;
+use chrono::TimeDelta;
 use ocim_domain::appserver::{self, Appserver};
 use serde_json::Value;
 use std::time::Duration;
@@ -63,6 +64,9 @@ async fn put_off_clean_up(context: StepContext) -> Result<Progress, StepError> {
     }
     record(&context, appserver::Command::StopCleanUp { run: context.run }).await?;
     let until = context.world.app.journal().now() + context.world.limits.failed_server_kept;
+    // Another date than before: that one is noted as used.
+    let next = appserver.keeps_server_until.map(|before| before + TimeDelta::seconds(1));
+    let until = next.map_or(until, |next| next.max(until));
     let reason = "its clean-up was abandoned".to_owned();
     record(&context, appserver::Command::KeepServer { until, reason }).await?;
     done("the clean-up comes again")
