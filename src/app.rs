@@ -10,9 +10,11 @@ mod lines;
 pub mod load_balancers;
 mod looks;
 mod operators;
+mod projections;
 mod put_offs;
 mod runs;
 mod servers;
+mod storable;
 mod timeline;
 pub mod tokens;
 
@@ -82,7 +84,10 @@ impl Caller {
     /// [`AppError::Invalid`] where there is none.
     pub fn need_reason(&self) -> Result<String, AppError> {
         match self.reason.as_deref().map(str::trim) {
-            Some(reason) if !reason.is_empty() => Ok(reason.to_owned()),
+            Some(reason) if !reason.is_empty() => {
+                storable::check_reason(reason)?;
+                Ok(reason.to_owned())
+            }
             _ => Err(AppError::invalid("reason", "is required")),
         }
     }
@@ -215,11 +220,9 @@ impl App {
     /// A read model's JSON with its sealed values opened; shredded ones stay without text.
     ///
     /// # Errors
-    /// [`AppError::Unavailable`] when the keys can't be read.
+    /// [`AppError::Unavailable`] when the keys can't be read, [`AppError::Internal`] for a value that
+    /// was tampered with.
     pub async fn open(&self, sealed: &Value) -> Result<Value, AppError> {
-        self.store
-            .open_value(sealed)
-            .await
-            .map_err(|error| AppError::unavailable("the keyring", error))
+        Ok(self.store.open_value(sealed).await?)
     }
 }

@@ -36,6 +36,7 @@ mod words;
 pub use error::{CliError, EXIT_CODES, Kind};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use events::ProjectionCommand;
 use output::{Format, Output};
 use std::process::ExitCode;
 use target::{Target, TargetArgs};
@@ -108,7 +109,7 @@ enum Command {
     Events(events::EventCommand),
     /// Read models
     #[command(subcommand)]
-    Projections(events::ProjectionCommand),
+    Projections(ProjectionCommand),
     /// Print `openapi.json`, the description of the API
     Openapi,
     /// Print what makes a shell complete our commands, e.g. `source <(ocim completion bash)`
@@ -171,7 +172,10 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
         Command::Events(command) => {
             events::run_events(command, &target.local("events")?, output).await
         }
-        Command::Projections(command) => {
+        Command::Projections(ProjectionCommand::Skip(args)) => {
+            events::skip_event(args, &target.client()?, output).await
+        }
+        Command::Projections(ProjectionCommand::Direct(command)) => {
             events::run_projections(command, &target.local("projections")?, output).await
         }
         Command::Openapi => print_openapi(output),
@@ -181,13 +185,13 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
 
 fn print_openapi(output: &mut Output) -> Result<(), CliError> {
     let text = crate::http::openapi::document_text().map_err(std::io::Error::from)?;
-    output.line(text.trim_end())
+    output.own_lines(text.trim_end())
 }
 
 fn print_completion(shell: clap_complete::Shell, output: &mut Output) -> Result<(), CliError> {
     let mut script = vec![];
     clap_complete::generate(shell, &mut Cli::command(), "ocim", &mut script);
-    output.line(String::from_utf8_lossy(&script).trim_end())
+    output.own_lines(String::from_utf8_lossy(&script).trim_end())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod operators;
 mod paging;
 mod problem;
 mod problems;
+mod projections;
 mod references;
 mod regions;
 mod runs;
@@ -283,6 +284,13 @@ fn api_routes() -> impl HttpServiceFactory {
         )
         .service(
             resource("/runs/{id}/logs/raw", "GET").route(web::get().to(logs::download_run_logs)),
+        )
+        .service(
+            resource("/projections", "GET").route(web::get().to(projections::list_projections)),
+        )
+        .service(
+            resource("/projections/{name}/skip", "POST")
+                .route(web::post().to(projections::skip_event)),
         )
         .service(resource("/status", "GET").route(web::get().to(status::read_status)))
         .service(resource("/events", "GET").route(web::get().to(events::list_events)))

@@ -11,6 +11,7 @@ pub mod playbooks;
 pub mod system;
 
 use ocim_domain::saga::ErrorCode;
+use ocim_domain::text::make_recordable;
 use std::time::Duration;
 
 /// What a failed effect means for whoever asked for it.
@@ -59,13 +60,15 @@ pub struct PortError {
 
 impl PortError {
     /// An error of this class. Whoever refuses, or asks for patience, is well: that is blamed on
-    /// the caller, anything else on the provider until somebody knows better.
+    /// the caller, anything else on the provider until somebody knows better. What it says may be a
+    /// tool's own words: they are made fit to be stored here.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
         let blame = match class {
             Class::Transient | Class::Ambiguous => Blame::Provider,
             Class::RateLimited(_) | Class::Conflict | Class::Permanent => Blame::Caller,
         };
-        Self { class, code: None, blame, message: message.into(), free_for: None }
+        let message = make_recordable(&message.into());
+        Self { class, code: None, blame, message, free_for: None }
     }
 
     /// The same error, blamed on somebody else than its class suggests.

@@ -4,6 +4,10 @@
 //! `es.checkpoints` says how far it is and whether readers see it; it is the only truth, so that a
 //! rebuild can be asked for by any process, and any process can be killed at any time.
 //!
+//! An event that a build can't take in pauses it, until a version comes that can, or an operator
+//! says that it is to be stepped over. That is an event of the log itself (`projection-<uuid>`), so
+//! that every later build does the same.
+//!
 //! | module | what |
 //! |---|---|
 //! | `checkpoints` | the rows of `es.checkpoints`, and every transaction that changes them |
@@ -32,6 +36,7 @@ use ocim_projections::Projector;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 /// Starts what keeps the read models up to date.
 #[derive(Debug)]
@@ -136,6 +141,15 @@ pub async fn request_rebuild(
     let projector =
         projector.ok_or_else(|| ProjectorError::UnknownProjection { name: name.to_owned() })?;
     checkpoints::begin_rebuild(pool, projector).await
+}
+
+/// Lets the builds of a projection that are paused at this event go on, once the log says that they
+/// step over it. Whoever runs projections takes it up within a second.
+///
+/// # Errors
+/// [`ProjectorError::Unavailable`] without a database.
+pub async fn resume_past(pool: &Pool, name: &str, event: Uuid) -> Result<(), ProjectorError> {
+    checkpoints::resume_past(pool, name, event).await
 }
 
 /// Gives up the rebuild of a projection that is under way; false where there is none.

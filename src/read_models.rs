@@ -18,6 +18,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
+use uuid::Uuid;
 
 /// One site. `settings` is the event's JSON: protected fields are sealed there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -238,6 +239,15 @@ impl ReadModels {
     /// [`QueryError`] without a database; so for every query below.
     pub async fn projection_status(&self) -> Result<Vec<ProjectionStatus>, QueryError> {
         projector::load_status(&self.pool).await.map_err(|error| QueryError(Box::new(error)))
+    }
+
+    /// Lets the builds of a projection that are paused at this event go on.
+    ///
+    /// # Errors
+    /// [`QueryError`] without a database.
+    pub async fn resume_projection(&self, name: &str, event: Uuid) -> Result<(), QueryError> {
+        let resumed = projector::resume_past(&self.pool, name, event).await;
+        resumed.map_err(|error| QueryError(Box::new(error)))
     }
 
     /// At most `limit` instances, those after the id `after`.

@@ -9,6 +9,7 @@ pub mod log;
 pub mod operator;
 pub mod page;
 pub mod problem;
+pub mod projection;
 pub mod reference;
 pub mod region;
 pub mod run;
@@ -29,6 +30,7 @@ pub use log::{LogLevel, LogLine, LogPage};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};
 pub use page::Page;
 pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};
+pub use projection::{Projection, ProjectionFailure, ProjectionState, SkipEvent};
 pub use reference::{Reference, ReferenceKind};
 pub use region::{QueuedRun, Region};
 pub use run::{

@@ -9,6 +9,11 @@ use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
 
+/// The largest append: payloads as they are stored, metadata and kinds together, in bytes.
+pub const APPEND_BYTES_MAX: usize = 1024 * 1024;
+/// How deep a payload may nest; JSON readers stop at 128.
+pub const PAYLOAD_DEPTH_MAX: usize = 100;
+
 /// A stream's name: `category-<uuid>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

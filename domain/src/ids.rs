@@ -79,6 +79,8 @@ ids! {
     RegionId = "regn", "region";
     /// One reservation of a name; made from the name by UUID v5.
     NameId = "name", "name";
+    /// One read model; made from its name by UUID v5.
+    ProjectionId = "proj", "projection";
     /// One API token.
     TokenId = "tokn", "token";
 }

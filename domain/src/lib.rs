@@ -1,7 +1,7 @@
 //! What Ocim knows: aggregates as deciders, settings and their layers, and the saga log. No I/O, clock or randomness.
 //!
-//! In reading order: `ids`, `protected`, `event` and `decider` are the vocabulary; `instance`,
-//! `appserver`, `server`, `region`, `inventory`, `load_balancer` and `name` are the aggregates; `settings`, `names`,
+//! In reading order: `ids`, `text`, `protected`, `event` and `decider` are the vocabulary; `instance`,
+//! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name` and `projection` are the aggregates; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `saga` is the log of a process.
 
 pub mod appserver;
@@ -15,11 +15,13 @@ pub mod inventory;
 pub mod load_balancer;
 pub mod name;
 pub mod names;
+pub mod projection;
 pub mod protected;
 pub mod region;
 pub mod saga;
 pub mod server;
 pub mod settings;
+pub mod text;
 
 /// A point in time, UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

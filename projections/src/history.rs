@@ -4,10 +4,11 @@ use crate::change::{RowChange, columns};
 use crate::{ColumnType, Projector, Table};
 use ocim_domain::event::{DecodeError, Recorded, StreamId};
 use ocim_domain::ids::{
-    AppserverId, InstanceId, InventoryId, LoadBalancerId, NameId, RegionId, RunId, ServerId,
-    TokenId,
+    AppserverId, InstanceId, InventoryId, LoadBalancerId, NameId, ProjectionId, RegionId, RunId,
+    ServerId, TokenId,
 };
 use ocim_domain::protected::MARK;
+use ocim_domain::text::make_storable;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -54,7 +55,7 @@ const EVENTS: &str = "events";
 const MENTIONS: &str = "event_mentions";
 
 /// The prefix of the ids of the things that streams of a category belong to.
-const PREFIXES: [(&str, &str); 9] = [
+const PREFIXES: [(&str, &str); 10] = [
     (InstanceId::CATEGORY, InstanceId::PREFIX),
     (AppserverId::CATEGORY, AppserverId::PREFIX),
     (ServerId::CATEGORY, ServerId::PREFIX),
@@ -63,6 +64,7 @@ const PREFIXES: [(&str, &str); 9] = [
     (InventoryId::CATEGORY, InventoryId::PREFIX),
     (RunId::CATEGORY, RunId::PREFIX),
     (NameId::CATEGORY, NameId::PREFIX),
+    (ProjectionId::CATEGORY, ProjectionId::PREFIX),
     (TokenId::CATEGORY, TokenId::PREFIX),
 ];
 
@@ -80,8 +82,8 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             schema: recorded.schema,
             data: without_text(&recorded.data),
             meta: without_text(&json!(recorded.meta)),
-            actor: storable(&recorded.meta.actor),
-            correlation: recorded.meta.correlation_id.as_deref().map(storable),
+            actor: make_storable(&recorded.meta.actor),
+            correlation: recorded.meta.correlation_id.as_deref().map(make_storable),
             recorded_at: recorded.recorded_at,
         },
     );
@@ -130,17 +132,15 @@ fn without_text(value: &Value) -> Value {
     match value {
         Value::Object(fields) => match fields.get(MARK) {
             Some(body) => json!({ MARK: { "subject": body["subject"] } }),
-            None => fields.iter().map(|(k, v)| (storable(k), without_text(v))).collect(),
+            None => fields
+                .iter()
+                .map(|(k, v)| (make_storable(k).into_owned(), without_text(v)))
+                .collect(),
         },
         Value::Array(items) => items.iter().map(without_text).collect(),
-        Value::String(text) => Value::String(storable(text)),
+        Value::String(text) => Value::String(make_storable(text).into_owned()),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
-}
-
-/// A text that the database takes: it has no character of number 0.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 /// A payload for people: every protected value, sealed or not, is [`PROTECTED`].

@@ -9,7 +9,9 @@ mod servers;
 
 use crate::decode;
 use ocim_domain::event::{DomainEvent, Recorded};
-use ocim_domain::{appserver, instance, inventory, load_balancer, name, region, saga, server};
+use ocim_domain::{
+    appserver, instance, inventory, load_balancer, name, projection, region, saga, server,
+};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -44,6 +46,7 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
         .or_else(|| teller.tell::<name::Event>(balancers::tell_name))
         .or_else(|| teller.tell::<region::Event>(regions::tell))
         .or_else(|| teller.tell::<inventory::Event>(regions::tell_inventory))
+        .or_else(|| teller.tell::<projection::Event>(regions::tell_projection))
         .or_else(|| teller.tell::<saga::Event>(runs::tell))
 }
 

@@ -3,6 +3,7 @@
 use crate::ports::PortError;
 use crate::ports::hosts::Hosts;
 use async_trait::async_trait;
+use ocim_domain::text::decode_output;
 use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -35,7 +36,7 @@ impl Hosts for HostFinder {
         let output = tokio::time::timeout(TIMEOUT, scan.output()).await;
         let output = output.map_err(|_| failed("it took too long".to_owned()))?;
         let output = output.map_err(|error| failed(format!("ssh-keyscan: {error}")))?;
-        let keys = read_keys(&String::from_utf8_lossy(&output.stdout));
+        let keys = read_keys(&decode_output(&output.stdout));
         if keys.is_empty() { Err(failed("nobody answers".to_owned())) } else { Ok(keys) }
     }
 }

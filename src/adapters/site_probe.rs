@@ -4,6 +4,7 @@ use crate::ports::PortError;
 use crate::ports::load_balancer::{SiteAnswer, SiteProbe};
 use async_trait::async_trait;
 use ocim_domain::saga::ErrorCode;
+use ocim_domain::text::decode_output;
 use reqwest::{Client, Method, Response, Url, header, redirect};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -84,7 +85,7 @@ async fn read_answer(mut response: Response) -> reqwest::Result<SiteAnswer> {
         body.extend_from_slice(&chunk);
     }
     body.truncate(BODY_BYTES_MAX);
-    Ok(SiteAnswer { status, body: String::from_utf8_lossy(&body).into_owned(), appserver })
+    Ok(SiteAnswer { status, body: decode_output(&body), appserver })
 }
 
 /// The error's first cause: the outer ones repeat the address.

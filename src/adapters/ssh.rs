@@ -4,6 +4,7 @@ use crate::ports::PortError;
 use crate::ports::cloud::{Address, Shell};
 use async_trait::async_trait;
 use ocim_domain::saga::ErrorCode;
+use ocim_domain::text::decode_output;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -220,7 +221,7 @@ pub(super) fn quote_path(path: &Path) -> String {
 
 fn read_output(place: &str, output: &Output) -> Result<String, PortError> {
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        return Ok(decode_output(&output.stdout));
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     let last = errors.trim().lines().last().unwrap_or("it said nothing").trim();

@@ -1,7 +1,9 @@
 //! Why a command was not carried out, in words that every surface can use.
 
+use crate::store::sealed::SealError;
 use crate::store::{AppendError, ReadError};
 use ocim_domain::Timestamp;
+use ocim_domain::event::APPEND_BYTES_MAX;
 use ocim_domain::ids::RunId;
 use std::error::Error;
 use std::time::Duration;
@@ -106,7 +108,11 @@ impl From<AppendError> for AppError {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Conflict { .. } => Self::VersionConflict,
-            AppendError::TooLarge | AppendError::Refused(_) => Self::Internal(Box::new(error)),
+            AppendError::TooLarge => {
+                let limit = APPEND_BYTES_MAX / 1024;
+                Self::invalid("body", format!("takes more than the {limit} KiB of one change"))
+            }
+            AppendError::Refused(_) => Self::Internal(Box::new(error)),
             AppendError::Busy { retry_after } => Self::Busy { retry_after },
             AppendError::Unavailable(source) | AppendError::OutcomeUnknown(source) => {
                 Self::Unavailable { what: "the event store", source }
@@ -117,6 +123,19 @@ impl From<AppendError> for AppError {
 
 impl From<ReadError> for AppError {
     fn from(error: ReadError) -> Self {
-        Self::Unavailable { what: "the event store", source: error.0 }
+        match error.0.downcast::<SealError>() {
+            Ok(error) => (*error).into(),
+            Err(source) => Self::Unavailable { what: "the event store", source },
+        }
+    }
+}
+
+impl From<SealError> for AppError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Keys(_) => Self::unavailable("the keyring", error),
+            // No later try finds it otherwise.
+            SealError::Tampered { .. } => Self::internal(error),
+        }
     }
 }

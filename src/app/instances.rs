@@ -13,6 +13,7 @@ use ocim_domain::name::{self, Name, name_id};
 use ocim_domain::names;
 use ocim_domain::settings::{InstanceSettings, SettingsInput, change_settings, create_settings};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of a site's master secret; 48 base64 characters (core §5.8).
@@ -20,6 +21,9 @@ const SECRET_KEY_BYTES: usize = 36;
 
 /// How often a change is computed anew because somebody else wrote first.
 const CHANGES_MAX: usize = 16;
+
+/// Extra settings of so many bytes are read at once, unless they hold aliases.
+const EXTRA_BYTES_SHORT: usize = 2048;
 
 /// How long a reservation may wait for its owner before it counts as left by a crash.
 const RESERVATION_GRACE: Duration = Duration::from_secs(30);
@@ -42,9 +46,10 @@ impl App {
         let mut secret = [0; SECRET_KEY_BYTES];
         self.journal.fill_random(&mut secret);
         let input = parse_input(input)?;
-        let settings =
-            create_settings(input, &self.defaults, &id.to_string(), STANDARD.encode(secret))
-                .map_err(AppError::Invalid)?;
+        let (defaults, subject) = (Arc::clone(&self.defaults), id.to_string());
+        let is_long = is_long(input.configuration_extra_settings.as_deref());
+        let create = move || create_settings(input, &defaults, &subject, STANDARD.encode(secret));
+        let settings = compute(is_long, create).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
         let mut reserved = Vec::new();
         for (field, domain) in reserved_domains(&settings) {
@@ -62,6 +67,10 @@ impl App {
             Err(ExecuteError::Rejected(why)) => {
                 self.release_domains(by, &reserved).await;
                 Err(AppError::rejected(why))
+            }
+            Err(ExecuteError::App(error @ AppError::Invalid(_))) => {
+                self.release_domains(by, &reserved).await;
+                Err(error)
             }
             // It may exist, though nobody said so: its names stay. If it does not, whoever asks
             // for them next takes them over.
@@ -121,7 +130,11 @@ impl App {
             let changes = edits.into_iter().filter(|edit| edit.version > seen).collect();
             return Err(AppError::Stale { current, changes });
         }
-        let settings = change_settings(&present.settings, input).map_err(AppError::Invalid)?;
+        let before = present.settings.clone();
+        let extra = input.configuration_extra_settings.as_deref();
+        let is_long = is_long(extra.or(before.configuration_extra_settings.open()));
+        let change = move || change_settings(&before, input);
+        let settings = compute(is_long, change).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
         let command = instance::Command::ChangeSettings { settings: Box::new(settings) };
         let events = Instance::decide(&loaded.state, command, self.journal.now())
@@ -288,4 +301,20 @@ fn parse_input(input: Map<String, Value>) -> Result<SettingsInput, AppError> {
         return Err(AppError::Invalid(violations));
     }
     serde_json::from_value(Value::Object(input)).map_err(AppError::internal)
+}
+
+/// Whether checking settings with these extra settings may take long enough to hold others up.
+fn is_long(extra: Option<&str>) -> bool {
+    extra.is_some_and(|text| text.len() > EXTRA_BYTES_SHORT || text.contains('*'))
+}
+
+/// Computes something: where that may take long, apart from the threads that answer requests.
+async fn compute<T: Send + 'static>(
+    is_long: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AppError> {
+    if !is_long {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(AppError::internal)
 }

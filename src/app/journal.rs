@@ -2,6 +2,7 @@
 
 use super::error::AppError;
 use super::idempotency::CAUSE;
+use super::storable::check_storable;
 use crate::ports::system::{Clock, Ids};
 use crate::store::{AppendError, Appended, EventStore, Expected};
 use ocim_domain::Timestamp;
@@ -207,7 +208,8 @@ impl Journal {
     /// Appends events that were decided on `loaded`, and on nothing newer.
     ///
     /// # Errors
-    /// [`AppError::VersionConflict`] when somebody else wrote first.
+    /// [`AppError::VersionConflict`] when somebody else wrote first, [`AppError::Invalid`] for a
+    /// text that can't be stored: the one door that all events go through.
     pub async fn append<D: Decider>(
         &self,
         stream: &StreamId,
@@ -232,7 +234,10 @@ impl Journal {
     ) -> Result<Vec<NewEvent>, AppError> {
         let encode_one = |event: &D::Event| {
             let (kind, schema, data) = event.encode().map_err(AppError::internal)?;
-            Ok(NewEvent { id: self.ids.new_id(), kind, schema, data, meta: meta.clone() })
+            let id = self.ids.new_id();
+            let event = NewEvent { id, kind, schema, data, meta: meta.clone() };
+            check_storable(&event)?;
+            Ok(event)
         };
         events.iter().map(encode_one).collect()
     }

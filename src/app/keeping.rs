@@ -7,6 +7,7 @@ use ocim_domain::Timestamp;
 use ocim_domain::appserver::{self, Appserver, clean_up_run};
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::{AppserverId, RunId};
+use ocim_domain::text::{TIME_RULE, is_storable_time};
 
 impl App {
     /// Keeps a failed appserver's machine until then, for the caller's reason.
@@ -20,6 +21,9 @@ impl App {
         until: Timestamp,
     ) -> Result<Done<()>, AppError> {
         let reason = by.need_reason()?;
+        if !is_storable_time(until) {
+            return Err(AppError::invalid("until", TIME_RULE));
+        }
         let command = appserver::Command::KeepServer { until, reason };
         let executed =
             self.journal.execute::<Appserver>(&id.stream(), &by.metadata(), command).await;

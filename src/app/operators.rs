@@ -1,6 +1,7 @@
 //! What operators may do to a run, each with a dry run, and where a run stands.
 
 use super::error::AppError;
+use super::storable::check_reason;
 use super::{App, Caller, Done};
 use crate::sagas::definitions;
 use crate::sagas::world::Limits;
@@ -50,7 +51,8 @@ impl App {
     /// What an operator's verb does, in sentences, and does it unless it is only to be seen.
     ///
     /// # Errors
-    /// [`AppError::Rejected`] when it does not fit what the run is doing, or no reason is given.
+    /// [`AppError::Rejected`] when it does not fit what the run is doing, or no reason is given;
+    /// [`AppError::Invalid`] for a reason that is longer than reasons are.
     pub async fn operate_run(
         &self,
         by: &Caller,
@@ -59,6 +61,7 @@ impl App {
         reason: String,
         dry_run: bool,
     ) -> Result<Done<Vec<String>>, AppError> {
+        check_reason(&reason)?;
         let loaded = self.journal.load::<Saga>(&id.stream()).await?;
         let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
         let plan = plan_of(&run);

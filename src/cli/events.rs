@@ -1,5 +1,6 @@
 //! `ocim events …` and `ocim projections …`: they read the database itself, server or not.
 
+use super::client::Client;
 use super::database::{Database, unavailable};
 use super::error::{CliError, Kind};
 use super::output::{Output, time};
@@ -11,6 +12,7 @@ use crate::store::{EventStore, Filter, SubscriptionEvent};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use futures_util::StreamExt;
+use ocim_api_spec::SkipEvent;
 use ocim_domain::event::{Position, Recorded, StreamId};
 use serde_json::json;
 
@@ -62,6 +64,15 @@ impl Wanted {
 /// What one may do with read models.
 #[derive(Debug, Subcommand)]
 pub(super) enum ProjectionCommand {
+    /// Tell a paused read model to step over the event that it stands at
+    Skip(SkipArgs),
+    #[command(flatten)]
+    Direct(DirectCommand),
+}
+
+/// What needs no server.
+#[derive(Debug, Subcommand)]
+pub(super) enum DirectCommand {
     /// Show how far each read model is
     Status,
     /// Build a read model anew from the events, while the old one serves
@@ -69,6 +80,33 @@ pub(super) enum ProjectionCommand {
         /// Its name, as `status` shows it
         name: String,
     },
+}
+
+/// Which event, and why.
+#[derive(Debug, clap::Args)]
+pub(super) struct SkipArgs {
+    /// The read model's name, as `status` shows it
+    name: String,
+    /// The id of the event that it is paused at, as `status` shows it
+    event: String,
+    /// Why; people read it in the log of events
+    #[arg(long)]
+    reason: String,
+}
+
+/// Has a read model step over an event.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn skip_event(
+    args: SkipArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let SkipArgs { name, event, reason } = args;
+    let path = format!("/projections/{name}/skip");
+    client.post_without_answer(&path, &SkipEvent { event, reason }).await?;
+    if output.json { Ok(()) } else { output.line("it goes on behind the event") }
 }
 
 /// Does it.
@@ -155,14 +193,14 @@ async fn verify_events(store: &PostgresStore, output: &mut Output) -> Result<(),
 /// # Errors
 /// When the database does not answer, or there is no such read model.
 pub(super) async fn run_projections(
-    command: ProjectionCommand,
+    command: DirectCommand,
     config: &Config,
     output: &mut Output,
 ) -> Result<(), CliError> {
     let database = Database::open_existing(config).await?;
     let outcome = match command {
-        ProjectionCommand::Status => show_projections(&database, output).await,
-        ProjectionCommand::Rebuild { name } => rebuild_projection(&database, &name, output).await,
+        DirectCommand::Status => show_projections(&database, output).await,
+        DirectCommand::Rebuild { name } => rebuild_projection(&database, &name, output).await,
     };
     database.close().await;
     outcome
@@ -194,6 +232,7 @@ async fn show_projections(database: &Database, output: &mut Output) -> Result<()
             ("STATE", &|it| text(it, "state")),
             ("SERVING", &|it| text(it, "serving")),
             ("POSITION", &|it| text(it, "position")),
+            ("EVENT", &|it| text(&it["failure"], "event")),
             ("FAILURE", &|it| text(&it["failure"], "error")),
         ],
     )

@@ -36,7 +36,7 @@ pub(super) fn print_page(args: &ExplainArgs, output: &mut Output) -> Result<(), 
     if output.json {
         return output.document(&json!({ "name": name, "page": page }));
     }
-    output.line(page.trim_end())
+    output.own_lines(page.trim_end())
 }
 
 fn list(output: &mut Output) -> Result<(), CliError> {

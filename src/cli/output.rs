@@ -3,6 +3,7 @@
 use super::error::CliError;
 use super::table;
 use chrono::{DateTime, Utc};
+use ocim_domain::text::{escape_control, escape_control_in_json};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 
@@ -70,20 +71,29 @@ impl Output {
         if self.is_terminal() { Ok(write!(self.out, "{whole}{home}")?) } else { Ok(()) }
     }
 
-    /// One line of the answer.
+    /// One line of the answer. It may hold texts of people and tools: whatever would be more than a
+    /// line, or an order to the terminal, is written out.
     ///
     /// # Errors
     /// When nobody reads it any more.
     pub(super) fn line(&mut self, text: impl std::fmt::Display) -> Result<(), CliError> {
+        Ok(writeln!(self.out, "{}", escape_control(&text.to_string()))?)
+    }
+
+    /// Lines of Ocim's own making, which hold nobody else's text.
+    ///
+    /// # Errors
+    /// When nobody reads them any more.
+    pub(super) fn own_lines(&mut self, text: impl std::fmt::Display) -> Result<(), CliError> {
         Ok(writeln!(self.out, "{text}")?)
     }
 
-    /// One line of progress, which is not part of the answer.
+    /// One line of progress, which is not part of the answer; escaped like one of the answer.
     ///
     /// # Errors
     /// When nobody reads it any more.
     pub(super) fn progress(&mut self, text: impl std::fmt::Display) -> Result<(), CliError> {
-        Ok(writeln!(self.progress, "{text}")?)
+        Ok(writeln!(self.progress, "{}", escape_control(&text.to_string()))?)
     }
 
     /// One JSON document.
@@ -91,10 +101,8 @@ impl Output {
     /// # Errors
     /// When nobody reads it any more.
     pub(super) fn document(&mut self, value: &impl Serialize) -> Result<(), CliError> {
-        serde_json::to_writer_pretty(&mut self.out, value)
-            .map_err(std::io::Error::from)
-            .map_err(CliError::from)?;
-        self.line("")
+        let json = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+        self.own_lines(escape_control_in_json(&json))
     }
 
     /// One JSON document on one line.
@@ -102,10 +110,8 @@ impl Output {
     /// # Errors
     /// When nobody reads it any more.
     pub(super) fn json_line(&mut self, value: &impl Serialize) -> Result<(), CliError> {
-        serde_json::to_writer(&mut self.out, value)
-            .map_err(std::io::Error::from)
-            .map_err(CliError::from)?;
-        self.line("")
+        let json = serde_json::to_string(value).map_err(std::io::Error::from)?;
+        self.own_lines(escape_control_in_json(&json))
     }
 
     /// A value as JSON, its id alone, or as `name  value` lines for people; absent values are left
@@ -159,7 +165,10 @@ impl Output {
             Format::Table => (columns.to_vec(), self.width),
         };
         let heads = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
-        let cells = items.iter().map(|item| columns.iter().map(|(_, cell)| cell(item)).collect());
+        // Before they are measured: the columns stay below each other.
+        let show = |text: String| escape_control(&text).into_owned();
+        let cells =
+            items.iter().map(|item| columns.iter().map(|(_, cell)| show(cell(item))).collect());
         let rows: Vec<Vec<String>> = std::iter::once(heads).chain(cells).collect();
         table::lay_out(&rows, width).iter().try_for_each(|line| self.line(line))
     }
@@ -196,6 +205,7 @@ fn describe(value: &serde_json::Value, indent: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
     use std::sync::{Arc, Mutex};
 
@@ -245,5 +255,39 @@ mod tests {
         assert_eq!(printed(Format::Name, |output| output.record(&value)), "x\n");
         let text = printed(Format::Table, |output| output.record(&value));
         assert_eq!(text, "id: x\nsettings:\n  on: true\n");
+    }
+
+    proptest! {
+        /// Lines, tables, records and JSON, of any text: nothing but text comes out.
+        #[test]
+        fn nothing_that_is_printed_gives_orders(text in hostile()) {
+            let items = [json!({ "name": text, "of": { "name": text } })];
+            let cell = |it: &serde_json::Value| it["name"].as_str().unwrap_or_default().to_owned();
+            for (lines, shown) in [
+                (1, printed(Format::Table, |output| output.line(&text))),
+                (2, printed(Format::Table, |output| output.table(&items, &[("NAME", &cell)]))),
+                (1, printed(Format::Json, |output| output.json_line(&items))),
+            ] {
+                prop_assert_eq!(shown.matches('\n').count(), lines, "{:?}", shown);
+                prop_assert!(!shown.contains(gives_orders), "{:?}", shown);
+            }
+            for format in [Format::Table, Format::Name, Format::Json] {
+                let shown = printed(format, |output| output.record(&items[0]));
+                prop_assert!(!shown.contains(gives_orders), "{:?}", shown);
+            }
+        }
+    }
+
+    fn hostile() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a\r\n\t\u{1b}\u{7}\u{9b}\u{202a}-\u{202e}\u{2066}-\u{2069}\u{2028}]{0,12}",
+            any::<String>()
+        ]
+    }
+
+    fn gives_orders(c: char) -> bool {
+        let turns =
+            ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
+        turns || (c.is_control() && c != '\n' && c != '\t')
     }
 }

@@ -3,6 +3,7 @@
 use super::problem::{HttpError, internal};
 use crate::app::Told;
 use crate::ports::log_store::{Level, LogLine as StoredLine};
+use crate::projector::{BuildState, ProjectionStatus};
 use crate::read_models::{
     AppserverRow, DefinitionFigures, InstanceRow, LoadBalancerRow, OrphanRow, ReferenceRow,
     RegionRow, RunAttemptRow, RunRow, RunStepRow, ServerRow, StepFigures,
@@ -172,6 +173,33 @@ pub(super) fn region(row: RegionRow) -> wire::Region {
         created: row.created_at,
         modified: row.updated_at,
     }
+}
+
+/// A build of a read model; none for one that is given up.
+pub(super) fn projection(status: ProjectionStatus) -> Option<wire::Projection> {
+    let state = match status.state {
+        BuildState::Running => wire::ProjectionState::Running,
+        BuildState::Paused => wire::ProjectionState::Paused,
+        BuildState::Rebuilding => wire::ProjectionState::Rebuilding,
+        BuildState::Retired => return None,
+    };
+    let failure = status.failure.map(|it| wire::ProjectionFailure {
+        event: it.event.to_string(),
+        kind: it.kind,
+        stream: it.stream,
+        position: it.position,
+        error: it.error,
+    });
+    Some(wire::Projection {
+        name: status.build.name,
+        version: status.build.version,
+        generation: status.build.generation,
+        state,
+        is_serving: status.serving,
+        position: status.position.to_string(),
+        failure,
+        modified: status.updated_at,
+    })
 }
 
 /// A run, as it is now.

@@ -1,6 +1,6 @@
 //! The log of events: pages of those that are wanted, or live. Protected values stay hidden.
 
-use super::extract::{Params, read_flag};
+use super::extract::{Params, read_flag, read_time};
 use super::openapi::Problems;
 use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, bad_request};
@@ -35,8 +35,10 @@ pub(super) struct EventParams {
     /// Only those that belong to this request or run.
     correlation: Option<String>,
     /// Only those from this time on.
+    #[serde(deserialize_with = "read_time")]
     since: Option<DateTime<Utc>>,
     /// Only those before this time.
+    #[serde(deserialize_with = "read_time")]
     until: Option<DateTime<Utc>>,
     /// `newest` first, as when left out, or `oldest` first. Means nothing with `follow`.
     order: Option<String>,

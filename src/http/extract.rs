@@ -5,9 +5,11 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH};
 use actix_web::web::{Bytes, BytesMut, PathConfig};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use ocim_api_spec::{Problem, ProblemType};
+use ocim_domain::text::{NUL_RULE, TIME_RULE, find_unstorable, is_storable_time};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use std::time::Duration;
@@ -87,6 +89,9 @@ async fn read_body(mut payload: Payload) -> Result<Bytes, HttpError> {
 }
 
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
+    if let Some(field) = find_unstorable_field(bytes) {
+        return Err(invalid(&field, NUL_RULE));
+    }
     // Serde would take an array for a struct's fields in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(invalid("body", "must be a JSON object"));
@@ -105,6 +110,12 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
     Ok(value)
 }
 
+/// The field of a body that holds what nothing can store. JSON can only spell it as an escape.
+fn find_unstorable_field(bytes: &[u8]) -> Option<String> {
+    let has_escape = bytes.windows(6).any(|window| window == b"\\u0000");
+    find_unstorable(&has_escape.then(|| serde_json::from_slice(bytes).ok())??)
+}
+
 /// The query's parameters.
 #[derive(Debug)]
 pub(super) struct Params<T>(pub T);
@@ -119,7 +130,11 @@ impl<T: DeserializeOwned> FromRequest for Params<T> {
 }
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, HttpError> {
-    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    let pairs = || form_urlencoded::parse(query.as_bytes());
+    if let Some((name, _)) = pairs().find(|(_, text)| text.contains('\0')) {
+        return Err(bad_request(&name, NUL_RULE));
+    }
+    let reader = serde_urlencoded::Deserializer::new(pairs());
     serde_path_to_error::deserialize(reader).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { "query" } else { &path };
@@ -139,6 +154,20 @@ pub(super) fn read_flag<'de, D: serde::Deserializer<'de>>(
         "" | "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
         _ => Err(serde::de::Error::custom("must be `true` or `false`")),
+    }
+}
+
+/// Reads a time of a query, of the years that the database knows.
+///
+/// # Errors
+/// For anything but RFC 3339, or a time beyond them.
+pub(super) fn read_time<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let time: Option<DateTime<Utc>> = serde::Deserialize::deserialize(deserializer)?;
+    match time {
+        Some(time) if !is_storable_time(time) => Err(serde::de::Error::custom(TIME_RULE)),
+        time => Ok(time),
     }
 }
 
@@ -209,6 +238,21 @@ mod tests {
         assert_eq!(errors(&parse(b"[]").unwrap_err()), (422, vec!["body"]));
         assert_eq!(errors(&parse(b"{\"queue\"").unwrap_err()), (400, vec!["body"]));
         assert_eq!(errors(&parse(b"{} {}").unwrap_err()), (400, vec!["body"]));
+    }
+
+    #[test]
+    fn what_nothing_can_store_names_its_field() {
+        let parse = parse_json::<serde_json::Value>;
+        for (body, field) in [
+            (r#"{"reason": "a\u0000"}"#, "reason"),
+            (r#"{"flavor": {"a\u0000": 1}}"#, "flavor.a\u{fffd}"),
+            (r#"{"groups": ["a", "\u0000"]}"#, "groups[1]"),
+        ] {
+            assert_eq!(errors(&parse(body.as_bytes()).unwrap_err()), (422, vec![field]), "{body}");
+        }
+        assert!(parse(br#"{"a": "\\u0000"}"#).is_ok(), "an escaped backslash");
+        let error = parse_query::<Sample>("follow=%00").unwrap_err();
+        assert_eq!(errors(&error), (400, vec!["follow"]));
     }
 
     #[test]

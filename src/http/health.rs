@@ -80,8 +80,12 @@ async fn check_read_models(api: &Api) -> Result<(), String> {
     for projection in ocim_projections::ALL {
         let mut own = builds.iter().filter(|it| it.build.name == projection.name && it.serving);
         match own.next() {
-            Some(status) if status.failure.is_none() => {}
-            Some(_) => return Err(format!("`{}` is paused at an event", projection.name)),
+            Some(status) => {
+                if let Some(failure) = &status.failure {
+                    let (name, event, kind) = (projection.name, failure.event, &failure.kind);
+                    return Err(format!("`{name}` is paused at the event {event} ({kind})"));
+                }
+            }
             None => return Err(format!("`{}` is being built", projection.name)),
         }
     }

@@ -3,8 +3,8 @@
 use super::idempotency::KEY_HEADER;
 use super::problem::PROBLEM_JSON;
 use super::{
-    appservers, events, health, instances, keeping, logs, operators, problems, references, regions,
-    runs, servers, status, stream, timeline,
+    appservers, events, health, instances, keeping, logs, operators, problems, projections,
+    references, regions, runs, servers, status, stream, timeline,
 };
 use ocim_api_spec::Problem;
 use std::collections::BTreeMap;
@@ -41,6 +41,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         logs::read_run_logs, logs::read_appserver_logs, logs::count_run_logs,
         logs::count_appserver_logs, logs::download_run_logs, logs::download_appserver_logs,
         events::list_events, stream::stream_events,
+        projections::list_projections, projections::skip_event,
         status::read_status, health::read_health, health::read_readiness,
         problems::list_problem_pages, problems::read_problem_page,
     ),
@@ -54,6 +55,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         (name = "events", description = "What happened, in full"),
         (name = "stream", description = "What happens, live"),
         (name = "servers", description = "Machines and balancers"),
+        (name = "projections", description = "Read models, and the events they stand at"),
         (name = "problems", description = "What went wrong, and what to do"),
         (name = "references", description = "What people call things, and their ids"),
         (name = "health", description = "Whether Ocim is well"),

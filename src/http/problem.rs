@@ -6,7 +6,7 @@ use crate::app::{AppError, SettingsEdit};
 use crate::ports::PortError;
 use crate::read_models::QueryError;
 use crate::store::ReadError;
-use crate::store::postgres::is_disk_full;
+use crate::store::postgres::{is_disk_full, is_value_refused};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
@@ -96,6 +96,10 @@ fn stale(current: u64, changes: &[SettingsEdit]) -> HttpError {
 
 /// Something that we need does not answer.
 pub(super) fn unavailable(what: &str, error: &(dyn Error + 'static)) -> HttpError {
+    if is_value_refused(error) {
+        tracing::info!(error, "{what} refused a value of a request");
+        return bad_request("request", "holds a value that the database does not take");
+    }
     tracing::warn!(error, "{what} did not answer a request");
     let detail = if is_disk_full(error) {
         format!("{what} has no room left on its disk: make room there, then repeat the request")

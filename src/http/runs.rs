@@ -1,6 +1,6 @@
 //! Runs: list, read with their steps and attempts, cancel, and how they went.
 
-use super::extract::{Body, Params, read_flag};
+use super::extract::{Body, Params, read_flag, read_time};
 use super::openapi::Problems;
 use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, bad_request, not_found};
@@ -92,6 +92,7 @@ pub(super) async fn read_run(api: Data<Api>, id: Path<RunId>) -> Result<HttpResp
 #[into_params(parameter_in = Query)]
 pub(super) struct StatisticsParams {
     /// Only runs that started at or after this time; 30 days back when left out.
+    #[serde(default, deserialize_with = "read_time")]
     since: Option<DateTime<Utc>>,
     /// Only runs that do this, e.g. `launch_appserver`.
     definition: Option<String>,

@@ -2,6 +2,7 @@
 
 use super::PortError;
 use async_trait::async_trait;
+use ocim_domain::text::make_recordable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -80,6 +81,21 @@ pub struct Machine {
     pub address: Option<Address>,
     /// Its SSH host keys (`ssh-ed25519 AAAA…`), once its console log shows them.
     pub host_keys: Vec<String>,
+}
+
+impl Machine {
+    /// The same, with all that the cloud and the machine say of themselves fit to be stored.
+    #[must_use]
+    pub fn made_storable(self) -> Self {
+        let mend = |text: String| make_recordable(&text);
+        Self {
+            id: mend(self.id),
+            name: mend(self.name),
+            fault: self.fault.map(mend),
+            host_keys: self.host_keys.into_iter().map(mend).collect(),
+            ..self
+        }
+    }
 }
 
 /// One region of a cloud.

@@ -9,6 +9,7 @@ use ocim_projections::Projector;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
+use uuid::Uuid;
 
 /// One set of tables of a projection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -64,7 +65,9 @@ pub enum FailureClass {
 /// Why a build stands still.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Text form of the poison event's position.
+    /// The poison event's id.
+    pub event: Uuid,
+    /// Text form of its position.
     pub position: String,
     /// Its kind.
     pub kind: String,
@@ -280,6 +283,22 @@ pub(super) async fn pause(
     .await?;
     connection.finish();
     Ok(changed == 1)
+}
+
+/// Lets the builds go on that are paused at this event.
+pub(super) async fn resume_past(
+    pool: &Pool,
+    name: &str,
+    event: Uuid,
+) -> Result<(), ProjectorError> {
+    let sql = "update es.checkpoints set failure = null, updated_at = now(), \
+               state = case when serving then 'running' else 'rebuilding' end \
+               where name = $1 and state = 'paused' and failure->>'event' = $2";
+    let connection = Connection::get(pool).await?;
+    let event = event.to_string();
+    within_limit(async { Ok(connection.execute(sql, &[&name, &event]).await?) }).await?;
+    connection.finish();
+    Ok(())
 }
 
 /// Lets readers see `build`, which stands at `position`, and retires the one they saw; all at once.

@@ -6,7 +6,9 @@ use super::freshness::Freshness;
 use super::writer;
 use crate::store::{EventStore, Filter};
 use deadpool_postgres::Pool;
-use ocim_domain::event::{Position, Recorded};
+use ocim_domain::decider::Decider;
+use ocim_domain::event::{DomainEvent, Position, Recorded};
+use ocim_domain::projection::{self, Projection, projection_id};
 use ocim_projections::{Batch, Projector, RowChange};
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 /// How many events go into one transaction at most.
 const BATCH_EVENTS_MAX: usize = 1_000;
@@ -123,7 +126,7 @@ impl Follower {
             match project(&self.projector, event) {
                 Ok(changes) => batch.extend(changes),
                 Err(failure) => {
-                    poison = Some(failure);
+                    poison = Some((event, failure));
                     break;
                 }
             }
@@ -139,7 +142,7 @@ impl Follower {
             Err(other) => return Err(other),
         }
         match poison {
-            Some(failure) => self.pause(failure).await,
+            Some((event, failure)) => self.step_over_or_pause(event, failure).await,
             None => Ok(Turn::Moved),
         }
     }
@@ -150,7 +153,7 @@ impl Follower {
             let mut batch = Batch::default();
             match project(&self.projector, event) {
                 Ok(changes) => batch.extend(changes),
-                Err(failure) => return self.pause(failure).await,
+                Err(failure) => return self.step_over_or_pause(event, failure).await,
             }
             let mut attempt = 1;
             loop {
@@ -161,7 +164,7 @@ impl Follower {
                         if attempt == REFUSED_ATTEMPTS_MAX {
                             let refused = refused.to_string();
                             let failure = describe(event, FailureClass::Refused, refused);
-                            return self.pause(failure).await;
+                            return self.step_over_or_pause(event, failure).await;
                         }
                         sleep(RETRY_DELAYS.0 * attempt).await;
                         attempt += 1;
@@ -200,13 +203,44 @@ impl Follower {
         Ok(committed)
     }
 
+    /// Leaves an event out that an operator said so of; at any other one that can't be taken in the
+    /// build stands still.
+    async fn step_over_or_pause(
+        &mut self,
+        event: &Recorded,
+        failure: Failure,
+    ) -> Result<Turn, ProjectorError> {
+        if !self.is_skipped(event.id).await? {
+            return self.pause(failure).await;
+        }
+        if !self.commit(event.position, &Batch::default()).await? {
+            return self.reload_turn().await;
+        }
+        warn!(
+            projection = %self.status.build, event.id = %event.id, kind = failure.kind,
+            class = ?failure.class, error = failure.error,
+            "the projection steps over an event, as it was told"
+        );
+        Ok(Turn::Moved)
+    }
+
+    /// Whether the log says that builds of this projection step over the event.
+    async fn is_skipped(&self, event: Uuid) -> Result<bool, ProjectorError> {
+        let stream = projection_id(self.projector.name).stream();
+        let told = within_limit(async { Ok(self.store.read_stream(&stream, 0).await?) }).await?;
+        let told = told
+            .iter()
+            .filter_map(|it| projection::Event::decode(&it.kind, it.schema, &it.data).ok());
+        Ok(Projection::fold(&told.collect::<Vec<_>>()).skipped.contains(&event))
+    }
+
     async fn pause(&mut self, failure: Failure) -> Result<Turn, ProjectorError> {
         let build = &self.status.build;
         if !checkpoints::pause(&self.pool, build, self.status.position, &failure).await? {
             return self.reload_turn().await;
         }
         error!(
-            projection = %build, position = failure.position, kind = failure.kind,
+            projection = %build, event.id = %failure.event, position = failure.position, kind = failure.kind,
             stream = failure.stream, class = ?failure.class, error = failure.error,
             "the projection is paused at an event it can't take"
         );
@@ -263,6 +297,7 @@ fn project(projector: &Projector, event: &Recorded) -> Result<Vec<RowChange>, Fa
 
 fn describe(event: &Recorded, class: FailureClass, error: String) -> Failure {
     Failure {
+        event: event.id,
         position: event.position.to_string(),
         kind: event.kind.clone(),
         stream: event.stream.to_string(),

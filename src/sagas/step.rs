@@ -111,7 +111,12 @@ impl From<PortError> for StepError {
 
 impl From<AppError> for StepError {
     fn from(error: AppError) -> Self {
-        let message = crate::telemetry::chain(&error);
+        let message = match &error {
+            AppError::Invalid(broken) => {
+                broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            }
+            error => crate::telemetry::chain(error),
+        };
         match error {
             AppError::Busy { .. } | AppError::Unavailable { .. } => {
                 Self { costs: Costs::Outage, ..Self::transient(message) }

@@ -9,7 +9,7 @@ mod session;
 mod wakeup;
 
 pub use chain::{ChainError, Verified};
-pub use complaint::is_disk_full;
+pub use complaint::{is_disk_full, is_value_refused};
 pub use session::ConnectError;
 
 use super::row::{EncodedAppend, Hash};

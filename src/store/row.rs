@@ -3,17 +3,15 @@
 use super::{AppendError, Expected, ReadError};
 use chrono::DateTime;
 use ocim_domain::Timestamp;
-use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
-use serde_json::Value;
+use ocim_domain::event::{
+    APPEND_BYTES_MAX, NewEvent, PAYLOAD_DEPTH_MAX, Position, Recorded, StreamId,
+};
+use ocim_domain::text::nests_within;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// The largest append: payloads, metadata and kinds together, in bytes.
-pub(super) const APPEND_BYTES_MAX: usize = 1_048_576;
 /// The longest category or kind, in bytes; both are indexed.
 const NAME_BYTES_MAX: usize = 200;
-/// How deep a payload may nest; JSON readers stop at 128.
-const PAYLOAD_DEPTH_MAX: usize = 100;
 /// Microseconds from the Unix epoch to 2000-01-01, from where PostgreSQL counts.
 const EPOCH_2000_MICROS: i64 = 946_684_800_000_000;
 
@@ -107,15 +105,6 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     }
 }
 
-fn nests_within(value: &Value, depth: usize) -> bool {
-    match (value, depth) {
-        (Value::Array(_) | Value::Object(_), 0) => false,
-        (Value::Array(items), _) => items.iter().all(|item| nests_within(item, depth - 1)),
-        (Value::Object(map), _) => map.values().all(|item| nests_within(item, depth - 1)),
-        _ => true,
-    }
-}
-
 /// One row of the log, its payload and metadata as they were written.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -189,7 +178,7 @@ pub(super) fn whole_micros(time: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
     use ocim_domain::event::Metadata;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn row() -> Row {
         Row {

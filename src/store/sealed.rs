@@ -86,6 +86,8 @@ impl EventStore for SealedStore {
         Ok(events)
     }
 
+    /// A value that was tampered with stays sealed here, and the log says so: who follows the whole
+    /// log goes on, and only who needs the text itself, from its stream, can't have it.
     async fn read_all(
         &self,
         after: Position,
@@ -94,13 +96,16 @@ impl EventStore for SealedStore {
     ) -> Result<(Vec<Recorded>, Position), ReadError> {
         let (mut events, looked_at) = self.inner.read_all(after, filter, limit).await?;
         for event in &mut events {
-            event.data = self.sealer.open(&event.data, Some(event.id)).await?;
+            match self.sealer.open(&event.data, Some(event.id)).await {
+                Ok(data) => event.data = data,
+                Err(error @ SealError::Keys(_)) => return Err(error.into()),
+                Err(error) => tell_unopened(event, &error),
+            }
         }
         Ok((events, looked_at))
     }
 
-    /// A value that was tampered with stays sealed here, and the log says so: a subscription can't
-    /// fail.
+    /// As [`SealedStore::read_all`] does.
     fn subscribe_all(
         &self,
         after: Position,
@@ -126,10 +131,15 @@ async fn open_event(sealer: Arc<Sealer>, event: SubscriptionEvent) -> Subscripti
                 tokio::time::sleep(RETRY_AFTER).await;
                 continue;
             }
-            Err(error) => {
-                error!(error = ?error, event.id = %event.id, "an event's sealed value can't be opened");
-            }
+            Err(error) => tell_unopened(&event, &error),
         }
         return SubscriptionEvent::Event(event);
     }
+}
+
+fn tell_unopened(event: &Recorded, error: &SealError) {
+    error!(
+        %error, event.id = %event.id, kind = event.kind, stream = %event.stream,
+        "an event's sealed value can't be opened"
+    );
 }

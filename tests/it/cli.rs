@@ -10,6 +10,7 @@ mod places;
 mod references;
 mod runs;
 mod status;
+mod told;
 
 use crate::support::api_server::ApiServer;
 use std::path::Path;

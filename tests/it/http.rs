@@ -7,6 +7,7 @@ mod live;
 mod logs;
 mod observing;
 pub(crate) mod operators;
+mod poison;
 mod problems;
 mod refusals;
 mod runs;

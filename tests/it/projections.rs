@@ -3,6 +3,7 @@
 mod fake_log;
 mod history;
 mod rebuild;
+mod skip;
 mod tally;
 
 use crate::support::postgres::Database;

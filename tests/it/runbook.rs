@@ -71,7 +71,7 @@ impl Desk {
 }
 
 /// The program, without this process's own configuration.
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ocim"));
     command.env_clear().env("HOME", "/nonexistent").current_dir("/").kill_on_drop(true);
     command

@@ -29,6 +29,7 @@ pub(crate) mod stage;
 mod stuck;
 mod tables;
 mod tamper;
+mod told;
 mod tracing;
 mod traffic;
 mod turns;

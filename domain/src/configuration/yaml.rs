@@ -6,13 +6,20 @@
 //! stay text. A text tagged `!unsafe` is taken literally: Ansible expands nothing in it.
 
 use super::Variables;
+use crate::text::NUL_RULE;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned, Tagged};
 use std::fmt;
 
 /// Most bytes of one text.
 pub const YAML_BYTES_MAX: usize = 1024 * 1024;
+/// How deep mappings and sequences may stand within each other. The parser takes up to 40 kB of the
+/// stack for each level where nothing is optimized, and threads have 2 MB.
+pub const YAML_DEPTH_MAX: usize = 20;
+/// Most values of one text, with every alias written out: what may be asked of one request.
+pub const YAML_VALUES_MAX: usize = 10_000;
 
 /// What is wrong with a text, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +50,14 @@ pub fn parse_mapping(text: &str) -> Result<Variables, YamlError> {
         return Err(YamlError { problem, line: 1, column: 1 });
     }
     let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: YAML_DEPTH_MAX,
+            max_nodes: YAML_VALUES_MAX,
+            max_events: 4 * YAML_VALUES_MAX,
+            max_recorded_anchor_events: 4 * YAML_VALUES_MAX,
+            max_total_scalar_bytes: YAML_BYTES_MAX,
+            max_recorded_anchor_bytes: 2 * YAML_BYTES_MAX,
+        },
         duplicate_keys: DuplicateKeyPolicy::Error,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
@@ -62,18 +77,37 @@ pub fn parse_mapping(text: &str) -> Result<Variables, YamlError> {
 /// The parser's message in our words, with its position apart.
 fn explain(error: &serde_saphyr::Error) -> YamlError {
     let at = error.location().unwrap_or(Location::UNKNOWN);
-    let problem = match error.without_snippet() {
+    let mut told = error.without_snippet();
+    // The place is where the alias stands, the problem what is wrong with what it stands for.
+    while let serde_saphyr::Error::AliasError { error, .. } = told {
+        told = error.without_snippet();
+    }
+    let problem = match told {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => says_twice(key),
+        serde_saphyr::Error::Budget { breach, .. } => tell_breach(breach),
         serde_saphyr::Error::MultipleDocuments { .. } => {
             "must be one document, but `---` begins another".to_owned()
         }
         other => {
             let text = other.to_string();
-            let place = format!(" at line {}, column {}", at.line(), at.column());
+            let own = told.location().unwrap_or(at);
+            let place = format!(" at line {}, column {}", own.line(), own.column());
             text.strip_suffix(&place).unwrap_or(&text).to_owned()
         }
     };
     YamlError { problem, line: at.line().max(1), column: at.column().max(1) }
+}
+
+fn tell_breach(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Depth { .. } => {
+            format!("must not nest deeper than {YAML_DEPTH_MAX}")
+        }
+        _ => format!(
+            "must hold at most {YAML_VALUES_MAX} values and {YAML_BYTES_MAX} bytes, with each \
+             alias written out"
+        ),
+    }
 }
 
 fn says_twice(key: &str) -> String {
@@ -128,22 +162,30 @@ fn resolve(node: &Placed<Node>, text: &str) -> Result<Value, YamlError> {
     if let Tagged(Node::Scalar(value), Some(tag)) = &node.value
         && tag == UNSAFE
     {
-        return Ok(resolve_unsafe(value, source(node, text)));
+        return Ok(resolve_unsafe(&keep_text(value, node.referenced)?, source(node, text)));
     }
     check_tag(node)?;
     match &node.value.0 {
         Node::Scalar(value) => match source(node, text) {
             // Quoted: it is text, or an explicit tag such as `!!int "7"` says what it is.
-            quoted if quoted.starts_with(['"', '\'']) => Ok(value.clone()),
+            quoted if quoted.starts_with(['"', '\'']) => keep_text(value, node.referenced),
             plain if is_guess(value) => {
                 resolve_plain(plain).map_err(|problem| YamlError::new(problem, node.referenced))
             }
-            _ => Ok(value.clone()),
+            _ => keep_text(value, node.referenced),
         },
         Node::Sequence(items) => {
             items.iter().map(|item| resolve(item, text)).collect::<Result<_, _>>().map(Value::Array)
         }
         Node::Mapping(entries) => resolve_mapping(entries, text).map(Value::Object),
+    }
+}
+
+/// The scalar, unless no program could be given it.
+fn keep_text(value: &Value, at: Location) -> Result<Value, YamlError> {
+    match value {
+        Value::String(text) if text.contains('\0') => Err(YamlError::new(NUL_RULE, at)),
+        value => Ok(value.clone()),
     }
 }
 
@@ -155,6 +197,9 @@ fn resolve_mapping(
     for (key, value) in entries {
         check_tag(key)?;
         let name = &key.value.0;
+        if name.contains('\0') {
+            return Err(YamlError::new(NUL_RULE, key.referenced));
+        }
         // `1` and `"1"` are two keys to the parser, and one to JSON.
         if mapping.insert(name.clone(), resolve(value, text)?).is_some() {
             return Err(YamlError::new(says_twice(name), key.referenced));

@@ -2,9 +2,11 @@
 
 use super::InstanceSettings;
 use crate::configuration::{is_ansibles_own, secrets, yaml};
+use crate::event::APPEND_BYTES_MAX;
 use crate::names::{Service, check_domain, external_domain, internal_domain, redirect_domains};
 use crate::protected;
 use crate::protected::Protected;
+use crate::text::nests_within;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -71,9 +73,11 @@ pub(super) fn check_settings(settings: &InstanceSettings) -> Vec<Violation> {
         let name = &settings.openstack_server_ssh_keyname;
         note("openstack_server_ssh_keyname", check_text(name, 256));
     }
+    note("additional_security_groups", check_length(&settings.additional_security_groups));
     for (index, group) in settings.additional_security_groups.iter().enumerate() {
         note(&format!("additional_security_groups[{index}]"), check_text(group, 200));
     }
+    note("additional_monitoring_emails", check_length(&settings.additional_monitoring_emails));
     for (index, email) in settings.additional_monitoring_emails.iter().enumerate() {
         let field = format!("additional_monitoring_emails[{index}]");
         note(&field, check_protected(email, check_email));
@@ -222,25 +226,53 @@ fn check_playbook(path: &str) -> Verdict {
     Ok(())
 }
 
-/// Frozen with all other variables into one event, which has at most 1 MiB.
-const EXTRA_SETTINGS_BYTES_MAX: usize = 128 * 1024;
+/// The share of the text: a launch freezes settings and variables into one append.
+///
+/// Each protected text grows by a third when it is sealed. These are the shares of what has no other
+/// limit; what is left is far more than the computed variables and the short settings need.
+const EXTRA_SETTINGS_BYTES_MAX: usize = APPEND_BYTES_MAX / 8;
+/// As JSON, with every alias written out.
+const EXTRA_VARIABLES_BYTES_MAX: usize = APPEND_BYTES_MAX / 4;
+const SELECTOR_BYTES_MAX: usize = APPEND_BYTES_MAX / 128;
+/// Groups, and e-mail addresses.
+const LIST_ITEMS_MAX: usize = 100;
+/// Clouds' selectors are flat, or nearly so.
+const SELECTOR_DEPTH_MAX: usize = 16;
 
 fn check_extra_settings(text: &str) -> Verdict {
     if text.len() > EXTRA_SETTINGS_BYTES_MAX {
         return Err(format!("must not have more than {} KiB", EXTRA_SETTINGS_BYTES_MAX / 1024));
     }
     let variables = yaml::parse_mapping(text).map_err(|error| format!("can't be read: {error}"))?;
-    match variables.keys().find(|name| is_ansibles_own(name)) {
-        None => Ok(()),
-        Some(name) => Err(format!(
+    if let Some(name) = variables.keys().find(|name| is_ansibles_own(name)) {
+        return Err(format!(
             "must not set `{name}`: names that begin with `ansible_` are Ansible's own, and say how \
              a play reaches its machine; that is Ocim's to know"
-        )),
+        ));
     }
+    if Value::Object(variables).to_string().len() > EXTRA_VARIABLES_BYTES_MAX {
+        let limit = EXTRA_VARIABLES_BYTES_MAX / 1024;
+        return Err(format!("must not have more than {limit} KiB with every alias written out"));
+    }
+    Ok(())
+}
+
+fn check_length<T>(list: &[T]) -> Verdict {
+    if list.len() > LIST_ITEMS_MAX {
+        return Err(format!("must not have more than {LIST_ITEMS_MAX} items"));
+    }
+    Ok(())
 }
 
 fn check_selector(value: &Value) -> Verdict {
     match value {
+        // Before anything walks through it.
+        _ if !nests_within(value, SELECTOR_DEPTH_MAX) => {
+            Err(format!("must not nest deeper than {SELECTOR_DEPTH_MAX}"))
+        }
+        _ if value.to_string().len() > SELECTOR_BYTES_MAX => {
+            Err(format!("must not have more than {} KiB", SELECTOR_BYTES_MAX / 1024))
+        }
         // The mark of protected values is the store's own.
         _ if has_key(value, protected::MARK) => {
             Err(format!("must not have a member `{}`", protected::MARK))

@@ -6,7 +6,9 @@
 use crate::sample;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
-use ocim_domain::{appserver, instance, inventory, load_balancer, name, region, saga, server};
+use ocim_domain::{
+    appserver, instance, inventory, load_balancer, name, projection, region, saga, server,
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -93,6 +95,7 @@ fn every_event_kind_and_schema_still_reads() {
         check_aggregate::<instance::Instance>(&sample::instance_events()),
         check_aggregate::<load_balancer::LoadBalancer>(&sample::load_balancer_events()),
         check_aggregate::<name::Name>(&sample::name_events()),
+        check_aggregate::<projection::Projection>(&sample::projection_events()),
         check_aggregate::<region::Region>(&sample::region_events()),
         check_aggregate::<inventory::Inventory>(&sample::inventory_events()),
         check_aggregate::<saga::Saga>(&sample::saga_events()),

@@ -12,6 +12,7 @@ mod keeping;
 mod load_balancer;
 mod name;
 mod names;
+mod projection;
 mod properties;
 mod region;
 mod saga;

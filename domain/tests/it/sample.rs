@@ -7,6 +7,7 @@ use ocim_domain::instance::{self, LaunchOutcome};
 use ocim_domain::inventory::{self, Orphan};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::name;
+use ocim_domain::projection;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
 use ocim_domain::saga::{
@@ -202,6 +203,15 @@ pub(crate) fn orphan() -> Orphan {
 }
 
 /// One event of each kind of a region.
+pub(crate) fn projection_events() -> Vec<projection::Event> {
+    vec![projection::Event::EventSkipped {
+        projection: "instances".to_owned(),
+        event: Uuid::from_u128(11),
+        event_kind: "instance.created".to_owned(),
+        reason: "its name can't be stored".to_owned(),
+    }]
+}
+
 pub(crate) fn inventory_events() -> Vec<inventory::Event> {
     use inventory::Event as E;
     let (region, machine) = (|| "test-region".to_owned(), || "vm-9".to_owned());

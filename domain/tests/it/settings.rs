@@ -2,6 +2,9 @@
 
 use crate::sample::{self, MASTER, defaults, settings};
 use crate::vectors;
+use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings, compose_variables};
+use ocim_domain::event::APPEND_BYTES_MAX;
+use ocim_domain::protected::Protected;
 use ocim_domain::settings::{
     Defaults, InstanceSettings, SettingsInput, Violation, change_settings, create_settings,
     default_playbook_name,
@@ -148,6 +151,16 @@ fn unknown_and_mistyped_fields_are_refused() {
     }
 }
 
+/// A mapping that nests so deep.
+fn nested(depth: usize) -> Value {
+    (1..depth).fold(json!({ "name": "a" }), |inner, _| json!({ "name": inner }))
+}
+
+/// A text of so many bytes, and a list of so many aliases of it.
+fn aliases(bytes: usize, number: usize) -> String {
+    format!("a: &a {}\nl: [{}]\n", "x".repeat(bytes), vec!["*a"; number].join(", "))
+}
+
 #[test]
 fn every_rule_names_its_field() {
     let control = "two\nlines";
@@ -183,6 +196,10 @@ fn every_rule_names_its_field() {
         ("configuration_playbook_name", json!("x".repeat(101))),
         ("configuration_extra_settings", json!("- a list")),
         ("configuration_extra_settings", json!("a: 1\na: 2")),
+        ("configuration_extra_settings", json!("a: \"\\0\"")),
+        ("configuration_extra_settings", json!("\"\\0\": 1")),
+        ("configuration_extra_settings", json!(format!("a: {}", "x".repeat(128 * 1024)))),
+        ("configuration_extra_settings", json!(aliases(30_000, 40))),
         ("edx_platform_repository_url", json!("ftp://example.com/r.git")),
         ("edx_platform_commit", json!("x".repeat(257))),
         ("edx_platform_commit", json!("two words")),
@@ -190,10 +207,15 @@ fn every_rule_names_its_field() {
         ("openstack_region", json!("x".repeat(17))),
         ("openstack_server_flavor", json!("vps-ssd-2")),
         ("openstack_server_flavor", json!({})),
+        ("openstack_server_flavor", nested(17)),
+        ("openstack_server_flavor", nested(120)),
+        ("openstack_server_flavor", json!({ "name": "x".repeat(8 * 1024) })),
         ("openstack_server_base_image", json!([1])),
         ("openstack_server_ssh_keyname", json!("x".repeat(257))),
         ("additional_security_groups[1]", json!(["fine", ""])),
         ("additional_security_groups[0]", json!(["x".repeat(201)])),
+        ("additional_security_groups", json!(vec!["web"; 101])),
+        ("additional_monitoring_emails", json!(vec!["a@example.com"; 101])),
         ("additional_monitoring_emails[1]", json!(["a@example.com", "b"])),
         ("external_lms_domain", json!("bad domain")),
         ("external_lms_preview_domain", json!("'.example.com")),
@@ -235,6 +257,48 @@ fn limits_are_reached() {
     ] {
         let created = create(json!({ "sub_domain": "abc", "edx_platform_repository_url": url }));
         assert!(created.is_ok(), "{url}: {created:?}");
+    }
+}
+
+/// However much people say: what a launch freezes goes into one append, sealed.
+#[test]
+fn the_largest_settings_can_be_frozen() {
+    let email = format!("{}@{}.com", "x".repeat(64), "x".repeat(60));
+    // Nearly all of it is one text, which stands in the variables again for each alias.
+    let extra = aliases(APPEND_BYTES_MAX / 8 - 64, 1);
+    let settings = create(json!({
+        "sub_domain": "abc",
+        "name": "\u{1f600}".repeat(250),
+        "configuration_extra_settings": extra,
+        "openstack_server_flavor": { "name": "x".repeat(8_000) },
+        "openstack_server_base_image": { "name": "x".repeat(8_000) },
+        "additional_security_groups": vec!["\u{1f600}".repeat(200); 100],
+        "additional_monitoring_emails": vec![email; 100],
+    }))
+    .unwrap();
+    let context = BaseContext {
+        appserver_number: 1,
+        clearsessions_cron: CronTime { hour: 0, minute: 0 },
+        ssh_admins: vec![],
+        site_wide: SiteWideSettings::default(),
+    };
+    let variables = compose_variables(&settings, &context).unwrap();
+    let variables = Value::Object(variables).to_string();
+    assert!(variables.len() > APPEND_BYTES_MAX / 4 - 1024, "{}", variables.len());
+    let launched = json!({ "settings": settings, "variables": Protected::new("inst", variables) });
+    let sealed = sealed_bytes(&launched);
+    assert!(sealed < APPEND_BYTES_MAX * 15 / 16, "{sealed}");
+}
+
+/// Bytes of a JSON whose protected texts are sealed: base64 with a nonce and a tag.
+fn sealed_bytes(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => match fields.get("open").and_then(Value::as_str) {
+            Some(text) => 64 + (text.len() + 64) * 4 / 3 + fields["subject"].to_string().len(),
+            None => fields.iter().map(|(name, it)| name.len() + 4 + sealed_bytes(it)).sum(),
+        },
+        Value::Array(items) => items.iter().map(|item| 1 + sealed_bytes(item)).sum(),
+        other => other.to_string().len(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! People's YAML means what Ansible takes it for, and what it can't pass on is refused with its place.
 
-use ocim_domain::configuration::yaml::{YAML_BYTES_MAX, parse_mapping};
+use ocim_domain::configuration::yaml::{
+    YAML_BYTES_MAX, YAML_DEPTH_MAX, YAML_VALUES_MAX, parse_mapping,
+};
 use serde_json::{Value, json};
 
 #[track_caller]
@@ -123,10 +125,49 @@ fn what_is_no_mapping_is_refused_with_its_place() {
     }
 }
 
+/// Mappings within each other, each on lines of its own, by aliases, or in braces.
+fn nested(depth: usize) -> [String; 3] {
+    let block = (1..depth).map(|level| format!("{}a:\n", " ".repeat(level - 1)));
+    let block = block.collect::<String>() + &" ".repeat(depth - 1) + "a: 1\n";
+    let flow = format!("{}1{}", "{a: ".repeat(depth), "}".repeat(depth));
+    let mut aliases = "x1: &x1 1\n".to_owned();
+    for level in 2..=depth {
+        aliases.push_str(&format!("x{level}: &x{level} [*x{}]\n", level - 1));
+    }
+    [block, flow, aliases]
+}
+
+/// Half the stack of the smallest thread that reads people's texts, where nothing is optimized.
+const STACK_BYTES: usize = 1024 * 1024;
+
+#[test]
+fn the_deepest_text_takes_half_a_stack_and_a_deeper_one_is_refused() {
+    let read = || {
+        for text in nested(YAML_DEPTH_MAX) {
+            assert!(parse_mapping(&text).is_ok(), "{text}");
+        }
+        for depth in [YAML_DEPTH_MAX + 1, 60, 200] {
+            for text in nested(depth) {
+                let error = parse_mapping(&text).expect_err(&text);
+                assert!(
+                    error.problem.contains("deep") || error.problem.contains("values"),
+                    "{error}"
+                );
+            }
+        }
+    };
+    std::thread::Builder::new().stack_size(STACK_BYTES).spawn(read).unwrap().join().unwrap();
+}
+
 #[test]
 fn texts_that_would_take_all_memory_are_refused() {
     let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
     assert!(parse_mapping(&deep).is_err());
+    // Few values, but each of them as long as a text may be.
+    let wide = format!("a: &a {}\nl: [{}]", "x".repeat(100_000), vec!["*a"; 99].join(","));
+    assert!(parse_mapping(&wide).unwrap_err().problem.contains("bytes"));
+    let many = format!("l: [{}]", vec!["1"; YAML_VALUES_MAX].join(","));
+    assert!(parse_mapping(&many).unwrap_err().problem.contains("values"));
     let mut laughs = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, before) in ('b'..='j').zip('a'..='i') {
         let items = vec![format!("*{before}"); 10].join(", ");

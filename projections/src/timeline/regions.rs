@@ -1,7 +1,7 @@
-//! Sentences about regions: their slots, and what the reconciler finds there.
+//! Sentences about regions, their slots and what the reconciler finds there; and about read models.
 
 use super::{Teller, because};
-use ocim_domain::{inventory, region};
+use ocim_domain::{inventory, projection, region};
 
 pub(super) fn tell(teller: &Teller<'_>, event: &region::Event) -> String {
     use region::Event as E;
@@ -36,4 +36,13 @@ pub(super) fn tell_inventory(teller: &Teller<'_>, event: &inventory::Event) -> S
             format!("{} did not take the machine {machine} away", teller.name(run))
         }
     }
+}
+
+pub(super) fn tell_projection(teller: &Teller<'_>, event: &projection::Event) -> String {
+    let projection::Event::EventSkipped { projection, event, event_kind, reason } = event;
+    format!(
+        "{} told the read model {projection} to step over the event {event} ({event_kind}){}",
+        teller.who(),
+        because(Some(reason))
+    )
 }

@@ -6,10 +6,11 @@ use crate::ports::cloud::{Cloud, Machine, MachineSpec};
 use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
 use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use async_trait::async_trait;
+use ocim_domain::text::make_storable;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A region behind its breaker.
+/// A region behind its breaker; what it says comes through fit to be stored.
 #[derive(Debug)]
 pub struct GuardedCloud {
     inner: Arc<dyn Cloud>,
@@ -31,15 +32,18 @@ impl Cloud for GuardedCloud {
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {
-        self.breaker.call(self.inner.create_machine(spec)).await
+        let made = self.breaker.call(self.inner.create_machine(spec)).await?;
+        Ok(made.made_storable())
     }
 
     async fn find_machine(&self, key: Uuid) -> Result<Option<Machine>, PortError> {
-        self.breaker.call(self.inner.find_machine(key)).await
+        let found = self.breaker.call(self.inner.find_machine(key)).await?;
+        Ok(found.map(Machine::made_storable))
     }
 
     async fn read_machine(&self, id: &str) -> Result<Option<Machine>, PortError> {
-        self.breaker.call(self.inner.read_machine(id)).await
+        let found = self.breaker.call(self.inner.read_machine(id)).await?;
+        Ok(found.map(Machine::made_storable))
     }
 
     async fn reboot_machine(&self, id: &str) -> Result<(), PortError> {
@@ -51,11 +55,13 @@ impl Cloud for GuardedCloud {
     }
 
     async fn read_console(&self, id: &str) -> Result<String, PortError> {
-        self.breaker.call(self.inner.read_console(id)).await
+        let console = self.breaker.call(self.inner.read_console(id)).await?;
+        Ok(make_storable(&console).into_owned())
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
-        self.breaker.call(self.inner.list_machines()).await
+        let listed = self.breaker.call(self.inner.list_machines()).await?;
+        Ok(listed.into_iter().map(Machine::made_storable).collect())
     }
 }
 

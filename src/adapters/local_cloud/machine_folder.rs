@@ -4,6 +4,7 @@ use super::isolation::{Isolation, Verb};
 use super::process::{Process, wait_until};
 use crate::ports::cloud::{Address, Machine, Power};
 use nix::sys::signal::Signal;
+use ocim_domain::text::decode_output;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -247,7 +248,7 @@ impl MachineFolder {
         file.seek(SeekFrom::Start(length.saturating_sub(CONSOLE_BYTES_MAX)))?;
         let mut bytes = Vec::new();
         file.take(CONSOLE_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(decode_output(&bytes))
     }
 }
 

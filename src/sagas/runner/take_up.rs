@@ -14,6 +14,7 @@ use ocim_domain::decider::Decider;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Command, Event, Phase, Run, Saga, Step, StuckCode, TAKEOVERS_MAX};
+use ocim_domain::text::make_recordable;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -275,6 +276,7 @@ impl Keeper {
 
 /// What a panic said.
 fn describe_panic(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    make_recordable(text.unwrap_or_default())
 }

@@ -2,8 +2,9 @@
 
 use super::committer::Request;
 use super::session::{ANSWER_TIMEOUT, Appender};
-use crate::store::row::{APPEND_BYTES_MAX, EncodedEvent, Refusal, position};
+use crate::store::row::{EncodedEvent, Refusal, position};
 use crate::store::{AppendError, Appended, Expected};
+use ocim_domain::event::APPEND_BYTES_MAX;
 use std::collections::{HashSet, VecDeque};
 use std::error::Error;
 use std::sync::Arc;

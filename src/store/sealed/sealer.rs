@@ -25,11 +25,17 @@ pub enum SealError {
     #[error("a protected value's key can't be had")]
     Keys(#[from] KeyError),
     /// The sealed text is not what was sealed there.
-    #[error("the protected value at `{path}` was changed, or sealed for another place")]
+    #[error("the protected value at `{path}`{} was changed, or sealed for another place", of(.event))]
     Tampered {
+        /// The event that holds it, where it is one's.
+        event: Option<Uuid>,
         /// JSON pointer to it.
         path: String,
     },
+}
+
+fn of(event: &Option<Uuid>) -> String {
+    event.map(|event| format!(" of the event {event}")).unwrap_or_default()
 }
 
 impl From<SealError> for ReadError {
@@ -76,7 +82,7 @@ impl Sealer {
                 return Ok(());
             };
             let sealed = key.seal_text(&*self.ids, subject, (event, path), open);
-            let sealed = sealed.map_err(|_| SealError::Tampered { path: path.to_owned() })?;
+            let sealed = sealed.map_err(|_| tampered(Some(event), path))?;
             body.remove("open");
             body.insert("sealed".to_owned(), Value::String(sealed));
             Ok(())
@@ -108,7 +114,7 @@ impl Sealer {
             };
             let place = event.map(|event| (event, path));
             let open = key.as_ref().map(|key| key.open_text(subject, sealed, place)).transpose();
-            let open = open.map_err(|_| SealError::Tampered { path: path.to_owned() })?;
+            let open = open.map_err(|_| tampered(event, path))?;
             body.remove("sealed");
             body.extend(open.map(|open| ("open".to_owned(), Value::String(open))));
             Ok(())
@@ -141,6 +147,10 @@ impl Sealer {
     fn found(&self) -> MutexGuard<'_, HashMap<String, (Instant, Option<DataKey>)>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn tampered(event: Option<Uuid>, path: &str) -> SealError {
+    SealError::Tampered { event, path: path.to_owned() }
 }
 
 /// The body of a protected value: the object under its mark, which has no other member.

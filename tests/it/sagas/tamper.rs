@@ -18,8 +18,10 @@ use tokio::sync::Notify;
 /// How long the other side asks to wait when it limits the rate.
 pub(crate) const RATE_PAUSE: Duration = Duration::from_secs(90);
 
-/// What every error says that is ordered here.
-pub(crate) const ORDERED: &str = "as ordered";
+/// What every error says that is ordered here: a tool's text that can't be stored.
+const SAID: &str = "as\0ordered";
+/// What is recorded of it.
+pub(crate) const ORDERED: &str = "as\u{fffd}ordered";
 
 /// Which of a step's functions is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,7 +207,7 @@ async fn fail(class: ErrorClass, pause: Option<Duration>) -> Result<Progress, St
         ErrorClass::RateLimited => Some(pause.unwrap_or(RATE_PAUSE)),
         _ => pause,
     };
-    Err(StepError { retry_after, ..StepError::new(class, ORDERED) })
+    Err(StepError { retry_after, ..StepError::new(class, SAID) })
 }
 
 async fn freeze() {

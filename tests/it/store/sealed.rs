@@ -2,11 +2,12 @@
 
 use super::engines::{memory, postgres};
 use ocim::adapters::system::SystemIds;
+use ocim::app::AppError;
 use ocim::store::conformance::{new_event, new_stream};
 use ocim::store::memory::MemoryStore;
 use ocim::store::sealed::{KeyError, MemoryKeys, PostgresKeys, SealError, SealedStore};
-use ocim::store::{AppendError, EventStore, Expected};
-use ocim_domain::event::NewEvent;
+use ocim::store::{AppendError, EventStore, Expected, Filter};
+use ocim_domain::event::{NewEvent, Position};
 use ocim_domain::protected::Protected;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -72,7 +73,7 @@ async fn a_sealed_copy_is_sealed_anew_for_its_place() {
 }
 
 #[tokio::test]
-async fn a_value_moved_to_another_event_is_not_opened() {
+async fn a_value_moved_to_another_event_is_not_opened_and_holds_up_nobody_else() {
     let inner: Arc<MemoryStore> = Arc::new(memory());
     let keys = Arc::new(MemoryKeys::new(Arc::new(SystemIds)));
     let store = SealedStore::new(inner.clone(), keys, Arc::new(SystemIds));
@@ -82,10 +83,22 @@ async fn a_value_moved_to_another_event_is_not_opened() {
     let raw = inner.read_stream(&stream, 0).await.unwrap().remove(0).data;
     let other = new_stream("test");
     let forged = vec![new_event("test.secret", raw)];
+    let forged_id = forged[0].id;
     inner.append(&other, Expected::NoStream, forged).await.unwrap();
+    let after = vec![secret_event("user-1", "after")];
+    store.append(&stream, Expected::Exact(0), after).await.unwrap();
+    // Who needs it hears which event it is.
     let refused = store.read_stream(&other, 0).await.unwrap_err();
-    let cause = refused.0.downcast_ref::<SealError>();
-    assert!(matches!(cause, Some(SealError::Tampered { path }) if path == "/email"), "{refused:?}");
+    let cause = refused.0.downcast_ref::<SealError>().unwrap();
+    let SealError::Tampered { event, path } = cause else { panic!("{refused:?}") };
+    assert_eq!((*event, path.as_str()), (Some(forged_id), "/email"));
+    assert!(cause.to_string().contains(&forged_id.to_string()), "{cause}");
+    assert!(matches!(AppError::from(refused), AppError::Internal(_)), "no outage");
+    // Who follows the log goes on, past it.
+    let (all, _) = store.read_all(Position::START, &Filter::default(), 10).await.unwrap();
+    let texts: Vec<_> = all.iter().map(|it| email(&it.data).open().map(str::to_owned)).collect();
+    assert_eq!(texts, [Some("text".to_owned()), None, Some("after".to_owned())]);
+    assert_eq!(store.read_stream(&stream, 0).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -3,12 +3,19 @@
 use super::super::fence::Fence;
 use crate::sagas::step::{Found, Progress, Step, StepContext, StepError, done};
 use ocim_domain::Timestamp;
+use ocim_domain::event::{APPEND_BYTES_MAX, PAYLOAD_DEPTH_MAX};
 use ocim_domain::saga::{ErrorClass, ErrorCode, PlantedBug};
+use ocim_domain::text::{make_recordable, make_value_storable, nests_within};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+
+/// The most that a step may give, as JSON: it goes into an event beside other things.
+const OUTPUT_BYTES_MAX: usize = APPEND_BYTES_MAX / 2;
+/// How deep it may nest within the event.
+const OUTPUT_DEPTH_MAX: usize = PAYLOAD_DEPTH_MAX / 2;
 
 /// What is called, for which attempt.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +68,32 @@ pub(super) async fn perform(
     let work = while_held(&is_held, perform_fenced(call, context, &is_held));
     let outcome = tokio::time::timeout(limit, work).await;
     let outcome = outcome.unwrap_or_else(|_| Err(timed_out().into()));
-    Ended { call, outcome }
+    Ended { call, outcome: make_outcome_recordable(outcome) }
+}
+
+/// What a step gave or said, as the run's log can take it: whatever a provider said, the run must
+/// be able to record how its call ended.
+fn make_outcome_recordable(outcome: Result<Progress, Halt>) -> Result<Progress, Halt> {
+    match outcome {
+        Ok(Progress::Done(output)) => {
+            let output = make_value_storable(output);
+            if output.to_string().len() > OUTPUT_BYTES_MAX
+                || !nests_within(&output, OUTPUT_DEPTH_MAX)
+            {
+                let limit = OUTPUT_BYTES_MAX / 1024;
+                let why =
+                    format!("it gave more than {limit} KiB, or nested too deep to be recorded");
+                return Err(StepError::permanent(ErrorCode::Defect, why).into());
+            }
+            Ok(Progress::Done(output))
+        }
+        Ok(Progress::Skipped(reason)) => Ok(Progress::Skipped(make_recordable(&reason))),
+        Err(Halt::Failed(error)) => {
+            let message = make_recordable(&error.message);
+            Err(Halt::Failed(StepError { message, ..error }))
+        }
+        other => other,
+    }
 }
 
 /// Goes on with the work as long as the run is this node's. A process that stood still for long, and
@@ -126,4 +158,63 @@ fn keep_doubt(error: StepError) -> StepError {
 /// The failure of what is not there in time.
 pub(super) fn timed_out() -> StepError {
     StepError::new(ErrorClass::Timeout, "its time was up")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocim_domain::text::{TOOL_TEXT_BYTES_MAX, find_unstorable};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    /// Texts as tools may say them: of any characters, some of them endless.
+    fn told() -> impl Strategy<Value = String> {
+        let endless =
+            (1_usize..3).prop_map(|times| "\0\u{1b}é".repeat(times * TOOL_TEXT_BYTES_MAX));
+        prop_oneof![4 => any::<String>(), 4 => "[\0a]{0,8}", 1 => endless]
+    }
+
+    fn given() -> impl Strategy<Value = Value> {
+        told().prop_map(Value::from).prop_recursive(3, 16, 4, |inner| {
+            let fields = proptest::collection::vec((told(), inner.clone()), 0..4);
+            let object = |fields: Vec<(String, Value)>| Value::Object(fields.into_iter().collect());
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+                fields.prop_map(object),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_step_says_can_be_recorded(text in told(), output in given()) {
+            let failed = || Halt::Failed(StepError::transient(text.clone()));
+            for outcome in [
+                Ok(Progress::Done(output)),
+                Ok(Progress::Skipped(text.clone())),
+                Err(failed()),
+            ] {
+                let recorded = match make_outcome_recordable(outcome) {
+                    Ok(Progress::Done(output)) => output,
+                    Ok(Progress::Skipped(text)) => json!(text),
+                    Err(Halt::Failed(error)) => json!(error.message),
+                    other => panic!("{other:?}"),
+                };
+                prop_assert_eq!(find_unstorable(&recorded), None);
+                prop_assert!(recorded.to_string().len() <= OUTPUT_BYTES_MAX);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_or_too_deep_fails_the_step_for_good() {
+        let deep = (0..=OUTPUT_DEPTH_MAX).fold(json!(1), |inner, _| json!([inner]));
+        for output in [json!("x".repeat(OUTPUT_BYTES_MAX)), deep] {
+            let Err(Halt::Failed(error)) = make_outcome_recordable(Ok(Progress::Done(output)))
+            else {
+                panic!("it can't be recorded");
+            };
+            assert_eq!(error.class, ErrorClass::Permanent);
+        }
+    }
 }

@@ -1,0 +1,64 @@
+//! Projections: how far each read model is, and what it stands at.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One build of a read model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Projection {
+    /// The read model's name, e.g. `instances`.
+    pub name: String,
+    /// Its version.
+    pub version: i32,
+    /// Counts the builds of this read model, from 1.
+    pub generation: i32,
+    /// What it is doing.
+    pub state: ProjectionState,
+    /// Whether readers see it.
+    pub is_serving: bool,
+    /// All events up to here are in it.
+    pub position: String,
+    /// Why it is paused.
+    pub failure: Option<ProjectionFailure>,
+    /// When it last moved.
+    pub modified: DateTime<Utc>,
+}
+
+/// What a build is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProjectionState {
+    /// It follows the log, and readers see it.
+    Running,
+    /// It stands at an event that it can't take in.
+    Paused,
+    /// It catches up; readers see another one.
+    Rebuilding,
+}
+
+/// The event that a build can't take in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProjectionFailure {
+    /// The event's id.
+    pub event: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its stream, `category-<uuid>`.
+    pub stream: String,
+    /// Where it stands in the log.
+    pub position: String,
+    /// What is wrong with it, without what it holds.
+    pub error: String,
+}
+
+/// An event to step over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SkipEvent {
+    /// The id of the event that the projection is paused at.
+    #[schema(format = Uuid)]
+    pub event: String,
+    /// Why; people read it in the log of events.
+    pub reason: String,
+}

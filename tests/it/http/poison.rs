@@ -1,0 +1,366 @@
+//! Whatever is sent to whichever route: refused as a problem, and nothing stands still afterwards.
+
+use crate::support::api_server::ApiServer;
+use crate::support::counts::report_count;
+use ocim::app::{AppError, Caller};
+use ocim::http::openapi::document;
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Map, Value, json};
+
+/// What no text may hold; JSON spells it as an escape.
+const NUL: &str = "a\u{0}b";
+
+/// A server with one of everything that a path can name.
+struct Ground {
+    server: ApiServer,
+    instance: String,
+    appserver: String,
+    run: String,
+}
+
+impl Ground {
+    async fn make() -> Self {
+        let server = ApiServer::start().await;
+        let instance = server.given_instance("alpha").await;
+        let launch = server.ask("POST", &format!("/instances/{instance}/appservers"));
+        let launched: Value = launch.json(&json!({})).send().await.unwrap().json().await.unwrap();
+        let run = server.given_run().await.to_string();
+        let appserver = launched["appserver"].as_str().unwrap().to_owned();
+        Self { server, instance, appserver, run }
+    }
+
+    /// The path with everything that it names, but `poison` in place of one parameter.
+    fn fill(&self, path: &str, poison: Option<(&str, &str)>) -> String {
+        let mut filled = path.to_owned();
+        while let Some((start, end)) = filled.find('{').zip(filled.find('}')) {
+            let name = &filled[start + 1..end];
+            let value = match poison {
+                Some((poisoned, text)) if poisoned == name => text,
+                _ if name != "id" => "local",
+                _ if path.contains("/instances/") => &self.instance,
+                _ if path.contains("/appservers/") => &self.appserver,
+                _ => &self.run,
+            };
+            filled = format!("{}{value}{}", &filled[..start], &filled[end + 1..]);
+        }
+        filled
+    }
+
+    fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        self.server.bare(&method.to_uppercase(), path).bearer_auth(&self.server.token)
+    }
+
+    /// Every read model goes on: one that was poisoned would stand still for good.
+    async fn finish(self) {
+        let after = self.server.given_instance("after").await;
+        self.server.get(&format!("/instances/{after}")).await;
+        let ready = self.server.bare("GET", "/ready").send().await.unwrap();
+        assert_eq!(ready.status(), 200, "{}", ready.text().await.unwrap());
+        let builds = self.server.get("/projections").await;
+        for build in builds["items"].as_array().unwrap() {
+            assert_eq!(build["state"], "running", "{build}");
+        }
+        self.server.stop().await;
+    }
+}
+
+/// One operation of the document.
+struct Operation {
+    method: String,
+    path: String,
+    data: Value,
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let mut operations = vec![];
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, data) in methods.as_object().unwrap() {
+            let (method, path) = (method.clone(), path.clone());
+            operations.push(Operation { method, path, data: data.clone() });
+        }
+    }
+    operations
+}
+
+impl Operation {
+    fn parameters(&self, place: &str) -> Vec<String> {
+        let all = self.data["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let here = all.iter().filter(|it| it["in"] == place);
+        here.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn body<'a>(&'a self, document: &'a Value) -> Option<&'a Value> {
+        let body = &self.data["requestBody"]["content"]["application/json"]["schema"];
+        body.is_object().then(|| resolve(document, body))
+    }
+}
+
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    }
+}
+
+/// A schema's fields, and whether each is required; one list a variant.
+type Fields = Map<String, Value>;
+
+fn variants(document: &Value, schema: &Value) -> Vec<(Fields, Vec<Value>)> {
+    let schema = resolve(document, schema);
+    if let Some(choices) = schema["oneOf"].as_array() {
+        return choices.iter().flat_map(|choice| variants(document, choice)).collect();
+    }
+    let own = schema["properties"].as_object().cloned().unwrap_or_default();
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let mut all = vec![(own, required)];
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        let parts = variants(document, part);
+        let join = |(fields, required): &(Fields, Vec<Value>)| {
+            let with = |(more, also): &(Fields, Vec<Value>)| {
+                let fields = fields.clone().into_iter().chain(more.clone()).collect();
+                (fields, [required.clone(), also.clone()].concat())
+            };
+            parts.iter().map(with).collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(join).collect();
+    }
+    all
+}
+
+/// A value that a field takes.
+fn sample(document: &Value, schema: &Value) -> Value {
+    let schema = resolve(document, schema);
+    if let Some(first) = schema["enum"].get(0) {
+        return first.clone();
+    }
+    match kind(schema) {
+        "string" if schema["format"] == "date-time" => json!("2030-01-01T00:00:00Z"),
+        "string" if schema["format"] == "uuid" => json!(uuid::Uuid::nil()),
+        "string" => json!("x"),
+        "boolean" => json!(false),
+        "integer" => json!(1),
+        "array" => json!([]),
+        _ => {
+            let (fields, required) = variants(document, schema).swap_remove(0);
+            let filled = required_only(document, &fields, &required);
+            if filled.is_empty() { json!({ "name": "x" }) } else { Value::Object(filled) }
+        }
+    }
+}
+
+/// A body with what is required, and no more.
+fn required_only(document: &Value, fields: &Fields, required: &[Value]) -> Fields {
+    let needed = fields.iter().filter(|(name, _)| required.contains(&json!(name)));
+    needed.map(|(name, schema)| (name.clone(), sample(document, schema))).collect()
+}
+
+fn kind(schema: &Value) -> &str {
+    match &schema["type"] {
+        Value::String(kind) => kind,
+        Value::Array(kinds) => kinds.iter().find(|it| *it != "null").unwrap().as_str().unwrap(),
+        _ => "",
+    }
+}
+
+/// Every value with poison in it that a field of this kind could be given.
+fn poisons(document: &Value, schema: &Value) -> Vec<Value> {
+    let schema = resolve(document, schema);
+    match kind(schema) {
+        "boolean" | "integer" => vec![],
+        "string" => vec![json!(NUL)],
+        "array" => vec![json!(["fine", NUL])],
+        _ => vec![json!({ "name": NUL }), json!({ (NUL): 1 }), json!({ "a": [{ "b": NUL }] })],
+    }
+}
+
+async fn assert_refused(response: Response, place: &str) -> Value {
+    let status = response.status();
+    assert!(status.is_client_error(), "{place}: {status}");
+    assert_eq!(response.headers()["content-type"], "application/problem+json", "{place}");
+    response.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn no_field_of_any_body_takes_what_cannot_be_stored() {
+    let ground = Ground::make().await;
+    let document = serde_json::to_value(document()).unwrap();
+    let (mut tried, mut fields_seen) = (0, std::collections::BTreeSet::new());
+    for operation in operations(&document) {
+        let Some(schema) = operation.body(&document) else { continue };
+        for (fields, required) in variants(&document, schema) {
+            let mut body = required_only(&document, &fields, &required);
+            for (name, schema) in &fields {
+                let place = format!("{} {} {name}", operation.method, operation.path);
+                let before = body.get(name).cloned();
+                for poison in poisons(&document, schema) {
+                    body.insert(name.clone(), poison);
+                    let path = ground.fill(&operation.path, None);
+                    let request = ground.request(&operation.method, &path).json(&body);
+                    let problem = assert_refused(request.send().await.unwrap(), &place).await;
+                    assert_eq!(problem["status"], 422, "{place}: {problem}");
+                    let named = problem["errors"][0]["field"].as_str().unwrap();
+                    assert!(named.starts_with(name.as_str()), "{place}: {problem}");
+                    tried += 1;
+                    fields_seen.insert(place.clone());
+                }
+                match before {
+                    Some(value) => body.insert(name.clone(), value),
+                    None => body.remove(name),
+                };
+            }
+        }
+    }
+    assert!(fields_seen.len() >= 60, "{fields_seen:?}");
+    report_count("poisoned bodies", format!("{tried} bodies, {} fields", fields_seen.len()));
+    ground.finish().await;
+}
+
+#[tokio::test]
+async fn no_parameter_of_any_route_makes_more_than_a_refusal() {
+    let ground = Ground::make().await;
+    let document = serde_json::to_value(document()).unwrap();
+    let mut tried = 0;
+    for operation in operations(&document) {
+        let body = json!({});
+        let send = async |path: &str, header: Option<(&str, &[u8])>| {
+            let mut request = ground.request(&operation.method, path);
+            if operation.method != "get" && operation.method != "head" {
+                request = request.json(&body);
+            }
+            if let Some((name, value)) = header {
+                request = request.header(name, value);
+            }
+            request.send().await.unwrap()
+        };
+        let place = |name: &str| format!("{} {} {name}", operation.method, operation.path);
+        for name in operation.parameters("path") {
+            let path = ground.fill(&operation.path, Some((&name, "a%00b")));
+            let answer = send(&path, None).await;
+            assert!(answer.status().is_client_error(), "{}: {answer:?}", place(&name));
+            tried += 1;
+        }
+        for name in operation.parameters("query") {
+            let path = ground.fill(&operation.path, None);
+            let answer = send(&format!("{path}?{name}=a%00b"), None).await;
+            assert_eq!(answer.status(), 400, "{}: {answer:?}", place(&name));
+            for text in
+                ["-100000-01-01T00:00:00Z", "%2B262142-01-01T00:00:00Z", "%FF", &"x".repeat(4000)]
+            {
+                let answer = send(&format!("{path}?{name}={text}"), None).await;
+                let status = answer.status();
+                assert!(!status.is_server_error(), "{}={text}: {answer:?}", place(&name));
+                let is_time = ["since", "until"].contains(&name.as_str());
+                assert!(!is_time || status == 400, "{}={text}: {answer:?}", place(&name));
+            }
+            tried += 1;
+        }
+        for name in operation.parameters("header") {
+            let path = ground.fill(&operation.path, None);
+            for value in [&b"\xff\xfe\x80"[..], &[b'x'; 4000], b"\"99999999999999999999\""] {
+                let answer = send(&path, Some((&name, value))).await;
+                assert!(!answer.status().is_server_error(), "{}: {answer:?}", place(&name));
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 90, "{tried}");
+    report_count("poisoned parameters", tried);
+    ground.finish().await;
+}
+
+#[tokio::test]
+async fn reasons_have_a_length_wherever_they_are_given() {
+    let ground = Ground::make().await;
+    let document = serde_json::to_value(document()).unwrap();
+    let mut tried = 0;
+    for operation in operations(&document) {
+        let Some(schema) = operation.body(&document) else { continue };
+        for (fields, required) in variants(&document, schema) {
+            if !fields.contains_key("reason") {
+                continue;
+            }
+            let mut body = required_only(&document, &fields, &required);
+            body.insert("reason".to_owned(), json!("é".repeat(2001)));
+            let path = ground.fill(&operation.path, None);
+            let request = ground.request(&operation.method, &path).json(&body);
+            let response = request.send().await.unwrap();
+            // Some are refused for their state before anybody looks at the reason.
+            let problem = assert_refused(response, &operation.path).await;
+            if problem["status"] == 422 {
+                assert!(problem["errors"].to_string().contains("2000"), "{problem}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 8, "{tried}");
+    let long = json!({ "reason": "é".repeat(2000) });
+    let path = format!("/runs/{}/cancel", ground.run);
+    let taken = ground.server.ask("POST", &path).json(&long).send().await.unwrap();
+    assert_eq!(taken.status(), 204);
+    ground.finish().await;
+}
+
+/// The journal is the door for whoever does not come by HTTP.
+#[tokio::test]
+async fn the_journal_refuses_what_cannot_be_stored_by_itself() {
+    let ground = Ground::make().await;
+    let app = &ground.server.app;
+    let refuse = |outcome: Result<(), AppError>, field: &str| match outcome {
+        Err(AppError::Invalid(broken)) => assert_eq!(broken[0].field, field),
+        other => panic!("{other:?}"),
+    };
+    let by = Caller::new("token:ci");
+    let input = json!({ "sub_domain": "nul", "openstack_server_flavor": { (NUL): 1 } });
+    let Value::Object(input) = input else { panic!() };
+    let made = app.create_instance(&by, input).await.map(drop);
+    refuse(made, "openstack_server_flavor.a\u{fffd}b");
+    let run = ground.run.parse().unwrap();
+    let with_reason = Caller { reason: Some(NUL.to_owned()), ..by.clone() };
+    refuse(app.cancel_run(&with_reason, run, NUL.to_owned()).await.map(drop), "reason");
+    let far = "+20000-01-01T00:00:00Z".parse().unwrap();
+    let with_reason = Caller { reason: Some("why".to_owned()), ..by };
+    let appserver = ground.appserver.parse().unwrap();
+    refuse(app.keep_server(&with_reason, appserver, far).await.map(drop), "until");
+    // The names of the one that was refused are free at once.
+    ground.server.given_instance("nul").await;
+    ground.finish().await;
+}
+
+#[tokio::test]
+async fn settings_that_no_launch_could_freeze_are_refused_when_they_are_saved() {
+    let ground = Ground::make().await;
+    let laughs = ('b'..='j').zip('a'..='i').fold(
+        "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned(),
+        |text, (name, before)| {
+            let items = vec![format!("*{before}"); 9].join(", ");
+            format!("{text}{name}: &{name} [{items}]\n")
+        },
+    );
+    let aliases = format!("a: &a {}\nl: [{}]\n", "x".repeat(30_000), vec!["*a"; 40].join(", "));
+    let deep = format!("a: {}1{}", "{a: ".repeat(60), "}".repeat(60));
+    let nested = (0..110).fold(json!(1), |inner, _| json!({ "name": inner }));
+    for (field, value) in [
+        ("openstack_server_flavor", nested),
+        ("openstack_server_base_image", json!({ "name": "x".repeat(100_000) })),
+        ("configuration_extra_settings", json!(laughs)),
+        ("configuration_extra_settings", json!(aliases)),
+        ("configuration_extra_settings", json!(deep)),
+        ("configuration_extra_settings", json!("x".repeat(200_000))),
+    ] {
+        let mut body = json!({ "sub_domain": "beta" });
+        body[field] = value.clone();
+        let made = ground.server.ask("POST", "/instances").json(&body).send().await.unwrap();
+        let problem = assert_refused(made, field).await;
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+        let path = format!("/instances/{}", ground.instance);
+        let changed = ground.server.ask("PATCH", &path).json(&json!({ field: value }));
+        let problem = assert_refused(changed.send().await.unwrap(), field).await;
+        assert_eq!(
+            (&problem["status"], &problem["errors"][0]["field"]),
+            (&json!(422), &json!(field))
+        );
+    }
+    // No name was taken on the way.
+    ground.server.given_instance("beta").await;
+    ground.finish().await;
+}
