@@ -18,7 +18,7 @@ mod storable;
 mod timeline;
 pub mod tokens;
 
-pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched};
+pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched, activation_after};
 pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;
 pub use journal::{ExecuteError, Executed, Journal, Loaded};

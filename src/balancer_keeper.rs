@@ -55,6 +55,8 @@ pub enum Wanted {
         domain: String,
         /// The host keys it may show; where empty, those that it shows first.
         host_keys: Vec<String>,
+        /// `LOAD_BALANCER_FRAGMENT_NAME_PREFIX`.
+        fragment_name_prefix: String,
     },
 }
 
@@ -101,8 +103,8 @@ impl BalancerKeeper {
     /// [`KeeperError`]: try again later.
     pub async fn attempt(&self) -> Result<Progress, KeeperError> {
         match &self.wanted {
-            Wanted::Given { user, domain, host_keys } => {
-                self.register_given(user, domain, host_keys).await
+            Wanted::Given { user, domain, host_keys, fragment_name_prefix } => {
+                self.register_given(user, domain, host_keys, fragment_name_prefix).await
             }
             Wanted::Made { region, simulated, flavor, image } => {
                 if self.is_there().await? {
@@ -122,6 +124,7 @@ impl BalancerKeeper {
         user: &str,
         domain: &str,
         host_keys: &[String],
+        fragment_name_prefix: &str,
     ) -> Result<Progress, KeeperError> {
         let known = self.app.list_registered_balancers().await?;
         let id = load_balancer_id(domain);
@@ -157,6 +160,7 @@ impl BalancerKeeper {
             address,
             also_listens: None,
             host_keys,
+            fragment_name_prefix: fragment_name_prefix.to_owned(),
             fragment_name_postfix: self.new_postfix(),
             accepts_new_backends: true,
         };

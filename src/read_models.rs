@@ -39,6 +39,8 @@ pub struct InstanceRow {
     pub appserver_count: i32,
     /// `apps_…` of those who receive traffic.
     pub active_appservers: Vec<String>,
+    /// Its names under which visitors get something else: name and trouble of each.
+    pub name_troubles: Value,
     /// `run_…` of launches that have not settled, the one under way first.
     pub launches: Vec<String>,
     /// True once a launch succeeded.
@@ -260,6 +262,17 @@ impl ReadModels {
             "{INSTANCES} where $2::text is null or id < $2 order by id desc limit $1::bigint"
         );
         self.query(&sql, &[&limit_value(limit), &after]).await
+    }
+
+    /// At most `limit` instances some of whose names lead elsewhere.
+    pub async fn list_misled_instances(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<InstanceRow>, QueryError> {
+        let sql = format!(
+            "{INSTANCES} where json_array_length(name_troubles) > 0 order by id limit $1::bigint"
+        );
+        self.query(&sql, &[&limit_value(limit)]).await
     }
 
     /// One instance.

@@ -2,6 +2,7 @@
 
 pub mod activate_appserver;
 pub mod balancers;
+pub mod check_names;
 pub mod clean_up_appserver;
 pub mod deactivate_appserver;
 pub mod delete_orphan;

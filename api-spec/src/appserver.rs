@@ -135,8 +135,10 @@ pub struct AppserverDetail {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LaunchAppserver {
-    /// Whether it is to receive traffic once it runs.
+    /// Whether it is to receive traffic once it runs, beside those that do.
     pub activate_on_success: bool,
+    /// Whether all others leave the traffic once it serves; needs `activate_on_success`.
+    pub deactivate_others: bool,
     /// Whether it may wait for a launch that is under way; else that launch is a reason to refuse.
     pub queue: bool,
     /// Why.
@@ -154,6 +156,9 @@ pub struct LaunchedAppserver {
     pub number: u32,
     /// True where it waits for an earlier launch.
     pub queued: bool,
+    /// `run_…` that brings it into traffic, where that was asked for. It begins when the launch
+    /// has succeeded; until then, and where the launch fails, there is no such run.
+    pub activation_run: Option<String>,
 }
 
 /// Asks to bring an Appserver into traffic.

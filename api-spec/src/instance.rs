@@ -116,6 +116,15 @@ pub struct CreatedInstance {
     pub id: String,
 }
 
+/// A host name under which visitors get something else than the site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NameTrouble {
+    /// The host name.
+    pub name: String,
+    /// What the balancer answers instead.
+    pub trouble: String,
+}
+
 /// One site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Instance {
@@ -129,6 +138,8 @@ pub struct Instance {
     pub appserver_count: i32,
     /// `apps_…` of those that receive traffic.
     pub active_appservers: Vec<String>,
+    /// Its names under which visitors get something else, as seen after its traffic moved last.
+    pub name_troubles: Vec<NameTrouble>,
     /// `run_…` of launches that have not ended, the one under way first.
     pub launches: Vec<String>,
     /// `lbal_…` of its balancer, once it has one.

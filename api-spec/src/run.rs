@@ -101,6 +101,8 @@ pub struct Run {
     pub cancel_requested: bool,
     /// Who started it.
     pub actor: String,
+    /// `run_…` that started it, where it was not a person.
+    pub started_by: Option<String>,
     /// When it started.
     pub created: DateTime<Utc>,
     /// When it last moved.
@@ -117,6 +119,8 @@ pub struct RunDetail {
     /// The run.
     #[serde(flatten)]
     pub run: Run,
+    /// `run_…` of those that it started, e.g. the activation after a launch, oldest first.
+    pub started_runs: Vec<String>,
     /// The steps that have begun, in their order.
     pub steps: Vec<RunStep>,
 }

@@ -1,8 +1,10 @@
 //! One frozen configuration on one server: how far its launch came, and whether it receives traffic.
 
 mod keeping;
+mod termination;
 
 pub use keeping::{CleanUp, clean_up_run};
+pub use termination::status_once_terminated;
 
 use crate::Timestamp;
 use crate::decider::Decider;
@@ -112,6 +114,10 @@ pub enum Command {
     /// Take it and its machine away, in `run`. `force`, with a `reason`, does it although it is the
     /// last that serves the site.
     RequestTermination { run: RunId, force: bool, reason: Option<String> },
+    /// That termination begins: it can't be given traffic any more.
+    StartTermination { run: RunId },
+    /// That termination turns back: its machine stays.
+    StopTermination { run: RunId },
     /// Its machine is observed to be gone.
     Terminate,
     /// Keep a failed one's machine until then, for this `reason`; earlier or later than before.
@@ -168,6 +174,12 @@ pub enum Event {
     /// Somebody asked to take it away.
     #[serde(rename = "appserver.termination_requested")]
     TerminationRequested { run: RunId, force: bool, reason: Option<String> },
+    /// It is being taken away: it can't be given traffic any more.
+    #[serde(rename = "appserver.termination_started")]
+    TerminationStarted { run: RunId },
+    /// Its termination turned back: its machine stays.
+    #[serde(rename = "appserver.termination_stopped")]
+    TerminationStopped { run: RunId },
     /// Its machine is gone. `status` is what it was left in (core §4.3).
     #[serde(rename = "appserver.terminated")]
     Terminated { status: Status, at: Timestamp },
@@ -205,6 +217,8 @@ impl DomainEvent for Event {
         ("appserver.deactivation_requested", 1),
         ("appserver.deactivated", 1),
         ("appserver.termination_requested", 1),
+        ("appserver.termination_started", 1),
+        ("appserver.termination_stopped", 1),
         ("appserver.terminated", 1),
         ("appserver.server_kept", 1),
         ("appserver.clean_up_requested", 1),
@@ -241,6 +255,8 @@ pub struct Present {
     /// The activation, deactivation or termination asked for last; whether it is still under way
     /// is the run's to say.
     pub run_in_flight: Option<RunId>,
+    /// The termination that has begun.
+    pub termination_run: Option<RunId>,
     /// True once its machine was observed to be gone.
     pub server_gone: bool,
     /// When its machine went, if it had run (billing's end).
@@ -257,7 +273,22 @@ impl Present {
     /// True where its machine goes away or is gone, so that it can't be given traffic.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.server_gone || self.clean_up.is_some_and(|clean_up| clean_up.is_started)
+        self.check_staying().is_err()
+    }
+
+    /// Refuses one whose machine goes away or is gone: it can't be given traffic.
+    ///
+    /// # Errors
+    /// [`Rejected`] with the run that takes it away.
+    pub fn check_staying(&self) -> Result<(), Rejected> {
+        match (self.termination_run, self.clean_up) {
+            _ if self.server_gone => Err(Rejected::Gone),
+            (Some(run), _) => Err(Rejected::Terminating { run }),
+            (None, Some(CleanUp { run, is_started: true, .. })) => {
+                Err(Rejected::CleaningUp { run })
+            }
+            (None, _) => Ok(()),
+        }
     }
 }
 
@@ -324,6 +355,12 @@ pub enum Rejected {
         /// The run.
         run: RunId,
     },
+    /// Its termination has begun.
+    #[error("it is being terminated by run {run}")]
+    Terminating {
+        /// The run.
+        run: RunId,
+    },
     /// It is kept for longer than the clean-up thought.
     #[error("its machine is kept for longer by now")]
     KeptLonger,
@@ -380,9 +417,10 @@ impl Decider for Appserver {
             Command::RequestActivation { run, deactivate_others, force } => {
                 decide_request_activation(present, run, deactivate_others, force)
             }
-            Command::Activate if present.is_leaving() => Err(Rejected::Gone),
-            Command::Activate if present.active => Ok(vec![]),
-            Command::Activate => Ok(vec![Event::Activated { at: now }]),
+            Command::Activate => {
+                present.check_staying()?;
+                Ok(if present.active { vec![] } else { vec![Event::Activated { at: now }] })
+            }
             Command::RequestDeactivation { run, force, reason } => Ok(if present.active {
                 vec![Event::DeactivationRequested { run, force, reason }]
             } else {
@@ -390,15 +428,10 @@ impl Decider for Appserver {
             }),
             Command::Deactivate if !present.active => Ok(vec![]),
             Command::Deactivate => Ok(vec![Event::Deactivated { at: now }]),
-            Command::RequestTermination { run, force, reason } => {
-                decide_request_termination(present, run, force, reason)
-            }
-            Command::Terminate if present.server_gone => Ok(vec![]),
-            Command::Terminate if present.active => Err(Rejected::StillActive),
-            Command::Terminate => Ok(vec![Event::Terminated {
-                status: status_once_terminated(present.status),
-                at: now,
-            }]),
+            command @ (Command::RequestTermination { .. }
+            | Command::StartTermination { .. }
+            | Command::StopTermination { .. }
+            | Command::Terminate) => termination::decide(present, command, now),
             command @ (Command::KeepServer { .. }
             | Command::CleanUpWhenDue { .. }
             | Command::RequestCleanUp { .. }
@@ -417,6 +450,7 @@ impl Decider for Appserver {
                 active: false,
                 last_activated: None,
                 run_in_flight: None,
+                termination_run: None,
                 server_gone: false,
                 terminated: None,
                 keeps_server_until: None,
@@ -453,45 +487,11 @@ fn decide_request_activation(
     deactivate_others: bool,
     force: bool,
 ) -> Result<Vec<Event>, Rejected> {
-    if present.is_leaving() {
-        return Err(Rejected::Gone);
-    }
+    present.check_staying()?;
     if present.status != Status::Running && !force {
         return Err(Rejected::NotRunning { status: present.status });
     }
     Ok(vec![Event::ActivationRequested { run, deactivate_others, force }])
-}
-
-fn decide_request_termination(
-    present: &Present,
-    run: RunId,
-    force: bool,
-    reason: Option<String>,
-) -> Result<Vec<Event>, Rejected> {
-    match present.status {
-        _ if present.server_gone => Ok(vec![]), // Repeating is harmless (core §4.3).
-        Status::New | Status::Waiting | Status::Configuring => {
-            Err(Rejected::Launching { run: present.launched.run })
-        }
-        Status::Running
-        | Status::Failed
-        | Status::Error
-        | Status::Terminated
-        | Status::Cancelled => Ok(vec![Event::TerminationRequested { run, force, reason }]),
-    }
-}
-
-/// What core §4.3 step 3 leaves an Appserver in when its machine goes.
-#[must_use]
-pub fn status_once_terminated(status: Status) -> Status {
-    match status {
-        Status::Running => Status::Terminated,
-        Status::Configuring => Status::Failed,
-        Status::Waiting => Status::Error,
-        Status::New | Status::Failed | Status::Error | Status::Terminated | Status::Cancelled => {
-            status
-        }
-    }
 }
 
 fn evolve_present(mut present: Present, event: &Event) -> Present {
@@ -513,23 +513,18 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
             present.status = Status::Cancelled;
             present.failure = Some(reason.clone());
         }
-        Event::ActivationRequested { run, .. }
-        | Event::DeactivationRequested { run, .. }
-        | Event::TerminationRequested { run, .. } => present.run_in_flight = Some(*run),
+        Event::ActivationRequested { run, .. } | Event::DeactivationRequested { run, .. } => {
+            present.run_in_flight = Some(*run);
+        }
         Event::Activated { at } => {
             present.active = true;
             present.last_activated = Some(*at);
         }
         Event::Deactivated { .. } => present.active = false,
-        Event::Terminated { status, at } => {
-            if present.status == Status::Running {
-                present.terminated = Some(*at);
-            }
-            present.status = *status;
-            present.server_gone = true;
-            present.keeps_server_until = None;
-            present.trouble = None;
-        }
+        Event::TerminationRequested { .. }
+        | Event::TerminationStarted { .. }
+        | Event::TerminationStopped { .. }
+        | Event::Terminated { .. } => termination::evolve(&mut present, event),
         Event::ServerKept { .. }
         | Event::CleanUpRequested { .. }
         | Event::CleanUpStarted { .. }

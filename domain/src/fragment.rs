@@ -2,9 +2,8 @@
 
 use crate::configuration::secrets::HttpAuth;
 use crate::configuration::{ConfigurationError, open};
-use crate::names::{
-    Service, domain_slug, effective_domain, load_balanced_domains, redirect_domains,
-};
+use crate::ids::InstanceId;
+use crate::names::RoutedNames;
 use crate::settings::InstanceSettings;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -12,18 +11,10 @@ use std::net::{IpAddr, SocketAddr};
 /// What one instance contributes to its balancer.
 #[derive(Clone, Default)]
 pub struct FragmentInput {
-    /// The name visitors see; only for people who read the configuration.
-    pub domain: String,
-    /// Every name that leads to the backend, in the order of the map.
-    pub domains: Vec<String>,
-    /// Names that are redirected instead, in the order of the map.
-    pub redirect_domains: Vec<String>,
-    /// What redirected names lead below.
-    pub internal_lms_domain: String,
-    /// [`domain_slug`] of the instance.
-    pub slug: String,
-    /// What the backend of the preliminary page is called after.
-    pub reference: String,
+    /// By which names visitors reach it.
+    pub names: RoutedNames,
+    /// What the fragment and its backends are called after: the instance's id, which never changes.
+    pub owner: String,
     /// The balancer's `fragment_name_postfix`.
     pub postfix: String,
     /// [`HttpAuth::token`] of the instance. Secret.
@@ -37,24 +28,21 @@ pub struct FragmentInput {
 }
 
 impl FragmentInput {
-    /// What the settings say of an instance, without servers: with no more, its fragment is empty.
-    /// `id` is what [`domain_slug`] takes, `postfix` the balancer's.
+    /// An instance under these names, without servers: with no more, its fragment is empty.
+    /// `postfix` is the balancer's.
     ///
     /// # Errors
     /// When the site's credentials can't be derived.
     pub fn new(
         settings: &InstanceSettings,
-        id: &str,
+        names: RoutedNames,
+        id: InstanceId,
         postfix: &str,
     ) -> Result<Self, ConfigurationError> {
         let master = open(&settings.secret_key_b64encoded, "secret_key_b64encoded")?;
         Ok(Self {
-            domain: effective_domain(settings, Service::Lms).to_owned(),
-            domains: load_balanced_domains(settings).into_iter().map(str::to_owned).collect(),
-            redirect_domains: redirect_domains(settings),
-            internal_lms_domain: settings.internal_lms_domain.clone(),
-            slug: domain_slug(settings, id),
-            reference: id.to_owned(),
+            names,
+            owner: id.to_string(),
             postfix: postfix.to_owned(),
             auth_token: HttpAuth::derive(master)?.token(),
             ..Self::default()
@@ -65,7 +53,7 @@ impl FragmentInput {
 impl std::fmt::Debug for FragmentInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FragmentInput")
-            .field("slug", &self.slug)
+            .field("owner", &self.owner)
             .field("servers", &self.servers)
             .field("probe", &self.probe)
             .finish_non_exhaustive()
@@ -92,8 +80,8 @@ pub struct FragmentServer {
 pub struct ProbeInput {
     /// The host name that leads to it.
     pub host: String,
-    /// What the backend is called after `be-probe-`.
-    pub backend: String,
+    /// The host name that its servers are told.
+    pub site: String,
     /// Who serves it.
     pub servers: Vec<FragmentServer>,
 }
@@ -128,26 +116,25 @@ pub struct UnsafeText {
 
 /// The file name of an instance's fragment: unique per manager and instance.
 #[must_use]
-pub fn fragment_name(prefix: &str, postfix: &str, slug: &str) -> String {
-    format!("{prefix}{postfix}-{slug}")
+pub fn fragment_name(prefix: &str, postfix: &str, owner: &str) -> String {
+    format!("{prefix}{postfix}-{owner}")
 }
 
 /// The name of the backend that serves an instance.
 #[must_use]
-pub fn backend_name(slug: &str, postfix: &str) -> String {
-    format!("be-{slug}{postfix}")
+pub fn backend_name(owner: &str, postfix: &str) -> String {
+    format!("be-{owner}{postfix}")
 }
 
-/// The name of the backend that proves a server.
+/// The host name by which one Appserver of an instance is proved before it gets traffic.
+///
+/// The underscore of the id sets it apart from every domain that an instance may have.
 #[must_use]
-pub fn probe_backend_name(backend: &str, postfix: &str) -> String {
-    format!("be-probe-{backend}{postfix}")
+pub fn probe_host(id: InstanceId, number: u32) -> String {
+    format!("probe-{number}.{id}")
 }
 
 /// The fragment of one instance.
-///
-/// The probe's line comes first in the map: a mapped name also takes the hosts below it, the
-/// first that fits wins, and a probe's host may lie below the site's.
 ///
 /// # Errors
 /// [`UnsafeText`] when a text could mean more to HAProxy than it should.
@@ -155,7 +142,7 @@ pub fn compose_fragment(input: &FragmentInput) -> Result<FragmentText, UnsafeTex
     check_input(input)?;
     let mut text = FragmentText::default();
     if let Some(probe) = &input.probe {
-        let backend = probe_backend_name(&probe.backend, &input.postfix);
+        let backend = format!("be-probe-{}{}", input.owner, input.postfix);
         add_map_line(&mut text, &probe.host, &backend);
         add_probe_backend(&mut text, input, probe, &backend);
     }
@@ -168,25 +155,25 @@ pub fn compose_fragment(input: &FragmentInput) -> Result<FragmentText, UnsafeTex
 }
 
 fn add_site(text: &mut FragmentText, input: &FragmentInput) {
-    let backend = backend_name(&input.slug, &input.postfix);
-    for domain in &input.domains {
+    let backend = backend_name(&input.owner, &input.postfix);
+    for domain in &input.names.domains {
         add_map_line(text, domain, &backend);
     }
     add_line(text, &format!("backend {backend}"));
-    add_line(text, &format!("    # Backend configuration for {}", input.domain));
+    add_line(text, &format!("    # Backend configuration for {}", input.names.site));
     add_line(text, "    cookie openedx-backend insert postonly indirect");
     add_authorization(text, &input.auth_token);
     add_line(text, "    option httpchk /heartbeat");
     add_servers(text, &input.servers);
-    if !input.redirect_domains.is_empty() {
+    if !input.names.redirects.is_empty() {
         add_redirect(text, input);
     }
 }
 
 fn add_redirect(text: &mut FragmentText, input: &FragmentInput) {
-    let backend = format!("be-redirect-{}{}", input.slug, input.postfix);
-    let target = &input.internal_lms_domain;
-    for domain in &input.redirect_domains {
+    let backend = format!("be-redirect-{}{}", input.owner, input.postfix);
+    let target = &input.names.redirect_target;
+    for domain in &input.names.redirects {
         add_map_line(text, domain, &backend);
     }
     add_line(text, &format!("backend {backend}"));
@@ -197,8 +184,8 @@ fn add_redirect(text: &mut FragmentText, input: &FragmentInput) {
 }
 
 fn add_preliminary_page(text: &mut FragmentText, input: &FragmentInput, ip: &str) {
-    let backend = format!("be-preliminary-page-{}{}", input.reference, input.postfix);
-    for domain in &input.domains {
+    let backend = format!("be-preliminary-page-{}{}", input.owner, input.postfix);
+    for domain in &input.names.domains {
         add_map_line(text, domain, &backend);
     }
     add_line(text, &format!("backend {backend}"));
@@ -212,9 +199,9 @@ fn add_probe_backend(
     backend: &str,
 ) {
     add_line(text, &format!("backend {backend}"));
-    add_line(text, &format!("    # Proves new servers of {}", input.domain));
+    add_line(text, &format!("    # Proves new servers of {}", probe.site));
     // The site must believe that it is visited by its own name.
-    add_line(text, &format!("    http-request set-header Host {}", input.domain));
+    add_line(text, &format!("    http-request set-header Host {}", probe.site));
     add_authorization(text, &input.auth_token);
     add_servers(text, &probe.servers);
 }
@@ -248,13 +235,13 @@ fn add_map_line(text: &mut FragmentText, domain: &str, backend: &str) {
 
 /// Every text of the input in its place: none may hold white space, quotes, or what HAProxy expands.
 fn check_input(input: &FragmentInput) -> Result<(), UnsafeText> {
-    check_name("domain", &input.domain)?;
-    check_name("domain", &input.internal_lms_domain)?;
-    for domain in input.domains.iter().chain(&input.redirect_domains) {
+    let names = &input.names;
+    check_name("domain", &names.site)?;
+    check_name("domain", &names.redirect_target)?;
+    for domain in names.domains.iter().chain(&names.redirects) {
         check_name("domain", domain)?;
     }
-    check_name("slug", &input.slug)?;
-    check_name("reference", &input.reference)?;
+    check_name("owner", &input.owner)?;
     if !input.postfix.is_empty() {
         check_name("postfix", &input.postfix)?;
     }
@@ -267,7 +254,7 @@ fn check_input(input: &FragmentInput) -> Result<(), UnsafeText> {
     let mut servers: Vec<_> = input.servers.iter().collect();
     if let Some(probe) = &input.probe {
         check_name("host", &probe.host)?;
-        check_name("backend", &probe.backend)?;
+        check_name("domain", &probe.site)?;
         servers.extend(&probe.servers);
     }
     for server in servers {

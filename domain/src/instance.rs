@@ -4,6 +4,7 @@ use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::ids::{AppserverId, InstanceId, LoadBalancerId, RunId};
+use crate::names::RoutedNames;
 use crate::settings::InstanceSettings;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,8 @@ pub enum Command {
     /// Tie it to the balancer chosen for it.
     AssignLoadBalancer { load_balancer: LoadBalancerId },
     /// Ask for a new Appserver, made by `run`; refused while a launch is under way unless
-    /// `may_queue`. `activate_on_success` brings it into traffic once it runs.
-    RequestLaunch { appserver: AppserverId, run: RunId, may_queue: bool, activate_on_success: bool },
+    /// `may_queue`.
+    RequestLaunch { appserver: AppserverId, run: RunId, may_queue: bool, then: OnSuccess },
     /// Record how a launch ended, so that the next one may begin.
     SettleLaunch { appserver: AppserverId, outcome: LaunchOutcome },
     /// Let one run alone move the traffic.
@@ -34,9 +35,35 @@ pub enum Command {
         /// The run that is done with it.
         run: RunId,
     },
-    /// Choose who receives traffic from now on: who is in both lists stays. `may_empty` lets the
-    /// last one go.
-    AssignTraffic { add: Vec<AppserverId>, remove: Vec<AppserverId>, may_empty: bool },
+    /// Choose who receives traffic from now on, under which names: who is in both lists stays.
+    /// `may_empty` lets the last one go.
+    AssignTraffic {
+        add: Vec<AppserverId>,
+        remove: Vec<AppserverId>,
+        names: RoutedNames,
+        may_empty: bool,
+    },
+    /// Record what the balancer answered wrongly when it was asked with each of the site's names.
+    ObserveNames { troubles: Vec<NameTrouble> },
+}
+
+/// What is to happen once a launch has succeeded (core §3.4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnSuccess {
+    /// Bring the Appserver into traffic.
+    #[serde(rename = "activate_on_success")]
+    pub activate: bool,
+    /// Take all others out of traffic once it serves.
+    pub deactivate_others: bool,
+}
+
+/// A host name under which visitors get something else than the site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameTrouble {
+    /// The host name.
+    pub name: String,
+    /// What the balancer answered instead.
+    pub trouble: String,
 }
 
 /// What happened to an Instance.
@@ -57,7 +84,7 @@ pub enum Event {
     #[serde(rename = "instance.load_balancer_assigned")]
     LoadBalancerAssigned { load_balancer: LoadBalancerId },
     /// An Appserver was asked for. Its run starts when all earlier launches have settled, at once
-    /// unless it is `queued`; `activate_on_success` brings it into traffic once it runs.
+    /// unless it is `queued`.
     #[serde(rename = "instance.launch_requested")]
     LaunchRequested {
         appserver: AppserverId,
@@ -65,7 +92,8 @@ pub enum Event {
         /// "AppServer <number>", from 1.
         number: u32,
         queued: bool,
-        activate_on_success: bool,
+        #[serde(flatten)]
+        then: OnSuccess,
     },
     /// A launch has ended.
     #[serde(rename = "instance.launch_settled")]
@@ -82,10 +110,21 @@ pub enum Event {
         /// The run that is done with it.
         run: RunId,
     },
-    /// The `active` Appservers, oldest first, receive traffic from now on; the other two lists are
-    /// what that changes.
+    /// The `active` Appservers, oldest first, receive traffic from now on, under these names; the
+    /// other two lists are what that changes.
     #[serde(rename = "instance.traffic_assigned")]
-    TrafficAssigned { active: Vec<AppserverId>, added: Vec<AppserverId>, removed: Vec<AppserverId> },
+    TrafficAssigned {
+        active: Vec<AppserverId>,
+        added: Vec<AppserverId>,
+        removed: Vec<AppserverId>,
+        names: RoutedNames,
+    },
+    /// The balancer answers wrongly under these of its names; under all others, rightly.
+    #[serde(rename = "instance.names_troubled")]
+    NamesTroubled { troubles: Vec<NameTrouble> },
+    /// The balancer answers rightly under all of its names again.
+    #[serde(rename = "instance.names_recovered")]
+    NamesRecovered {},
 }
 
 impl DomainEvent for Event {
@@ -99,6 +138,8 @@ impl DomainEvent for Event {
         ("instance.traffic_claimed", 1),
         ("instance.traffic_released", 1),
         ("instance.traffic_assigned", 1),
+        ("instance.names_troubled", 1),
+        ("instance.names_recovered", 1),
     ];
 }
 
@@ -125,8 +166,8 @@ pub struct Launch {
     pub run: RunId,
     /// The Appserver's number.
     pub number: u32,
-    /// Whether it is to receive traffic once it runs.
-    pub activate_on_success: bool,
+    /// What is to happen once it runs.
+    pub then: OnSuccess,
 }
 
 /// An Instance as its events tell.
@@ -156,10 +197,26 @@ pub struct Present {
     pub appservers: Vec<AppserverId>,
     /// Who receives traffic, oldest assignment first.
     pub active: Vec<AppserverId>,
+    /// Under which names, since traffic was assigned last.
+    pub assigned_names: Option<RoutedNames>,
+    /// The names under which visitors got something else when it was looked at last.
+    pub name_troubles: Vec<NameTrouble>,
     /// The run that moves the traffic now.
     pub traffic_run: Option<RunId>,
     /// True once a launch has succeeded.
     pub successfully_provisioned: bool,
+}
+
+impl Present {
+    /// The names that its balancer has to know: those under which traffic was assigned, whatever
+    /// the settings say since; while nobody serves, those of the settings.
+    #[must_use]
+    pub fn routed_names(&self) -> RoutedNames {
+        match &self.assigned_names {
+            Some(names) if !self.active.is_empty() => names.clone(),
+            _ => RoutedNames::new(&self.settings),
+        }
+    }
 }
 
 impl State {
@@ -232,14 +289,8 @@ impl Decider for Instance {
                     None => vec![Event::LoadBalancerAssigned { load_balancer }],
                 })
             }
-            Command::RequestLaunch { appserver, run, may_queue, activate_on_success } => {
-                decide_request_launch(
-                    present(state)?,
-                    appserver,
-                    run,
-                    may_queue,
-                    activate_on_success,
-                )
+            Command::RequestLaunch { appserver, run, may_queue, then } => {
+                decide_request_launch(present(state)?, appserver, run, may_queue, then)
             }
             Command::SettleLaunch { appserver, outcome } => {
                 let waiting = present(state)?.launches.iter().any(|l| l.appserver == appserver);
@@ -254,9 +305,14 @@ impl Decider for Instance {
                 let is_ours = present(state)?.traffic_run == Some(run);
                 Ok(if is_ours { vec![Event::TrafficReleased { run }] } else { vec![] })
             }
-            Command::AssignTraffic { add, remove, may_empty } => {
-                decide_assign_traffic(present(state)?, &add, &remove, may_empty)
+            Command::AssignTraffic { add, remove, names, may_empty } => {
+                decide_assign_traffic(present(state)?, &add, &remove, names, may_empty)
             }
+            Command::ObserveNames { troubles } => Ok(match present(state)? {
+                present if present.name_troubles == troubles => vec![],
+                _ if troubles.is_empty() => vec![Event::NamesRecovered {}],
+                _ => vec![Event::NamesTroubled { troubles }],
+            }),
         }
     }
 
@@ -269,6 +325,8 @@ impl Decider for Instance {
                 launches: vec![],
                 appservers: vec![],
                 active: vec![],
+                assigned_names: None,
+                name_troubles: vec![],
                 traffic_run: None,
                 successfully_provisioned: false,
             })),
@@ -302,7 +360,7 @@ fn decide_request_launch(
     appserver: AppserverId,
     run: RunId,
     may_queue: bool,
-    activate_on_success: bool,
+    then: OnSuccess,
 ) -> Result<Vec<Event>, Rejected> {
     if present.appservers.contains(&appserver) {
         return Ok(vec![]);
@@ -313,13 +371,14 @@ fn decide_request_launch(
         None => false,
     };
     let number = u32::try_from(present.appservers.len()).unwrap_or(u32::MAX - 1) + 1;
-    Ok(vec![Event::LaunchRequested { appserver, run, number, queued, activate_on_success }])
+    Ok(vec![Event::LaunchRequested { appserver, run, number, queued, then }])
 }
 
 fn decide_assign_traffic(
     present: &Present,
     add: &[AppserverId],
     remove: &[AppserverId],
+    names: RoutedNames,
     may_empty: bool,
 ) -> Result<Vec<Event>, Rejected> {
     let removed: Vec<_> = present
@@ -334,7 +393,8 @@ fn decide_assign_traffic(
             added.push(*id);
         }
     }
-    if removed.is_empty() && added.is_empty() {
+    let is_renamed = !present.active.is_empty() && present.routed_names() != names;
+    if removed.is_empty() && added.is_empty() && !is_renamed {
         return Ok(vec![]);
     }
     let mut active: Vec<_> =
@@ -343,7 +403,7 @@ fn decide_assign_traffic(
     if active.is_empty() && !may_empty {
         return Err(Rejected::LastActive);
     }
-    Ok(vec![Event::TrafficAssigned { active, added, removed }])
+    Ok(vec![Event::TrafficAssigned { active, added, removed, names }])
 }
 
 fn evolve_present(mut present: Present, event: &Event) -> Present {
@@ -356,13 +416,13 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         Event::LoadBalancerAssigned { load_balancer } => {
             present.load_balancer = Some(*load_balancer);
         }
-        Event::LaunchRequested { appserver, run, number, queued: _, activate_on_success } => {
+        Event::LaunchRequested { appserver, run, number, queued: _, then } => {
             present.appservers.push(*appserver);
             present.launches.push(Launch {
                 appserver: *appserver,
                 run: *run,
                 number: *number,
-                activate_on_success: *activate_on_success,
+                then: *then,
             });
         }
         Event::LaunchSettled { appserver, outcome } => {
@@ -371,7 +431,12 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         }
         Event::TrafficClaimed { run } => present.traffic_run = Some(*run),
         Event::TrafficReleased { .. } => present.traffic_run = None,
-        Event::TrafficAssigned { active, .. } => present.active.clone_from(active),
+        Event::TrafficAssigned { active, names, .. } => {
+            present.active.clone_from(active);
+            present.assigned_names = Some(names.clone());
+        }
+        Event::NamesTroubled { troubles } => present.name_troubles.clone_from(troubles),
+        Event::NamesRecovered {} => present.name_troubles.clear(),
     }
     present
 }

@@ -20,6 +20,8 @@ pub struct Registration {
     pub also_listens: Option<SocketAddr>,
     /// The SSH host keys it may show.
     pub host_keys: Vec<String>,
+    /// How the names of this manager's fragments begin; fixed for life.
+    pub fragment_name_prefix: String,
     /// Sets this manager's fragments apart on a shared balancer; ≤ 8 characters, fixed for life.
     pub fragment_name_postfix: String,
     /// Whether new instances may be given to it.
@@ -29,7 +31,7 @@ pub struct Registration {
 /// What one may ask of a balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Make it known, or bring what is known up to date (its postfix stays).
+    /// Make it known, or bring what is known up to date (what its fragments are called by stays).
     Register(Registration),
     /// Let it take new instances, or not.
     AcceptBackends(bool),
@@ -93,6 +95,7 @@ impl Decider for LoadBalancer {
                 Err(Rejected::Absent)
             }
             (Some(known), Command::Register(mut registration)) => {
+                registration.fragment_name_prefix.clone_from(&known.fragment_name_prefix);
                 registration.fragment_name_postfix.clone_from(&known.fragment_name_postfix);
                 Ok(if *known == registration {
                     vec![]

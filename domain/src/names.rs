@@ -1,7 +1,9 @@
 //! Names that follow from others: domains of a site, and what databases, hosts and backends are called.
 
+use crate::ids::AppserverId;
 use crate::settings::InstanceSettings;
 use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
 
 /// Longest domain, in characters (core §1.2).
 pub const DOMAIN_LENGTH_MAX: usize = 100;
@@ -88,6 +90,32 @@ pub fn redirect_domains(settings: &InstanceSettings) -> Vec<String> {
     prefixes.iter().map(|prefix| format!("{prefix}{}", settings.internal_lms_domain)).collect()
 }
 
+/// The host names by which visitors reach a site, as its balancer is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutedNames {
+    /// What the site itself is called: the effective LMS domain.
+    pub site: String,
+    /// Every name that leads to the site's backend, in the order of the map.
+    pub domains: Vec<String>,
+    /// Names that are redirected instead, in the order of the map.
+    pub redirects: Vec<String>,
+    /// What redirected names lead below.
+    pub redirect_target: String,
+}
+
+impl RoutedNames {
+    /// Those that the settings ask for.
+    #[must_use]
+    pub fn new(settings: &InstanceSettings) -> Self {
+        Self {
+            site: effective_domain(settings, Service::Lms).to_owned(),
+            domains: load_balanced_domains(settings).into_iter().map(str::to_owned).collect(),
+            redirects: redirect_domains(settings),
+            redirect_target: settings.internal_lms_domain.clone(),
+        }
+    }
+}
+
 /// Every name whose DNS records are ours. Customers look after their own.
 #[must_use]
 pub fn managed_domains(settings: &InstanceSettings) -> Vec<String> {
@@ -137,18 +165,24 @@ pub fn slug(text: &str) -> String {
     slug
 }
 
-/// What an instance is called where dots can't stand: `edxins-<start of its domain>-<id>`.
+/// What the original calls an instance where dots can't stand: `edxins-<start of its domain>-<id>`.
 ///
-/// `id` is any short text that never changes and sets two instances with alike domains apart.
+/// It changes with the domain, so that nothing which outlives a change may be called by it.
 #[must_use]
 pub fn domain_slug(settings: &InstanceSettings, id: &str) -> String {
     format!("{}-{id}", name_prefix("edxins-", settings))
 }
 
-/// What an instance's servers are called in their cloud, before the server's own id.
+/// What an instance's servers are called in their cloud, before what tells them apart.
 #[must_use]
 pub fn server_name_prefix(settings: &InstanceSettings) -> String {
     name_prefix("edxapp-", settings)
+}
+
+/// What an Appserver's machine is called in its cloud; at most 57 characters, fit for a host name.
+#[must_use]
+pub fn machine_name(settings: &InstanceSettings, appserver: AppserverId) -> String {
+    format!("{}-{}", server_name_prefix(settings), appserver.0)
 }
 
 /// An Appserver's own host name, e.g. `edxapp-lmsexamplecom-appserver-1`.
@@ -191,8 +225,7 @@ pub fn iam_user_name(settings: &InstanceSettings, prefix: &str) -> String {
 /// Refuses what is not a host name of at least two labels.
 ///
 /// What passes holds letters, digits, hyphens and dots only, so it can't break out of a
-/// configuration of HAProxy or nginx. A single label is refused because balancers serve all names
-/// below a mapped one: `com` would take everybody's visitors.
+/// configuration of HAProxy or nginx. A single label is no site's name that visitors could reach.
 ///
 /// # Errors
 /// The rule that was broken, as a sentence without its subject.

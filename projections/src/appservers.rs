@@ -80,7 +80,9 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
         | E::LoadBalancerAssigned { .. }
         | E::TrafficClaimed { .. }
         | E::TrafficReleased { .. }
-        | E::TrafficAssigned { .. } => vec![],
+        | E::TrafficAssigned { .. }
+        | E::NamesTroubled { .. }
+        | E::NamesRecovered {} => vec![],
     }
 }
 
@@ -99,6 +101,7 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
         Event::ActivationRequested { run, .. }
         | Event::DeactivationRequested { run, .. }
         | Event::TerminationRequested { run, .. }
+        | Event::TerminationStarted { run }
         | Event::CleanUpRequested { run, .. }
         | Event::CleanUpStarted { run } => columns! { latest_run: run },
         Event::Activated { at } => columns! { active: true, last_activated: at },
@@ -114,7 +117,7 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
             columns! { own_status: status, keeps_server_until: NULL, trouble: NULL }
         }
         Event::ServerKept { until, .. } => columns! { keeps_server_until: until },
-        Event::CleanUpStopped { .. } => columns! {},
+        Event::CleanUpStopped { .. } | Event::TerminationStopped { .. } => columns! {},
         Event::MachineTroubled { trouble } => columns! { trouble: trouble },
         Event::MachineRecovered { .. } => columns! { trouble: NULL },
     };

@@ -23,6 +23,7 @@ pub const PROJECTOR: Projector = Projector {
                 ("load_balancer", ColumnType::Text),
                 ("appserver_count", ColumnType::Integer),
                 ("active_appservers", ColumnType::TextList),
+                ("name_troubles", ColumnType::Json),
                 ("successfully_provisioned", ColumnType::Boolean),
                 ("created_at", ColumnType::Timestamp),
                 ("updated_at", ColumnType::Timestamp),
@@ -69,6 +70,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 load_balancer: NULL,
                 appserver_count: 0,
                 active_appservers: serde_json::Value::Array(vec![]),
+                name_troubles: serde_json::Value::Array(vec![]),
                 successfully_provisioned: false,
                 created_at: at,
                 updated_at: at,
@@ -107,6 +109,10 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         Event::TrafficClaimed { .. } | Event::TrafficReleased { .. } => vec![],
         Event::TrafficAssigned { active, .. } => {
             vec![update(columns! { active_appservers: active })]
+        }
+        Event::NamesTroubled { troubles } => vec![update(columns! { name_troubles: troubles })],
+        Event::NamesRecovered {} => {
+            vec![update(columns! { name_troubles: serde_json::Value::Array(vec![]) })]
         }
     })
 }

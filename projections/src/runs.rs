@@ -33,7 +33,8 @@ pub const PROJECTOR: Projector = Projector {
                 ("ended_at", ColumnType::Timestamp),
             ],
             key: &["id"],
-            indexed: &["subject", "created_at"],
+            // A run that another one started has that as its actor.
+            indexed: &["subject", "created_at", "actor"],
         },
         Table {
             name: STEPS,

@@ -7,9 +7,10 @@
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RegionId, RunId, ServerId};
-use ocim_domain::instance::{self, LaunchOutcome};
+use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::load_balancer::{self, Registration};
+use ocim_domain::names::RoutedNames;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
 use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
@@ -69,13 +70,25 @@ fn instance_events() -> Vec<instance::Event> {
             run: RUN,
             number: 3,
             queued: false,
-            activate_on_success: true,
+            then: OnSuccess { activate: true, deactivate_others: true },
         },
         E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Running },
         E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Cancelled },
         E::TrafficClaimed { run: RUN },
         E::TrafficReleased { run: RUN },
-        E::TrafficAssigned { active: vec![APPSERVER], added: vec![APPSERVER], removed: vec![] },
+        E::TrafficAssigned {
+            active: vec![APPSERVER],
+            added: vec![APPSERVER],
+            removed: vec![],
+            names: RoutedNames::default(),
+        },
+        E::NamesTroubled {
+            troubles: vec![NameTrouble {
+                name: "studio.lms.example.com".to_owned(),
+                trouble: "it answers with status 503".to_owned(),
+            }],
+        },
+        E::NamesRecovered {},
     ]
 }
 
@@ -104,6 +117,8 @@ fn appserver_events() -> Vec<appserver::Event> {
         E::DeactivationRequested { run: RUN, force: false, reason: None },
         E::Deactivated { at: at(29) },
         E::TerminationRequested { run: RUN, force: true, reason: Some(reason()) },
+        E::TerminationStarted { run: RUN },
+        E::TerminationStopped { run: RUN },
         E::Terminated { status: Status::Terminated, at: at(29) },
         E::Terminated { status: Status::Failed, at: at(29) },
         E::ServerKept { before: Some(at(59)), until: at(58), reason: reason() },
@@ -186,6 +201,7 @@ fn load_balancer_events() -> Vec<load_balancer::Event> {
         domain: "lb.example.com".to_owned(),
         address: address(),
         host_keys: vec![],
+        fragment_name_prefix: "ocim-".to_owned(),
         fragment_name_postfix: "main".to_owned(),
         accepts_new_backends: true,
     };

@@ -98,7 +98,7 @@ fn names_and_attempts_make_the_sentence() {
 
     let data = json!({
         "appserver": format!("apps_{ID}"), "run": format!("run_{ID}"), "number": 3,
-        "queued": false, "activate_on_success": false,
+        "queued": false, "activate_on_success": false, "deactivate_others": false,
     });
     let launched = event("instance.launch_requested", 1, data, "token:Alice");
     assert_eq!(tell(&launched, &context), "Alice launched AppServer 3 of Alpha");

@@ -50,6 +50,16 @@ impl Host {
                 ),
             ));
         }
+        for (name, other) in self.fragments.iter().filter(|(name, _)| **name != fragment.name) {
+            let mut domains = list_domains(other);
+            if let Some(domain) = domains.find(|it| list_domains(fragment).any(|own| own == *it)) {
+                let own = &fragment.name;
+                return Err(PortError::permanent(
+                    ErrorCode::BalancerRefusedConfiguration,
+                    format!("{domain} is a name of fragment {name}, and of fragment {own}"),
+                ));
+            }
+        }
         let warning = find(WARNED_WORD)
             .map(|place| format!("[WARNING] (1) : config : {place} : '{WARNED_WORD}' is outdated"));
         let old = self.fragments.remove(&fragment.name);
@@ -83,19 +93,36 @@ impl Host {
         })
     }
 
+    /// The fragment that the domain stands in, and the backend that it leads to.
+    fn find_backend(&self, domain: &str) -> Option<(&Fragment, &str)> {
+        self.fragments.values().find_map(|fragment| {
+            let mut pairs = fragment.map.lines().filter_map(|line| line.trim().split_once(' '));
+            let (_, backend) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(domain))?;
+            Some((fragment, backend.trim()))
+        })
+    }
+
     /// The servers that take requests for the domain.
     fn list_serving(&self, domain: &str) -> Vec<(&str, &Server)> {
-        let lines = self.fragments.values().flat_map(|fragment| fragment.map.lines());
-        let mut pairs = lines.filter_map(|line| line.trim().split_once(' '));
-        let Some((_, backend)) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(domain)) else {
-            return Vec::new();
-        };
-        let serving = self
-            .servers
-            .iter()
-            .filter(|((of, _), server)| of == backend.trim() && server.takes_requests);
+        let Some((_, backend)) = self.find_backend(domain) else { return Vec::new() };
+        let serving =
+            self.servers.iter().filter(|((of, _), server)| of == backend && server.takes_requests);
         serving.map(|((_, name), server)| (name.as_str(), server)).collect()
     }
+
+    fn is_redirected(&self, domain: &str) -> bool {
+        let Some((fragment, backend)) = self.find_backend(domain) else { return false };
+        let head = format!("backend {backend}");
+        let lines = fragment.configuration.lines().skip_while(|line| *line != head).skip(1);
+        let mut block = lines.take_while(|line| line.starts_with(' '));
+        block.any(|line| line.trim_start().starts_with("http-request redirect"))
+    }
+}
+
+/// The names that lead to a fragment's backends.
+fn list_domains(fragment: &Fragment) -> impl Iterator<Item = String> {
+    let names = fragment.map.lines().filter_map(|line| line.split_whitespace().next());
+    names.map(str::to_lowercase)
 }
 
 /// Where HAProxy would say that it met the word.
@@ -143,6 +170,17 @@ impl FakeLoadBalancer {
         let hosts = self.lock();
         let serving = hosts.get(host)?.list_serving(domain);
         serving.into_iter().find_map(|(_, server)| server.address)
+    }
+
+    /// Whether the balancer `host` sends those who ask for `domain` to another name.
+    pub fn is_redirected(&self, host: &str, domain: &str) -> bool {
+        self.lock().get(host).is_some_and(|host| host.is_redirected(domain))
+    }
+
+    /// All fragments that the balancer `host` has, by name.
+    pub fn fragments(&self, host: &str) -> BTreeMap<String, Fragment> {
+        let hosts = self.lock();
+        hosts.get(host).map(|host| host.fragments.clone()).unwrap_or_default()
     }
 
     /// Gives a server connections. Each count of a server that takes no more requests finds one
@@ -303,6 +341,21 @@ mod tests {
 
         let warnings = fake.apply_fragment(&host(), &fragment(&[WARNED_WORD])).await.unwrap();
         assert!(warnings[0].contains("parsing [ocim-site:2]"), "{warnings:?}");
+    }
+
+    #[tokio::test]
+    async fn a_name_of_another_fragment_is_refused() {
+        let fake = FakeLoadBalancer::default();
+        fake.apply_fragment(&host(), &fragment(&TWO)).await.unwrap();
+        let thief = Fragment {
+            name: "ocim-thief".to_owned(),
+            configuration: "backend be-thief\n".to_owned(),
+            map: "Studio.example.com be-thief\n".to_owned(),
+        };
+        let error = fake.apply_fragment(&host(), &thief).await.unwrap_err();
+        assert_eq!(error.class, Class::Permanent);
+        assert!(error.message.contains("studio.example.com is a name of fragment ocim-site"));
+        assert_eq!(fake.fragments("haproxy.example.com").len(), 1);
     }
 
     #[tokio::test]

@@ -5,15 +5,16 @@ use super::journal::ExecuteError;
 use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
-use ocim_domain::instance::{self, Instance};
+use ocim_domain::instance::{self, Instance, OnSuccess};
+use ocim_domain::saga::step_key;
 
 /// How to launch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LaunchAsk {
     /// Wait for a launch that is under way, instead of being refused.
     pub queue: bool,
-    /// Bring it into traffic, and the others out, once it runs.
-    pub activate_on_success: bool,
+    /// What is to happen once it runs.
+    pub then: OnSuccess,
 }
 
 /// A launch that was taken up.
@@ -27,6 +28,14 @@ pub struct Launched {
     pub number: u32,
     /// Whether it waits for another launch.
     pub queued: bool,
+    /// The run that brings it into traffic once it runs, where that was asked for.
+    pub activation_run: Option<RunId>,
+}
+
+/// The run that brings an Appserver into traffic once the launch in `run` has succeeded.
+#[must_use]
+pub fn activation_after(run: RunId) -> RunId {
+    RunId(step_key(run, "activation"))
 }
 
 /// How to activate.
@@ -49,20 +58,25 @@ impl App {
     /// Asks for a new Appserver of the instance.
     ///
     /// # Errors
-    /// [`AppError::Rejected`] with the run under way, unless it may queue.
+    /// [`AppError::Rejected`] with the run under way, unless it may queue; [`AppError::Invalid`]
+    /// when others are to leave the traffic for one that is not to be activated.
     pub async fn launch_appserver(
         &self,
         by: &Caller,
         id: InstanceId,
         ask: LaunchAsk,
     ) -> Result<Done<Launched>, AppError> {
+        if ask.then.deactivate_others && !ask.then.activate {
+            let why = "needs `activate_on_success`: only an appserver that serves replaces others";
+            return Err(AppError::invalid("deactivate_others", why));
+        }
         let appserver = AppserverId(self.new_id(by, "appserver"));
         let run = RunId(self.new_id(by, "run"));
         let command = instance::Command::RequestLaunch {
             appserver,
             run,
             may_queue: ask.queue,
-            activate_on_success: ask.activate_on_success,
+            then: ask.then,
         };
         let executed = self
             .journal
@@ -77,7 +91,8 @@ impl App {
                 _ => None,
             })
             .ok_or_else(|| AppError::internal("a launch led to no event"))?;
-        let value = Launched { run, appserver, number, queued };
+        let activation_run = ask.then.activate.then(|| activation_after(run));
+        let value = Launched { run, appserver, number, queued, activation_run };
         Ok(Done { value, position: executed.position })
     }
 
@@ -205,8 +220,9 @@ pub(super) fn appserver_error(
     match error {
         ExecuteError::Rejected(appserver::Rejected::Absent) => AppError::not_found("appserver", id),
         ExecuteError::Rejected(
-            why
-            @ (appserver::Rejected::Launching { run } | appserver::Rejected::CleaningUp { run }),
+            why @ (appserver::Rejected::Launching { run }
+            | appserver::Rejected::CleaningUp { run }
+            | appserver::Rejected::Terminating { run }),
         ) => AppError::Rejected { detail: why.to_string(), run: Some(run) },
         other => other.into(),
     }

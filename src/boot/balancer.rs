@@ -20,6 +20,7 @@ pub(super) fn wanted_balancers(config: &Config) -> Vec<Wanted> {
         user: login.user.clone(),
         domain: login.domain.clone(),
         host_keys: config.load_balancer_host_keys.clone(),
+        fragment_name_prefix: config.load_balancer_fragment_name_prefix.clone(),
     });
     given.or_else(|| make(false)).into_iter().chain(make(true)).collect()
 }

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
     DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, ReferenceKind, RunDetail,
-    RunPhase, StartedRun, TerminateAppserver,
+    RunPhase, RunStep, StartedRun, StepState, TerminateAppserver,
 };
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -31,9 +31,12 @@ pub(super) enum AppserverCommand {
     Launch {
         /// The instance: name, domain, its first label, id or the beginning of it
         instance: String,
-        /// Bring it into traffic once it runs
+        /// Bring it into traffic once it runs, beside those that are in it
         #[arg(long)]
         activate: bool,
+        /// Take all others of the instance out of traffic once this one serves
+        #[arg(long, requires = "activate")]
+        deactivate_others: bool,
         /// Wait for a launch that is under way instead of being refused
         #[arg(long)]
         queue: bool,
@@ -135,14 +138,15 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     match command {
-        AppserverCommand::Launch { instance, activate, queue, reason, wait } => {
-            let body = LaunchAppserver { activate_on_success: activate, queue, reason };
+        AppserverCommand::Launch { instance, activate, deactivate_others, queue, reason, wait } => {
+            let activate_on_success = activate;
+            let body = LaunchAppserver { activate_on_success, deactivate_others, queue, reason };
             let instance = client.find_id(ReferenceKind::Instance, &instance).await?;
             let path = format!("/instances/{instance}/appservers");
             let launched: LaunchedAppserver = client.post(&path, &body).await?;
             if wait {
                 output.progress(format!("AppServer {} {}", launched.number, launched.appserver))?;
-                return wait_for_launch(&launched, activate, client, output).await;
+                return wait_for_launch(&launched, client, output).await;
             }
             output.record(&launched)
         }
@@ -194,7 +198,6 @@ pub(super) async fn run(
 /// Waits for a launch and, if it is to be activated, for the traffic; then says where the site is.
 async fn wait_for_launch(
     launched: &LaunchedAppserver,
-    activate: bool,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
@@ -203,10 +206,12 @@ async fn wait_for_launch(
         await_turn(launched, client).await?;
     }
     let mut last = follow_run(&launched.run, client, output).await?;
-    if activate && last.run.phase == RunPhase::Completed {
-        let activation = find_activation(launched, client).await?;
+    if let Some(activation) = &launched.activation_run
+        && last.run.phase == RunPhase::Completed
+    {
+        await_activation(&last, activation, client).await?;
         output.progress(format!("the traffic is moved by {activation}"))?;
-        last = follow_run(&activation, client, output).await?;
+        last = follow_run(activation, client, output).await?;
     }
     end_wait(&last, output)?;
     tell_site(&launched.appserver, client, output).await
@@ -230,21 +235,25 @@ async fn await_turn(launched: &LaunchedAppserver, client: &Client) -> Result<(),
     }
 }
 
-/// The run that a launch asked for to bring its appserver into traffic.
-async fn find_activation(
-    launched: &LaunchedAppserver,
+/// Waits until the run that a launch asks for at its end has begun.
+async fn await_activation(
+    launch: &RunDetail,
+    activation: &str,
     client: &Client,
-) -> Result<String, CliError> {
-    let path = format!("/appservers/{}", launched.appserver);
+) -> Result<(), CliError> {
+    let is_refused =
+        |step: &&RunStep| step.step == "request_activation" && step.state == StepState::Skipped;
+    let refused = launch.steps.iter().find(is_refused);
     let asked = Instant::now();
-    while asked.elapsed() < ACTIVATION_MAX {
-        let detail: AppserverDetail = client.get(&path).await?;
-        if detail.appserver.latest_run != launched.run {
-            return Ok(detail.appserver.latest_run);
+    while refused.is_none() && asked.elapsed() < ACTIVATION_MAX {
+        match client.get::<RunDetail>(&format!("/runs/{activation}")).await {
+            Err(error) if error.kind == Kind::NotFound => tokio::time::sleep(POLL).await,
+            outcome => return outcome.map(drop),
         }
-        tokio::time::sleep(POLL).await;
     }
-    let message = format!("{} runs, but nothing has begun to activate it", launched.appserver);
+    let why = refused.and_then(|step| step.note.as_deref());
+    let why = why.unwrap_or("nothing has begun to activate it");
+    let message = format!("{} runs, but gets no traffic: {why}", launch.run.subject);
     Err(CliError::new(Kind::RunFailed, message))
 }
 

@@ -116,6 +116,10 @@ pub(super) async fn run(
                     ("NAME", &|it| it.name.clone()),
                     ("DOMAIN", &|it| it.domain.clone()),
                     ("ACTIVE", &|it| it.active_appservers.len().to_string()),
+                    ("WRONG NAMES", &|it| match it.name_troubles.len() {
+                        0 => String::new(),
+                        count => count.to_string(),
+                    }),
                     ("APPSERVERS", &|it| it.appserver_count.to_string()),
                 ],
                 &[

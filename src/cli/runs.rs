@@ -139,6 +139,9 @@ fn show_run(detail: &RunDetail, output: &mut Output) -> Result<(), CliError> {
         return output.document(detail);
     }
     output.record(&detail.run)?;
+    if !detail.started_runs.is_empty() {
+        output.line(format!("started: {}", detail.started_runs.join(", ")))?;
+    }
     output.line("steps:")?;
     for step in &detail.steps {
         output.line(step_line(step))?;

@@ -17,6 +17,7 @@ use ocim_api_spec::{
 };
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
+use ocim_domain::instance::OnSuccess;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -53,7 +54,10 @@ pub(super) async fn launch_appserver(
 ) -> Result<HttpResponse, HttpError> {
     let ask = LaunchAsk {
         queue: body.queue || params.queue,
-        activate_on_success: body.activate_on_success,
+        then: OnSuccess {
+            activate: body.activate_on_success,
+            deactivate_others: body.deactivate_others,
+        },
     };
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let done = api.app.launch_appserver(&by, *id, ask).await?;
@@ -64,6 +68,7 @@ pub(super) async fn launch_appserver(
         appserver: launched.appserver.to_string(),
         number: launched.number,
         queued: launched.queued,
+        activation_run: launched.activation_run.map(|run| run.to_string()),
     }))
 }
 

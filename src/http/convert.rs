@@ -17,20 +17,25 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// How the actor of what a run does begins, before the run's id.
+const RUN_ACTOR: &str = "saga:";
+
 /// The list's form of a site.
-pub(super) fn instance(row: InstanceRow) -> wire::Instance {
-    wire::Instance {
+pub(super) fn instance(row: InstanceRow) -> Result<wire::Instance, HttpError> {
+    let name_troubles = serde_json::from_value(row.name_troubles);
+    Ok(wire::Instance {
         id: row.id,
         name: row.name,
         domain: row.domain,
         appserver_count: row.appserver_count,
         active_appservers: row.active_appservers,
+        name_troubles: name_troubles.map_err(|error| internal(&error))?,
         launches: row.launches,
         load_balancer: row.load_balancer,
         successfully_provisioned: row.successfully_provisioned,
         created: row.created_at,
         modified: row.updated_at,
-    }
+    })
 }
 
 /// A site with its settings; `opened` are the row's, with protected texts opened.
@@ -43,7 +48,7 @@ pub(super) fn instance_detail(
         settings_version: row.settings_version,
         settings: settings(opened)?,
         site,
-        instance: instance(row),
+        instance: instance(row)?,
     })
 }
 
@@ -221,6 +226,7 @@ pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpErro
         error_code: row.error_code,
         current_step: row.current_step,
         cancel_requested: row.cancel_requested,
+        started_by: row.actor.strip_prefix(RUN_ACTOR).map(str::to_owned),
         actor: row.actor,
         created: row.created_at,
         modified: row.updated_at,

@@ -52,8 +52,7 @@ pub(super) async fn list_instances(
     let choice = Choice::new::<InstanceId>(params.limit, params.after.as_deref())?;
     let models = api.app.read_models();
     let rows = models.list_instances(choice.rows_to_read(), choice.after.as_deref()).await?;
-    let page =
-        choice.page(rows, |row: &InstanceRow| row.id.clone(), |row| Ok(convert::instance(row)))?;
+    let page = choice.page(rows, |row: &InstanceRow| row.id.clone(), convert::instance)?;
     Ok(answer_with_page(&request, page))
 }
 

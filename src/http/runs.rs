@@ -80,10 +80,11 @@ pub(super) async fn read_run(api: Data<Api>, id: Path<RunId>) -> Result<HttpResp
     let id = id.to_string();
     let row = models.read_run(&id).await?.ok_or_else(|| not_found("such run"))?;
     let steps = models.list_run_steps(&id).await?;
+    let started_runs = models.list_started_runs(&id).await?;
     let attempts = models.list_run_attempts(&[id]).await?;
     let steps = convert::run_steps(steps, attempts)?;
     let run = convert::run(row, api.app.journal().now())?;
-    Ok(HttpResponse::Ok().json(RunDetail { run, steps }))
+    Ok(HttpResponse::Ok().json(RunDetail { run, started_runs, steps }))
 }
 
 /// Which runs statistics are about.

@@ -21,10 +21,12 @@ const RUNS_MAX: usize = 200;
 pub(super) async fn read_status(api: Data<Api>) -> Result<HttpResponse, HttpError> {
     let now = api.app.journal().now();
     let mut needs = find_faults(&api).await;
-    let (runs, troubled) = tokio::join!(list_open_runs(&api, now), find_troubled(&api));
+    let (runs, troubled, misled) =
+        tokio::join!(list_open_runs(&api, now), find_troubled(&api), find_misled(&api));
     let (stuck, running): (Vec<_>, Vec<_>) = runs?.into_iter().partition(|(is_stuck, _)| *is_stuck);
     needs.extend(stuck.into_iter().take(NEEDS_MAX).map(|(_, run)| stuck_run(run)));
     needs.extend(troubled?);
+    needs.extend(misled?);
     needs.extend(find_circuits(&api));
     needs.extend(find_silent_regions(&api));
     needs.extend(find_orphans(&api).await?);
@@ -96,6 +98,25 @@ async fn find_troubled(api: &Api) -> Result<Vec<Need>, HttpError> {
             }
         };
         Ok(Need { code, id: shown.id, name, sentence, since: Some(shown.modified), advice })
+    };
+    rows.into_iter().map(show).collect()
+}
+
+/// Instances that visitors do not reach under all of their names.
+async fn find_misled(api: &Api) -> Result<Vec<Need>, HttpError> {
+    let rows = api.app.read_models().list_misled_instances(NEEDS_MAX).await?;
+    let show = |row| {
+        let site = convert::instance(row)?;
+        let troubles: Vec<_> =
+            site.name_troubles.iter().map(|it| format!("{} ({})", it.name, it.trouble)).collect();
+        Ok(Need {
+            code: NeedCode::SiteInTrouble,
+            sentence: format!("visitors do not reach it as {}", troubles.join(", ")),
+            since: Some(site.modified),
+            advice: format!("ocim instance show {}", site.domain),
+            name: site.domain,
+            id: site.id,
+        })
     };
     rows.into_iter().map(show).collect()
 }

@@ -193,6 +193,17 @@ impl ReadModels {
         self.query_one(&format!("{RUNS} where id = $1"), id).await
     }
 
+    /// The ids of the runs that this one started, in the order in which they began.
+    pub async fn list_started_runs(&self, run: &str) -> Result<Vec<String>, QueryError> {
+        #[derive(Deserialize)]
+        struct Started {
+            id: String,
+        }
+        let sql = "select id from rm.runs where actor = $1 order by created_at, id";
+        let started = self.query::<Started>(sql, &[&format!("saga:{run}")]).await?;
+        Ok(started.into_iter().map(|run| run.id).collect())
+    }
+
     /// The steps of a run that have begun, in the order in which they did.
     pub async fn list_run_steps(&self, run: &str) -> Result<Vec<RunStepRow>, QueryError> {
         let sql = "select *, row_number() over (order by began) - 1 as place \

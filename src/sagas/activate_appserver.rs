@@ -1,10 +1,11 @@
 //! `activate_appserver`: proves the site through the balancer, then gives it the traffic.
 
+use super::check_names::CHECK_NAMES;
 use super::deactivate_appserver::{CLAIM, DRAIN, RECORD, RELEASE};
 use super::step::{Definition, Kind, Step};
 use super::traffic::{
-    plan_activation, prove_site, publish_probe, release_traffic, switch_traffic,
-    undo_publish_probe, undo_switch_traffic,
+    claim_for_activation, plan_activation, prove_site, publish_probe, release_traffic,
+    switch_traffic, undo_publish_probe, undo_switch_traffic,
 };
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub static ACTIVATE_APPSERVER: Definition = Definition {
     on_abandoned: Some(|c| Box::pin(release_traffic(c))),
     settles_on_undo: false,
     steps: &[
-        CLAIM,
+        Step { run: |c| Box::pin(claim_for_activation(c)), ..CLAIM },
         Step::new(
             "plan_traffic",
             |c| Box::pin(plan_activation(c)),
@@ -49,6 +50,7 @@ pub static ACTIVATE_APPSERVER: Definition = Definition {
             |_| Duration::from_secs(300),
         ),
         RECORD,
+        CHECK_NAMES,
         RELEASE,
         DRAIN,
     ],

@@ -10,11 +10,12 @@ use ocim_domain::appserver;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::fragment::{
     FragmentInput, FragmentServer, ProbeInput, backend_name, compose_fragment, fragment_name,
+    probe_host,
 };
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
-use ocim_domain::names;
+use ocim_domain::names::RoutedNames;
 use ocim_domain::saga::ErrorCode;
 
 /// Ties the instance to a balancer, chosen by the run's key among those that accept backends
@@ -101,31 +102,43 @@ impl Site {
     /// The name of the backend that serves the site.
     #[must_use]
     pub fn backend(&self) -> String {
-        backend_name(&self.slug(), &self.registration.fragment_name_postfix)
+        backend_name(&self.id.to_string(), &self.registration.fragment_name_postfix)
     }
 
-    /// What the site is called on its balancer.
+    /// The name of the site's fragment.
     #[must_use]
-    pub fn slug(&self) -> String {
-        names::domain_slug(&self.instance.settings, &short_id(self.id))
-    }
-
-    /// The domain under which an Appserver is proved before it gets traffic.
-    #[must_use]
-    pub fn probe_domain(&self, number: u32) -> String {
-        format!("ocim-probe-{number}.{}", self.instance.settings.internal_lms_domain)
+    pub fn fragment(&self) -> String {
+        let Registration { fragment_name_prefix: prefix, fragment_name_postfix: postfix, .. } =
+            &self.registration;
+        fragment_name(prefix, postfix, &self.id.to_string())
     }
 }
 
-/// Who stands in a fragment.
-#[derive(Debug, Clone, Default)]
+/// Who stands in a fragment, and under which names.
+#[derive(Debug, Clone)]
 pub struct Lineup {
+    /// By which names visitors reach the site.
+    pub names: RoutedNames,
     /// They receive traffic.
     pub serving: Vec<AppserverId>,
     /// They are there, but disabled.
     pub standby: Vec<AppserverId>,
-    /// It is reached by its probe domain alone.
-    pub probed: Option<AppserverId>,
+    /// It is reached by its probe host alone, and told that its site is called so.
+    pub probed: Option<(AppserverId, String)>,
+}
+
+impl Lineup {
+    /// These and nobody else.
+    #[must_use]
+    pub fn serving(names: RoutedNames, serving: Vec<AppserverId>) -> Self {
+        Self { names, serving, standby: vec![], probed: None }
+    }
+
+    /// Those who serve by the log.
+    #[must_use]
+    pub fn recorded(instance: &instance::Present) -> Self {
+        Self::serving(instance.routed_names(), instance.active.clone())
+    }
 }
 
 /// The name of an Appserver's line on the balancer.
@@ -148,30 +161,30 @@ pub async fn compose_site_fragment(
     }
     // Newest first, as the original lists them.
     servers.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-    let probe = match lineup.probed {
-        Some(id) => {
-            let (number, server) = server_line(context, id, false).await?;
-            let host = site.probe_domain(number);
-            Some(ProbeInput { host, backend: site.slug(), servers: vec![server] })
+    let probe = match &lineup.probed {
+        Some((id, called)) => {
+            let (number, server) = server_line(context, *id, false).await?;
+            let (host, called) = (probe_host(site.id, number), called.clone());
+            Some(ProbeInput { host, site: called, servers: vec![server] })
         }
         None => None,
     };
     let postfix = &site.registration.fragment_name_postfix;
-    let name = fragment_name(&context.world.deployment.fragment_prefix, postfix, &site.slug());
     let unreadable = |_| {
         StepError::permanent(ErrorCode::UnreadableSecret, "the site's master secret can't be read")
     };
+    let names = lineup.names.clone();
+    let fragment = FragmentInput::new(&site.instance.settings, names, site.id, postfix);
     let input = FragmentInput {
         servers: servers.into_iter().map(|(_, server)| server).collect(),
         preliminary_page_ip: context.world.deployment.preliminary_page_ip.clone(),
         probe,
-        ..FragmentInput::new(&site.instance.settings, &short_id(site.id), postfix)
-            .map_err(unreadable)?
+        ..fragment.map_err(unreadable)?
     };
     let text = compose_fragment(&input).map_err(|error| {
         StepError::permanent(ErrorCode::BalancerRefusedConfiguration, error.to_string())
     })?;
-    Ok(Fragment { name, configuration: text.configuration, map: text.map })
+    Ok(Fragment { name: site.fragment(), configuration: text.configuration, map: text.map })
 }
 
 /// Puts a line-up in force, and records it on the balancer. One change at a time per balancer.
@@ -191,8 +204,7 @@ pub async fn apply_recorded_lineup(context: &StepContext, site: &Site) -> Result
     let lock = context.world.balancer_lock(&site.registration.domain);
     let _one_at_a_time = lock.lock().await;
     let (instance, _) = context.world.app.load_instance(site.id).await?;
-    let lineup = Lineup { serving: instance.active, ..Lineup::default() };
-    apply_lineup_locked(context, site, &lineup).await
+    apply_lineup_locked(context, site, &Lineup::recorded(&instance)).await
 }
 
 /// As [`apply_lineup`], for whoever holds the balancer's lock.
@@ -238,11 +250,4 @@ async fn server_line(
     let cookie = name.clone();
     let (ip, port) = (address.ip, address.http_port);
     Ok((number, FragmentServer { name, ip, port, cookie, disabled }))
-}
-
-/// The last twelve characters of an id's UUID: short, and different for ids made close in time.
-#[must_use]
-pub fn short_id(id: InstanceId) -> String {
-    let text = id.0.simple().to_string();
-    text[text.len() - 12..].to_owned()
 }

@@ -3,11 +3,10 @@
 use super::deactivate_appserver::{CLAIM, RELEASE};
 use super::start::TrafficInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
-use super::terminate_appserver::{DELETE, RECORD_TERMINATED};
+use super::terminate_appserver::{DELETE, RECORD_TERMINATED, record};
 use super::traffic::release_traffic;
-use crate::app::AppError;
 use chrono::TimeDelta;
-use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::appserver;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -70,12 +69,4 @@ async fn put_off_clean_up(context: StepContext) -> Result<Progress, StepError> {
     let reason = "its clean-up was abandoned".to_owned();
     record(&context, appserver::Command::KeepServer { until, reason }).await?;
     done("the clean-up comes again")
-}
-
-async fn record(context: &StepContext, command: appserver::Command) -> Result<(), StepError> {
-    let input: TrafficInput = context.input()?;
-    let journal = context.world.app.journal();
-    let stream = input.appserver.stream();
-    let recorded = journal.execute::<Appserver>(&stream, &context.metadata(), command).await;
-    recorded.map(|_| ()).map_err(|error| AppError::from(error).into())
 }

@@ -1,5 +1,6 @@
 //! `deactivate_appserver`: takes an Appserver out of traffic; its machine stays.
 
+use super::check_names::CHECK_NAMES;
 use super::step::{Definition, Kind, Step};
 use super::traffic::{
     claim_traffic, drain_connections, plan_withdrawal, record_traffic, release_traffic,
@@ -71,5 +72,5 @@ pub static DEACTIVATE_APPSERVER: Definition = Definition {
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     on_abandoned: Some(|c| Box::pin(release_traffic(c))),
     settles_on_undo: false,
-    steps: &[CLAIM, PLAN, WITHDRAW, RECORD, RELEASE, DRAIN],
+    steps: &[CLAIM, PLAN, WITHDRAW, RECORD, CHECK_NAMES, RELEASE, DRAIN],
 };

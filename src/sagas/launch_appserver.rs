@@ -16,15 +16,14 @@ use super::rows::insert_before;
 use super::slots::{await_slot, leave_slot};
 use super::start::LaunchInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
-use crate::app::{AppError, ExecuteError};
+use crate::app::{AppError, ExecuteError, activation_after};
 use crate::ports::dns::{Alias, TTL_SECONDS};
 use ocim_domain::appserver::{self, Appserver, Launched};
 use ocim_domain::configuration::{CronTime, compose_variables};
-use ocim_domain::ids::RunId;
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::names;
 use ocim_domain::protected::Protected;
-use ocim_domain::saga::{Cause, ErrorCode, step_key};
+use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::server;
 use serde_json::Value;
 use std::time::Duration;
@@ -318,7 +317,7 @@ async fn publish_preliminary_page(context: StepContext) -> Result<Progress, Step
     // Looked at again under the lock: somebody may have begun to serve meanwhile.
     match Site::load(&context, input.instance).await? {
         Some(site) if site.instance.active.is_empty() && site.instance.traffic_run.is_none() => {
-            apply_lineup_locked(&context, &site, &Lineup::default()).await?;
+            apply_lineup_locked(&context, &site, &Lineup::recorded(&site.instance)).await?;
             done(Value::Null)
         }
         _ => Ok(Progress::Skipped("the site is being served".to_owned())),
@@ -366,8 +365,7 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
         StepError::permanent(ErrorCode::InvalidVariables, crate::telemetry::chain(&error))
     })?;
     let hostname = names::server_hostname(&settings, input.number);
-    let name =
-        format!("{}-{}", names::server_name_prefix(&settings), &server.0.simple().to_string()[..8]);
+    let name = names::machine_name(&settings, input.appserver);
     let mut security_groups = vec![context.world.deployment.security_group.clone()];
     security_groups.extend(settings.additional_security_groups.clone());
     let requested = server::Requested {
@@ -458,16 +456,19 @@ async fn settle_launch(context: StepContext) -> Result<Progress, StepError> {
 /// Hands over to a run of its own, whose id follows from this one: asked for once.
 async fn request_activation(context: StepContext) -> Result<Progress, StepError> {
     let input: LaunchInput = context.input()?;
-    if !input.activate_on_success {
+    if !input.then.activate {
         return Ok(Progress::Skipped("activation was not asked for".to_owned()));
     }
-    let run = RunId(step_key(context.run, "activation"));
-    let command =
-        appserver::Command::RequestActivation { run, deactivate_others: true, force: false };
+    let run = activation_after(context.run);
+    let deactivate_others = input.then.deactivate_others;
+    let command = appserver::Command::RequestActivation { run, deactivate_others, force: false };
     let stream = input.appserver.stream();
     let journal = context.world.app.journal();
     match journal.execute::<Appserver>(&stream, &context.metadata(), command).await {
-        Ok(_) => done(run),
+        Ok(_) => {
+            context.say(format!("{run} brings it into traffic")).await;
+            done(run)
+        }
         // E.g. somebody has terminated it since it ran: the launch has succeeded all the same.
         Err(ExecuteError::Rejected(why)) => Ok(Progress::Skipped(why.to_string())),
         Err(error) => Err(AppError::from(error).into()),

@@ -245,6 +245,7 @@ async fn register_balancer(context: StepContext) -> Result<Progress, StepError> 
         address: server_address(&reached.address),
         also_listens: input.also_listens,
         host_keys: reached.host_keys,
+        fragment_name_prefix: context.world.deployment.fragment_prefix.clone(),
         fragment_name_postfix: input.fragment_name_postfix,
         accepts_new_backends: true,
     };

@@ -6,7 +6,7 @@ use ocim_domain::Timestamp;
 use ocim_domain::appserver;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
-use ocim_domain::instance;
+use ocim_domain::instance::{self, OnSuccess};
 use ocim_domain::inventory;
 use ocim_domain::saga::Command;
 use serde::{Deserialize, Serialize};
@@ -44,8 +44,9 @@ pub struct LaunchInput {
     pub appserver: AppserverId,
     /// Its number.
     pub number: u32,
-    /// Whether it is to receive traffic once it runs.
-    pub activate_on_success: bool,
+    /// What is to happen once it runs.
+    #[serde(flatten)]
+    pub then: OnSuccess,
 }
 
 /// Input of `activate_appserver`, `deactivate_appserver`, `terminate_appserver` and
@@ -101,10 +102,8 @@ pub fn started_by(event: &Recorded) -> Option<StartRequest> {
 fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
     let instance = InstanceId(event.stream.id());
     match instance::Event::decode(&event.kind, event.schema, &event.data).ok()? {
-        instance::Event::LaunchRequested {
-            appserver, run, number, activate_on_success, ..
-        } => {
-            let input = LaunchInput { instance, appserver, number, activate_on_success };
+        instance::Event::LaunchRequested { appserver, run, number, then, .. } => {
+            let input = LaunchInput { instance, appserver, number, then };
             Some(StartRequest {
                 run,
                 definition: "launch_appserver",

@@ -1,5 +1,6 @@
 //! `terminate_appserver`: out of traffic, then the machine goes; closed on observed absence alone.
 
+use super::check_names::CHECK_NAMES;
 use super::deactivate_appserver::{CLAIM, DRAIN, PLAN, RECORD, RELEASE, WITHDRAW};
 use super::machines::{load_server, remove_machine};
 use super::start::TrafficInput;
@@ -12,6 +13,16 @@ use std::time::Duration;
 
 /// How long a cloud is asked to delete a machine before somebody has to see to it.
 const DELETION_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Keeps everybody from giving it traffic. Afterwards others may move the traffic, so that what
+/// keeps them from it has to be the Appserver's own.
+const START: Step = Step::new(
+    "start_termination",
+    |c| Box::pin(start_termination(c)),
+    Kind::Compensable(|c| Box::pin(stop_termination(c))),
+    5,
+    |_| Duration::from_secs(60),
+);
 
 /// Deletes the machine, and looks until it is gone.
 pub(super) const DELETE: Step = Step {
@@ -42,10 +53,40 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
     name: "terminate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
-    on_abandoned: Some(|c| Box::pin(release_traffic(c))),
+    on_abandoned: Some(|c| Box::pin(give_back(c))),
     settles_on_undo: false,
-    steps: &[CLAIM, PLAN, WITHDRAW, RECORD, RELEASE, DRAIN, DELETE, RECORD_TERMINATED],
+    steps: &[
+        CLAIM,
+        PLAN,
+        START,
+        WITHDRAW,
+        RECORD,
+        CHECK_NAMES,
+        RELEASE,
+        DRAIN,
+        DELETE,
+        RECORD_TERMINATED,
+    ],
 };
+
+/// From here on it can't be given traffic.
+async fn start_termination(context: StepContext) -> Result<Progress, StepError> {
+    record(&context, appserver::Command::StartTermination { run: context.run }).await?;
+    done(Value::Null)
+}
+
+/// It may have traffic again.
+async fn stop_termination(context: StepContext) -> Result<Progress, StepError> {
+    record(&context, appserver::Command::StopTermination { run: context.run }).await?;
+    done("the appserver stays")
+}
+
+/// What an abandoned termination gives back: its machine may be gone or not, which whoever
+/// activates it finds out.
+async fn give_back(context: StepContext) -> Result<Progress, StepError> {
+    record(&context, appserver::Command::StopTermination { run: context.run }).await?;
+    release_traffic(context).await
+}
 
 /// Deletes the Appserver's machine, and looks until it is gone.
 async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
@@ -58,12 +99,19 @@ async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
 
 /// Records that the Appserver's machine is gone.
 async fn record_terminated(context: StepContext) -> Result<Progress, StepError> {
+    record(&context, appserver::Command::Terminate).await?;
+    context.say("the appserver and its machine are gone").await;
+    done(Value::Null)
+}
+
+/// Records it on the run's Appserver.
+pub(super) async fn record(
+    context: &StepContext,
+    command: appserver::Command,
+) -> Result<(), StepError> {
     let input: TrafficInput = context.input()?;
     let journal = context.world.app.journal();
     let stream = input.appserver.stream();
-    let command = appserver::Command::Terminate;
     let recorded = journal.execute::<Appserver>(&stream, &context.metadata(), command).await;
-    recorded.map_err(AppError::from)?;
-    context.say("the appserver and its machine are gone").await;
-    done(Value::Null)
+    recorded.map(|_| ()).map_err(|error| AppError::from(error).into())
 }

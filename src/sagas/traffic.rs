@@ -6,8 +6,10 @@ use super::step::{Progress, StepContext, StepError, done};
 use crate::app::{AppError, ExecuteError};
 use crate::ports::Class;
 use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance::{self, Instance};
+use ocim_domain::names::RoutedNames;
 use ocim_domain::saga::ErrorCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,6 +28,17 @@ pub struct TrafficPlan {
     pub before: Vec<AppserverId>,
     /// Who is to serve.
     pub after: Vec<AppserverId>,
+    /// Under which names: an activation takes those of the settings, and so does the page that is
+    /// shown when the last one leaves; all else leaves them.
+    pub names: RoutedNames,
+}
+
+impl TrafficPlan {
+    /// Who serves once it is carried out.
+    #[must_use]
+    pub fn lineup(&self) -> Lineup {
+        Lineup::serving(self.names.clone(), self.after.clone())
+    }
 }
 
 /// The site of the run's Appserver. Without a balancer there is no traffic to move.
@@ -71,16 +84,29 @@ async fn instance_of(context: &StepContext) -> Result<InstanceId, StepError> {
     Ok(context.world.app.load_appserver(input.appserver).await?.launched.instance)
 }
 
+/// As [`claim_traffic`], for an activation: it does not wait for a run that takes its Appserver
+/// away.
+pub async fn claim_for_activation(context: StepContext) -> Result<Progress, StepError> {
+    let input: TrafficInput = context.input()?;
+    load_staying(&context, input.appserver).await?;
+    claim_traffic(context).await
+}
+
+async fn load_staying(
+    context: &StepContext,
+    id: AppserverId,
+) -> Result<appserver::Present, StepError> {
+    let appserver = context.world.app.load_appserver(id).await?;
+    appserver
+        .check_staying()
+        .map_err(|why| StepError::permanent(ErrorCode::AppserverLeaving, why.to_string()))?;
+    Ok(appserver)
+}
+
 /// Decides who is to serve, before anything is touched.
 pub async fn plan_activation(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
-    let appserver = context.world.app.load_appserver(input.appserver).await?;
-    if appserver.is_leaving() {
-        return Err(StepError::permanent(
-            ErrorCode::AppserverNotRunning,
-            "its server is gone, or going",
-        ));
-    }
+    let appserver = load_staying(&context, input.appserver).await?;
     if appserver.status != appserver::Status::Running && !input.force {
         let status = appserver.status;
         return Err(StepError::permanent(
@@ -94,7 +120,8 @@ pub async fn plan_activation(context: StepContext) -> Result<Progress, StepError
     if !after.contains(&input.appserver) {
         after.push(input.appserver);
     }
-    done(TrafficPlan { before, after })
+    let names = RoutedNames::new(&site.instance.settings);
+    done(TrafficPlan { before, after, names })
 }
 
 /// Decides who is to serve once the Appserver is out. The last one leaves by force alone.
@@ -114,30 +141,40 @@ pub async fn plan_withdrawal(context: StepContext) -> Result<Progress, StepError
             instance::Rejected::LastActive.to_string(),
         ));
     }
-    done(TrafficPlan { before, after })
+    let names = if after.is_empty() {
+        RoutedNames::new(&site.instance.settings) // Those of the preliminary page.
+    } else {
+        site.instance.routed_names()
+    };
+    done(TrafficPlan { before, after, names })
 }
 
-/// Puts the Appserver on the balancer, reached by its probe domain alone.
+/// Puts the Appserver on the balancer, reached by its probe host alone.
 pub async fn publish_probe(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let plan: TrafficPlan = context.need("plan_traffic")?;
     let site = need_site(&context).await?;
-    apply_lineup(&context, &site, &standing_by(&plan, input.appserver)).await?;
+    apply_lineup(&context, &site, &standing_by(&site, &plan, input.appserver)).await?;
     done(Value::Null)
 }
 
-/// Takes the probe domain away again: the balancer serves who served before.
+/// Takes the probe host away again: the balancer serves who served before.
 pub async fn undo_publish_probe(context: StepContext) -> Result<Progress, StepError> {
     let Some(site) = site_of(&context).await? else { return done("there is no balancer") };
     apply_recorded_lineup(&context, &site).await?;
     done("the balancer serves who served before")
 }
 
-fn standing_by(plan: &TrafficPlan, appserver: AppserverId) -> Lineup {
+/// Those who serve, under the names that they serve, and one that waits.
+fn standing_by(site: &Site, plan: &TrafficPlan, appserver: AppserverId) -> Lineup {
     let standby = if plan.before.contains(&appserver) { vec![] } else { vec![appserver] };
     // A backend of disabled servers alone would answer 503 where nothing answered before.
     let standby = if plan.before.is_empty() { vec![] } else { standby };
-    Lineup { serving: plan.before.clone(), standby, probed: Some(appserver) }
+    Lineup {
+        standby,
+        probed: Some((appserver, plan.names.site.clone())),
+        ..Lineup::serving(site.instance.routed_names(), plan.before.clone())
+    }
 }
 
 /// Asks the site through the balancer, until it answers its heartbeat.
@@ -148,11 +185,11 @@ pub async fn prove_site(context: StepContext) -> Result<Progress, StepError> {
     }
     let site = need_site(&context).await?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
-    let domain = site.probe_domain(appserver.launched.number);
+    let host = probe_host(site.id, appserver.launched.number);
     let address = &site.registration.address;
     let to = (address.ip, address.http_port).into();
     let probe = &context.world.site_probe;
-    match probe.request_site("GET", to, &domain, "/heartbeat", ANSWER_WAIT).await {
+    match probe.request_site("GET", to, &host, "/heartbeat", ANSWER_WAIT).await {
         Ok(answer) if answer.status == 200 => {
             let other = |id: &String| *id != input.appserver.to_string();
             if let Some(id) = answer.appserver.filter(other) {
@@ -175,8 +212,7 @@ pub async fn switch_traffic(context: StepContext) -> Result<Progress, StepError>
     let plan: TrafficPlan = context.need("plan_traffic")?;
     let site = need_site(&context).await?;
     move_servers(&context, &site, &plan.before, &plan.after).await?;
-    let lineup = Lineup { serving: plan.after, ..Lineup::default() };
-    apply_lineup(&context, &site, &lineup).await?;
+    apply_lineup(&context, &site, &plan.lineup()).await?;
     done(Value::Null)
 }
 
@@ -189,7 +225,7 @@ pub async fn undo_switch_traffic(context: StepContext) -> Result<Progress, StepE
     };
     let site = need_site(&context).await?;
     let plan = TrafficPlan { before: site.instance.active.clone(), ..plan };
-    apply_lineup(&context, &site, &standing_by(&plan, input.appserver)).await?;
+    apply_lineup(&context, &site, &standing_by(&site, &plan, input.appserver)).await?;
     move_servers(&context, &site, &plan.after, &plan.before).await?;
     apply_recorded_lineup(&context, &site).await?;
     done("those who are recorded serve again")
@@ -237,8 +273,12 @@ pub async fn record_traffic(context: StepContext) -> Result<Progress, StepError>
     };
     let (add, remove) = (only_in(&plan.after, &plan.before), only_in(&plan.before, &plan.after));
     let may_empty = input.force;
-    let command =
-        instance::Command::AssignTraffic { add: add.clone(), remove: remove.clone(), may_empty };
+    let command = instance::Command::AssignTraffic {
+        add: add.clone(),
+        remove: remove.clone(),
+        names: plan.names,
+        may_empty,
+    };
     let journal = context.world.app.journal();
     let meta = context.metadata();
     let assigned = journal.execute::<Instance>(&site.id.stream(), &meta, command).await;
@@ -287,8 +327,7 @@ pub async fn withdraw_traffic(context: StepContext) -> Result<Progress, StepErro
     };
     let site = need_site(&context).await?;
     move_servers(&context, &site, &plan.before, &plan.after).await?;
-    let lineup = Lineup { serving: plan.after, ..Lineup::default() };
-    apply_lineup(&context, &site, &lineup).await?;
+    apply_lineup(&context, &site, &plan.lineup()).await?;
     done(Value::Null)
 }
 

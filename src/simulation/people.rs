@@ -7,6 +7,7 @@ use crate::app::{ActivateAsk, AppError, ForceAsk, LaunchAsk, Launched};
 use crate::sagas::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
+use ocim_domain::instance::OnSuccess;
 use ocim_domain::saga::Saga;
 use serde_json::json;
 use std::collections::VecDeque;
@@ -84,7 +85,10 @@ impl People {
             Wish::Balancer => provision_balancer(stage).await?,
             Wish::Launch { launch, activate } => {
                 let instance = self.instances[launch % self.instances.len()];
-                let ask = LaunchAsk { queue: true, activate_on_success: activate };
+                let ask = LaunchAsk {
+                    queue: true,
+                    then: OnSuccess { activate, deactivate_others: activate },
+                };
                 let done = app.launch_appserver(&by, instance, ask).await?;
                 if let Some(place) = self.launched.get_mut(launch) {
                     *place = Some(done.value);

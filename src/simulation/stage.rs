@@ -240,6 +240,7 @@ fn registration() -> Registration {
         },
         also_listens: None,
         host_keys: vec!["ssh-ed25519 BALANCER".to_owned()],
+        fragment_name_prefix: "ocim-".to_owned(),
         fragment_name_postfix: "-main".to_owned(),
         accepts_new_backends: true,
     }

@@ -4,12 +4,16 @@ use crate::private_sshd::{PrivateSshd, free_port, wait_for};
 use ocim::adapters::haproxy::HaproxyLoadBalancer;
 use ocim::ports::Class;
 use ocim::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
+use ocim_domain::fragment::{FragmentInput, FragmentServer, compose_fragment, fragment_name};
+use ocim_domain::ids::InstanceId;
+use ocim_domain::names::RoutedNames;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 struct Bench {
     machine: Arc<PrivateSshd>,
@@ -257,6 +261,107 @@ async fn a_bad_fragment_harms_nobody() {
     assert_eq!(bench.balancer.read_fragment(&bench.host, "b").await.unwrap(), None);
     let error = request(&mut bench.connect(), "b.localhost", false).unwrap_err();
     assert!(error.contains("503"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_is_reached_by_its_own_names_alone() {
+    let bench = Bench::start().await;
+    let (hbc, below) = (start_site("hbc"), start_site("below"));
+    let site = |name: &str, domains: &[&str], port| Fragment {
+        name: name.into(),
+        configuration: format!("backend be-{name}\n{}", server("s", port, "")),
+        map: domains.iter().map(|domain| format!("{domain} be-{name}\n")).collect(),
+    };
+    let names = ["hbc.localhost", "Studio.hbc.localhost", "probe-2.inst_7"];
+    let first = site("a", &names, hbc);
+    bench.balancer.apply_fragment(&bench.host, &first).await.unwrap();
+    let second = site("b", &["below.hbc.localhost"], below);
+    bench.balancer.apply_fragment(&bench.host, &second).await.unwrap();
+
+    let ask = |host: &str| request(&mut bench.connect(), host, false);
+    for host in ["hbc.localhost", "HBC.Localhost", "hbc.localhost.", "studio.hbc.localhost"] {
+        assert_eq!(ask(host).as_deref(), Ok("hbc"), "{host}");
+    }
+    assert_eq!(ask("probe-2.inst_7").as_deref(), Ok("hbc"));
+    assert_eq!(ask("below.hbc.localhost").as_deref(), Ok("below"));
+    for host in [
+        "hbc.localhost.au",
+        "www.hbc.localhost",
+        "www.hbc.localhost.example.com",
+        "xhbc.localhost",
+        "localhost",
+        "hbc",
+        "hbc.localhost,example.com",
+        "example.com, hbc.localhost",
+        "inst_7",
+        "*.hbc.localhost",
+    ] {
+        let answer = ask(host).unwrap_err();
+        assert!(answer.contains(" 503 "), "{host}: {answer}");
+    }
+
+    // A name of one site can't become another's, in whatever case it is written.
+    let thief = site("c", &["mine.localhost", "STUDIO.hbc.localhost"], below);
+    let error = bench.balancer.apply_fragment(&bench.host, &thief).await.unwrap_err();
+    assert_eq!(error.class, Class::Permanent);
+    assert!(error.message.contains("studio.hbc.localhost is a name of fragment a"), "{error}");
+    assert_eq!(ask("studio.hbc.localhost").as_deref(), Ok("hbc"));
+    assert!(ask("mine.localhost").is_err(), "all or nothing");
+
+    // All names of one fragment are replaced at once; what it gave up is free.
+    let fewer = site("a", &["hbc.localhost"], hbc);
+    bench.balancer.apply_fragment(&bench.host, &fewer).await.unwrap();
+    assert!(ask("studio.hbc.localhost").is_err());
+    bench.balancer.apply_fragment(&bench.host, &thief).await.unwrap();
+    assert_eq!(ask("studio.hbc.localhost").as_deref(), Ok("below"));
+    assert_eq!(ask("hbc.localhost").as_deref(), Ok("hbc"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_changes_its_names_leaves_none_behind() {
+    let bench = Bench::start().await;
+    let (first, second) = (start_site("first"), start_site("second"));
+    let id = InstanceId(Uuid::from_u128(7));
+    let fragment = |number: u16, port, domains: &[&str], redirects: &[&str]| {
+        let listed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let name = format!("appserver-{number}");
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let input = FragmentInput {
+            names: RoutedNames {
+                site: domains[0].to_owned(),
+                domains: listed(domains),
+                redirects: listed(redirects),
+                redirect_target: "site.localhost".to_owned(),
+            },
+            owner: id.to_string(),
+            postfix: "ab12".to_owned(),
+            auth_token: "dXNlcjpwYXNz".to_owned(),
+            servers: vec![FragmentServer { cookie: name.clone(), name, ip, port, disabled: false }],
+            ..FragmentInput::default()
+        };
+        let text = compose_fragment(&input).unwrap();
+        let name = fragment_name("ocim-", "ab12", &input.owner);
+        Fragment { name, configuration: text.configuration, map: text.map }
+    };
+    let ask = |host: &str| request(&mut bench.connect(), host, false);
+
+    let ours = ["site.localhost", "studio.site.localhost"];
+    let old =
+        fragment(1, first, &["old.example.org", ours[0], ours[1]], &["studio-site.localhost"]);
+    bench.balancer.apply_fragment(&bench.host, &old).await.unwrap();
+    for host in ["old.example.org", ours[0], ours[1]] {
+        assert_eq!(ask(host).as_deref(), Ok("first"), "{host}");
+    }
+    assert!(ask("studio-site.localhost").unwrap_err().contains(" 301 "));
+
+    let new = fragment(2, second, &["tiny.example.org", ours[0], ours[1]], &[]);
+    bench.balancer.apply_fragment(&bench.host, &new).await.unwrap();
+    for host in ["tiny.example.org", ours[0], ours[1]] {
+        assert_eq!(ask(host).as_deref(), Ok("second"), "{host}");
+    }
+    for host in ["old.example.org", "studio-site.localhost"] {
+        assert!(ask(host).unwrap_err().contains(" 503 "), "{host}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

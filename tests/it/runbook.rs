@@ -4,6 +4,7 @@ mod machines;
 mod node;
 mod running;
 mod stuck;
+mod traffic;
 mod waits;
 
 use crate::support::api_server::ApiServer;

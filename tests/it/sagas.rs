@@ -7,6 +7,7 @@ mod ends;
 mod engine;
 mod errors;
 mod failures;
+mod frozen_names;
 mod histories;
 mod keeper;
 mod keeping;

@@ -68,6 +68,8 @@ codes! {
     BalancerRefusedConfiguration = "balancer_refused_configuration";
     /// The Appserver does not run, so it can't have traffic.
     AppserverNotRunning = "appserver_not_running";
+    /// The Appserver and its machine are being taken away, or are gone.
+    AppserverLeaving = "appserver_leaving";
     /// The site's last active Appserver would be taken out of traffic.
     LastActiveAppserver = "last_active_appserver";
     /// Another Appserver answered in its place.

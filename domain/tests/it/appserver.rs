@@ -114,6 +114,8 @@ fn nothing_is_asked_of_an_absent_appserver_but_its_launch() {
         deactivation(),
         Command::Deactivate,
         termination(),
+        Command::StartTermination { run: run_id(4) },
+        Command::StopTermination { run: run_id(4) },
         Command::Terminate,
     ];
     let arrows = arrows().into_iter().map(|(command, ..)| command);
@@ -254,4 +256,30 @@ fn a_second_launch_event_changes_nothing() {
     let twice = given::<Appserver>([appserver_events()[0].clone(), appserver_events()[0].clone()]);
     let once = given::<Appserver>([appserver_events()[0].clone()]);
     assert_eq!(twice.state(), once.state());
+}
+
+#[test]
+fn one_whose_termination_has_begun_gets_no_traffic_until_that_turns_back() {
+    let start = |number| Command::StartTermination { run: run_id(number) };
+    let stop = |number| Command::StopTermination { run: run_id(number) };
+    let running = given_status(Status::Running);
+    running.when_silent(stop(4));
+    running.when_then(start(4), [Event::TerminationStarted { run: run_id(4) }]);
+    let leaving = running.after(start(4));
+    leaving.when_silent(start(4));
+    for force in [false, true] {
+        leaving.when_refused(activation(force), Rejected::Terminating { run: run_id(4) });
+    }
+    leaving.when_refused(Command::Activate, Rejected::Terminating { run: run_id(4) });
+    leaving.when_then(stop(4), [Event::TerminationStopped { run: run_id(4) }]);
+    let leaving = || given_status(Status::Running).after(start(4));
+    leaving().after(stop(4)).when_then(Command::Activate, [Event::Activated { at: at(9) }]);
+
+    // A second termination answers for it from then on.
+    leaving().when_then(start(5), [Event::TerminationStarted { run: run_id(5) }]);
+    leaving().after(start(5)).when_silent(stop(4));
+    let gone = leaving().after(Command::Terminate);
+    gone.when_silent(start(5));
+    gone.when_silent(stop(4));
+    gone.when_refused(Command::Activate, Rejected::Gone);
 }

@@ -1,10 +1,12 @@
 //! A balancer's configuration as the original wrote it, and what must never get into it.
 
+use crate::sample::instance_id;
 use crate::vectors;
 use ocim_domain::fragment::{
     FragmentInput, FragmentServer, FragmentText, ProbeInput, backend_name, compose_fragment,
-    fragment_name, probe_backend_name,
+    fragment_name, probe_host,
 };
+use ocim_domain::names::{RoutedNames, check_domain, domain_slug};
 use ocim_domain::protected::Protected;
 use ocim_domain::settings::InstanceSettings;
 use serde_json::Value;
@@ -21,12 +23,13 @@ fn server(name: &str, last: u8) -> FragmentServer {
 
 fn site() -> FragmentInput {
     FragmentInput {
-        domain: "lms.example.com".to_owned(),
-        domains: vec!["LMS.example.com".to_owned(), "studio.example.com".to_owned()],
-        redirect_domains: vec![],
-        internal_lms_domain: "lms.example.com".to_owned(),
-        slug: "edxins-lmsexamplecom-7".to_owned(),
-        reference: "70".to_owned(),
+        names: RoutedNames {
+            site: "lms.example.com".to_owned(),
+            domains: vec!["LMS.example.com".to_owned(), "studio.example.com".to_owned()],
+            redirects: vec![],
+            redirect_target: "lms.example.com".to_owned(),
+        },
+        owner: "inst_7".to_owned(),
         postfix: "ab".to_owned(),
         auth_token: "dXNlcjpwYXNz".to_owned(),
         servers: vec![server("appserver-1", 1)],
@@ -56,11 +59,10 @@ fn recorded_instances_have_the_fragments_they_had() {
         let inputs = &recorded.inputs;
         let settings = recorded.settings();
         let postfix = inputs["load_balancer"]["fragment_name_postfix"].as_str().unwrap();
-        let id = inputs["instance_id"].to_string();
-        let mut input = FragmentInput::new(&settings, &id, postfix).unwrap();
+        let slug = domain_slug(&settings, &inputs["instance_id"].to_string());
+        let names = RoutedNames::new(&settings);
+        let mut input = FragmentInput::new(&settings, names, instance_id(), postfix).unwrap();
         assert_eq!(compose_fragment(&input).unwrap(), FragmentText::default());
-        // The original has two ids for an instance where we have one.
-        input.reference = inputs["reference_id"].to_string();
         let preliminary = inputs["settings"]["PRELIMINARY_PAGE_SERVER_IP"].as_str();
         let ips = vectors::texts(&inputs["vm_public_ips"]);
         let first = inputs["first_appserver_id"].as_u64().unwrap();
@@ -71,6 +73,9 @@ fn recorded_instances_have_the_fragments_they_had() {
             ("one_active_appserver", &servers[1..], preliminary),
             ("two_active_appservers", &servers[..], preliminary),
         ] {
+            // The original has two ids for an instance where we have one.
+            let reference = inputs["reference_id"].to_string();
+            input.owner = if servers.is_empty() { reference } else { slug.clone() };
             input.servers = servers.to_vec();
             input.preliminary_page_ip = preliminary.map(str::to_owned);
             let ours = compose_fragment(&input).unwrap();
@@ -133,24 +138,58 @@ fn fragment_of_row(inputs: &Value, row: &Value) -> Option<FragmentText> {
         ..crate::sample::settings()
     };
     let postfix = inputs["fragment_name_postfix"].as_str().unwrap();
-    let id = row["instance_id"].to_string();
-    let mut input = FragmentInput::new(&settings, &id, postfix).unwrap();
-    assert_eq!(input.slug, text("domain_slug"));
-    input.reference = row["reference_id"].to_string();
+    let names = RoutedNames::new(&settings);
+    let mut input = FragmentInput::new(&settings, names, instance_id(), postfix).unwrap();
     input.preliminary_page_ip = inputs["preliminary_page_server_ip"].as_str().map(str::to_owned);
     let appservers = row["appservers"].as_array().unwrap().iter().rev();
     for appserver in appservers.filter(|appserver| appserver["active"] == true) {
         let id = appserver["id"].as_u64().unwrap();
         input.servers.push(original_server(id, appserver["public_ip"].as_str()?));
     }
+    let is_idle = input.servers.is_empty();
+    input.owner = if is_idle { row["reference_id"].to_string() } else { text("domain_slug") };
     Some(compose_fragment(&input).unwrap())
 }
 
 #[test]
 fn fragments_and_backends_have_names_of_their_own() {
-    assert_eq!(fragment_name("opencraft-", "ab", "edxins-x-7"), "opencraft-ab-edxins-x-7");
-    assert_eq!(backend_name("edxins-x-7", "ab"), "be-edxins-x-7ab");
-    assert_eq!(probe_backend_name("edxins-x-7", "ab"), "be-probe-edxins-x-7ab");
+    assert_eq!(fragment_name("opencraft-", "ab", "inst_7"), "opencraft-ab-inst_7");
+    assert_eq!(backend_name("inst_7", "ab"), "be-inst_7ab");
+}
+
+#[test]
+fn no_setting_but_the_domains_themselves_changes_what_a_fragment_is_called_by() {
+    let called = |settings: &InstanceSettings| {
+        let names = RoutedNames::new(settings);
+        let mut input = FragmentInput::new(settings, names, instance_id(), "ab").unwrap();
+        input.servers = vec![server("appserver-1", 1)];
+        let probe = ProbeInput {
+            host: probe_host(instance_id(), 2),
+            site: input.names.site.clone(),
+            servers: vec![server("appserver-2", 2)],
+        };
+        let text = compose_fragment(&FragmentInput { probe: Some(probe), ..input }).unwrap();
+        let backends = text.configuration.lines().filter(|line| line.starts_with("backend "));
+        backends.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let id = instance_id();
+    let expected = [format!("backend be-probe-{id}ab"), format!("backend be-{id}ab")];
+    let sample = crate::sample::settings();
+    assert_eq!(called(&sample), expected);
+    for domain in ["tiny.example.org", "a.b.c.example.org"] {
+        let renamed = InstanceSettings {
+            name: domain.to_owned(),
+            internal_lms_domain: domain.to_owned(),
+            external_lms_domain: format!("www.{domain}"),
+            ..sample.clone()
+        };
+        assert_eq!(called(&renamed), expected, "{domain}");
+    }
+}
+
+#[test]
+fn no_instance_can_have_the_host_of_a_probe_as_its_domain() {
+    assert!(check_domain(&probe_host(instance_id(), 1)).is_err());
 }
 
 #[test]
@@ -179,21 +218,21 @@ fn a_disabled_server_waits_and_needs_no_checks() {
 #[test]
 fn a_probe_leads_to_the_new_server_alone() {
     let probe = ProbeInput {
-        host: "Probe-2.lms.example.com".to_owned(),
-        backend: "edxins-lmsexamplecom-7".to_owned(),
+        host: "Probe-2.inst_7".to_owned(),
+        site: "lms.example.com".to_owned(),
         servers: vec![server("appserver-2", 2)],
     };
     let text = compose_fragment(&FragmentInput { probe: Some(probe), ..site() }).unwrap();
-    let map = "probe-2.lms.example.com be-probe-edxins-lmsexamplecom-7ab\n\
-               lms.example.com be-edxins-lmsexamplecom-7ab\n\
-               studio.example.com be-edxins-lmsexamplecom-7ab\n";
+    let map = "probe-2.inst_7 be-probe-inst_7ab\n\
+               lms.example.com be-inst_7ab\n\
+               studio.example.com be-inst_7ab\n";
     assert_eq!(text.map, map);
-    let (probe, site_text) = text.configuration.split_once("backend be-edxins-").unwrap();
-    assert!(probe.contains("backend be-probe-edxins-lmsexamplecom-7ab\n"));
+    let (probe, site_text) = text.configuration.split_once("backend be-inst_").unwrap();
+    assert!(probe.contains("backend be-probe-inst_7ab\n"));
     assert!(probe.contains("192.0.2.2:8080") && probe.contains("'Basic dXNlcjpwYXNz'"));
     assert!(!site_text.contains("192.0.2.2"));
     let without = compose_fragment(&site()).unwrap().configuration;
-    assert_eq!(without, format!("backend be-edxins-{site_text}"), "the site is served as before");
+    assert_eq!(without, format!("backend be-inst_{site_text}"), "the site is served as before");
 }
 
 #[test]
@@ -205,23 +244,22 @@ fn nothing_to_serve_is_an_empty_fragment() {
 #[test]
 fn no_text_can_break_out_of_its_place() {
     type Break = fn(&mut FragmentInput, String);
-    let places: [(&str, Break); 13] = [
-        ("domain", |input, text| input.domain = text),
-        ("domain", |input, text| input.domains[1] = text),
-        ("domain", |input, text| input.redirect_domains = vec![text]),
-        ("domain", |input, text| input.internal_lms_domain = text),
-        ("slug", |input, text| input.slug = text),
-        ("reference", |input, text| input.reference = text),
+    let places: [(&str, Break); 12] = [
+        ("domain", |input, text| input.names.site = text),
+        ("domain", |input, text| input.names.domains[1] = text),
+        ("domain", |input, text| input.names.redirects = vec![text]),
+        ("domain", |input, text| input.names.redirect_target = text),
+        ("owner", |input, text| input.owner = text),
         ("postfix", |input, text| input.postfix = text),
         ("token", |input, text| input.auth_token = text),
         ("address", |input, text| input.preliminary_page_ip = Some(text)),
         ("server", |input, text| input.servers[0].name = text),
         ("cookie", |input, text| input.servers[0].cookie = text),
         ("host", |input, text| {
-            input.probe = Some(ProbeInput { host: text, backend: "b".to_owned(), servers: vec![] });
+            input.probe = Some(ProbeInput { host: text, site: "s".to_owned(), servers: vec![] });
         }),
-        ("backend", |input, text| {
-            input.probe = Some(ProbeInput { host: "h".to_owned(), backend: text, servers: vec![] });
+        ("domain", |input, text| {
+            input.probe = Some(ProbeInput { host: "h".to_owned(), site: text, servers: vec![] });
         }),
     ];
     for (what, break_it) in places {

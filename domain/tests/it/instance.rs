@@ -5,7 +5,11 @@ use crate::sample::{
     appserver_id, instance_id, load_balancer_id, other_settings, run_id, settings,
 };
 use ocim_domain::ids::LoadBalancerId;
-use ocim_domain::instance::{Command, Event, Instance, LaunchOutcome, Rejected};
+use ocim_domain::instance::{
+    Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected,
+};
+use ocim_domain::names::RoutedNames;
+use ocim_domain::settings::InstanceSettings;
 use uuid::Uuid;
 
 fn created() -> Event {
@@ -22,7 +26,7 @@ fn requested(number: u32, queued: bool) -> Event {
         run: run_id(number.into()),
         number,
         queued,
-        activate_on_success: false,
+        then: OnSuccess::default(),
     }
 }
 
@@ -35,18 +39,24 @@ fn request(number: u128, may_queue: bool) -> Command {
         appserver: appserver_id(number),
         run: run_id(number),
         may_queue,
-        activate_on_success: false,
+        then: OnSuccess::default(),
     }
 }
 
 fn traffic(active: &[u128], added: &[u128], removed: &[u128]) -> Event {
     let ids = |numbers: &[u128]| numbers.iter().copied().map(appserver_id).collect();
-    Event::TrafficAssigned { active: ids(active), added: ids(added), removed: ids(removed) }
+    Event::TrafficAssigned {
+        active: ids(active),
+        added: ids(added),
+        removed: ids(removed),
+        names: RoutedNames::new(&settings()),
+    }
 }
 
 fn assign(add: &[u128], remove: &[u128], may_empty: bool) -> Command {
     let ids = |numbers: &[u128]| numbers.iter().copied().map(appserver_id).collect();
-    Command::AssignTraffic { add: ids(add), remove: ids(remove), may_empty }
+    let names = RoutedNames::new(&settings());
+    Command::AssignTraffic { add: ids(add), remove: ids(remove), names, may_empty }
 }
 
 #[test]
@@ -78,6 +88,7 @@ fn an_absent_instance_can_only_be_created_or_abandoned() {
         request(1, false),
         Command::SettleLaunch { appserver: appserver_id(1), outcome: LaunchOutcome::Running },
         assign(&[1], &[], false),
+        Command::ObserveNames { troubles: vec![] },
     ] {
         absent.when_refused(command.clone(), Rejected::Absent);
         given::<Instance>([abandoned()]).when_refused(command, Rejected::Absent);
@@ -183,4 +194,59 @@ fn the_last_active_appserver_leaves_only_by_force() {
     let two = given::<Instance>([created(), traffic(&[1, 2], &[1, 2], &[])]);
     two.when_then(assign(&[], &[1], false), [traffic(&[2], &[], &[1])]);
     two.when_refused(assign(&[], &[1, 2], false), Rejected::LastActive);
+}
+
+#[test]
+fn the_names_of_a_site_stay_as_traffic_was_assigned_until_it_is_assigned_anew() {
+    let renamed =
+        || InstanceSettings { external_lms_domain: "tiny.example.org".to_owned(), ..settings() };
+    let change = || Event::SettingsChanged {
+        settings: Box::new(renamed()),
+        changed: vec!["external_lms_domain".to_owned()],
+    };
+    let names =
+        |history: Vec<Event>| given::<Instance>(history).state().present().unwrap().routed_names();
+    let (old, new) = (RoutedNames::new(&settings()), RoutedNames::new(&renamed()));
+    assert_ne!(old, new);
+    assert_eq!(names(vec![created(), change()]), new, "nobody serves yet");
+    assert_eq!(names(vec![created(), traffic(&[1], &[1], &[]), change()]), old);
+
+    let serving = given::<Instance>([created(), traffic(&[1], &[1], &[]), change()]);
+    let assign = Command::AssignTraffic {
+        add: vec![appserver_id(1)],
+        remove: vec![],
+        names: new.clone(),
+        may_empty: false,
+    };
+    let assigned = Event::TrafficAssigned {
+        active: vec![appserver_id(1)],
+        added: vec![],
+        removed: vec![],
+        names: new.clone(),
+    };
+    serving.when_then(assign.clone(), [assigned]);
+    serving.after(assign.clone()).when_silent(assign);
+    let gone = [created(), traffic(&[1], &[1], &[]), change(), traffic(&[], &[], &[1])];
+    assert_eq!(names(gone.into()), new, "nobody serves any more");
+}
+
+#[test]
+fn wrong_answers_are_told_once_and_so_is_their_end() {
+    let trouble = |name: &str| NameTrouble { name: name.to_owned(), trouble: "503".to_owned() };
+    let observe = |names: &[&str]| Command::ObserveNames {
+        troubles: names.iter().map(|name| trouble(name)).collect(),
+    };
+    let well = given::<Instance>([created(), traffic(&[1], &[1], &[])]);
+    well.when_silent(observe(&[]));
+    let one = || Event::NamesTroubled { troubles: vec![trouble("a.example.com")] };
+    well.when_then(observe(&["a.example.com"]), [one()]);
+    let ill = well.after(observe(&["a.example.com"]));
+    ill.when_silent(observe(&["a.example.com"]));
+    let two = || vec![trouble("a.example.com"), trouble("b.example.com")];
+    ill.when_then(
+        observe(&["a.example.com", "b.example.com"]),
+        [Event::NamesTroubled { troubles: two() }],
+    );
+    ill.when_then(observe(&[]), [Event::NamesRecovered {}]);
+    ill.after(observe(&[])).when_silent(observe(&[]));
 }

@@ -67,7 +67,7 @@ fn it_goes_at_once_when_somebody_says_so() {
     let started = asked.after(start());
     started.when_silent(start());
     started.when_refused(keep(70), Rejected::CleaningUp { run: run_id(6) });
-    started.when_refused(Command::Activate, Rejected::Gone);
+    started.when_refused(Command::Activate, Rejected::CleaningUp { run: run_id(6) });
     started.when_silent(Command::ObserveMachine { trouble: Some("gone".to_owned()) });
     let stop = || Command::StopCleanUp { run: run_id(6) };
     given_kept(60).after(clean_up()).when_silent(stop());

@@ -17,7 +17,7 @@ fn an_unknown_balancer_can_only_be_registered() {
 }
 
 #[test]
-fn a_registration_is_brought_up_to_date_but_its_postfix_stays() {
+fn a_registration_is_brought_up_to_date_but_what_its_fragments_are_called_by_stays() {
     let known = given::<LoadBalancer>([Event::Registered(registration())]);
     known.when_silent(Command::Register(registration()));
     let moved = Registration { address: address(201), ..registration() };
@@ -25,6 +25,8 @@ fn a_registration_is_brought_up_to_date_but_its_postfix_stays() {
     known.when_then(Command::Register(asked), [Event::RegistrationChanged(moved.clone())]);
     let only_postfix = Registration { fragment_name_postfix: "other".to_owned(), ..registration() };
     known.when_silent(Command::Register(only_postfix));
+    let only_prefix = Registration { fragment_name_prefix: "other-".to_owned(), ..registration() };
+    known.when_silent(Command::Register(only_prefix));
     let after = known.after(Command::Register(moved.clone()));
     assert_eq!(*after.state(), Some(moved));
 }

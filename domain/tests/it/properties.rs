@@ -4,8 +4,8 @@ use crate::sample::{self, at};
 use ocim_domain::configuration::{Variables, merge, yaml};
 use ocim_domain::decider::Decider;
 use ocim_domain::names::{
-    DOMAIN_LENGTH_MAX, RESOURCE_NAME_LENGTH_MAX, bucket_name, check_domain, database_name,
-    domain_slug, iam_user_name, server_hostname, slug,
+    DOMAIN_LENGTH_MAX, RESOURCE_NAME_LENGTH_MAX, RoutedNames, bucket_name, check_domain,
+    database_name, domain_slug, iam_user_name, machine_name, server_hostname, slug,
 };
 use ocim_domain::settings::InstanceSettings;
 use ocim_domain::{appserver, instance, inventory, load_balancer, name, region, saga, server};
@@ -86,6 +86,10 @@ proptest! {
     ) {
         use instance::{Command, Instance, LaunchOutcome};
         let created = instance::Event::Created { settings: Box::new(sample::settings()) };
+        let names = || RoutedNames::new(&sample::settings());
+        let assign = |add, remove, may_empty| {
+            Command::AssignTraffic { add, remove, names: names(), may_empty }
+        };
         let mut state = Instance::fold([&created]);
         for (which, number, flag) in asked {
             let id = sample::appserver_id(number);
@@ -94,11 +98,11 @@ proptest! {
                     appserver: id,
                     run: sample::run_id(number),
                     may_queue: flag,
-                    activate_on_success: flag,
+                    then: instance::OnSuccess { activate: flag, deactivate_others: flag },
                 },
                 1 => Command::SettleLaunch { appserver: id, outcome: LaunchOutcome::Running },
-                2 => Command::AssignTraffic { add: vec![id, id], remove: vec![], may_empty: flag },
-                _ => Command::AssignTraffic { add: vec![], remove: vec![id], may_empty: flag },
+                2 => assign(vec![id, id], vec![], flag),
+                _ => assign(vec![], vec![id], flag),
             };
             let was_serving = !state.present().unwrap().active.is_empty();
             if let Ok(events) = Instance::decide(&state, command, at(1)) {
@@ -167,6 +171,9 @@ proptest! {
         }
         prop_assert!(domain_slug(&settings, &id).len() <= 20 + 1 + id.len());
         prop_assert!(server_hostname(&settings, number).len() <= 63);
+        let appserver = sample::appserver_id(number.into());
+        let machine = machine_name(&settings, appserver);
+        prop_assert!(machine.len() <= 63 && machine.ends_with(&appserver.0.to_string()));
         if check_domain(&domain).is_ok() {
             prop_assert!(domain.len() <= DOMAIN_LENGTH_MAX && domain.is_ascii());
         }

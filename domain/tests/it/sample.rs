@@ -3,10 +3,11 @@
 use ocim_domain::Timestamp;
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
-use ocim_domain::instance::{self, LaunchOutcome};
+use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan};
 use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::name;
+use ocim_domain::names::RoutedNames;
 use ocim_domain::projection;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
@@ -107,6 +108,7 @@ pub(crate) fn registration() -> Registration {
         address: address(200),
         also_listens: None,
         host_keys: vec!["ssh-ed25519 AAAA".to_owned()],
+        fragment_name_prefix: "ocim-".to_owned(),
         fragment_name_postfix: "a1b2".to_owned(),
         accepts_new_backends: true,
     }
@@ -129,7 +131,7 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             run: run_id(1),
             number: 1,
             queued: false,
-            activate_on_success: true,
+            then: OnSuccess { activate: true, deactivate_others: false },
         },
         E::LaunchSettled { appserver: appserver_id(1), outcome: LaunchOutcome::Running },
         E::TrafficClaimed { run: run_id(1) },
@@ -138,7 +140,15 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             active: vec![appserver_id(1)],
             added: vec![appserver_id(1)],
             removed: vec![],
+            names: RoutedNames::new(&settings()),
         },
+        E::NamesTroubled {
+            troubles: vec![NameTrouble {
+                name: "studio.lms.example.com".to_owned(),
+                trouble: "it answers with status 503".to_owned(),
+            }],
+        },
+        E::NamesRecovered {},
     ]
 }
 
@@ -159,6 +169,8 @@ pub(crate) fn appserver_events() -> Vec<appserver::Event> {
         E::DeactivationRequested { run: run_id(3), force: true, reason: Some(reason()) },
         E::Deactivated { at: at(3) },
         E::TerminationRequested { run: run_id(4), force: false, reason: None },
+        E::TerminationStarted { run: run_id(4) },
+        E::TerminationStopped { run: run_id(4) },
         E::Terminated { status: appserver::Status::Terminated, at: at(4) },
         E::ServerKept { before: Some(at(60)), until: at(120), reason: reason() },
         E::CleanUpRequested { run: run_id(5), due: Some(at(120)), reason: None },
@@ -237,7 +249,9 @@ pub(crate) fn load_balancer_events() -> Vec<load_balancer::Event> {
         E::Registered(registration()),
         E::RegistrationChanged(Registration { address: address(201), ..registration() }),
         E::AcceptanceChanged { accepts_new_backends: false },
-        E::FragmentApplied { fragment: "ocim-a1b2-edxins-lmsexamplecom-1".to_owned() },
+        E::FragmentApplied {
+            fragment: "ocim-a1b2-inst_00000000-0000-0000-0000-000000000001".to_owned(),
+        },
     ]
 }
 

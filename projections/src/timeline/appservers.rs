@@ -40,6 +40,10 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         Event::TerminationRequested { force, reason, .. } => {
             format!("{who} asked to terminate {it}{}{}", forced(*force), because(reason.as_deref()))
         }
+        Event::TerminationStarted { .. } => format!("{who} began to take {it} away"),
+        Event::TerminationStopped { .. } => {
+            format!("The termination of {it} turned back: its machine stays")
+        }
         Event::Terminated { status: Status::Terminated, .. } => {
             format!("{it} is terminated: its machine is gone")
         }

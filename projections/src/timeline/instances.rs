@@ -2,7 +2,7 @@
 
 use super::{Teller, list};
 use ocim_domain::ids::AppserverId;
-use ocim_domain::instance::{Event, LaunchOutcome};
+use ocim_domain::instance::{Event, LaunchOutcome, NameTrouble};
 
 pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
     let (who, site) = (teller.who(), teller.own_name());
@@ -21,9 +21,13 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         Event::LoadBalancerAssigned { load_balancer } => {
             format!("{who} gave {site} to the load balancer {}", teller.name(load_balancer))
         }
-        Event::LaunchRequested { number, queued, activate_on_success, .. } => {
+        Event::LaunchRequested { number, queued, then, .. } => {
             let waits = if *queued { ", after the launch that is under way" } else { "" };
-            let then = if *activate_on_success { ", to be activated once it runs" } else { "" };
+            let then = match (then.activate, then.deactivate_others) {
+                (false, _) => "",
+                (true, false) => ", to be activated once it runs",
+                (true, true) => ", to be activated in place of all others once it runs",
+            };
             format!("{who} launched AppServer {number} of {site}{waits}{then}")
         }
         Event::LaunchSettled { appserver, outcome } => {
@@ -49,8 +53,18 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
             if !removed.is_empty() {
                 parts.push(format!("{} out of traffic", names(removed)));
             }
-            let moved = if parts.is_empty() { "no traffic".to_owned() } else { list(&parts) };
-            format!("{who} brought {moved} at {site}")
+            if parts.is_empty() {
+                return format!("{who} gave {site} the names of its settings");
+            }
+            format!("{who} brought {} at {site}", list(&parts))
         }
+        Event::NamesTroubled { troubles } => {
+            let troubles: Vec<_> = troubles
+                .iter()
+                .map(|NameTrouble { name, trouble }| format!("{name} ({trouble})"))
+                .collect();
+            format!("Visitors of {site} do not reach it as {}", list(&troubles))
+        }
+        Event::NamesRecovered {} => format!("Visitors reach {site} under all of its names again"),
     }
 }

@@ -37,13 +37,15 @@ impl SimulatedRegion {
     /// What is answered there: by a balancer for whoever it routes to, or by a machine itself.
     fn answer(&self, to: SocketAddr, host: &str) -> Option<SiteAnswer> {
         let balancer = self.lock().balancers.get(&to.ip()).cloned();
+        let of_its_own = |status| SiteAnswer { status, body: String::new(), appserver: None };
         match balancer {
             None => self.answer_site(to.ip()),
+            Some(domain) if self.balancers.is_redirected(&domain, host) => Some(of_its_own(301)),
             Some(domain) => Some(
                 self.balancers
                     .find_route(&domain, host)
                     .and_then(|server| self.answer_site(server.ip()))
-                    .unwrap_or(SiteAnswer { status: 503, body: String::new(), appserver: None }),
+                    .unwrap_or_else(|| of_its_own(503)),
             ),
         }
     }

@@ -2,8 +2,10 @@
 
 use super::{answer, ocim, refusal, run};
 use crate::support::api_server::ApiServer;
+use ocim::app::activation_after;
+use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event};
+use ocim_domain::saga::{Cause, Command, ErrorClass, ErrorCode, Event, Saga};
 use serde_json::json;
 use std::process::Stdio;
 
@@ -51,6 +53,72 @@ async fn a_run_is_waited_for_to_its_end() {
     let shown = answer(&server, &["run", "show", &failed.to_string()]).await;
     assert!(shown.contains("failed (machine_failed): no quota"), "{shown}");
     server.stop().await;
+}
+
+/// A run that another one started.
+async fn start_next(server: &ApiServer, parent: RunId, run: RunId) {
+    let start = Command::Start {
+        definition: "activate_appserver".to_owned(),
+        version: 1,
+        input: json!({}),
+        subject: "apps_test".to_owned(),
+        deadline: None,
+    };
+    let meta = Metadata::by(format!("saga:{parent}"));
+    server.app.journal().execute::<Saga>(&run.stream(), &meta, start).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_launch_that_is_to_be_activated_is_waited_for_until_it_is() {
+    for ends_well in [true, false] {
+        let server = ApiServer::start().await;
+        let instance = answer(&server, &["instance", "create", "--sub-domain", "alpha"]).await;
+        let launch = ["appserver", "launch", &instance, "--activate", "--wait"];
+        let mut waiting = ocim(server.data_dir(), &launch)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let launch = loop {
+            server.catch_up().await;
+            let shown = server.get(&format!("/instances/{instance}")).await;
+            if let Some(run) = shown["launches"][0].as_str() {
+                break run.parse::<RunId>().unwrap();
+            }
+            assert!(waiting.try_wait().unwrap().is_none());
+            tokio::task::yield_now().await;
+        };
+        server.start_run(launch, "apps_test").await;
+        let activation = activation_after(launch);
+        let done = Event::StepDone {
+            step: "request_activation".to_owned(),
+            output: json!(activation.to_string()),
+        };
+        server.report(launch, done).await;
+        server.report(launch, Event::Completed {}).await;
+        start_next(&server, launch, activation).await;
+        if ends_well {
+            server.report(activation, Event::Completed {}).await;
+        } else {
+            let (step, error) = ("prove_site".to_owned(), "no answer".to_owned());
+            let cause = Cause::StepFailed { step, error };
+            server.report(activation, Event::UnwindBegan(cause)).await;
+            server.report(activation, Event::Unwound {}).await;
+        }
+        let waited = waiting.wait_with_output().await.unwrap();
+        let said = String::from_utf8(waited.stderr).unwrap();
+        assert_eq!(waited.status.code(), Some(if ends_well { 0 } else { 7 }), "{said}");
+        assert!(said.contains(&activation.to_string()), "{said}");
+        assert!(ends_well || said.contains("no answer"), "{said}");
+
+        server.catch_up().await;
+        let shown = server.get(&format!("/runs/{launch}")).await;
+        assert_eq!(shown["started_runs"], json!([activation.to_string()]));
+        let shown = server.get(&format!("/runs/{activation}")).await;
+        assert_eq!(shown["started_by"], launch.to_string());
+        assert_eq!(shown["started_runs"], json!([]));
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! Instances and their appservers, as a client of the API sees them.
 
 use crate::support::api_server::ApiServer;
+use ocim::app::activation_after;
+use ocim_domain::event::Metadata;
+use ocim_domain::ids::{InstanceId, RunId};
+use ocim_domain::instance::{Command, Instance, NameTrouble};
 use reqwest::header::{ETAG, LOCATION};
 use serde_json::{Value, json};
 
@@ -47,6 +51,59 @@ async fn an_instance_is_created_read_and_changed() {
     assert!(problem["detail"].as_str().unwrap().contains(&format!("version {version} now")));
     let unconditional = patch().json(&change).send().await.unwrap();
     assert_eq!(unconditional.status(), 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn names_that_lead_elsewhere_are_shown_with_their_instance() {
+    let server = ApiServer::start().await;
+    let id = server.given_instance("alpha").await;
+    let path = format!("/instances/{id}");
+    assert_eq!(server.get(&path).await["name_troubles"], json!([]));
+    let troubles = vec![NameTrouble {
+        name: "studio.alpha.example.com".to_owned(),
+        trouble: "the answer has status 503".to_owned(),
+    }];
+    let observe = async |troubles: Vec<NameTrouble>| {
+        let (meta, command) = (Metadata::by("system"), Command::ObserveNames { troubles });
+        let stream = id.parse::<InstanceId>().unwrap().stream();
+        server.app.journal().execute::<Instance>(&stream, &meta, command).await.unwrap();
+    };
+    observe(troubles.clone()).await;
+    server.catch_up().await;
+    let expected = serde_json::to_value(&troubles).unwrap();
+    assert_eq!(server.get(&path).await["name_troubles"], expected);
+    assert_eq!(server.get("/instances").await["items"][0]["name_troubles"], expected);
+    let need = server.get("/status").await["needs"][0].clone();
+    assert_eq!((&need["code"], &need["id"]), (&json!("site_in_trouble"), &json!(id)));
+    let sentence =
+        "visitors do not reach it as studio.alpha.example.com (the answer has status 503)";
+    assert_eq!(need["sentence"], sentence);
+    observe(vec![]).await;
+    server.catch_up().await;
+    assert_eq!(server.get(&path).await["name_troubles"], json!([]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_launch_names_the_run_of_its_activation() {
+    let server = ApiServer::start().await;
+    let id = server.given_instance("alpha").await;
+    let launch = async |body: Value| {
+        let path = format!("/instances/{id}/appservers");
+        server.ask("POST", &path).json(&body).send().await.unwrap()
+    };
+    let refused = launch(json!({"deactivate_others": true})).await;
+    assert_eq!(refused.status(), 422);
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!(problem["errors"][0]["field"], "deactivate_others");
+
+    let body = json!({"activate_on_success": true, "deactivate_others": true});
+    let launched: Value = launch(body).await.json().await.unwrap();
+    let run: RunId = launched["run"].as_str().unwrap().parse().unwrap();
+    assert_eq!(launched["activation_run"], activation_after(run).to_string());
+    let queued: Value = launch(json!({"queue": true})).await.json().await.unwrap();
+    assert_eq!(queued["activation_run"], Value::Null);
     server.stop().await;
 }
 

@@ -6,6 +6,7 @@ use ocim_domain::event::{DomainEvent, Position, StreamId};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome};
 use ocim_domain::load_balancer::{self, Registration};
+use ocim_domain::names::RoutedNames;
 use ocim_domain::protected::Protected;
 use ocim_domain::saga::{self, Cause, ErrorClass};
 use ocim_domain::server::{self, BootCause, Requested, ServerAddress};
@@ -69,6 +70,7 @@ impl Site {
             domain: "lb.example.com".to_owned(),
             address: address(),
             host_keys: vec![],
+            fragment_name_prefix: "ocim-".to_owned(),
             fragment_name_postfix: "main".to_owned(),
             accepts_new_backends: true,
         };
@@ -77,7 +79,7 @@ impl Site {
             run: self.run,
             number: 1,
             queued: false,
-            activate_on_success: true,
+            then: instance::OnSuccess { activate: true, deactivate_others: false },
         };
         let started = saga::Event::Started {
             definition: "launch_appserver".to_owned(),
@@ -145,6 +147,7 @@ impl Site {
                     active: vec![self.appserver],
                     added: vec![self.appserver],
                     removed: vec![],
+                    names: RoutedNames::default(),
                 },
             ),
         ]

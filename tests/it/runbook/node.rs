@@ -19,6 +19,7 @@ use ocim::sagas::slots::{Slots, set_limits};
 use ocim::sagas::world::{Limits, World};
 use ocim::sagas::{Holds, definitions};
 use ocim::simulation::stage::deployment;
+use ocim_domain::server::ServerAddress;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -42,9 +43,9 @@ impl Node {
         let playbooks = Arc::new(FakePlaybooks::default());
         let site = FakeSite::default();
         let answer = SiteAnswer { status: 200, body: String::new(), appserver: None };
-        for host in ["alpha.example.com", "ocim-probe-2.alpha.example.com"] {
-            site.set_answer(host, Some(answer.clone()));
-        }
+        site.set_answer("alpha.example.com", Some(answer.clone()));
+        let ServerAddress { ip, http_port, .. } = registration().address;
+        site.set_answer_at((ip, http_port).into(), Some(answer)); // Whoever is asked for there.
         let soon = Duration::from_millis(20);
         let limits = Limits {
             poll_interval: soon,

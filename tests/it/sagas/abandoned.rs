@@ -14,6 +14,7 @@ use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::appserver::{Appserver, Present, Status};
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, RunId};
+use ocim_domain::instance::OnSuccess;
 use ocim_domain::saga::{Phase, Verb};
 
 const ENDS: [&str; 3] = ["saga.completed", "saga.unwound", "saga.stuck"];
@@ -40,7 +41,8 @@ async fn appserver(stage: &Stage, id: AppserverId) -> Option<Present> {
 /// traffic, which waits while another run has that.
 async fn assert_launches_and_activates(stage: &Stage) {
     let ended = stage.events(&ENDS).await.len();
-    let ask = LaunchAsk { queue: false, activate_on_success: true };
+    let ask =
+        LaunchAsk { queue: false, then: OnSuccess { activate: true, deactivate_others: true } };
     let asked = stage.app().launch_appserver(&somebody(), stage.instance, ask).await;
     let launched = asked.unwrap().value;
     await_ends(stage, ended + 2).await;

@@ -37,6 +37,7 @@ fn given(stage: &Stage, hosts: &Arc<SlowHosts>, user: &str, host_keys: &[&str]) 
         user: user.to_owned(),
         domain: "lb.example.com".to_owned(),
         host_keys: host_keys.iter().map(|key| (*key).to_owned()).collect(),
+        fragment_name_prefix: "ocim-".to_owned(),
     };
     BalancerKeeper::new(stage.app().clone(), hosts.clone(), wanted, stage.world.limits.clone())
 }

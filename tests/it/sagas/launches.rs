@@ -10,10 +10,11 @@ use ocim::ports::Class;
 use ocim::ports::playbooks::RunState;
 use ocim::sagas::runner::{DriveError, Pace};
 use ocim_domain::appserver::Status;
-use ocim_domain::instance::Instance;
+use ocim_domain::instance::{Instance, OnSuccess};
 use ocim_domain::saga::{Cause, Phase, Step};
 
-const QUEUED: LaunchAsk = LaunchAsk { queue: true, activate_on_success: false };
+const QUEUED: LaunchAsk =
+    LaunchAsk { queue: true, then: OnSuccess { activate: false, deactivate_others: false } };
 
 #[tokio::test(start_paused = true)]
 pub(super) async fn the_slower_of_two_drivers_is_fenced_and_has_no_further_effect() {

@@ -76,6 +76,14 @@ impl Outside {
         }
     }
 
+    /// What a site answers from now on under all of its internal names, in whose name.
+    pub(crate) fn answer_as(&self, site: &str, appserver: Option<String>) {
+        self.answer(site, appserver.clone());
+        for part in ["preview", "studio", "discovery", "ecommerce"] {
+            self.answer(&format!("{part}.{site}"), appserver.clone());
+        }
+    }
+
     /// What a host answers from now on, in whose name.
     pub(crate) fn answer(&self, host: &str, appserver: Option<String>) {
         let answer = SiteAnswer { status: 200, body: String::new(), appserver };

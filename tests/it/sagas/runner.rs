@@ -8,13 +8,15 @@ use ocim::app::{LaunchAsk, Launched};
 use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
+use ocim_domain::instance::OnSuccess;
 use ocim_domain::saga::{Phase, Saga};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Virtual time: far more than any run of these tests takes.
 pub(crate) const LONG: Duration = Duration::from_secs(7 * 24 * 3600);
-const BOTH: LaunchAsk = LaunchAsk { queue: false, activate_on_success: true };
+const BOTH: LaunchAsk =
+    LaunchAsk { queue: false, then: OnSuccess { activate: true, deactivate_others: true } };
 
 async fn ask(stage: &Stage) -> Launched {
     stage.app().launch_appserver(&somebody(), stage.instance, BOTH).await.unwrap().value

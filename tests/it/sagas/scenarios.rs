@@ -16,14 +16,19 @@ use ocim::sagas::provision_load_balancer::PROVISION_LOAD_BALANCER;
 use ocim::sagas::step::Definition;
 use ocim::sagas::terminate_appserver::TERMINATE_APPSERVER;
 use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{RunId, ServerId};
-use ocim_domain::instance::Instance;
+use ocim_domain::instance::{Instance, OnSuccess};
 use ocim_domain::region::{Region, region_id};
 use ocim_domain::saga::{Phase, Run, step_key};
 use ocim_domain::server::{self, Server};
 use serde_json::json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
+
+/// A launch whose Appserver takes the place of all others.
+const ACTIVE: LaunchAsk =
+    LaunchAsk { queue: false, then: OnSuccess { activate: true, deactivate_others: true } };
 
 /// A process in a certain situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,12 +153,9 @@ impl Scenario {
 
     async fn begin(self, stage: &Stage) -> RunId {
         match self {
-            Self::Launch | Self::LaunchCancelled => {
-                stage.begin_launch(LaunchAsk { activate_on_success: true, queue: false }).await.run
-            }
+            Self::Launch | Self::LaunchCancelled => stage.begin_launch(ACTIVE).await.run,
             Self::FormerLaunch | Self::FormerLaunchCancelled => {
-                let ask = LaunchAsk { activate_on_success: true, queue: false };
-                let asked = stage.app().launch_appserver(&somebody(), stage.instance, ask).await;
+                let asked = stage.app().launch_appserver(&somebody(), stage.instance, ACTIVE).await;
                 let run = asked.unwrap().value.run;
                 stage.start_version(run, LAUNCH_APPSERVER_1.version).await;
                 run
@@ -176,7 +178,7 @@ impl Scenario {
                 let second = stage.launch().await;
                 if self == Self::ActivateUnproven {
                     let other = Some(first.appserver.to_string());
-                    stage.answer(&format!("ocim-probe-2.{SITE}"), other);
+                    stage.answer(&probe_host(stage.instance, 2), other);
                 }
                 stage.begin_activation(second.appserver, true).await
             }

@@ -170,6 +170,7 @@ async fn a_run_of_the_version_before_goes_on_as_it_began() {
             "appserver": asked[0].appserver,
             "number": 1,
             "activate_on_success": false,
+            "deactivate_others": false,
         }),
         subject: asked[0].appserver.to_string(),
         deadline: None,

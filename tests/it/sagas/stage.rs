@@ -18,6 +18,7 @@ use ocim::store::sealed::SealedStore;
 use ocim::store::{EventStore, Filter};
 use ocim_domain::Timestamp;
 use ocim_domain::event::{Position, Recorded};
+use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::saga::{self, Planted, Run, Saga};
@@ -75,9 +76,9 @@ impl Stage {
         let app = world.app.clone();
         app.register_load_balancer(&somebody(), registration()).await.unwrap();
         let instance = create_instance(&app, "alpha").await;
-        outside.answer(SITE, None);
+        outside.answer_as(SITE, None);
         for number in 1..=4 {
-            outside.answer(&format!("ocim-probe-{number}.{SITE}"), None);
+            outside.answer(&probe_host(instance, number), None);
         }
         Self { store, outside, world: Arc::new(world), instance, registry: registry() }
     }
@@ -376,6 +377,7 @@ pub(crate) fn registration() -> Registration {
         },
         also_listens: None,
         host_keys: vec!["ssh-ed25519 BALANCER".to_owned()],
+        fragment_name_prefix: "ocim-".to_owned(),
         fragment_name_postfix: "-main".to_owned(),
         accepts_new_backends: true,
     }

@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use ocim::app::LaunchAsk;
 use ocim::sagas::step::{Definition, Kind, Progress, Step, done};
 use ocim::sagas::{Holds, TRIGGERS, definitions, started_by};
+use ocim_domain::instance::OnSuccess;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -111,7 +112,8 @@ fn a_broken_table_is_refused_with_its_fault() {
 #[tokio::test(start_paused = true)]
 async fn each_trigger_starts_its_process_with_the_run_that_it_names() {
     let stage = Stage::new().await;
-    let ask = LaunchAsk { queue: false, activate_on_success: true };
+    let ask =
+        LaunchAsk { queue: false, then: OnSuccess { activate: true, deactivate_others: true } };
     let launched = stage.begin_launch(ask).await;
     stage.drive(launched.run).await;
     let second = stage.launch_active().await;
