@@ -24,6 +24,8 @@ create table logs.sources (
     run uuid not null references logs.heads,
     source text not null,
     bytes bigint not null,
+    -- Where the lines before that begin that tell whether what follows is the rest of a secret.
+    context bigint not null check (context between 0 and bytes),
     primary key (run, source)
 );
 
@@ -36,7 +38,8 @@ create function logs.append_chunks(
     bodies bytea[],
     the_source text,
     bytes_before bigint,
-    bytes_after bigint
+    bytes_after bigint,
+    context_after bigint
 ) returns bigint
 language plpgsql
 set lock_timeout = '4s'
@@ -70,8 +73,10 @@ begin
     returning lines into head.lines;
 
     if the_source is not null then
-        insert into logs.sources (run, source, bytes) values (the_run, the_source, bytes_after)
-        on conflict (run, source) do update set bytes = excluded.bytes;
+        insert into logs.sources (run, source, bytes, context)
+        values (the_run, the_source, bytes_after, context_after)
+        on conflict (run, source) do update
+        set bytes = excluded.bytes, context = excluded.context;
     end if;
     return head.lines;
 end

@@ -5,6 +5,7 @@ pub mod data_folder;
 pub mod metrics;
 pub mod telemetry;
 
+pub mod outside_text;
 pub mod ports;
 
 pub mod embedded_postgres;

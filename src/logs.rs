@@ -1,5 +1,6 @@
 //! Log lines of runs: masked, numbered, kept apart from events, followed live.
 
+mod escapes;
 mod follow;
 pub mod lines;
 pub mod masking;
@@ -9,17 +10,17 @@ mod secret_forms;
 
 pub use range::LineRange;
 
-use crate::ports::log_store::{Level, LogLine, LogStore, NewLine, SourceOffset};
+use crate::outside_text;
+use crate::ports::log_store::{Level, LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
 use crate::ports::playbooks::OutputLine;
 use crate::ports::system::Clock;
 use crate::ports::{Class, PortError};
 use futures_util::stream::BoxStream;
 use lines::{cut_line, strip_control};
-use masking::Masker;
+use masking::{MaskedLines, Masker, SourceLine};
 use news::News;
 use ocim_domain::ids::RunId;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -32,17 +33,45 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Appends wake followers through this; one that lags behind looks in the store anyway.
 const WAKE_UPS: usize = 1_024;
 
+/// Lines of a source that are read again to judge what follows them begin so many bytes before it.
+pub const CONTEXT_BYTES_MAX: u64 = 64 * 1024;
+
+/// What was read of a source.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceRead<'a> {
+    /// E.g. the step's key.
+    pub source: &'a str,
+    /// Bytes of it that the log holds.
+    pub from: u64,
+    /// Where `lines` begin: at `from`, or before it where the lines before tell of what follows.
+    pub start: u64,
+    /// Where they end.
+    pub to: u64,
+    /// The lines, old ones first.
+    pub lines: &'a [OutputLine],
+}
+
+impl SourceRead<'_> {
+    /// Where the line begins, or one after it that is near enough to the end to be read again.
+    fn start_of(&self, line: usize) -> u64 {
+        let ends = self.lines.iter().map(|line| line.end);
+        let starts = [self.start].into_iter().chain(ends).skip(line);
+        starts
+            .take(self.lines.len())
+            .find(|start| self.to - start <= CONTEXT_BYTES_MAX)
+            .unwrap_or(self.to)
+    }
+}
+
 /// The logs of all runs.
 ///
 /// A failure to write one never fails a run: the caller warns and goes on, and reads a source
-/// again from where the log left it ([`Logs::read_offset`]).
+/// again from where the log left it ([`Logs::read_source`]).
 #[derive(Debug)]
 pub struct Logs {
     store: Arc<dyn LogStore>,
     clock: Arc<dyn Clock>,
     appended: broadcast::Sender<RunId>,
-    /// By run and source: the stored text that may be the beginning of a secret.
-    open: Mutex<HashMap<RunId, HashMap<String, String>>>,
     news: News,
 }
 
@@ -50,13 +79,7 @@ impl Logs {
     /// The logs in this store.
     #[must_use]
     pub fn new(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store,
-            clock,
-            appended: broadcast::Sender::new(WAKE_UPS),
-            open: Mutex::default(),
-            news: News::default(),
-        }
+        Self { store, clock, appended: broadcast::Sender::new(WAKE_UPS), news: News::default() }
     }
 
     /// Appends each line of `text`; returns the number of the log's last line.
@@ -77,39 +100,44 @@ impl Logs {
         self.store_lines(run, lines, None).await
     }
 
-    /// Appends what a source showed between `offset.from` and `offset.to`, exactly once: a
-    /// repetition changes nothing. Returns the number of the log's last line.
+    /// Appends the new ones of the lines that a source showed, exactly once: a repetition changes
+    /// nothing. Returns the number of the log's last line.
     ///
     /// # Errors
-    /// As [`Logs::append`]; the lines are not lost, but to be read again from [`Logs::read_offset`].
+    /// As [`Logs::append`]; the lines are not lost, but to be read again from [`Logs::read_source`].
     pub async fn append_from_source(
         &self,
         run: RunId,
         step: &str,
-        lines: &[OutputLine],
-        offset: SourceOffset,
+        read: SourceRead<'_>,
         masker: &Masker,
     ) -> Result<u64, PortError> {
-        let texts = lines.iter().map(|line| strip_control(&line.text).replace('\n', " "));
-        let text = texts.collect::<Vec<_>>().join("\n");
-        let source = offset.source.clone();
-        let open = self.lock_open().get(&run).and_then(|open| open.get(&source)).cloned();
-        let (masked, now_open) = masker.mask_after(&open.unwrap_or_default(), &text);
-        let new_lines = lines.iter().zip(masked.split('\n')).map(|(line, text)| {
+        let texts: Vec<_> =
+            read.lines.iter().map(|line| strip_control(&line.text).replace('\n', " ")).collect();
+        let lines: Vec<_> = (read.lines.iter().zip(&texts))
+            .map(|(line, text)| SourceLine { is_error: line.is_error, text })
+            .collect();
+        let first_new = read.lines.partition_point(|line| line.end <= read.from);
+        let MaskedLines { texts, context } = masker.mask_lines(&lines, first_new);
+        let new_lines = (read.lines[first_new..].iter().zip(&texts)).map(|(line, text)| {
             let level = if line.is_error { Level::Warning } else { Level::Info };
-            self.new_line(step, level, text)
+            NewLine { at: line.at.unwrap_or(self.clock.now()), ..self.new_line(step, level, text) }
         });
-        let last = self.store_lines(run, new_lines.collect(), Some(offset)).await?;
-        self.lock_open().entry(run).or_default().insert(source, now_open);
-        Ok(last)
+        let offset = SourceOffset {
+            source: read.source.to_owned(),
+            from: read.from,
+            to: read.to,
+            context: read.start_of(context),
+        };
+        self.store_lines(run, new_lines.collect(), Some(offset)).await
     }
 
-    /// How many bytes of the source the log holds.
+    /// How far the source is in the log.
     ///
     /// # Errors
     /// When the store can't be reached.
-    pub async fn read_offset(&self, run: RunId, source: &str) -> Result<u64, PortError> {
-        self.store.read_offset(run, source).await
+    pub async fn read_source(&self, run: RunId, source: &str) -> Result<SourcePlace, PortError> {
+        self.store.read_source(run, source).await
     }
 
     /// At most `limit` lines from number `from` on (the first is 1), in order.
@@ -145,7 +173,6 @@ impl Logs {
     /// # Errors
     /// When the store can't be reached.
     pub async fn finish(&self, run: RunId) -> Result<(), PortError> {
-        self.lock_open().remove(&run);
         self.news.forget(run);
         self.store.finish_log(run).await?;
         self.wake_followers(run);
@@ -160,7 +187,8 @@ impl Logs {
     }
 
     fn new_line(&self, step: &str, level: Level, text: &str) -> NewLine {
-        NewLine { at: self.clock.now(), level, step: step.to_owned(), text: cut_line(text) }
+        let text = cut_line(&outside_text::take_in(text));
+        NewLine { at: self.clock.now(), level, step: step.to_owned(), text }
     }
 
     async fn store_lines(
@@ -192,10 +220,6 @@ impl Logs {
     fn wake_followers(&self, run: RunId) {
         // An error says that nobody follows any log.
         let _ = self.appended.send(run);
-    }
-
-    fn lock_open(&self) -> MutexGuard<'_, HashMap<RunId, HashMap<String, String>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

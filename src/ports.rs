@@ -10,6 +10,7 @@ pub mod log_store;
 pub mod playbooks;
 pub mod system;
 
+use crate::outside_text;
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::text::make_recordable;
 use std::time::Duration;
@@ -61,13 +62,13 @@ pub struct PortError {
 impl PortError {
     /// An error of this class. Whoever refuses, or asks for patience, is well: that is blamed on
     /// the caller, anything else on the provider until somebody knows better. What it says may be a
-    /// tool's own words: they are made fit to be stored here.
+    /// tool's own words: they lose credentials here, and are made fit to be stored.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
         let blame = match class {
             Class::Transient | Class::Ambiguous => Blame::Provider,
             Class::RateLimited(_) | Class::Conflict | Class::Permanent => Blame::Caller,
         };
-        let message = make_recordable(&message.into());
+        let message = make_recordable(&outside_text::take_in(&message.into()));
         Self { class, code: None, blame, message, free_for: None }
     }
 

@@ -21,14 +21,17 @@ pub enum LogLevel {
 pub struct LogLine {
     /// From 1, without gaps; never changes.
     pub number: u64,
-    /// When it was written.
+    /// When the tool wrote it, for lines of playbooks; else when Ocim noted it.
     pub at: DateTime<Utc>,
     /// How grave it is.
     pub level: LogLevel,
     /// The step that wrote it.
     pub step: String,
-    /// The text, without line ends.
+    /// The text, without line ends; of a line over 16 KiB its first 16 KiB.
     pub text: String,
+    /// How many bytes of the text are not shown here; the raw download has the whole line.
+    #[serde(default)]
+    pub more_bytes: u64,
 }
 
 /// A range of a run's log.

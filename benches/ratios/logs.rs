@@ -5,9 +5,9 @@ use crate::postgres::Database;
 use futures_util::SinkExt as _;
 use ocim::adapters::postgres_logs::PostgresLogs;
 use ocim::adapters::system::SystemClock;
-use ocim::logs::Logs;
 use ocim::logs::masking::Masker;
-use ocim::ports::log_store::{Level, SourceOffset};
+use ocim::logs::{Logs, SourceRead};
+use ocim::ports::log_store::Level;
 use ocim::ports::playbooks::OutputLine;
 use ocim_domain::ids::RunId;
 use std::io::Cursor;
@@ -63,7 +63,7 @@ fn make_line(number: usize) -> OutputLine {
         "changed: [203.0.113.{}] => (item={{'name': 'package-{number}', 'state': 'present{shown}'}})",
         number % 250
     );
-    OutputLine { is_error: false, text }
+    OutputLine::new(false, text)
 }
 
 /// One COPY of all lines, each a row with the columns that a line has.
@@ -108,8 +108,8 @@ async fn measure_inserts(database: &Database) -> f64 {
 
 async fn append_batches(logs: &Logs, lines: &[OutputLine], masker: &Masker) {
     for (batch, lines) in (0..).zip(lines.chunks(BATCH)) {
-        let offset = SourceOffset { source: "play".to_owned(), from: batch, to: batch + 1 };
-        logs.append_from_source(RUN, "configure", lines, offset, masker).await.unwrap();
+        let read = SourceRead { source: "play", from: batch, start: batch, to: batch + 1, lines };
+        logs.append_from_source(RUN, "configure", read, masker).await.unwrap();
     }
 }
 

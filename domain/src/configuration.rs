@@ -4,7 +4,10 @@ pub mod base;
 pub mod merge;
 pub mod ocim;
 mod reserved;
+mod secret_names;
+pub mod secret_values;
 pub mod secrets;
+mod template;
 pub mod yaml;
 
 pub use base::{BaseContext, CronTime, SiteWideSettings, SmtpRelay};

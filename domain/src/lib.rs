@@ -2,7 +2,8 @@
 //!
 //! In reading order: `ids`, `text`, `protected`, `event` and `decider` are the vocabulary; `instance`,
 //! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name` and `projection` are the aggregates; `settings`, `names`,
-//! `configuration` and `fragment` compute what a deployment needs; `saga` is the log of a process.
+//! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
+//! text may show; `saga` is the log of a process.
 
 pub mod appserver;
 pub mod configuration;
@@ -22,6 +23,7 @@ pub mod saga;
 pub mod server;
 pub mod settings;
 pub mod text;
+pub mod url_credentials;
 
 /// A point in time, UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -24,8 +24,7 @@ pub struct Script {
 impl Default for Script {
     /// Prints one line, is seen running once, and succeeds.
     fn default() -> Self {
-        let text = "PLAY RECAP".to_owned();
-        let output = vec![OutputLine { is_error: false, text }];
+        let output = vec![OutputLine::new(false, "PLAY RECAP")];
         Self { output, looks: 2, end: RunState::Exited(0) }
     }
 }
@@ -104,6 +103,20 @@ impl FakeRun {
         };
         &self.script.output[..count]
     }
+}
+
+/// The lines from the offset on, and the offset after them: a line end is one byte.
+pub(super) fn read_printed(printed: &[OutputLine], offset: u64) -> (Vec<OutputLine>, u64) {
+    let mut end = 0;
+    let mut unread = Vec::new();
+    for line in printed {
+        let start = end;
+        end += line.text.len() as u64 + 1;
+        if start >= offset {
+            unread.push(OutputLine { end, ..line.clone() });
+        }
+    }
+    (unread, end.max(offset))
 }
 
 impl FakePlaybooks {
@@ -208,15 +221,7 @@ impl Playbooks for FakePlaybooks {
         self.faults.before("read_output")?;
         let state = self.lock();
         let printed = state.runs.get(&key).map(FakeRun::printed).unwrap_or_default();
-        let mut at = 0;
-        let mut unread = Vec::new();
-        for line in printed {
-            if at >= offset {
-                unread.push(line.clone());
-            }
-            at += line.text.len() as u64 + 1;
-        }
-        Ok((unread, at.max(offset)))
+        Ok(read_printed(printed, offset))
     }
 
     async fn cancel_playbook(&self, key: Uuid) -> Result<(), PortError> {
@@ -269,7 +274,7 @@ mod tests {
     }
 
     fn script(looks: u32, end: RunState) -> Script {
-        let line = |n: u32| OutputLine { is_error: n.is_multiple_of(2), text: format!("line {n}") };
+        let line = |n: u32| OutputLine::new(n.is_multiple_of(2), format!("line {n}"));
         Script { output: (1..=4).map(line).collect(), looks, end }
     }
 

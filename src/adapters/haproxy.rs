@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<OutputLine> {
-        text.lines().map(|line| OutputLine { is_error: false, text: line.into() }).collect()
+        text.lines().map(|line| OutputLine::new(false, line)).collect()
     }
 
     #[test]

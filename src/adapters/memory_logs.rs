@@ -1,7 +1,7 @@
 //! Logs in memory, for tests.
 
 use super::faults::Faults;
-use crate::ports::log_store::{LogLine, LogStore, NewLine, SourceOffset};
+use crate::ports::log_store::{LogLine, LogStore, NewLine, READ_BYTES, SourceOffset, SourcePlace};
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
 use ocim_domain::ids::RunId;
@@ -19,7 +19,7 @@ pub struct MemoryLogs {
 #[derive(Debug, Default, Clone)]
 struct Log {
     lines: Vec<NewLine>,
-    sources: HashMap<String, u64>,
+    sources: HashMap<String, SourcePlace>,
     is_finished: bool,
 }
 
@@ -29,14 +29,17 @@ impl Log {
         lines: Vec<NewLine>,
         offset: Option<SourceOffset>,
     ) -> Result<u64, PortError> {
-        let stands_at = |offset: &SourceOffset| self.sources.get(&offset.source).copied();
-        let is_repetition = offset.as_ref().is_some_and(|o| stands_at(o).unwrap_or(0) != o.from);
+        let place = |offset: &SourceOffset| self.sources.get(&offset.source).copied();
+        let held = |offset: &SourceOffset| place(offset).unwrap_or_default().bytes;
+        let is_repetition = offset.as_ref().is_some_and(|offset| held(offset) != offset.from);
         if !is_repetition {
             if self.is_finished {
                 return Err(PortError::new(Class::Conflict, "the log is finished"));
             }
             self.lines.extend(lines);
-            self.sources.extend(offset.map(|offset| (offset.source, offset.to)));
+            self.sources.extend(offset.map(|offset| {
+                (offset.source, SourcePlace { bytes: offset.to, context: offset.context })
+            }));
         }
         Ok(self.lines.len() as u64)
     }
@@ -68,10 +71,10 @@ impl LogStore for MemoryLogs {
         Ok(last)
     }
 
-    async fn read_offset(&self, run: RunId, source: &str) -> Result<u64, PortError> {
-        self.faults.before("read_offset")?;
+    async fn read_source(&self, run: RunId, source: &str) -> Result<SourcePlace, PortError> {
+        self.faults.before("read_source")?;
         let logs = self.lock();
-        Ok(logs.get(&run).and_then(|log| log.sources.get(source)).copied().unwrap_or(0))
+        Ok(logs.get(&run).and_then(|log| log.sources.get(source)).copied().unwrap_or_default())
     }
 
     async fn read_lines(
@@ -85,7 +88,13 @@ impl LogStore for MemoryLogs {
         let lines = logs.get(&run).map(|log| log.lines.iter()).into_iter().flatten();
         let numbered =
             (1..).zip(lines).map(|(number, line)| LogLine { number, line: line.clone() });
-        Ok(numbered.skip_while(|line| line.number < from).take(limit).collect())
+        let mut bytes = 0;
+        let fits = |line: &LogLine| {
+            let has_room = bytes < READ_BYTES;
+            bytes += line.line.text.len();
+            has_room
+        };
+        Ok(numbered.skip_while(|line| line.number < from).take(limit).take_while(fits).collect())
     }
 
     async fn count_lines(&self, run: RunId) -> Result<u64, PortError> {

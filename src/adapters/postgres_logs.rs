@@ -2,7 +2,7 @@
 
 mod chunks;
 
-use crate::ports::log_store::{LogLine, LogStore, NewLine, SourceOffset};
+use crate::ports::log_store::{LogLine, LogStore, NewLine, READ_BYTES, SourceOffset, SourcePlace};
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
 use chunks::{Chunk, read_chunk, write_chunks};
@@ -20,17 +20,21 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A pool may hand out connections that broke while nobody looked.
 const ATTEMPTS: u32 = 3;
 
-const APPEND: &str = "select logs.append_chunks($1, $2, $3, $4, $5, $6)";
+const APPEND: &str = "select logs.append_chunks($1, $2, $3, $4, $5, $6, $7)";
 
 const READ: &str = "
-select first_line, line_count, body from logs.chunks
-where run = $1
-and first_line >= coalesce(
-    (select max(first_line) from logs.chunks where run = $1 and first_line <= $2), 0)
-and first_line < $3
+select first_line, line_count, body from (
+    select *, sum(octet_length(body)) over (order by first_line) - octet_length(body) as before
+    from logs.chunks
+    where run = $1
+    and first_line >= coalesce(
+        (select max(first_line) from logs.chunks where run = $1 and first_line <= $2), 0)
+    and first_line < $3
+) as chunk
+where before < $4
 order by first_line";
 
-const READ_OFFSET: &str = "select bytes from logs.sources where run = $1 and source = $2";
+const READ_SOURCE: &str = "select bytes, context from logs.sources where run = $1 and source = $2";
 
 const COUNT: &str = "select lines from logs.heads where run = $1";
 
@@ -116,9 +120,10 @@ impl LogStore for PostgresLogs {
         let source = offset.as_ref().map(|offset| offset.source.as_str());
         let from = offset.as_ref().map(|offset| to_sql(offset.from));
         let to = offset.as_ref().map(|offset| to_sql(offset.to));
+        let context = offset.as_ref().map(|offset| to_sql(offset.context));
         let call = Call {
             statement: APPEND,
-            parameters: &[&run.0, &counts, &bodies, &source, &from, &to],
+            parameters: &[&run.0, &counts, &bodies, &source, &from, &to, &context],
             may_repeat: offset.is_some(),
         };
         let last: Option<Option<i64>> = self.query_value(call).await?;
@@ -127,9 +132,11 @@ impl LogStore for PostgresLogs {
             .ok_or_else(|| PortError::new(Class::Conflict, "the log is finished"))
     }
 
-    async fn read_offset(&self, run: RunId, source: &str) -> Result<u64, PortError> {
-        let bytes = self.query_value(repeatable(READ_OFFSET, &[&run.0, &source])).await?;
-        Ok(bytes.map_or(0, from_sql))
+    async fn read_source(&self, run: RunId, source: &str) -> Result<SourcePlace, PortError> {
+        let rows = self.query(repeatable(READ_SOURCE, &[&run.0, &source])).await?;
+        let Some(row) = rows.first() else { return Ok(SourcePlace::default()) };
+        let (bytes, context) = (read_column(row, 0)?, read_column(row, 1)?);
+        Ok(SourcePlace { bytes: from_sql(bytes), context: from_sql(context) })
     }
 
     async fn read_lines(
@@ -139,17 +146,25 @@ impl LogStore for PostgresLogs {
         limit: usize,
     ) -> Result<Vec<LogLine>, PortError> {
         let end = from.max(1).saturating_add(limit as u64);
-        let rows = self.query(repeatable(READ, &[&run.0, &to_sql(from), &to_sql(end)])).await?;
-        let mut lines = Vec::new();
+        let room = to_sql(READ_BYTES as u64);
+        let parameters: [&(dyn ToSql + Sync); 4] = [&run.0, &to_sql(from), &to_sql(end), &room];
+        let rows = self.query(repeatable(READ, &parameters)).await?;
+        let (mut lines, mut bytes) = (Vec::new(), 0);
         for row in rows {
+            // What is packed well is much more once it is unpacked.
+            if bytes >= READ_BYTES {
+                break;
+            }
             let chunk = Chunk {
                 first_line: from_sql(read_column(&row, 0)?),
                 line_count: read_column(&row, 1)?,
                 body: read_column(&row, 2)?,
             };
-            lines.extend(read_chunk(&chunk)?);
+            let mut unpacked = read_chunk(&chunk)?;
+            unpacked.retain(|line| (from..end).contains(&line.number));
+            bytes += unpacked.iter().map(|line| line.line.text.len()).sum::<usize>();
+            lines.extend(unpacked);
         }
-        lines.retain(|line| (from..end).contains(&line.number));
         Ok(lines)
     }
 

@@ -213,6 +213,19 @@ impl Client {
         Ok(Messages { bytes, unread: Vec::new() })
     }
 
+    /// Downloads what is at this path, piece by piece.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Download, CliError> {
+        let response = self.send(self.request(Method::GET, path).query(query)).await?;
+        Ok(Download { response, url: self.url.clone() })
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.url));
         let request = request.bearer_auth(self.token.expose());
@@ -273,6 +286,26 @@ fn find_local(root: &Path) -> Result<(String, Secret), CliError> {
         )
     })?;
     Ok((format!("http://{}", record.address), Secret::new(token)))
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub(super) struct Download {
+    response: Response,
+    url: String,
+}
+
+impl Download {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// When it broke off: what came is a part of the whole.
+    pub(super) async fn next(&mut self) -> Result<Option<actix_web::web::Bytes>, CliError> {
+        self.response.chunk().await.map_err(|_| {
+            let message = format!("the download from {} broke off: try again", self.url);
+            CliError::new(Kind::Unavailable, message)
+        })
+    }
 }
 
 /// The messages of a live stream.

@@ -58,6 +58,9 @@ pub(super) async fn print_logs(
     if args.follow {
         return follow_lines(&path, args, client, output).await;
     }
+    if args.raw && !output.json {
+        return download_lines(&format!("{path}/raw"), args, client, output).await;
+    }
     let mut next = args.from;
     loop {
         let mut query = args.query();
@@ -72,6 +75,22 @@ pub(super) async fn print_logs(
         }
         next = page.next;
     }
+}
+
+/// The plain text, each line whole.
+async fn download_lines(
+    path: &str,
+    args: &LogArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let mut query = args.query();
+    query.push(("from", args.from.to_string()));
+    let mut download = client.download(path, &query).await?;
+    while let Some(bytes) = download.next().await? {
+        output.bytes(&bytes)?;
+    }
+    Ok(())
 }
 
 async fn follow_lines(
@@ -108,9 +127,14 @@ fn print_line(line: &LogLine, raw: bool, output: &mut Output) -> Result<(), CliE
     if output.json {
         return output.json_line(line);
     }
+    let (number, more) = (line.number, line.more_bytes);
+    let cut = match more {
+        0 => String::new(),
+        _ => format!("… [{more} more bytes: --raw --from {number} --to {number} shows them]"),
+    };
     if raw {
-        return output.line(&line.text);
+        return output.line(format!("{}{cut}", line.text));
     }
     let time = line.at.format("%TZ");
-    output.line(format!("{:>6} {time} {} | {}", line.number, line.step, line.text))
+    output.line(format!("{number:>6} {time} {} | {}{cut}", line.step, line.text))
 }

@@ -88,6 +88,14 @@ impl Output {
         Ok(writeln!(self.out, "{text}")?)
     }
 
+    /// A part of the answer, as it is.
+    ///
+    /// # Errors
+    /// When nobody reads it any more.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        Ok(self.out.write_all(bytes)?)
+    }
+
     /// One line of progress, which is not part of the answer; escaped like one of the answer.
     ///
     /// # Errors

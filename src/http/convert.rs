@@ -2,6 +2,7 @@
 
 use super::problem::{HttpError, internal};
 use crate::app::Told;
+use crate::logs::lines::cut_at;
 use crate::ports::log_store::{Level, LogLine as StoredLine};
 use crate::projector::{BuildState, ProjectionStatus};
 use crate::read_models::{
@@ -376,7 +377,11 @@ fn run_step(row: RunStepRow, attempts: Vec<wire::RunAttempt>) -> Result<wire::Ru
 }
 
 /// A line of a log.
+/// Longest text of a log line that is shown whole, bytes; the raw download has all.
+const SHOWN_BYTES: usize = 16 * 1024;
+
 pub(super) fn log_line(line: StoredLine) -> wire::LogLine {
+    let (text, more_bytes) = cut_at(&line.line.text, SHOWN_BYTES);
     wire::LogLine {
         number: line.number,
         at: line.line.at,
@@ -385,8 +390,9 @@ pub(super) fn log_line(line: StoredLine) -> wire::LogLine {
             Level::Warning => wire::LogLevel::Warning,
             Level::Error => wire::LogLevel::Error,
         },
+        text: text.to_owned(),
+        more_bytes: more_bytes as u64,
         step: line.line.step,
-        text: line.line.text,
     }
 }
 

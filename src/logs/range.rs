@@ -2,7 +2,7 @@
 
 use super::Logs;
 use crate::ports::PortError;
-use crate::ports::log_store::LogLine;
+use crate::ports::log_store::{LogLine, READ_BYTES};
 use ocim_domain::ids::RunId;
 
 /// Lines read from the store at once.
@@ -45,24 +45,24 @@ impl Logs {
         range: &LineRange,
         limit: usize,
     ) -> Result<(Vec<LogLine>, u64), PortError> {
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         let mut next = range.from.max(1);
         let end = next.saturating_add(LOOKED_AT_MAX).min(range.to.saturating_add(1));
-        while next < end && found.len() < limit {
+        while next < end && found.len() < limit && bytes < READ_BYTES {
             let at_once = usize::try_from(end - next).unwrap_or(PAGE).min(PAGE);
             let lines = self.read_lines(run, next, at_once).await?;
-            let is_last = lines.len() < at_once;
+            if lines.is_empty() {
+                break;
+            }
             for line in lines {
                 if found.len() == limit {
                     break;
                 }
                 next = line.number.saturating_add(1);
                 if range.admits(&line) {
+                    bytes += line.line.text.len();
                     found.push(line);
                 }
-            }
-            if is_last {
-                break;
             }
         }
         Ok((found, next))

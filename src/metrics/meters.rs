@@ -2,7 +2,7 @@
 
 use super::Metrics;
 use crate::ports::PortError;
-use crate::ports::log_store::{LogLine, LogStore, NewLine, SourceOffset};
+use crate::ports::log_store::{LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
 use crate::store::{
     AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
@@ -106,8 +106,8 @@ impl LogStore for MeteredLogs {
         Ok(last)
     }
 
-    async fn read_offset(&self, run: RunId, source: &str) -> Result<u64, PortError> {
-        self.logs.read_offset(run, source).await
+    async fn read_source(&self, run: RunId, source: &str) -> Result<SourcePlace, PortError> {
+        self.logs.read_source(run, source).await
     }
 
     async fn read_lines(

@@ -21,7 +21,7 @@ pub enum Level {
 /// A line on its way into the log, already masked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewLine {
-    /// When it was written.
+    /// When a tool wrote it, where that is known; else when it was read.
     pub at: Timestamp,
     /// How grave it is.
     pub level: Level,
@@ -50,7 +50,22 @@ pub struct SourceOffset {
     pub from: u64,
     /// Bytes of it that the log holds after these lines.
     pub to: u64,
+    /// Where the lines begin, at `to` or before it, that tell whether what follows is the rest of
+    /// a secret.
+    pub context: u64,
 }
+
+/// How far a source is in the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourcePlace {
+    /// Bytes of it that the log holds.
+    pub bytes: u64,
+    /// Where the lines before that begin that tell whether what follows is the rest of a secret.
+    pub context: u64,
+}
+
+/// About how many bytes of text one read of lines gives at most.
+pub const READ_BYTES: usize = 8 * 1024 * 1024;
 
 /// Numbered lines, one log a run.
 #[async_trait]
@@ -66,10 +81,11 @@ pub trait LogStore: Send + Sync + std::fmt::Debug {
         offset: Option<SourceOffset>,
     ) -> Result<u64, PortError>;
 
-    /// How many bytes of the source the log holds.
-    async fn read_offset(&self, run: RunId, source: &str) -> Result<u64, PortError>;
+    /// How far the source is in the log.
+    async fn read_source(&self, run: RunId, source: &str) -> Result<SourcePlace, PortError>;
 
-    /// At most `limit` lines from number `from` on, in order.
+    /// At most `limit` lines, and about [`READ_BYTES`], from number `from` on, in order; at least
+    /// one where there is one.
     async fn read_lines(
         &self,
         run: RunId,

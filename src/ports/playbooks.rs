@@ -3,6 +3,7 @@
 use super::PortError;
 use super::cloud::Address;
 use async_trait::async_trait;
+use ocim_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -93,10 +94,22 @@ impl std::fmt::Debug for PlaybookRun {
 /// One line of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputLine {
+    /// When the run wrote it, where that is known.
+    pub at: Option<Timestamp>,
+    /// The offset after it.
+    pub end: u64,
     /// True for standard error.
     pub is_error: bool,
     /// The line, UTF-8 with replacement, right-trimmed.
     pub text: String,
+}
+
+impl OutputLine {
+    /// A line that nobody has read yet.
+    #[must_use]
+    pub fn new(is_error: bool, text: impl Into<String>) -> Self {
+        Self { at: None, end: 0, is_error, text: text.into() }
+    }
 }
 
 /// How a run is doing.

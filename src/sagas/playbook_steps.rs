@@ -4,12 +4,13 @@ use super::machines::{CreatedServer, load_server, port_address};
 use super::resolve_playbooks::{MAIN_REQUIREMENTS, main_source, pin, pin_common};
 use super::start::LaunchInput;
 use super::step::{Progress, StepContext, StepError, done};
+use crate::logs::SourceRead;
 use crate::logs::masking::Masker;
-use crate::ports::log_store::SourceOffset;
 use crate::ports::playbooks::{PlaybookRun, RunState, Source, Target};
 use crate::telemetry::context::{TraceContext, playbook_span};
 use futures_util::future::BoxFuture;
 use ocim_domain::appserver;
+use ocim_domain::configuration::secret_values::{SecretValue, list_secret_values};
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
 use ocim_domain::saga::{ErrorCode, Saga, step_key};
@@ -215,17 +216,24 @@ async fn take_chunk(
     masker: &mut Option<Arc<Masker>>,
 ) -> Result<bool, StepError> {
     let logs = &context.world.logs;
-    let from = logs.read_offset(context.run, source).await?;
-    let (lines, to) = context.world.playbooks.read_output(context.key, from).await?;
-    if to == from {
+    let held = logs.read_source(context.run, source).await?;
+    let (new_lines, to) = context.world.playbooks.read_output(context.key, held.bytes).await?;
+    if to == held.bytes {
         return Ok(false);
     }
-    let offset = SourceOffset { source: source.to_owned(), from, to };
+    let mut lines = Vec::new();
+    if held.context < held.bytes {
+        (lines, _) = context.world.playbooks.read_output(context.key, held.context).await?;
+        lines.retain(|line| line.end <= held.bytes);
+    }
+    lines.extend(new_lines);
+    let (from, start) = (held.bytes, held.context);
+    let read = SourceRead { source, from, start, to, lines: &lines };
     let masker = match masker {
         Some(masker) => masker,
         None => masker.insert((play.masker)(context).await?),
     };
-    logs.append_from_source(context.run, context.step, &lines, offset, masker).await?;
+    logs.append_from_source(context.run, context.step, read, masker).await?;
     Ok(true)
 }
 
@@ -295,37 +303,14 @@ fn frozen_variables(appserver: &appserver::Present) -> Result<Map<String, Value>
 async fn site_masker(context: &StepContext) -> Result<Arc<Masker>, StepError> {
     let appserver = launched(context).await?;
     let mut secrets = context.world.deployment.own_secrets.clone();
+    // Without them it is not known what to mask: then nothing is logged.
+    let values = list_secret_values(&frozen_variables(&appserver)?);
     if let Some(master) = appserver.launched.settings.secret_key_b64encoded.open() {
         secrets.push(master.to_owned());
         if let Ok(auth) = HttpAuth::derive(master) {
             secrets.extend([auth.token(), auth.user, auth.password]);
         }
     }
-    // Without them it is not known what to mask: then nothing is logged.
-    collect_secrets(&Value::Object(frozen_variables(&appserver)?), false, &mut secrets);
-    Ok(Arc::new(Masker::new(secrets)))
-}
-
-/// The texts below keys that speak of secrets. What people put into their extra settings under
-/// such names is masked as well.
-fn collect_secrets(value: &Value, is_secret: bool, secrets: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            for (key, member) in members {
-                collect_secrets(member, is_secret || names_a_secret(key), secrets);
-            }
-        }
-        Value::Array(items) => {
-            items.iter().for_each(|item| collect_secrets(item, is_secret, secrets));
-        }
-        // An expression that Ansible expands is no secret itself.
-        Value::String(text) if is_secret && !text.contains("{{") => secrets.push(text.clone()),
-        _ => {}
-    }
-}
-
-fn names_a_secret(key: &str) -> bool {
-    const WORDS: [&str; 6] = ["PASS", "SECRET", "TOKEN", "CREDENTIAL", "PRIVATE", "_KEY"];
-    let key = key.to_uppercase();
-    WORDS.iter().any(|word| key.contains(word))
+    let own = secrets.into_iter().map(SecretValue::new);
+    Ok(Arc::new(Masker::of_values(own.chain(values))))
 }

@@ -262,8 +262,12 @@ impl RunFolder {
             None => 0,
         };
         bytes.truncate(whole);
-        let lines = bytes.split_inclusive(|byte| *byte == b'\n').map(read_line).collect();
-        Ok((lines, offset + whole as u64))
+        let mut end = offset;
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n').map(|line| {
+            end += line.len() as u64;
+            OutputLine { end, ..read_line(line) }
+        });
+        Ok((lines.collect(), offset + whole as u64))
     }
 
     fn broken(&self, name: &str, error: &std::io::Error) -> PortError {
@@ -272,13 +276,16 @@ impl RunFolder {
     }
 }
 
-/// The wrapper marks each line with its stream.
+/// The wrapper marks each line with its stream and the time.
 fn read_line(line: &[u8]) -> OutputLine {
-    let (mark, text) = line.split_first().unwrap_or((&b'o', &[]));
-    OutputLine {
-        is_error: *mark == b'e',
-        text: String::from_utf8_lossy(text).trim_end().to_owned(),
-    }
+    let (mark, rest) = line.split_first().unwrap_or((&b'o', &[]));
+    let rest = String::from_utf8_lossy(rest);
+    let timed = rest.split_once(' ').and_then(|(millis, text)| Some((millis.parse().ok()?, text)));
+    let (at, text) = match timed {
+        Some((millis, text)) => (Timestamp::from_timestamp_millis(millis), text),
+        None => (None, &*rest),
+    };
+    OutputLine { at, ..OutputLine::new(*mark == b'e', text.trim_end()) }
 }
 
 /// The keys as ssh looks them up: by address, with the port unless it is the usual one.
@@ -305,8 +312,17 @@ mod tests {
         (runs, folder)
     }
 
-    fn line(is_error: bool, text: &str) -> OutputLine {
-        OutputLine { is_error, text: text.into() }
+    fn line(end: u64, is_error: bool, text: &str) -> OutputLine {
+        OutputLine { end, ..OutputLine::new(is_error, text) }
+    }
+
+    #[test]
+    fn lines_tell_when_they_were_written() {
+        let (_runs, folder) = folder_with(b"o1500 PLAY [a]\ne2500 \n");
+        let (lines, _) = folder.read_output(0).unwrap();
+        let times = lines.iter().map(|line| line.at.unwrap().timestamp_millis());
+        assert!(times.eq([1500, 2500]));
+        assert_eq!((lines[0].text.as_str(), lines[1].text.as_str()), ("PLAY [a]", ""));
     }
 
     #[test]
@@ -316,16 +332,16 @@ mod tests {
         let held = File::open(folder.path("lock")).unwrap();
         let held = Flock::lock(held, FlockArg::LockExclusiveNonblock).unwrap();
         let (lines, offset) = folder.read_output(0).unwrap();
-        assert_eq!(lines, [line(false, "aé"), line(true, "bad \u{1}")]);
+        assert_eq!(lines, [line(7, false, "aé"), line(14, true, "bad \u{1}")]);
         assert_eq!(folder.read_output(offset).unwrap(), (vec![], offset));
         drop(held);
-        assert_eq!(folder.read_output(offset).unwrap().0, [line(false, "ha")]);
+        assert_eq!(folder.read_output(offset).unwrap().0, [line(17, false, "ha")]);
     }
 
     #[test]
     fn bytes_that_are_no_text_are_replaced() {
         let (_runs, folder) = folder_with(b"oa\xff\xfeb\n");
-        assert_eq!(folder.read_output(0).unwrap().0, [line(false, "a\u{fffd}\u{fffd}b")]);
+        assert_eq!(folder.read_output(0).unwrap().0, [line(6, false, "a\u{fffd}\u{fffd}b")]);
     }
 
     #[test]

@@ -7,7 +7,8 @@ Returns once the run is claimed, whoever claimed it; the command goes on without
 Files in RUN_FOLDER:
   started/  made once: who makes it runs the command, everybody else leaves
   lock      held (flock) as long as a process of the run lives
-  output    whole lines: `o` or `e` for standard output or error, then the text
+  output    whole lines: `o` or `e` for standard output or error, when it was written in
+            milliseconds since 1970, a blank, then the text
   exit      the exit status, once all output is written
   unmatched made by the callback plugin in plays/ where no play found a host
 """
@@ -70,7 +71,7 @@ def run(folder, command, lock, output):
             pass_fds=[lock],
         )
     except OSError as error:
-        write(output, f"e{error}\n".encode())
+        write(output, f"e{time.time() * 1000:.0f} {error}\n".encode())
         return 127
     copy_lines(child, output)
     status = child.wait()
@@ -99,6 +100,7 @@ def copy_lines(child, output):
                 lines, last = [*lines, last], b""
             rest[:] = last
             # In one write, so that lines stay whole whatever happens in between.
+            mark += b"%d " % (time.time() * 1000)
             write(output, b"".join(mark + line + b"\n" for line in lines))
 
 

@@ -2,7 +2,7 @@
 
 use super::machine::SimulatedMachine;
 use super::{FaultKind, SimulatedRegion};
-use crate::adapters::fake_playbooks::fake_commit;
+use crate::adapters::fake_playbooks::{fake_commit, read_printed};
 use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use crate::ports::{Class, PortError};
 use async_trait::async_trait;
@@ -78,7 +78,7 @@ impl SimulatedRegion {
         let mut output = vec![line(format!("PLAY [{}]", run.playbook))];
         output.extend((1..=last).map(|task| line(format!("TASK [simulated : {task} of {tasks}]"))));
         if let Some(task) = failing {
-            output.push(OutputLine { is_error: true, text: format!("fatal: task {task} failed") });
+            output.push(OutputLine::new(true, format!("fatal: task {task} failed")));
         }
         output.push(line("PLAY RECAP".to_owned()));
         let now = self.clock.now();
@@ -95,7 +95,7 @@ impl SimulatedRegion {
 }
 
 fn line(text: String) -> OutputLine {
-    OutputLine { is_error: false, text }
+    OutputLine::new(false, text)
 }
 
 #[async_trait]
@@ -150,15 +150,7 @@ impl Playbooks for SimulatedRegion {
         let now = self.clock.now();
         let state = self.lock();
         let printed = state.plays.get(&key).map(|play| play.printed(now)).unwrap_or_default();
-        let mut at = 0;
-        let mut unread = Vec::new();
-        for line in printed {
-            if at >= offset {
-                unread.push(line.clone());
-            }
-            at += line.text.len() as u64 + 1;
-        }
-        Ok((unread, at.max(offset)))
+        Ok(read_printed(printed, offset))
     }
 
     async fn cancel_playbook(&self, key: Uuid) -> Result<(), PortError> {

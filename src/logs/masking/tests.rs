@@ -1,23 +1,37 @@
-//! What masking promises, whatever the secrets and however the text is split.
+//! What masking promises, whatever the secrets, their forms, and however the text is split.
 
 use super::*;
+use crate::logs::escapes::list_escaped;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ocim_domain::configuration::Variables;
+use ocim_domain::configuration::secret_values::list_secret_values;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn masker(secrets: &[&str]) -> Masker {
     Masker::new(secrets.iter().map(|secret| (*secret).to_owned()))
+}
+
+/// Masks what a play with these variables prints.
+fn masker_of(variables: Value) -> Masker {
+    let Value::Object(members) = variables else { panic!("variables are an object") };
+    Masker::of_values(list_secret_values(&members))
+}
+
+fn out(text: &str) -> SourceLine<'_> {
+    SourceLine { is_error: false, text }
 }
 
 #[test]
 fn masks_each_form_and_leaves_the_rest() {
     let masker = masker(&["hunter\"22", "short"]);
     let text = format!(
-        "a hunter\"22 b {} c {} d hunter%2222 e short",
-        serde_json::json!({"p": "hunter\"22"}),
+        "a hunter\"22 b {} c {} d hunter%2222 e short shorter",
+        json!({"p": "hunter\"22"}),
         STANDARD.encode("hunter\"22"),
     );
-    assert_eq!(masker.mask(&text), "a *** b {\"p\":\"***\"} c *** d *** e short");
+    assert_eq!(masker.mask(&text), "a *** b {\"p\":\"***\"} c *** d *** e *** shorter");
 }
 
 #[test]
@@ -33,6 +47,17 @@ fn masks_a_secret_over_lines_and_keeps_the_lines() {
 }
 
 #[test]
+fn masks_a_secret_that_is_broken_at_a_blank() {
+    let masker = masker(&["correct horse battery"]);
+    for text in ["correct horse battery", "correct\n  horse\tbattery", "correct  horse\r\nbattery"]
+    {
+        let masked = masker.mask(text);
+        assert!(!masked.contains(['o', 'b']), "{masked}");
+    }
+    assert_eq!(masker.mask("a correct horse battery b"), "a *** b");
+}
+
+#[test]
 fn masks_each_row_of_a_wrapped_base64_text() {
     let key: String = (0..40).map(|n| format!("line {n} of the key\n")).collect();
     let masker = masker(&[&key]);
@@ -45,31 +70,110 @@ fn masks_each_row_of_a_wrapped_base64_text() {
 }
 
 #[test]
-fn what_is_open_is_the_least_that_may_begin_a_secret() {
-    let masker = masker(&["secret-1"]);
-    let mut stream = StreamMasker::new(&masker);
-    assert_eq!(stream.push("the sec"), "the ");
-    assert_eq!(stream.push("ond"), "second");
-    assert_eq!(stream.push(" secret"), " ");
-    assert_eq!(stream.push("-1 "), "*** ");
-    assert_eq!(stream.push("secre"), "");
-    assert_eq!(stream.finish(), "secre");
+fn what_shells_pages_and_modules_print_is_masked() {
+    let masker = masker_of(json!({"SOME_PASSWORD": "it's <a> $5 & \"b\""}));
+    for shown in [
+        "+ mysql -p'it'\\''s <a> $5 & \"b\"'",
+        "cmd 'it'\"'\"'s <a> $5 & \"b\"'",
+        "cmd it\\'s\\ \\<a\\>\\ \\$5\\ \\&\\ \\\"b\\\"",
+        "cmd \"it's <a> \\$5 & \\\"b\\\"\"",
+        "<p>it&#x27;s &lt;a&gt; $5 &amp; &quot;b&quot;</p>",
+        "<p>it&#39;s &lt;a&gt; $5 &amp; &#34;b&#34;</p>",
+        "{\"cmd\": \"it's <a> $5 & \\\"b\\\"\"}",
+        "{\"x\": \"it\\u0027s \\u003ca\\u003e $5 \\u0026 \\u0022b\\u0022\"}",
+        "{'msg': 'it\\'s <a> $5 & \"b\"'}",
+        "?p=it%27s+%3Ca%3E+%245+%26+%22b%22",
+    ] {
+        let masked = masker.mask(shown);
+        assert!(masked.contains(MASK) && !masked.contains('5'), "{masked}");
+    }
 }
 
 #[test]
-fn the_end_of_a_secret_is_masked_though_it_may_begin_another() {
-    let masker = masker(&["banana-b"]);
-    let mut stream = StreamMasker::new(&masker);
-    assert_eq!(["banana-b", "", "a"].map(|text| stream.push(text)).concat(), "***");
-    assert_eq!(stream.finish(), "a");
+fn printed_variables_show_no_secret_of_any_type() {
+    let variables = json!({
+        "EDXAPP_MYSQL_PASSWORD": 8_123_459_977_u64,
+        "OCTAL_TOKEN": 342_391,
+        "BROKER": "amqp://rabbit:hun%40ter22@host:5672//",
+        "SENTRY_DSN": "https://publickey@sentry.io/42",
+        "XQUEUE_BASIC_AUTH": ["edx", "pw-of-xqueue"],
+        "oauth": {"KEY": "oauth-value"},
+        "JWT_PRIVATE_JWK": "{\"d\": \"exponent\"}",
+        "COMPOSED_SECRET": "{{ prefix }}-literal",
+        "PIN_PASS": "zq5x1",
+    });
+    let masker = masker_of(variables.clone());
+    let shown = format!("{variables:#}\n01234567 hun@ter22 pre-literal zq5x1.");
+    let masked = masker.mask(&shown);
+    for secret in [
+        "8123459977",
+        "342391",
+        "01234567",
+        "hun%40ter22",
+        "hun@ter22",
+        "publickey",
+        "pw-of-xqueue",
+        "oauth-value",
+        "exponent",
+        "-literal",
+        "zq5x1",
+    ] {
+        assert!(!masked.contains(secret), "{secret} in {masked}");
+    }
+    assert!(masked.contains("amqp://rabbit:***@host:5672//"), "{masked}");
+    assert_eq!(masked.lines().count(), shown.lines().count());
+}
+
+#[test]
+fn a_user_path_or_name_of_the_site_survives_though_it_is_also_a_secret() {
+    let masker =
+        masker_of(json!({"EDXAPP_PASSWORD": "edxapp", "BROKER": "amqp://celery:celery@h"}));
+    for text in ["chown edxapp /edx/app/edxapp", "celery worker", "EDXAPP_PASSWORD: edxapp_more"] {
+        assert_eq!(masker.mask(text), text);
+    }
+    for (text, masked) in [
+        ("EDXAPP_PASSWORD: edxapp", "EDXAPP_PASSWORD: ***"),
+        ("EDXAPP_PASSWORD=edxapp ./run", "EDXAPP_PASSWORD=*** ./run"),
+        ("{\"EDXAPP_PASSWORD\": \"edxapp\"}", "{\"EDXAPP_PASSWORD\": \"***\"}"),
+        ("{'EDXAPP_PASSWORD': 'edxapp'}", "{'EDXAPP_PASSWORD': '***'}"),
+        ("{\\\"EDXAPP_PASSWORD\\\": \\\"edxapp\\\"}", "{\\\"EDXAPP_PASSWORD\\\": \\\"***\\\"}"),
+        ("amqp://celery:celery@h", "amqp://celery:***@h"),
+    ] {
+        assert_eq!(masker.mask(text), masked);
+    }
+}
+
+#[test]
+fn a_small_beginning_is_shown_and_its_rest_is_masked() {
+    let masker = masker(&["hunter-22"]);
+    let first = masker.mask_lines(&[out("the hun")], 0);
+    assert_eq!(first, MaskedLines { texts: vec!["the hun".into()], context: 0 });
+    let both = masker.mask_lines(&[out("the hun"), out("ter-22 x")], 1);
+    assert_eq!(both.texts, ["*** x"]);
+}
+
+#[test]
+fn a_large_beginning_is_masked_at_once() {
+    let masker = masker(&["hunter-22"]);
+    assert_eq!(masker.mask_lines(&[out("the hunter")], 0).texts, ["the ***"]);
+    assert_eq!(masker.mask_lines(&[out("the hunter"), out("was here")], 0).texts[0], "the hunter");
+}
+
+#[test]
+fn a_line_of_the_other_stream_between_two_halves_stays() {
+    let masker = masker(&["hunter-22"]);
+    let error = SourceLine { is_error: true, text: "warning" };
+    let masked = masker.mask_lines(&[out("the hun"), error, out("ter-22 x")], 0);
+    assert_eq!(masked.texts, ["the ***", "warning", "*** x"]);
 }
 
 #[test]
 fn a_secret_torn_by_a_stored_line_does_not_get_complete() {
     let masker = masker(&["ab\ncd\nef"]);
-    let (first, open) = masker.mask_after("", "ab\ncd");
-    assert_eq!((first.as_str(), open.as_str()), ("ab\ncd", "ab\ncd"));
-    assert_eq!(masker.mask_after(&open, "ef gh").0, "*** gh");
+    let lines = [out("ab"), out("cd"), out("ef gh")];
+    let first = masker.mask_lines(&lines[..2], 0);
+    assert_eq!((first.texts, first.context), (vec![MASK.to_owned(); 2], 0));
+    assert_eq!(masker.mask_lines(&lines, 2).texts, ["*** gh"]);
 }
 
 #[test]
@@ -80,43 +184,65 @@ fn its_debug_output_shows_no_secret() {
 /// Secrets of an alphabet that brings about overlaps, escapes, line ends and long characters.
 /// Without `*`: a mask could otherwise happen to spell a part of a secret.
 fn secrets() -> impl Strategy<Value = Vec<String>> {
-    prop::collection::vec("[ab\"\\\\\né/ ]{0,3}[abc\n]{6,10}[ab\"é]{0,3}", 1..4)
+    prop::collection::vec("[ab\"'\\\\\né/ $&<]{0,3}[abc\n]{6,10}[ab\"é]{0,3}", 1..4)
+        .prop_map(|mut secrets| {
+            secrets.retain(|secret| visible(secret).chars().count() >= 6);
+            secrets
+        })
+        .prop_filter("one is long enough", |secrets| !secrets.is_empty())
+}
+
+/// A text as it is compared: line ends and blanks hide nothing from a reader.
+fn visible(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+/// Every form in which the secret may be printed.
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms: Vec<_> = list_escaped(secret.trim()).into_iter().collect();
+    forms.extend([STANDARD.encode(secret), URL_SAFE_NO_PAD.encode(secret)]);
+    forms.push(Value::from(Value::from(secret.trim()).to_string()).to_string());
+    forms
 }
 
 /// A text with secrets in several forms between other characters.
 fn text_with(secrets: Vec<String>) -> impl Strategy<Value = (Vec<String>, String)> {
-    let choice = secrets.clone();
-    let piece = (prop::sample::select(choice), 0..6_u8, "[abcxé\n ]{0,4}");
+    let shown: Vec<_> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+    let piece = (prop::sample::select(shown), 0..4_u8, "[abcxé\n ]{0,4}");
     prop::collection::vec(piece, 0..8).prop_map(move |pieces| {
-        let shown = pieces.into_iter().map(|(secret, form, filler)| {
-            let secret = match form {
-                0 => serde_json::Value::from(secret).to_string(),
-                1 => STANDARD.encode(secret),
-                2 => URL_SAFE_NO_PAD.encode(secret),
-                3 => secret.chars().take(4).collect(),
-                _ => secret,
-            };
-            filler + &secret
+        let shown = pieces.into_iter().map(|(shown, form, filler)| match form {
+            0 => filler + &shown.chars().take(4).collect::<String>(),
+            _ => filler + &shown,
         });
         (secrets.clone(), shown.collect())
     })
 }
 
-/// Splits the text at the given permilles of its length.
-fn split<'a>(text: &'a str, cuts: &[usize]) -> Vec<&'a str> {
-    let mut at: Vec<_> = cuts.iter().map(|cut| cut * text.len() / 1000).collect();
-    at.iter_mut().for_each(|at| {
-        while !text.is_char_boundary(*at) {
-            *at -= 1;
+/// The line broken after so many characters each time, over and over.
+fn break_lines(text: &str, widths: &[usize]) -> String {
+    let mut widths = widths.iter().cycle();
+    let mut left = *widths.next().unwrap_or(&1);
+    let mut broken = String::new();
+    for c in text.chars() {
+        broken.push(c);
+        left -= 1;
+        if left == 0 {
+            broken.push('\n');
+            left = *widths.next().unwrap_or(&1);
         }
-    });
-    at.extend([0, text.len()]);
-    at.sort_unstable();
-    at.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect()
+    }
+    broken
 }
 
-fn visible_length(secret: &str) -> usize {
-    secret.chars().filter(|c| *c != '\n').count()
+/// No form of a secret can be read, also where line ends and blanks are left out.
+fn assert_hidden(secrets: &[String], stored: &str) -> Result<(), TestCaseError> {
+    let stored = visible(stored);
+    for secret in secrets {
+        for form in forms(secret) {
+            prop_assert!(!stored.contains(&visible(&form)), "{form:?} in {stored:?}");
+        }
+    }
+    Ok(())
 }
 
 proptest! {
@@ -126,44 +252,62 @@ proptest! {
     ) {
         let masked = Masker::new(secrets.clone()).mask(&text);
         prop_assert_eq!(masked.lines().count(), text.lines().count());
-        for secret in secrets.iter().filter(|secret| visible_length(secret) >= 6) {
-            prop_assert!(!masked.contains(secret.as_str()), "{:?} in {:?}", secret, masked);
-            let encoded = STANDARD.encode(secret);
-            prop_assert!(!masked.contains(&encoded), "{:?} in {:?}", encoded, masked);
-            let escaped = serde_json::Value::from(secret.as_str()).to_string();
-            prop_assert!(!masked.contains(escaped.trim_matches('"')), "{escaped} in {masked:?}");
-        }
+        assert_hidden(&secrets, &masked)?;
     }
 
     #[test]
-    fn a_split_text_is_masked_like_the_whole(
+    fn a_text_broken_anywhere_is_masked_like_the_whole(
         (secrets, text) in secrets().prop_flat_map(text_with),
-        cuts in prop::collection::vec(0..1000_usize, 0..6),
+        widths in prop::collection::vec(1..20_usize, 1..4),
     ) {
-        let masker = Masker::new(secrets);
-        let mut stream = StreamMasker::new(&masker);
-        let mut stored: String = split(&text, &cuts).into_iter().map(|x| stream.push(x)).collect();
-        stored += &stream.finish();
-        prop_assert_eq!(stored, masker.mask(&text));
+        let masker = Masker::new(secrets.clone());
+        assert_hidden(&secrets, &masker.mask(&break_lines(&text, &widths)))?;
     }
 
+    /// Stored read by read, each by another process that knows only the lines of its context, with
+    /// lines of the other stream anywhere between.
     #[test]
     fn lines_stored_batch_by_batch_never_add_up_to_a_secret(
         (secrets, text) in secrets().prop_flat_map(text_with),
-        size in 1..4_usize,
+        widths in prop::collection::vec(1..20_usize, 1..4),
+        others in prop::collection::vec(prop::bool::weighted(0.2), 200),
+        sizes in prop::collection::vec(1..4_usize, 200),
     ) {
         let masker = Masker::new(secrets.clone());
-        let lines: Vec<_> = text.split('\n').collect();
-        let mut open = String::new();
+        let broken = break_lines(&text, &widths);
+        let mut lines: Vec<SourceLine<'_>> = Vec::new();
+        for (text, other) in broken.split('\n').zip(others.iter().cycle()) {
+            lines.push(out(text));
+            if *other {
+                lines.push(SourceLine { is_error: true, text: "zzz" });
+            }
+        }
+        let (mut done, mut context) = (0, 0);
         let mut stored = Vec::new();
-        for batch in lines.chunks(size) {
-            let (masked, now_open) = masker.mask_after(&open, &batch.join("\n"));
-            stored.push(masked);
-            open = now_open;
+        for size in sizes.iter().cycle() {
+            if done == lines.len() {
+                break;
+            }
+            let end = (done + size).min(lines.len());
+            let masked = masker.mask_lines(&lines[context..end], done - context);
+            prop_assert_eq!(masked.texts.len(), end - done);
+            stored.extend(masked.texts);
+            context += masked.context;
+            done = end;
         }
-        let stored = stored.join("\n");
-        for secret in secrets.iter().filter(|secret| visible_length(secret) >= 6) {
-            prop_assert!(!stored.contains(secret.as_str()), "{:?} in {:?}", secret, stored);
-        }
+        let of_stream: Vec<_> = stored.iter().zip(&lines).filter(|(_, line)| !line.is_error)
+            .map(|(text, _)| text.as_str()).collect();
+        assert_hidden(&secrets, &stored.join("\n"))?;
+        assert_hidden(&secrets, &of_stream.join("\n"))?;
+    }
+
+    /// What holds no secret stays as it is.
+    #[test]
+    fn a_text_without_secrets_is_not_touched(text in "[a-z ,.\n/:]{0,80}") {
+        let mut variables = Variables::new();
+        variables.insert("SOME_PASSWORD".into(), "Qz7-Hunter-22".into());
+        variables.insert("EDXAPP_LMS_BASE".into(), "tiny.example.com".into());
+        let masker = Masker::of_values(list_secret_values(&variables));
+        prop_assert_eq!(masker.mask(&text), text);
     }
 }

@@ -68,11 +68,19 @@ impl Driver {
         match self.postpone(call, until) {
             Some(verdict) => {
                 let why = self.world.deployment.own_masker.mask(&error.message);
+                self.say_put_off(call.row.path, &why).await;
                 let put_off = PutOff { until, why };
                 self.world.app.put_offs().note(self.id, call.row.path, put_off, now);
                 Ok(verdict)
             }
             None => Ok(Verdict::Record(self.fail(call, error).await)),
+        }
+    }
+
+    /// Says in the run's log why a step is put off: when that changes, and every few minutes.
+    async fn say_put_off(&self, step: &str, why: &str) {
+        if self.world.logs.is_news(self.id, step, why) {
+            self.world.say(self.id, step, Level::Warning, format!("put off: {why}")).await;
         }
     }
 
