@@ -1,5 +1,6 @@
 //! The real binary, pointed at a server through its data folder.
 
+mod logs;
 mod day;
 mod doctor;
 mod events;

@@ -98,3 +98,22 @@ async fn one_step_is_followed_across_connections() {
     assert_eq!(reader.next().await.unwrap().1, "end");
     server.stop().await;
 }
+
+/// A `fatal: … => {…}` is longer than a page should be, and nothing of it may be lost.
+#[tokio::test]
+async fn a_long_line_is_shown_cut_and_downloaded_whole() {
+    let server = ApiServer::start().await;
+    let run = server.given_run().await;
+    let long = format!("fatal: {}", "é".repeat(40_000));
+    write(&server, run, "configure", &long).await;
+    write(&server, run, "configure", "short").await;
+    let page = server.get(&format!("/runs/{run}/logs")).await;
+    let [first, second] = &page["lines"].as_array().unwrap()[..] else { panic!("{page}") };
+    let shown = first["text"].as_str().unwrap();
+    assert!(shown.len() <= 16 * 1024 && long.starts_with(shown), "{}", shown.len());
+    assert_eq!(first["more_bytes"], long.len() - shown.len());
+    assert_eq!((&second["text"], &second["more_bytes"]), (&"short".into(), &0.into()));
+    let raw = server.ask("GET", &format!("/runs/{run}/logs/raw")).send().await.unwrap();
+    assert_eq!(raw.text().await.unwrap(), format!("{long}\nshort\n"));
+    server.stop().await;
+}
