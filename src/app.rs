@@ -1,5 +1,6 @@
 //! What people may ask of Ocim: load, decide, append. One function a command, no effects.
 
+pub mod access;
 mod appservers;
 mod error;
 pub mod idempotency;

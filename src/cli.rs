@@ -158,7 +158,7 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
         Command::Login(args) => login::log_in(args, target, output).await,
         Command::Logout(args) => login::log_out(args, target, output),
         Command::Servers => login::list_servers(target, output),
-        Command::Token(command) => tokens::run(command, &target.local("token")?, output).await,
+        Command::Token(command) => tokens::run(command, &target.client()?, output).await,
         Command::Instance(command) => instances::run(command, &target.client()?, output).await,
         Command::Appserver(command) => appservers::run(command, &target.client()?, output).await,
         Command::Server(command) => servers::run(command, &target.client()?, output).await,

@@ -27,6 +27,7 @@ mod sse;
 mod status;
 mod stream;
 mod timeline;
+mod tokens;
 mod trace;
 
 pub use local_token::{
@@ -293,6 +294,14 @@ fn api_routes() -> impl HttpServiceFactory {
                 .route(web::post().to(projections::skip_event)),
         )
         .service(resource("/status", "GET").route(web::get().to(status::read_status)))
+        .service(
+            resource("/tokens", "GET, POST")
+                .route(web::get().to(tokens::list_tokens))
+                .route(web::post().to(tokens::create_token)),
+        )
+        .service(
+            resource("/tokens/{token}/revoke", "POST").route(web::post().to(tokens::revoke_token)),
+        )
         .service(resource("/events", "GET").route(web::get().to(events::list_events)))
         .service(resource("/stream", "GET").route(web::get().to(stream::stream_events)))
 }

@@ -13,6 +13,7 @@ pub fn take_in(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::ports::{Class, PortError};
+    use ocim_domain::saga::ErrorCode;
     use std::time::Duration;
 
     #[test]
@@ -22,7 +23,7 @@ mod tests {
             PortError::new(Class::Ambiguous, told),
             PortError::transient(told),
             PortError::postponed(Duration::ZERO, told),
-            PortError::permanent(told),
+            PortError::permanent(ErrorCode::PlaybookFailed, told),
         ];
         for error in errors {
             let expected = "pip: foo @ https://***@host/simple: no such file";

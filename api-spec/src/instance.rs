@@ -184,4 +184,7 @@ pub struct InstanceDetail {
     pub site: Site,
     /// Its settings now.
     pub settings: Settings,
+    /// What is allowed, but not wise: sentences for people.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
 }

@@ -16,6 +16,7 @@ pub mod run;
 pub mod server;
 pub mod status;
 pub mod timeline;
+pub mod token;
 
 pub use appserver::{
     ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
@@ -43,3 +44,4 @@ pub use server::{
 };
 pub use status::{Need, NeedCode, Running, Status};
 pub use timeline::TimelineItem;
+pub use token::{CreateToken, CreatedToken, Token, TokenScope, TokenState};

@@ -45,6 +45,8 @@ problem_types! {
     BadRequest = "/problems/bad_request", 400, "The request can't be understood";
     /// No valid token came with the request.
     Unauthorized = "/problems/unauthorized", 401, "A valid token is needed";
+    /// The token is valid, but may only read.
+    Forbidden = "/problems/forbidden", 403, "The token does not allow this";
     /// There is no such thing.
     NotFound = "/problems/not_found", 404, "Not found";
     /// The thing exists, but does not understand this method.

@@ -63,7 +63,7 @@ fn make_line(number: usize) -> OutputLine {
         "changed: [203.0.113.{}] => (item={{'name': 'package-{number}', 'state': 'present{shown}'}})",
         number % 250
     );
-    OutputLine::new(false, text)
+    OutputLine { end: number as u64 + 1, ..OutputLine::new(false, text) }
 }
 
 /// One COPY of all lines, each a row with the columns that a line has.
@@ -107,8 +107,9 @@ async fn measure_inserts(database: &Database) -> f64 {
 }
 
 async fn append_batches(logs: &Logs, lines: &[OutputLine], masker: &Masker) {
-    for (batch, lines) in (0..).zip(lines.chunks(BATCH)) {
-        let read = SourceRead { source: "play", from: batch, start: batch, to: batch + 1, lines };
+    for lines in lines.chunks(BATCH) {
+        let (from, to) = (lines[0].end - 1, lines[lines.len() - 1].end);
+        let read = SourceRead { source: "play", from, start: from, to, lines };
         logs.append_from_source(RUN, "configure", read, masker).await.unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! What Ocim knows: aggregates as deciders, settings and their layers, and the saga log. No I/O, clock or randomness.
 //!
 //! In reading order: `ids`, `text`, `protected`, `event` and `decider` are the vocabulary; `instance`,
-//! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name` and `projection` are the aggregates; `settings`, `names`,
+//! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name`, `projection` and `token` are the aggregates; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
 //! text may show; `saga` is the log of a process.
 
@@ -23,6 +23,7 @@ pub mod saga;
 pub mod server;
 pub mod settings;
 pub mod text;
+pub mod token;
 pub mod url_credentials;
 
 /// A point in time, UTC.

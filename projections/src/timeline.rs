@@ -6,11 +6,12 @@ mod instances;
 mod regions;
 mod runs;
 mod servers;
+mod tokens;
 
 use crate::decode;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::{
-    appserver, instance, inventory, load_balancer, name, projection, region, saga, server,
+    appserver, instance, inventory, load_balancer, name, projection, region, saga, server, token,
 };
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -47,6 +48,7 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
         .or_else(|| teller.tell::<region::Event>(regions::tell))
         .or_else(|| teller.tell::<inventory::Event>(regions::tell_inventory))
         .or_else(|| teller.tell::<projection::Event>(regions::tell_projection))
+        .or_else(|| teller.tell::<token::Event>(tokens::tell))
         .or_else(|| teller.tell::<saga::Event>(runs::tell))
 }
 

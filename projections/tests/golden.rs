@@ -6,7 +6,9 @@
 
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
-use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RegionId, RunId, ServerId};
+use ocim_domain::ids::{
+    AppserverId, InstanceId, LoadBalancerId, RegionId, RunId, ServerId, TokenId,
+};
 use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::load_balancer::{self, Registration};
@@ -16,7 +18,7 @@ use ocim_domain::region;
 use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
-use ocim_domain::{Timestamp, name};
+use ocim_domain::{Timestamp, name, token};
 use ocim_projections::{ALL, Columns, RowChange};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -30,6 +32,7 @@ const SERVER: ServerId = ServerId(id(3));
 const RUN: RunId = RunId(id(4));
 const BALANCER: LoadBalancerId = LoadBalancerId(id(5));
 const REGION: RegionId = RegionId(id(7));
+const TOKEN: TokenId = TokenId(id(8));
 
 const fn id(number: u128) -> Uuid {
     Uuid::from_u128((0x0190_0000_0000_7000_8000 << 48) + number)
@@ -304,6 +307,12 @@ fn region_events() -> Vec<region::Event> {
     ]
 }
 
+fn token_events() -> Vec<token::Event> {
+    use token::Event as E;
+    let (name, scope) = ("ci".to_owned(), token::Scope::Read);
+    vec![E::Created { name: name.clone(), scope, expires_at: at(59) }, E::Revoked { name }]
+}
+
 fn all_events() -> Vec<Recorded> {
     let mut all = vec![];
     all.extend(instance_events().iter().map(|event| recorded(INSTANCE.stream(), event)));
@@ -314,6 +323,7 @@ fn all_events() -> Vec<Recorded> {
     all.extend(
         inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),
     );
+    all.extend(token_events().iter().map(|event| recorded(TOKEN.stream(), event)));
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
     all
 }
@@ -388,6 +398,7 @@ fn every_kind_is_sampled() {
         region::Event::KINDS,
         inventory::Event::KINDS,
         saga::Event::KINDS,
+        token::Event::KINDS,
     ];
     let known: BTreeSet<_> = known.concat().into_iter().map(|(kind, _)| kind.to_owned()).collect();
     assert_eq!(sampled, known);

@@ -1,17 +1,21 @@
 //! Bearer tokens for the API: shown once when they are made, kept as hashes.
 
+use super::error::AppError;
 use crate::ports::system::{Clock, Ids};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use deadpool_postgres::{Client, Pool, PoolError};
 use ocim_domain::Timestamp;
 use ocim_domain::ids::TokenId;
+use ocim_domain::token::Scope;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 /// What every token begins with, so that people and secret scanners know it.
@@ -20,6 +24,13 @@ const PREFIX: &str = "ocim_";
 const SECRET_BYTES: usize = 32;
 /// Longest name of a token, in characters.
 pub const NAME_CHARACTERS_MAX: usize = 100;
+/// Most days that a token is valid.
+pub const DAYS_MAX: u32 = 3650;
+/// A use is noted when the last that was noted is so long ago: a note for each would be a write for
+/// each request.
+const USE_NOTED_EVERY: Duration = Duration::from_secs(60);
+/// Most tokens in a list, the newest ones.
+const LISTED_MAX: i64 = 1000;
 /// Longest wait for the database.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,6 +46,18 @@ pub enum TokenError {
         /// The name.
         name: String,
     },
+    /// It is to be valid for no time, or for too long.
+    #[error("a token is valid for 1 to {DAYS_MAX} days")]
+    Days,
+    /// There is no such token.
+    #[error("there is no token with the name or id `{token}`")]
+    NotFound {
+        /// The name or id.
+        token: String,
+    },
+    /// What happened to it can't be recorded.
+    #[error("the token's event could not be recorded")]
+    Event(#[source] AppError),
     /// The database can't be reached.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -72,6 +95,12 @@ impl Token {
         format!("{PREFIX}{}_{}", self.id.simple(), self.secret)
     }
 
+    /// Its id, which everybody may know.
+    #[must_use]
+    pub fn id(&self) -> TokenId {
+        TokenId(self.id)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
         Some(Self { id: Uuid::try_parse(id).ok()?, secret: secret.to_owned() })
@@ -95,6 +124,41 @@ pub struct Holder {
     pub id: TokenId,
     /// The token's name.
     pub name: String,
+    /// What the holder may do.
+    pub scope: Scope,
+}
+
+/// A token as its row tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: TokenId,
+    /// Its name.
+    pub name: String,
+    /// What its holder may do.
+    pub scope: Scope,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its time is up, if ever.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was taken back.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl TokenRow {
+    fn read(row: &Row) -> Self {
+        Self {
+            id: TokenId(row.get("id")),
+            name: row.get("name"),
+            scope: read_scope(row),
+            created_at: row.get("created_at"),
+            expires_at: row.get("expires_at"),
+            last_used_at: row.get("last_used_at"),
+            revoked_at: row.get("revoked_at"),
+        }
+    }
 }
 
 /// The tokens of one database.
@@ -112,17 +176,20 @@ impl Tokens {
         Self { pool, clock, ids }
     }
 
-    /// Makes a token; without `expires_at` it stays valid.
+    /// Makes a token; without `expires_at` it stays valid. The name of one that has expired, or was
+    /// revoked, is free.
     ///
     /// # Errors
     /// [`TokenError::Name`], [`TokenError::NameTaken`], [`TokenError::Unavailable`].
     pub async fn create_token(
         &self,
         name: &str,
+        scope: Scope,
         expires_at: Option<Timestamp>,
     ) -> Result<Token, TokenError> {
         check_name(name)?;
-        self.insert(INSERT, name, expires_at).await.map_err(|error| match error {
+        self.execute(REVOKE_EXPIRED, &[&name, &self.clock.now()]).await?;
+        self.insert(INSERT, name, scope, expires_at).await.map_err(|error| match error {
             InsertError::Taken => TokenError::NameTaken { name: name.to_owned() },
             InsertError::Other(error) => error,
         })
@@ -134,34 +201,81 @@ impl Tokens {
     /// [`TokenError::Name`], [`TokenError::Unavailable`].
     pub async fn replace_token(&self, name: &str) -> Result<Token, TokenError> {
         check_name(name)?;
-        self.insert(REPLACE, name, None).await.map_err(|error| match error {
+        self.insert(REPLACE, name, Scope::All, None).await.map_err(|error| match error {
             InsertError::Taken => TokenError::NameTaken { name: name.to_owned() },
             InsertError::Other(error) => error,
         })
     }
 
-    /// Whose token the text is; `None` if it is nobody's or has expired.
+    /// All tokens, the newest first; those that are valid no more, too.
+    ///
+    /// # Errors
+    /// [`TokenError::Unavailable`].
+    pub async fn list_tokens(&self) -> Result<Vec<TokenRow>, TokenError> {
+        let client = self.client().await?;
+        let rows = tokio::time::timeout(TIMEOUT, client.query(LIST, &[&LISTED_MAX])).await??;
+        Ok(rows.iter().map(TokenRow::read).collect())
+    }
+
+    /// Takes the token with this id, or the valid one with this name, back; `None` if there is
+    /// none. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`TokenError::Unavailable`].
+    pub async fn revoke_token(&self, token: &str) -> Result<Option<TokenRow>, TokenError> {
+        let id = token.parse::<TokenId>().ok().map(|id| id.0);
+        let now = self.clock.now();
+        let client = self.client().await?;
+        let parameters: [&(dyn ToSql + Sync); 3] = [&id, &token, &now];
+        let rows = tokio::time::timeout(TIMEOUT, client.query(REVOKE, &parameters)).await??;
+        Ok(rows.first().map(TokenRow::read))
+    }
+
+    /// Whose token the text is; `None` if it is nobody's, has expired or was revoked.
     ///
     /// # Errors
     /// [`TokenError::Unavailable`].
     pub async fn find_holder(&self, text: &str) -> Result<Option<Holder>, TokenError> {
         let Some(token) = Token::parse(text) else { return Ok(None) };
+        let now = self.clock.now();
         let rows = {
             let client = self.client().await?;
-            tokio::time::timeout(TIMEOUT, client.query(FIND, &[&token.id, &self.clock.now()]))
-                .await??
+            tokio::time::timeout(TIMEOUT, client.query(FIND, &[&token.id, &now])).await??
         };
-        Ok(rows.first().and_then(|row| {
-            let known: &[u8] = row.get("secret_hash");
-            bool::from(known.ct_eq(&token.hash()))
-                .then(|| Holder { id: TokenId(token.id), name: row.get("name") })
-        }))
+        let Some(row) = rows.first() else { return Ok(None) };
+        if !bool::from(row.get::<_, &[u8]>("secret_hash").ct_eq(&token.hash())) {
+            return Ok(None);
+        }
+        let noted: Option<Timestamp> = row.get("last_used_at");
+        if noted.is_none_or(|noted| noted + USE_NOTED_EVERY <= now) {
+            self.note_use(token.id, now).await;
+        }
+        let (id, name) = (TokenId(token.id), row.get("name"));
+        Ok(Some(Holder { id, name, scope: read_scope(row) }))
+    }
+
+    /// A use that can't be noted is no reason to refuse it.
+    async fn note_use(&self, id: Uuid, now: Timestamp) {
+        if let Err(error) = self.execute(NOTE_USE, &[&id, &now]).await {
+            tracing::debug!(error = crate::telemetry::chain(&error), "a token's use is not noted");
+        }
+    }
+
+    async fn execute(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), TokenError> {
+        let client = self.client().await?;
+        tokio::time::timeout(TIMEOUT, client.execute(statement, parameters)).await??;
+        Ok(())
     }
 
     async fn insert(
         &self,
         statement: &str,
         name: &str,
+        scope: Scope,
         expires_at: Option<Timestamp>,
     ) -> Result<Token, InsertError> {
         let mut secret = [0; SECRET_BYTES];
@@ -169,13 +283,12 @@ impl Tokens {
         let token = Token { id: self.ids.new_id(), secret: BASE64_URL_SAFE_NO_PAD.encode(secret) };
         let client = self.client().await?;
         let now = self.clock.now();
-        let hash = token.hash();
-        tokio::time::timeout(
-            TIMEOUT,
-            client.execute(statement, &[&token.id, &name, &&hash[..], &now, &expires_at]),
-        )
-        .await
-        .map_err(TokenError::from)??;
+        let (hash, scope) = (token.hash(), scope.to_string());
+        let parameters: [&(dyn ToSql + Sync); 6] =
+            [&token.id, &name, &scope, &&hash[..], &now, &expires_at];
+        tokio::time::timeout(TIMEOUT, client.execute(statement, &parameters))
+            .await
+            .map_err(TokenError::from)??;
         Ok(token)
     }
 
@@ -184,17 +297,37 @@ impl Tokens {
     }
 }
 
-const INSERT: &str = "insert into access.tokens (id, name, secret_hash, created_at, expires_at)
-    values ($1, $2, $3, $4, $5)";
+const INSERT: &str =
+    "insert into access.tokens (id, name, scope, secret_hash, created_at, expires_at)
+    values ($1, $2, $3, $4, $5, $6)";
 
-const REPLACE: &str = "insert into access.tokens (id, name, secret_hash, created_at, expires_at)
-    values ($1, $2, $3, $4, $5)
-    on conflict (name) do update
-    set id = excluded.id, secret_hash = excluded.secret_hash,
-        created_at = excluded.created_at, expires_at = excluded.expires_at";
+const REPLACE: &str =
+    "insert into access.tokens (id, name, scope, secret_hash, created_at, expires_at)
+    values ($1, $2, $3, $4, $5, $6)
+    on conflict (name) where revoked_at is null do update
+    set id = excluded.id, scope = excluded.scope, secret_hash = excluded.secret_hash,
+        created_at = excluded.created_at, expires_at = excluded.expires_at, last_used_at = null";
 
-const FIND: &str = "select name, secret_hash from access.tokens
-    where id = $1 and (expires_at is null or expires_at > $2)";
+const FIND: &str = "select name, scope, secret_hash, last_used_at from access.tokens
+    where id = $1 and revoked_at is null and (expires_at is null or expires_at > $2)";
+
+const NOTE_USE: &str = "update access.tokens set last_used_at = $2 where id = $1";
+
+const LIST: &str =
+    "select id, name, scope, created_at, expires_at, last_used_at, revoked_at from access.tokens
+    order by created_at desc, id desc limit $1";
+
+const REVOKE: &str = "update access.tokens set revoked_at = coalesce(revoked_at, $3)
+    where id = $1 or (name = $2 and revoked_at is null)
+    returning id, name, scope, created_at, expires_at, last_used_at, revoked_at";
+
+const REVOKE_EXPIRED: &str = "update access.tokens set revoked_at = $2
+    where name = $1 and revoked_at is null and expires_at <= $2";
+
+fn read_scope(row: &Row) -> Scope {
+    // The table holds no third.
+    if row.get::<_, &str>("scope") == "read" { Scope::Read } else { Scope::All }
+}
 
 enum InsertError {
     Taken,

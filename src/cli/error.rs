@@ -14,7 +14,7 @@ Exit codes:
   3  there is no such thing
   4  the state forbids it now, or somebody else changed it meanwhile
   5  the server, or something that it needs, does not answer
-  6  the token is missing or not valid
+  6  the token is missing, not valid, or may not do this
   7  the run that was waited for turned back or is stuck
   8  something needs a person (`ocim status`)
 `ocim appserver ssh` and `exec` end as what they ran.";
@@ -80,7 +80,7 @@ impl CliError {
 impl From<Problem> for CliError {
     fn from(problem: Problem) -> Self {
         let kind = match problem.kind {
-            ProblemType::Unauthorized => Kind::Unauthorized,
+            ProblemType::Unauthorized | ProblemType::Forbidden => Kind::Unauthorized,
             ProblemType::NotFound => Kind::NotFound,
             ProblemType::CommandRejected
             | ProblemType::IdempotencyKeyInUse

@@ -13,6 +13,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest, ResponseError};
 use ocim_api_spec::{Problem, ProblemType};
+use ocim_domain::token::Scope;
 
 /// Lets a request through that bears a valid token, and tells the handler who calls.
 pub(super) async fn require_token(
@@ -21,8 +22,11 @@ pub(super) async fn require_token(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match authenticate(&api, request.request()).await {
-        Ok(caller) => {
+        Ok((caller, scope)) => {
             tracing::Span::current().record("actor", &caller.actor);
+            if scope == Scope::Read && !request.method().is_safe() {
+                return Ok(request.into_response(forbid().error_response()));
+            }
             request.extensions_mut().insert(caller);
             Ok(next.call(request).await?.map_into_boxed_body())
         }
@@ -30,7 +34,18 @@ pub(super) async fn require_token(
     }
 }
 
-pub(super) async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Caller, HttpError> {
+/// What a token that may only read hears when it asks for a change.
+fn forbid() -> HttpError {
+    let detail = "the token may only read: use one whose scope is `all`, which `ocim token create` \
+                  makes";
+    Problem::new(ProblemType::Forbidden).detail(detail).into()
+}
+
+/// Who calls, and what the token allows.
+pub(super) async fn authenticate(
+    api: &Api,
+    request: &HttpRequest,
+) -> Result<(Caller, Scope), HttpError> {
     let refuse =
         |detail: &str| HttpError::from(Problem::new(ProblemType::Unauthorized).detail(detail));
     let Some(token) = bearer(request.headers()) else {
@@ -39,16 +54,17 @@ pub(super) async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Cal
         ));
     };
     let Some(holder) = api.tokens.find_holder(token).await? else {
-        return Err(refuse("the token is not known here, or has expired"));
+        return Err(refuse("the token is not known here, has expired or was revoked"));
     };
-    Ok(Caller {
+    let caller = Caller {
         actor: actor(&holder.name, request.headers()),
         source_ip: request.peer_addr().map(|address| address.ip().to_string()),
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
         traceparent: request.extensions().get::<TraceContext>().map(ToString::to_string),
         reason: None,
         command: None,
-    })
+    };
+    Ok((caller, holder.scope))
 }
 
 /// Who calls, as events show it: `token:<name>`, or `local:<os user>` for the local commands.

@@ -2,6 +2,7 @@
 
 use super::problem::{HttpError, internal};
 use crate::app::Told;
+use crate::app::tokens::TokenRow;
 use crate::logs::lines::cut_at;
 use crate::ports::log_store::{Level, LogLine as StoredLine};
 use crate::projector::{BuildState, ProjectionStatus};
@@ -11,8 +12,11 @@ use crate::read_models::{
 };
 use chrono::{DateTime, Utc};
 use ocim_api_spec as wire;
+use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
+use ocim_domain::configuration::yaml::parse_mapping;
 use ocim_domain::event::Recorded;
 use ocim_domain::protected::{MARK, Protected};
+use ocim_domain::token::Scope;
 use ocim_projections::history::hide_protected;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -45,9 +49,13 @@ pub(super) fn instance_detail(
     opened: Value,
     site: wire::Site,
 ) -> Result<wire::InstanceDetail, HttpError> {
+    let settings = settings(opened)?;
+    // What was saved can be read: the door sees to that.
+    let extra = parse_mapping(&settings.configuration_extra_settings).unwrap_or_default();
     Ok(wire::InstanceDetail {
         settings_version: row.settings_version,
-        settings: settings(opened)?,
+        warnings: warn_of_weak_secrets(&extra),
+        settings,
         site,
         instance: instance(row)?,
     })
@@ -377,6 +385,36 @@ fn run_step(row: RunStepRow, attempts: Vec<wire::RunAttempt>) -> Result<wire::Ru
 }
 
 /// A line of a log.
+/// A token as everybody may know it.
+pub(super) fn token(row: TokenRow, now: DateTime<Utc>) -> wire::Token {
+    let state = match (row.revoked_at, row.expires_at) {
+        (Some(_), _) => wire::TokenState::Revoked,
+        (None, Some(expires)) if expires <= now => wire::TokenState::Expired,
+        (None, _) => wire::TokenState::Active,
+    };
+    let scope = match row.scope {
+        Scope::Read => wire::TokenScope::Read,
+        Scope::All => wire::TokenScope::All,
+    };
+    wire::Token {
+        id: row.id.to_string(),
+        name: row.name,
+        scope,
+        state,
+        created: row.created_at,
+        expires: row.expires_at,
+        last_used: row.last_used_at,
+    }
+}
+
+/// What a token is asked to allow.
+pub(super) fn domain_scope(scope: wire::TokenScope) -> Scope {
+    match scope {
+        wire::TokenScope::Read => Scope::Read,
+        wire::TokenScope::All => Scope::All,
+    }
+}
+
 /// Longest text of a log line that is shown whole, bytes; the raw download has all.
 const SHOWN_BYTES: usize = 16 * 1024;
 

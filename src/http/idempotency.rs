@@ -21,6 +21,10 @@ pub(super) const KEY_HEADER: &str = "Idempotency-Key";
 /// Says that the answer is the one of an earlier request.
 pub(super) const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+/// Marks an answer that holds a secret, which is kept nowhere: a repetition does not hear it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShownOnce;
+
 /// A request with a key, on its way.
 struct Keyed {
     caller: String,
@@ -125,12 +129,16 @@ async fn settle(
     Ok(ServiceResponse::new(request, head.set_body(body).map_into_boxed_body()))
 }
 
-/// Whether a repetition would only hear the same.
+/// Whether a repetition would only hear the same, and may.
 fn is_final(answer: &HttpResponse<BoxBody>) -> bool {
     let problem = answer.error().and_then(|error| error.as_error::<HttpError>());
     let asks_to_repeat = problem.is_some_and(|it| it.0.kind == ProblemType::VersionConflict);
     let status = answer.status();
-    !status.is_server_error() && status != StatusCode::REQUEST_TIMEOUT && !asks_to_repeat
+    let is_secret = answer.extensions().contains::<ShownOnce>();
+    !is_secret
+        && !status.is_server_error()
+        && status != StatusCode::REQUEST_TIMEOUT
+        && !asks_to_repeat
 }
 
 fn texts(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -4,7 +4,7 @@ use super::idempotency::KEY_HEADER;
 use super::problem::PROBLEM_JSON;
 use super::{
     appservers, events, health, instances, keeping, logs, operators, problems, projections,
-    references, regions, runs, servers, status, stream, timeline,
+    references, regions, runs, servers, status, stream, timeline, tokens,
 };
 use ocim_api_spec::Problem;
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         logs::count_appserver_logs, logs::download_run_logs, logs::download_appserver_logs,
         events::list_events, stream::stream_events,
         projections::list_projections, projections::skip_event,
+        tokens::create_token, tokens::list_tokens, tokens::revoke_token,
         status::read_status, health::read_health, health::read_readiness,
         problems::list_problem_pages, problems::read_problem_page,
     ),
@@ -58,6 +59,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         (name = "projections", description = "Read models, and the events they stand at"),
         (name = "problems", description = "What went wrong, and what to do"),
         (name = "references", description = "What people call things, and their ids"),
+        (name = "tokens", description = "Who may come in"),
         (name = "health", description = "Whether Ocim is well"),
     ),
     security(("bearer" = [])),

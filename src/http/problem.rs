@@ -164,7 +164,15 @@ impl From<TokenError> for HttpError {
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Unavailable(_) => unavailable("the database", &error),
-            TokenError::Name | TokenError::NameTaken { .. } => invalid("name", error.to_string()),
+            TokenError::Name => invalid("name", error.to_string()),
+            TokenError::NameTaken { .. } => {
+                Problem::new(ProblemType::CommandRejected).detail(error.to_string()).into()
+            }
+            TokenError::Days => invalid("expires_in_days", error.to_string()),
+            TokenError::NotFound { .. } => {
+                Problem::new(ProblemType::NotFound).detail(error.to_string()).into()
+            }
+            TokenError::Event(error) => error.into(),
         }
     }
 }

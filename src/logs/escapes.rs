@@ -39,6 +39,10 @@ const NESTING: [Escape; 4] = [
 
 /// The text as it is, written in one way, and that inside a document of another kind.
 pub(super) fn list_escaped(text: &str) -> BTreeSet<String> {
+    // Most secrets are keys in hexadecimal, which nobody writes in another way.
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+        return BTreeSet::from([text.to_owned()]);
+    }
     let mut once: BTreeSet<_> = ESCAPES.iter().map(|escape| escape(text)).collect();
     once.insert(text.to_owned());
     add_url_encoded(&mut once, text);

@@ -18,7 +18,9 @@ use super::start::LaunchInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::{AppError, ExecuteError, activation_after};
 use crate::ports::dns::{Alias, TTL_SECONDS};
+use crate::ports::log_store::Level;
 use ocim_domain::appserver::{self, Appserver, Launched};
+use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::{CronTime, compose_variables};
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::names;
@@ -364,6 +366,9 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
     let variables = compose_variables(&settings, &base).map_err(|error| {
         StepError::permanent(ErrorCode::InvalidVariables, crate::telemetry::chain(&error))
     })?;
+    for warning in warn_of_weak_secrets(&variables) {
+        context.world.say(context.run, context.step, Level::Warning, warning).await;
+    }
     let hostname = names::server_hostname(&settings, input.number);
     let name = names::machine_name(&settings, input.appserver);
     let mut security_groups = vec![context.world.deployment.security_group.clone()];

@@ -11,3 +11,4 @@ mod poison;
 mod problems;
 mod refusals;
 mod runs;
+mod tokens;

@@ -403,7 +403,7 @@ async fn what_is_stored_is_clean_masked_and_cut() {
         let times: Vec<_> = lines.iter().map(|line| line.line.at.timestamp()).collect();
         assert_eq!(times[4..7], [0, 7, 0], "when it was written, else when it was read");
         let held = logs.read_source(run(1), "play").await.unwrap();
-        assert_eq!(held.bytes, 1_200_000 + 34);
+        assert_eq!(held.bytes, 1_200_000 + 33);
     }
 }
 
@@ -450,4 +450,16 @@ async fn long_lines_are_kept_whole_and_read_in_parts_that_fit_into_memory() {
         }
         assert_eq!(found, 20);
     }
+}
+
+/// Whoever wrote the line, and whether the password was known as a secret or not.
+#[tokio::test]
+async fn urls_lose_their_credentials_in_every_line() {
+    let logs = logs_in(Arc::new(MemoryLogs::default()));
+    let masker = Masker::new(["known-pw".to_owned()]);
+    let told = "pip: foo @ https://user:pw@host/simple and https://user:known-pw@host";
+    logs.append(run(1), "launch", Level::Error, told, &masker).await.unwrap();
+    take_in(&logs, &output(0, &[told]), &masker).await;
+    let lines = logs.read_lines(run(1), 1, 10).await.unwrap();
+    assert_eq!(texts(&lines), ["pip: foo @ https://***@host/simple and https://***@host"; 2]);
 }

@@ -29,6 +29,22 @@ const MEASURES: [&str; 17] = [
     "timeout",
 ];
 
+/// Names that end so describe something.
+const DESCRIPTIONS: [&str; 12] = [
+    "algorithm",
+    "audience",
+    "backend",
+    "class",
+    "function",
+    "host",
+    "issuer",
+    "name",
+    "path",
+    "prefix",
+    "type",
+    "version",
+];
+
 /// The words of a name in lower case, however they are put together: `apiKey`, `api-key`, `API_KEY`.
 pub(super) fn split_name(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -52,6 +68,21 @@ pub(super) fn names_a_secret(name: &str) -> bool {
     let lower = name.to_lowercase();
     PARTS.iter().any(|part| lower.contains(part))
         || split_name(name).iter().any(|word| WORDS.contains(&word.as_str()))
+}
+
+/// Whether what stands under this name opens something by itself: many an `API_…` or `…_KEY` holds
+/// a version or a kind.
+pub(super) fn names_a_credential(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    ["cred", "pass", "private", "secret", "token"].iter().any(|part| lower.contains(part))
+}
+
+/// Whether a value under this name, which has a part of a secret's, describes the secret or its
+/// use, and says nothing by itself: `ANALYTICS_API_VERSION`, `JWT_AUDIENCE`.
+pub(super) fn names_a_description(name: &str) -> bool {
+    let words = split_name(name);
+    let last = words.last().is_some_and(|last| DESCRIPTIONS.contains(&last.as_str()));
+    last && !names_a_credential(name)
 }
 
 /// Whether a number under this name is a measure rather than a secret.

@@ -1,7 +1,9 @@
 //! Which values of an Appserver's variables are secret, and where a log must not show them.
 
 use super::Variables;
-use super::secret_names::{names_a_measure, names_a_secret, split_name};
+use super::secret_names::{
+    names_a_credential, names_a_description, names_a_measure, names_a_secret, split_name,
+};
 use super::template::{is_template, literal_parts, without_expressions};
 use crate::url_credentials::find_url_credentials;
 use serde_json::{Number, Value};
@@ -17,8 +19,9 @@ const SHORT: usize = 4;
 const LITERALS: [&str; 9] = ["", "true", "false", "yes", "no", "on", "off", "none", "null"];
 
 /// Names that hold users, paths and names of the site.
-const ORDINARY: [&str; 20] = [
+const ORDINARY: [&str; 23] = [
     "base",
+    "branch",
     "bucket",
     "database",
     "db",
@@ -34,10 +37,12 @@ const ORDINARY: [&str; 20] = [
     "name",
     "owner",
     "path",
+    "release",
     "site",
     "url",
     "user",
     "username",
+    "version",
 ];
 
 /// Where a secret is hidden.
@@ -48,7 +53,7 @@ pub enum Hidden {
     /// Where it is a word of its own: it is short.
     AsWord,
     /// Only behind this name, as in `PASSWORD: edxapp`: it is very short, or also a user, path or
-    /// name of the site, and hiding it alone would hide those.
+    /// name of the site, and hiding it alone would hide those; or it only describes a secret.
     Behind(String),
 }
 
@@ -90,15 +95,23 @@ pub fn list_secret_values(variables: &Variables) -> Vec<SecretValue> {
     secrets.into_iter().collect()
 }
 
-/// The names whose secrets can't be hidden alone, in order, for warnings.
+/// One sentence for each password or token that can't be hidden by itself: whoever set it should
+/// choose another.
 #[must_use]
-pub fn list_weak_secrets(variables: &Variables) -> Vec<String> {
-    let behind =
+pub fn warn_of_weak_secrets(variables: &Variables) -> Vec<String> {
+    let names =
         list_secret_values(variables).into_iter().filter_map(|secret| match secret.hidden {
-            Hidden::Behind(name) => Some(name),
+            Hidden::Behind(name) => Some(name).filter(|name| names_a_credential(name)),
             Hidden::Everywhere | Hidden::AsWord => None,
         });
-    behind.collect::<BTreeSet<_>>().into_iter().collect()
+    let names: BTreeSet<_> = names.collect();
+    let warn = |name| {
+        format!(
+            "`{name}` holds a secret that is very short, or also a user, path or name of the site: \
+             logs hide it only right behind its name; choose a longer one that is nothing else"
+        )
+    };
+    names.into_iter().map(warn).collect()
 }
 
 fn visible_length(text: &str) -> usize {
@@ -209,7 +222,9 @@ impl Search {
         let text = found.text.clone();
         let hidden = match visible_length(&text) {
             0 => return None,
-            _ if self.is_ordinary(&text) => Hidden::Behind(found.name.clone()),
+            _ if names_a_description(&found.name) || self.is_ordinary(&text) => {
+                Hidden::Behind(found.name.clone())
+            }
             LONG.. => Hidden::Everywhere,
             SHORT.. => Hidden::AsWord,
             _ => Hidden::Behind(found.name.clone()),

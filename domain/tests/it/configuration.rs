@@ -1,6 +1,7 @@
 //! The variables of an Appserver as the original composed them.
 
 use crate::{sample, vectors};
+use ocim_domain::configuration::secret_values::{Hidden, list_secret_values};
 use ocim_domain::configuration::secrets::{HttpAuth, derive_key};
 use ocim_domain::configuration::{
     BaseContext, ConfigurationError, CronTime, OcimFacts, SiteWideSettings, SmtpRelay, Variables,
@@ -88,6 +89,32 @@ fn extra_settings_replace_all_but_mappings() {
             (Value::Object(_), "---") => assert_same(&ours.unwrap(), &base, text),
             (Value::Object(_), _) => assert!(ours.is_err(), "{text:?}"),
             _ => assert_same(&ours.unwrap(), &object(&sample["result"]), text),
+        }
+    }
+}
+
+/// What logs hide everywhere must not be a part of what is no secret: nobody could read them.
+#[test]
+fn the_secrets_of_a_site_are_its_keys_and_not_its_names() {
+    for recorded in vectors::instances() {
+        let settings = recorded.settings();
+        let variables = base::base_layer(&settings, &recorded.context()).unwrap();
+        let secrets = list_secret_values(&variables).into_iter();
+        let hidden: Vec<_> = secrets.filter(|it| !matches!(it.hidden, Hidden::Behind(_))).collect();
+        let auth = HttpAuth::derive(settings.secret_key_b64encoded.open().unwrap()).unwrap();
+        for secret in [&auth.user, &auth.password] {
+            assert!(hidden.iter().any(|it| it.text == *secret), "{}", recorded.file);
+        }
+        let names = [
+            &settings.internal_lms_domain,
+            &settings.internal_studio_domain,
+            &settings.openedx_release,
+            &settings.name,
+            &settings.email.open().unwrap().to_owned(),
+        ];
+        for name in names {
+            let told = hidden.iter().find(|it| name.contains(&it.text)).map(|it| it.text.clone());
+            assert_eq!(told, None, "{name} of {}", recorded.file);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::sample;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::{
-    appserver, instance, inventory, load_balancer, name, projection, region, saga, server,
+    appserver, instance, inventory, load_balancer, name, projection, region, saga, server, token,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -100,6 +100,7 @@ fn every_event_kind_and_schema_still_reads() {
         check_aggregate::<inventory::Inventory>(&sample::inventory_events()),
         check_aggregate::<saga::Saga>(&sample::saga_events()),
         check_aggregate::<server::Server>(&sample::server_events()),
+        check_aggregate::<token::Token>(&sample::token_events()),
     ]
     .into_iter()
     .flatten()

@@ -8,7 +8,9 @@ use ocim_domain::names::{
     database_name, domain_slug, iam_user_name, machine_name, server_hostname, slug,
 };
 use ocim_domain::settings::InstanceSettings;
-use ocim_domain::{appserver, instance, inventory, load_balancer, name, region, saga, server};
+use ocim_domain::{
+    appserver, instance, inventory, load_balancer, name, region, saga, server, token,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -68,6 +70,7 @@ proptest! {
         inventories in any_history(sample::inventory_events()),
         runs in any_history(sample::saga_events()),
         servers in any_history(sample::server_events()),
+        tokens in any_history(sample::token_events()),
     ) {
         check_total::<appserver::Appserver>(&appservers)?;
         check_total::<instance::Instance>(&instances)?;
@@ -77,6 +80,7 @@ proptest! {
         check_total::<inventory::Inventory>(&inventories)?;
         check_total::<saga::Saga>(&runs)?;
         check_total::<server::Server>(&servers)?;
+        check_total::<token::Token>(&tokens)?;
     }
 
     /// Whatever is asked of an instance, its lists stay sound.

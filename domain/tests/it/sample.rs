@@ -16,6 +16,7 @@ use ocim_domain::saga::{
 };
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{Defaults, InstanceSettings, SettingsInput, create_settings};
+use ocim_domain::token;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -212,6 +213,13 @@ pub(crate) fn orphan() -> Orphan {
         key: Some(Uuid::from_u128(0x0e01)),
         power: Power::Active,
     }
+}
+
+/// One event of each kind of a token.
+pub(crate) fn token_events() -> Vec<token::Event> {
+    use token::Event as E;
+    let (name, scope) = ("ci".to_owned(), token::Scope::Read);
+    vec![E::Created { name: name.clone(), scope, expires_at: at(86_400) }, E::Revoked { name }]
 }
 
 /// One event of each kind of a region.

@@ -5,12 +5,13 @@ use crate::support::api_server::ApiServer;
 use chrono::{DateTime, Utc};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{ErrorClass, Event};
+use ocim_domain::token::Scope;
 use serde_json::{Value, json};
 
 /// A site that alice made and launched, with the run of the launch, whose first step took two
 /// attempts. Returns the ids of instance, appserver and run.
 async fn given_launch(server: &ApiServer) -> (String, String, RunId) {
-    let token = server.tokens.create_token("alice", None).await.unwrap().expose();
+    let token = server.tokens.create_token("alice", Scope::All, None).await.unwrap().expose();
     let post = |path: String, body: Value| {
         server.bare("POST", &format!("/api/v1{path}")).bearer_auth(&token).json(&body).send()
     };

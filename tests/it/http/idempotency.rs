@@ -1,6 +1,7 @@
 //! Commands that are sent again: carried out once, answered the same.
 
 use crate::support::api_server::ApiServer;
+use ocim_domain::token::Scope;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
@@ -77,7 +78,7 @@ async fn a_key_stands_for_one_request_of_one_caller() {
     ] {
         assert_eq!(problem_of(send(other, KEY).await).await, (422, reused.clone()));
     }
-    let token = server.tokens.create_token("bob", None).await.unwrap().expose();
+    let token = server.tokens.create_token("bob", Scope::All, None).await.unwrap().expose();
     let of_bob = server.bare("POST", &format!("/api/v1{launch}?queue")).bearer_auth(&token);
     assert_eq!(send(of_bob, KEY).await.status(), 202, "the key of another caller is another key");
     for wrong in ["", "a b", &"x".repeat(256)] {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use ocim::adapters::system::SystemClock;
 use ocim::app::tokens::TokenError;
 use ocim::ports::system::Clock;
+use ocim_domain::token::Scope;
 use reqwest::Response;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -22,7 +23,7 @@ async fn problem(response: Response) -> Value {
 #[tokio::test]
 async fn only_a_valid_token_comes_in() {
     let server = ApiServer::start().await;
-    let made = server.tokens.create_token("ci", None).await.unwrap().expose();
+    let made = server.tokens.create_token("ci", Scope::All, None).await.unwrap().expose();
     let tampered = format!("{}x", &made[..made.len() - 1]);
     for token in [None, Some("nonsense"), Some(tampered.as_str())] {
         let request = server.bare("GET", "/api/v1/instances");
@@ -37,7 +38,7 @@ async fn only_a_valid_token_comes_in() {
     for open in ["/health", "/ready", "/docs/", "/api/v1/openapi.json"] {
         assert_eq!(server.bare("GET", open).send().await.unwrap().status(), 200, "{open}");
     }
-    let again = server.tokens.create_token("ci", None).await;
+    let again = server.tokens.create_token("ci", Scope::All, None).await;
     assert!(matches!(again, Err(TokenError::NameTaken { .. })), "{again:?}");
     server.stop().await;
 }
@@ -47,7 +48,8 @@ async fn a_token_expires_and_the_database_holds_no_secret() {
     let server = ApiServer::start().await;
     let client = server.database.client().await;
     let later: DateTime<Utc> = SystemClock.now() + Duration::from_secs(60);
-    let token = server.tokens.create_token("short", Some(later)).await.unwrap().expose();
+    let token =
+        server.tokens.create_token("short", Scope::All, Some(later)).await.unwrap().expose();
     assert!(server.tokens.find_holder(&token).await.unwrap().is_some());
     let expire = "update access.tokens set created_at = created_at - interval '1 hour',
                   expires_at = now() - interval '1 second' where name = 'short'";

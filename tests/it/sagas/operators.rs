@@ -7,6 +7,7 @@ use super::stage::somebody;
 use ocim::adapters::faults::Fault;
 use ocim::app::AppError;
 use ocim::ports::Class;
+use ocim::ports::log_store::LogLine;
 use ocim::sagas::definitions;
 use ocim::sagas::runner::{Pace, Runner};
 use ocim_domain::event::{DomainEvent, NewEvent};
@@ -132,6 +133,10 @@ async fn a_run_that_waits_for_a_circuit_is_explained_with_its_provider() {
     let why = "waits for `ensure_security_groups`, which is put off: ";
     let whose = "; the circuit of region RegionOne is open until ";
     assert!(told.sentence.contains(why) && told.sentence.contains(whose), "{}", told.sentence);
+    let lines = stage.world.logs.read_lines(id, 1, usize::MAX).await.unwrap();
+    let says =
+        |line: &LogLine| line.line.text.starts_with("put off: ") && line.line.text.contains(whose);
+    assert_eq!(lines.iter().filter(|line| says(line)).count(), 1, "{lines:?}");
     let until = told.until.unwrap();
     stage.sleep_until(until).await;
     let told = stage.app().explain_run(id).await.unwrap();

@@ -5,8 +5,11 @@ use super::{DriveError, Driver};
 use crate::app::AppError;
 use crate::ports::log_store::Level;
 use crate::sagas::step::{Costs, Progress, StepError};
+use crate::sagas::world::World;
 use ocim_domain::Timestamp;
+use ocim_domain::ids::RunId;
 use ocim_domain::saga::{ErrorClass, ErrorCode, Event, PlantedBug, PutOff, may_retry_undo};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest pause between two attempts of an undo.
@@ -68,19 +71,12 @@ impl Driver {
         match self.postpone(call, until) {
             Some(verdict) => {
                 let why = self.world.deployment.own_masker.mask(&error.message);
-                self.say_put_off(call.row.path, &why).await;
+                say_put_off(&Arc::clone(&self.world), self.id, call.row.path, &why).await;
                 let put_off = PutOff { until, why };
                 self.world.app.put_offs().note(self.id, call.row.path, put_off, now);
                 Ok(verdict)
             }
             None => Ok(Verdict::Record(self.fail(call, error).await)),
-        }
-    }
-
-    /// Says in the run's log why a step is put off: when that changes, and every few minutes.
-    async fn say_put_off(&self, step: &str, why: &str) {
-        if self.world.logs.is_news(self.id, step, why) {
-            self.world.say(self.id, step, Level::Warning, format!("put off: {why}")).await;
         }
     }
 
@@ -167,5 +163,12 @@ impl Driver {
         let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
         let pause = longest.mul_f64(share).max(error.retry_after.unwrap_or_default());
         self.now() + pause
+    }
+}
+
+/// Says in the run's log why a step is put off: when that changes, and every few minutes.
+async fn say_put_off(world: &World, run: RunId, step: &str, why: &str) {
+    if world.logs.is_news(run, step, why) {
+        world.say(run, step, Level::Warning, format!("put off: {why}")).await;
     }
 }
