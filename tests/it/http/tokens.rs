@@ -77,7 +77,8 @@ async fn a_revoked_token_opens_nothing_and_its_name_is_free() {
     let unknown = server.ask("POST", "/tokens/nobody/revoke").send().await.unwrap();
     assert_eq!(unknown.status(), 404);
 
-    let events = server.get(&format!("/events?subject={id}")).await;
+    let stream = id.replace("tokn_", "token-");
+    let events = server.get(&format!("/events?stream={stream}")).await;
     let kinds: Vec<_> =
         events["items"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds.len(), 2, "revoking twice is told once: {kinds:?}");
