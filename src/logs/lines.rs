@@ -6,8 +6,9 @@ use vte::{Parser, Perform};
 pub const LONGEST: usize = 1024 * 1024;
 
 /// The text without terminal sequences (colours, window titles) and without control characters
-/// other than tabulators and line feeds. Of a line that goes back to its start, as progress bars
-/// do, the last state stays.
+/// other than tabulators and line feeds.
+///
+/// Of a line that goes back to its start, as progress bars do, the last state stays.
 #[must_use]
 pub fn strip_control(text: &str) -> String {
     let mut screen = Screen::default();
