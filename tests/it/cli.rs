@@ -1,17 +1,18 @@
 //! The real binary, pointed at a server through its data folder.
 
-mod logs;
 mod day;
 mod doctor;
 mod events;
 mod instances;
 mod lists;
+mod logs;
 mod orders;
 mod places;
 mod references;
 mod runs;
 mod status;
 mod told;
+mod tokens;
 
 use crate::support::api_server::ApiServer;
 use std::path::Path;

@@ -15,7 +15,6 @@ const LOCAL: &[&[&str]] = &[
     &["demo"],
     &["doctor"],
     &["check"],
-    &["token", "create", "a"],
     &["events", "tail"],
     &["events", "verify"],
     &["projections", "status"],
