@@ -11,8 +11,8 @@ mod places;
 mod references;
 mod runs;
 mod status;
-mod told;
 mod tokens;
+mod told;
 
 use crate::support::api_server::ApiServer;
 use std::path::Path;
