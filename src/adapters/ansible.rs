@@ -181,6 +181,18 @@ impl AnsiblePlaybooks {
     }
 }
 
+/// What the names of folders begin with that are needed for a moment only.
+const SCRATCH_PREFIX: &str = "look-";
+
+/// A folder that goes with the answer; at the latest at the next start, where we were killed.
+fn make_scratch(config: &AnsibleConfig) -> Result<tempfile::TempDir, PortError> {
+    let made = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir_in(&config.folder);
+    made.map_err(|error| {
+        let text = format!("{}: {error}", config.folder.display());
+        PortError::transient(text).blamed_on(Blame::Other)
+    })
+}
+
 /// How a run ended that has an exit status.
 fn read_end(folder: &RunFolder) -> Option<RunState> {
     Some(match folder.read_exit()? {
@@ -192,14 +204,7 @@ fn read_end(folder: &RunFolder) -> Option<RunState> {
 #[async_trait]
 impl Playbooks for AnsiblePlaybooks {
     async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError> {
-        let broken = |error: std::io::Error| {
-            let text = format!("{}: {error}", self.config.folder.display());
-            PortError::transient(text).blamed_on(Blame::Other)
-        };
-        let folder = tempfile::Builder::new()
-            .prefix("look-")
-            .tempdir_in(&self.config.folder)
-            .map_err(broken)?;
+        let folder = make_scratch(&self.config)?;
         let Playable { source, playbook, requirements, .. } = wanted;
         let wanted = (source, playbook, requirements);
         let (commit, _) = self.prepare(wanted, &folder.path().join("source"), true).await?;

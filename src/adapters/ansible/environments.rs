@@ -85,10 +85,7 @@ pub(super) async fn ensure_environment(
     }
     let resolver = named("pip alone");
     ensure_complete(&resolver, "", async || make_venv(config, &resolver).await).await?;
-    let scratch = tempfile::Builder::new()
-        .prefix("resolve-")
-        .tempdir_in(&environments)
-        .map_err(|error| broken(&environments, &error))?;
+    let scratch = super::make_scratch(config)?;
     let copy = scratch.path().join(OWN_COPY);
     copy_tree(config, wanted.root, &copy).await?;
     let report = run_pip(config, &resolver, &copy, wanted.requirements, &["--dry-run"]).await?;

@@ -1,5 +1,6 @@
 //! Ends what was left running: orphaned tools at a start, every run before its folder is removed.
 
+use super::SCRATCH_PREFIX;
 use super::processes::{end_processes, end_tools};
 use super::run_folder::RunFolder;
 use crate::ports::PortError;
@@ -7,12 +8,21 @@ use std::path::Path;
 use uuid::Uuid;
 
 /// Ends the tools (git, Python, pip) of an Ocim that was killed, which still change what lies in
-/// `folder` (that of [`super::AnsibleConfig`]). To be called before anything is started there.
+/// `folder` (that of [`super::AnsibleConfig`]), and removes what they worked on. To be called before
+/// anything is started there.
 ///
 /// # Errors
 /// When one does not end.
 pub async fn end_orphaned_tools(folder: &Path) -> Result<(), PortError> {
-    end_tools(folder).await
+    end_tools(folder).await?;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        if entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX) {
+            // What can't be removed takes room, and is in nobody's way.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// Ends all tools, and all processes of all runs kept in `folder` (that of [`super::AnsibleConfig`]). Absent is
@@ -31,4 +41,22 @@ pub async fn end_all_runs(folder: &Path) -> Result<(), PortError> {
         }
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_killed_look_worked_on_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["look-1", "look-2/source", "mirrors", "runs", "environments"] {
+            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        end_orphaned_tools(folder.path()).await.unwrap();
+        let left = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["environments", "mirrors", "runs"]);
+    }
 }
