@@ -8,8 +8,9 @@ use std::path::Path;
 use uuid::Uuid;
 
 /// Ends the tools (git, Python, pip) of an Ocim that was killed, which still change what lies in
-/// `folder` (that of [`super::AnsibleConfig`]), and removes what they worked on. To be called before
-/// anything is started there.
+/// `folder` (that of [`super::AnsibleConfig`]), and removes what they worked on.
+///
+/// To be called before anything is started there.
 ///
 /// # Errors
 /// When one does not end.

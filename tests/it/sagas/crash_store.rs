@@ -218,6 +218,9 @@ impl EventStore for CrashStore {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         self.show(Moment::Before, &events);
+        if self.orders().refuses_facts && stream.category() != "saga" {
+            return Err(AppendError::Refused("ordered".into()));
+        }
         let strike = self.strike(&events);
         if let Some((Moment::Before, harm)) = strike {
             self.harm(harm).await?;
