@@ -131,6 +131,7 @@ async fn an_operator_has_a_read_model_go_on() {
     let events = server.get("/events?kind=projection.event_skipped").await;
     let told = &events["items"][0];
     assert_eq!(told["reason"], "nobody can mend it before Monday");
-    assert_eq!((&told["data"]["event"], &told["actor"]), (&json!(event), &json!("token:local")));
+    assert_eq!(told["data"]["event"], json!(event));
+    assert!(told["actor"].as_str().unwrap().starts_with("local:"), "{told}");
     server.stop().await;
 }
