@@ -13,6 +13,7 @@ mod looks;
 mod operators;
 mod projections;
 mod put_offs;
+mod regions;
 mod runs;
 mod servers;
 mod storable;

@@ -15,9 +15,11 @@ use crate::app::App;
 use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
 use crate::config::{Config, Secret};
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, HeadFile};
+use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::http::{self, Api, RunningServer};
+use crate::log_head::{HeadKeeper, check_head};
 use crate::logs::Logs;
 use crate::metrics::{MeteredLogs, MeteredStore, follow_runs};
 use crate::projector::{ProjectorHandle, ProjectorRuntime};
@@ -50,6 +52,7 @@ struct Services {
     app: App,
     tokens: Tokens,
     store: PostgresStore,
+    head: HeadKeeper,
     projector: ProjectorHandle,
     runner: Runner,
     background: Background,
@@ -122,7 +125,7 @@ impl Services {
         folder: &DataFolder,
         secret_key: Secret,
         listener: TcpListener,
-        database: &tokio_postgres::Config,
+        database: &DatabaseAddress,
     ) -> Result<Self, BootError> {
         let clock = Arc::new(SystemClock);
         let ids = Arc::new(SystemIds);
@@ -136,6 +139,10 @@ impl Services {
         let metered = MeteredStore::new(Arc::new(store.clone()), Arc::clone(metrics));
         let metered: Arc<dyn EventStore> = Arc::new(metered);
         let sealed = parts::seal(metered, &pool, &secret_key, ids.clone()).await?;
+        let head_file = HeadFile::of(folder.root());
+        let known = head_file.read().map_err(BootError::Folder)?;
+        let found = check_head(known.as_ref(), &store, &pool).await.map_err(BootError::Head)?;
+        let head = HeadKeeper::start(store.clone(), head_file, found);
         let raw: Arc<dyn EventStore> = Arc::new(store.clone());
         let projector = ProjectorRuntime::start(raw, pool.clone(), ocim_projections::ALL);
         let read_models = ReadModels::new(pool.clone(), projector.freshness());
@@ -197,6 +204,7 @@ impl Services {
             app,
             tokens,
             store,
+            head,
             projector,
             runner,
             background,
@@ -220,6 +228,7 @@ impl Services {
             exporter.stop().await;
         }
         self.projector.stop().await;
+        self.head.stop().await;
         self.store.shutdown().await;
     }
 }

@@ -1,5 +1,6 @@
 //! The command line. Most commands ask the running server; a few open the database themselves.
 
+mod accept_head;
 mod appservers;
 mod client;
 mod conditions;

@@ -13,6 +13,7 @@ pub use client::ClientConfig;
 pub use secret::Secret;
 
 use crate::adapters::ansible::pick_environment;
+use crate::database::{DatabaseUrlError, check_url};
 use reader::Reader;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,7 +34,9 @@ pub const REGION_CHARACTERS_MAX: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     // The server.
-    /// `DATABASE_URL`: `postgres://…`. None: Ocim runs a PostgreSQL of its own in the data folder.
+    /// `DATABASE_URL`: `postgres://user:password@host/database?sslmode=verify-full`; `sslmode` and
+    /// `sslrootcert` as in libpq, `prefer` when unset. None: Ocim runs a PostgreSQL of its own in the
+    /// data folder.
     pub database_url: Option<Secret>,
     /// `SECRET_KEY`: all encryption keys come from it; 16 characters or more. None: made once and
     /// kept in the data folder.
@@ -46,7 +49,8 @@ pub struct Config {
     /// `OCIM_HTTP_PORT`: its port; 0 takes any free one. `5000`.
     pub http_port: u16,
     /// `OCIM_CLOUDS`: JSON object from region to cloud. `{"local": {"kind": "local"}}`. Each may have
-    /// `launches_max`: launches at a time in the region, the others wait in line; `10`.
+    /// `launches_max`: launches at a time in the region, the others wait in line; `10`. It counts
+    /// until `ocim region set` says otherwise.
     pub clouds: BTreeMap<String, CloudConfig>,
     /// `OCIM_LOG_FORMAT`: `text` or `json` lines on standard error. `text`.
     pub log_format: LogFormat,
@@ -437,10 +441,16 @@ const PORT_RULE: &str = "must be a port, 0 to 65535";
 
 fn read_database_url(r: &mut Reader<'_>) -> Option<Secret> {
     let url = r.optional("DATABASE_URL")?;
-    if url.parse::<tokio_postgres::Config>().is_err()
-        || !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
-    {
-        r.refuse("DATABASE_URL", "must be a URL like postgres://user:password@host:5432/database");
+    match check_url(url) {
+        Ok(()) => {}
+        Err(DatabaseUrlError::Malformed) => r.refuse(
+            "DATABASE_URL",
+            "must be a URL like postgres://user:password@host:5432/database?sslmode=verify-full",
+        ),
+        Err(_) => r.refuse(
+            "DATABASE_URL",
+            "takes sslmode=disable, prefer, require, verify-ca or verify-full",
+        ),
     }
     Some(Secret::new(url))
 }

@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | `lock` | the server's lock, and its process id | [`DataFolder::open`] |
 //! | `server.json` | where the running server answers | [`DataFolder::write_server`] |
+//! | `layout` | what the folder looks like inside, a number | [`DataFolder::open`] |
 //! | `secret_key` | the key that wraps all others, unless `SECRET_KEY` is given | [`DataFolder::secret_key`] |
+//! | `head.json` | where the log of events ended when it was last looked at | [`HeadFile`] |
 //! | `node_id` | who this node is among those on one database | [`DataFolder::node_id`] |
 //! | `ssh/` | the manager's SSH key pair | [`DataFolder::ensure_ssh_key`] |
 //! | `postgres/` | the database cluster, its socket and log (or a link to where they are) | `embedded_postgres` |
@@ -14,8 +16,10 @@
 //! The folder is 0700 and so is each below it. Under root it is 0711, because PostgreSQL refuses
 //! to run as root and its user must pass through.
 
+mod head;
 pub(crate) mod program;
 
+pub use head::HeadFile;
 pub use program::ProgramError;
 
 use crate::config::Secret;
@@ -31,6 +35,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use uuid::Uuid;
 
+/// What the folder looks like inside. A folder of another layout is refused.
+const LAYOUT: &str = "1";
 /// How often a lock is tried: whoever asks whether a server runs holds it for an instant.
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -72,10 +78,33 @@ pub enum DataFolderError {
         /// The folder.
         root: PathBuf,
     },
+    /// Another Ocim made it, whose files this one does not understand.
+    #[error(
+        "the data folder {} is of {}, this Ocim understands layout {LAYOUT} alone: name a new data \
+         folder, or run the Ocim that made this one",
+        root.display(), tell_layout(found.as_deref())
+    )]
+    OtherLayout {
+        /// The folder.
+        root: PathBuf,
+        /// What its `layout` says; none where there is no such file.
+        found: Option<String>,
+    },
     /// There is a database, but the key it was written with is gone.
     #[error("{} is gone, but the database needs it: put it back, or set SECRET_KEY", path.display())]
     KeyLost {
         /// Where it should be.
+        path: PathBuf,
+    },
+    /// Machines were made with an SSH key pair that is gone.
+    #[error(
+        "{} is gone, but the machines made so far open to it alone: put it back from a backup \
+         (mode 0600). If there is none, make another pair there (`ssh-keygen -t ed25519 -N '' -f \
+         {}`), and launch and activate each site anew: the old machines stay out of reach",
+        path.display(), path.display()
+    )]
+    SshKeyLost {
+        /// The private half.
         path: PathBuf,
     },
     /// The SSH key pair can't be made.
@@ -107,6 +136,8 @@ pub struct DataFolder {
     root: PathBuf,
     /// Whether there was a database when we came.
     had_database: bool,
+    /// Whether a node had worked here before we came.
+    had_node: bool,
     // Held, never read: the lock goes when the file is closed.
     _lock: File,
 }
@@ -127,11 +158,14 @@ impl DataFolder {
         make_folder(root, if is_root { 0o711 } else { 0o700 })?;
         let root = root.canonicalize().map_err(failed("find", root))?;
         let lock = lock_folder(&root)?;
+        check_layout(&root)?;
         for name in ["ssh", "cloud", "playbooks"] {
             make_folder(&root.join(name), 0o700)?;
         }
         let had_database = root.join("postgres").exists();
-        Ok(Self { root, had_database, _lock: lock })
+        // The id is drawn after the pair was made, and machines are made after that.
+        let had_node = root.join("node_id").exists();
+        Ok(Self { root, had_database, had_node, _lock: lock })
     }
 
     /// The folder itself, absolute and without symbolic links.
@@ -168,19 +202,10 @@ impl DataFolder {
         given: Option<&Secret>,
         ids: &dyn Ids,
     ) -> Result<Secret, DataFolderError> {
-        if let Some(key) = given {
-            return Ok(key.clone());
+        if let Some(key) = Self::find_secret_key(&self.root, given)? {
+            return Ok(key);
         }
         let path = self.root.join("secret_key");
-        match fs::read_to_string(&path) {
-            Ok(text) if text.trim().len() >= 16 => return Ok(Secret::new(text.trim())),
-            Ok(_) => {
-                let advice = "put the right one back, or set SECRET_KEY";
-                return Err(DataFolderError::Damaged { path, advice });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed("read", &path)(error)),
-        }
         if self.had_database {
             return Err(DataFolderError::KeyLost { path });
         }
@@ -189,6 +214,29 @@ impl DataFolder {
         let key = base64::engine::general_purpose::STANDARD.encode(bytes);
         write_file(&path, key.as_bytes())?;
         Ok(Secret::new(key))
+    }
+
+    /// The key in the folder `root`, or the given one; nothing is made where there is none.
+    ///
+    /// # Errors
+    /// [`DataFolderError::Damaged`] when what is there is no key.
+    pub fn find_secret_key(
+        root: &Path,
+        given: Option<&Secret>,
+    ) -> Result<Option<Secret>, DataFolderError> {
+        if let Some(key) = given {
+            return Ok(Some(key.clone()));
+        }
+        let path = root.join("secret_key");
+        match fs::read_to_string(&path) {
+            Ok(text) if text.trim().len() >= 16 => Ok(Some(Secret::new(text.trim()))),
+            Ok(_) => {
+                let advice = "put the right one back, or set SECRET_KEY";
+                Err(DataFolderError::Damaged { path, advice })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
     }
 
     /// Who this node is among those on one database; drawn once. The folder's lock sees to it that
@@ -250,14 +298,21 @@ impl DataFolder {
         }
     }
 
-    /// The manager's SSH key pair, made at the first call.
+    /// The manager's SSH key pair, made at the first start. Of the two files the private half alone
+    /// counts; the public one is for people, and written anew where it is missing.
     ///
     /// # Errors
+    /// [`DataFolderError::SshKeyLost`] when it is gone, but a node has worked here with it;
+    /// [`DataFolderError::Damaged`] when it is no key, or not the one of the public half;
     /// [`DataFolderError::Program`] when `ssh-keygen` is missing or fails.
     pub async fn ensure_ssh_key(&self) -> Result<SshKey, DataFolderError> {
         let private = self.root.join("ssh/id_ed25519");
         let public = self.root.join("ssh/id_ed25519.pub");
-        if !private.exists() {
+        let length = fs::metadata(&private).map_or(0, |found| found.len());
+        if length == 0 && self.had_node {
+            return Err(DataFolderError::SshKeyLost { path: private });
+        }
+        if length == 0 {
             // Made aside and moved, the private half last: a crash leaves a whole pair or none.
             let draft = self.root.join("ssh/draft");
             let draft_public = self.root.join("ssh/draft.pub");
@@ -272,8 +327,20 @@ impl DataFolder {
             fs::rename(&draft_public, &public).map_err(failed("create", &public))?;
             fs::rename(&draft, &private).map_err(failed("create", &private))?;
         }
-        let text = fs::read_to_string(&public).map_err(failed("read", &public))?;
-        Ok(SshKey { private, public: text.trim().to_owned() })
+        let key = read_public_half(&private).await?;
+        match fs::read_to_string(&public) {
+            Ok(text) if key_itself(&text) == key_itself(&key) => {}
+            Ok(_) => {
+                let advice = "it is not the key of id_ed25519.pub beside it; put the right one \
+                              back, or remove id_ed25519.pub if this is the right one";
+                return Err(DataFolderError::Damaged { path: private, advice });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                write_file(&public, format!("{key}\n").as_bytes())?;
+            }
+            Err(error) => return Err(failed("read", &public)(error)),
+        }
+        Ok(SshKey { private, public: key })
     }
 
     /// Removes the folder and all that is in it, wherever its cluster lives. PostgreSQL and the
@@ -294,6 +361,49 @@ impl Drop for DataFolder {
         // Best effort: the lock tells whether the record counts.
         let _ = fs::remove_file(self.root.join("server.json"));
     }
+}
+
+/// `ssh-ed25519 AAAA… comment` of a private key that has no passphrase.
+async fn read_public_half(private: &Path) -> Result<String, DataFolderError> {
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-y", "-P", "", "-f"]).arg(private);
+    match program::run(command, "openssh-client", SSH_KEYGEN_TIMEOUT).await {
+        Ok(output) => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        Err(ProgramError::Failed { complaint, .. }) => {
+            tracing::warn!(file = %private.display(), complaint, "ssh-keygen can't read the key");
+            let advice = "put the right key back, without a passphrase and with mode 0600";
+            Err(DataFolderError::Damaged { path: private.to_owned(), advice })
+        }
+        Err(error) => Err(DataFolderError::Program(error)),
+    }
+}
+
+/// Kind and key of a public key's line, without its comment.
+fn key_itself(line: &str) -> Vec<&str> {
+    line.split_whitespace().take(2).collect()
+}
+
+/// Writes down what layout a new folder has; refuses that of another one.
+fn check_layout(root: &Path) -> Result<(), DataFolderError> {
+    let path = root.join("layout");
+    let found = match fs::read_to_string(&path) {
+        Ok(text) if text.trim() == LAYOUT => return Ok(()),
+        Ok(text) => Some(text.trim().chars().take(20).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed("read", &path)(error)),
+    };
+    // A crash at the very first start may have left no more than the lock and a draft.
+    let entries = fs::read_dir(root).map_err(failed("read", root))?.flatten();
+    let is_new =
+        |entry: fs::DirEntry| ["lock", "layout.draft"].iter().any(|it| entry.file_name() == *it);
+    if found.is_some() || !entries.into_iter().all(is_new) {
+        return Err(DataFolderError::OtherLayout { root: root.to_owned(), found });
+    }
+    write_file(&path, format!("{LAYOUT}\n").as_bytes())
+}
+
+fn tell_layout(found: Option<&str>) -> String {
+    found.map_or_else(|| "an earlier layout".to_owned(), |found| format!("layout {found}"))
 }
 
 /// Turns an I/O error into ours.

@@ -110,7 +110,7 @@ impl EmbeddedPostgres {
         let place = Place::find(folder.root())?;
         let programs = programs::find_programs(&place.cluster).await?;
         place.make(folder.root())?;
-        leftovers::end_leftovers(&place.cluster).await?;
+        leftovers::end_leftovers(&place).await?;
         if programs::read_major(&place.cluster).is_none() {
             make_cluster(&place, &programs.bin).await?;
         }
@@ -156,7 +156,7 @@ impl EmbeddedPostgres {
     /// [`PostgresError::StillRunning`].
     pub async fn end_leftovers(folder: &DataFolder) -> Result<(), PostgresError> {
         let place = Place::find(folder.root())?;
-        leftovers::end_leftovers(&place.cluster).await?;
+        leftovers::end_leftovers(&place).await?;
         place.remove_sockets();
         Ok(())
     }

@@ -264,6 +264,9 @@ fn api_routes() -> impl HttpServiceFactory {
         )
         .service(resource("/references", "GET").route(web::get().to(references::find_references)))
         .service(resource("/regions", "GET").route(web::get().to(regions::list_regions)))
+        .service(
+            resource("/regions/{region}", "PATCH").route(web::patch().to(regions::change_region)),
+        )
         .service(resource("/runs", "GET").route(web::get().to(runs::list_runs)))
         .service(
             resource("/runs/statistics", "GET").route(web::get().to(runs::read_run_statistics)),

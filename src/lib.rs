@@ -8,12 +8,15 @@ pub mod telemetry;
 pub mod outside_text;
 pub mod ports;
 
+pub mod database;
 pub mod embedded_postgres;
 pub mod migrations;
 pub mod store;
 
 pub mod projector;
 pub mod read_models;
+
+pub mod log_head;
 
 pub mod app;
 pub mod log_tail;

@@ -1,5 +1,6 @@
 //! Brings a database to the schema of this binary, once, however many nodes start together.
 
+use refinery::error::Kind;
 use std::time::Duration;
 use tokio_postgres::Client;
 use tracing::info;
@@ -27,10 +28,16 @@ pub enum MigrationError {
         /// The number of this binary's last migration.
         binary: i64,
     },
+    /// It was made by a release whose events and tables are not those of this binary.
+    #[error(
+        "the database was made by an earlier Ocim, and its data can't be taken over: \
+         start that Ocim, or begin anew with an empty database and a new data folder"
+    )]
+    Earlier(#[source] refinery::Error),
     /// The database can't be reached, or another node holds the lock for too long.
     #[error("the database can't be prepared for its migrations")]
     Database(#[from] tokio_postgres::Error),
-    /// A migration fails, or the database has a different one of the same number.
+    /// A migration fails.
     #[error("a migration can't be applied")]
     Migration(#[from] refinery::Error),
 }
@@ -61,7 +68,10 @@ pub async fn run_migrations(client: &mut Client) -> Result<Vec<String>, Migratio
 async fn apply_missing(client: &mut Client) -> Result<Vec<String>, MigrationError> {
     let runner = embedded::migrations::runner();
     refuse_newer(&runner, client).await?;
-    let report = runner.run_async(client).await?;
+    let report = runner.run_async(client).await.map_err(|error| match error.kind() {
+        Kind::DivergentVersion(..) | Kind::MissingVersion(_) => MigrationError::Earlier(error),
+        _ => error.into(),
+    })?;
     let names: Vec<String> = report.applied_migrations().iter().map(ToString::to_string).collect();
     for name in &names {
         info!(migration.name = name, "a migration was applied");

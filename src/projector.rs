@@ -26,7 +26,9 @@ mod manager;
 mod schema;
 mod writer;
 
-pub use checkpoints::{Build, BuildState, Failure, FailureClass, ProjectionStatus};
+pub use checkpoints::{
+    Build, BuildState, Failure, FailureClass, ProjectionStatus, find_ahead, retire_ahead,
+};
 pub use connection::ProjectorError;
 pub use freshness::Freshness;
 

@@ -18,6 +18,7 @@ pub mod rows;
 pub mod runner;
 pub mod slots;
 pub mod start;
+pub mod steady;
 pub mod step;
 pub mod terminate_appserver;
 pub mod traffic;

@@ -33,7 +33,7 @@ pub use page::Page;
 pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};
 pub use projection::{Projection, ProjectionFailure, ProjectionState, SkipEvent};
 pub use reference::{Reference, ReferenceKind};
-pub use region::{QueuedRun, Region};
+pub use region::{ChangeRegion, QueuedRun, Region};
 pub use run::{
     AttemptOutcome, CancelRun, DefinitionStatistics, Durations, Run, RunAttempt, RunDetail,
     RunPhase, RunStatistics, RunStep, StartedRun, StepState, StepStatistics,

@@ -23,6 +23,18 @@ pub struct Region {
     pub modified: DateTime<Utc>,
 }
 
+/// What is to be changed of a region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRegion {
+    /// Launches at a time from now on, 1 to 1000; the configuration no longer counts then.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub launches_max: u32,
+    /// Why; it stands beside the change in the log.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
 /// One launch that waits for a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueuedRun {

@@ -25,7 +25,7 @@ const PAYLOAD: usize = 400;
 /// All ratios of this module.
 pub(crate) async fn measure_store() -> Vec<Ratio> {
     let database = durable_database().await;
-    let store = PostgresStore::connect(database.config(), database.pool())
+    let store = PostgresStore::connect(database.address(), database.pool())
         .await
         .expect("a migrated database");
 

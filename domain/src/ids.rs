@@ -81,6 +81,8 @@ ids! {
     NameId = "name", "name";
     /// One read model; made from its name by UUID v5.
     ProjectionId = "proj", "projection";
+    /// The log of events; there is one.
+    EventLogId = "elog", "event_log";
     /// One API token.
     TokenId = "tokn", "token";
 }

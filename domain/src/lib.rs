@@ -1,7 +1,8 @@
 //! What Ocim knows: aggregates as deciders, settings and their layers, and the saga log. No I/O, clock or randomness.
 //!
 //! In reading order: `ids`, `text`, `protected`, `event` and `decider` are the vocabulary; `instance`,
-//! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name`, `projection` and `token` are the aggregates; `settings`, `names`,
+//! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name`, `projection`, `event_log` and
+//! `token` are the aggregates; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
 //! text may show; `saga` is the log of a process.
 
@@ -9,6 +10,7 @@ pub mod appserver;
 pub mod configuration;
 pub mod decider;
 pub mod event;
+pub mod event_log;
 pub mod fragment;
 pub mod ids;
 pub mod instance;

@@ -19,6 +19,8 @@ pub fn region_id(name: &str) -> RegionId {
 pub enum Command {
     /// At most so many runs at a time from now on; those that have a slot keep it.
     SetLimit { region: String, limit: u32 },
+    /// The same by the configuration, which no longer counts once a person has set a limit.
+    Configure { region: String, limit: u32 },
     /// A slot, or else a place at the end of the queue. `limit` counts where none was set yet.
     Enter { region: String, run: RunId, limit: u32 },
     /// Give the slot or the place back; silent when the run has neither.
@@ -31,7 +33,12 @@ pub enum Command {
 pub enum Event {
     /// At most so many runs at a time.
     #[serde(rename = "region.limit_set")]
-    LimitSet { region: String, limit: u32 },
+    LimitSet {
+        region: String,
+        limit: u32,
+        /// Whether the configuration says so, and no person.
+        configured: bool,
+    },
     /// A run stands at the end of the queue.
     #[serde(rename = "region.run_queued")]
     RunQueued { run: RunId },
@@ -66,6 +73,8 @@ pub enum Place {
 pub struct State {
     /// Most runs at a time; none before it was set.
     pub limit: Option<u32>,
+    /// Whether a person has set it: then it is theirs, whatever the configuration says.
+    pub is_ordered: bool,
     /// Who has a slot.
     pub running: BTreeSet<RunId>,
     /// Who waits, the next one first.
@@ -110,15 +119,25 @@ impl Decider for Region {
 
     fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
         let events = match command {
-            Command::SetLimit { limit: 0, .. } | Command::Enter { limit: 0, .. } => {
-                return Err(Rejected::NoRoom);
+            Command::SetLimit { limit: 0, .. }
+            | Command::Configure { limit: 0, .. }
+            | Command::Enter { limit: 0, .. } => return Err(Rejected::NoRoom),
+            Command::SetLimit { limit, .. } if state.is_ordered && state.limit == Some(limit) => {
+                vec![]
             }
-            Command::SetLimit { limit, .. } if state.limit == Some(limit) => vec![],
-            Command::SetLimit { region, limit } => vec![Event::LimitSet { region, limit }],
+            Command::SetLimit { region, limit } => {
+                vec![Event::LimitSet { region, limit, configured: false }]
+            }
+            Command::Configure { limit, .. } if state.is_ordered || state.limit == Some(limit) => {
+                vec![]
+            }
+            Command::Configure { region, limit } => {
+                vec![Event::LimitSet { region, limit, configured: true }]
+            }
             Command::Enter { run, .. } if state.place(run).is_some() => vec![],
             Command::Enter { run, .. } if state.limit.is_some() => vec![Event::RunQueued { run }],
             Command::Enter { region, run, limit } => {
-                vec![Event::LimitSet { region, limit }, Event::RunQueued { run }]
+                vec![Event::LimitSet { region, limit, configured: true }, Event::RunQueued { run }]
             }
             Command::Leave { run } if state.place(run).is_some() => vec![Event::RunLeft { run }],
             Command::Leave { .. } => vec![],
@@ -128,7 +147,10 @@ impl Decider for Region {
 
     fn evolve(mut state: State, event: &Event) -> State {
         match event {
-            Event::LimitSet { limit, .. } => state.limit = Some(*limit),
+            Event::LimitSet { limit, configured, .. } => {
+                state.limit = Some(*limit);
+                state.is_ordered |= !configured;
+            }
             Event::RunQueued { run } => {
                 if state.place(*run).is_none() {
                     state.queue.push_back(*run);

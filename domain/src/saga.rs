@@ -19,7 +19,7 @@ mod tell;
 pub use code::{ErrorCode, StuckCode};
 pub use event::{Action, Cause, Direction, ErrorClass, Event, LeftBehind};
 pub use explain::{Explanation, Facts, Holder, PutOff, explain};
-pub use next::{Directive, TAKEOVERS_MAX, UNDO_TIME, may_retry_undo, next};
+pub use next::{DEATHS_MAX, Directive, UNDO_TIME, may_retry_undo, next};
 pub use operate::{Operation, Verb, foresee, foretell, preview};
 pub use plan::{Block, Fault, Kind, Plan, StepPlan};
 pub use planted::{Planted, PlantedBug};
@@ -30,7 +30,7 @@ use crate::Timestamp;
 use crate::decider::Decider;
 use crate::ids::{NAMESPACE, RunId};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// The key of a step: the same for all its attempts, so that each effect is find-or-create.
@@ -168,7 +168,7 @@ impl Decider for Saga {
                 outputs: BTreeMap::new(),
                 efforts: BTreeMap::new(),
                 lease: None,
-                takeovers: 0,
+                at_work: BTreeSet::new(),
             }),
             (None, _) => None,
             (Some(run), event) => Some(fold::evolve_run(run, event)),

@@ -4,8 +4,8 @@ use crate::change::{RowChange, columns};
 use crate::{ColumnType, Projector, Table};
 use ocim_domain::event::{DecodeError, Recorded, StreamId};
 use ocim_domain::ids::{
-    AppserverId, InstanceId, InventoryId, LoadBalancerId, NameId, ProjectionId, RegionId, RunId,
-    ServerId, TokenId,
+    AppserverId, EventLogId, InstanceId, InventoryId, LoadBalancerId, NameId, ProjectionId,
+    RegionId, RunId, ServerId, TokenId,
 };
 use ocim_domain::protected::MARK;
 use ocim_domain::text::make_storable;
@@ -55,13 +55,14 @@ const EVENTS: &str = "events";
 const MENTIONS: &str = "event_mentions";
 
 /// The prefix of the ids of the things that streams of a category belong to.
-const PREFIXES: [(&str, &str); 10] = [
+const PREFIXES: [(&str, &str); 11] = [
     (InstanceId::CATEGORY, InstanceId::PREFIX),
     (AppserverId::CATEGORY, AppserverId::PREFIX),
     (ServerId::CATEGORY, ServerId::PREFIX),
     (LoadBalancerId::CATEGORY, LoadBalancerId::PREFIX),
     (RegionId::CATEGORY, RegionId::PREFIX),
     (InventoryId::CATEGORY, InventoryId::PREFIX),
+    (EventLogId::CATEGORY, EventLogId::PREFIX),
     (RunId::CATEGORY, RunId::PREFIX),
     (NameId::CATEGORY, NameId::PREFIX),
     (ProjectionId::CATEGORY, ProjectionId::PREFIX),

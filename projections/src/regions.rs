@@ -49,7 +49,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let region = RegionId(recorded.stream.id());
     let at = recorded.recorded_at;
     Ok(vec![match event {
-        Event::LimitSet { region: name, limit } => RowChange::Upsert {
+        Event::LimitSet { region: name, limit, .. } => RowChange::Upsert {
             table: REGIONS,
             key: columns! { id: region },
             initial: columns! { created_at: at },

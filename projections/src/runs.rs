@@ -21,7 +21,9 @@ pub const PROJECTOR: Projector = Projector {
                 ("version", ColumnType::Integer),
                 ("subject", ColumnType::Text),
                 ("phase", ColumnType::Text),
+                // Why it turns back; what keeps it from going on stands beside it.
                 ("cause", ColumnType::Text),
+                ("trouble", ColumnType::Text),
                 ("stuck_code", ColumnType::Text),
                 // Why a step, or its undo, failed for good.
                 ("error_code", ColumnType::Text),
@@ -105,6 +107,7 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
             return RowChange::put(RUNS, key, set);
         }
         Event::StepIntended { step, .. }
+        | Event::StepResumed { step }
         | Event::StepDone { step, .. }
         | Event::StepSkipped { step, .. }
         | Event::TimerSet { step, .. }
@@ -120,22 +123,26 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         Event::UnwindBegan(cause) => {
             let cause = describe(cause);
             columns! {
-                phase: "unwinding", cause: cause, stuck_code: NULL, cancel_requested: false,
+                phase: "unwinding", cause: cause, trouble: NULL, stuck_code: NULL,
+                cancel_requested: false,
             }
         }
         Event::Stuck { step, why, code } => columns! {
-            phase: "stuck", cause: blame(step, why), stuck_code: code, current_step: step,
+            phase: "stuck", trouble: blame(step, why), stuck_code: code, current_step: step,
         },
         Event::OperatorActed { action: Action::ForceUnwind | Action::Abandon, .. }
         | Event::LeaseTaken { .. } => columns! {},
         Event::OperatorActed { direction: Direction::Forward, .. } => {
-            columns! { phase: "forward", cause: NULL, stuck_code: NULL, error_code: NULL }
+            columns! {
+                phase: "forward", cause: NULL, trouble: NULL, stuck_code: NULL, error_code: NULL,
+            }
         }
         Event::OperatorActed { direction: Direction::Unwinding, .. } => {
-            columns! { phase: "unwinding", stuck_code: NULL }
+            columns! { phase: "unwinding", trouble: NULL, stuck_code: NULL }
         }
         Event::Abandoned { reason, .. } => columns! {
-            phase: "abandoned", cause: reason, ended_at: at, cancel_requested: false,
+            phase: "abandoned", cause: reason, trouble: NULL, ended_at: at,
+            cancel_requested: false,
         },
         Event::Completed {} => {
             columns! { phase: "completed", ended_at: at, cancel_requested: false }
@@ -179,6 +186,7 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
             (step, columns! { state: state, attempt: attempt, note: error, retry_at: retry_at })
         }
         Event::Started { .. }
+        | Event::StepResumed { .. }
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)
         | Event::Stuck { .. }
@@ -218,6 +226,7 @@ fn project_move(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         // A step that waits for its timer is asked again within the same attempt.
         Event::TimerSet { .. }
         | Event::TimerFired { .. }
+        | Event::StepResumed { .. }
         | Event::Started { .. }
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)

@@ -11,7 +11,8 @@ mod tokens;
 use crate::decode;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::{
-    appserver, instance, inventory, load_balancer, name, projection, region, saga, server, token,
+    appserver, event_log, instance, inventory, load_balancer, name, projection, region, saga,
+    server, token,
 };
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -49,7 +50,20 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
         .or_else(|| teller.tell::<inventory::Event>(regions::tell_inventory))
         .or_else(|| teller.tell::<projection::Event>(regions::tell_projection))
         .or_else(|| teller.tell::<token::Event>(tokens::tell))
+        .or_else(|| teller.tell::<event_log::Event>(event_log_tell))
         .or_else(|| teller.tell::<saga::Event>(runs::tell))
+}
+
+fn event_log_tell(teller: &Teller<'_>, event: &event_log::Event) -> String {
+    let event_log::Event::HeadAccepted { known, found, reason } = event;
+    let seen = known
+        .as_ref()
+        .map_or_else(String::new, |known| format!(", though {} had been seen", known.position));
+    let who = teller.who();
+    format!(
+        "{who} took the event log, which ends at {}, for the right one{seen}: {reason}",
+        found.position
+    )
 }
 
 /// What people call an actor: the name of a person or token, and Ocim itself for all the rest.

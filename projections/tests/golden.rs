@@ -6,6 +6,7 @@
 
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
+use ocim_domain::event_log::{self, event_log_id};
 use ocim_domain::ids::{
     AppserverId, InstanceId, LoadBalancerId, RegionId, RunId, ServerId, TokenId,
 };
@@ -162,6 +163,18 @@ fn server_events() -> Vec<server::Event> {
     ]
 }
 
+fn event_log_events() -> Vec<event_log::Event> {
+    let head = |number: u64, digit: &str| event_log::Head {
+        position: Position([number, 0]),
+        hash: digit.repeat(64),
+    };
+    vec![event_log::Event::HeadAccepted {
+        known: Some(head(120, "a")),
+        found: head(118, "b"),
+        reason: "restored from last night's backup".to_owned(),
+    }]
+}
+
 fn inventory_events() -> Vec<inventory::Event> {
     use inventory::Event as E;
     let (region, machine) = (|| "local".to_owned(), || "m-9".to_owned());
@@ -264,6 +277,7 @@ fn run_events() -> Vec<saga::Event> {
             deadline: at(45),
             at: Some(at(30)),
         },
+        E::StepResumed { step: step() },
         E::StepDone { step: step(), output: json!({"machine": "m-3"}) },
         E::StepSkipped { step: step(), reason: "not configured".to_owned() },
         failed(Some(at(31))),
@@ -300,7 +314,7 @@ fn run_events() -> Vec<saga::Event> {
 fn region_events() -> Vec<region::Event> {
     use region::Event as E;
     vec![
-        E::LimitSet { region: "north".to_owned(), limit: 10 },
+        E::LimitSet { region: "north".to_owned(), limit: 10, configured: true },
         E::RunQueued { run: RUN },
         E::RunAdmitted { run: RUN },
         E::RunLeft { run: RUN },
@@ -324,6 +338,7 @@ fn all_events() -> Vec<Recorded> {
         inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),
     );
     all.extend(token_events().iter().map(|event| recorded(TOKEN.stream(), event)));
+    all.extend(event_log_events().iter().map(|event| recorded(event_log_id().stream(), event)));
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
     all
 }
@@ -397,6 +412,7 @@ fn every_kind_is_sampled() {
         load_balancer::Event::KINDS,
         region::Event::KINDS,
         inventory::Event::KINDS,
+        event_log::Event::KINDS,
         saga::Event::KINDS,
         token::Event::KINDS,
     ];

@@ -9,17 +9,17 @@ mod processes;
 mod run_folder;
 mod sources;
 mod tools;
+mod watch;
 
 use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
-use crate::ports::system::Clock;
 use crate::ports::{Blame, Class, PortError};
 use async_trait::async_trait;
 use run_folder::RunFolder;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
 use uuid::Uuid;
+use watch::Watches;
 
 /// How long one start waits for another of the same run, which may be making its environment.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -85,14 +85,14 @@ pub use logins::GitLogin;
 #[derive(Debug)]
 pub struct AnsiblePlaybooks {
     config: AnsibleConfig,
-    clock: Arc<dyn Clock>,
+    watches: Watches,
 }
 
 impl AnsiblePlaybooks {
     /// Runs are found again by whoever uses the same folder.
     #[must_use]
-    pub fn new(config: AnsibleConfig, clock: Arc<dyn Clock>) -> Self {
-        Self { config, clock }
+    pub fn new(config: AnsibleConfig) -> Self {
+        Self { config, watches: Watches::default() }
     }
 
     fn run_folder(&self, key: Uuid) -> RunFolder {
@@ -242,7 +242,8 @@ impl Playbooks for AnsiblePlaybooks {
             // It may have ended between the two looks.
             return Ok(read_end(&folder).unwrap_or(RunState::Lost));
         }
-        match folder.find_timeout(self.clock.now())? {
+        let spans = self.watches.look(key, folder.measure_output());
+        match folder.find_timeout(spans)? {
             Some(reason) => self.stop_late(&folder, &reason).await,
             None => Ok(RunState::Running),
         }
@@ -273,6 +274,7 @@ impl Playbooks for AnsiblePlaybooks {
             let message = "the run still goes on: cancel it first";
             return Err(PortError::new(Class::Conflict, message));
         }
+        self.watches.forget(key);
         folder.remove("variables.json")?;
         // What a killed wrapper left; a run that is absent has nothing, and needs no look.
         if folder.exists() {

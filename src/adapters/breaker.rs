@@ -123,6 +123,8 @@ struct Circuit {
     failures: u32,
     /// What the last of them said.
     last_error: String,
+    /// How long it was opened for the last time.
+    opened_for: Duration,
     /// How long it is open the next time.
     open_next: Duration,
 }
@@ -130,7 +132,15 @@ struct Circuit {
 impl Circuit {
     fn closed(limits: &BreakerLimits) -> Self {
         let (state, last_error) = (BreakerState::Closed, String::new());
-        Self { state, failures: 0, last_error, open_next: limits.open_base }
+        let (opened_for, open_next) = (Duration::ZERO, limits.open_base);
+        Self { state, failures: 0, last_error, opened_for, open_next }
+    }
+
+    /// Whether an open one is due for a probe. One that seems open for longer than it was opened for
+    /// is, too: the clock was set back meanwhile.
+    fn is_due(&self, until: Timestamp, now: Timestamp) -> bool {
+        let left = (until - now).to_std().unwrap_or_default();
+        left.is_zero() || left > self.opened_for
     }
 }
 
@@ -187,7 +197,7 @@ impl Breaker {
         let mut circuit = self.circuit();
         match circuit.state {
             BreakerState::Closed => Ok(Attempt { breaker: self, is_probe: false, ended: None }),
-            BreakerState::Open { until } if self.clock.now() >= until => {
+            BreakerState::Open { until } if circuit.is_due(until, self.clock.now()) => {
                 circuit.state = BreakerState::HalfOpen;
                 Ok(Attempt { breaker: self, is_probe: true, ended: None })
             }
@@ -234,6 +244,7 @@ impl Breaker {
         let until = self.clock.now() + circuit.open_next;
         tracing::warn!(provider = self.provider, %until, "a provider keeps failing: left alone");
         circuit.state = BreakerState::Open { until };
+        circuit.opened_for = circuit.open_next;
         circuit.open_next = circuit.open_next.saturating_mul(2).min(self.limits.open_cap);
     }
 

@@ -78,6 +78,20 @@ impl LocalCloud {
         Self(Arc::new(Inner { config, isolation: OnceLock::new() }))
     }
 
+    /// Removes for good what a kill in the middle of a removal left in the trash; tells how many
+    /// machines' folders that were.
+    ///
+    /// # Errors
+    /// The first folder that could not be removed; the others are removed all the same.
+    pub async fn empty_trash(&self) -> Result<usize, PortError> {
+        self.work("empty the trash", |cloud| {
+            let folder = &cloud.config.folder;
+            let _lock = lock(folder).map_err(failed("empty the trash"))?;
+            empty_trash(folder).map_err(failed("empty the trash"))
+        })
+        .await
+    }
+
     /// Runs work that blocks, away from the runtime's own threads.
     async fn work<T: Send + 'static>(
         &self,
@@ -340,6 +354,21 @@ fn machines(folder: &Path) -> PathBuf {
 
 fn trash(folder: &Path) -> PathBuf {
     folder.join("trash")
+}
+
+/// Removes what lies in the trash; whoever calls it holds the cloud's lock.
+fn empty_trash(folder: &Path) -> io::Result<usize> {
+    let entries = match fs::read_dir(trash(folder)) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut removed = Ok(0);
+    for entry in entries {
+        let gone = entry.and_then(|entry| remove_tree(&entry.path()));
+        removed = removed.and_then(|count| gone.map(|()| count + 1));
+    }
+    removed
 }
 
 /// Keeps everybody else, this process included, from changing the cloud until it is dropped.

@@ -47,8 +47,12 @@ impl FixedClock {
 
     /// Moves it on.
     pub fn advance(&self, by: std::time::Duration) {
-        let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *now += by;
+        self.set(self.now() + by);
+    }
+
+    /// Sets it, as people and time servers do, on or back.
+    pub fn set(&self, now: Timestamp) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
     }
 }
 

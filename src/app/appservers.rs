@@ -163,11 +163,10 @@ impl App {
         if let Some(ask) = withdrawal {
             self.check_not_last(by, id, ask).await?;
         }
-        let executed = self
-            .journal
-            .execute_once::<Appserver>(&stream, &meta, command)
-            .await
-            .map_err(|error| appserver_error(id, error))?;
+        let executed = match self.journal.execute_once::<Appserver>(&stream, &meta, command).await {
+            Ok(executed) => executed,
+            Err(error) => return Err(self.appserver_error(id, error).await),
+        };
         if executed.events.is_empty() {
             return Err(AppError::rejected("it is so already: there is nothing to do"));
         }
@@ -199,7 +198,59 @@ impl App {
         id: AppserverId,
     ) -> Result<appserver::Present, AppError> {
         let loaded = self.journal.load::<Appserver>(&id.stream()).await?;
-        loaded.state.present().cloned().ok_or_else(|| AppError::not_found("appserver", id))
+        match loaded.state.present() {
+            Some(present) => Ok(present.clone()),
+            None => Err(self.explain_absence(id).await),
+        }
+    }
+
+    /// Why a command on an Appserver was not carried out.
+    pub(super) async fn appserver_error(
+        &self,
+        id: AppserverId,
+        error: ExecuteError<appserver::Rejected>,
+    ) -> AppError {
+        match error {
+            ExecuteError::Rejected(appserver::Rejected::Absent) => self.explain_absence(id).await,
+            ExecuteError::Rejected(
+                why @ (appserver::Rejected::Launching { run }
+                | appserver::Rejected::CleaningUp { run }
+                | appserver::Rejected::Terminating { run }),
+            ) => AppError::Rejected { detail: why.to_string(), run: Some(run) },
+            other => other.into(),
+        }
+    }
+
+    /// What is to be said of an Appserver whose own log has not begun: there is none, or its launch
+    /// has not come so far. Then it is shown as `new`, and only its launch can be called off.
+    async fn explain_absence(&self, id: AppserverId) -> AppError {
+        match self.find_launch(id).await {
+            Ok(Some((number, run))) => AppError::Rejected {
+                detail: format!(
+                    "AppServer {number} is not made yet: its launch is on its way or waits for its \
+                     turn. Cancel the launch (`ocim run cancel {run}`), or try again once it is made"
+                ),
+                run: Some(run),
+            },
+            Ok(None) => AppError::not_found("appserver", id),
+            Err(error) => {
+                let error = crate::telemetry::chain(&error);
+                tracing::warn!(%id, error, "nobody can tell whether this appserver was asked for");
+                AppError::not_found("appserver", id)
+            }
+        }
+    }
+
+    /// The number and the run of the launch that is to make this Appserver, while it is not settled.
+    async fn find_launch(&self, id: AppserverId) -> Result<Option<(u32, RunId)>, AppError> {
+        let known = self.read_models.read_appserver(&id.to_string()).await;
+        // The read model only knows whose it is; whether it is on its way, the instance says.
+        let known = known.map_err(|error| AppError::unavailable("the database", error))?;
+        let instance = known.and_then(|row| row.instance.parse::<InstanceId>().ok());
+        let Some(instance) = instance else { return Ok(None) };
+        let (present, _) = self.load_instance(instance).await?;
+        let launch = present.launches.iter().find(|launch| launch.appserver == id);
+        Ok(launch.map(|launch| (launch.number, launch.run)))
     }
 }
 
@@ -209,21 +260,6 @@ fn instance_error(id: InstanceId, error: ExecuteError<instance::Rejected>) -> Ap
         ExecuteError::Rejected(why @ instance::Rejected::LaunchInFlight { run }) => {
             AppError::Rejected { detail: why.to_string(), run: Some(run) }
         }
-        other => other.into(),
-    }
-}
-
-pub(super) fn appserver_error(
-    id: AppserverId,
-    error: ExecuteError<appserver::Rejected>,
-) -> AppError {
-    match error {
-        ExecuteError::Rejected(appserver::Rejected::Absent) => AppError::not_found("appserver", id),
-        ExecuteError::Rejected(
-            why @ (appserver::Rejected::Launching { run }
-            | appserver::Rejected::CleaningUp { run }
-            | appserver::Rejected::Terminating { run }),
-        ) => AppError::Rejected { detail: why.to_string(), run: Some(run) },
         other => other.into(),
     }
 }

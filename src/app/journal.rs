@@ -79,6 +79,12 @@ impl Journal {
         &self.store
     }
 
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {

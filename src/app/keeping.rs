@@ -1,6 +1,5 @@
 //! How long a failed appserver's machine is kept, and taking it away.
 
-use super::appservers::appserver_error;
 use super::error::AppError;
 use super::{App, Caller, Done};
 use ocim_domain::Timestamp;
@@ -26,8 +25,10 @@ impl App {
         }
         let command = appserver::Command::KeepServer { until, reason };
         let executed =
-            self.journal.execute::<Appserver>(&id.stream(), &by.metadata(), command).await;
-        let executed = executed.map_err(|error| appserver_error(id, error))?;
+            match self.journal.execute::<Appserver>(&id.stream(), &by.metadata(), command).await {
+                Ok(executed) => executed,
+                Err(error) => return Err(self.appserver_error(id, error).await),
+            };
         Ok(Done { value: (), position: executed.position })
     }
 
@@ -44,8 +45,10 @@ impl App {
         let run = RunId(self.journal.new_id());
         let command = appserver::Command::RequestCleanUp { run, reason };
         let executed =
-            self.journal.execute::<Appserver>(&id.stream(), &by.metadata(), command).await;
-        let executed = executed.map_err(|error| appserver_error(id, error))?;
+            match self.journal.execute::<Appserver>(&id.stream(), &by.metadata(), command).await {
+                Ok(executed) => executed,
+                Err(error) => return Err(self.appserver_error(id, error).await),
+            };
         Ok(Done { value: run, position: executed.position })
     }
 

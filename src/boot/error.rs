@@ -2,8 +2,10 @@
 
 use crate::app::AppError;
 use crate::data_folder::DataFolderError;
+use crate::database::DatabaseUrlError;
 use crate::embedded_postgres::PostgresError;
 use crate::http::{LocalTokenError, ServeError};
+use crate::log_head::HeadError;
 use crate::migrations::MigrationError;
 use crate::ports::PortError;
 use crate::store::postgres::ConnectError;
@@ -27,9 +29,9 @@ pub enum BootError {
     /// Our own PostgreSQL can't be started.
     #[error("the embedded PostgreSQL could not be started")]
     Postgres(#[source] PostgresError),
-    /// `DATABASE_URL` is not one.
-    #[error("DATABASE_URL is not of the form postgres://user:password@host/database")]
-    DatabaseUrl,
+    /// `DATABASE_URL` is not one, or asks for what there is not.
+    #[error("the database's address can't be used")]
+    DatabaseUrl(#[source] DatabaseUrlError),
     /// The database does not answer.
     #[error("the database can't be reached: check DATABASE_URL and that PostgreSQL is up")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -39,6 +41,9 @@ pub enum BootError {
     /// The event store can't be opened.
     #[error("the event store could not be opened")]
     Store(#[source] ConnectError),
+    /// The log is not the one that this data folder knows.
+    #[error("the event log is not what this data folder has seen")]
+    Head(#[source] HeadError),
     /// The keys that protect secrets can't be opened.
     #[error("the keys that protect secrets could not be opened")]
     Keys(#[source] KeyError),

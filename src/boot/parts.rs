@@ -14,6 +14,7 @@ use crate::adapters::ssh::SshShell;
 use crate::adapters::system::SystemClock;
 use crate::config::{CloudConfig, Config, Secret};
 use crate::data_folder::DataFolder;
+use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::metrics::Metrics;
 use crate::migrations::run_migrations;
@@ -28,11 +29,10 @@ use crate::store::EventStore;
 use crate::store::sealed::{PostgresKeys, SealedStore};
 use crate::telemetry::Observing;
 use crate::telemetry::traces::{Exporter, Tracer};
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Pool, Runtime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::NoTls;
 
 /// Connections for reads, projections, logs and tokens; the event store has two of its own.
 const POOL_SIZE: usize = 16;
@@ -43,21 +43,24 @@ const POOL_WAIT: Duration = Duration::from_secs(5);
 pub(super) async fn open_database(
     config: &Config,
     folder: &DataFolder,
-) -> Result<(Option<EmbeddedPostgres>, tokio_postgres::Config), BootError> {
+) -> Result<(Option<EmbeddedPostgres>, DatabaseAddress), BootError> {
     if let Some(url) = &config.database_url {
-        let database = url.expose().parse().map_err(|_| BootError::DatabaseUrl)?;
+        let database = DatabaseAddress::parse(url.expose()).map_err(BootError::DatabaseUrl)?;
         return Ok((None, database));
     }
     let postgres = EmbeddedPostgres::start(folder).await.map_err(BootError::Postgres)?;
-    let database = postgres.config();
-    Ok((Some(postgres), database))
+    match DatabaseAddress::local(postgres.config()) {
+        Ok(database) => Ok((Some(postgres), database)),
+        Err(error) => {
+            postgres.stop().await;
+            Err(BootError::DatabaseUrl(error))
+        }
+    }
 }
 
 /// Connects to the database, without looking at its schema.
-pub(super) fn connect_pool(database: &tokio_postgres::Config) -> Result<Pool, BootError> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(database.clone(), NoTls, recycling);
-    Pool::builder(manager)
+pub(super) fn connect_pool(database: &DatabaseAddress) -> Result<Pool, BootError> {
+    Pool::builder(database.manager())
         .max_size(POOL_SIZE)
         .wait_timeout(Some(POOL_WAIT))
         .create_timeout(Some(POOL_WAIT))
@@ -67,9 +70,9 @@ pub(super) fn connect_pool(database: &tokio_postgres::Config) -> Result<Pool, Bo
 }
 
 /// Brings the schema up to date, and connects.
-pub(super) async fn migrate(database: &tokio_postgres::Config) -> Result<Pool, BootError> {
+pub(super) async fn migrate(database: &DatabaseAddress) -> Result<Pool, BootError> {
     let (mut client, connection) =
-        database.connect(NoTls).await.map_err(|error| BootError::Database(error.into()))?;
+        database.connect().await.map_err(|error| BootError::Database(error.into()))?;
     let connection = tokio::spawn(connection);
     let migrated = run_migrations(&mut client).await;
     drop(client);
@@ -107,9 +110,15 @@ pub(super) fn observe(config: &Config) -> Result<(Observing, Option<Exporter>), 
     Ok((Observing { metrics, tracer, metrics_public }, Some(exporter)))
 }
 
-/// Starts the machines that stand still, as they do after this computer was switched off: nobody
-/// else would.
-async fn power_on(cloud: &LocalCloud) -> Result<(), PortError> {
+/// Takes up what the last stop of this process, or of this computer, left half done: machines whose
+/// removal was cut short, and machines that stand still. Nobody else would.
+async fn resume_cloud(cloud: &LocalCloud) -> Result<(), PortError> {
+    match cloud.empty_trash().await {
+        Ok(0) => {}
+        Ok(folders) => tracing::info!(folders, "removed what was left of deleted machines"),
+        // It holds files of a machine that is gone, and is in nobody's way.
+        Err(error) => tracing::warn!(%error, "files of deleted machines could not be removed"),
+    }
     for machine in cloud.list_machines().await? {
         if machine.power == Power::Shutoff {
             tracing::info!(machine = machine.id, name = machine.name, "starting a machine");
@@ -170,7 +179,7 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
             shutdown_timeout: config.shutdown_timeout,
         };
         let cloud = LocalCloud::new(local);
-        power_on(&cloud).await.map_err(BootError::Port)?;
+        resume_cloud(&cloud).await.map_err(BootError::Port)?;
         let cloud = GuardedCloud::new(Arc::new(cloud), &breakers, region);
         clouds.insert(region.clone(), Arc::new(cloud));
     }
@@ -185,8 +194,7 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         environment: config.tool_environment.clone(),
     };
     end_orphaned_tools(&ansible.folder).await.map_err(BootError::Port)?;
-    let playbooks: Arc<dyn Playbooks> =
-        Arc::new(AnsiblePlaybooks::new(ansible, Arc::new(SystemClock)));
+    let playbooks: Arc<dyn Playbooks> = Arc::new(AnsiblePlaybooks::new(ansible));
     let balancer: Arc<dyn LoadBalancer> =
         Arc::new(HaproxyLoadBalancer::new(Arc::clone(&playbooks), Arc::clone(&shell)));
     let ports = Ports {

@@ -4,12 +4,12 @@ use super::error::{CliError, Kind};
 use crate::adapters::system::SystemIds;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
+use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::migrations;
-use deadpool_postgres::{Manager, Pool, Runtime};
+use deadpool_postgres::{Pool, Runtime};
 use std::error::Error;
 use std::time::Duration;
-use tokio_postgres::NoTls;
 
 /// Connections that one command needs at most.
 const CONNECTIONS_MAX: usize = 4;
@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Database {
     /// How to connect.
-    pub config: tokio_postgres::Config,
+    pub address: DatabaseAddress,
     /// Connections.
     pub pool: Pool,
     embedded: Option<(EmbeddedPostgres, DataFolder)>,
@@ -33,9 +33,9 @@ impl Database {
     /// # Errors
     /// [`Kind::Unavailable`] with what to do.
     pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
-        let (connect, embedded, may_migrate) = find_cluster(config, true).await?;
-        match Self::connect(connect, may_migrate).await {
-            Ok((connect, pool)) => Ok(Self { config: connect, pool, embedded }),
+        let (address, embedded, may_migrate) = find_cluster(config, true).await?;
+        match Self::connect(address, may_migrate).await {
+            Ok((address, pool)) => Ok(Self { address, pool, embedded }),
             Err(error) => {
                 stop(embedded).await;
                 Err(error)
@@ -58,16 +58,16 @@ impl Database {
             );
             return Err(CliError::new(Kind::Unavailable, message));
         }
-        let (connect, embedded, _) = find_cluster(config, false).await?;
-        let opened = Self::connect(connect, false).await;
-        let (connect, pool) = match opened {
+        let (address, embedded, _) = find_cluster(config, false).await?;
+        let opened = Self::connect(address, false).await;
+        let (address, pool) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 stop(embedded).await;
                 return Err(error);
             }
         };
-        let database = Self { config: connect, pool, embedded };
+        let database = Self { address, pool, embedded };
         match database.check_schema().await {
             Ok(()) => Ok(database),
             Err(error) => {
@@ -89,11 +89,11 @@ impl Database {
     }
 
     async fn connect(
-        config: tokio_postgres::Config,
+        address: DatabaseAddress,
         may_migrate: bool,
-    ) -> Result<(tokio_postgres::Config, Pool), CliError> {
+    ) -> Result<(DatabaseAddress, Pool), CliError> {
         if may_migrate {
-            let (mut client, connection) = config.connect(NoTls).await.map_err(unavailable)?;
+            let (mut client, connection) = address.connect().await.map_err(unavailable)?;
             let connection = tokio::spawn(connection);
             let migrated = migrations::run_migrations(&mut client).await;
             drop(client);
@@ -101,14 +101,14 @@ impl Database {
             let _ = connection.await;
             migrated.map_err(unavailable)?;
         }
-        let pool = Pool::builder(Manager::new(config.clone(), NoTls))
+        let pool = Pool::builder(address.manager())
             .max_size(CONNECTIONS_MAX)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(CONNECT_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .build()
             .map_err(unavailable)?;
-        Ok((config, pool))
+        Ok((address, pool))
     }
 
     /// Ends what was started for this command.
@@ -132,15 +132,18 @@ async fn stop(embedded: Embedded) {
 async fn find_cluster(
     config: &Config,
     may_make: bool,
-) -> Result<(tokio_postgres::Config, Embedded, bool), CliError> {
+) -> Result<(DatabaseAddress, Embedded, bool), CliError> {
     if let Some(url) = &config.database_url {
-        let mut connect: tokio_postgres::Config = url.expose().parse().map_err(unavailable)?;
-        connect.connect_timeout(CONNECT_TIMEOUT);
-        return Ok((connect, None, true));
+        let address = DatabaseAddress::parse(url.expose()).map_err(unavailable)?;
+        let patient = |config: &mut tokio_postgres::Config| {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        };
+        return Ok((address.with(patient), None, true));
     }
     let root = &config.data_dir;
     if DataFolder::find_server(root).map_err(unavailable)?.is_some() {
-        return Ok((EmbeddedPostgres::config_of(root).map_err(unavailable)?, None, false));
+        let config = EmbeddedPostgres::config_of(root).map_err(unavailable)?;
+        return Ok((DatabaseAddress::local(config).map_err(unavailable)?, None, false));
     }
     let folder = DataFolder::open(root).map_err(unavailable)?;
     if may_make {
@@ -148,7 +151,8 @@ async fn find_cluster(
         folder.secret_key(config.secret_key.as_ref(), &SystemIds).map_err(unavailable)?;
     }
     let postgres = EmbeddedPostgres::start(&folder).await.map_err(unavailable)?;
-    Ok((postgres.config(), Some((postgres, folder)), true))
+    let address = DatabaseAddress::local(postgres.config()).map_err(unavailable)?;
+    Ok((address, Some((postgres, folder)), true))
 }
 
 /// A failure on the way to the database.

@@ -5,6 +5,8 @@ use super::database::{Database, unavailable};
 use super::error::{CliError, Kind};
 use super::output::{Output, time};
 use crate::config::Config;
+use crate::data_folder::HeadFile;
+use crate::log_head::check_head;
 use crate::projector::{self, ProjectorError};
 use crate::read_models::EventQuery;
 use crate::store::postgres::{ChainError, PostgresStore};
@@ -30,8 +32,14 @@ pub(super) enum EventCommand {
         #[command(flatten)]
         wanted: Wanted,
     },
-    /// Check the hash chain of the whole log
+    /// Check the hash chain of the whole log, and that it ends no earlier than it did before
     Verify,
+    /// Go on with a log that lacks events which were there before, e.g. after a restore
+    AcceptHead {
+        /// Why; it stands in the log
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 /// Further choices of events.
@@ -118,15 +126,21 @@ pub(super) async fn run_events(
     config: &Config,
     output: &mut Output,
 ) -> Result<(), CliError> {
+    if let EventCommand::AcceptHead { reason } = command {
+        return super::accept_head::run(reason, config, output).await;
+    }
     let database = Database::open_existing(config).await?;
-    let outcome = match PostgresStore::connect(database.config.clone(), database.pool.clone()).await
-    {
+    let connected = PostgresStore::connect(database.address.clone(), database.pool.clone()).await;
+    let outcome = match connected {
         Ok(store) => {
             let outcome = match command {
                 EventCommand::Tail { from_start, kinds, wanted } => {
                     tail_events(&store, from_start, &wanted.query(kinds), output).await
                 }
-                EventCommand::Verify => verify_events(&store, output).await,
+                EventCommand::Verify => {
+                    verify_events(&store, &HeadFile::of(&config.data_dir), &database, output).await
+                }
+                EventCommand::AcceptHead { .. } => Ok(()),
             };
             store.shutdown().await;
             outcome
@@ -176,7 +190,16 @@ fn print_event(event: &Recorded, output: &mut Output) -> Result<(), CliError> {
     output.line(format!("{at} {:<34} {stream} by {actor}", event.kind))
 }
 
-async fn verify_events(store: &PostgresStore, output: &mut Output) -> Result<(), CliError> {
+async fn verify_events(
+    store: &PostgresStore,
+    file: &HeadFile,
+    database: &Database,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let known = file.read().map_err(unavailable)?;
+    // What is known first: the log only grows from here on.
+    let checked = check_head(known.as_ref(), store, &database.pool).await;
+    checked.map_err(|error| CliError::from_error(Kind::Failed, &error))?;
     let head = store.head().await.map_err(unavailable)?;
     let verified = store.verify_chain(Position::START, head).await.map_err(|error| {
         let kind = match &error {

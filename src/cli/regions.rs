@@ -5,13 +5,24 @@ use super::error::CliError;
 use super::list::ListArgs;
 use super::output::Output;
 use clap::Subcommand;
-use ocim_api_spec::Region;
+use ocim_api_spec::{ChangeRegion, Region};
 
 /// What one may do with regions.
 #[derive(Debug, Subcommand)]
 pub(super) enum RegionCommand {
     /// List regions with their slots, and who waits in line
     List(ListArgs),
+    /// Change a region, without a restart
+    Set {
+        /// Its name
+        region: String,
+        /// Launches at a time; the others wait in line
+        #[arg(long, value_name = "N")]
+        launches_max: u32,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
 }
 
 /// Does it.
@@ -23,8 +34,13 @@ pub(super) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let RegionCommand::List(wanted) = command;
-    let items: Vec<Region> = client.list("/regions", &[], &wanted).await?;
+    let items: Vec<Region> = match command {
+        RegionCommand::List(wanted) => client.list("/regions", &[], &wanted).await?,
+        RegionCommand::Set { region, launches_max, reason } => {
+            let change = ChangeRegion { launches_max, reason };
+            vec![client.patch(&format!("/regions/{region}"), &change, None).await?]
+        }
+    };
     output.table(
         &items,
         &[

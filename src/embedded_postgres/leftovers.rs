@@ -1,6 +1,8 @@
 //! Ends what a killed Ocim left running of a cluster, so that the next server starts cleanly.
 
 use super::PostgresError;
+use super::place::Place;
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -15,8 +17,10 @@ const WAYS: [(Signal, Duration); 3] = [
     (Signal::SIGKILL, Duration::from_secs(5)),
 ];
 
-/// Ends every PostgreSQL process that works in `cluster`, and waits until it is gone.
-pub(super) async fn end_leftovers(cluster: &Path) -> Result<(), PostgresError> {
+/// Ends every PostgreSQL process that works in the cluster, waits until it is gone, and removes the
+/// lock files that would keep the next server from starting.
+pub(super) async fn end_leftovers(place: &Place) -> Result<(), PostgresError> {
+    let cluster = &place.cluster;
     for (signal, patience) in WAYS {
         let processes = list_processes(cluster);
         if processes.is_empty() {
@@ -36,26 +40,34 @@ pub(super) async fn end_leftovers(cluster: &Path) -> Result<(), PostgresError> {
     if let Some(pid) = list_processes(cluster).first() {
         return Err(PostgresError::StillRunning { pid: pid.as_raw() });
     }
-    forget_stranger(cluster);
+    place.lock_files().iter().for_each(|file| forget_lock(file));
     Ok(())
 }
 
-/// Removes a `postmaster.pid` whose number now belongs to some other program: PostgreSQL would
-/// take that for a running server. (It recognises a number that nobody has by itself.)
-fn forget_stranger(cluster: &Path) {
-    if let Some(pid) = read_postmaster(cluster)
-        && kill(pid, None) != Err(nix::errno::Errno::ESRCH)
-    {
-        tracing::info!(%pid, "removing the lock file of a PostgreSQL that is gone");
+/// Removes a lock file that PostgreSQL would take for a running server's, although no process works
+/// in the cluster: its number is a zombie's or by now some other program's, or a power cut left
+/// the file empty. (A number that nobody has, PostgreSQL recognises by itself.)
+fn forget_lock(file: &Path) {
+    let is_recognised =
+        |pid: Option<Pid>| pid.is_some_and(|pid| kill(pid, None) == Err(Errno::ESRCH));
+    if file.exists() && !is_recognised(read_lock(file)) {
+        tracing::info!(file = %file.display(), "removing the lock file of a PostgreSQL that is gone");
         // If it stays, PostgreSQL's own message tells of it.
-        let _ = fs::remove_file(cluster.join("postmaster.pid"));
+        let _ = fs::remove_file(file);
     }
 }
 
 /// The process id in `postmaster.pid`.
-pub(super) fn read_postmaster(cluster: &Path) -> Option<Pid> {
-    let text = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
-    text.lines().next()?.trim().parse().ok().filter(|pid| *pid > 1).map(Pid::from_raw)
+fn read_postmaster(cluster: &Path) -> Option<Pid> {
+    read_lock(&cluster.join("postmaster.pid"))
+}
+
+/// The process id in a lock file: its first line, of a server that listens or of one at work alone
+/// (which writes it with a minus).
+fn read_lock(file: &Path) -> Option<Pid> {
+    let text = fs::read_to_string(file).ok()?;
+    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+    pid.checked_abs().filter(|pid| *pid > 1).map(Pid::from_raw)
 }
 
 /// Processes named `postgres` whose working directory is the cluster's, as all its processes have it.

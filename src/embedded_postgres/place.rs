@@ -83,6 +83,12 @@ impl Place {
         Ok(())
     }
 
+    /// The files by which PostgreSQL keeps a second server from this cluster and this socket.
+    pub(super) fn lock_files(&self) -> [PathBuf; 2] {
+        let socket = self.sockets.join(format!("{SOCKET_NAME}.lock"));
+        [self.cluster.join("postmaster.pid"), socket]
+    }
+
     /// Removes the socket folder where it lies outside of the data folder.
     pub(super) fn remove_sockets(&self) {
         if !self.sockets.starts_with(&self.home) {

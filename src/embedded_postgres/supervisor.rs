@@ -154,7 +154,7 @@ async fn restart(
     launch: &Launch,
     pid: &AtomicI32,
 ) -> Result<Child, Box<dyn std::error::Error + Send + Sync>> {
-    end_leftovers(&launch.place.cluster).await?;
+    end_leftovers(&launch.place).await?;
     let child = launch.spawn()?;
     note(&child, pid);
     Ok(child)

@@ -230,7 +230,7 @@ pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpErro
         version: row.version,
         subject: row.subject,
         phase,
-        cause: row.cause,
+        cause: row.trouble.or(row.cause),
         stuck_code: row.stuck_code,
         error_code: row.error_code,
         current_step: row.current_step,

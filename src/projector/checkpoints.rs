@@ -7,6 +7,7 @@ use ocim_domain::Timestamp;
 use ocim_domain::event::Position;
 use ocim_projections::Projector;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
@@ -105,6 +106,37 @@ pub(super) async fn load_all(pool: &Pool) -> Result<Vec<ProjectionStatus>, Proje
     let rows = within_limit(async { Ok(connection.query(&sql, &[]).await?) }).await?;
     connection.finish();
     rows.iter().map(read_status).collect()
+}
+
+/// The read models that show events after this position, by name.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_ahead(pool: &Pool, head: Position) -> Result<Vec<String>, ProjectorError> {
+    let builds = load_all(pool).await?;
+    let ahead =
+        builds.into_iter().filter(|it| it.state != BuildState::Retired && it.position > head);
+    let names: BTreeSet<String> = ahead.map(|it| it.build.name).collect();
+    Ok(names.into_iter().collect())
+}
+
+/// Gives up every build that knows of events after this position: the next start makes them anew.
+///
+/// # Errors
+/// What the database says.
+pub async fn retire_ahead(pool: &Pool, head: Position) -> Result<(), ProjectorError> {
+    let mut connection = Connection::get(pool).await?;
+    within_limit(async {
+        let transaction = begin_change(&mut connection).await?;
+        // Positions sort as their texts do.
+        let sql = "update es.checkpoints set state = 'retired', serving = false, updated_at = now() \
+                   where pos collate \"C\" > $1 and state <> 'retired'";
+        transaction.execute(sql, &[&head.to_string()]).await?;
+        Ok(transaction.commit().await?)
+    })
+    .await?;
+    connection.finish();
+    Ok(())
 }
 
 /// One build, if there is a row of it.

@@ -45,7 +45,9 @@ pub(super) async fn run(manager: Manager) {
         }
         is_reachable = looked.is_ok();
         while let Some(ended) = tasks.try_join_next() {
-            if let Err(broken) = ended {
+            if let Err(broken) = ended
+                && !broken.is_cancelled()
+            {
                 error!(error = %broken, "a projection broke off; it is started again");
             }
         }
@@ -66,8 +68,25 @@ impl Manager {
             checkpoints::prepare(&self.pool, &self.registry).await?;
             *is_prepared = true;
         }
-        followers.retain(|_, task| !task.is_finished());
-        for status in checkpoints::load_all(&self.pool).await? {
+        let builds = checkpoints::load_all(&self.pool).await?;
+        let before = followers.len();
+        followers.retain(|build, task| {
+            let is_wanted = builds.iter().any(|status| {
+                status.build == *build
+                    && matches!(status.state, BuildState::Running | BuildState::Rebuilding)
+            });
+            if !is_wanted {
+                // It would not notice before the next event.
+                task.abort();
+            }
+            is_wanted && !task.is_finished()
+        });
+        if followers.len() < before {
+            // Each build has statements of its own, on each connection and in the server: those of
+            // one that is gone would stay for ever.
+            self.pool.manager().statement_caches.clear();
+        }
+        for status in builds {
             let projector = self.registry.iter().find(|projector| {
                 projector.name == status.build.name
                     && i32::from(projector.version) == status.build.version

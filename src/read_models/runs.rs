@@ -23,6 +23,8 @@ pub struct RunRow {
     pub phase: String,
     /// Why it turned back or is stuck.
     pub cause: Option<String>,
+    /// What keeps it from going on, while it is stuck.
+    pub trouble: Option<String>,
     /// Which kind of trouble a stuck run has.
     pub stuck_code: Option<String>,
     /// Why a step, or its undo, failed for good.

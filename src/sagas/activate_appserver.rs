@@ -35,7 +35,7 @@ pub static ACTIVATE_APPSERVER: Definition = Definition {
             3,
             |_| Duration::from_secs(300),
         ),
-        Step::new(
+        Step::watching(
             "prove_site",
             |c| Box::pin(prove_site(c)),
             Kind::NoUndo("it only asks"),

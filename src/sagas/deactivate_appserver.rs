@@ -9,7 +9,7 @@ use super::traffic::{
 use std::time::Duration;
 
 /// Keeps other runs from moving the instance's traffic.
-pub const CLAIM: Step = Step::new(
+pub const CLAIM: Step = Step::watching(
     "claim_traffic",
     |c| Box::pin(claim_traffic(c)),
     Kind::Compensable(|c| Box::pin(release_traffic(c))),
@@ -54,7 +54,7 @@ pub const RELEASE: Step = Step::new(
 );
 
 /// Lets the connections of those who left end.
-pub const DRAIN: Step = Step::new(
+pub const DRAIN: Step = Step::watching(
     "drain_connections",
     |c| Box::pin(drain_connections(c)),
     Kind::Retryable("it only waits"),

@@ -59,16 +59,13 @@ pub static LAUNCH_APPSERVER_1: Definition = Definition {
     steps: &ROWS_1,
 };
 
-const AWAIT_SLOT: Step = Step {
-    only_waits: true,
-    ..Step::new(
-        "await_slot",
-        |c| Box::pin(await_slot(c)),
-        Kind::Compensable(|c| Box::pin(leave_slot(c))),
-        5,
-        |l| l.turn_wait,
-    )
-};
+const AWAIT_SLOT: Step = Step::watching(
+    "await_slot",
+    |c| Box::pin(await_slot(c)),
+    Kind::Compensable(|c| Box::pin(leave_slot(c))),
+    5,
+    |l| l.turn_wait,
+);
 
 const LEAVE_SLOT: Step = Step::new(
     "leave_slot",
@@ -85,19 +82,16 @@ const ROWS_2: [Step; 27] = {
 };
 
 const ROWS_1: [Step; 25] = [
-    Step {
-        only_waits: true,
-        ..Step::new(
-            "await_turn",
-            |c| Box::pin(await_turn(c)),
-            Kind::Compensable(|c| Box::pin(undo_launch(c))),
-            1,
-            |l| l.turn_wait,
-        )
-    },
+    Step::watching(
+        "await_turn",
+        |c| Box::pin(await_turn(c)),
+        Kind::Compensable(|c| Box::pin(undo_launch(c))),
+        1,
+        |l| l.turn_wait,
+    ),
     Step {
         max_elapsed: Some(|l| l.source_wait),
-        ..Step::new(
+        ..Step::watching(
             RESOLVE_PLAYBOOKS,
             |c| Box::pin(resolve_playbooks(c)),
             WATCHES,
@@ -174,8 +168,8 @@ const ROWS_1: [Step; 25] = [
             |l| l.shutdown_wait + Duration::from_secs(300),
         )
     },
-    Step::new("await_server", |c| Box::pin(await_server(c)), WATCHES, 1, |l| l.server_wait),
-    Step::new("await_ssh", |c| Box::pin(await_ssh(c)), WATCHES, 1, |l| l.server_wait),
+    Step::watching("await_server", |c| Box::pin(await_server(c)), WATCHES, 1, |l| l.server_wait),
+    Step::watching("await_ssh", |c| Box::pin(await_ssh(c)), WATCHES, 1, |l| l.server_wait),
     Step::new(
         "start_configuring",
         |c| Box::pin(start_configuring(c)),
@@ -196,8 +190,8 @@ const ROWS_1: [Step; 25] = [
             |_| Duration::from_secs(300),
         )
     },
-    Step::new("await_reboot", |c| Box::pin(await_reboot(c)), WATCHES, 1, |l| l.server_wait),
-    Step::new(
+    Step::watching("await_reboot", |c| Box::pin(await_reboot(c)), WATCHES, 1, |l| l.server_wait),
+    Step::watching(
         "await_heartbeat",
         |c| Box::pin(await_heartbeat(c)),
         WATCHES,
@@ -227,12 +221,13 @@ const ROWS_1: [Step; 25] = [
     ),
 ];
 
+/// The play's processes are its own, and outlive Ocim; its preparation is bounded by its time.
 const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
     let undo = Kind::Compensable(|c| Box::pin(undo_playbook(c)));
     Step {
         on_skipped: Some(|c| Box::pin(end_playbook(c))),
         // What it can fail of in passing, before its end, is the fetching of submodules.
-        ..Step::new(path, run, undo, 10, with_preparation)
+        ..Step::watching(path, run, undo, 10, with_preparation)
     }
 }
 

@@ -80,7 +80,8 @@ impl NodeLeases {
     pub async fn take(&self, run: RunId) -> Result<Take, PortError> {
         let asked_at = Instant::now();
         match self.leases.acquire(run.0, self.node, self.ttl).await? {
-            Claim::Held { ends_in, .. } => Ok(Take::Held { ends_in }),
+            // Nobody's lease is longer; if it seems so, the engine's clock was set back meanwhile.
+            Claim::Held { ends_in, .. } => Ok(Take::Held { ends_in: ends_in.min(self.ttl) }),
             Claim::Taken { tenure, orderly } => {
                 let lost = Arc::new(Notify::new());
                 let until = asked_at + self.ttl;
@@ -142,7 +143,7 @@ impl NodeLeases {
     /// # Errors
     /// When the engine of the leases does not answer.
     pub async fn held_for(&self, run: RunId) -> Result<Option<Duration>, PortError> {
-        Ok(self.leases.holder(run.0).await?.map(|(_, ends_in)| ends_in))
+        Ok(self.leases.holder(run.0).await?.map(|(_, ends_in)| ends_in.min(self.ttl)))
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<RunId, HeldLease>> {

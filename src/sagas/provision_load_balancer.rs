@@ -116,14 +116,14 @@ pub static PROVISION_LOAD_BALANCER: Definition = Definition {
                 |limits| limits.shutdown_wait + Duration::from_secs(300),
             )
         },
-        Step::new(
+        Step::watching(
             "await_machine",
             |c| Box::pin(await_machine(c)),
             Kind::NoUndo("it only watches"),
             1,
             |limits| limits.server_wait,
         ),
-        Step::new(
+        Step::watching(
             "install_balancer",
             |c| Box::pin(install_balancer(c)),
             Kind::Compensable(|c| Box::pin(undo_install_balancer(c))),

@@ -148,14 +148,14 @@ pub async fn leave_slot(context: StepContext) -> Result<Progress, StepError> {
     done(Value::Null)
 }
 
-/// Makes the configured limits those of the regions.
+/// Makes the configured limits those of the regions, except where a person has set another one.
 ///
 /// # Errors
 /// What the store says.
 pub async fn set_limits(world: &World) -> Result<(), AppError> {
     for region in world.clouds.keys() {
         let limit = world.limits.launches_max(region);
-        let command = Command::SetLimit { region: region.clone(), limit };
+        let command = Command::Configure { region: region.clone(), limit };
         let meta = Metadata::by("system");
         world.slots.execute(world.app.journal(), &meta, region, &command).await?;
     }

@@ -1,5 +1,6 @@
 //! A process as a table: steps with their effect, probe, undo (or the reason for none) and limits.
 
+use super::steady::SteadyTime;
 use super::world::{Limits, World};
 use crate::app::{AppError, Caller};
 use crate::ports::{Class, PortError};
@@ -148,6 +149,8 @@ pub struct StepContext {
     pub cause: Option<Cause>,
     /// When this attempt's time is up.
     pub deadline: Timestamp,
+    /// The time of this drive, by which the deadline is meant.
+    pub time: SteadyTime,
     /// Commands and ports.
     pub world: Arc<World>,
 }
@@ -279,8 +282,9 @@ pub struct Step {
     pub timeout: fn(&Limits) -> Duration,
     /// The longest that all its attempts together may take, from the first intent on.
     pub max_elapsed: Option<fn(&Limits) -> Duration>,
-    /// Whether it only waits for its turn: nodes that die meanwhile did not die of it.
-    pub only_waits: bool,
+    /// Whether it holds nobody's process: it only waits for its turn, or watches what goes on without
+    /// Ocim. However many nodes die meanwhile, they did not die of it.
+    pub watches: bool,
     /// Ends what it began and what goes on without it, once a person has declared it done. It may
     /// be called again at any later time, and then does nothing more.
     pub on_skipped: Option<RunFn>,
@@ -304,9 +308,21 @@ impl Step {
             attempts_max,
             timeout,
             max_elapsed: None,
-            only_waits: false,
+            watches: false,
             on_skipped: None,
         }
+    }
+
+    /// A row that holds nobody's process, as [`Step::watches`] says.
+    #[must_use]
+    pub const fn watching(
+        path: &'static str,
+        run: RunFn,
+        kind: Kind,
+        attempts_max: u32,
+        timeout: fn(&Limits) -> Duration,
+    ) -> Self {
+        Self { watches: true, ..Self::new(path, run, kind, attempts_max, timeout) }
     }
 }
 
@@ -338,7 +354,7 @@ impl Definition {
             attempts_max: step.attempts_max,
             max_elapsed: step.max_elapsed.map(|longest| longest(limits)),
             kind: step.kind.plan(),
-            only_waits: step.only_waits,
+            watches: step.watches,
         };
         let plan = Plan::new(self.steps.iter().map(plan_step).collect());
         Plan { settles_on_undo: self.settles_on_undo, planted: limits.planted, ..plan }

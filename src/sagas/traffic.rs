@@ -302,7 +302,7 @@ pub async fn drain_connections(context: StepContext) -> Result<Progress, StepErr
     if left.is_empty() {
         return Ok(Progress::Skipped("nobody left".to_owned()));
     }
-    let waited = context.deadline - context.world.app.journal().now() < DRAIN_MARGIN;
+    let waited = context.deadline - context.time.now() < DRAIN_MARGIN;
     if waited {
         context.say("connections are left to end by themselves").await;
         return done("the drain wait is over");

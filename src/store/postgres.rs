@@ -14,6 +14,7 @@ pub use session::ConnectError;
 
 use super::row::{EncodedAppend, Hash};
 use super::{AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent};
+use crate::database::DatabaseAddress;
 use async_trait::async_trait;
 use committer::{Committer, Request};
 use deadpool_postgres::Pool;
@@ -25,7 +26,6 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_postgres::Config;
 use wakeup::Wakeup;
 
 /// Appends that wait for the committer; more are refused as `Busy`.
@@ -54,13 +54,13 @@ struct Shared {
 struct Closed;
 
 impl PostgresStore {
-    /// Opens the store in a migrated database. `config` serves two connections of its own (one
+    /// Opens the store in a migrated database. `database` serves two connections of its own (one
     /// appends, one listens and notifies); `pool` serves the reads.
     ///
     /// # Errors
     /// [`ConnectError`] if the database can't be reached or has no event log.
-    pub async fn connect(config: Config, pool: Pool) -> Result<Self, ConnectError> {
-        let first_session = session::open_appender(&config).await?;
+    pub async fn connect(database: DatabaseAddress, pool: Pool) -> Result<Self, ConnectError> {
+        let first_session = session::open_appender(&database).await?;
         let reader = Reader::new(pool);
         let head = reader.head().await.map_err(ConnectError::Read)?;
         let (queue, requests) = mpsc::channel(QUEUE_APPENDS_MAX);
@@ -69,12 +69,12 @@ impl PostgresStore {
         let heads_in = Arc::new(heads_in);
         let (committed_in, committed) = watch::channel(head);
         let committer = Committer::new(
-            config.clone(),
+            database.clone(),
             first_session,
             requests,
             [Arc::clone(&heads_in), Arc::new(committed_in)],
         );
-        let wakeup = Wakeup { config, heads: heads_in, committed };
+        let wakeup = Wakeup { database, heads: heads_in, committed };
         let tasks = Mutex::new(vec![
             tokio::spawn(committer.run(stopped.clone())),
             tokio::spawn(wakeup.run(stopped)),
@@ -107,6 +107,20 @@ impl PostgresStore {
         to: Position,
     ) -> Result<Verified, ChainError> {
         chain::verify(&self.0.reader, after, to).await
+    }
+
+    /// The hash of the event at this position, if there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the database can't be read.
+    pub async fn hash_at(&self, position: Position) -> Result<Option<Hash>, ReadError> {
+        self.0.reader.hash_at(position.0[0]).await
+    }
+
+    /// The log's end, as it moves on.
+    #[must_use]
+    pub fn heads(&self) -> watch::Receiver<Position> {
+        self.0.heads.clone()
     }
 
     /// The last event's position and hash, to be kept outside of the database: it shows later that

@@ -3,7 +3,6 @@
 use crate::plays::bench::{Bench, has, read_all, wait_end};
 use crate::private_sshd::{PrivateSshd, free_port, wait_for};
 use ocim::adapters::ansible::AnsiblePlaybooks;
-use ocim::adapters::system::SystemClock;
 use ocim::ports::playbooks::{PlaybookRun, Playbooks, RunState, Source};
 use ocim::ports::{Blame, Class};
 use serde_json::{Value, json};
@@ -11,7 +10,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -182,7 +180,7 @@ async fn pip_says_what_it_lacks() {
     bench.commit("other");
     let mut config = bench.machine.ansible_config();
     config.wheels_dir = Some(bench.machine.folder().to_path_buf());
-    let playbooks = AnsiblePlaybooks::new(config, Arc::new(SystemClock));
+    let playbooks = AnsiblePlaybooks::new(config);
     let run = bench.run_of(1, "main");
     let error = playbooks.start_playbook(&run).await.unwrap_err();
     assert!(error.message.contains("no-such-thing==1.2.3"), "{error}");

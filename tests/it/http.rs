@@ -1,5 +1,6 @@
 //! The API from outside, on a real database.
 
+mod appservers;
 mod history;
 mod idempotency;
 mod instances;
@@ -10,5 +11,6 @@ pub(crate) mod operators;
 mod poison;
 mod problems;
 mod refusals;
+mod regions;
 mod runs;
 mod tokens;

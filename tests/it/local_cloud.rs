@@ -423,6 +423,24 @@ async fn a_create_that_a_crash_cut_short_is_finished_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_removal_that_a_kill_cut_short_is_finished_at_the_next_start() {
+    let lab = Lab::new(None);
+    let machine = lab.create().await;
+    let trash = lab.folder().join("trash");
+    assert_eq!(lab.reopen().empty_trash().await.unwrap(), 0);
+    // As a kill between the move and the removal leaves it: with what the site's files hold.
+    let left = trash.join("local-00000000000070008000000000000001");
+    fs::create_dir_all(left.join("disk/read-only")).unwrap();
+    fs::write(left.join("disk/read-only/secrets.yml"), "hush").unwrap();
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o500);
+    fs::set_permissions(left.join("disk/read-only"), closed).unwrap();
+    fs::create_dir_all(trash.join("local-00000000000070008000000000000002")).unwrap();
+    assert_eq!(lab.reopen().empty_trash().await.unwrap(), 2);
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
+    assert_eq!(lab.run(&machine, "echo up").await, "up", "machines are left alone");
+}
+
+#[tokio::test]
 async fn a_power_cut_keeps_the_disk() {
     let lab = Lab::new(None);
     let machine = lab.create().await;

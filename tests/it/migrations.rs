@@ -55,11 +55,12 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn an_edited_migration_is_refused() {
+async fn a_database_of_an_earlier_schema_is_refused_with_advice() {
     let database = Database::migrated().await;
     let mut client = database.client().await;
     let edit = "update refinery_schema_history set checksum = '1'";
     client.batch_execute(edit).await.unwrap();
     let refused = run_migrations(&mut client).await.unwrap_err();
-    assert!(matches!(refused, MigrationError::Migration(_)), "{refused:?}");
+    assert!(matches!(refused, MigrationError::Earlier(_)), "{refused:?}");
+    assert!(refused.to_string().contains("an empty database and a new data folder"), "{refused}");
 }

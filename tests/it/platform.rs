@@ -2,7 +2,9 @@
 
 mod config;
 mod data_folder;
+mod database_tls;
 mod embedded_postgres;
+mod log_head;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use ocim::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks, pick_environment};
-use ocim::adapters::system::SystemClock;
 use ocim::ports::PortError;
 use ocim::ports::cloud::{Address, Shell};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -103,7 +102,7 @@ impl PrivateSshd {
     }
 
     pub(crate) fn playbooks(&self) -> Arc<AnsiblePlaybooks> {
-        Arc::new(AnsiblePlaybooks::new(self.ansible_config(), Arc::new(SystemClock)))
+        Arc::new(AnsiblePlaybooks::new(self.ansible_config()))
     }
 }
 

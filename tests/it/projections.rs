@@ -258,7 +258,11 @@ async fn a_region_shows_who_has_a_slot_and_who_waits_in_which_place() {
     let models = ReadModels::new(database.pool(), handle.freshness());
     let run = |number| RunId(uuid::Uuid::from_u128(number));
     let stream = region_id("north").stream();
-    log.record_raw(&stream, "region.limit_set", json!({"region": "north", "limit": 1}));
+    log.record_raw(
+        &stream,
+        "region.limit_set",
+        json!({"region": "north", "limit": 1, "configured": true}),
+    );
     for number in [3, 2, 4, 1] {
         log.record_raw(&stream, "region.run_queued", json!({"run": run(number)}));
     }

@@ -116,6 +116,10 @@ pub enum Event {
         #[serde(default)]
         at: Option<Timestamp>,
     },
+    /// A node that took the run over is about to go on with a call that was under way: forward with
+    /// a step, or back with its undo.
+    #[serde(rename = "saga.step_resumed")]
+    StepResumed { step: String },
     /// A step had its effect.
     #[serde(rename = "saga.step_done")]
     StepDone { step: String, output: Value },
@@ -210,16 +214,21 @@ impl Event {
     /// are choices.
     #[must_use]
     pub fn tells_an_outcome(&self) -> bool {
-        matches!(
-            self,
-            Self::StepDone { .. }
-                | Self::StepSkipped { .. }
-                | Self::StepFailed { .. }
-                | Self::TimerSet { .. }
-                | Self::UndoDone { .. }
-                | Self::UndoSkipped { .. }
-                | Self::UndoFailed { .. }
-        )
+        self.outcome_of().is_some()
+    }
+
+    /// The step whose call has come to this.
+    pub(super) fn outcome_of(&self) -> Option<&str> {
+        match self {
+            Self::StepDone { step, .. }
+            | Self::StepSkipped { step, .. }
+            | Self::StepFailed { step, .. }
+            | Self::TimerSet { step, .. }
+            | Self::UndoDone { step, .. }
+            | Self::UndoSkipped { step, .. }
+            | Self::UndoFailed { step, .. } => Some(step),
+            _ => None,
+        }
     }
 }
 
@@ -228,6 +237,7 @@ impl DomainEvent for Event {
         ("saga.started", 1),
         ("saga.lease_taken", 1),
         ("saga.step_intended", 2),
+        ("saga.step_resumed", 1),
         ("saga.step_done", 1),
         ("saga.step_skipped", 1),
         ("saga.step_failed", 1),

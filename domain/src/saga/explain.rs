@@ -82,7 +82,9 @@ impl Facts {
             | Event::UndoFailed { step, .. } => {
                 self.steps_changed.insert(step.clone(), at);
             }
-            Event::LeaseTaken { .. } | Event::CancelRequested { .. } => {}
+            Event::LeaseTaken { .. }
+            | Event::CancelRequested { .. }
+            | Event::StepResumed { .. } => {}
         }
     }
 }

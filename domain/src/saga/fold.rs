@@ -11,14 +11,15 @@ const AT_ONCE: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// The run after one event; an impossible one changes nothing.
 pub(super) fn evolve_run(mut run: Run, event: &Event) -> Run {
-    if ends_an_attempt(event) {
-        run.takeovers = 0;
-    }
+    note_work(&mut run, event);
     match event {
         Event::Started { .. } => {}
         Event::LeaseTaken { node, epoch, orderly } => {
             run.lease = Some(Lease { node: *node, epoch: *epoch });
-            run.takeovers = run.takeovers.saturating_add(u32::from(!orderly));
+            for step in std::mem::take(&mut run.at_work).into_iter().filter(|_| !orderly) {
+                let effort = run.efforts.entry(step).or_default();
+                effort.deaths = effort.deaths.saturating_add(1);
+            }
         }
         Event::CancelRequested { reason } => run.cancel = Some(reason.clone()),
         Event::UnwindBegan(cause) => run.phase = Phase::Unwinding(cause.clone()),
@@ -41,9 +42,26 @@ pub(super) fn evolve_run(mut run: Run, event: &Event) -> Run {
     run
 }
 
-/// Whether the event tells that a node outlived a call: a run that gets so far is in no crash loop.
-fn ends_an_attempt(event: &Event) -> bool {
-    event.tells_an_outcome() || matches!(event, Event::UnwindBegan(_) | Event::OperatorActed { .. })
+/// Which calls the present node has begun, and which steps a node has outlived: those are in no
+/// crash loop. Once somebody took a hand in the run, or it turned, all are counted anew.
+fn note_work(run: &mut Run, event: &Event) {
+    match event {
+        Event::StepIntended { step, .. }
+        | Event::UndoIntended { step, .. }
+        | Event::StepResumed { step } => {
+            run.at_work.insert(step.clone());
+        }
+        Event::UnwindBegan(_) | Event::OperatorActed { .. } => {
+            run.efforts.values_mut().for_each(|effort| effort.deaths = 0);
+        }
+        _ => {
+            let Some(step) = event.outcome_of() else { return };
+            run.at_work.remove(step);
+            if let Some(effort) = run.efforts.get_mut(step) {
+                effort.deaths = 0;
+            }
+        }
+    }
 }
 
 fn stuck(before: &Phase, step: &str, why: &str, code: Option<StuckCode>) -> Phase {

@@ -8,8 +8,8 @@ use super::run::{Phase, Run, Step};
 use crate::Timestamp;
 use std::time::Duration;
 
-/// How often a run may be taken over from dead nodes without a step coming to an end.
-pub const TAKEOVERS_MAX: u32 = 5;
+/// How many nodes in a row may die of a step before the run waits for a person.
+pub const DEATHS_MAX: u32 = 5;
 
 /// How long an undo is tried, from its first intent on, before the run is stuck.
 pub const UNDO_TIME: Duration = Duration::from_secs(24 * 3600);
@@ -65,8 +65,8 @@ pub fn next(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Directive> {
         return vec![];
     }
     let is_going = matches!(run.phase, Phase::Forward | Phase::Unwinding(_));
-    if is_going && run.takeovers > TAKEOVERS_MAX && !only_waits(plan, run) {
-        return vec![declare_crash_loop(run)];
+    if is_going && let Some((step, deaths)) = find_crash_loop(plan, run) {
+        return vec![declare_crash_loop(step, deaths)];
     }
     match &run.phase {
         Phase::Forward => next_forward(plan, run, now),
@@ -77,23 +77,25 @@ pub fn next(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Directive> {
     }
 }
 
-/// Whether all that is under way is a wait.
-fn only_waits(plan: &Plan, run: &Run) -> bool {
-    let mut open = open_steps(run).peekable();
-    open.peek().is_some() && open.all(|path| plan.step(path).is_some_and(|step| step.only_waits))
+/// The step under way that node after node died of, and how many did.
+fn find_crash_loop<'a>(plan: &Plan, run: &'a Run) -> Option<(&'a String, u32)> {
+    run.steps.iter().find_map(|(path, step)| {
+        let is_at_work = match step {
+            // What only waits or watches holds nobody's process: who dies meanwhile died of else.
+            Step::Intended { .. } => plan.step(path).is_some_and(|step| !step.watches),
+            Step::UndoIntended { .. } => true,
+            _ => false,
+        };
+        let deaths = run.efforts.get(path)?.deaths;
+        (is_at_work && deaths > DEATHS_MAX).then_some((path, deaths))
+    })
 }
 
-/// The steps with a call under way.
-fn open_steps(run: &Run) -> impl Iterator<Item = &String> {
-    let is_open = |step: &Step| matches!(step, Step::Intended { .. } | Step::UndoIntended { .. });
-    run.steps.iter().filter(move |(_, step)| is_open(step)).map(|(path, _)| path)
-}
-
-fn declare_crash_loop(run: &Run) -> Directive {
+fn declare_crash_loop(step: &str, deaths: u32) -> Directive {
     Directive::DeclareStuck {
-        step: open_steps(run).next().cloned().unwrap_or_default(),
+        step: step.to_owned(),
         code: StuckCode::CrashLoop,
-        why: format!("{} nodes in a row died of it before any step came to an end", run.takeovers),
+        why: format!("{deaths} nodes in a row died while they were at it"),
     }
 }
 

@@ -38,8 +38,9 @@ pub struct StepPlan {
     pub max_elapsed: Option<Duration>,
     /// What the run's way back means to it.
     pub kind: Kind,
-    /// Whether it only waits for its turn: nodes that die meanwhile did not die of it.
-    pub only_waits: bool,
+    /// Whether it holds nobody's process: it only waits, or watches what goes on without Ocim. Nodes
+    /// that die meanwhile did not die of it.
+    pub watches: bool,
 }
 
 /// What the run's way back means to a step.

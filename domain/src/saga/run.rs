@@ -4,7 +4,7 @@ use super::code::StuckCode;
 use super::event::{Cause, ErrorClass, LeftBehind};
 use crate::Timestamp;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// How far one step is.
@@ -63,6 +63,8 @@ pub struct Effort {
     pub undo_attempt: u32,
     /// The first intent of its undo that counts.
     pub undo_since: Option<Timestamp>,
+    /// Nodes in a row that died while they were at it.
+    pub deaths: u32,
 }
 
 /// Which way a run goes.
@@ -136,8 +138,8 @@ pub struct Run {
     pub efforts: BTreeMap<String, Effort>,
     /// Who drives it.
     pub lease: Option<Lease>,
-    /// How often it was taken over from a node that had died, since a step last came to an end.
-    pub takeovers: u32,
+    /// The steps at which the node that drives it has begun a call that has not ended.
+    pub at_work: BTreeSet<String>,
 }
 
 impl Run {

@@ -7,7 +7,8 @@ use crate::sample;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::{
-    appserver, instance, inventory, load_balancer, name, projection, region, saga, server, token,
+    appserver, event_log, instance, inventory, load_balancer, name, projection, region, saga,
+    server, token,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -92,6 +93,7 @@ fn a_sealed_or_shredded_payload_still_reads() {
 fn every_event_kind_and_schema_still_reads() {
     let expected: BTreeSet<String> = [
         check_aggregate::<appserver::Appserver>(&sample::appserver_events()),
+        check_aggregate::<event_log::EventLog>(&sample::event_log_events()),
         check_aggregate::<instance::Instance>(&sample::instance_events()),
         check_aggregate::<load_balancer::LoadBalancer>(&sample::load_balancer_events()),
         check_aggregate::<name::Name>(&sample::name_events()),

@@ -18,8 +18,16 @@ fn limit(limit: u32) -> Command {
     Command::SetLimit { region: "north".to_owned(), limit }
 }
 
+fn configure(limit: u32) -> Command {
+    Command::Configure { region: "north".to_owned(), limit }
+}
+
 fn limited(limit: u32) -> Event {
-    Event::LimitSet { region: "north".to_owned(), limit }
+    Event::LimitSet { region: "north".to_owned(), limit, configured: true }
+}
+
+fn ordered(limit: u32) -> Event {
+    Event::LimitSet { region: "north".to_owned(), limit, configured: false }
 }
 
 fn queued(run: u128) -> Event {
@@ -76,13 +84,26 @@ fn who_leaves_makes_room_for_the_first_of_the_queue() {
 #[test]
 fn a_new_limit_admits_as_many_as_it_allows_and_sends_nobody_away() {
     let region = given::<Region>(full());
-    region.when_silent(limit(2));
-    region.when_then(limit(4), [limited(4), admitted(3), admitted(4)]);
-    region.when_then(limit(1), [limited(1)]);
+    region.when_then(limit(4), [ordered(4), admitted(3), admitted(4)]);
+    region.when_then(limit(1), [ordered(1)]);
     region.when_refused(limit(0), Rejected::NoRoom);
     let narrow = region.after(limit(1));
     narrow.when_then(leave(1), [left(1)]);
     narrow.after(leave(1)).when_then(leave(2), [left(2), admitted(3)]);
+}
+
+#[test]
+fn the_configuration_counts_until_a_person_has_set_a_limit() {
+    let region = given::<Region>(full());
+    region.when_silent(configure(2));
+    region.when_then(configure(3), [limited(3), admitted(3)]);
+    region.when_refused(configure(0), Rejected::NoRoom);
+    // The same number, but from now on a person's.
+    region.when_then(limit(2), [ordered(2)]);
+    let theirs = region.after(limit(2));
+    theirs.when_silent(limit(2));
+    theirs.when_silent(configure(9));
+    theirs.when_then(limit(3), [ordered(3), admitted(3)]);
 }
 
 #[test]
@@ -96,6 +117,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         4 => (0_u128..12).prop_map(enter),
         3 => (0_u128..12).prop_map(leave),
         1 => (1_u32..5).prop_map(limit),
+        1 => (1_u32..5).prop_map(configure),
     ]
 }
 

@@ -15,7 +15,7 @@ fn time(seconds: i64) -> Timestamp {
 }
 
 fn step(path: &str, kind: Kind) -> StepPlan {
-    StepPlan { path: path.to_owned(), attempts_max: 3, max_elapsed: None, kind, only_waits: false }
+    StepPlan { path: path.to_owned(), attempts_max: 3, max_elapsed: None, kind, watches: false }
 }
 
 fn plan() -> Plan {

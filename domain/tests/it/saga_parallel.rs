@@ -3,15 +3,15 @@
 use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
-    Cause, Command, Directive, ErrorClass, ErrorCode, Event, Kind, Plan, Rejected, Run, Saga,
-    StepPlan, StuckCode, TAKEOVERS_MAX, UNDO_TIME, may_retry_undo, next,
+    Cause, Command, DEATHS_MAX, Directive, ErrorClass, ErrorCode, Event, Kind, Plan, Rejected, Run,
+    Saga, StepPlan, StuckCode, UNDO_TIME, may_retry_undo, next,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
 pub(crate) fn step(path: &str, kind: Kind) -> StepPlan {
-    StepPlan { path: path.to_owned(), attempts_max: 2, max_elapsed: None, kind, only_waits: false }
+    StepPlan { path: path.to_owned(), attempts_max: 2, max_elapsed: None, kind, watches: false }
 }
 
 pub(crate) fn undone() -> Kind {
@@ -198,12 +198,19 @@ fn an_undo_is_tried_for_a_day() {
     assert!(!may_retry_undo(&run, "first", at(0) + UNDO_TIME));
 }
 
+fn taken(epoch: u64, orderly: bool) -> Event {
+    Event::LeaseTaken { node: Uuid::from_u128(1), epoch, orderly }
+}
+
+fn resumed(step: &str) -> Event {
+    Event::StepResumed { step: step.to_owned() }
+}
+
 #[test]
-fn nodes_that_die_one_after_another_leave_the_run_stuck_unless_a_step_ends() {
-    let taken = |epoch, orderly| Event::LeaseTaken { node: Uuid::from_u128(1), epoch, orderly };
+fn nodes_that_die_one_after_another_at_a_step_leave_the_run_stuck_unless_it_ends() {
     let mut events = vec![started(), intended("first")];
-    for epoch in 1..=u64::from(TAKEOVERS_MAX) {
-        events.extend([taken(epoch, false), taken(epoch, true)]);
+    for epoch in 1..=u64::from(DEATHS_MAX) {
+        events.extend([taken(epoch, false), resumed("first")]);
     }
     assert_eq!(next(&plan(), &run_of(&events), at(0)).len(), 1);
     let mut looping = events.clone();
@@ -215,6 +222,35 @@ fn nodes_that_die_one_after_another_leave_the_run_stuck_unless_a_step_ends() {
     assert_eq!((step.as_str(), *code), ("first", StuckCode::CrashLoop));
     events.extend([done("first"), taken(9, false)]);
     check(&events, 0, &[run("make/net/port"), run("make/disk")]);
+}
+
+#[test]
+fn nodes_that_die_before_they_come_to_a_step_or_give_it_back_did_not_die_of_it() {
+    let mut events = vec![started(), intended("first")];
+    for epoch in 1..100 {
+        events.push(taken(epoch, false));
+    }
+    assert_eq!(run_of(&events).effort("first").deaths, 1, "only the first one was at it");
+    let mut events = vec![started(), intended("first")];
+    for epoch in 1..100 {
+        events.extend([taken(epoch, true), resumed("first")]);
+    }
+    assert_eq!(run_of(&events).effort("first").deaths, 0);
+    // Between two attempts nobody is at it, however often Ocim is killed.
+    let error = Event::StepFailed {
+        step: "first".to_owned(),
+        attempt: 1,
+        class: ErrorClass::Transient,
+        code: None,
+        error: "no answer".to_owned(),
+        retry_at: Some(at(60)),
+    };
+    let mut events = vec![started(), intended("first"), error];
+    for epoch in 1..100 {
+        events.push(taken(epoch, false));
+    }
+    events.push(intended("first"));
+    assert_eq!(run_of(&events).effort("first").deaths, 0);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use ocim_domain::Timestamp;
 use ocim_domain::appserver::{self, Launched};
+use ocim_domain::event::Position;
+use ocim_domain::event_log;
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan};
@@ -222,6 +224,19 @@ pub(crate) fn token_events() -> Vec<token::Event> {
     vec![E::Created { name: name.clone(), scope, expires_at: at(86_400) }, E::Revoked { name }]
 }
 
+/// One event of each kind of the log.
+pub(crate) fn event_log_events() -> Vec<event_log::Event> {
+    let head = |number: u64, digit: &str| event_log::Head {
+        position: Position([number, 0]),
+        hash: digit.repeat(64),
+    };
+    vec![event_log::Event::HeadAccepted {
+        known: Some(head(120, "a")),
+        found: head(118, "b"),
+        reason: "restored from last night's backup".to_owned(),
+    }]
+}
+
 /// One event of each kind of a region.
 pub(crate) fn projection_events() -> Vec<projection::Event> {
     vec![projection::Event::EventSkipped {
@@ -284,7 +299,7 @@ pub(crate) fn region_events() -> Vec<region::Event> {
     use region::Event as E;
     let run = run_id(1);
     vec![
-        E::LimitSet { region: "test-region".to_owned(), limit: 10 },
+        E::LimitSet { region: "test-region".to_owned(), limit: 10, configured: true },
         E::RunQueued { run },
         E::RunAdmitted { run },
         E::RunLeft { run },
@@ -311,6 +326,7 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
             deadline: at(60),
             at: Some(at(0)),
         },
+        E::StepResumed { step: step() },
         E::StepDone { step: step(), output: json!({ "machine": "vm-7" }) },
         E::StepSkipped { step: "set_dns".to_owned(), reason: "no DNS is configured".to_owned() },
         E::StepFailed {

@@ -6,7 +6,10 @@ use ocim_domain::{inventory, projection, region};
 pub(super) fn tell(teller: &Teller<'_>, event: &region::Event) -> String {
     use region::Event as E;
     match event {
-        E::LimitSet { region, limit } => {
+        E::LimitSet { region, limit, configured: true } => {
+            format!("The configuration lets {limit} launches run at a time in {region}")
+        }
+        E::LimitSet { region, limit, configured: false } => {
             format!("{} lets {limit} launches run at a time in {region}", teller.who())
         }
         E::RunQueued { run } => format!("{} waits in line for a slot", teller.name(run)),

@@ -32,6 +32,7 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
             format!("{run} was given up: {reason}; not undone: {}", list(&left))
         }
         Event::StepIntended { step, .. }
+        | Event::StepResumed { step }
         | Event::StepDone { step, .. }
         | Event::StepSkipped { step, .. }
         | Event::StepFailed { step, .. }
@@ -64,6 +65,7 @@ fn tell_step(teller: &Teller<'_>, event: &Event, step: &str) -> String {
         Event::StepIntended { attempt, .. } => {
             format!("{who} began {step}{}", again(*attempt))
         }
+        Event::StepResumed { .. } => format!("{who} went on with {step} where another node was"),
         Event::StepDone { .. } => format!("{who} finished {step}{took}"),
         Event::StepSkipped { reason, .. } => format!("{who} skipped {step}: {reason}"),
         Event::StepFailed { error, retry_at, .. } => {

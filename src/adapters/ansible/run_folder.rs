@@ -1,10 +1,10 @@
 //! One run's folder: what Ansible reads, what its wrapper writes, and what that says about the run.
 
+use super::watch::Spans;
 use crate::adapters::ssh::quote_path;
 use crate::ports::playbooks::{OutputLine, PlaybookRun, Source};
 use crate::ports::{Blame, PortError};
 use nix::fcntl::{Flock, FlockArg};
-use ocim_domain::Timestamp;
 use ocim_domain::configuration::is_ansibles_own;
 use ocim_domain::saga::ErrorCode;
 use serde_json::{Value, json};
@@ -208,7 +208,7 @@ impl RunFolder {
     }
 
     /// Which timeout has passed, if one has.
-    pub(super) fn find_timeout(&self, now: Timestamp) -> Result<Option<String>, PortError> {
+    pub(super) fn find_timeout(&self, spans: Spans) -> Result<Option<String>, PortError> {
         let text = std::fs::read_to_string(self.path("limits.json"))
             .map_err(|error| self.broken("limits.json", &error))?;
         let [line, total]: [f64; 2] = serde_json::from_str(&text).map_err(|error| {
@@ -217,22 +217,18 @@ impl RunFolder {
                 format!("limits.json of the run: {error}"),
             )
         })?;
-        if self.age("started", now) > Duration::from_secs_f64(total) {
+        if spans.running > Duration::from_secs_f64(total) {
             return Ok(Some(format!("it ran for more than {total} s")));
         }
-        if self.age("output", now) > Duration::from_secs_f64(line) {
+        if spans.silent > Duration::from_secs_f64(line) {
             return Ok(Some(format!("it printed nothing for {line} s")));
         }
         Ok(None)
     }
 
-    /// How long ago the file was written; zero if it is not there yet.
-    fn age(&self, name: &str, now: Timestamp) -> Duration {
-        let Ok(written) = std::fs::metadata(self.path(name)).and_then(|found| found.modified())
-        else {
-            return Duration::ZERO;
-        };
-        (now - Timestamp::from(written)).to_std().unwrap_or_default()
+    /// How long the output is by now.
+    pub(super) fn measure_output(&self) -> u64 {
+        std::fs::metadata(self.path("output")).map_or(0, |found| found.len())
     }
 
     /// Whole lines from `offset` on, as the port says.
@@ -359,5 +355,24 @@ mod tests {
         }
         assert_eq!(lines.len(), 100_001);
         assert!(lines[1..].iter().all(|line| line.text == "short"));
+    }
+
+    #[test]
+    fn a_run_is_late_by_its_spans_and_not_by_the_times_of_its_files() {
+        let (_runs, folder) = folder_with(b"oha\n");
+        std::fs::write(folder.path("limits.json"), "[60.0, 600.0]").unwrap();
+        // As they look after the clock was set forward.
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        for name in ["output", "limits.json"] {
+            let file = OpenOptions::new().write(true).open(folder.path(name)).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        let late = |running, silent| {
+            let [running, silent] = [running, silent].map(Duration::from_secs);
+            folder.find_timeout(Spans { running, silent }).unwrap()
+        };
+        assert_eq!(late(600, 60), None);
+        assert_eq!(late(100, 61).unwrap(), "it printed nothing for 60 s");
+        assert_eq!(late(601, 0).unwrap(), "it ran for more than 600 s");
     }
 }

@@ -56,6 +56,18 @@ async fn it_opens_after_failures_in_a_row_and_says_until_when() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_does_not_keep_it_open() {
+    let (clock, breaker) = breaker();
+    clock.advance(1_000 * SECOND);
+    for _ in 0..3 {
+        assert!(was_made(&fail(&breaker).await));
+    }
+    assert!(!was_made(&succeed(&breaker).await));
+    clock.set(Timestamp::UNIX_EPOCH);
+    assert!(was_made(&succeed(&breaker).await), "it was opened for ten seconds, not for thousand");
+}
+
+#[tokio::test]
 async fn refusals_are_answers() {
     let (_, breaker) = breaker();
     let classes = [Class::Permanent, Class::Conflict, Class::RateLimited(SECOND)];

@@ -3,7 +3,8 @@
 use super::{Fault, Finding, fault};
 use crate::cli::database::Database;
 use crate::config::{Config, Secret};
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, HeadFile};
+use crate::log_head::check_head;
 use crate::store::EventStore;
 use crate::store::postgres::PostgresStore;
 use crate::store::sealed::PostgresKeys;
@@ -32,7 +33,7 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
     let findings = vec![
         Finding::new("database", ask_version(&database).await),
         Finding::new("secret_key", try_key(config, &database).await),
-        Finding::new("event_log", verify(&database).await),
+        Finding::new("event_log", verify(config, &database).await),
         Finding::new("read_models", look_at_models(&database).await),
     ];
     database.close().await;
@@ -77,16 +78,20 @@ async fn try_key(config: &Config, database: &Database) -> Result<String, Fault> 
     }
 }
 
-/// Verifies the hash chain of the whole log.
-async fn verify(database: &Database) -> Result<String, Fault> {
+/// Verifies the hash chain of the whole log, and that it ends no earlier than it did before.
+async fn verify(config: &Config, database: &Database) -> Result<String, Fault> {
     let advice =
         "nobody may write to the database but Ocim: restore a backup, and find out who did";
-    let store = PostgresStore::connect(database.config.clone(), database.pool.clone()).await;
+    let store = PostgresStore::connect(database.address.clone(), database.pool.clone()).await;
     let store = store.map_err(|error| fault(chain(&error), "look at the database"))?;
     let outcome = async {
         let head = store.head().await.map_err(|error| fault(chain(&error), advice))?;
         let verified = store.verify_chain(Position::START, head).await;
-        verified.map_err(|error| fault(chain(&error), advice))
+        let verified = verified.map_err(|error| fault(chain(&error), advice))?;
+        let known = HeadFile::of(&config.data_dir).read();
+        let known = known.map_err(|error| fault(chain(&error), advice))?;
+        let checked = check_head(known.as_ref(), &store, &database.pool).await;
+        checked.map_err(|error| fault(chain(&error), advice)).map(|_| verified)
     }
     .await;
     store.shutdown().await;

@@ -8,6 +8,7 @@ mod verdict;
 use super::Registry;
 use super::fence::{Alone, Fence};
 use crate::app::AppError;
+use crate::sagas::steady::SteadyTime;
 use crate::sagas::step::{Definition, Step, StepContext};
 use crate::sagas::world::World;
 use call::{Call, Ended, perform};
@@ -78,6 +79,8 @@ pub struct Driver {
     run: Run,
     version: u64,
     position: Position,
+    /// Pauses and time limits go by this, not by the clock, which may be set meanwhile.
+    time: SteadyTime,
     /// The attempts that this driver itself has begun: no doubt about them.
     performing: BTreeMap<&'static str, u32>,
     /// Steps that are there, but asked to be left alone until then.
@@ -119,6 +122,7 @@ impl Driver {
         };
         Ok(Self {
             plan: definition.plan(&world.limits),
+            time: SteadyTime::start(world.app.journal().clock()),
             world,
             definition,
             fence: Arc::new(Alone),
@@ -144,6 +148,12 @@ impl Driver {
     #[must_use]
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// How long a pause until then is, for this driver.
+    #[must_use]
+    pub fn until(&self, time: Timestamp) -> Duration {
+        self.time.until(time)
     }
 
     /// Takes up what can be done now, and comes back when one thing has come to an end.
@@ -198,6 +208,11 @@ impl Driver {
             Directive::Undo { step, attempt } => {
                 return self.begin_undo(self.row(&step)?, attempt, now).await;
             }
+            Directive::Resume { step, .. } | Directive::ResumeUndo { step, .. }
+                if self.takes_over(&step) =>
+            {
+                Event::StepResumed { step }
+            }
             Directive::Resume { step, attempt, deadline } => {
                 let row = self.row(&step)?;
                 let in_doubt = self.performing.get(row.path) != Some(&attempt);
@@ -220,6 +235,18 @@ impl Driver {
         };
         self.report(event).await?;
         Ok(Taken::Recorded)
+    }
+
+    /// Whether another drive was at this step, whose work this one is about to do: should it die of
+    /// it too, that is to be known. What only watches does no work.
+    fn takes_over(&self, path: &str) -> bool {
+        let works = |step: &saga::Step| match step {
+            saga::Step::Intended { .. } => self.plan.step(path).is_some_and(|step| !step.watches),
+            _ => true,
+        };
+        self.run.lease.is_some()
+            && !self.run.at_work.contains(path)
+            && self.run.steps.get(path).is_some_and(works)
     }
 
     async fn begin(
@@ -275,7 +302,7 @@ impl Driver {
     }
 
     fn call(&mut self, call: Call) {
-        let limit = (call.deadline - self.now()).to_std().unwrap_or(Duration::ZERO).max(LAST_LOOK);
+        let limit = self.until(call.deadline).max(LAST_LOOK);
         let context = self.context(call);
         self.asleep.remove(call.row.path);
         if !call.is_undo {
@@ -288,7 +315,7 @@ impl Driver {
     /// The next call that ends, unless a branch wants to be looked at before.
     async fn await_call(&mut self, wake: Option<Timestamp>) -> Option<Ended> {
         let Some(wake) = wake else { return self.calls.next().await };
-        let pause = (wake - self.now()).to_std().unwrap_or(Duration::ZERO);
+        let pause = self.until(wake);
         if self.calls.is_empty() {
             return None;
         }
@@ -358,12 +385,13 @@ impl Driver {
             outputs: self.run.outputs.clone(),
             cause,
             deadline,
+            time: self.time,
             world: Arc::clone(&self.world),
         }
     }
 
     fn now(&self) -> Timestamp {
-        self.world.app.journal().now()
+        self.time.now()
     }
 
     /// Names of points are names of files: a path inside a block is written with dots.

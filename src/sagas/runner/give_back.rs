@@ -2,6 +2,7 @@
 
 use super::OUTAGE_PAUSE;
 use super::crew::Post;
+use crate::sagas::steady::SteadyTime;
 use crate::sagas::step::{StepContext, StepError};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorClass, Phase, Saga, step_key};
@@ -40,6 +41,7 @@ async fn give_back_once(post: &Post, id: RunId) -> Result<(), StepError> {
     let known = post.registry.values().filter(|known| known.name == run.definition);
     let newest = known.max_by_key(|known| known.version);
     let Some(on_abandoned) = newest.and_then(|known| known.on_abandoned) else { return Ok(()) };
+    let time = SteadyTime::start(world.app.journal().clock());
     let context = StepContext {
         run: id,
         step: STEP,
@@ -47,7 +49,8 @@ async fn give_back_once(post: &Post, id: RunId) -> Result<(), StepError> {
         input: run.input,
         outputs: run.outputs,
         cause: Some(Cause::Cancelled { reason: format!("its run was abandoned: {reason}") }),
-        deadline: world.app.journal().now() + TIME,
+        deadline: time.now() + TIME,
+        time,
         world: Arc::clone(world),
     };
     on_abandoned(context).await.map(|_| ())

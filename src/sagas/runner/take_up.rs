@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Command, Event, Phase, Run, Saga, Step, StuckCode, TAKEOVERS_MAX};
+use ocim_domain::saga::{Command, DEATHS_MAX, Event, Phase, Run, Saga, Step, StuckCode};
 use ocim_domain::text::make_recordable;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -164,9 +164,8 @@ impl Keeper {
                     return Ok(());
                 }
                 Pace::At(time) => {
-                    let pause = (time - world.app.journal().now()).to_std().unwrap_or_default();
                     tokio::select! {
-                        () = post.pause(pause) => {}
+                        () = post.pause(driver.until(time)) => {}
                         () = self.wake.notified() => {}
                     }
                 }
@@ -212,7 +211,7 @@ impl Keeper {
             Some((before, panics)) if Some(&before) == progress.as_ref() => panics + 1,
             _ => 1,
         };
-        if panics > TAKEOVERS_MAX {
+        if panics > DEATHS_MAX {
             let text = self.post.world.deployment.own_masker.mask(&text);
             let why = format!("Ocim itself failed {panics} times in a row here: {text}");
             return self.declare_stuck(&loaded, StuckCode::CrashLoop, why, PANIC_PAUSE).await;

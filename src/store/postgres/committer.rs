@@ -2,6 +2,7 @@
 
 use super::batch::{BATCH_REQUESTS_MAX, Failure, SharedError, take_batch, write_batch};
 use super::session::{Appender, open_appender};
+use crate::database::DatabaseAddress;
 use crate::store::row::EncodedAppend;
 use crate::store::{AppendError, Appended};
 use ocim_domain::event::Position;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tokio_postgres::Config;
 use tracing::warn;
 
 /// How long a batch is tried again after its connection was lost.
@@ -27,7 +27,7 @@ pub(super) struct Request {
 
 /// Owns the append connection. No other task of this process writes events.
 pub(super) struct Committer {
-    config: Config,
+    database: DatabaseAddress,
     session: Option<Appender>,
     requests: mpsc::Receiver<Request>,
     /// Taken off the queue, but not in a batch yet.
@@ -38,12 +38,12 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(
-        config: Config,
+        database: DatabaseAddress,
         session: Appender,
         requests: mpsc::Receiver<Request>,
         heads: [Arc<watch::Sender<Position>>; 2],
     ) -> Self {
-        Self { config, session: Some(session), requests, waiting: VecDeque::new(), heads }
+        Self { database, session: Some(session), requests, waiting: VecDeque::new(), heads }
     }
 
     /// Works until stopped (or the store is dropped) and everything accepted is answered.
@@ -113,7 +113,7 @@ impl Committer {
     async fn attempt(&mut self, batch: &[Request]) -> Result<Answers, Attempt> {
         let session = match self.session.take().filter(|session| !session.client.is_closed()) {
             Some(session) => session,
-            None => open_appender(&self.config)
+            None => open_appender(&self.database)
                 .await
                 .map_err(|error| Attempt::Unreachable(Arc::new(error)))?,
         };

@@ -62,6 +62,11 @@ impl Reader {
         }
     }
 
+    pub(super) async fn hash_at(&self, pos: u64) -> Result<Option<Hash>, ReadError> {
+        let sql = "select e.hash from es.events e where e.pos = $1";
+        self.query(sql, &[&signed(pos)]).await?.first().map(|row| hash(row, 0)).transpose()
+    }
+
     pub(super) async fn read_stream(
         &self,
         stream: &StreamId,

@@ -1,8 +1,9 @@
 //! The store's own connections: how they are opened and set.
 
 use super::ReadError;
+use crate::database::{DatabaseAddress, DatabaseConnection};
 use std::time::Duration;
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket, Statement, tls::NoTlsStream};
+use tokio_postgres::{Client, Statement};
 
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,17 +28,18 @@ pub enum ConnectError {
 
 /// A connection that nobody drives yet.
 pub(super) async fn open(
-    config: &Config,
+    database: &DatabaseAddress,
     name: &str,
-) -> Result<(Client, Connection<Socket, NoTlsStream>), ConnectError> {
-    let mut config = config.clone();
-    config
-        .application_name(name)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(5))
-        .tcp_user_timeout(Duration::from_secs(15));
-    Ok(tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await??)
+) -> Result<(Client, DatabaseConnection), ConnectError> {
+    let database = database.with(|config| {
+        config
+            .application_name(name)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .tcp_user_timeout(Duration::from_secs(15));
+    });
+    Ok(tokio::time::timeout(CONNECT_TIMEOUT, database.connect()).await??)
 }
 
 /// The committer's connection, ready to append.
@@ -48,8 +50,8 @@ pub(super) struct Appender {
 }
 
 /// Opens the committer's connection; a task of its own drives it until the client is dropped.
-pub(super) async fn open_appender(config: &Config) -> Result<Appender, ConnectError> {
-    let (client, connection) = open(config, "ocim append").await?;
+pub(super) async fn open_appender(database: &DatabaseAddress) -> Result<Appender, ConnectError> {
+    let (client, connection) = open(database, "ocim append").await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(error = ?error, "the append connection was lost");

@@ -2,13 +2,14 @@
 
 use super::committer::raise;
 use super::session::{ANSWER_TIMEOUT, ConnectError, open};
+use crate::database::{DatabaseAddress, DatabaseConnection};
 use crate::store::row::position;
 use ocim_domain::event::Position;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket, tls::NoTlsStream};
+use tokio_postgres::{AsyncMessage, Client};
 use tracing::warn;
 
 /// The least time between two notifications of this node.
@@ -20,7 +21,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Owns the connection that listens, notifies and polls.
 pub(super) struct Wakeup {
-    pub(super) config: Config,
+    pub(super) database: DatabaseAddress,
     /// What subscriptions follow.
     pub(super) heads: Arc<watch::Sender<Position>>,
     /// What this process committed.
@@ -56,7 +57,7 @@ impl Wakeup {
 
     /// First LISTEN, then read the head: what is written in between is in one of them.
     async fn keep_up(&mut self) -> Result<(), WakeupError> {
-        let (client, connection) = open(&self.config, "ocim wakeup").await?;
+        let (client, connection) = open(&self.database, "ocim wakeup").await?;
         let heads = &self.heads;
         let work = async {
             client.batch_execute("set jit = off; listen es_head").await?;
@@ -71,7 +72,7 @@ impl Wakeup {
 
 /// Drives the connection and takes the heads that come with it.
 async fn listen(
-    mut connection: Connection<Socket, NoTlsStream>,
+    mut connection: DatabaseConnection,
     heads: &watch::Sender<Position>,
 ) -> Result<(), WakeupError> {
     while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {

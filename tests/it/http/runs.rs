@@ -3,7 +3,7 @@
 use crate::support::api_server::ApiServer;
 use chrono::{DateTime, Utc};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event, step_key};
+use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event, StuckCode, step_key};
 use serde_json::{Value, json};
 
 fn done(step: &str) -> Event {
@@ -129,6 +129,32 @@ async fn given_history(server: &ApiServer) -> (RunId, RunId) {
 fn seconds_between(earlier: &Value, later: &Value) -> f64 {
     let time = |value: &Value| value.as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
     (time(later) - time(earlier)).as_seconds_f64()
+}
+
+#[tokio::test]
+async fn a_cancelled_run_that_was_stuck_and_went_on_is_told_as_cancelled() {
+    let server = ApiServer::start().await;
+    let run = server.given_run().await;
+    let step = "create_server".to_owned();
+    server.report(run, intended(run, &step, 1)).await;
+    let reason = "not needed".to_owned();
+    server.report(run, Event::UnwindBegan(Cause::Cancelled { reason })).await;
+    let deadline = "2036-11-22T12:00:00Z".parse().unwrap();
+    let undo = Event::UndoIntended { step: step.clone(), attempt: 1, deadline, at: None };
+    server.report(run, undo).await;
+    let (why, code) = ("6 nodes in a row died".to_owned(), Some(StuckCode::CrashLoop));
+    server.report(run, Event::Stuck { step: step.clone(), why, code }).await;
+    let cause = async || server.get(&format!("/runs/{run}")).await["cause"].clone();
+    assert_eq!(cause().await, "stuck at create_server: 6 nodes in a row died");
+    let retry = json!({ "verb": "retry_step", "step": step });
+    let body = json!({ "operation": retry, "reason": "there is memory again" });
+    let operated = server.ask("POST", &format!("/runs/{run}/operate")).json(&body);
+    assert_eq!(operated.send().await.unwrap().status(), 200);
+    assert_eq!(cause().await, "cancelled: not needed");
+    server.report(run, Event::UndoDone { step, note: None }).await;
+    server.report(run, Event::Unwound {}).await;
+    assert_eq!(cause().await, "cancelled: not needed");
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@ use ocim::adapters::system::SystemIds;
 use ocim::config::Secret;
 use ocim::data_folder::{DataFolder, DataFolderError};
 use ocim::telemetry::chain;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,81 @@ async fn the_ssh_key_is_made_once() {
     assert_eq!(mode(&key.private), 0o600);
     assert_eq!(folder.ensure_ssh_key().await.expect("the same"), key);
     assert_eq!(fs::read_dir(folder.root().join("ssh")).expect("its folder").count(), 2);
+}
+
+#[tokio::test]
+async fn an_ssh_key_that_machines_were_made_with_is_never_replaced() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("data");
+    let folder = DataFolder::open(&root).expect("a new folder");
+    let key = folder.ensure_ssh_key().await.expect("a key pair");
+    folder.node_id(&SystemIds).expect("a node that works here");
+    drop(folder);
+    let private = root.join("ssh/id_ed25519");
+    let public = root.join("ssh/id_ed25519.pub");
+    let kept = fs::read(&private).expect("the key");
+    let start = async || {
+        let folder = DataFolder::open(&root).expect("the next start");
+        folder.ensure_ssh_key().await.map_err(|error| error.to_string())
+    };
+    type Lose = fn(&std::path::Path);
+    let lost: [(&str, Lose); 3] = [
+        ("the file is gone", |path| fs::remove_file(path).expect("the loss")),
+        ("the file is empty", |path| fs::write(path, "").expect("the loss")),
+        ("the folder is gone", |path| {
+            fs::remove_dir_all(path.parent().expect("its folder")).expect("the loss");
+        }),
+    ];
+    for (what, lose) in lost {
+        lose(&private);
+        let error = start().await.expect_err(what);
+        assert!(error.starts_with(&format!("{} is gone", private.display())), "{what}: {error}");
+        assert!(error.contains("put it back from a backup"), "{what}: {error}");
+        // As the sentence says: with the key back, all is as before.
+        let mut file = OpenOptions::new();
+        file.write(true).create(true).truncate(true).mode(0o600);
+        file.open(&private).and_then(|mut file| file.write_all(&kept)).expect("put back");
+        assert_eq!(start().await, Ok(key.clone()), "{what}");
+        assert_eq!(fs::read_to_string(&public).expect("the public half").trim(), key.public);
+    }
+    fs::write(&private, "rubbish").expect("damage");
+    let error = start().await.expect_err("no key");
+    assert!(error.contains("is damaged: put the right key back"), "{error}");
+    // Another pair's private half beside our public one.
+    fs::remove_file(&private).expect("the loss");
+    let mut made = Command::new("ssh-keygen");
+    made.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(parent.path().join("other"));
+    assert!(made.status().expect("ssh-keygen").success());
+    fs::copy(parent.path().join("other"), &private).expect("another key");
+    let error = start().await.expect_err("another key");
+    assert!(error.contains("it is not the key of id_ed25519.pub"), "{error}");
+    fs::remove_file(&public).expect("on purpose");
+    assert_ne!(start().await.expect("the other key").public, key.public);
+}
+
+#[test]
+fn a_folder_of_an_earlier_layout_is_refused_and_left_alone() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("data");
+    drop(DataFolder::open(&root).expect("a new folder"));
+    drop(DataFolder::open(&root).expect("the same folder"));
+    let entries = || fs::read_dir(&root).expect("the folder").count();
+    let before = entries();
+    fs::write(root.join("layout"), "7\n").expect("a layout");
+    let error = DataFolder::open(&root).expect_err("of a later Ocim").to_string();
+    assert!(error.contains("is of layout 7, this Ocim understands layout 1 alone"), "{error}");
+    fs::remove_file(root.join("layout")).expect("as before there were layouts");
+    let error = DataFolder::open(&root).expect_err("of an earlier Ocim").to_string();
+    assert!(error.contains("is of an earlier layout"), "{error}");
+    assert!(error.contains("name a new data folder"), "{error}");
+    assert_eq!(entries(), before - 1);
+    // A kill in the middle of the very first start is no earlier layout.
+    fs::remove_dir_all(&root).expect("removed");
+    fs::create_dir(&root).expect("a folder");
+    for name in ["lock", "layout.draft"] {
+        fs::write(root.join(name), "").expect("half a start");
+    }
+    drop(DataFolder::open(&root).expect("a new folder"));
 }
 
 #[test]

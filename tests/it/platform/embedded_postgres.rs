@@ -5,6 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use ocim::data_folder::DataFolder;
 use ocim::embedded_postgres::{EmbeddedPostgres, PostgresError};
+use ocim::telemetry::chain;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -131,6 +132,42 @@ fn a_server_that_a_killed_ocim_left_is_taken_over() {
     });
     stranger.kill().expect("its end");
     stranger.wait().expect("its end");
+}
+
+/// Both lock files (the cluster's and the socket's) are PostgreSQL's word for "somebody runs here".
+#[tokio::test]
+async fn whatever_lock_files_a_kill_left_the_first_start_works() {
+    let parent = reachable_folder();
+    let root = parent.path().join("data");
+    let folder = open(&root);
+    EmbeddedPostgres::start(&folder).await.expect("a server").stop().await;
+    let mut stranger = std::process::Command::new("sleep").arg("600").spawn().expect("a stranger");
+    // It ends at once, and stays a zombie until it is waited for.
+    let mut zombie = std::process::Command::new("true").spawn().expect("a zombie");
+    let status = format!("/proc/{}/status", zombie.id());
+    let is_zombie = async || fs::read_to_string(&status).is_ok_and(|it| it.contains("State:\tZ"));
+    eventually("the zombie is one", is_zombie).await;
+    let home = root.join("postgres");
+    let stale = [
+        ("a stranger's number", format!("{}\n", stranger.id())),
+        ("a zombie's number", format!("{}\n", zombie.id())),
+        ("a zombie's number, of a server at work alone", format!("-{}\n", zombie.id())),
+        ("nothing, after a power cut", String::new()),
+        ("half a number that is no number", "12x".to_owned()),
+    ];
+    for (what, text) in stale {
+        for lock in ["cluster/postmaster.pid", "socket/.s.PGSQL.5432.lock"] {
+            fs::write(home.join(lock), &text).expect("a stale lock");
+        }
+        let postgres = EmbeddedPostgres::start(&folder).await;
+        let postgres = postgres.unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
+        assert_eq!(ask(&postgres.config(), "SELECT 'hello'").await, "hello");
+        postgres.stop().await;
+    }
+    assert_eq!(stranger.try_wait().expect("the stranger"), None, "strangers are left alone");
+    stranger.kill().expect("its end");
+    stranger.wait().expect("its end");
+    zombie.wait().expect("its end");
 }
 
 #[tokio::test]

@@ -2,10 +2,8 @@
 
 use super::bench::Bench;
 use ocim::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks};
-use ocim::adapters::system::SystemClock;
 use ocim::ports::playbooks::{Playable, Playbooks, Source};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Builds the package `oculib` without asking anybody for setuptools.
 const BACKEND: &str = r#"
@@ -46,7 +44,7 @@ fn start() -> (Bench, AnsibleConfig) {
 
 /// Makes the environment for a version, and returns the repository's commit.
 async fn resolve(bench: &Bench, config: &AnsibleConfig, version: &str) -> String {
-    let playbooks = AnsiblePlaybooks::new(config.clone(), Arc::new(SystemClock));
+    let playbooks = AnsiblePlaybooks::new(config.clone());
     let repository = bench.repository.display().to_string();
     let source = Source::Git { repository, version: version.into() };
     let playbook = "playbooks/site.yml";

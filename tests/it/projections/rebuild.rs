@@ -4,8 +4,9 @@ use super::fake_log::FakeLog;
 use super::history::{Site, mixed_history, record_all};
 use super::{LONG, connect, serving, start, until};
 use crate::support::postgres::Database;
+use deadpool_postgres::Pool;
 use ocim::projector::{
-    BuildState, ProjectorError, ProjectorHandle, cancel_rebuild, request_rebuild,
+    BuildState, ProjectorError, ProjectorHandle, ProjectorRuntime, cancel_rebuild, request_rebuild,
 };
 use ocim::read_models::ReadModels;
 use ocim_projections::ALL;
@@ -76,6 +77,37 @@ async fn a_rebuild_gives_the_rows_that_live_reading_gave_while_readers_read() {
     let end = record_all(&log, Site::new(31).creation());
     assert!(models.wait_for(end, LONG).await, "the new builds follow the log");
     assert_eq!(models.list_instances(100, None).await.unwrap().len(), 31);
+    handle.stop().await;
+}
+
+/// How many statements the idle connections of a pool keep prepared.
+fn count_statements(pool: &Pool) -> usize {
+    let mut count = 0;
+    pool.retain(|client, _| {
+        count += client.statement_cache.size();
+        true
+    });
+    count
+}
+
+#[tokio::test]
+async fn rebuilds_leave_no_statements_behind() {
+    let database = Database::migrated().await;
+    let (pool, log) = (database.pool(), FakeLog::new());
+    let end = record_all(&log, mixed_history(5));
+    let handle = ProjectorRuntime::start(log.clone(), pool.clone(), ALL);
+    assert!(handle.freshness().wait_for(end, LONG).await);
+    handle.rebuild("runs").await.unwrap();
+    until_served(&handle, "runs", 2).await;
+    let once = count_statements(&pool);
+    for generation in 3..=12 {
+        handle.rebuild("runs").await.unwrap();
+        until_served(&handle, "runs", generation).await;
+    }
+    until("the statements of former builds are gone", async || {
+        (count_statements(&pool) <= once.max(20)).then_some(())
+    })
+    .await;
     handle.stop().await;
 }
 

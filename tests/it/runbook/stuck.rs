@@ -135,7 +135,7 @@ async fn a_run_of_an_unknown_process_goes_on_whichever_way_it_went_or_is_given_u
 #[tokio::test]
 async fn a_run_that_nodes_die_of_is_tried_again_forced_back_or_given_up() {
     let desk = Desk::open("Stuck: `crash_loop`").await;
-    let why = "6 nodes in a row died of it before any step came to an end";
+    let why = "6 nodes in a row died while they were at it";
     let under_way = || vec![intended("create_server")];
     let between = || vec![intended("create_server"), turned_back()];
     for (mut events, step, order) in [

@@ -195,6 +195,10 @@ fn admits(directive: &Directive, event: &Event) -> bool {
             | Event::StepSkipped { step: path, .. }
             | Event::TimerSet { step: path, .. },
         )
+        | (
+            Directive::Resume { step, .. } | Directive::ResumeUndo { step, .. },
+            Event::StepResumed { step: path },
+        )
         | (Directive::FireTimer { step }, Event::TimerFired { step: path })
         | (Directive::ResumeUndo { step, .. }, Event::UndoDone { step: path, .. })
         | (
@@ -243,7 +247,9 @@ fn the_histories_show_every_step_and_every_way_back() {
         }
         assert!(shows("completed", "") && shows("unwound", ""), "{}", definition.name);
     }
-    for kind in ["step_failed", "timer_fired", "lease_taken", "stuck", "operator_acted"] {
+    for kind in
+        ["step_failed", "timer_fired", "lease_taken", "step_resumed", "stuck", "operator_acted"]
+    {
         let kind = format!("saga.{kind}");
         assert!(seen.iter().any(|(_, _, shown, _)| *shown == kind), "no history has a {kind}");
     }

@@ -4,10 +4,12 @@ use super::runner::{LONG, await_ends};
 use super::stage::{Stage, somebody};
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use ocim::adapters::fake_playbooks::Script;
 use ocim::app::{LaunchAsk, Launched};
 use ocim::ports::PortError;
 use ocim::ports::cloud::{Cloud, Machine, MachineSpec};
 use ocim::ports::leases::Leases;
+use ocim::ports::playbooks::RunState;
 use ocim::sagas::definitions;
 use ocim::sagas::leases::Take;
 use ocim::sagas::runner::Fence;
@@ -16,7 +18,7 @@ use ocim::sagas::step::{Definition, Kind, RunFn, Step, done};
 use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{Phase, StuckCode, step_key};
+use ocim_domain::saga::{self, Phase, Run, StuckCode, step_key};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -338,6 +340,33 @@ async fn a_process_unknown_here_is_left_alone_as_long_as_another_node_has_it() {
     old.stop().await;
     new.stop().await;
     assert_eq!(stage.run(RUN).await.phase, Phase::Completed);
+}
+
+/// Nodes that are killed from outside while a run waits did not die of it, however many they are.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_in_line_or_watches_its_play_outlives_any_number_of_kills() {
+    let stage = Stage::new().await;
+    let holder = stage.launch_active().await;
+    let second = stage.launch_active().await;
+    let held = stage.begin_deactivation(holder.appserver).await;
+    let claimed = |run: &Run| run.steps.get("claim_traffic").is_some_and(saga::Step::is_finished);
+    stage.drive_until(held, claimed).await;
+    let waiting = stage.begin_deactivation(second.appserver).await;
+    let end = RunState::Exited(0);
+    stage.playbooks.set_default_script(Script { looks: 1_000_000, end, ..Script::default() });
+    let playing = ask_one(&stage).await;
+    // The run that holds the traffic is in the hands of nobody who is killed.
+    let other = stage.node(2);
+    assert!(matches!(other.take(held).await.unwrap(), Take::Taken { .. }));
+    for _ in 0..12 {
+        crash_and_restart(&stage, 1).await;
+        other.renew_all().await.unwrap();
+    }
+    for (run, step) in [(waiting, "claim_traffic"), (playing.run, "run_main_playbook")] {
+        let run = stage.run(run).await;
+        assert_eq!(run.phase, Phase::Forward, "{step}");
+        assert!(matches!(run.steps.get(step), Some(saga::Step::Intended { .. })), "{run:?}");
+    }
 }
 
 /// Panics whenever it is called.

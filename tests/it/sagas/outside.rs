@@ -37,7 +37,11 @@ pub(crate) struct Outside {
 impl Outside {
     /// Nothing has happened yet.
     pub(crate) fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
+        Self::with_clock(Arc::new(VirtualClock::start()))
+    }
+
+    /// As [`Outside::new`], by that clock.
+    pub(crate) fn with_clock(clock: Arc<dyn Clock>) -> Self {
         let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
         let cloud = Arc::new(FakeCloud::default());
         Self {

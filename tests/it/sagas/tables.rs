@@ -5,11 +5,16 @@ use crate::support::counts::report_count;
 use futures_util::FutureExt;
 use ocim::app::LaunchAsk;
 use ocim::sagas::step::{Definition, Kind, Progress, Step, done};
-use ocim::sagas::{Holds, TRIGGERS, definitions, started_by};
+use ocim::sagas::world::Limits;
+use ocim::sagas::{Holds, PLAYBOOK_STEPS, TRIGGERS, definitions, started_by};
+use ocim_domain::Timestamp;
+use ocim_domain::decider::Decider;
 use ocim_domain::instance::OnSuccess;
+use ocim_domain::saga::{Cause, Directive, Event, Run, Saga, StuckCode, next};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use uuid::Uuid;
 
 const fn step(path: &'static str) -> Step {
     Step {
@@ -20,7 +25,7 @@ const fn step(path: &'static str) -> Step {
         attempts_max: 1,
         timeout: |_| Duration::from_secs(1),
         max_elapsed: None,
-        only_waits: false,
+        watches: false,
         on_skipped: None,
     }
 }
@@ -107,6 +112,81 @@ fn a_broken_table_is_refused_with_its_fault() {
     for (table, fault) in broken {
         assert_eq!(table.check().unwrap_err(), [fault]);
     }
+}
+
+/// Nothing of ours is at work for longer: what takes longer waits, or watches what goes on outside.
+const WORK_MAX: Duration = Duration::from_secs(900);
+
+#[test]
+fn every_step_that_holds_nobodys_process_is_declared_so() {
+    let limits = Limits::default();
+    let mut watching = 0;
+    for definition in definitions() {
+        for step in definition.steps {
+            let name = format!("{}.{}", definition.name, step.path);
+            let waits = ["await_", "claim_", "prove_", "drain_"];
+            let watches = waits.iter().any(|begin| step.path.starts_with(begin))
+                || PLAYBOOK_STEPS.contains(&step.path)
+                || (step.timeout)(&limits) > WORK_MAX;
+            assert_eq!(step.watches, watches, "{name}");
+            watching += usize::from(watches);
+        }
+    }
+    report_count("steps that only wait or watch", format_args!("{watching} declared"));
+}
+
+/// What a run looks like whose nodes died again and again while they were at this step.
+fn after_deaths(definition: &Definition, step: &Step, is_undo: bool) -> Run {
+    let name = || step.path.to_owned();
+    let (attempt, deadline, at) = (1, Timestamp::MAX_UTC, None);
+    let intended = Event::StepIntended { step: name(), attempt, key: Uuid::nil(), deadline, at };
+    let started = Event::Started {
+        definition: definition.name.to_owned(),
+        version: definition.version,
+        input: Value::Null,
+        subject: String::new(),
+        deadline: None,
+    };
+    let mut events = vec![started];
+    let before = definition.steps.iter().take_while(|it| it.path != step.path);
+    events.extend(before.map(|it| Event::StepSkipped {
+        step: it.path.to_owned(),
+        reason: "not needed".to_owned(),
+    }));
+    events.push(intended);
+    if is_undo {
+        events.push(Event::UnwindBegan(Cause::Deadline));
+        events.push(Event::UndoIntended { step: name(), attempt, deadline, at });
+    }
+    for epoch in 1..=100 {
+        events.push(Event::LeaseTaken { node: Uuid::nil(), epoch, orderly: false });
+        events.push(Event::StepResumed { step: name() });
+    }
+    Saga::fold(&events).unwrap()
+}
+
+#[test]
+fn nodes_that_die_leave_a_run_stuck_where_they_work_and_never_where_they_watch() {
+    let mut tried = 0;
+    for definition in definitions() {
+        let plan = definition.plan(&Limits::default());
+        for step in definition.steps {
+            let ways = [false, true].into_iter().filter(|undo| !undo || step.kind.undo().is_some());
+            for is_undo in ways {
+                let run = after_deaths(definition, step, is_undo);
+                let directives = next(&plan, &run, Timestamp::UNIX_EPOCH);
+                let is_stuck = matches!(
+                    &directives[..],
+                    [Directive::DeclareStuck { code: StuckCode::CrashLoop, step: at, .. }]
+                        if at == step.path
+                );
+                let name = format!("{}.{} (undo: {is_undo})", definition.name, step.path);
+                assert_eq!(is_stuck, is_undo || !step.watches, "{name}: {directives:?}");
+                tried += 1;
+            }
+        }
+    }
+    report_count("steps whose nodes die again and again", format_args!("{tried} tried"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ pub(crate) fn memory() -> MemoryStore {
 /// An empty store in a new database.
 pub(crate) async fn postgres() -> (Database, PostgresStore) {
     let database = Database::migrated().await;
-    let store = PostgresStore::connect(database.config(), database.pool()).await.unwrap();
+    let store = PostgresStore::connect(database.address(), database.pool()).await.unwrap();
     (database, store)
 }
 

@@ -4,6 +4,7 @@ use super::engines::postgres;
 use crate::support::postgres::Database;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use ocim::database::DatabaseAddress;
 use ocim::store::conformance::{new_event, new_stream};
 use ocim::store::postgres::PostgresStore;
 use ocim::store::{AppendError, EventStore, Expected, Filter, SubscriptionEvent};
@@ -41,11 +42,11 @@ impl Proxy {
         Self { folder, mode }
     }
 
-    fn config(&self, database: &Database) -> tokio_postgres::Config {
+    fn address(&self, database: &Database) -> DatabaseAddress {
         let mut config = tokio_postgres::Config::new();
         let name = database.config().get_dbname().unwrap().to_owned();
         config.host_path(self.folder.path()).user("ocim").dbname(name);
-        config
+        DatabaseAddress::local(config).unwrap()
     }
 }
 
@@ -80,7 +81,7 @@ async fn relay(client: UnixStream, server: UnixStream, mode: Arc<AtomicU8>) {
 async fn a_reply_lost_after_the_commit_is_found_out() {
     let database = Database::migrated().await;
     let proxy = Proxy::start(&database);
-    let store = PostgresStore::connect(proxy.config(&database), database.pool()).await.unwrap();
+    let store = PostgresStore::connect(proxy.address(&database), database.pool()).await.unwrap();
     for round in 0..3 {
         proxy.mode.store(SWALLOW_NEXT_REPLY, Ordering::SeqCst);
         let (stream, event) = (new_stream("test"), new_event("test.happened", json!(round)));
@@ -96,7 +97,7 @@ async fn a_reply_lost_after_the_commit_is_found_out() {
 async fn a_server_that_is_gone_is_reported_and_found_again() {
     let database = Database::migrated().await;
     let proxy = Proxy::start(&database);
-    let store = PostgresStore::connect(proxy.config(&database), database.pool()).await.unwrap();
+    let store = PostgresStore::connect(proxy.address(&database), database.pool()).await.unwrap();
     let kill = "select pg_terminate_backend(pid) from pg_stat_activity \
                 where datname = current_database() and application_name like 'ocim%'";
     proxy.mode.store(REFUSE, Ordering::SeqCst);

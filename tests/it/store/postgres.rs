@@ -168,7 +168,7 @@ async fn a_full_queue_says_when_to_come_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_share_one_log() {
     let (database, here) = postgres().await;
-    let there = PostgresStore::connect(database.config(), database.pool()).await.unwrap();
+    let there = PostgresStore::connect(database.address(), database.pool()).await.unwrap();
     let mut live = there.subscribe_all(Position::START, Filter::default());
     assert_eq!(live.next().await, Some(SubscriptionEvent::CaughtUp(Position::START)));
     tokio::join!(fill(&here, 50), fill(&there, 50));

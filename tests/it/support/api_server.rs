@@ -70,7 +70,7 @@ impl ApiServer {
         let database = Database::migrated().await;
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
         let pool = database.pool();
-        let store = PostgresStore::connect(database.config(), pool.clone()).await.unwrap();
+        let store = PostgresStore::connect(database.address(), pool.clone()).await.unwrap();
         let raw: Arc<dyn EventStore> = Arc::new(store.clone());
         let metered = MeteredStore::new(raw.clone(), Arc::clone(&observing.metrics));
         let metered: Arc<dyn EventStore> = Arc::new(metered);

@@ -58,9 +58,7 @@ impl Ground {
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("environments");
         fs::create_dir_all(&shared).unwrap();
         let playbooks = ground.data().join("playbooks");
-        fs::create_dir_all(&playbooks).unwrap();
-        // A folder with this file counts as a data folder.
-        fs::write(ground.data().join("lock"), "").unwrap();
+        drop(DataFolder::open(&ground.data()).unwrap());
         symlink(shared, playbooks.join("environments")).unwrap();
         ground.start().await;
         ground

@@ -1,8 +1,11 @@
 //! A private PostgreSQL: one cluster for the test process, a new database for each test.
 
+use ocim::database::DatabaseAddress;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::chown;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,8 +24,8 @@ const WATCHED_SERVER: &str = r#"
         { cat "$2/initdb.log"; rm -rf "$2"; exit 1; }
     # In the file, so that a benchmark can switch it on again.
     echo "fsync = off" >>"$2/data/postgresql.conf"
-    "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 \
-        >"$2/server.log" 2>&1 &
+    printf '%s\n' "$3" >>"$2/data/postgresql.conf"
+    "$1/postgres" -D "$2/data" -k "$2" -c max_connections=300 >"$2/server.log" 2>&1 &
     server=$!
     until "$1/pg_isready" -q -h "$2" || ! kill -0 $server; do sleep 0.05; done
     echo ready
@@ -42,27 +45,81 @@ struct Cluster {
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
-        let programs = find_programs();
-        // Short, since the socket's path may have at most 107 bytes.
-        let folder = tempfile::Builder::new().prefix("ocim-pg-").tempdir_in("/tmp").unwrap().keep();
-        let mut server = Command::new("sh");
-        let arguments = [OsString::from("-c"), WATCHED_SERVER.into(), "sh".into()];
-        server.args(arguments).arg(&programs).arg(&folder).current_dir("/").process_group(0);
-        if is_root() {
-            chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
-            server.uid(NOBODY).gid(NOBODY);
-        }
-        server.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut server = server.spawn().unwrap();
-        let mut output = BufReader::new(server.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        if line != "ready\n" {
-            output.read_to_string(&mut line).unwrap();
-            panic!("PostgreSQL does not start: {line}");
-        }
+        let folder = new_folder();
+        let server = start_server(&folder, 5432, "listen_addresses = ''");
         Cluster { folder, _server: server }
     })
+}
+
+/// Short, since the socket's path may have at most 107 bytes.
+fn new_folder() -> PathBuf {
+    tempfile::Builder::new().prefix("ocim-pg-").tempdir_in("/tmp").unwrap().keep()
+}
+
+/// Makes a cluster in the folder and starts its server, with these lines in its configuration.
+fn start_server(folder: &Path, port: u16, settings: &str) -> Child {
+    let programs = find_programs();
+    let mut server = Command::new("sh");
+    let arguments = [OsString::from("-c"), WATCHED_SERVER.into(), "sh".into()];
+    server.args(arguments).arg(&programs).arg(folder).arg(settings);
+    server.env("PGPORT", port.to_string()).current_dir("/").process_group(0);
+    give_to_server(folder);
+    if is_root() {
+        server.uid(NOBODY).gid(NOBODY);
+    }
+    server.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = server.spawn().unwrap();
+    let mut output = BufReader::new(server.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    if line != "ready\n" {
+        output.read_to_string(&mut line).unwrap();
+        panic!("PostgreSQL does not start: {line}");
+    }
+    server
+}
+
+/// Makes a file or folder the server's own, where that has another user.
+fn give_to_server(path: &Path) {
+    if is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+/// A server of one test's own, which speaks TLS on a port of the host.
+#[derive(Debug)]
+pub(crate) struct TlsServer {
+    /// The port.
+    pub(crate) port: u16,
+    /// Its standard input stays open for as long as the server shall run.
+    _server: Child,
+}
+
+impl TlsServer {
+    /// Shows this certificate, both in PEM.
+    pub(crate) fn start(certificate: &str, key: &str) -> Self {
+        let folder = new_folder();
+        for (name, text) in [("tls.crt", certificate), ("tls.key", key)] {
+            let path = folder.join(name);
+            let mut file = OpenOptions::new();
+            let mut file = file.write(true).create_new(true).mode(0o600).open(&path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            give_to_server(&path);
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let file = |name: &str| folder.join(name).display().to_string();
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'",
+            file("tls.crt"),
+            file("tls.key"),
+        );
+        Self { port, _server: start_server(&folder, port, &settings) }
+    }
+
+    /// A value of `DATABASE_URL`, with these parameters.
+    pub(crate) fn url(&self, host: &str, parameters: &str) -> String {
+        format!("postgres://ocim@{host}:{}/postgres?{parameters}", self.port)
+    }
 }
 
 fn is_root() -> bool {
@@ -136,6 +193,11 @@ impl Database {
         let mut config = Config::new();
         config.host_path(&cluster().folder).user("ocim").dbname(&self.name);
         config
+    }
+
+    /// The same, as the product wants it.
+    pub(crate) fn address(&self) -> DatabaseAddress {
+        DatabaseAddress::local(self.config()).unwrap()
     }
 
     /// The same as a value of `DATABASE_URL`.

@@ -8,15 +8,15 @@ use super::super::stage::{Stage, somebody};
 use ocim::adapters::faults::Fault;
 use ocim::app::LaunchAsk;
 use ocim::ports::Class;
-use ocim::sagas::definitions;
 use ocim::sagas::runner::Runner;
 use ocim::sagas::start::start_command;
-use ocim::sagas::started_by;
 use ocim::sagas::step::Definition;
 use ocim::sagas::world::Limits;
+use ocim::sagas::{Holds, definitions, started_by};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Phase, Run, Saga, Step, Verb};
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 
 /// What a run is played through.
@@ -96,15 +96,19 @@ impl Situation {
 
     /// Plays it with a run of this definition, until that is at rest.
     pub(super) async fn play(self, definition: &'static Definition) -> (Stage, RunId) {
+        let held = tempfile::tempdir().unwrap();
+        let holds = Holds::new(Some(held.path().to_owned()));
         let mut stage = match self {
             Self::Postponed => guarded_stage().await.0,
+            Self::CrashLoop => Stage::build(|world| world.holds = holds).await,
             _ => Stage::new().await,
         };
         stage.registry.retain(|(name, version), _| {
             name.as_str() != definition.name || *version <= definition.version
         });
         match self {
-            Self::CrashLoop | Self::Unknown => return self.play_with_runner(stage).await,
+            Self::CrashLoop => return play_crash_loop(stage, held.path()).await,
+            Self::Unknown => return play_unknown(stage).await,
             Self::OutOfTime => return play_out_of_time(stage, definition).await,
             _ => {}
         }
@@ -189,30 +193,38 @@ impl Situation {
             _ => {}
         }
     }
+}
 
-    /// What only a runner does: leases, and patience with what it does not know.
-    async fn play_with_runner(self, stage: Stage) -> (Stage, RunId) {
-        let run = stage.begin_launch(LaunchAsk::default()).await.run;
-        if self == Self::CrashLoop {
-            // For longer than any of them lives.
-            stage.cloud.set_boot_reads(200);
-            crash_and_restart(&stage, 7).await;
-            operate(&stage, run, Verb::RetryStep { step: "await_server".to_owned() }).await;
-        } else {
-            let mut others = definitions();
-            others.retain(|known| known.name != "launch_appserver");
-            let runner = Runner::start(stage.world.clone(), &others, stage.node(2));
-            await_ends(&stage, 1).await;
-            runner.stop().await;
-            operate(&stage, run, Verb::ResumeForward).await;
-        }
-        let runner = stage.start_runner();
-        while !is_over(&stage, run).await {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        runner.stop().await;
-        (stage, run)
+/// A launch at whose machine node after node dies, before the result is recorded.
+async fn play_crash_loop(stage: Stage, held: &Path) -> (Stage, RunId) {
+    let run = stage.begin_launch(LaunchAsk::default()).await.run;
+    let point = held.join("launch_appserver.create_server.after_effect");
+    std::fs::write(&point, "").unwrap();
+    crash_and_restart(&stage, 7).await;
+    std::fs::remove_file(&point).unwrap();
+    operate(&stage, run, Verb::RetryStep { step: "create_server".to_owned() }).await;
+    finish_with_runner(stage, run).await
+}
+
+/// A launch that no node knows, until one does.
+async fn play_unknown(stage: Stage) -> (Stage, RunId) {
+    let run = stage.begin_launch(LaunchAsk::default()).await.run;
+    let mut others = definitions();
+    others.retain(|known| known.name != "launch_appserver");
+    let runner = Runner::start(stage.world.clone(), &others, stage.node(2));
+    await_ends(&stage, 1).await;
+    runner.stop().await;
+    operate(&stage, run, Verb::ResumeForward).await;
+    finish_with_runner(stage, run).await
+}
+
+async fn finish_with_runner(stage: Stage, run: RunId) -> (Stage, RunId) {
+    let runner = stage.start_runner();
+    while !is_over(&stage, run).await {
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    runner.stop().await;
+    (stage, run)
 }
 
 /// The newest version of a definition's process.

@@ -1,0 +1,82 @@
+//! `ocim events accept-head`: goes on with a log that lacks events which were there before.
+
+use super::database::{Database, unavailable};
+use super::error::{CliError, Kind};
+use super::output::Output;
+use crate::adapters::system::{SystemClock, SystemIds};
+use crate::app::{Caller, Journal};
+use crate::config::Config;
+use crate::data_folder::{DataFolder, HeadFile};
+use crate::log_head::{check_head, read_head};
+use crate::projector;
+use crate::store::postgres::PostgresStore;
+use nix::unistd::{Uid, User};
+use ocim_domain::event_log::{Command, EventLog, event_log_id};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Takes the log as it is for the right one: that is recorded in it, read models that know of more
+/// are made anew at the next start, and the data folder knows its end.
+///
+/// # Errors
+/// [`Kind::Refused`] while a server runs, where there is nothing to accept, and without a reason.
+pub(super) async fn run(
+    reason: String,
+    config: &Config,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    if let Some(server) = DataFolder::find_server(&config.data_dir).map_err(unavailable)? {
+        let pid = server.pid;
+        let told = format!("a server runs on this data folder (process {pid}): stop it first");
+        return Err(CliError::new(Kind::Refused, told));
+    }
+    let database = Database::open_existing(config).await?;
+    let connected = PostgresStore::connect(database.address.clone(), database.pool.clone()).await;
+    let outcome = match connected {
+        Ok(store) => {
+            let file = HeadFile::of(&config.data_dir);
+            let outcome = accept(reason, &database, &store, &file, output).await;
+            store.shutdown().await;
+            outcome
+        }
+        Err(error) => Err(unavailable(error)),
+    };
+    database.close().await;
+    outcome
+}
+
+async fn accept(
+    reason: String,
+    database: &Database,
+    store: &PostgresStore,
+    file: &HeadFile,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    // A damaged file is no reason to refuse: to accept the log is what its error advises.
+    let known = file.read().unwrap_or_default();
+    if check_head(known.as_ref(), store, &database.pool).await.is_ok() && known.is_some() {
+        let told = "the log is what the data folder has seen: there is nothing to accept";
+        return Err(CliError::new(Kind::Refused, told));
+    }
+    let found = read_head(store).await.map_err(unavailable)?;
+    let ids = Arc::new(SystemIds);
+    let journal = Journal::new(Arc::new(store.clone()), Arc::new(SystemClock), ids);
+    let caller = Caller { reason: Some(reason.clone()), ..Caller::new(os_user()) };
+    let command = Command::AcceptHead { known, found: found.clone(), reason };
+    let stream = event_log_id().stream();
+    let accepted = journal.execute::<EventLog>(&stream, &caller.metadata(), command).await;
+    accepted.map_err(|error| CliError::from_error(Kind::Refused, &error))?;
+    projector::retire_ahead(&database.pool, found.position).await.map_err(unavailable)?;
+    let head = read_head(store).await.map_err(unavailable)?;
+    file.write(&head).map_err(unavailable)?;
+    output.record(
+        &json!({ "accepted": found.position.to_string(), "head": head.position.to_string() }),
+    )
+}
+
+/// Who runs the command, as an actor.
+fn os_user() -> String {
+    let uid = Uid::effective();
+    let user = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    format!("cli:{user}")
+}

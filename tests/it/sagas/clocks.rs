@@ -1,0 +1,173 @@
+//! Clocks that are set while runs go on: a pause is what was asked for, and nothing ends too early.
+
+use super::outside::Outside;
+use super::stage::{Stage, index};
+use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
+use ocim::adapters::memory_leases::MemoryLeases;
+use ocim::adapters::system::FixedClock;
+use ocim::ports::system::Clock;
+use ocim::sagas::leases::{NodeLeases, Take};
+use ocim::sagas::runner::{Driver, Pace};
+use ocim::sagas::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
+use ocim::sagas::world::Limits;
+use ocim::simulation::stage::VirtualClock;
+use ocim_domain::Timestamp;
+use ocim_domain::ids::{InstanceId, RunId};
+use ocim_domain::saga::Phase;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How often each step of this file asks for a pause before it is done.
+const PAUSES: usize = 5;
+
+/// A clock that goes on, and can be set.
+#[derive(Debug)]
+struct SettableClock {
+    clock: VirtualClock,
+    shift: Mutex<TimeDelta>,
+}
+
+impl Clock for SettableClock {
+    fn now(&self) -> Timestamp {
+        self.clock.now() + *self.shift.lock().unwrap()
+    }
+}
+
+/// How often each run's step was called.
+static CALLS: Mutex<BTreeMap<RunId, usize>> = Mutex::new(BTreeMap::new());
+
+/// Counts a call; tells whether the step has had all its pauses.
+fn is_last_call(context: &StepContext) -> bool {
+    let mut calls = CALLS.lock().unwrap();
+    let calls = calls.entry(context.run).or_default();
+    *calls += 1;
+    *calls > PAUSES
+}
+
+type Outcome = BoxFuture<'static, Result<Progress, StepError>>;
+
+/// Asks to be asked again.
+fn poll(context: StepContext) -> Outcome {
+    Box::pin(async move {
+        if is_last_call(&context) {
+            return done(Value::Null);
+        }
+        Ok(Progress::NotYet { again_in: 10 * SECOND })
+    })
+}
+
+/// Fails, and the other side asks to wait.
+fn fail(context: StepContext) -> Outcome {
+    Box::pin(async move {
+        if is_last_call(&context) {
+            return done(Value::Null);
+        }
+        let retry_after = Some(10 * SECOND);
+        Err(StepError { retry_after, ..StepError::transient("no answer") })
+    })
+}
+
+/// Waits for a time that is recorded.
+fn set_timer(context: StepContext) -> Outcome {
+    Box::pin(async move {
+        if is_last_call(&context) {
+            return done(Value::Null);
+        }
+        Ok(Progress::Until(context.time.now() + 10 * SECOND))
+    })
+}
+
+/// Works for as long as all pauses of the others take together.
+fn work(context: StepContext) -> Outcome {
+    Box::pin(async move {
+        assert!(!is_last_call(&context));
+        tokio::time::sleep(50 * SECOND).await;
+        done(Value::Null)
+    })
+}
+
+const fn row(run: fn(StepContext) -> Outcome) -> Step {
+    let attempts_max = 6;
+    Step::new("pause", run, Kind::NoUndo("nothing is made"), attempts_max, |_| {
+        Duration::from_secs(120)
+    })
+}
+
+const fn process(name: &'static str, steps: &'static [Step]) -> Definition {
+    Definition { name, version: 1, steps, deadline: Some(|_| 3600 * SECOND), on_abandoned: None }
+}
+
+static PROCESSES: [Definition; 4] = [
+    process("poll", const { &[row(poll)] }),
+    process("fail", const { &[row(fail)] }),
+    process("set_timer", const { &[row(set_timer)] }),
+    process("work", const { &[row(work)] }),
+];
+
+/// Drives a run to rest while the clock is set by so much, for so long; tells how long it took.
+async fn drive(process: &'static Definition, shift: TimeDelta, lasts: Duration) -> Duration {
+    let clock = Arc::new(SettableClock { clock: VirtualClock::start(), shift: Mutex::default() });
+    let outside = Outside::with_clock(clock.clone());
+    let mut stage = Stage::resume(outside, InstanceId(Uuid::nil()));
+    stage.registry = index(&PROCESSES);
+    let id = RunId(Uuid::from_u128(rand::random()));
+    stage.start_run(id, process.name, json!({}), "thing".to_owned()).await;
+    let set = tokio::spawn(async move {
+        tokio::time::sleep(15 * SECOND).await;
+        *clock.shift.lock().unwrap() = shift;
+        tokio::time::sleep(lasts).await;
+        *clock.shift.lock().unwrap() = TimeDelta::zero();
+    });
+    let began = Instant::now();
+    let mut driver = Driver::open(Arc::clone(&stage.world), &stage.registry, id).await.unwrap();
+    loop {
+        match driver.advance().await.unwrap() {
+            Pace::Again => {}
+            Pace::At(time) => tokio::time::sleep(driver.until(time)).await,
+            Pace::AtRest => break,
+        }
+    }
+    set.abort();
+    assert_eq!(driver.run().phase, Phase::Completed, "{}: {shift} for {lasts:?}", process.name);
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_the_clock_is_set_a_pause_is_what_was_asked_for() {
+    let (long, moment) = (24 * 3600 * SECOND, 3 * SECOND);
+    let jumps = [
+        (TimeDelta::zero(), long),
+        (TimeDelta::seconds(-100), moment),
+        (TimeDelta::minutes(-30), long),
+        (TimeDelta::hours(5), moment),
+        (TimeDelta::hours(5), long),
+    ];
+    for process in &PROCESSES {
+        for (shift, lasts) in jumps {
+            let took = drive(process, shift, lasts).await;
+            // The jitter of a retry may come on top of what the other side asks for.
+            let allowed = 50 * SECOND..65 * SECOND;
+            assert!(allowed.contains(&took), "{}: {took:?} at {shift}", process.name);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_never_waits_longer_for_a_lease_than_leases_last() {
+    let clock = Arc::new(FixedClock::new(Timestamp::UNIX_EPOCH + 7_200 * SECOND));
+    let engine = Arc::new(MemoryLeases::new(clock.clone()));
+    let limits = Limits::default();
+    let node = |number| NodeLeases::new(engine.clone(), Uuid::from_u128(number), &limits);
+    let run = RunId(Uuid::from_u128(7));
+    assert!(matches!(node(1).take(run).await.unwrap(), Take::Taken { .. }));
+    clock.set(Timestamp::UNIX_EPOCH);
+    let Take::Held { ends_in } = node(2).take(run).await.unwrap() else { panic!("taken twice") };
+    assert_eq!(ends_in, limits.lease_ttl);
+    assert_eq!(node(2).held_for(run).await.unwrap(), Some(limits.lease_ttl));
+}
