@@ -5,6 +5,7 @@ use crate::adapters::ssh::quote_path;
 use crate::ports::playbooks::{OutputLine, PlaybookRun, Source};
 use crate::ports::{Blame, PortError};
 use nix::fcntl::{Flock, FlockArg};
+use ocim_domain::Timestamp;
 use ocim_domain::configuration::is_ansibles_own;
 use ocim_domain::saga::ErrorCode;
 use serde_json::{Value, json};

@@ -100,7 +100,14 @@ const fn row(run: fn(StepContext) -> Outcome) -> Step {
 }
 
 const fn process(name: &'static str, steps: &'static [Step]) -> Definition {
-    Definition { name, version: 1, steps, deadline: Some(|_| 3600 * SECOND), on_abandoned: None }
+    Definition {
+        name,
+        version: 1,
+        steps,
+        deadline: Some(|_| 3600 * SECOND),
+        on_abandoned: None,
+        settles_on_undo: false,
+    }
 }
 
 static PROCESSES: [Definition; 4] = [
