@@ -203,6 +203,7 @@ fn the_names_of_a_site_stay_as_traffic_was_assigned_until_it_is_assigned_anew() 
     let change = || Event::SettingsChanged {
         settings: Box::new(renamed()),
         changed: vec!["external_lms_domain".to_owned()],
+        version: 2,
     };
     let names =
         |history: Vec<Event>| given::<Instance>(history).state().present().unwrap().routed_names();
