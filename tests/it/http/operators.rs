@@ -98,7 +98,11 @@ async fn every_verb_is_taken_or_refused_by_what_the_run_is_doing() {
         }
     }
     for (verb, phase, next) in [
-        (json!({ "verb": "skip_step", "step": "await_turn", "output": {} }), "forward", "resolve_playbooks"),
+        (
+            json!({ "verb": "skip_step", "step": "await_turn", "output": {} }),
+            "forward",
+            "resolve_playbooks",
+        ),
         (json!({ "verb": "force_unwind" }), "unwinding", "undo `await_turn`"),
     ] {
         let run = server.given_run().await;
