@@ -120,6 +120,27 @@ ensure_wheels() {
     echo "$stamp" >"$OCIM_WHEELS_DIR/.stamp"
 }
 
+# Fetches the tools that take the API's document as its users would; Node.js comes as a Python
+# package.
+ensure_contract_tools() {
+    local stamp sources=tests/contract
+    stamp=$({ "$python" -VV && cat $sources/requirements.txt $sources/package-lock.json; } |
+        sha256sum | cut -d' ' -f1)
+    [ "$(cat "$OCIM_CONTRACT_DIR/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    rm -rf "$OCIM_CONTRACT_DIR"
+    mkdir -p "$OCIM_CONTRACT_DIR"
+    "$python" -m venv "$OCIM_CONTRACT_DIR/venv" ||
+        fail "$python could not make a virtual environment"
+    "$OCIM_CONTRACT_DIR/venv/bin/pip" --disable-pip-version-check install --quiet \
+        --only-binary :all: --requirement $sources/requirements.txt ||
+        fail "pip could not fetch the tools for the API's document: is there a network?"
+    cp $sources/package.json $sources/package-lock.json "$OCIM_CONTRACT_DIR"
+    PATH="$OCIM_CONTRACT_DIR/venv/bin:$PATH" npm ci --silent --no-fund --no-audit \
+        --prefix "$OCIM_CONTRACT_DIR" ||
+        fail "npm could not fetch the tools for the API's document: is there a network?"
+    echo "$stamp" >"$OCIM_CONTRACT_DIR/.stamp"
+}
+
 # Clones share Cargo's target folder, and Cargo tells them apart by nothing but the files' times:
 # whoever comes after another clone has its own sources built anew, or it would run the other's.
 ensure_own_build() {
@@ -134,4 +155,5 @@ ensure_packages
 ensure_rust
 mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
 ensure_wheels
+ensure_contract_tools
 ensure_own_build

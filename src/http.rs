@@ -2,6 +2,7 @@
 
 mod appservers;
 mod auth;
+mod bodiless;
 mod convert;
 mod events;
 mod extract;
@@ -26,6 +27,7 @@ mod sites;
 mod sse;
 mod status;
 mod stream;
+mod strict_json;
 mod timeline;
 mod tokens;
 mod trace;
@@ -162,6 +164,7 @@ pub fn start(api: Arc<Api>, listener: TcpListener) -> Result<RunningServer, Serv
             .add((header::CACHE_CONTROL, "no-store"));
         App::new()
             .app_data(data.clone())
+            .wrap(from_fn(bodiless::leave_out_body))
             .wrap(from_fn(trace::make_problems))
             .wrap(from_fn(trace::trace_request))
             .wrap(headers)
@@ -224,9 +227,8 @@ fn api_routes() -> impl HttpServiceFactory {
             resource("/appservers/{id}", "GET").route(web::get().to(appservers::read_appserver)),
         )
         .service(
-            resource("/appservers/{id}/logs", "GET, HEAD")
-                .route(web::get().to(logs::read_appserver_logs))
-                .route(web::head().to(logs::count_appserver_logs)),
+            resource("/appservers/{id}/logs", "GET")
+                .route(web::get().to(logs::read_appserver_logs)),
         )
         .service(
             resource("/appservers/{id}/logs/raw", "GET")
@@ -281,11 +283,7 @@ fn api_routes() -> impl HttpServiceFactory {
             resource("/runs/{id}/timeline", "GET")
                 .route(web::get().to(timeline::read_run_timeline)),
         )
-        .service(
-            resource("/runs/{id}/logs", "GET, HEAD")
-                .route(web::get().to(logs::read_run_logs))
-                .route(web::head().to(logs::count_run_logs)),
-        )
+        .service(resource("/runs/{id}/logs", "GET").route(web::get().to(logs::read_run_logs)))
         .service(
             resource("/runs/{id}/logs/raw", "GET").route(web::get().to(logs::download_run_logs)),
         )
@@ -309,10 +307,14 @@ fn api_routes() -> impl HttpServiceFactory {
         .service(resource("/stream", "GET").route(web::get().to(stream::stream_events)))
 }
 
-/// A resource that says which methods it knows when it is asked for another.
-fn resource(path: &str, allow: &'static str) -> Resource {
-    let refuse = move || async move {
-        HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allow)).finish()
+/// A resource that says which methods it knows when it is asked for another. Where it knows GET, it
+/// knows HEAD, too.
+fn resource(path: &str, methods: &'static str) -> Resource {
+    let allow = methods.replace("GET", "GET, HEAD");
+    let refuse = move || {
+        let mut answer = HttpResponse::MethodNotAllowed();
+        answer.insert_header((header::ALLOW, allow.clone()));
+        async move { answer.finish() }
     };
     web::resource(path).default_service(web::to(refuse))
 }

@@ -4,7 +4,7 @@ mod history;
 mod references;
 mod runs;
 
-pub use history::{EventQuery, EventRow, Order};
+pub use history::{EventQuery, EventRow, Order, timeline_sql};
 pub use references::ReferenceRow;
 pub use runs::{DefinitionFigures, RunAttemptRow, RunFilter, RunRow, RunStepRow, StepFigures};
 

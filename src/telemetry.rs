@@ -70,7 +70,7 @@ fn masked(masker: &Masker, line: &[u8]) -> Vec<u8> {
 /// # Errors
 /// See [`TelemetryError`].
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(filter).map_err(TelemetryError::Filter)?;
+    let filter = read_filter(filter).map_err(TelemetryError::Filter)?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| MaskedStderr)
@@ -83,6 +83,16 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     }
     .map_err(TelemetryError::Twice)
+}
+
+/// The filter, without the framework's errors about connections: anybody who sends rubbish makes
+/// them. They are told where the filter names the framework.
+fn read_filter(filter: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    const FRAMEWORK: &str = "actix_http";
+    match filter.contains(FRAMEWORK) {
+        true => EnvFilter::try_new(filter),
+        false => EnvFilter::try_new(format!("{filter},{FRAMEWORK}::h1::dispatcher=off")),
+    }
 }
 
 /// The error and its causes in one line, each after a colon: for log lines and command lines.

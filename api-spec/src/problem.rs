@@ -1,7 +1,7 @@
 //! Problems (RFC 9457): one list of types, their stable URIs, titles and status codes.
 
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// Below this path each type has a page, and nothing else.
@@ -88,6 +88,7 @@ impl ProblemType {
 impl PartialSchema for ProblemType {
     fn schema() -> RefOr<Schema> {
         let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
             .description(Some("What went wrong: the path of a page that says what to do"))
             .enum_values(Some(Self::ALL.iter().map(|kind| kind.uri())));
         schema.into()

@@ -71,7 +71,10 @@ impl EventParams {
     params(EventParams,
         ("Last-Event-ID" = Option<String>, Header,
             description = "With `follow`: go on after this position")),
-    responses((status = 200, body = Page<RecordedEvent>), Problems))]
+    responses((status = 200, description = "A page of events; with `follow` server-sent events: \
+        an `event` with a `RecordedEvent` as its data for each, and a `caught_up` with a position",
+        content((Page<RecordedEvent> = "application/json"), (String = "text/event-stream"))),
+        Problems))]
 pub(super) async fn list_events(
     api: Data<Api>,
     Params(params): Params<EventParams>,

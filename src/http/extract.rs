@@ -1,6 +1,7 @@
 //! What handlers take apart: bodies, queries, paths and headers, each refused with a problem.
 
 use super::problem::{HttpError, bad_request, invalid};
+use super::strict_json::StrictJson;
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH};
 use actix_web::web::{Bytes, BytesMut, PathConfig};
@@ -96,17 +97,22 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(invalid("body", "must be a JSON object"));
     }
+    let StrictJson = deserialize_json(bytes).map_err(|(field, error)| match error.classify() {
+        Category::Data => bad_request(&field, error.to_string()),
+        Category::Io | Category::Syntax | Category::Eof => bad_request("body", error.to_string()),
+    })?;
+    deserialize_json(bytes).map_err(|(field, error)| invalid(&field, error.to_string()))
+}
+
+/// The value, or the field that it can't be read at.
+fn deserialize_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, (String, serde_json::Error)> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        let field = if path == "." { "body" } else { &path };
-        let rule = error.inner().to_string();
-        match error.inner().classify() {
-            Category::Data => invalid(field, rule),
-            Category::Io | Category::Syntax | Category::Eof => bad_request("body", rule),
-        }
+        let field = if path == "." { "body".to_owned() } else { path };
+        (field, error.into_inner())
     })?;
-    reader.end().map_err(|error| bad_request("body", error.to_string()))?;
+    reader.end().map_err(|error| ("body".to_owned(), error))?;
     Ok(value)
 }
 
@@ -138,8 +144,19 @@ fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, HttpError> {
     serde_path_to_error::deserialize(reader).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { "query" } else { &path };
-        bad_request(field, error.inner().to_string())
+        bad_request(field, explain_number(error.inner().to_string()))
     })
+}
+
+/// Rust's words about a text that is no number, in words for whoever sent it.
+fn explain_number(rule: String) -> String {
+    match rule.as_str() {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "must be a whole number, 0 or more, in digits".to_owned()
+        }
+        "number too large to fit in target type" => "the number is too large".to_owned(),
+        _ => rule,
+    }
 }
 
 /// Reads a flag of a query: `?queue`, `?queue=true` and `?queue=1` say yes.
@@ -238,6 +255,9 @@ mod tests {
         assert_eq!(errors(&parse(b"[]").unwrap_err()), (422, vec!["body"]));
         assert_eq!(errors(&parse(b"{\"queue\"").unwrap_err()), (400, vec!["body"]));
         assert_eq!(errors(&parse(b"{} {}").unwrap_err()), (400, vec!["body"]));
+        let twice = parse(br#"{"queue": true, "queue": false}"#).unwrap_err();
+        assert_eq!(errors(&twice).0, 400, "{twice:?}");
+        assert_eq!(errors(&parse(br#"{"queue": 1e99}"#).unwrap_err()), (400, vec!["queue"]));
     }
 
     #[test]
@@ -259,8 +279,14 @@ mod tests {
     fn a_query_that_breaks_a_rule_names_the_parameter() {
         let sample: Sample = parse_query("limit=7&follow").unwrap();
         assert_eq!((sample.limit, sample.follow), (7, true));
-        for (query, field) in [("limit=x", "limit"), ("follow=maybe", "follow"), ("lmit=3", "lmit")]
-        {
+        let wrong = [
+            ("limit=x", "limit"),
+            ("limit=-1", "limit"),
+            ("follow=maybe", "follow"),
+            ("lmit=3", "lmit"),
+            ("limit=3&name=a%00", "name"),
+        ];
+        for (query, field) in wrong {
             let error = parse_query::<Sample>(query).unwrap_err();
             assert_eq!(errors(&error), (400, vec![field]), "{query}");
         }

@@ -5,7 +5,7 @@ use super::openapi::Problems;
 use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, invalid, not_found};
 use super::sites::read_site;
-use super::{Api, convert};
+use super::{Api, STALE_HEADER, convert};
 use crate::app::Caller;
 use crate::read_models::InstanceRow;
 use actix_web::http::header::{ETAG, LOCATION};
@@ -82,7 +82,8 @@ pub(super) async fn read_instance(
     responses(
         (status = 200, body = InstanceDetail, headers(
             ("ETag" = String, description = "The settings' version"),
-            ("X-Stale" = bool, description = "Present when the body is older than the change"))),
+            ("X-Stale" = bool, description = "Present when the body is older than the change, or \
+                shows another one that came after it; its ETag is always the body's"))),
         Problems))]
 pub(super) async fn change_settings(
     api: Data<Api>,
@@ -96,6 +97,9 @@ pub(super) async fn change_settings(
     let done = api.app.change_settings(&by, *id, input, if_match).await?;
     let mut answer = api.answer_to(done.position, HttpResponse::Ok()).await;
     let detail = read_detail(&api, *id).await?;
+    if u64::try_from(detail.settings_version) != Ok(done.value) {
+        answer.insert_header((STALE_HEADER, "true"));
+    }
     answer.insert_header((ETAG, write_etag(detail.settings_version)));
     Ok(answer.json(detail))
 }

@@ -67,7 +67,9 @@ pub(super) struct RawParams {
     params(("id" = String, Path, description = "`run_…`"), LogParams,
         ("Last-Event-ID" = Option<u64>, Header, description = "With `follow`: go on after this line")),
     responses(
-        (status = 200, body = LogPage,
+        (status = 200, description = "A range of lines; with `follow` server-sent events: a `log` \
+            for each line, with a `LogLine` as its data, and an `end`",
+            content((LogPage = "application/json"), (String = "text/event-stream")),
             headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
         Problems))]
 pub(super) async fn read_run_logs(
@@ -85,7 +87,9 @@ pub(super) async fn read_run_logs(
     params(("id" = String, Path, description = "`apps_…`"), LogParams,
         ("Last-Event-ID" = Option<u64>, Header, description = "With `follow`: go on after this line")),
     responses(
-        (status = 200, body = LogPage,
+        (status = 200, description = "A range of lines; with `follow` server-sent events: a `log` \
+            for each line, with a `LogLine` as its data, and an `end`",
+            content((LogPage = "application/json"), (String = "text/event-stream")),
             headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
         Problems))]
 pub(super) async fn read_appserver_logs(
@@ -96,36 +100,6 @@ pub(super) async fn read_appserver_logs(
 ) -> Result<HttpResponse, HttpError> {
     let run = launch_of(&api, *id).await?;
     answer_with_logs(&api, run, params.0, &request).await
-}
-
-/// Says how many lines the log of a run has by now.
-#[utoipa::path(head, path = "/api/v1/runs/{id}/logs", tag = "logs",
-    params(("id" = String, Path, description = "`run_…`")),
-    responses(
-        (status = 200, description = "`X-Line-Count` has the number",
-            headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
-        Problems))]
-pub(super) async fn count_run_logs(
-    api: Data<Api>,
-    id: Path<RunId>,
-) -> Result<HttpResponse, HttpError> {
-    check_run(&api, *id).await?;
-    answer_with_count(&api, *id).await
-}
-
-/// Says how many lines the log of the run has by now that launched an Appserver.
-#[utoipa::path(head, path = "/api/v1/appservers/{id}/logs", tag = "logs",
-    params(("id" = String, Path, description = "`apps_…`")),
-    responses(
-        (status = 200, description = "`X-Line-Count` has the number",
-            headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
-        Problems))]
-pub(super) async fn count_appserver_logs(
-    api: Data<Api>,
-    id: Path<AppserverId>,
-) -> Result<HttpResponse, HttpError> {
-    let run = launch_of(&api, *id).await?;
-    answer_with_count(&api, run).await
 }
 
 /// Downloads the log of a run, as it is by now, as a text file.
@@ -162,7 +136,11 @@ pub(super) async fn download_appserver_logs(
     answer_with_file(&api, run, params.0).await
 }
 
-async fn check_run(api: &Api, run: RunId) -> Result<(), HttpError> {
+/// Sees that there is such a run.
+///
+/// # Errors
+/// Not found; without a database.
+pub(super) async fn check_run(api: &Api, run: RunId) -> Result<(), HttpError> {
     let row = api.app.read_models().read_run(&run.to_string()).await?;
     row.map(drop).ok_or_else(|| not_found("such run"))
 }
@@ -213,11 +191,6 @@ async fn answer_with_logs(
     Ok(HttpResponse::Ok().insert_header((LINE_COUNT, count)).json(page))
 }
 
-async fn answer_with_count(api: &Api, run: RunId) -> Result<HttpResponse, HttpError> {
-    let count = api.app.logs().count_lines(run).await?;
-    Ok(HttpResponse::Ok().insert_header((LINE_COUNT, count)).finish())
-}
-
 async fn answer_with_file(
     api: &Api,
     run: RunId,
@@ -247,7 +220,10 @@ fn download(
             if range.from > range.to {
                 return Ok(None);
             }
-            let (lines, next) = logs.read_range(run, &range, DOWNLOAD_LINES).await?;
+            let read = logs.read_range(run, &range, DOWNLOAD_LINES).await;
+            let (lines, next) = read.inspect_err(|error| {
+                tracing::warn!(error = error as &dyn std::error::Error, "a download broke off");
+            })?;
             let text: String = lines.iter().map(|line| format!("{}\n", line.line.text)).collect();
             // No line where one should be: the log was taken away meanwhile.
             let is_over = next == range.from;

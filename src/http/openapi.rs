@@ -6,12 +6,14 @@ use super::{
     appservers, events, health, instances, keeping, logs, operators, problems, projections,
     references, regions, runs, servers, status, stream, timeline, tokens,
 };
-use ocim_api_spec::Problem;
+use ocim_api_spec::{AppendedEvent, Problem};
 use std::collections::BTreeMap;
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{
+    Array, ContentBuilder, Object, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -23,7 +25,8 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
     info(
         title = "Ocim",
         description = "Deploys and runs Open edX sites. Long work is a run: a command that starts \
-            one answers 202 with its id. Every error is an RFC 9457 problem.",
+            one answers 202 with its id. Every error is an RFC 9457 problem, whose \
+            type is the address of a page about it. HEAD is answered wherever GET is.",
     ),
     paths(
         instances::create_instance, instances::list_instances, instances::read_instance,
@@ -38,15 +41,14 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         operators::operate_run, operators::explain_run,
         timeline::read_instance_timeline, timeline::read_appserver_timeline,
         timeline::read_run_timeline,
-        logs::read_run_logs, logs::read_appserver_logs, logs::count_run_logs,
-        logs::count_appserver_logs, logs::download_run_logs, logs::download_appserver_logs,
+        logs::read_run_logs, logs::read_appserver_logs, logs::download_run_logs, logs::download_appserver_logs,
         events::list_events, stream::stream_events,
         projections::list_projections, projections::skip_event,
         tokens::create_token, tokens::list_tokens, tokens::revoke_token,
         status::read_status, health::read_health, health::read_readiness,
         problems::list_problem_pages, problems::read_problem_page,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, AppendedEvent)),
     tags(
         (name = "instances", description = "Sites and their settings"),
         (name = "appservers", description = "Deployments of a site"),
@@ -63,7 +65,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         (name = "health", description = "Whether Ocim is well"),
     ),
     security(("bearer" = [])),
-    modifiers(&BearerToken, &IdempotencyKey),
+    modifiers(&BearerToken, &IdempotencyKey, &Answers, &PageItems),
 )]
 struct Document;
 
@@ -101,6 +103,50 @@ impl Modify for IdempotencyKey {
         for item in document.paths.paths.values_mut() {
             if let Some(operation) = &mut item.post {
                 operation.parameters.get_or_insert_default().push(RefOr::T(parameter.clone()));
+            }
+        }
+    }
+}
+
+/// Every answer is described.
+struct Answers;
+
+impl Modify for Answers {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let items = document.paths.paths.values_mut();
+        let operations =
+            items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.patch]).flatten();
+        for (status, answer) in operations.flat_map(|it| &mut it.responses.responses) {
+            if let RefOr::T(answer) = answer
+                && answer.description.is_empty()
+            {
+                answer.description = describe_status(status).to_owned();
+            }
+        }
+    }
+}
+
+/// What a success means where nothing else is said.
+fn describe_status(status: &str) -> &'static str {
+    match status {
+        "201" => "It is made",
+        "202" => "It has begun: the run does it",
+        "204" => "It is done",
+        _ => "As asked for",
+    }
+}
+
+/// The items of pages refer to the schema of their type, of which they would else be copies.
+struct PageItems;
+
+impl Modify for PageItems {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let Some(components) = &mut document.components else { return };
+        for (name, page) in &mut components.schemas {
+            if let (Some(item), RefOr::T(Schema::Object(page))) = (name.strip_prefix("Page_"), page)
+            {
+                let items = Array::new(Ref::from_schema_name(item));
+                page.properties.insert("items".to_owned(), Schema::Array(items).into());
             }
         }
     }

@@ -37,6 +37,7 @@ pub(super) struct RunParams {
     #[serde(default, deserialize_with = "read_flag")]
     stuck: bool,
     /// Only those that started more than this many seconds ago.
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295_u32)]
     older_than_s: Option<u32>,
     /// Most items on the page, 1 to 200; 50 when left out.
     limit: Option<usize>,

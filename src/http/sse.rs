@@ -26,7 +26,10 @@ impl Message {
     /// A message of this type; `data` as JSON on one line.
     pub(super) fn new(event: &'static str, data: &impl Serialize) -> Self {
         // The wire types have no form that JSON lacks.
-        Self { id: None, event, data: serde_json::to_string(data).unwrap_or_default() }
+        let data = serde_json::to_string(data).unwrap_or_default();
+        // Some readers take these for ends of lines; JSON has them in texts alone.
+        let data = data.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+        Self { id: None, event, data }
     }
 
     /// What a client sends back as `Last-Event-ID` to go on after this message.
@@ -76,6 +79,9 @@ mod tests {
     fn a_message_is_framed_line_by_line() {
         let message = Message::new("log", &json!({"text": "a\nb"})).id(7);
         assert_eq!(message.frame(), "id: 7\nevent: log\ndata: {\"text\":\"a\\nb\"}\n\n");
+        let message = Message::new("log", &json!({"text": "a\u{2028}b\u{2029}\r\u{85}"}));
+        let frame = String::from_utf8(message.frame().to_vec()).unwrap();
+        assert_eq!(frame, "event: log\ndata: {\"text\":\"a\\u2028b\\u2029\\r\u{85}\"}\n\n");
         assert_eq!(Message::new("end", &json!({})).frame(), "event: end\ndata: {}\n\n");
     }
 

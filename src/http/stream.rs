@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::extract::Params;
-use super::logs::log_message;
+use super::logs::{check_run, log_message};
 use super::openapi::Problems;
 use super::problem::{HttpError, bad_request};
 use super::sse::{self, Message};
@@ -62,7 +62,9 @@ impl std::str::FromStr for Cursor {
     params(StreamParams,
         ("Last-Event-ID" = Option<String>, Header, description = "Go on after this message")),
     responses(
-        (status = 200, content_type = "text/event-stream", body = AppendedEvent),
+        (status = 200, content_type = "text/event-stream", body = String,
+            description = "Server-sent events: `appended` with an `AppendedEvent` as its data, \
+                `caught_up` with a position, `log` with a `LogLine`"),
         Problems))]
 pub(super) async fn stream_events(
     api: Data<Api>,
@@ -77,6 +79,9 @@ pub(super) async fn stream_events(
         (None, None) => Cursor { position: api.events().head().await?, line: 0 },
     };
     let events = api.events().subscribe_all(from.position, Filter::default());
+    if let Some(run) = params.run {
+        check_run(&api, run).await?;
+    }
     let lines = match params.run {
         Some(run) => api.app.logs().follow(run, from.line.saturating_add(1)),
         None => stream::pending().boxed(),

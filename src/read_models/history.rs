@@ -153,23 +153,8 @@ impl ReadModels {
         limit: usize,
         after: Option<Position>,
     ) -> Result<Vec<EventRow>, QueryError> {
-        let (beyond, direction) = order.sql();
-        let sql = format!(
-            "with appservers as (select id from rm.appservers where id = $1 or instance = $1),
-                  mine as (
-                select $1::text as id
-                union select id from appservers
-                union select id from rm.servers
-                       where appserver = $1 or appserver in (select id from appservers)
-                union select id from rm.runs
-                       where subject = $1 or subject in (select id from appservers))
-             select * from rm.events where position in (
-                select position from rm.event_mentions where subject in (select id from mine))
-             and ($3::text is null or position {beyond} $3)
-             order by position {direction} limit $2::bigint"
-        );
         let after = after.map(|position| position.to_string());
-        self.query(&sql, &[&subject, &limit_value(limit), &after]).await
+        self.query(&timeline_sql(order), &[&subject, &limit_value(limit), &after]).await
     }
 
     /// What people call the things with these ids; those that have no name are left out.
@@ -177,6 +162,33 @@ impl ReadModels {
         let rows: Vec<NameRow> = self.query(NAMES, &[&ids]).await?;
         Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
     }
+}
+
+/// The query behind a timeline, of a subject, a limit and the position after which it begins. It
+/// starts from the mentions of the subject and of what belongs to it, each by the index, whatever
+/// the statistics say of the whole log.
+#[must_use]
+pub fn timeline_sql(order: Order) -> String {
+    let (beyond, direction) = order.sql();
+    format!(
+        "with appservers as (select id from rm.appservers where id = $1 or instance = $1),
+              mine as (
+            select $1::text as id
+            union select id from appservers
+            union select id from rm.servers
+                   where appserver = $1 or appserver in (select id from appservers)
+            union select id from rm.runs
+                   where subject = $1 or subject in (select id from appservers)),
+              mentioned as materialized (
+            select distinct m.position from mine cross join lateral (
+                select position from rm.event_mentions where subject = mine.id
+                   and ($3::text is null or position {beyond} $3)
+                 order by position {direction} limit $2::bigint) as m
+             order by m.position {direction} limit $2::bigint)
+         select e.* from mentioned cross join lateral (
+            select * from rm.events where position = mentioned.position offset 0) as e
+         order by e.position {direction}"
+    )
 }
 
 fn parameter<T: ToSql + Sync>(value: Option<&T>) -> Option<&(dyn ToSql + Sync)> {

@@ -10,6 +10,7 @@ mod observing;
 pub(crate) mod operators;
 mod poison;
 mod problems;
+mod reading;
 mod refusals;
 mod regions;
 mod runs;

@@ -5,6 +5,7 @@ mod ansible;
 mod balancers;
 mod cli;
 mod commands;
+mod contract;
 mod crash;
 mod disk_full;
 mod haproxy;

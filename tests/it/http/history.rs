@@ -3,6 +3,7 @@
 use super::live::Reader;
 use crate::support::api_server::ApiServer;
 use chrono::{DateTime, Utc};
+use ocim::read_models::{Order, timeline_sql};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{ErrorClass, Event};
 use ocim_domain::token::Scope;
@@ -180,5 +181,43 @@ async fn protected_values_of_events_are_hidden_in_lists_and_live() {
     let path = "/events?follow&kind=instance.created";
     let mut live = Reader::open(&server, path, Some(&id)).await;
     assert_eq!(live.next_of("event").await.2["data"]["settings"]["name"], "beta");
+    server.stop().await;
+}
+
+/// Rows that a plan of the database took from tables, whether or not it kept them.
+fn rows_touched(plan: &Value) -> f64 {
+    let number = |name: &str| plan[name].as_f64().unwrap_or(0.0);
+    let own = match plan["Relation Name"].is_string() {
+        true => number("Actual Rows") + number("Rows Removed by Filter"),
+        false => 0.0,
+    };
+    let below = plan["Plans"].as_array().into_iter().flatten().map(rows_touched);
+    own * number("Actual Loops") + below.sum::<f64>()
+}
+
+/// However long the log is, and whatever the database believes of it.
+#[tokio::test]
+async fn a_timeline_costs_what_its_subject_went_through() {
+    let server = ApiServer::start().await;
+    let run = server.given_run().await.to_string();
+    let client = server.database.client().await;
+    let others = "
+        insert into rm.events select 'x' || lpad(n::text, 40, '0') as position, e.stream, e.version,
+               e.id, e.kind, e.schema, e.data, e.meta, e.actor, e.correlation, e.recorded_at
+          from generate_series(1, 20000) as n, (select * from rm.events limit 1) as e;
+        insert into rm.event_mentions (subject, position)
+        select 'run_other' || n % 7, 'x' || lpad(n::text, 40, '0')
+          from generate_series(1, 20000) as n;";
+    client.batch_execute(others).await.unwrap();
+    for statistics in ["", "analyze"] {
+        client.batch_execute(statistics).await.unwrap();
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let sql = format!("explain (analyze, format json) {}", timeline_sql(order));
+            let row = client.query_one(&sql, &[&run, &51_i64, &None::<String>]).await.unwrap();
+            let plan: Value = row.get(0);
+            let touched = rows_touched(&plan[0]["Plan"]);
+            assert!(touched < 100.0, "{order:?} {statistics}: {touched} rows: {plan:#}");
+        }
+    }
     server.stop().await;
 }

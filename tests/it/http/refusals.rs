@@ -81,7 +81,7 @@ async fn the_frameworks_own_refusals_are_problems() {
     let refused = send(server.bare("GET", "/elsewhere")).await;
     assert_eq!(problem(refused).await["status"], 404);
     let refused = send(server.ask("DELETE", "/instances")).await;
-    assert_eq!(refused.headers()["allow"], "GET, POST");
+    assert_eq!(refused.headers()["allow"], "GET, HEAD, POST");
     assert_eq!(problem(refused).await["status"], 405);
     let refused = send(server.ask("GET", "/instances?limit=many")).await;
     let refused = problem(refused).await;

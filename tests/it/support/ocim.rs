@@ -1,5 +1,6 @@
 //! The real program on a data folder of its own, and an end to all that it started.
 
+use super::log_check::ExpectedLines;
 use super::processes::signal_process;
 use nix::sys::signal::Signal;
 use ocim::data_folder::DataFolder;
@@ -26,6 +27,8 @@ pub(crate) struct Ground {
     folder: TempDir,
     server: Option<Server>,
     starts: AtomicU32,
+    /// What its log may hold, though it is a warning or an error.
+    pub(crate) expected: ExpectedLines,
     http: reqwest::Client,
     _turn: MutexGuard<'static, ()>,
 }
@@ -48,7 +51,8 @@ impl Ground {
         }
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20));
         let http = http.build().unwrap();
-        Self { folder, server: None, starts: AtomicU32::new(0), http, _turn: turn }
+        let (server, starts, expected) = (None, AtomicU32::new(0), ExpectedLines::default());
+        Self { folder, server, starts, expected, http, _turn: turn }
     }
 
     /// As [`Ground::prepare`], with a server that answers. Python's environments are shared with
@@ -327,7 +331,19 @@ impl Ground {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.root().join(format!("server-{}.log", self.starts.load(Ordering::Relaxed)))
+        self.log_file_of(self.starts.load(Ordering::Relaxed))
+    }
+
+    fn log_file_of(&self, start: u32) -> PathBuf {
+        self.root().join(format!("server-{start}.log"))
+    }
+
+    /// The warnings and errors in the logs of all servers that were started, but for those that the
+    /// test expects.
+    fn unexpected_lines(&self) -> Vec<String> {
+        let starts = 1..=self.starts.load(Ordering::Relaxed);
+        let logs = starts.map(|start| fs::read_to_string(self.log_file_of(start)));
+        logs.flat_map(|log| self.expected.find_unexpected(&log.unwrap_or_default())).collect()
     }
 
     /// What the server of now wrote.
@@ -358,6 +374,7 @@ impl Drop for Ground {
             eprintln!("{}", self.read_logs());
         } else {
             cleared.unwrap();
+            assert_eq!(self.unexpected_lines(), Vec::<String>::new(), "say why in `expected`");
             assert!(!self.data().exists(), "the data folder is still there");
             let root = self.root().display().to_string();
             assert_eq!(super::processes::find_processes(&root), Vec::<String>::new());
