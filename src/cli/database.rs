@@ -1,12 +1,10 @@
 //! For the few commands that open the database themselves: the running server's, or their own.
 
 use super::error::{CliError, Kind};
-use crate::adapters::system::SystemIds;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
-use crate::migrations;
 use deadpool_postgres::{Pool, Runtime};
 use std::error::Error;
 use std::time::Duration;
@@ -27,22 +25,6 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Connects to `DATABASE_URL`, else to the running server's cluster, else to a cluster that
-    /// is started for this command alone; brings the schema up to date where no server runs.
-    ///
-    /// # Errors
-    /// [`Kind::Unavailable`] with what to do.
-    pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
-        let (address, embedded, may_migrate) = find_cluster(config, true).await?;
-        match Self::connect(address, may_migrate).await {
-            Ok((address, pool)) => Ok(Self { address, pool, embedded }),
-            Err(error) => {
-                stop(embedded).await;
-                Err(error)
-            }
-        }
-    }
-
     /// Connects to a database that is there, to look at it: makes none, and leaves its schema as it
     /// is. Where no server runs, an existing cluster is started for this command alone.
     ///
@@ -58,9 +40,8 @@ impl Database {
             );
             return Err(CliError::new(Kind::Unavailable, message));
         }
-        let (address, embedded, _) = find_cluster(config, false).await?;
-        let opened = Self::connect(address, false).await;
-        let (address, pool) = match opened {
+        let (address, embedded) = find_cluster(config).await?;
+        let (address, pool) = match Self::connect(address) {
             Ok(opened) => opened,
             Err(error) => {
                 stop(embedded).await;
@@ -88,19 +69,7 @@ impl Database {
         Err(CliError::new(Kind::Unavailable, message))
     }
 
-    async fn connect(
-        address: DatabaseAddress,
-        may_migrate: bool,
-    ) -> Result<(DatabaseAddress, Pool), CliError> {
-        if may_migrate {
-            let (mut client, connection) = address.connect().await.map_err(unavailable)?;
-            let connection = tokio::spawn(connection);
-            let migrated = migrations::run_migrations(&mut client).await;
-            drop(client);
-            // The connection's own errors were the client's too.
-            let _ = connection.await;
-            migrated.map_err(unavailable)?;
-        }
+    fn connect(address: DatabaseAddress) -> Result<(DatabaseAddress, Pool), CliError> {
         let pool = Pool::builder(address.manager())
             .max_size(CONNECTIONS_MAX)
             .runtime(Runtime::Tokio1)
@@ -127,32 +96,24 @@ async fn stop(embedded: Embedded) {
     }
 }
 
-/// The cluster, and whether its schema may be brought up to date. With `may_make`, one is made
-/// where there is none.
-async fn find_cluster(
-    config: &Config,
-    may_make: bool,
-) -> Result<(DatabaseAddress, Embedded, bool), CliError> {
+/// The cluster of `DATABASE_URL`, of the running server, or of the data folder, which is started.
+async fn find_cluster(config: &Config) -> Result<(DatabaseAddress, Embedded), CliError> {
     if let Some(url) = &config.database_url {
         let address = DatabaseAddress::parse(url.expose()).map_err(unavailable)?;
         let patient = |config: &mut tokio_postgres::Config| {
             config.connect_timeout(CONNECT_TIMEOUT);
         };
-        return Ok((address.with(patient), None, true));
+        return Ok((address.with(patient), None));
     }
     let root = &config.data_dir;
     if DataFolder::find_server(root).map_err(unavailable)?.is_some() {
         let config = EmbeddedPostgres::config_of(root).map_err(unavailable)?;
-        return Ok((DatabaseAddress::local(config).map_err(unavailable)?, None, false));
+        return Ok((DatabaseAddress::local(config).map_err(unavailable)?, None));
     }
     let folder = DataFolder::open(root).map_err(unavailable)?;
-    if may_make {
-        // A new cluster needs its key first, or the server would miss it later.
-        folder.secret_key(config.secret_key.as_ref(), &SystemIds).map_err(unavailable)?;
-    }
     let postgres = EmbeddedPostgres::start(&folder).await.map_err(unavailable)?;
     let address = DatabaseAddress::local(postgres.config()).map_err(unavailable)?;
-    Ok((address, Some((postgres, folder)), true))
+    Ok((address, Some((postgres, folder))))
 }
 
 /// A failure on the way to the database.
