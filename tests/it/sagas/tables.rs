@@ -132,7 +132,7 @@ fn every_step_that_holds_nobodys_process_is_declared_so() {
             watching += usize::from(watches);
         }
     }
-    report_count("steps that only wait or watch", format_args!("{watching} declared"));
+    report_count("steps that only wait or watch", "declared", watching);
 }
 
 /// What a run looks like whose nodes died again and again while they were at this step.
