@@ -186,7 +186,7 @@ fn nodes_that_die_leave_a_run_stuck_where_they_work_and_never_where_they_watch()
             }
         }
     }
-    report_count("steps whose nodes die again and again", format_args!("{tried} tried"));
+    report_count("steps whose nodes die again and again", "tried", tried);
 }
 
 #[tokio::test(start_paused = true)]

@@ -173,7 +173,7 @@ async fn activation_and_termination_end_soundly_wherever_they_cross() {
         }
     }
     assert!(crossings > 20, "{crossings}");
-    report_count("traffic crossings", crossings);
+    report_count("traffic crossings", "pairs of orders", crossings);
 }
 
 #[tokio::test(start_paused = true)]
