@@ -14,6 +14,8 @@ mod operators;
 mod projections;
 mod put_offs;
 mod regions;
+mod reservations;
+mod resources;
 mod runs;
 mod servers;
 mod storable;

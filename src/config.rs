@@ -6,14 +6,17 @@
 
 mod client;
 mod env_file;
+mod git_credentials;
 mod reader;
 mod secret;
 
 pub use client::ClientConfig;
+pub use git_credentials::GitCredential;
 pub use secret::Secret;
 
 use crate::adapters::ansible::pick_environment;
 use crate::database::{DatabaseUrlError, check_url};
+use git_credentials::read_git_credentials;
 use reader::Reader;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -156,6 +159,13 @@ pub struct Config {
     pub load_balancer_fragment_name_prefix: String,
     /// `PRELIMINARY_PAGE_SERVER_IP`: who answers for a site with nothing active. None.
     pub preliminary_page_server_ip: Option<IpAddr>,
+    /// `OCIM_GIT_CREDENTIALS`: as whom git reads repositories over HTTPS, by host, as JSON:
+    /// `{"example.com": {"user": "…", "password": "…"}}`. None.
+    pub git_credentials: BTreeMap<String, GitCredential>,
+    /// `S3_BUCKET_PREFIX`: begins the names of the sites' buckets. `ocim`.
+    pub s3_bucket_prefix: String,
+    /// `IAM_USER_PREFIX`: begins the names of the sites' AWS accounts. `ocim`.
+    pub iam_user_prefix: String,
 }
 
 /// What stands behind a region.
@@ -434,6 +444,9 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         load_balancer_host_keys: read_host_keys(r),
         load_balancer_fragment_name_prefix: read_fragment_prefix(r),
         preliminary_page_server_ip: r.parsed("PRELIMINARY_PAGE_SERVER_IP", "must be an IP address"),
+        git_credentials: read_git_credentials(r),
+        s3_bucket_prefix: r.text("S3_BUCKET_PREFIX", "ocim", 20),
+        iam_user_prefix: r.text("IAM_USER_PREFIX", "ocim", 20),
     }
 }
 

@@ -27,7 +27,7 @@ pub struct InstanceRow {
     pub id: String,
     /// Display name.
     pub name: String,
-    /// Its internal LMS domain.
+    /// Its LMS domain as visitors see it.
     pub domain: String,
     /// All settings, protected ones sealed.
     pub settings: Value,
@@ -45,6 +45,8 @@ pub struct InstanceRow {
     pub launches: Vec<String>,
     /// True once a launch succeeded.
     pub successfully_provisioned: bool,
+    /// Names of its databases, buckets and accounts; none until the first launch.
+    pub resources: Option<Value>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it last changed.

@@ -7,6 +7,7 @@ pub mod clean_up_appserver;
 pub mod deactivate_appserver;
 pub mod delete_orphan;
 pub mod failure;
+pub mod heartbeat;
 pub mod holds;
 pub mod launch_appserver;
 pub mod leases;

@@ -30,7 +30,8 @@ macro_rules! settings {
 settings! {
     /// Display name, 1–250 characters.
     name: String,
-    /// The site's LMS, unique among all names of all instances.
+    /// The site's LMS; like all its domains unique among those of all instances, and in letters of
+    /// any language.
     internal_lms_domain: String,
     /// The LMS preview; made from the LMS's name where none is given.
     internal_lms_preview_domain: String,
@@ -87,7 +88,7 @@ settings! {
 /// Asks for a new instance. Needs `internal_lms_domain` or `sub_domain`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CreateInstance {
-    /// Makes `internal_lms_domain` below the configured base domain.
+    /// Makes `internal_lms_domain` below the configured base domain; one label or more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sub_domain: Option<String>,
     /// Why.
@@ -132,7 +133,7 @@ pub struct Instance {
     pub id: String,
     /// Display name.
     pub name: String,
-    /// The LMS's name.
+    /// The name visitors see: `external_lms_domain` where it is set, else `internal_lms_domain`.
     pub domain: String,
     /// Number of Appservers ever asked for.
     pub appserver_count: i32,
@@ -172,6 +173,21 @@ pub struct Site {
     pub machine_url: Option<String>,
 }
 
+/// What a site uses outside its machines. Given at its first launch, and the same for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResourceNames {
+    /// The main database, and the start of all other `MySQL` databases' names.
+    pub database: String,
+    /// The database of the forum.
+    pub forum_database: String,
+    /// The Swift container.
+    pub container: String,
+    /// The S3 bucket.
+    pub bucket: String,
+    /// The AWS account that may use the bucket.
+    pub iam_user: String,
+}
+
 /// One site with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceDetail {
@@ -182,6 +198,8 @@ pub struct InstanceDetail {
     pub settings_version: i64,
     /// Where it is, and its test login.
     pub site: Site,
+    /// What its databases, buckets and accounts are called; `null` until the first launch.
+    pub resources: Option<ResourceNames>,
     /// Its settings now.
     pub settings: Settings,
     /// What is allowed, but not wise: sentences for people.

@@ -24,8 +24,8 @@ pub use appserver::{
 };
 pub use event::{AppendedEvent, RecordedEvent};
 pub use instance::{
-    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, Settings,
-    SettingsChange, Site,
+    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, ResourceNames,
+    Settings, SettingsChange, Site,
 };
 pub use log::{LogLevel, LogLine, LogPage};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};

@@ -55,6 +55,8 @@ problem_types! {
     RequestTimeout = "/problems/request_timeout", 408, "The request took too long to arrive";
     /// The state of the thing forbids it; `detail` says what to do.
     CommandRejected = "/problems/command_rejected", 409, "The command was refused";
+    /// The names listed in `errors` are another instance's; nothing was written.
+    NameTaken = "/problems/name_taken", 409, "A name is taken";
     /// Somebody else changed the thing at the same moment: repeat the request.
     VersionConflict = "/problems/version_conflict", 409, "Changed by somebody else meanwhile";
     /// A request with this idempotency key is under way: repeat after `retry_after_s`.

@@ -4,7 +4,9 @@ use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::ids::{AppserverId, InstanceId, LoadBalancerId, RunId};
-use crate::names::RoutedNames;
+use crate::name::Kind;
+use crate::names::{RoutedNames, reserved_domains};
+use crate::resources::ResourceNames;
 use crate::settings::InstanceSettings;
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +15,15 @@ use serde::{Deserialize, Serialize};
 pub enum Command {
     /// Make it, with settings that were checked and whose names are reserved.
     Create { settings: Box<InstanceSettings> },
-    /// Give up a creation that crashed between its reservations and its first event; `by` wants
-    /// one of its names.
-    AbandonCreation { by: InstanceId },
-    /// Replace the settings.
+    /// Give up a name that it reserved and then never came to want, e.g. because of a crash; `by`
+    /// wants it. An instance that was never created is given up with it.
+    DisownName { kind: Kind, name: String, by: InstanceId },
+    /// Replace the settings, by such as are checked and whose names are reserved.
     ChangeSettings { settings: Box<InstanceSettings> },
+    /// Let go of the domains that the settings have dropped, if its balancer serves them no more.
+    ReleaseDomains,
+    /// Give its databases, buckets and accounts these names, which are reserved. The first stay.
+    NameResources { names: ResourceNames },
     /// Tie it to the balancer chosen for it.
     AssignLoadBalancer { load_balancer: LoadBalancerId },
     /// Ask for a new Appserver, made by `run`; refused while a launch is under way unless
@@ -80,6 +86,15 @@ pub enum Event {
     /// version 1, and each change makes the next `version`.
     #[serde(rename = "instance.settings_changed")]
     SettingsChanged { settings: Box<InstanceSettings>, changed: Vec<String>, version: u64 },
+    /// It had reserved a name, and never came to want it; `by` took it.
+    #[serde(rename = "instance.name_disowned")]
+    NameDisowned { kind: Kind, name: String, by: InstanceId },
+    /// These domains, which its settings had dropped, lead to it no more.
+    #[serde(rename = "instance.domains_released")]
+    DomainsReleased { domains: Vec<String> },
+    /// Its databases, containers, buckets and accounts are called so from now on.
+    #[serde(rename = "instance.resources_named")]
+    ResourcesNamed { names: ResourceNames },
     /// This balancer serves it.
     #[serde(rename = "instance.load_balancer_assigned")]
     LoadBalancerAssigned { load_balancer: LoadBalancerId },
@@ -131,7 +146,10 @@ impl DomainEvent for Event {
     const KINDS: &'static [(&'static str, u16)] = &[
         ("instance.created", 1),
         ("instance.creation_abandoned", 1),
+        ("instance.name_disowned", 1),
         ("instance.settings_changed", 1),
+        ("instance.domains_released", 1),
+        ("instance.resources_named", 1),
         ("instance.load_balancer_assigned", 1),
         ("instance.launch_requested", 1),
         ("instance.launch_settled", 1),
@@ -205,6 +223,55 @@ pub struct Present {
     pub traffic_run: Option<RunId>,
     /// True once a launch has succeeded.
     pub successfully_provisioned: bool,
+    /// Domains that the settings have dropped while its balancer may still serve them: they stay
+    /// its own until the balancer is known not to. As [`Kind::key`] has them, in order.
+    pub leaving_domains: Vec<String>,
+    /// What its databases, buckets and accounts are called, once the first launch needed to know.
+    pub resources: Option<ResourceNames>,
+}
+
+impl Present {
+    /// Whether it wants a name that is reserved for it.
+    #[must_use]
+    pub fn holds(&self, kind: Kind, name: &str) -> bool {
+        let key = kind.key(name);
+        let is_it = |name: &str| kind.key(name) == key;
+        match kind {
+            Kind::Domain => {
+                let mut wanted = reserved_domains(&self.settings).into_iter();
+                self.leaving_domains.contains(&key) || wanted.any(|(_, domain)| is_it(&domain))
+            }
+            Kind::Database | Kind::Container | Kind::Bucket | Kind::IamUser => {
+                let names = self.resources.iter().flat_map(ResourceNames::reserved);
+                names.into_iter().any(|(of, name)| of == kind && is_it(name))
+            }
+        }
+    }
+
+    /// The domains that its settings have dropped and that its balancer serves no more: traffic is
+    /// assigned under others. While a run moves it, that may be any that the run has planned with.
+    #[must_use]
+    pub fn unserved_domains(&self) -> Vec<String> {
+        if self.traffic_run.is_some() {
+            return vec![];
+        }
+        let routed = self.routed_names();
+        let routed: Vec<_> = routed.hosts().map(|host| Kind::Domain.key(host)).collect();
+        self.leaving_domains.iter().filter(|domain| !routed.contains(domain)).cloned().collect()
+    }
+
+    /// The domains it wanted up to now, and does not with `settings`.
+    #[must_use]
+    pub fn dropped_domains(&self, settings: &InstanceSettings) -> Vec<String> {
+        let keys = |settings| -> Vec<String> {
+            let domains = reserved_domains(settings).into_iter();
+            domains.map(|(_, domain)| Kind::Domain.key(&domain)).collect()
+        };
+        let wanted = keys(settings);
+        let mut dropped = keys(&self.settings);
+        dropped.retain(|domain| !wanted.contains(domain));
+        dropped
+    }
 }
 
 impl Present {
@@ -239,6 +306,9 @@ pub enum Rejected {
     /// It exists already, or was given up.
     #[error("the instance exists already")]
     Exists,
+    /// It wants the name.
+    #[error("the instance wants the name")]
+    WantsName,
     /// Another launch is under way.
     #[error("a launch is under way in run {run}; wait for it, cancel it, or ask with `queue=true`")]
     LaunchInFlight {
@@ -275,14 +345,27 @@ impl Decider for Instance {
                 State::Absent => Ok(vec![Event::Created { settings }]),
                 State::Abandoned | State::Present(_) => Err(Rejected::Exists),
             },
-            Command::AbandonCreation { by } => match state {
+            Command::DisownName { kind, name, by } => match state {
                 State::Absent => Ok(vec![Event::CreationAbandoned { by }]),
                 State::Abandoned => Ok(vec![]),
-                State::Present(_) => Err(Rejected::Exists),
+                State::Present(present) if present.holds(kind, &name) => Err(Rejected::WantsName),
+                State::Present(_) => Ok(vec![Event::NameDisowned { kind, name, by }]),
             },
             Command::ChangeSettings { settings } => {
                 decide_change_settings(present(state)?, settings)
             }
+            Command::ReleaseDomains => {
+                let domains = present(state)?.unserved_domains();
+                Ok(if domains.is_empty() {
+                    vec![]
+                } else {
+                    vec![Event::DomainsReleased { domains }]
+                })
+            }
+            Command::NameResources { names } => Ok(match present(state)?.resources {
+                Some(_) => vec![], // What is out there bears the first ones.
+                None => vec![Event::ResourcesNamed { names }],
+            }),
             Command::AssignLoadBalancer { load_balancer } => {
                 Ok(match present(state)?.load_balancer {
                     Some(_) => vec![], // The first choice stays (core §3.4 step 1).
@@ -329,6 +412,8 @@ impl Decider for Instance {
                 name_troubles: vec![],
                 traffic_run: None,
                 successfully_provisioned: false,
+                leaving_domains: vec![],
+                resources: None,
             })),
             (State::Absent, Event::CreationAbandoned { .. }) => State::Abandoned,
             (State::Present(present), event) => {
@@ -408,11 +493,15 @@ fn decide_assign_traffic(
 
 fn evolve_present(mut present: Present, event: &Event) -> Present {
     match event {
-        Event::Created { .. } | Event::CreationAbandoned { .. } => {}
+        Event::Created { .. } | Event::CreationAbandoned { .. } | Event::NameDisowned { .. } => {}
         Event::SettingsChanged { settings, version, .. } => {
-            present.settings = (**settings).clone();
+            change_settings(&mut present, settings);
             present.settings_version = *version;
         }
+        Event::DomainsReleased { domains } => {
+            present.leaving_domains.retain(|domain| !domains.contains(domain));
+        }
+        Event::ResourcesNamed { names } => present.resources = Some(names.clone()),
         Event::LoadBalancerAssigned { load_balancer } => {
             present.load_balancer = Some(*load_balancer);
         }
@@ -439,4 +528,19 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         Event::NamesRecovered {} => present.name_troubles.clear(),
     }
     present
+}
+
+/// What the settings drop stays the instance's while a balancer may serve it; without a balancer
+/// nothing does.
+fn change_settings(present: &mut Present, settings: &InstanceSettings) {
+    let dropped = present.dropped_domains(settings);
+    if present.load_balancer.is_some() {
+        present.leaving_domains.extend(dropped);
+    }
+    present.settings = settings.clone();
+    let wanted: Vec<_> = reserved_domains(settings);
+    let is_wanted = |key: &String| wanted.iter().any(|(_, it)| Kind::Domain.key(it) == *key);
+    present.leaving_domains.retain(|domain| !is_wanted(domain));
+    present.leaving_domains.sort_unstable();
+    present.leaving_domains.dedup();
 }

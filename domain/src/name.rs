@@ -3,6 +3,7 @@
 use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
+use crate::hosts::host_key;
 use crate::ids::{NAMESPACE, NameId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,24 +12,54 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A domain of an instance; compared in lower case.
-    InternalDomain,
-    /// A balancer's domain.
-    LoadBalancerDomain,
+    /// A host that leads to an instance; compared as lower-case A-labels.
+    Domain,
+    /// A database, the forum's included; compared in lower case, as `MongoDB` does.
+    Database,
+    /// A container of object storage; compared in lower case.
+    Container,
+    /// An S3 bucket; compared in lower case.
+    Bucket,
+    /// An AWS account; compared in lower case, as AWS does.
+    IamUser,
+}
+
+impl Kind {
+    /// What people call it.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Database => "database",
+            Self::Container => "container",
+            Self::Bucket => "bucket",
+            Self::IamUser => "AWS account",
+        }
+    }
+
+    /// What two spellings of one name have in common.
+    #[must_use]
+    pub fn key(self, name: &str) -> String {
+        match self {
+            Self::Domain => host_key(name),
+            Self::Database | Self::Container | Self::Bucket | Self::IamUser => name.to_lowercase(),
+        }
+    }
 }
 
 /// The reservation's id: the same for the same name, whoever asks.
 #[must_use]
 pub fn name_id(kind: Kind, name: &str) -> NameId {
-    NameId(Uuid::new_v5(&NAMESPACE, format!("{kind:?}/{}", name.to_lowercase()).as_bytes()))
+    NameId(Uuid::new_v5(&NAMESPACE, format!("{kind:?}/{}", kind.key(name)).as_bytes()))
 }
 
 /// What one may ask of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Hold it for `owner` (the text form of its id).
+    /// Hold it for `owner` (the text form of its id). Who holds it already says so anew: whoever
+    /// meant to take it away on what they read before comes too late.
     Reserve { kind: Kind, name: String, owner: String },
-    /// Take it `from` an owner that never came to be, for `owner`.
+    /// Take it `from` an owner that never came to want it, for `owner`.
     Reclaim { from: String, owner: String },
     /// Give it back; silent when somebody else holds it.
     Release { owner: String },
@@ -41,7 +72,10 @@ pub enum Event {
     /// It is held.
     #[serde(rename = "name.reserved")]
     Reserved { kind: Kind, name: String, owner: String },
-    /// It went `from` an owner that never came to be to `owner`.
+    /// Its owner holds on to it.
+    #[serde(rename = "name.renewed")]
+    Renewed { owner: String },
+    /// It went `from` an owner that never came to want it to `owner`.
     #[serde(rename = "name.reclaimed")]
     Reclaimed { from: String, owner: String },
     /// It is free.
@@ -51,7 +85,7 @@ pub enum Event {
 
 impl DomainEvent for Event {
     const KINDS: &'static [(&'static str, u16)] =
-        &[("name.reserved", 1), ("name.reclaimed", 1), ("name.released", 1)];
+        &[("name.reserved", 1), ("name.renewed", 1), ("name.reclaimed", 1), ("name.released", 1)];
 }
 
 /// A name as its events tell.
@@ -95,7 +129,7 @@ impl Decider for Name {
                 Ok(vec![Event::Reserved { kind, name, owner }])
             }
             (State::Held { owner: holder }, Command::Reserve { owner, .. }) if *holder == owner => {
-                Ok(vec![])
+                Ok(vec![Event::Renewed { owner }])
             }
             (State::Held { owner }, Command::Reserve { .. }) => {
                 Err(Rejected::Taken { owner: owner.clone() })
@@ -123,8 +157,11 @@ impl Decider for Name {
                 State::Held { owner: owner.clone() }
             }
             (State::Held { .. }, Event::Released { .. }) => State::Free,
-            (state @ State::Held { .. }, Event::Reserved { .. })
-            | (state @ State::Free, Event::Reclaimed { .. } | Event::Released { .. }) => state,
+            (state @ State::Held { .. }, Event::Reserved { .. } | Event::Renewed { .. })
+            | (
+                state @ State::Free,
+                Event::Renewed { .. } | Event::Reclaimed { .. } | Event::Released { .. },
+            ) => state,
         }
     }
 }

@@ -1,20 +1,11 @@
-//! Names that follow from others: domains of a site, and what databases, hosts and backends are called.
+//! Names that follow from others: domains of a site, and what hosts and backends are called.
 
+use crate::hosts::to_ascii;
 use crate::ids::AppserverId;
 use crate::settings::InstanceSettings;
-use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
-/// Longest domain, in characters (core §1.2).
-pub const DOMAIN_LENGTH_MAX: usize = 100;
-/// Longest label of a domain, in characters (RFC 1035).
-const LABEL_LENGTH_MAX: usize = 63;
-/// Shortest sub-domain that may be asked for, in characters.
-const SUB_DOMAIN_LENGTH_MIN: usize = 3;
-/// Longest database, bucket or account name, in characters.
-pub const RESOURCE_NAME_LENGTH_MAX: usize = 50;
-/// Hexadecimal digits of the digest that stands for what was cut off a resource name.
-const RESOURCE_NAME_DIGEST_LENGTH: usize = 4;
 /// Longest part of a name that comes from a domain, in characters.
 const NAME_PREFIX_LENGTH_MAX: usize = 20;
 /// Hyphenated prefixes of the redirecting names, in their order.
@@ -41,7 +32,7 @@ impl Service {
         [Self::Lms, Self::LmsPreview, Self::Studio, Self::Discovery, Self::Ecommerce];
 }
 
-/// The name under which we serve it, whose DNS records are ours.
+/// The name under which we serve it, as it was written; its DNS records are ours.
 #[must_use]
 pub fn internal_domain(settings: &InstanceSettings, service: Service) -> &str {
     match service {
@@ -53,7 +44,7 @@ pub fn internal_domain(settings: &InstanceSettings, service: Service) -> &str {
     }
 }
 
-/// The customer's own name for it; blank where there is none.
+/// The customer's own name for it, as it was written; blank where there is none.
 #[must_use]
 pub fn external_domain(settings: &InstanceSettings, service: Service) -> &str {
     match service {
@@ -65,7 +56,7 @@ pub fn external_domain(settings: &InstanceSettings, service: Service) -> &str {
     }
 }
 
-/// The name visitors see: the customer's, else ours.
+/// The name visitors see, as it was written: the customer's, else ours.
 #[must_use]
 pub fn effective_domain(settings: &InstanceSettings, service: Service) -> &str {
     match external_domain(settings, service) {
@@ -74,20 +65,25 @@ pub fn effective_domain(settings: &InstanceSettings, service: Service) -> &str {
     }
 }
 
-/// Every name a balancer serves from this instance's backend: the customer's first, then ours.
+/// [`effective_domain`] as it goes over the wire.
 #[must_use]
-pub fn load_balanced_domains(settings: &InstanceSettings) -> Vec<&str> {
-    let external = Service::ALL.map(|service| external_domain(settings, service));
-    let internal = Service::ALL.map(|service| internal_domain(settings, service));
-    external.into_iter().chain(internal).filter(|domain| !domain.is_empty()).collect()
+pub fn effective_host(settings: &InstanceSettings, service: Service) -> String {
+    to_ascii(effective_domain(settings, service)).into_owned()
 }
 
-/// The hyphenated names that a balancer redirects; none unless the settings ask for them.
+/// Every host a balancer serves from this instance's backend: the customer's first, then ours.
+#[must_use]
+pub fn load_balanced_domains(settings: &InstanceSettings) -> Vec<String> {
+    let external = Service::ALL.map(|service| external_domain(settings, service));
+    let internal = Service::ALL.map(|service| internal_domain(settings, service));
+    let domains = external.into_iter().chain(internal).filter(|domain| !domain.is_empty());
+    domains.map(|domain| to_ascii(domain).into_owned()).collect()
+}
+
+/// The hyphenated hosts that a balancer redirects; none unless the settings ask for them.
 #[must_use]
 pub fn redirect_domains(settings: &InstanceSettings) -> Vec<String> {
-    let prefixes: &[&str] =
-        if settings.enable_prefix_domains_redirect { &REDIRECT_PREFIXES } else { &[] };
-    prefixes.iter().map(|prefix| format!("{prefix}{}", settings.internal_lms_domain)).collect()
+    if settings.enable_prefix_domains_redirect { prefix_domains(settings) } else { vec![] }
 }
 
 /// The host names by which visitors reach a site, as its balancer is told.
@@ -104,38 +100,94 @@ pub struct RoutedNames {
 }
 
 impl RoutedNames {
+    /// Every host of the map.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.domains.iter().chain(&self.redirects).map(String::as_str)
+    }
+
     /// Those that the settings ask for.
     #[must_use]
     pub fn new(settings: &InstanceSettings) -> Self {
         Self {
-            site: effective_domain(settings, Service::Lms).to_owned(),
-            domains: load_balanced_domains(settings).into_iter().map(str::to_owned).collect(),
+            site: effective_host(settings, Service::Lms),
+            domains: load_balanced_domains(settings),
             redirects: redirect_domains(settings),
-            redirect_target: settings.internal_lms_domain.clone(),
+            redirect_target: to_ascii(&settings.internal_lms_domain).into_owned(),
         }
     }
 }
 
-/// Every name whose DNS records are ours. Customers look after their own.
+/// The hyphenated hosts that a balancer would redirect if the settings asked for it.
+fn prefix_domains(settings: &InstanceSettings) -> Vec<String> {
+    let lms = &settings.internal_lms_domain;
+    let host = |prefix| to_ascii(&format!("{prefix}{lms}")).into_owned();
+    REDIRECT_PREFIXES.into_iter().map(host).collect()
+}
+
+/// Every host that is the instance's alone, each beside the setting that it comes from.
+///
+/// That is what its balancer may have to serve, wanted now or as soon as somebody turns the redirects
+/// on.
+#[must_use]
+pub fn reserved_domains(settings: &InstanceSettings) -> Vec<(&'static str, String)> {
+    let services = Service::ALL.into_iter();
+    let external = services.clone().map(|s| (external_field(s), external_domain(settings, s)));
+    let internal = services.map(|s| (internal_field(s), internal_domain(settings, s)));
+    let redirects = prefix_domains(settings).into_iter();
+    external
+        .chain(internal)
+        .filter(|(_, domain)| !domain.is_empty())
+        .map(|(field, domain)| (field, to_ascii(domain).into_owned()))
+        .chain(redirects.map(|domain| (internal_field(Service::Lms), domain)))
+        .collect()
+}
+
+/// Every host whose DNS records are ours. Customers look after their own.
 #[must_use]
 pub fn managed_domains(settings: &InstanceSettings) -> Vec<String> {
-    let internal = Service::ALL.map(|service| internal_domain(settings, service).to_owned());
+    let internal = Service::ALL.map(|s| to_ascii(internal_domain(settings, s)).into_owned());
     internal.into_iter().chain(redirect_domains(settings)).collect()
 }
 
+/// The name of the setting that holds a service's internal domain.
+#[must_use]
+pub fn internal_field(service: Service) -> &'static str {
+    match service {
+        Service::Lms => "internal_lms_domain",
+        Service::LmsPreview => "internal_lms_preview_domain",
+        Service::Studio => "internal_studio_domain",
+        Service::Discovery => "internal_discovery_domain",
+        Service::Ecommerce => "internal_ecommerce_domain",
+    }
+}
+
+/// The name of the setting that holds a service's external domain.
+#[must_use]
+pub fn external_field(service: Service) -> &'static str {
+    match service {
+        Service::Lms => "external_lms_domain",
+        Service::LmsPreview => "external_lms_preview_domain",
+        Service::Studio => "external_studio_domain",
+        Service::Discovery => "external_discovery_domain",
+        Service::Ecommerce => "external_ecommerce_domain",
+    }
+}
+
 /// Pattern that nginx matches a service's host name with; the dialect of Python and PCRE.
+///
+/// Browsers send A-labels, so the pattern holds those, where the original's held what was written.
 #[must_use]
 pub fn nginx_regex(settings: &InstanceSettings, service: Service) -> String {
     let names = [external_domain(settings, service), internal_domain(settings, service)];
-    let escaped: Vec<_> =
-        names.into_iter().filter(|name| !name.is_empty()).map(escape_regex).collect();
+    let hosts = names.into_iter().filter(|name| !name.is_empty()).map(to_ascii);
+    let escaped: Vec<_> = hosts.map(|host| escape_regex(&host)).collect();
     format!("^({})$", escaped.join("|"))
 }
 
 /// Where a service is reached, with a slash at the end.
 #[must_use]
 pub fn site_url(settings: &InstanceSettings, service: Service) -> String {
-    format!("https://{}/", effective_domain(settings, service))
+    format!("https://{}/", effective_host(settings, service))
 }
 
 /// What tells whether the learning site and all that it needs are well.
@@ -146,12 +198,12 @@ pub fn extended_heartbeat_url(settings: &InstanceSettings) -> String {
 
 /// Lower-case letters, digits, `_` and hyphens of a text, in their order (core §8.4).
 ///
-/// Dots vanish, runs of spaces and hyphens become one hyphen, and a leading hyphen stays.
-/// Letters outside ASCII vanish too: a domain is ASCII by the time it gets here.
+/// Accents are folded away (`é` is `e`), and what is not ASCII then vanishes, as do dots. Runs of
+/// spaces and hyphens become one hyphen, and a leading hyphen stays.
 #[must_use]
 pub fn slug(text: &str) -> String {
     let kept: String = text
-        .chars()
+        .nfkd()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-') || c.is_ascii_whitespace())
         .collect();
     let mut slug = String::with_capacity(kept.len());
@@ -197,82 +249,6 @@ pub fn appserver_name(number: u32) -> String {
     format!("AppServer {number}")
 }
 
-/// The main database, and the start of all other databases' names. Case is kept, hyphens vanish.
-#[must_use]
-pub fn database_name(settings: &InstanceSettings) -> String {
-    let name = settings.internal_lms_domain.replace('.', "_");
-    shorten(name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
-}
-
-/// The database of the forum.
-#[must_use]
-pub fn forum_database_name(settings: &InstanceSettings) -> String {
-    format!("{}_forum", database_name(settings))
-}
-
-/// The S3 bucket; `prefix` is `AWS_S3_BUCKET_PREFIX`.
-#[must_use]
-pub fn bucket_name(settings: &InstanceSettings, prefix: &str) -> String {
-    shorten(format!("{prefix}-{}", database_name(settings).replace('_', "-")))
-}
-
-/// The AWS account that may use the bucket; `prefix` is `AWS_IAM_USER_PREFIX`.
-#[must_use]
-pub fn iam_user_name(settings: &InstanceSettings, prefix: &str) -> String {
-    shorten(format!("{prefix}-{}", database_name(settings)))
-}
-
-/// Refuses what is not a host name of at least two labels.
-///
-/// What passes holds letters, digits, hyphens and dots only, so it can't break out of a
-/// configuration of HAProxy or nginx. A single label is no site's name that visitors could reach.
-///
-/// # Errors
-/// The rule that was broken, as a sentence without its subject.
-pub fn check_domain(domain: &str) -> Result<(), String> {
-    if domain.chars().count() > DOMAIN_LENGTH_MAX {
-        return Err(format!("must have at most {DOMAIN_LENGTH_MAX} characters"));
-    }
-    let labels: Vec<_> = domain.split('.').collect();
-    if labels.len() < 2 {
-        return Err("must be a domain of at least two parts, like `site.example.com`".to_owned());
-    }
-    if !labels.iter().all(|label| is_label(label)) {
-        return Err(format!(
-            "must have parts of 1 to {LABEL_LENGTH_MAX} letters, digits and hyphens between its \
-             dots, without a hyphen at either end of a part"
-        ));
-    }
-    if labels.last().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit())) {
-        return Err("must be a name, not an address".to_owned());
-    }
-    Ok(())
-}
-
-/// Refuses what may not stand before `DEFAULT_INSTANCE_BASE_DOMAIN`.
-///
-/// # Errors
-/// The rule that was broken, as a sentence without its subject.
-pub fn check_sub_domain(sub_domain: &str) -> Result<(), String> {
-    let length = sub_domain.chars().count();
-    let is_lower = !sub_domain.bytes().any(|b| b.is_ascii_uppercase());
-    if length >= SUB_DOMAIN_LENGTH_MIN && is_label(sub_domain) && is_lower {
-        Ok(())
-    } else {
-        Err(format!(
-            "must have {SUB_DOMAIN_LENGTH_MIN} to {LABEL_LENGTH_MAX} lower-case letters, digits \
-             and hyphens, without a hyphen at either end"
-        ))
-    }
-}
-
-fn is_label(label: &str) -> bool {
-    (1..=LABEL_LENGTH_MAX).contains(&label.len())
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-}
-
 fn escape_regex(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() * 2);
     for c in text.chars() {
@@ -287,16 +263,6 @@ fn escape_regex(text: &str) -> String {
 fn name_prefix(kind: &str, settings: &InstanceSettings) -> String {
     let name = format!("{kind}{}", slug(effective_domain(settings, Service::Lms)));
     name.chars().take(NAME_PREFIX_LENGTH_MAX).collect()
-}
-
-/// The name itself, or its start and a digest of all of it where it is too long.
-fn shorten(name: String) -> String {
-    if name.chars().count() <= RESOURCE_NAME_LENGTH_MAX {
-        return name;
-    }
-    let digest = hex(&Md5::digest(name.as_bytes()));
-    let start = name.chars().take(RESOURCE_NAME_LENGTH_MAX - RESOURCE_NAME_DIGEST_LENGTH);
-    start.chain(digest.chars().take(RESOURCE_NAME_DIGEST_LENGTH)).collect()
 }
 
 /// Bytes as lower-case hexadecimal digits.

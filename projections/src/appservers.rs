@@ -76,7 +76,10 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
         )],
         E::Created { .. }
         | E::CreationAbandoned { .. }
+        | E::NameDisowned { .. }
         | E::SettingsChanged { .. }
+        | E::DomainsReleased { .. }
+        | E::ResourcesNamed { .. }
         | E::LoadBalancerAssigned { .. }
         | E::TrafficClaimed { .. }
         | E::TrafficReleased { .. }

@@ -5,6 +5,7 @@ use crate::{ColumnType, Projector, Table, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{Event, LaunchOutcome};
+use ocim_domain::names::{Service, effective_domain};
 
 /// The read model of instances.
 pub const PROJECTOR: Projector = Projector {
@@ -25,6 +26,7 @@ pub const PROJECTOR: Projector = Projector {
                 ("active_appservers", ColumnType::TextList),
                 ("name_troubles", ColumnType::Json),
                 ("successfully_provisioned", ColumnType::Boolean),
+                ("resources", ColumnType::Json),
                 ("created_at", ColumnType::Timestamp),
                 ("updated_at", ColumnType::Timestamp),
             ],
@@ -64,7 +66,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             columns! { id: id },
             columns! {
                 name: settings.name,
-                domain: settings.internal_lms_domain,
+                domain: effective_domain(&settings, Service::Lms),
                 settings: settings,
                 settings_version: 1,
                 load_balancer: NULL,
@@ -72,6 +74,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 active_appservers: serde_json::Value::Array(vec![]),
                 name_troubles: serde_json::Value::Array(vec![]),
                 successfully_provisioned: false,
+                resources: NULL,
                 created_at: at,
                 updated_at: at,
             },
@@ -79,10 +82,12 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         Event::CreationAbandoned { .. } => vec![], // It has no row: it never came to be.
         Event::SettingsChanged { settings, changed: _, version } => vec![update(columns! {
             name: settings.name,
-            domain: settings.internal_lms_domain,
+            domain: effective_domain(&settings, Service::Lms),
             settings: settings,
             settings_version: version,
         })],
+        Event::NameDisowned { .. } | Event::DomainsReleased { .. } => vec![],
+        Event::ResourcesNamed { names } => vec![update(columns! { resources: names })],
         Event::LoadBalancerAssigned { load_balancer } => {
             vec![update(columns! { load_balancer: load_balancer })]
         }

@@ -16,6 +16,7 @@ use ocim_domain::load_balancer::{self, Registration};
 use ocim_domain::names::RoutedNames;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
+use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::InstanceSettings;
@@ -68,6 +69,20 @@ fn instance_events() -> Vec<instance::Event> {
         E::Created { settings: settings() },
         E::CreationAbandoned { by: InstanceId(id(9)) },
         E::SettingsChanged { settings: settings(), changed: vec!["name".to_owned()], version: 2 },
+        E::NameDisowned {
+            kind: name::Kind::Domain,
+            name: "beta.example.com".to_owned(),
+            by: InstanceId(id(9)),
+        },
+        E::DomainsReleased { domains: vec!["old.example.org".to_owned()] },
+        E::ResourcesNamed {
+            names: ResourceNames::propose(
+                "alpha.example.com",
+                &ResourcePrefixes::default(),
+                INSTANCE,
+                0,
+            ),
+        },
         E::LoadBalancerAssigned { load_balancer: BALANCER },
         E::LaunchRequested {
             appserver: APPSERVER,

@@ -104,7 +104,7 @@ mod tests {
     use crate::ports::Class;
 
     fn answer(appserver: &str) -> SiteAnswer {
-        SiteAnswer { status: 200, body: String::new(), appserver: Some(appserver.to_owned()) }
+        SiteAnswer { status: 200, appserver: Some(appserver.to_owned()), ..SiteAnswer::default() }
     }
 
     #[tokio::test]

@@ -76,8 +76,11 @@ impl SiteProbe for HttpSiteProbe {
 
 async fn read_answer(mut response: Response) -> reqwest::Result<SiteAnswer> {
     let status = response.status().as_u16();
-    let appserver = response.headers().get(APPSERVER_HEADER);
-    let appserver = appserver.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text = |name: &str| {
+        let value = response.headers().get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    };
+    let (appserver, location) = (text(APPSERVER_HEADER), text(header::LOCATION.as_str()));
     let mut body = Vec::new();
     while body.len() < BODY_BYTES_MAX
         && let Some(chunk) = response.chunk().await?
@@ -85,7 +88,8 @@ async fn read_answer(mut response: Response) -> reqwest::Result<SiteAnswer> {
         body.extend_from_slice(&chunk);
     }
     body.truncate(BODY_BYTES_MAX);
-    Ok(SiteAnswer { status, body: decode_output(&body), appserver })
+    let body = decode_output(&body);
+    Ok(SiteAnswer { status, body, appserver, location })
 }
 
 /// The error's first cause: the outer ones repeat the address.
@@ -131,8 +135,13 @@ mod tests {
     async fn it_names_the_host_and_reads_which_appserver_answered() {
         let (answer, request) =
             ask("HTTP/1.1 200 OK\r\nx-ocim-appserver: 2\r\ncontent-length: 2\r\n\r\nhi").await;
-        let appserver = Some("2".to_owned());
-        assert_eq!(answer.unwrap(), SiteAnswer { status: 200, body: "hi".into(), appserver });
+        let expected = SiteAnswer {
+            status: 200,
+            body: "hi".into(),
+            appserver: Some("2".to_owned()),
+            location: None,
+        };
+        assert_eq!(answer.unwrap(), expected);
         assert!(request.starts_with("GET /heartbeat?x=1 HTTP/1.1\r\n"), "{request}");
         assert_eq!(request.to_lowercase().matches("host: ").count(), 1, "{request}");
         assert!(request.contains("lms.example.com"), "{request}");
@@ -142,7 +151,8 @@ mod tests {
     async fn redirects_are_answers() {
         let (answer, _) =
             ask("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n").await;
-        assert_eq!(answer.unwrap().status, 302);
+        let answer = answer.unwrap();
+        assert_eq!((answer.status, answer.location.as_deref()), (302, Some("/x")));
     }
 
     #[tokio::test]

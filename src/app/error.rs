@@ -25,6 +25,10 @@ pub enum AppError {
     /// Fields break rules; all of them are named.
     #[error("some fields are not valid")]
     Invalid(Vec<Violation>),
+    /// Names that must be unique are another's; all of them are told, by the fields that ask for
+    /// them.
+    #[error("some names are taken: {}", list(.0))]
+    NamesTaken(Vec<Violation>),
     /// The state forbids it now.
     #[error("{detail}")]
     Rejected {
@@ -62,6 +66,10 @@ pub enum AppError {
     /// A defect of Ocim's.
     #[error("an unexpected error")]
     Internal(#[source] Source),
+}
+
+fn list(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// One change of settings.

@@ -2,19 +2,19 @@
 
 use super::error::{AppError, SettingsEdit};
 use super::journal::{ExecuteError, Loaded};
+use super::reservations::Claim;
 use super::{App, Caller, Done};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ocim_domain::decider::Decider;
-use ocim_domain::event::{DomainEvent, Position, StreamId};
+use ocim_domain::event::{DomainEvent, Position};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{self, Instance};
-use ocim_domain::name::{self, Name, name_id};
+use ocim_domain::name::{self, Kind, Name, name_id};
 use ocim_domain::names;
 use ocim_domain::settings::{InstanceSettings, SettingsInput, change_settings, create_settings};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bytes of a site's master secret; 48 base64 characters (core §5.8).
 const SECRET_KEY_BYTES: usize = 36;
@@ -25,14 +25,12 @@ const CHANGES_MAX: usize = 16;
 /// Extra settings of so many bytes are read at once, unless they hold aliases.
 const EXTRA_BYTES_SHORT: usize = 2048;
 
-/// How long a reservation may wait for its owner before it counts as left by a crash.
-const RESERVATION_GRACE: Duration = Duration::from_secs(30);
-
 impl App {
     /// Makes an instance: checks the settings, reserves its names, records it.
     ///
     /// # Errors
-    /// [`AppError::Invalid`] with every broken rule; [`AppError::Rejected`] when a name is taken.
+    /// [`AppError::Invalid`] with every broken rule; [`AppError::NamesTaken`] with every name that
+    /// another instance has.
     pub async fn create_instance(
         &self,
         by: &Caller,
@@ -51,52 +49,41 @@ impl App {
         let create = move || create_settings(input, &defaults, &subject, STANDARD.encode(secret));
         let settings = compute(is_long, create).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
-        let mut reserved = Vec::new();
-        for (field, domain) in reserved_domains(&settings) {
-            let claim = Claim { owner: id, field, domain };
-            let outcome = self.reserve_domain(by, &claim).await;
-            reserved.push(claim);
-            if let Err(error) = outcome {
-                self.release_domains(by, &reserved).await;
-                return Err(error);
-            }
-        }
+        let claims = claim_domains(&settings);
+        let reserved = self.reserve_names(&meta, id, &claims).await?;
         let command = instance::Command::Create { settings: Box::new(settings) };
         match self.journal.execute_once::<Instance>(&stream, &meta, command).await {
             Ok(executed) => Ok(Done { value: id, position: executed.position }),
-            Err(ExecuteError::Rejected(why)) => {
-                self.release_domains(by, &reserved).await;
-                Err(AppError::rejected(why))
-            }
-            Err(ExecuteError::App(error @ AppError::Invalid(_))) => {
-                self.release_domains(by, &reserved).await;
-                Err(error)
-            }
             // It may exist, though nobody said so: its names stay. If it does not, whoever asks
             // for them next takes them over.
-            Err(ExecuteError::App(error)) => Err(error),
+            Err(ExecuteError::App(error @ AppError::Unavailable { .. })) => Err(error),
+            Err(error) => {
+                self.release_names(&meta, id, reserved).await;
+                Err(error.into())
+            }
         }
     }
 
-    /// The instance that holds an internal domain, if one does.
+    /// The instance that holds a domain, if one does.
     ///
     /// # Errors
     /// What the store says.
     pub async fn find_instance(&self, domain: &str) -> Result<Option<InstanceId>, AppError> {
-        let stream = name_id(name::Kind::InternalDomain, domain).stream();
+        let stream = name_id(Kind::Domain, domain).stream();
         let name::State::Held { owner } = self.journal.load::<Name>(&stream).await?.state else {
             return Ok(None);
         };
         let Ok(id) = owner.parse::<InstanceId>() else { return Ok(None) };
         let state = self.journal.load::<Instance>(&id.stream()).await?.state;
-        Ok(state.present().map(|_| id))
+        Ok(state.present().filter(|present| present.holds(Kind::Domain, domain)).map(|_| id))
     }
 
     /// Changes settings; `if_match` is the version that the caller last saw them at, from 1.
     /// Returns the version they are at now.
     ///
     /// # Errors
-    /// [`AppError::Stale`] when they have changed since, [`AppError::Invalid`] with every rule.
+    /// [`AppError::Stale`] when they have changed since, [`AppError::Invalid`] with every rule,
+    /// [`AppError::NamesTaken`] with every domain that another instance has.
     pub async fn change_settings(
         &self,
         by: &Caller,
@@ -136,11 +123,22 @@ impl App {
         let change = move || change_settings(&before, input);
         let settings = compute(is_long, change).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
+        let mut claims = claim_domains(&settings);
+        claims.retain(|claim| !present.holds(claim.kind, &claim.name));
+        // What no balancer serves is free at once; the rest once its balancer is known not to.
+        let dropped = match present.load_balancer {
+            None => present.dropped_domains(&settings),
+            Some(_) => vec![],
+        };
+        let dropped = self.read_reservations(id, Kind::Domain, &dropped).await?;
         let command = instance::Command::ChangeSettings { settings: Box::new(settings) };
         let events = Instance::decide(&loaded.state, command, self.journal.now())
             .map_err(AppError::rejected)?;
-        let stream = id.stream();
-        let executed = self.journal.append(&stream, &by.metadata(), loaded, events).await?;
+        let (stream, meta) = (id.stream(), by.metadata());
+        // If nothing comes of them, whoever asks for the names next takes them over.
+        self.reserve_names(&meta, id, &claims).await?;
+        let executed = self.journal.append(&stream, &meta, loaded, events).await?;
+        self.release_names(&meta, id, dropped).await;
         let version = executed.state.present().map_or(current, |it| it.settings_version);
         Ok(Done { value: version, position: executed.position })
     }
@@ -169,75 +167,6 @@ impl App {
         ))
     }
 
-    /// Reserves one domain for the instance, taking it over from one that never came to be.
-    async fn reserve_domain(&self, by: &Caller, claim: &Claim) -> Result<(), AppError> {
-        let reserve = name::Command::Reserve {
-            kind: name::Kind::InternalDomain,
-            name: claim.domain.clone(),
-            owner: claim.owner.to_string(),
-        };
-        match self.journal.execute::<Name>(&claim.stream(), &by.metadata(), reserve).await {
-            Ok(_) => Ok(()),
-            Err(ExecuteError::Rejected(name::Rejected::Taken { owner })) => {
-                self.reclaim_domain(by, claim, &owner).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Takes a domain from an owner that crashed before its first event. The owner's stream is
-    /// closed first, so that it can't come to be later: whichever of the two appends comes first
-    /// decides, with no clock in it. The grace only spares creations that are merely slow.
-    async fn reclaim_domain(
-        &self,
-        by: &Caller,
-        claim: &Claim,
-        owner: &str,
-    ) -> Result<(), AppError> {
-        let taken = || AppError::invalid(claim.field, format!("`{}` is taken", claim.domain));
-        let former: InstanceId = owner.parse().map_err(|_| taken())?;
-        let stream = claim.stream();
-        let reservation = self.journal.store().read_stream(&stream, 0).await?;
-        let fresh = reservation.last().is_some_and(|event| {
-            (self.journal.now() - event.recorded_at).to_std().unwrap_or_default()
-                < RESERVATION_GRACE
-        });
-        let owner_state = self.journal.load::<Instance>(&former.stream()).await?;
-        let absent = matches!(owner_state.state, instance::State::Absent);
-        if owner_state.state.present().is_some() || (absent && fresh) {
-            return Err(taken());
-        }
-        let abandon = instance::Command::AbandonCreation { by: claim.owner };
-        let abandoned =
-            self.journal.execute::<Instance>(&former.stream(), &by.metadata(), abandon).await;
-        match abandoned {
-            Ok(_) => {}
-            Err(ExecuteError::Rejected(_)) => return Err(taken()),
-            Err(error) => return Err(error.into()),
-        }
-        let owner = claim.owner.to_string();
-        let reclaim = name::Command::Reclaim { from: former.to_string(), owner };
-        match self.journal.execute::<Name>(&stream, &by.metadata(), reclaim).await {
-            Ok(_) => Ok(()),
-            Err(ExecuteError::Rejected(_)) => Err(taken()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Gives names back after a creation that went no further. What can't be given back now is
-    /// reclaimed by whoever asks for it next.
-    async fn release_domains(&self, by: &Caller, claims: &[Claim]) {
-        for claim in claims {
-            let release = name::Command::Release { owner: claim.owner.to_string() };
-            let released =
-                self.journal.execute::<Name>(&claim.stream(), &by.metadata(), release).await;
-            if let Err(error) = released {
-                let domain = &claim.domain;
-                tracing::warn!(%domain, %error, "a reservation stays until it is reclaimed");
-            }
-        }
-    }
-
     /// The instance's state, or "not found".
     pub(crate) async fn load_instance(
         &self,
@@ -248,36 +177,10 @@ impl App {
     }
 }
 
-/// A domain that an instance is to hold.
-struct Claim {
-    owner: InstanceId,
-    /// The setting that asks for it.
-    field: &'static str,
-    domain: String,
-}
-
-impl Claim {
-    fn stream(&self) -> StreamId {
-        name_id(name::Kind::InternalDomain, &self.domain).stream()
-    }
-}
-
-/// The names an instance holds: its own, and those that redirect to them, wanted now or later.
-/// Each stands beside the setting that it comes from.
-fn reserved_domains(settings: &InstanceSettings) -> Vec<(&'static str, String)> {
-    let of = |field, domain: &String| (field, domain.clone());
-    let all = InstanceSettings { enable_prefix_domains_redirect: true, ..settings.clone() };
-    let redirects = names::redirect_domains(&all).into_iter();
-    [
-        of("internal_lms_domain", &settings.internal_lms_domain),
-        of("internal_lms_preview_domain", &settings.internal_lms_preview_domain),
-        of("internal_studio_domain", &settings.internal_studio_domain),
-        of("internal_discovery_domain", &settings.internal_discovery_domain),
-        of("internal_ecommerce_domain", &settings.internal_ecommerce_domain),
-    ]
-    .into_iter()
-    .chain(redirects.map(|domain| ("internal_lms_domain", domain)))
-    .collect()
+/// Every domain that the settings make the instance's own.
+fn claim_domains(settings: &InstanceSettings) -> Vec<Claim> {
+    let domains = names::reserved_domains(settings).into_iter();
+    domains.map(|(field, name)| Claim { kind: Kind::Domain, name, field }).collect()
 }
 
 fn present_instance(

@@ -1,7 +1,7 @@
 //! The parts one by one: database, keys, and an adapter for each port.
 
 use super::error::BootError;
-use crate::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks, end_orphaned_tools};
+use crate::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks, GitLogin, end_orphaned_tools};
 use crate::adapters::breaker::{
     BreakerLimits, Breakers, GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks,
 };
@@ -12,7 +12,7 @@ use crate::adapters::simulated::{Nature, SimulatedRegion};
 use crate::adapters::site_probe::HttpSiteProbe;
 use crate::adapters::ssh::SshShell;
 use crate::adapters::system::SystemClock;
-use crate::config::{CloudConfig, Config, Secret};
+use crate::config::{CloudConfig, Config, GitCredential, Secret};
 use crate::data_folder::DataFolder;
 use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
@@ -190,7 +190,7 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         private_key: key.private,
         python: config.ansible_python_path.clone(),
         wheels_dir: config.wheels_dir.clone(),
-        git_logins: vec![],
+        git_logins: git_logins(config),
         environment: config.tool_environment.clone(),
     };
     end_orphaned_tools(&ansible.folder).await.map_err(BootError::Port)?;
@@ -207,4 +207,14 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         circuits: Arc::new(breakers),
     };
     Ok(if simulated.is_empty() { ports } else { ports.beside(&simulated) })
+}
+
+/// As whom git reads the repositories of each host.
+fn git_logins(config: &Config) -> Vec<GitLogin> {
+    let login = |(host, credential): (&String, &GitCredential)| GitLogin {
+        host: host.clone(),
+        user: credential.user.clone(),
+        password: credential.password.expose().to_owned(),
+    };
+    config.git_credentials.iter().map(login).collect()
 }

@@ -5,6 +5,7 @@ use crate::logs::masking::Masker;
 use crate::ports::playbooks::Source;
 use crate::sagas::world::{Deployment, Limits};
 use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings, SmtpRelay};
+use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::settings::Defaults;
 use std::sync::Arc;
 
@@ -52,7 +53,8 @@ pub(super) fn limits(config: &Config) -> Limits {
 pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
     let relay = config.instance_smtp_relay.as_ref().map(|relay| &relay.password);
     let given = [config.database_url.as_ref(), config.newrelic_license_key.as_ref(), relay];
-    let all = given.into_iter().flatten().chain([secret_key]);
+    let git = config.git_credentials.values().map(|credential| &credential.password);
+    let all = given.into_iter().flatten().chain([secret_key]).chain(git);
     all.map(|secret| secret.expose().to_owned()).collect()
 }
 
@@ -83,6 +85,10 @@ pub(super) fn deployment(config: &Config, own_secrets: Vec<String>) -> Deploymen
         common_playbook: common_playbook(config),
         fragment_prefix: config.load_balancer_fragment_name_prefix.clone(),
         preliminary_page_ip: config.preliminary_page_server_ip.map(|ip| ip.to_string()),
+        resource_prefixes: ResourcePrefixes {
+            bucket: config.s3_bucket_prefix.clone(),
+            iam_user: config.iam_user_prefix.clone(),
+        },
         own_masker: Arc::new(Masker::new(own_secrets.iter().cloned())),
         own_secrets,
         extra_variables: serde_json::Map::new(),

@@ -84,6 +84,7 @@ impl From<Problem> for CliError {
             ProblemType::NotFound => Kind::NotFound,
             ProblemType::CommandRejected
             | ProblemType::IdempotencyKeyInUse
+            | ProblemType::NameTaken
             | ProblemType::VersionConflict
             | ProblemType::StaleVersion => Kind::Refused,
             ProblemType::Busy | ProblemType::Unavailable => Kind::Unavailable,

@@ -55,10 +55,15 @@ pub(super) fn instance_detail(
     Ok(wire::InstanceDetail {
         settings_version: row.settings_version,
         warnings: warn_of_weak_secrets(&extra),
+        resources: resources(row.resources.clone())?,
         settings,
         site,
         instance: instance(row)?,
     })
+}
+
+fn resources(names: Option<Value>) -> Result<Option<wire::ResourceNames>, HttpError> {
+    names.map(serde_json::from_value).transpose().map_err(|error| internal(&error))
 }
 
 /// The settings as people see them. What is not of the wire's form, the master secret before all,

@@ -119,6 +119,12 @@ impl From<AppError> for HttpError {
                     problem.error(violation.field, violation.rule)
                 })
                 .into(),
+            AppError::NamesTaken(violations) => violations
+                .into_iter()
+                .fold(Problem::new(ProblemType::NameTaken), |problem, violation| {
+                    problem.error(violation.field, violation.rule)
+                })
+                .into(),
             AppError::Rejected { detail, run } => Problem::new(ProblemType::CommandRejected)
                 .detail(detail)
                 .run(run.map(|run| run.to_string()))
@@ -196,7 +202,8 @@ mod tests {
         let violation = Violation { field: "name".into(), rule: "1 to 250 characters".into() };
         let cases = [
             (AppError::not_found("instance", "inst_7"), ProblemType::NotFound),
-            (AppError::Invalid(vec![violation]), ProblemType::InvalidInput),
+            (AppError::Invalid(vec![violation.clone()]), ProblemType::InvalidInput),
+            (AppError::NamesTaken(vec![violation]), ProblemType::NameTaken),
             (
                 AppError::Rejected { detail: "a launch is under way".into(), run: Some(run) },
                 ProblemType::CommandRejected,
@@ -212,7 +219,8 @@ mod tests {
             assert_eq!((problem.kind, problem.status), (kind, kind.status()));
             assert!(!serde_json::to_string(&problem).unwrap().contains("hunter2"), "{problem:?}");
             assert_eq!(problem.run.is_some(), kind == ProblemType::CommandRejected);
-            assert_eq!(problem.errors.len(), usize::from(kind == ProblemType::InvalidInput));
+            let names_fields = matches!(kind, ProblemType::InvalidInput | ProblemType::NameTaken);
+            assert_eq!(problem.errors.len(), usize::from(names_fields));
             assert_eq!(problem.retry_after_s.is_some(), kind.status() == 503, "{problem:?}");
         }
     }

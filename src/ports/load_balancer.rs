@@ -84,7 +84,7 @@ pub trait LoadBalancer: Send + Sync + std::fmt::Debug {
 }
 
 /// What a site answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SiteAnswer {
     /// HTTP status.
     pub status: u16,
@@ -92,6 +92,8 @@ pub struct SiteAnswer {
     pub body: String,
     /// The `X-Ocim-Appserver` header, if the site sends it.
     pub appserver: Option<String>,
+    /// The `Location` header, if the site sends the visitor elsewhere.
+    pub location: Option<String>,
 }
 
 /// Asks sites over HTTP as a visitor would.

@@ -227,9 +227,11 @@ pub async fn apply_lineup_locked(
     context.say(format!("the balancer serves fragment {}", fragment.name)).await;
     let command = load_balancer::Command::RecordApplied { fragment: fragment.name };
     let stream = site.load_balancer.stream();
-    let journal = context.world.app.journal();
-    let recorded = journal.execute::<LoadBalancer>(&stream, &context.metadata(), command).await;
-    recorded.map(|_| ()).map_err(|error| AppError::from(error).into())
+    let app = &context.world.app;
+    let meta = context.metadata();
+    let recorded = app.journal().execute::<LoadBalancer>(&stream, &meta, command).await;
+    recorded.map_err(AppError::from)?;
+    Ok(app.release_domains(&meta, site.id).await?)
 }
 
 async fn server_line(

@@ -116,7 +116,7 @@ mod tests {
 
     fn answer(status: u16, appserver: Option<AppserverId>) -> Result<SiteAnswer, PortError> {
         let appserver = appserver.map(|id| id.to_string());
-        Ok(SiteAnswer { status, body: String::new(), appserver })
+        Ok(SiteAnswer { status, appserver, ..SiteAnswer::default() })
     }
 
     #[test]

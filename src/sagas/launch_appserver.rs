@@ -75,13 +75,13 @@ const LEAVE_SLOT: Step = Step::new(
     brief,
 );
 
-const ROWS_2: [Step; 27] = {
+const ROWS_2: [Step; 28] = {
     // Only what comes after it touches the cloud.
-    let rows: [Step; 26] = insert_before(&ROWS_1, "ensure_security_groups", AWAIT_SLOT);
+    let rows: [Step; 27] = insert_before(&ROWS_1, "ensure_security_groups", AWAIT_SLOT);
     insert_before(&rows, "settle_launch", LEAVE_SLOT)
 };
 
-const ROWS_1: [Step; 25] = [
+const ROWS_1: [Step; 26] = [
     Step::watching(
         "await_turn",
         |c| Box::pin(await_turn(c)),
@@ -120,6 +120,13 @@ const ROWS_1: [Step; 25] = [
         Kind::NoUndo("the names stay the instance's, for its next launch"),
         4,
         |_| Duration::from_secs(300),
+    ),
+    Step::new(
+        "name_resources",
+        |c| Box::pin(name_resources(c)),
+        Kind::NoUndo("the names stay the instance's, for good"),
+        5,
+        brief,
     ),
     Step::new("provision_mysql", |_| skip("no MySQL server is configured"), SKIPPED, 1, brief),
     Step::new("provision_mongodb", |_| skip("no MongoDB server is configured"), SKIPPED, 1, brief),
@@ -340,6 +347,15 @@ async fn write_dns_records(context: StepContext) -> Result<Progress, StepError> 
         dns.set_alias(&Alias { name, target, ttl_seconds: TTL_SECONDS }).await?;
     }
     context.say(format!("{} lead to {target}", names.join(", "))).await;
+    done(names)
+}
+
+/// Gives the instance's databases, buckets and accounts their names, unless they have them.
+async fn name_resources(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let prefixes = &context.world.deployment.resource_prefixes;
+    let meta = context.metadata();
+    let names = context.world.app.name_resources(&meta, input.instance, prefixes).await?;
     done(names)
 }
 

@@ -1,6 +1,7 @@
 //! Steps on virtual machines: make, wait, reboot, delete, each recorded on the Server.
 
 use super::failure::{record_server_gone, settle_appserver};
+use super::heartbeat::request_heartbeat;
 use super::start::LaunchInput;
 use super::step::{Found, Progress, StepContext, StepError, done};
 use crate::app::AppError;
@@ -267,7 +268,8 @@ pub async fn await_reboot(context: StepContext) -> Result<Progress, StepError> {
     }
 }
 
-/// Waits until the site answers `OPTIONS /heartbeat` with a status below 400 (core §3.5 step 12).
+/// Waits until the site answers `OPTIONS /heartbeat` with success, after its redirects (core §3.5
+/// step 12).
 pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError> {
     let created: CreatedServer = context.need("create_server")?;
     let present = load_server(&context, created.server).await?;
@@ -276,11 +278,11 @@ pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError
         .ok_or_else(|| StepError::permanent(ErrorCode::AddressUnknown, "the address is unknown"))?;
     let input: LaunchInput = context.input()?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
-    let domain = names::effective_domain(&appserver.launched.settings, Service::Lms).to_owned();
+    let settings = &appserver.launched.settings;
+    let mut hosts = vec![names::effective_host(settings, Service::Lms)];
+    hosts.extend(names::load_balanced_domains(settings));
     let to = (address.ip, address.http_port).into();
-    let wait = std::time::Duration::from_secs(5);
-    let probe = &context.world.site_probe;
-    match probe.request_site("OPTIONS", to, &domain, "/heartbeat", wait).await {
+    match request_heartbeat(&*context.world.site_probe, to, &hosts).await {
         Ok(answer) if answer.status < 400 => {
             context.say(format!("the heartbeat answers with {}", answer.status)).await;
             done(answer.status)

@@ -125,6 +125,7 @@ impl From<AppError> for StepError {
             AppError::VersionConflict => Self::transient(message),
             AppError::NotFound { .. }
             | AppError::Invalid(_)
+            | AppError::NamesTaken(_)
             | AppError::Rejected { .. }
             | AppError::Stale { .. } => Self::permanent(ErrorCode::StateForbids, message),
             AppError::Internal(_) => Self::permanent(ErrorCode::Defect, message),

@@ -76,6 +76,7 @@ pub async fn release_traffic(context: StepContext) -> Result<Progress, StepError
     let stream = instance.stream();
     let released = journal.execute::<Instance>(&stream, &context.metadata(), release).await;
     released.map_err(AppError::from)?;
+    context.world.app.release_domains(&context.metadata(), instance).await?;
     done("the next run may move the traffic")
 }
 

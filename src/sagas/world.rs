@@ -13,6 +13,7 @@ use crate::ports::log_store::Level;
 use crate::ports::playbooks::{Playbooks, Source};
 use ocim_domain::configuration::BaseContext;
 use ocim_domain::ids::RunId;
+use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::saga::{ErrorCode, Planted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,6 +122,8 @@ pub struct Deployment {
     pub fragment_prefix: String,
     /// `PRELIMINARY_PAGE_SERVER_IP`.
     pub preliminary_page_ip: Option<String>,
+    /// What buckets' and accounts' names begin with, at the time that they are given.
+    pub resource_prefixes: ResourcePrefixes,
     /// Secrets of Ocim's own that must never stand in a log.
     pub own_secrets: Vec<String>,
     /// Masks them.

@@ -233,10 +233,10 @@ impl End<'_> {
     ) -> Result<(), SimulationError> {
         let Some(balancer) = site.load_balancer else { return Ok(()) };
         let balancers = self.stage.app.list_registered_balancers().await?;
-        let domain = names::effective_domain(&site.settings, Service::Lms);
+        let domain = names::effective_host(&site.settings, Service::Lms);
         let mut serving = vec![];
         for (_, registration) in balancers.iter().filter(|(known, _)| *known == balancer) {
-            serving.extend(self.stage.region.serving(&registration.domain, domain));
+            serving.extend(self.stage.region.serving(&registration.domain, &domain));
         }
         // Without anybody the balancer shows the preliminary page.
         serving.retain(|name| name.starts_with("appserver-"));

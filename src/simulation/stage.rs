@@ -26,6 +26,7 @@ use crate::store::sealed::{MemoryKeys, SealedStore};
 use ocim_domain::Timestamp;
 use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings};
 use ocim_domain::load_balancer::Registration;
+use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
 use std::collections::BTreeMap;
@@ -222,6 +223,7 @@ pub fn deployment() -> Deployment {
         common_playbook: Some((source, "common.yml".to_owned(), "requirements.txt".to_owned())),
         fragment_prefix: "ocim-".to_owned(),
         preliminary_page_ip: Some("192.0.2.9".to_owned()),
+        resource_prefixes: ResourcePrefixes::default(),
         own_secrets: vec![],
         own_masker: Arc::new(Masker::new([])),
         extra_variables: serde_json::Map::new(),

@@ -20,15 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-const KIND: name::Kind = name::Kind::InternalDomain;
+const KIND: name::Kind = name::Kind::Domain;
 
-struct Stage {
-    app: App,
-    clock: Arc<FixedClock>,
+/// An Ocim without anything outside, at a time that the test sets.
+pub(crate) struct Stage {
+    pub(crate) app: App,
+    pub(crate) clock: Arc<FixedClock>,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp::UNIX_EPOCH));
         let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
         let time: Arc<dyn Clock> = clock.clone();
@@ -45,11 +46,11 @@ impl Stage {
         Self { app, clock }
     }
 
-    async fn create(&self, input: Value) -> Result<InstanceId, AppError> {
+    pub(crate) async fn create(&self, input: Value) -> Result<InstanceId, AppError> {
         Ok(self.app.create_instance(&by(), object(input)).await?.value)
     }
 
-    async fn change(
+    pub(crate) async fn change(
         &self,
         id: InstanceId,
         input: Value,
@@ -59,7 +60,7 @@ impl Stage {
     }
 
     /// What a creation leaves that dies after its first reservation.
-    async fn leave_reservation(&self, domain: &str, owner: InstanceId) {
+    pub(crate) async fn leave_reservation(&self, domain: &str, owner: InstanceId) {
         let (name, owner) = (domain.to_owned(), owner.to_string());
         let reserve = name::Command::Reserve { kind: KIND, name, owner };
         let stream = name_id(KIND, domain).stream();
@@ -67,13 +68,13 @@ impl Stage {
         self.app.journal().execute::<Name>(&stream, &meta, reserve).await.unwrap();
     }
 
-    async fn settings(&self, id: InstanceId) -> ocim_domain::settings::InstanceSettings {
+    pub(crate) async fn settings(&self, id: InstanceId) -> ocim_domain::settings::InstanceSettings {
         let loaded = self.app.journal().load::<Instance>(&id.stream()).await.unwrap();
         loaded.state.present().unwrap().settings.clone()
     }
 }
 
-fn by() -> Caller {
+pub(crate) fn by() -> Caller {
     Caller::new("local:test")
 }
 
@@ -86,7 +87,9 @@ fn object(value: Value) -> Map<String, Value> {
 
 fn fields(error: AppError) -> Vec<String> {
     match error {
-        AppError::Invalid(violations) => violations.into_iter().map(|it| it.field).collect(),
+        AppError::Invalid(violations) | AppError::NamesTaken(violations) => {
+            violations.into_iter().map(|it| it.field).collect()
+        }
         other => panic!("not a broken rule: {other}"),
     }
 }
@@ -123,6 +126,7 @@ async fn a_taken_name_is_refused_by_its_field_and_the_others_are_free_again() {
     assert_ne!(first, second);
     // The redirecting names are held as well, wanted or not.
     let refused = stage.create(json!({ "sub_domain": "studio-beta" })).await.unwrap_err();
+    assert!(matches!(refused, AppError::NamesTaken(_)), "{refused:?}");
     assert_eq!(fields(refused), ["internal_lms_domain"]);
 }
 

@@ -14,6 +14,7 @@ mod journey;
 mod local_cloud;
 mod logs;
 mod migrations;
+mod names;
 mod openapi;
 mod platform;
 mod plays;

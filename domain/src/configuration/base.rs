@@ -77,11 +77,11 @@ impl fmt::Debug for SmtpRelay {
 struct Site<'a> {
     settings: &'a InstanceSettings,
     context: &'a BaseContext,
-    lms: &'a str,
-    preview: &'a str,
-    studio: &'a str,
-    discovery: &'a str,
-    ecommerce: &'a str,
+    lms: String,
+    preview: String,
+    studio: String,
+    discovery: String,
+    ecommerce: String,
     email: &'a str,
     auth: HttpAuth,
 }
@@ -98,11 +98,11 @@ pub fn base_layer(
     let site = Site {
         settings,
         context,
-        lms: names::effective_domain(settings, Service::Lms),
-        preview: names::effective_domain(settings, Service::LmsPreview),
-        studio: names::effective_domain(settings, Service::Studio),
-        discovery: names::effective_domain(settings, Service::Discovery),
-        ecommerce: names::effective_domain(settings, Service::Ecommerce),
+        lms: names::effective_host(settings, Service::Lms),
+        preview: names::effective_host(settings, Service::LmsPreview),
+        studio: names::effective_host(settings, Service::Studio),
+        discovery: names::effective_host(settings, Service::Discovery),
+        ecommerce: names::effective_host(settings, Service::Ecommerce),
         email: open(&settings.email, "email")?,
         auth: HttpAuth::derive(master)?,
     };

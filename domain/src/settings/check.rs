@@ -3,7 +3,10 @@
 use super::InstanceSettings;
 use crate::configuration::{is_ansibles_own, secrets, yaml};
 use crate::event::APPEND_BYTES_MAX;
-use crate::names::{Service, check_domain, external_domain, internal_domain, redirect_domains};
+use crate::hosts::{check_domain, check_host, host_key};
+use crate::names::{
+    Service, external_domain, external_field, internal_domain, internal_field, redirect_domains,
+};
 use crate::protected;
 use crate::protected::Protected;
 use crate::text::nests_within;
@@ -86,56 +89,45 @@ pub(super) fn check_settings(settings: &InstanceSettings) -> Vec<Violation> {
     violations
 }
 
-/// The name of the field that holds a service's internal domain.
-pub(super) fn internal_field(service: Service) -> &'static str {
-    match service {
-        Service::Lms => "internal_lms_domain",
-        Service::LmsPreview => "internal_lms_preview_domain",
-        Service::Studio => "internal_studio_domain",
-        Service::Discovery => "internal_discovery_domain",
-        Service::Ecommerce => "internal_ecommerce_domain",
-    }
-}
-
-fn external_field(service: Service) -> &'static str {
-    match service {
-        Service::Lms => "external_lms_domain",
-        Service::LmsPreview => "external_lms_preview_domain",
-        Service::Studio => "external_studio_domain",
-        Service::Discovery => "external_discovery_domain",
-        Service::Ecommerce => "external_ecommerce_domain",
-    }
-}
-
-/// Domains are well formed, ours differ among themselves, and none of ours is redirected to itself.
+/// Domains are well formed, no two of them are the same host, and none is a redirect's, too.
 fn check_domains(settings: &InstanceSettings, note: &mut impl FnMut(&str, Verdict)) {
+    let internal = Service::ALL.map(|s| (internal_field(s), internal_domain(settings, s)));
+    let external = Service::ALL.map(|s| (external_field(s), external_domain(settings, s)));
     let mut seen: Vec<String> = vec![];
-    for service in Service::ALL {
-        let domain = internal_domain(settings, service);
-        let field = internal_field(service);
+    for (field, domain) in internal.into_iter().chain(external) {
         if domain.is_empty() {
             // The others are derived from the LMS domain: without it they are no news.
-            if service == Service::Lms {
+            if field == internal_field(Service::Lms) {
                 note(field, Err("is required: give it, or `sub_domain`".to_owned()));
             }
             continue;
         }
         note(field, check_domain(domain));
-        let domain = domain.to_lowercase();
-        if seen.contains(&domain) {
-            note(field, Err("must differ from the instance's other internal domains".to_owned()));
+        let key = host_key(domain);
+        if seen.contains(&key) {
+            note(field, Err("must differ from the instance's other domains".to_owned()));
         }
-        seen.push(domain);
+        seen.push(key);
     }
-    for service in Service::ALL {
-        let domain = external_domain(settings, service);
-        if !domain.is_empty() {
-            note(external_field(service), check_domain(domain));
+    let redirects = redirect_domains(settings);
+    let first = settings.internal_lms_domain.split('.').next().unwrap_or_default();
+    if !redirects.is_empty() && !first.is_ascii() {
+        // The target is what follows the first hyphen, which A-labels have in other places.
+        let rule = format!("must be off, because `{first}` is not in ASCII");
+        note("enable_prefix_domains_redirect", Err(rule));
+        return;
+    }
+    for redirect in redirects {
+        if seen.contains(&host_key(&redirect)) {
+            let rule =
+                format!("must be off, because `{redirect}` is one of the instance's domains");
+            note("enable_prefix_domains_redirect", Err(rule));
         }
-    }
-    for redirect in redirect_domains(settings) {
-        if seen.contains(&redirect.to_lowercase()) {
-            let rule = format!("must be off, because `{redirect}` is an internal domain");
+        // What is wrong with the LMS domain itself has been said.
+        if let (Ok(()), Err(rule)) =
+            (check_domain(&settings.internal_lms_domain), check_host(&redirect))
+        {
+            let rule = format!("must be off, because `{redirect}` would not do: it {rule}");
             note("enable_prefix_domains_redirect", Err(rule));
         }
     }
@@ -173,22 +165,29 @@ fn check_reference(text: &str, length_max: usize) -> Verdict {
     Ok(())
 }
 
+/// Longest e-mail address, in characters (RFC 5321).
+const EMAIL_LENGTH_MAX: usize = 254;
+
 fn check_email(email: &str) -> Verdict {
     let is_local = |local: &str| {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b".!#$&'*+/=?^_~-".contains(&b);
         !local.is_empty() && local.len() <= 64 && local.bytes().all(allowed)
     };
+    let is_host = |host: &str| host.eq_ignore_ascii_case("localhost") || check_host(host).is_ok();
     match email.split_once('@') {
-        _ if email.chars().count() > 200 => Err("must have at most 200 characters".to_owned()),
-        Some((local, domain)) if is_local(local) && check_domain(domain).is_ok() => Ok(()),
+        _ if email.chars().count() > EMAIL_LENGTH_MAX => {
+            Err(format!("must have at most {EMAIL_LENGTH_MAX} characters"))
+        }
+        Some((local, host)) if is_local(local) && is_host(host) => Ok(()),
         _ => Err("must be an e-mail address like `name@example.com`".to_owned()),
     }
 }
 
-/// Something that git can clone. Its address is shown and logged, so it must not hold a password.
+/// Something that git can clone. Its address is shown and logged, so it must not hold a secret.
 fn check_repository_url(url: &str) -> Verdict {
     check_text(url, 256)?;
-    let shape = "must be an http, https, ssh, git or file URL, an absolute path, or bundled:NAME";
+    let shape = "must be an http, https, ssh, git or file URL, `user@host:path`, an absolute path, \
+                 or bundled:NAME";
     if url.contains(char::is_whitespace) {
         return Err(shape.to_owned());
     }
@@ -200,15 +199,23 @@ fn check_repository_url(url: &str) -> Verdict {
         let fits = !name.is_empty() && name.chars().all(is_name);
         return if fits { Ok(()) } else { Err("has no name after `bundled:`".to_owned()) };
     }
-    let (scheme, rest) = url.split_once("://").ok_or(shape)?;
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return if is_scp_address(url) { Ok(()) } else { Err(shape.to_owned()) };
+    };
     let authority = rest.split('/').next().unwrap_or_default();
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     match scheme {
         "file" => return if rest.starts_with('/') { Ok(()) } else { Err(shape.to_owned()) },
         "http" | "https" | "git" if !user.is_empty() => {
-            return Err("must not hold a user name or password".to_owned());
+            return Err(format!(
+                "must not hold a user name, password or token, because it is shown and logged: \
+                 write `{scheme}://{host}/…`, and give the credential of `{host}` to Ocim in \
+                 OCIM_GIT_CREDENTIALS"
+            ));
         }
-        "ssh" if user.contains(':') => return Err("must not hold a password".to_owned()),
+        "ssh" if user.contains(':') => {
+            return Err("must not hold a password: SSH logs in by key".to_owned());
+        }
         "http" | "https" | "git" | "ssh" => {}
         _ => return Err(shape.to_owned()),
     }
@@ -216,6 +223,17 @@ fn check_repository_url(url: &str) -> Verdict {
         return Err(shape.to_owned());
     }
     Ok(())
+}
+
+/// `user@host:path`, which git takes for SSH, as `git@github.com:org/repo.git`. The user must be
+/// there, so that nothing like `ext::sh` passes.
+fn is_scp_address(url: &str) -> bool {
+    let Some((user, rest)) = url.split_once('@') else { return false };
+    let Some((host, path)) = rest.split_once(':') else { return false };
+    let is_user = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_host = host == "localhost" || check_host(host).is_ok();
+    let user_fits = !user.is_empty() && !user.starts_with('-') && user.chars().all(is_user);
+    user_fits && is_host && !path.is_empty() && !path.starts_with(['-', ':'])
 }
 
 fn check_playbook(path: &str) -> Verdict {

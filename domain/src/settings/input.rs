@@ -1,8 +1,9 @@
 //! From what people send to settings: defaults fill what is missing, rules refuse what can't be.
 
 use super::InstanceSettings;
-use super::check::{Violation, check_settings, internal_field};
-use crate::names::{Service, check_domain, check_sub_domain, internal_domain};
+use super::check::{Violation, check_settings};
+use crate::hosts::check_domain;
+use crate::names::{Service, internal_domain, internal_field};
 use crate::protected::Protected;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -86,7 +87,8 @@ pub fn default_playbook_name(openedx_release: &str) -> &'static str {
 #[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SettingsInput {
-    /// Short for an `internal_lms_domain` below the base domain; at creation only.
+    /// Short for an `internal_lms_domain` below the base domain, of one label or more; at creation
+    /// only.
     pub sub_domain: Option<String>,
     pub name: Option<String>,
     pub internal_lms_domain: Option<String>,
@@ -194,13 +196,18 @@ fn choose_lms_domain(
             violations.push(Violation::new("sub_domain", rule));
             domain.clone()
         }
-        (None, Some(sub_domain)) => match check_sub_domain(sub_domain) {
-            Ok(()) => format!("{sub_domain}.{}", defaults.base_domain),
-            Err(rule) => {
-                violations.push(Violation::new("sub_domain", rule));
-                String::new()
+        (None, Some(sub_domain)) => {
+            let domain = format!("{sub_domain}.{}", defaults.base_domain);
+            match check_domain(&domain) {
+                Ok(()) => domain,
+                Err(rule) => {
+                    let rule =
+                        format!("makes a domain of `{}`, which {rule}", domain.escape_debug());
+                    violations.push(Violation::new("sub_domain", rule));
+                    String::new()
+                }
             }
-        },
+        }
         (None, None) => String::new(),
     }
 }

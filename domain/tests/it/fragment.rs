@@ -6,7 +6,8 @@ use ocim_domain::fragment::{
     FragmentInput, FragmentServer, FragmentText, ProbeInput, backend_name, compose_fragment,
     fragment_name, probe_host,
 };
-use ocim_domain::names::{RoutedNames, check_domain, domain_slug};
+use ocim_domain::hosts::check_domain;
+use ocim_domain::names::{RoutedNames, domain_slug};
 use ocim_domain::protected::Protected;
 use ocim_domain::settings::InstanceSettings;
 use serde_json::Value;

@@ -2,13 +2,15 @@
 
 use crate::given::given;
 use crate::sample::{
-    appserver_id, instance_id, load_balancer_id, other_settings, run_id, settings,
+    self, appserver_id, instance_id, load_balancer_id, other_settings, run_id, settings,
 };
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::instance::{
     Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected,
 };
+use ocim_domain::name::Kind;
 use ocim_domain::names::RoutedNames;
+use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::settings::InstanceSettings;
 use uuid::Uuid;
 
@@ -79,7 +81,7 @@ fn one_run_at_a_time_moves_the_traffic() {
 fn an_absent_instance_can_only_be_created_or_abandoned() {
     let absent = given::<Instance>([]);
     absent.when_then(Command::Create { settings: Box::new(settings()) }, [created()]);
-    absent.when_then(Command::AbandonCreation { by: instance_id() }, [abandoned()]);
+    absent.when_then(disown("lms.example.com"), [abandoned()]);
     for command in [
         Command::ChangeSettings { settings: Box::new(settings()) },
         Command::AssignLoadBalancer { load_balancer: load_balancer_id() },
@@ -98,9 +100,9 @@ fn an_absent_instance_can_only_be_created_or_abandoned() {
 #[test]
 fn an_instance_is_created_or_abandoned_once() {
     let create = || Command::Create { settings: Box::new(settings()) };
-    let abandon = || Command::AbandonCreation { by: instance_id() };
+    let abandon = || disown("lms.example.com");
     given::<Instance>([created()]).when_refused(create(), Rejected::Exists);
-    given::<Instance>([created()]).when_refused(abandon(), Rejected::Exists);
+    given::<Instance>([created()]).when_refused(abandon(), Rejected::WantsName);
     given::<Instance>([abandoned()]).when_refused(create(), Rejected::Exists);
     given::<Instance>([abandoned()]).when_silent(abandon());
 }
@@ -250,4 +252,114 @@ fn wrong_answers_are_told_once_and_so_is_their_end() {
     );
     ill.when_then(observe(&[]), [Event::NamesRecovered {}]);
     ill.after(observe(&[])).when_silent(observe(&[]));
+}
+
+fn disown(name: &str) -> Command {
+    Command::DisownName { kind: Kind::Domain, name: name.to_owned(), by: instance_id() }
+}
+
+fn with_external(domain: &str) -> Event {
+    let settings =
+        InstanceSettings { external_lms_domain: domain.to_owned(), ..sample::settings() };
+    Event::SettingsChanged { settings: Box::new(settings), changed: vec![], version: 2 }
+}
+
+/// Traffic under one name alone.
+fn under(active: &[u128], domain: &str) -> Event {
+    let names = RoutedNames { domains: vec![domain.to_owned()], ..RoutedNames::default() };
+    Event::TrafficAssigned {
+        active: active.iter().map(|id| appserver_id(*id)).collect(),
+        added: vec![],
+        removed: vec![],
+        names,
+    }
+}
+
+fn assigned() -> Event {
+    Event::LoadBalancerAssigned { load_balancer: load_balancer_id() }
+}
+
+#[test]
+fn a_name_is_disowned_only_by_who_does_not_want_it() {
+    let disowned = |name: &str| Event::NameDisowned {
+        kind: Kind::Domain,
+        name: name.to_owned(),
+        by: instance_id(),
+    };
+    let instance = given::<Instance>([created(), with_external("École.example.org")]);
+    for wanted in ["LMS.example.com", "studio-lms.example.com", "xn--cole-9oa.example.org"] {
+        instance.when_refused(disown(wanted), Rejected::WantsName);
+    }
+    instance.when_then(disown("other.example.org"), [disowned("other.example.org")]);
+    // Nothing serves a domain of a site without a balancer: it is let go at once.
+    let without = given::<Instance>([created(), with_external("a.example.org"), with_external("")]);
+    without.when_then(disown("a.example.org"), [disowned("a.example.org")]);
+}
+
+#[test]
+fn a_dropped_domain_stays_until_the_balancer_is_known_not_to_serve_it() {
+    let released = Event::DomainsReleased { domains: vec!["a.example.org".to_owned()] };
+    let history = [created(), assigned(), with_external("A.example.org"), with_external("")];
+    let leaving = given::<Instance>(history.clone());
+    leaving.when_refused(disown("a.example.org"), Rejected::WantsName);
+    leaving.when_then(Command::ReleaseDomains, [released.clone()]);
+    leaving.after(Command::ReleaseDomains).when_silent(Command::ReleaseDomains);
+    // A run may have planned with it before the settings dropped it.
+    let moving = [history.to_vec(), vec![Event::TrafficClaimed { run: run_id(1) }]].concat();
+    given::<Instance>(moving).when_silent(Command::ReleaseDomains);
+    // Traffic is still assigned under it.
+    let serving = [
+        created(),
+        assigned(),
+        with_external("A.example.org"),
+        under(&[1], "a.example.org"),
+        with_external(""),
+    ];
+    given::<Instance>(serving.clone()).when_silent(Command::ReleaseDomains);
+    let moved = [serving.to_vec(), vec![under(&[1], "lms.example.com")]].concat();
+    given::<Instance>(moved).when_then(Command::ReleaseDomains, [released]);
+    // Wanted again, it is no more on its way.
+    let again = [history.to_vec(), vec![with_external("a.example.org")]].concat();
+    given::<Instance>(again).when_silent(Command::ReleaseDomains);
+}
+
+#[test]
+fn resources_are_named_once() {
+    let propose = |attempt| {
+        let prefixes = ResourcePrefixes::default();
+        ResourceNames::propose("lms.example.com", &prefixes, instance_id(), attempt)
+    };
+    let name = |attempt| Command::NameResources { names: propose(attempt) };
+    let instance = given::<Instance>([created()]);
+    instance.when_then(name(0), [Event::ResourcesNamed { names: propose(0) }]);
+    let named = instance.after(name(0));
+    named.when_silent(name(1));
+    assert_eq!(named.state().present().unwrap().resources, Some(propose(0)));
+    for (kind, name) in propose(0).reserved() {
+        let (name, by) = (name.to_uppercase(), instance_id());
+        named.when_refused(Command::DisownName { kind, name, by }, Rejected::WantsName);
+    }
+}
+
+#[test]
+fn names_that_another_site_has_get_digits_of_their_own() {
+    let prefixes = ResourcePrefixes::default();
+    let propose =
+        |domain: &str, attempt| ResourceNames::propose(domain, &prefixes, instance_id(), attempt);
+    // Hyphens vanish: both would use one database.
+    assert_eq!(propose("a-b.example.com", 0), propose("ab.example.com", 0));
+    let own = propose("ab.example.com", 1);
+    let digits = own.database.strip_prefix("ab_example_com").unwrap();
+    assert!(digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_hexdigit()), "{digits}");
+    assert_eq!(own.forum_database, format!("{}_forum", own.database));
+    assert_eq!(own.bucket, format!("ocim-ab-example-com{digits}"));
+    assert_eq!(own.iam_user, format!("ocim-ab_example_com{digits}"));
+    let long = propose(&format!("{}.example.com", "x".repeat(60)), 1);
+    assert!(long.database.len() == 50 && long.database.ends_with(digits), "{long:?}");
+    assert_ne!(propose("ab.example.com", 2).database, own.database);
+    // One site's forum can be another's main database.
+    let other = propose("ab.example.com.forum", 0).database;
+    assert_eq!(other, propose("ab.example.com", 0).forum_database);
+    let (kinds, _): (Vec<_>, Vec<_>) = own.reserved().into_iter().unzip();
+    assert_eq!(kinds[0], kinds[1]);
 }

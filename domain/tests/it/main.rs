@@ -6,6 +6,7 @@ mod configuration;
 mod fragment;
 mod given;
 mod golden;
+mod hosts;
 mod instance;
 mod inventory;
 mod keeping;

@@ -3,11 +3,15 @@
 use crate::sample::{self, at};
 use ocim_domain::configuration::{Variables, merge, yaml};
 use ocim_domain::decider::Decider;
-use ocim_domain::names::{
-    DOMAIN_LENGTH_MAX, RESOURCE_NAME_LENGTH_MAX, RoutedNames, bucket_name, check_domain,
-    database_name, domain_slug, iam_user_name, machine_name, server_hostname, slug,
+use ocim_domain::fragment::{
+    FragmentInput, FragmentServer, ProbeInput, compose_fragment, probe_host,
 };
-use ocim_domain::settings::InstanceSettings;
+use ocim_domain::name::Kind;
+use ocim_domain::names::{
+    RoutedNames, domain_slug, machine_name, reserved_domains, server_hostname, slug,
+};
+use ocim_domain::resources::{RESOURCE_NAME_LENGTH_MAX, ResourceNames, ResourcePrefixes};
+use ocim_domain::settings::{InstanceSettings, change_settings, create_settings};
 use ocim_domain::{
     appserver, instance, inventory, load_balancer, name, region, saga, server, token,
 };
@@ -57,6 +61,28 @@ fn any_uniform_layer() -> impl Strategy<Value = Variables> {
     let inner = || prop::collection::btree_map("[a-c]", any::<u8>(), 0..3);
     prop::collection::btree_map("[a-c]", inner(), 0..3)
         .prop_map(|layer| layer.into_iter().map(|(key, value)| (key, json!(value))).collect())
+}
+
+/// Settings of a site that pass all rules, with domains of few letters in many spellings.
+fn any_site() -> impl Strategy<Value = InstanceSettings> {
+    let label =
+        prop::sample::select(vec!["a", "A", "b", "studio-a", "über", "xn--ber-goa", "日本"]);
+    let domain = (label, prop::sample::select(vec!["example.com", "Example.com", "a.example.com"]))
+        .prop_map(|(label, base)| format!("{label}.{base}"));
+    let external = prop::option::of(domain.clone());
+    (domain, external.clone(), external, any::<bool>()).prop_filter_map(
+        "the settings break a rule",
+        |(lms, lms_external, studio_external, redirect)| {
+            let input = json!({
+                "internal_lms_domain": lms,
+                "external_lms_domain": lms_external,
+                "external_studio_domain": studio_external,
+                "enable_prefix_domains_redirect": redirect,
+            });
+            let input = serde_json::from_value(input).unwrap();
+            create_settings(input, &sample::defaults(), "inst", sample::MASTER.to_owned()).ok()
+        },
+    )
 }
 
 proptest! {
@@ -166,10 +192,19 @@ proptest! {
     ) {
         let settings =
             InstanceSettings { internal_lms_domain: domain.clone(), ..sample::settings() };
+        let propose = |attempt| {
+            let prefixes = ResourcePrefixes::default();
+            ResourceNames::propose(&domain, &prefixes, sample::instance_id(), attempt)
+        };
+        let (plain, own) = (propose(0), propose(1));
+        prop_assert_ne!(&plain.database, &own.database);
         for name in [
-            database_name(&settings),
-            bucket_name(&settings, "ocim"),
-            iam_user_name(&settings, "ocim"),
+            plain.database.clone(),
+            plain.bucket,
+            plain.iam_user,
+            own.container,
+            own.bucket,
+            own.iam_user,
         ] {
             prop_assert!(name.chars().count() <= RESOURCE_NAME_LENGTH_MAX, "{}", name);
         }
@@ -178,9 +213,54 @@ proptest! {
         let appserver = sample::appserver_id(number.into());
         let machine = machine_name(&settings, appserver);
         prop_assert!(machine.len() <= 63 && machine.ends_with(&appserver.0.to_string()));
-        if check_domain(&domain).is_ok() {
-            prop_assert!(domain.len() <= DOMAIN_LENGTH_MAX && domain.is_ascii());
+    }
+
+    /// Whatever a balancer's map may hold for a site is reserved for it, or below such a host in a
+    /// place that no setting can ask for: so two sites never share a line.
+    #[test]
+    fn what_goes_into_a_map_is_reserved(settings in any_site()) {
+        let reserved: Vec<_> = reserved_domains(&settings)
+            .into_iter()
+            .map(|(_, domain)| Kind::Domain.key(&domain))
+            .collect();
+        let probe = probe_host(sample::instance_id(), 7);
+        let server = FragmentServer {
+            name: "appserver-1".to_owned(),
+            ip: [192, 0, 2, 1].into(),
+            port: 80,
+            cookie: "appserver-1".to_owned(),
+            disabled: false,
+        };
+        let proving = ProbeInput {
+            host: probe.clone(),
+            site: "lms.example.com".to_owned(),
+            servers: vec![server.clone()],
+        };
+        for (servers, preliminary_page_ip) in
+            [(vec![server], None), (vec![], Some("192.0.2.9".to_owned()))]
+        {
+            let names = RoutedNames::new(&settings);
+            let input = FragmentInput {
+                servers,
+                preliminary_page_ip,
+                probe: Some(proving.clone()),
+                ..FragmentInput::new(&settings, names, sample::instance_id(), "").unwrap()
+            };
+            let map = compose_fragment(&input).unwrap().map;
+            let hosts: Vec<_> =
+                map.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+            for host in &hosts {
+                let key = Kind::Domain.key(host);
+                prop_assert!(reserved.contains(&key) || key == Kind::Domain.key(&probe), "{}", host);
+            }
+            let mut once = hosts.iter().map(|host| Kind::Domain.key(host)).collect::<Vec<_>>();
+            once.sort();
+            once.dedup();
+            prop_assert_eq!(once.len(), hosts.len(), "{}", map);
         }
+        let stolen = json!({ "external_lms_domain": probe });
+        let stolen = change_settings(&sample::settings(), serde_json::from_value(stolen).unwrap());
+        prop_assert!(stolen.is_err());
     }
 
     #[test]

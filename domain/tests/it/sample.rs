@@ -13,6 +13,7 @@ use ocim_domain::names::RoutedNames;
 use ocim_domain::projection;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
+use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::saga::{
     self, Action, Cause, Direction, ErrorClass, ErrorCode, LeftBehind, StuckCode,
 };
@@ -127,6 +128,20 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             settings: Box::new(other_settings()),
             changed: vec!["name".to_owned()],
             version: 2,
+        },
+        E::NameDisowned {
+            kind: name::Kind::Domain,
+            name: "beta.example.com".to_owned(),
+            by: InstanceId(Uuid::from_u128(2)),
+        },
+        E::DomainsReleased { domains: vec!["old.example.org".to_owned()] },
+        E::ResourcesNamed {
+            names: ResourceNames::propose(
+                "lms.example.com",
+                &ResourcePrefixes::default(),
+                instance_id(),
+                0,
+            ),
         },
         E::LoadBalancerAssigned { load_balancer: load_balancer_id() },
         E::LaunchRequested {
@@ -285,10 +300,11 @@ pub(crate) fn name_events() -> Vec<name::Event> {
     let other = InstanceId(Uuid::from_u128(2)).to_string();
     vec![
         E::Reserved {
-            kind: name::Kind::InternalDomain,
+            kind: name::Kind::Domain,
             name: "lms.example.com".to_owned(),
             owner: owner.clone(),
         },
+        E::Renewed { owner: owner.clone() },
         E::Reclaimed { from: owner, owner: other.clone() },
         E::Released { owner: other },
     ]

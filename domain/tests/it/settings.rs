@@ -173,7 +173,8 @@ fn every_rule_names_its_field() {
         ("email", json!("nobody")),
         ("email", json!("a@b@example.com")),
         ("email", json!("a b@example.com")),
-        ("email", json!("a@localhost")),
+        ("email", json!("a@host")),
+        ("email", json!(format!("a@{}.com", "x.".repeat(124)))),
         ("email", json!("{{x}}@example.com")),
         ("email", json!("a@example.com\nBcc: b@example.com")),
         ("openedx_release", json!("")),
@@ -187,6 +188,12 @@ fn every_rule_names_its_field() {
         ("configuration_source_repo_url", json!("ssh://git:pass@example.com/r.git")),
         ("configuration_source_repo_url", json!("ssh://-oProxyCommand=id/r.git")),
         ("configuration_source_repo_url", json!("file://relative")),
+        ("configuration_source_repo_url", json!("git:pass@example.com:r.git")),
+        ("configuration_source_repo_url", json!("-git@example.com:r.git")),
+        ("configuration_source_repo_url", json!("git@-oProxyCommand=id:r.git")),
+        ("configuration_source_repo_url", json!("git@example.com:-r.git")),
+        ("configuration_source_repo_url", json!("git@ext::sh")),
+        ("configuration_source_repo_url", json!("example.com:r.git")),
         ("configuration_source_repo_url", json!(format!("https://h/{}", "x".repeat(256)))),
         ("configuration_version", json!("")),
         ("configuration_version", json!("x".repeat(51))),
@@ -247,6 +254,13 @@ fn limits_are_reached() {
         "openstack_server_ssh_keyname": "",
     }));
     assert!(settings.is_ok(), "{settings:?}");
+    let longest =
+        format!("{}@{}.{}.{}.com", "a".repeat(64), "b".repeat(63), "c".repeat(63), "d".repeat(57));
+    assert_eq!(longest.len(), 254);
+    for email in ["root@localhost", "a@über.example.com", &longest] {
+        let created = create(json!({ "sub_domain": "abc", "email": email }));
+        assert!(created.is_ok(), "{email}: {created:?}");
+    }
     for url in [
         "http://host/r.git",
         "https://host:8443/r",
@@ -254,6 +268,8 @@ fn limits_are_reached() {
         "file:///srv/r.git",
         "/srv/r",
         "ssh://git@host:22/r.git",
+        "git@github.com:org/repo.git",
+        "git@localhost:repo.git",
     ] {
         let created = create(json!({ "sub_domain": "abc", "edx_platform_repository_url": url }));
         assert!(created.is_ok(), "{url}: {created:?}");
@@ -303,6 +319,16 @@ fn sealed_bytes(value: &Value) -> usize {
 }
 
 #[test]
+fn a_token_in_a_url_is_refused_with_its_substitute() {
+    for url in ["https://token@example.com/r.git", "http://user:pass@example.com/r.git"] {
+        let refused = create(json!({ "sub_domain": "abc", "edx_platform_repository_url": url }));
+        let told = refused.unwrap_err().remove(0).to_string();
+        assert!(told.contains("OCIM_GIT_CREDENTIALS") && told.contains("`example.com`"), "{told}");
+        assert!(!told.contains("token@") && !told.contains("pass@"), "{told}");
+    }
+}
+
+#[test]
 fn names_with_percent_signs_are_names_like_others() {
     let rows = vectors::read("default_servers_and_misc.json");
     let rows = rows["instance_names"].as_array().unwrap();
@@ -328,6 +354,20 @@ fn a_domain_comes_from_one_place() {
 }
 
 #[test]
+fn a_sub_domain_is_whatever_makes_a_domain() {
+    // The rule of the registration form (3 to 63 lower-case letters, digits, hyphens) is its own.
+    for good in ["ab", "pr12.sandbox", "Hogwarts", "über", "x"] {
+        let settings = create(json!({ "sub_domain": good })).unwrap();
+        assert_eq!(settings.internal_lms_domain, format!("{good}.example.com"));
+    }
+    for bad in ["", "?hogwarts", "-hogwarts", "hogwarts-", "hog_warts", "a..b", "a\n", ".a"] {
+        let refused = create(json!({ "sub_domain": bad })).unwrap_err();
+        assert_eq!(fields(&refused), ["sub_domain"], "{bad:?}");
+        assert!(!refused[0].rule.contains('\n'), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_derived_domain_may_become_too_long() {
     let domain = format!("{}.{}.example.com", "x".repeat(40), "y".repeat(39));
     let violations = create(json!({ "internal_lms_domain": domain })).unwrap_err();
@@ -347,6 +387,30 @@ fn internal_domains_differ_and_stay() {
         "enable_prefix_domains_redirect": true,
     }));
     assert_eq!(fields(&circular.unwrap_err()), ["enable_prefix_domains_redirect"]);
+    for (one, other) in [
+        ("external_lms_domain", "LMS.example.com"),
+        ("external_studio_domain", "studio.lms.example.com"),
+    ] {
+        let twice = change_settings(&settings(), input(json!({ one: other })));
+        assert_eq!(fields(&twice.unwrap_err()), [one], "a host leads to one place");
+    }
+    let redirected = change_settings(
+        &settings(),
+        input(json!({
+            "external_studio_domain": "Studio-LMS.example.com",
+            "enable_prefix_domains_redirect": true,
+        })),
+    );
+    assert_eq!(fields(&redirected.unwrap_err()), ["enable_prefix_domains_redirect"]);
+    let too_long = create(json!({
+        "sub_domain": "x".repeat(60), "enable_prefix_domains_redirect": true,
+    }));
+    assert!(
+        too_long.unwrap_err().iter().all(|v| v.field == "enable_prefix_domains_redirect"),
+        "a redirecting name is a host name"
+    );
+    let unicode = create(json!({ "sub_domain": "über", "enable_prefix_domains_redirect": true }));
+    assert_eq!(fields(&unicode.unwrap_err()), ["enable_prefix_domains_redirect"]);
     for field in [
         "internal_lms_domain",
         "internal_lms_preview_domain",

@@ -30,9 +30,10 @@ pub(super) fn tell_name(teller: &Teller<'_>, event: &name::Event) -> String {
         E::Reserved { name, owner, .. } => {
             format!("{who} reserved the name {name} for {}", teller.name(owner))
         }
+        E::Renewed { owner } => format!("{who} holds on to a name of {}", teller.name(owner)),
         E::Reclaimed { from, owner } => {
             let (from, owner) = (teller.name(from), teller.name(owner));
-            format!("{who} gave {owner} a name of {from}, which never came to be")
+            format!("{who} gave {owner} a name that {from} never came to want")
         }
         E::Released { owner } => format!("{who} released a name of {}", teller.name(owner)),
     }

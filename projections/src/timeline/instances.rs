@@ -3,6 +3,7 @@
 use super::{Teller, list};
 use ocim_domain::ids::AppserverId;
 use ocim_domain::instance::{Event, LaunchOutcome, NameTrouble};
+use ocim_domain::names::{Service, effective_domain};
 
 pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
     let (who, site) = (teller.who(), teller.own_name());
@@ -10,13 +11,24 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         |ids: &[AppserverId]| list(&ids.iter().map(|id| teller.name(id)).collect::<Vec<_>>());
     match event {
         Event::Created { settings } => {
-            format!("{who} created the site {} at {}", settings.name, settings.internal_lms_domain)
+            let domain = effective_domain(settings, Service::Lms);
+            format!("{who} created the site {} at {domain}", settings.name)
         }
         Event::CreationAbandoned { by } => {
             format!("{who} gave up the creation of {site}: {} took a name it held", teller.name(by))
         }
         Event::SettingsChanged { changed, .. } => {
             format!("{who} changed settings of {site}: {}", list(changed))
+        }
+        Event::NameDisowned { kind, name, by } => {
+            let noun = kind.noun();
+            format!("{site} never came to want the {noun} {name}: {} took it", teller.name(by))
+        }
+        Event::DomainsReleased { domains } => {
+            format!("{site} let go of {}: its load balancer serves that no more", list(domains))
+        }
+        Event::ResourcesNamed { names } => {
+            format!("{who} named the database of {site} {}, for good", names.database)
         }
         Event::LoadBalancerAssigned { load_balancer } => {
             format!("{who} gave {site} to the load balancer {}", teller.name(load_balancer))

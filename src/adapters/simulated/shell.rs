@@ -37,7 +37,7 @@ impl SimulatedRegion {
     /// What is answered there: by a balancer for whoever it routes to, or by a machine itself.
     fn answer(&self, to: SocketAddr, host: &str) -> Option<SiteAnswer> {
         let balancer = self.lock().balancers.get(&to.ip()).cloned();
-        let of_its_own = |status| SiteAnswer { status, body: String::new(), appserver: None };
+        let of_its_own = |status| SiteAnswer { status, ..SiteAnswer::default() };
         match balancer {
             None => self.answer_site(to.ip()),
             Some(domain) if self.balancers.is_redirected(&domain, host) => Some(of_its_own(301)),
@@ -55,7 +55,12 @@ impl SimulatedRegion {
         let state = self.lock();
         let machine = state.machines.get(state.keys_by_ip.get(&ip)?)?;
         let site = machine.site.clone().filter(|_| machine.is_up(now))?;
-        Some(SiteAnswer { status: 200, body: "simulated\n".to_owned(), appserver: Some(site) })
+        Some(SiteAnswer {
+            status: 200,
+            body: "simulated\n".to_owned(),
+            appserver: Some(site),
+            location: None,
+        })
     }
 }
 

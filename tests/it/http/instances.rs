@@ -128,9 +128,41 @@ async fn fields_that_break_rules_are_all_named_and_nothing_is_written() {
     }
     assert_eq!(server.get("/instances").await["items"], json!([]));
     server.given_instance("taken").await;
-    let refused = post(json!({"sub_domain": "taken"})).await.unwrap();
-    assert_eq!(refused.status(), 422);
-    assert_eq!(fields(&refused.json().await.unwrap()), ["internal_lms_domain"]);
+    let id = server.given_instance("ext").await;
+    let change = |id: &str, name: &str| {
+        let body = json!({"external_lms_domain": name});
+        server.ask("PATCH", &format!("/instances/{id}")).json(&body).send()
+    };
+    let refusals = [
+        (post(json!({"sub_domain": "TAKEN"})).await.unwrap(), "internal_lms_domain"),
+        (change(&id, "studio.taken.example.com").await.unwrap(), "external_lms_domain"),
+    ];
+    for (refused, field) in refusals {
+        assert_eq!(refused.status(), 409);
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["type"], "/problems/name_taken");
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+        let rule = problem["errors"][0]["rule"].as_str().unwrap().to_lowercase();
+        assert!(rule.contains("taken.example.com"), "{rule}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_site_goes_by_the_name_that_visitors_see() {
+    let server = ApiServer::start().await;
+    let id = server.given_instance("alpha").await;
+    let path = format!("/instances/{id}");
+    assert_eq!(server.get(&path).await["domain"], "alpha.example.com");
+    let body = json!({"external_lms_domain": "école.example.org"});
+    let changed = server.ask("PATCH", &path).json(&body).send().await.unwrap();
+    assert_eq!(changed.status(), 200);
+    server.catch_up().await;
+    let shown = server.get(&path).await;
+    assert_eq!(shown["domain"], "école.example.org");
+    assert_eq!(shown["settings"]["internal_lms_domain"], "alpha.example.com");
+    assert_eq!(server.get("/instances").await["items"][0]["domain"], "école.example.org");
+    assert_eq!(shown["resources"], Value::Null);
     server.stop().await;
 }
 

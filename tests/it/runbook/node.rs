@@ -42,7 +42,7 @@ impl Node {
         let (app, cloud) = (desk.server.app.clone(), Arc::new(FakeCloud::default()));
         let playbooks = Arc::new(FakePlaybooks::default());
         let site = FakeSite::default();
-        let answer = SiteAnswer { status: 200, body: String::new(), appserver: None };
+        let answer = SiteAnswer { status: 200, ..SiteAnswer::default() };
         site.set_answer("alpha.example.com", Some(answer.clone()));
         let ServerAddress { ip, http_port, .. } = registration().address;
         site.set_answer_at((ip, http_port).into(), Some(answer)); // Whoever is asked for there.

@@ -75,7 +75,7 @@ async fn change_all(stage: &Stage, round: usize) {
         stage.answer(&name, None);
     }
     for name in names.redirects {
-        let answer = SiteAnswer { status: 301, body: String::new(), appserver: None };
+        let answer = SiteAnswer { status: 301, ..SiteAnswer::default() };
         stage.site.set_answer(&name, Some(answer));
     }
 }

@@ -90,7 +90,7 @@ impl Outside {
 
     /// What a host answers from now on, in whose name.
     pub(crate) fn answer(&self, host: &str, appserver: Option<String>) {
-        let answer = SiteAnswer { status: 200, body: String::new(), appserver };
+        let answer = SiteAnswer { status: 200, appserver, ..SiteAnswer::default() };
         self.site.set_answer(host, Some(answer));
     }
 }

@@ -286,11 +286,15 @@ pub(crate) struct Outcome {
     pub(crate) balancers: usize,
     /// Machines that were reported as nobody's.
     pub(crate) orphans: usize,
-    /// Kinds of all that was recorded beside runs and applied fragments, in order.
+    /// Kinds of all that was recorded beside runs, applied fragments and renewed reservations, in
+    /// order.
     pub(crate) facts: Vec<String>,
 }
 
 const PLAYBOOK_STEPS: [&str; 3] = ["run_main_playbook", "run_common_playbook", "install_balancer"];
+
+/// What is repeated by whoever comes back for it: a reservation of which nothing came yet, too.
+const REPEATED: [&str; 2] = ["load_balancer.fragment_applied", "name.renewed"];
 
 /// Looks at all that a run may have touched.
 pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
@@ -316,8 +320,7 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         instance.active.iter().map(|id| format!("appserver-{}", number(id))).collect();
     recorded_serving.sort();
     let lines = stage.world.logs.read_lines(id, 1, usize::MAX).await.unwrap();
-    let is_fact =
-        |kind: &String| !kind.starts_with("saga.") && kind != "load_balancer.fragment_applied";
+    let is_fact = |kind: &String| !kind.starts_with("saga.") && !REPEATED.contains(&kind.as_str());
     let facts = stage.events(&[]).await.into_iter().map(|event| event.kind);
     Outcome {
         phase: run.phase.clone(),

@@ -70,16 +70,22 @@ impl Stage {
 
     /// As [`Stage::new`], in a world that is changed beforehand.
     pub(crate) async fn build(change: impl FnOnce(&mut World)) -> Self {
+        let stage = Self::without_instance(change).await;
+        let instance = create_instance(stage.app(), "alpha").await;
+        stage.answer_as(SITE, None);
+        for number in 1..=4 {
+            stage.answer(&probe_host(instance, number), None);
+        }
+        Self { instance, ..stage }
+    }
+
+    /// A changed world with one balancer, for a test that makes an instance of its own.
+    pub(crate) async fn without_instance(change: impl FnOnce(&mut World)) -> Self {
         let outside = Outside::new();
         let (store, mut world) = open_world(&outside);
         change(&mut world);
-        let app = world.app.clone();
-        app.register_load_balancer(&somebody(), registration()).await.unwrap();
-        let instance = create_instance(&app, "alpha").await;
-        outside.answer_as(SITE, None);
-        for number in 1..=4 {
-            outside.answer(&probe_host(instance, number), None);
-        }
+        world.app.register_load_balancer(&somebody(), registration()).await.unwrap();
+        let instance = InstanceId(Uuid::nil());
         Self { store, outside, world: Arc::new(world), instance, registry: registry() }
     }
 

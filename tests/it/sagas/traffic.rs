@@ -213,7 +213,7 @@ async fn a_wrong_answer_after_a_switch_is_told_and_the_traffic_stays() {
     let stranger = "apps_00000000-0000-7000-8000-00000000dead";
     let answer = |status, appserver: Option<&str>| {
         let appserver = appserver.map(str::to_owned);
-        Some(SiteAnswer { status, body: String::new(), appserver })
+        Some(SiteAnswer { status, appserver, ..SiteAnswer::default() })
     };
     for (answer, says) in [
         (answer(503, None), "status 503"),

@@ -153,16 +153,38 @@ impl Driver {
         Event::StepFailed { step, attempt, class, code, error: error.message, retry_at }
     }
 
-    /// Full jitter: anywhere between nothing and the doubled base, so that runs do not march in step.
     fn retry_at(&self, attempt: u32, error: &StepError, cap: Duration) -> Timestamp {
-        let limits = &self.world.limits;
-        let doubled = limits.retry_base.saturating_mul(1 << attempt.saturating_sub(1).min(16));
-        let longest = doubled.min(cap);
         let mut random = [0; 2];
         self.world.app.journal().fill_random(&mut random);
         let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
-        let pause = longest.mul_f64(share).max(error.retry_after.unwrap_or_default());
-        self.now() + pause
+        let pause = retry_pause(attempt, self.world.limits.retry_base, cap, share);
+        self.now() + pause.max(error.retry_after.unwrap_or_default())
+    }
+}
+
+/// The base, doubled with each attempt, and up to half as much on top (by `share`, 0 to 1), so that
+/// runs do not march in step. Never less: whoever was asked needs that time to come back.
+fn retry_pause(attempt: u32, base: Duration, cap: Duration, share: f64) -> Duration {
+    let doubled = base.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+    doubled.min(cap.mul_f64(1.0 / 1.5)).mul_f64(1.0 + share / 2.0).min(cap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sagas::world::Limits;
+
+    #[test]
+    fn pauses_have_a_floor_of_1_2_4_seconds_and_a_cap() {
+        let limits = Limits::default();
+        let pause = |attempt, share| {
+            retry_pause(attempt, limits.retry_base, limits.retry_cap, share).as_secs_f64()
+        };
+        for (attempt, floor) in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (20, 40.0), (99, 40.0)] {
+            assert!((pause(attempt, 0.0) - floor).abs() < 1e-6, "{attempt}");
+            assert!((pause(attempt, 1.0) - 1.5 * floor).abs() < 1e-6, "{attempt}");
+        }
+        assert!(retry_pause(99, limits.retry_base, limits.retry_cap, 1.0) <= limits.retry_cap);
     }
 }
 

@@ -1,0 +1,270 @@
+//! What a launch asks of the world outside, beside what the original asked (`tests/vectors`).
+
+use super::stage::{BALANCER, REGION, Stage, somebody};
+use ocim::app::LaunchAsk;
+use ocim::ports::dns::TTL_SECONDS;
+use ocim::ports::playbooks::Source;
+use ocim::sagas::activate_appserver::ACTIVATE_APPSERVER;
+use ocim::sagas::launch_appserver::LAUNCH_APPSERVER;
+use ocim::sagas::step::Definition;
+use ocim::sagas::traffic::DRAIN_MARGIN;
+use ocim::sagas::world::{Limits, World};
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::Phase;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The original's effects, by the step of ours that has them.
+const EFFECTS: [(&str, &[&str]); 9] = [
+    ("publish_preliminary_page", &["lb.playbook"]),
+    ("write_dns_records", &["gandi"]),
+    ("provision_mysql", &["mysql.connect", "mysql"]),
+    ("provision_mongodb", &["mongo.connect", "mongo"]),
+    ("provision_storage", &["swift", "aws"]),
+    ("provision_rabbitmq", &["rabbitmq"]),
+    ("create_server", &["nova.create"]),
+    ("run_main_playbook", &["ansible"]),
+    ("run_common_playbook", &["ansible"]),
+];
+
+/// Steps that wait for a capability which Ocim does not have yet, and which.
+const WAITING: [(&str, &str); 5] = [
+    ("provision_mysql", "databases of a site on a MySQL server"),
+    ("provision_mongodb", "databases of a site on a MongoDB server"),
+    ("provision_storage", "object storage of a site"),
+    ("provision_rabbitmq", "a virtual host on a RabbitMQ server"),
+    ("run_users_playbook", "LMS users of an instance"),
+];
+
+/// Effects of the original without a step of ours: metadata in Consul wait for that capability.
+const NO_STEP: [&str; 1] = ["consul"];
+
+struct Recorded {
+    file: String,
+    inputs: Value,
+    outputs: Value,
+}
+
+fn recorded() -> Vec<Recorded> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/instances");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files.len(), 8, "eight instances were recorded");
+    files
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut vector: Value = serde_json::from_str(&text).unwrap();
+            let file = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            Recorded { file, inputs: vector["inputs"].take(), outputs: vector["outputs"].take() }
+        })
+        .collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+}
+
+/// A commit for a version.
+fn commit_of(version: &str) -> String {
+    format!("{:0>40x}", version.len())
+}
+
+impl Recorded {
+    /// The original's fields as people would give them to us, in a region of ours.
+    fn settings(&self) -> Map<String, Value> {
+        let known = ocim_api_spec::Settings::FIELDS.iter();
+        let mut settings: Map<_, _> = known
+            .filter_map(|field| {
+                let value = self.inputs["instance_fields"].get(*field)?;
+                Some(((*field).to_owned(), value.clone()))
+            })
+            .collect();
+        settings.insert("name".to_owned(), self.inputs["name"].clone());
+        settings.insert("openstack_region".to_owned(), REGION.into());
+        settings
+    }
+
+    fn configure(&self, world: &mut World) {
+        let config = &self.inputs["settings"];
+        let deployment = &mut world.deployment;
+        deployment.security_group = text(&config["OPENEDX_APPSERVER_SECURITY_GROUP_NAME"]);
+        deployment.preliminary_page_ip =
+            config["PRELIMINARY_PAGE_SERVER_IP"].as_str().map(str::to_owned);
+        let source = Source::Git {
+            repository: text(&config["ANSIBLE_APPSERVER_REPO"]),
+            version: text(&config["ANSIBLE_APPSERVER_VERSION"]),
+        };
+        deployment.common_playbook = Some((
+            source,
+            text(&config["ANSIBLE_APPSERVER_PLAYBOOK"]),
+            text(&config["ANSIBLE_APPSERVER_REQUIREMENTS_PATH"]),
+        ));
+    }
+
+    /// A world in which its first launch has succeeded.
+    async fn launch(&self) -> (Stage, RunId) {
+        let stage = Stage::without_instance(|world| self.configure(world)).await;
+        let created = stage.app().create_instance(&somebody(), self.settings()).await;
+        let instance = created.unwrap_or_else(|error| panic!("{}: {error:?}", self.file)).value;
+        for domain in self.outputs["names"]["load_balanced_domains"].as_array().unwrap() {
+            // As browsers ask for it.
+            stage.answer(&text(domain).to_lowercase(), None);
+        }
+        for (repository, version) in self.versions() {
+            stage.playbooks.move_version(&repository, &version, &commit_of(&version));
+        }
+        let asked = stage.app().launch_appserver(&somebody(), instance, LaunchAsk::default()).await;
+        let run = asked.unwrap().value.run;
+        stage.start(run).await;
+        assert_eq!(stage.drive(run).await.phase, Phase::Completed, "{}", self.file);
+        (stage, run)
+    }
+
+    /// What the original took its playbooks from.
+    fn versions(&self) -> Vec<(String, String)> {
+        let runs = self.outputs["playbook_runs"][0]["playbooks"].as_array().unwrap().iter();
+        runs.map(|run| (text(&run["source_repo"]), text(&run["version"]))).collect()
+    }
+
+    fn compare_machine(&self, asked: &Value) {
+        let theirs = &self.outputs["nova_create"][0];
+        for (ours, field) in [
+            ("flavor", "flavor_selector"),
+            ("image", "image_selector"),
+            ("keyname", "key_name"),
+            ("security_groups", "security_groups"),
+        ] {
+            assert_eq!(asked[ours], theirs[field], "{} {field}", self.file);
+        }
+        // The machine's number is a part of its Server's id here: ids are not counted.
+        let stem = |name: &Value| text(name).rsplit_once('-').unwrap().0.to_owned();
+        assert_eq!(stem(&asked["name"]), stem(&theirs["name"]), "{}", self.file);
+    }
+
+    fn compare_playbooks(&self, stage: &Stage) {
+        let theirs = &self.outputs["playbook_runs"][0];
+        let address = stage.cloud.machines()[0].address.clone().unwrap();
+        let started = stage.playbooks.list_started();
+        let ours: Vec<_> = started
+            .iter()
+            .map(|run| {
+                let Source::Git { repository, version } = &run.source else { panic!("{run:?}") };
+                json!({
+                    "playbook_path": run.playbook,
+                    "requirements_path": run.requirements,
+                    "source_repo": repository,
+                    "version": version,
+                })
+            })
+            .collect();
+        let mut expected = theirs["playbooks"].as_array().unwrap().clone();
+        expected.retain(|run| run["variables"] != "lms_user_settings"); // See `WAITING`.
+        for run in &mut expected {
+            run.as_object_mut().unwrap().remove("variables");
+            // A version is played at the commit that it meant when the launch began.
+            run["version"] = commit_of(&text(&run["version"])).into();
+        }
+        assert_eq!(ours, expected, "{}", self.file);
+        for run in &started {
+            let target = &run.target;
+            assert_eq!((&target.address, target.groups.len()), (&address, 2), "{}", self.file);
+            assert_eq!(target.address.ssh_user, theirs["user"], "{}", self.file);
+            let (group, parent) = (&target.groups[0], &target.groups[1]);
+            let ip = text(&self.inputs["vm_public_ips"][0]);
+            let inventory = format!("[{group}]\n{ip}\n[{parent}:children]\n{group}");
+            assert_eq!(inventory, text(&self.outputs["inventory"]), "{}", self.file);
+            assert_eq!(inventory, text(&theirs["inventory"]), "{}", self.file);
+        }
+    }
+
+    fn compare_names(&self, stage: &Stage) {
+        let balancer = text(&self.inputs["load_balancer"]["domain"]);
+        let zones = BTreeMap::from([
+            (1001, "example.com"),
+            (1002, "opencraft.hosting"),
+            (1003, "opencraft.co.uk"),
+        ]);
+        let mut expected = BTreeMap::new();
+        for record in self.outputs["dns_records_on_spawn"].as_array().unwrap() {
+            assert_eq!((&record["type"], &record["ttl"]), (&"CNAME".into(), &TTL_SECONDS.into()));
+            assert_eq!(
+                record["value"],
+                format!("{}.", balancer.trim_end_matches('.')),
+                "{}",
+                self.file
+            );
+            let zone = zones[&record["zone"].as_u64().unwrap()];
+            expected.insert(format!("{}.{zone}", text(&record["name"])), BALANCER.to_owned());
+        }
+        // The original writes its records in lower case; the DNS does not tell them apart.
+        let aliases = stage.dns.aliases().into_iter();
+        let ours: BTreeMap<_, _> =
+            aliases.map(|(name, target)| (name.to_lowercase(), target)).collect();
+        assert_eq!(ours, expected, "{}", self.file);
+    }
+
+    async fn compare_order(&self, stage: &Stage, run: RunId) {
+        let history = stage.history(run).await;
+        let mut ours: Vec<&str> = vec![];
+        for (kind, step) in &history {
+            let is_waiting = WAITING.iter().any(|(path, _)| path == step);
+            if is_waiting {
+                assert_ne!(kind, "saga.step_done", "{step} is there: take it off the list");
+            }
+            if kind == "saga.step_done" || (kind == "saga.step_skipped" && is_waiting) {
+                ours.extend(EFFECTS.iter().filter(|(path, _)| path == step).map(|it| it.0));
+            }
+        }
+        let step_of = |effect: &str| {
+            let found = EFFECTS.iter().find(|(_, effects)| effects.contains(&effect));
+            found.unwrap_or_else(|| panic!("{}: nobody does {effect}", self.file)).0
+        };
+        let order = self.outputs["spawn_effect_order"].as_array().unwrap().iter().map(text);
+        let mut theirs: Vec<&str> =
+            order.filter(|it| !NO_STEP.contains(&it.as_str())).map(|it| step_of(&it)).collect();
+        theirs.dedup();
+        // Both playbooks are one of the original's effects, and what a site does not need (storage
+        // in files) the original does not touch.
+        ours.retain(|step| *step != "run_common_playbook" && theirs.contains(step));
+        assert_eq!(ours, theirs, "{}", self.file);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_asks_the_world_what_the_original_asked_in_its_order() {
+    for recorded in recorded() {
+        let (stage, run) = recorded.launch().await;
+        let requested = stage.events(&["server.requested"]).await;
+        recorded.compare_machine(&requested[0].data);
+        recorded.compare_playbooks(&stage);
+        recorded.compare_names(&stage);
+        recorded.compare_order(&stage, run).await;
+    }
+}
+
+fn time_of(definition: &Definition, path: &str) -> Duration {
+    let row = definition.steps.iter().find(|row| row.path == path).unwrap();
+    (row.timeout)(&Limits::default())
+}
+
+#[test]
+fn waits_are_the_originals() {
+    let limits = Limits::default();
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    assert_eq!(time_of(&LAUNCH_APPSERVER, "await_server"), hours(1));
+    assert_eq!(time_of(&LAUNCH_APPSERVER, "await_ssh"), hours(1));
+    assert_eq!(time_of(&LAUNCH_APPSERVER, "await_reboot"), hours(1));
+    assert_eq!(time_of(&LAUNCH_APPSERVER, "await_heartbeat"), Duration::from_secs(1800));
+    assert_eq!(limits.drain_wait, Duration::from_secs(60));
+    let drain = time_of(&ACTIVATE_APPSERVER, "drain_connections");
+    assert_eq!(drain, limits.drain_wait + DRAIN_MARGIN.to_std().unwrap());
+    assert_eq!(limits.failed_server_kept, hours(48));
+    assert_eq!(limits.line_timeout, Duration::from_secs(1500));
+    assert_eq!(limits.playbook_timeout, Duration::from_secs(9000));
+    assert_eq!(limits.shutdown_wait, Duration::from_secs(600));
+    assert_eq!(TTL_SECONDS, 1200);
+}
