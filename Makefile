@@ -30,7 +30,7 @@ test: setup ## run all tests, against real programs
 
 .PHONY: counts
 counts: setup ## run all tests, and take what they count as the least from now on
-	@OCIM_WRITE_COUNTS=1 scripts/test.sh
+	@TEST_COUNTS_WRITE=1 scripts/test.sh
 
 .PHONY: bench
 bench: setup ## measure, with both sides of each ratio

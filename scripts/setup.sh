@@ -126,19 +126,19 @@ ensure_contract_tools() {
     local stamp sources=tests/contract
     stamp=$({ "$python" -VV && cat $sources/requirements.txt $sources/package-lock.json; } |
         sha256sum | cut -d' ' -f1)
-    [ "$(cat "$OCIM_CONTRACT_DIR/.stamp" 2>/dev/null)" = "$stamp" ] && return
-    rm -rf "$OCIM_CONTRACT_DIR"
-    mkdir -p "$OCIM_CONTRACT_DIR"
-    "$python" -m venv "$OCIM_CONTRACT_DIR/venv" ||
+    [ "$(cat "$CONTRACT_TOOLS_DIR/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    rm -rf "$CONTRACT_TOOLS_DIR"
+    mkdir -p "$CONTRACT_TOOLS_DIR"
+    "$python" -m venv "$CONTRACT_TOOLS_DIR/venv" ||
         fail "$python could not make a virtual environment"
-    "$OCIM_CONTRACT_DIR/venv/bin/pip" --disable-pip-version-check install --quiet \
+    "$CONTRACT_TOOLS_DIR/venv/bin/pip" --disable-pip-version-check install --quiet \
         --only-binary :all: --requirement $sources/requirements.txt ||
         fail "pip could not fetch the tools for the API's document: is there a network?"
-    cp $sources/package.json $sources/package-lock.json "$OCIM_CONTRACT_DIR"
-    PATH="$OCIM_CONTRACT_DIR/venv/bin:$PATH" npm ci --silent --no-fund --no-audit \
-        --prefix "$OCIM_CONTRACT_DIR" ||
+    cp $sources/package.json $sources/package-lock.json "$CONTRACT_TOOLS_DIR"
+    PATH="$CONTRACT_TOOLS_DIR/venv/bin:$PATH" npm ci --silent --no-fund --no-audit \
+        --prefix "$CONTRACT_TOOLS_DIR" ||
         fail "npm could not fetch the tools for the API's document: is there a network?"
-    echo "$stamp" >"$OCIM_CONTRACT_DIR/.stamp"
+    echo "$stamp" >"$CONTRACT_TOOLS_DIR/.stamp"
 }
 
 # Clones share Cargo's target folder, and Cargo tells them apart by nothing but the files' times:

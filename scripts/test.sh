@@ -34,6 +34,6 @@ for table in "$TEST_COUNTS_DIR"/table-*.txt; do
 done
 # Some of the tests tell some of the counts.
 if [ $# = 0 ] && [ "$status" = 0 ]; then
-    scripts/counts.sh "$TEST_COUNTS_DIR/counts.txt" ${OCIM_WRITE_COUNTS:+--write} || status=$?
+    scripts/counts.sh "$TEST_COUNTS_DIR/counts.txt" ${TEST_COUNTS_WRITE:+--write} || status=$?
 fi
 exit "$status"

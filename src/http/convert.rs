@@ -225,8 +225,9 @@ pub(super) fn projection(status: ProjectionStatus) -> Option<wire::Projection> {
 pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpError> {
     let duration = row.ended_at.unwrap_or(now) - row.created_at;
     let phase = word(row.phase)?;
+    let cause = row.trouble.or(row.cause);
     Ok(wire::Run {
-        outcome: outcome(phase, row.current_step.as_deref(), row.cause.as_deref()),
+        outcome: outcome(phase, row.current_step.as_deref(), cause.as_deref()),
         subject_name: row.subject_name,
         providers: row.providers,
         duration_s: duration.as_seconds_f64().max(0.0),
@@ -235,7 +236,7 @@ pub(super) fn run(row: RunRow, now: DateTime<Utc>) -> Result<wire::Run, HttpErro
         version: row.version,
         subject: row.subject,
         phase,
-        cause: row.trouble.or(row.cause),
+        cause,
         stuck_code: row.stuck_code,
         error_code: row.error_code,
         current_step: row.current_step,

@@ -11,6 +11,7 @@ from ocim_client.api.appservers import launch_appserver, list_appservers, read_a
 from ocim_client.api.instances import change_settings, create_instance, list_instances, read_instance
 from ocim_client.api.problems import read_problem_page
 from ocim_client.api.runs import cancel_run, list_runs, read_run
+from ocim_client.api.tokens import create_token
 from ocim_client.api.timeline import read_instance_timeline
 
 url, token = sys.argv[1:3]
@@ -72,6 +73,11 @@ body = settings(name="Five", sub_domain="five")
 refused(create_instance.sync_detailed(client=client, body=body, idempotency_key=key), "idempotency_key_reused")
 large = settings(name="Six", sub_domain="six", configuration_extra_settings="x" * 600_000)
 refused(create_instance.sync_detailed(client=client, body=large), "too_large")
+taken = settings(name="Seven", sub_domain="one")
+refused(create_instance.sync_detailed(client=client, body=taken), "name_taken")
+looker = given(create_token.sync_detailed(client=client, body=models.CreateToken.from_dict({"name": "looker", "scope": "read"})), 201)
+looker = AuthenticatedClient(url, looker.secret, raise_on_unexpected_status=True)
+refused(create_instance.sync_detailed(client=looker, body=settings(name="Eight", sub_domain="eight")), "forbidden")
 nobody = Client(url, raise_on_unexpected_status=True)
 refused(list_instances.sync_detailed(client=nobody), "unauthorized")
 

@@ -27,9 +27,9 @@ fn sources() -> PathBuf {
 
 /// The folder into which `scripts/setup.sh` installs the tools.
 fn tools() -> PathBuf {
-    let given = std::env::vars_os().find(|(name, _)| name == "OCIM_CONTRACT_DIR");
+    let given = std::env::vars_os().find(|(name, _)| name == "CONTRACT_TOOLS_DIR");
     let folder = given.map(|(_, folder)| PathBuf::from(folder));
-    let folder = folder.expect("OCIM_CONTRACT_DIR: run by `make test`, or source scripts/env.sh");
+    let folder = folder.expect("CONTRACT_TOOLS_DIR: run by `make test`, or source scripts/env.sh");
     assert!(folder.join("venv/bin").is_dir(), "{}: run scripts/setup.sh", folder.display());
     folder
 }
