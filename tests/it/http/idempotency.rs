@@ -56,10 +56,10 @@ async fn a_command_that_is_sent_again_gets_the_first_answer_byte_for_byte() {
 
     // A refusal is an answer like any other.
     let taken = whole(send(create(&body), "another").await).await;
-    assert_eq!(taken.0, 422);
+    assert_eq!(taken.0, 409);
     assert_eq!(whole(send(create(&body), "another").await).await, taken);
     // Without a key, each request counts for itself.
-    assert_eq!(create(&body).send().await.unwrap().status(), 422);
+    assert_eq!(create(&body).send().await.unwrap().status(), 409);
     server.stop().await;
 }
 

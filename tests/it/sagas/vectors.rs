@@ -140,9 +140,12 @@ impl Recorded {
         ] {
             assert_eq!(asked[ours], theirs[field], "{} {field}", self.file);
         }
-        // The machine's number is a part of its Server's id here: ids are not counted.
-        let stem = |name: &Value| text(name).rsplit_once('-').unwrap().0.to_owned();
-        assert_eq!(stem(&asked["name"]), stem(&theirs["name"]), "{}", self.file);
+        // Machines bear the appserver's id here, and a number there.
+        let theirs = text(&theirs["name"]).rsplit_once('-').unwrap().0.to_owned();
+        let name = text(&asked["name"]);
+        let (stem, id) = name.split_at(theirs.len());
+        assert_eq!(stem, theirs, "{}", self.file);
+        assert!(id.starts_with('-') && id[1..].parse::<uuid::Uuid>().is_ok(), "{id}");
     }
 
     fn compare_playbooks(&self, stage: &Stage) {
