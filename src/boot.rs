@@ -133,6 +133,8 @@ impl Services {
         crate::telemetry::mask_secrets(own_secrets.iter().cloned());
         let (observing, exporter) = parts::observe(config)?;
         let metrics = &observing.metrics;
+        // What the ports lack is said before anything stands on the database.
+        let ports = parts::open_ports(config, folder).await?;
         let pool = parts::migrate(database).await?;
         let connected = PostgresStore::connect(database.clone(), pool.clone()).await;
         let store = connected.map_err(BootError::Store)?;
@@ -160,7 +162,6 @@ impl Services {
         );
         let leases = Arc::new(PostgresLeases::new(pool.clone()));
         let app = app.with_leases(leases.clone());
-        let ports = parts::open_ports(config, folder).await?;
         let app = app.with_circuits(ports.circuits);
         let world = Arc::new(World {
             app: app.clone(),

@@ -36,7 +36,9 @@ impl Wrapped {
         assert!(wrapper.status().unwrap().success());
         wait_for("the end of the run", || self.path("run/exit").exists());
         let output = std::fs::read_to_string(self.path("run/output")).unwrap();
-        output.lines().map(|line| line[1..].to_owned()).collect()
+        // Each line begins with where it came from and when.
+        let texts = output.lines().filter_map(|line| line.split_once(' '));
+        texts.map(|(_, text)| text.to_owned()).collect()
     }
 }
 
