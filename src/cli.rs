@@ -2,6 +2,7 @@
 
 mod accept_head;
 mod appservers;
+mod balancers;
 mod client;
 mod conditions;
 mod database;
@@ -100,6 +101,9 @@ enum Command {
     /// Regions of clouds, and who waits for a slot there
     #[command(subcommand)]
     Region(regions::RegionCommand),
+    /// Load balancers, which lead visitors to sites
+    #[command(subcommand)]
+    Balancer(balancers::BalancerCommand),
     /// Say what a code, a problem or a run is about, and what to do
     Explain(explain::ExplainArgs),
     /// Machines of this computer, which outlive `ocim serve`
@@ -163,6 +167,7 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
         Command::Instance(command) => instances::run(command, &target.client()?, output).await,
         Command::Appserver(command) => appservers::run(command, &target.client()?, output).await,
         Command::Server(command) => servers::run(command, &target.client()?, output).await,
+        Command::Balancer(command) => balancers::run(command, &target.client()?, output).await,
         Command::Run(command) => runs::run(command, &target.client()?, output).await,
         Command::Region(command) => regions::run(command, &target.client()?, output).await,
         Command::Explain(args) => match args.run_id() {

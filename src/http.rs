@@ -264,6 +264,10 @@ fn api_routes() -> impl HttpServiceFactory {
         .service(
             resource("/load_balancers", "GET").route(web::get().to(servers::list_load_balancers)),
         )
+        .service(
+            resource("/load_balancers/{id}/prepare", "POST")
+                .route(web::post().to(servers::prepare_load_balancer)),
+        )
         .service(resource("/references", "GET").route(web::get().to(references::find_references)))
         .service(resource("/regions", "GET").route(web::get().to(regions::list_regions)))
         .service(

@@ -171,6 +171,10 @@ pub struct LoadBalancerRow {
     pub also_listens: Option<String>,
     /// Whether new instances may be given to it.
     pub accepts_new_backends: bool,
+    /// What is not as it should be.
+    pub troubles: Value,
+    /// `run_…` that was last asked to prepare it.
+    pub preparation_run: Option<String>,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -275,6 +279,16 @@ impl ReadModels {
             "{INSTANCES} where json_array_length(name_troubles) > 0 order by id limit $1::bigint"
         );
         self.query(&sql, &[&limit_value(limit)]).await
+    }
+
+    /// At most `limit` balancers that are not as they should be.
+    pub async fn list_troubled_balancers(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<LoadBalancerRow>, QueryError> {
+        let sql = "select * from rm.load_balancers where json_array_length(troubles) > 0 \
+                   order by id limit $1::bigint";
+        self.query(sql, &[&limit_value(limit)]).await
     }
 
     /// One instance.

@@ -1,10 +1,12 @@
-//! Compares what the log believes of machines with what their clouds answer, on a timer.
+//! Compares what the log believes of machines with what their clouds answer, on a timer; of balancers
+//! with what is there (`balancers`).
 //!
 //! In reading order: `beliefs` is what the log says, `compare` finds what differs, and here each
 //! difference is recorded, decided on the aggregate's own stream. Nothing is deleted here, nothing is
 //! recorded twice, and a cloud that does not answer says nothing about its machines. A late duplicate
 //! of a machine in use is the one thing that is not left to people: a run is asked to take it away.
 
+pub mod balancers;
 pub mod beliefs;
 pub mod compare;
 
@@ -13,6 +15,7 @@ use crate::ports::PortError;
 use crate::ports::cloud::Machine;
 use crate::sagas::provision_load_balancer::{has_given_up, machine_made};
 use crate::sagas::world::World;
+use balancers::BalancerWatch;
 use beliefs::Beliefs;
 use compare::{Finding, Memory};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -208,7 +211,8 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// Starts to look, about every `interval` at each region, each at a time of its own.
+    /// Starts to look, about every `interval` at each region and at the balancers, each at a time of
+    /// its own.
     #[must_use]
     pub fn start(world: &Arc<World>, interval: Duration) -> Self {
         let (stop, stopped) = watch::channel(false);
@@ -217,6 +221,7 @@ impl Reconciler {
             let watch = RegionWatch::new(Arc::clone(world), region);
             tasks.spawn(watch_region(watch, interval, stopped.clone()));
         }
+        tasks.spawn(watch_balancers(Arc::clone(world), interval, stopped));
         Self { stop, tasks }
     }
 
@@ -225,8 +230,30 @@ impl Reconciler {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "the watch of a region ended abnormally");
+                tracing::error!(%error, "a watch ended abnormally");
             }
+        }
+    }
+}
+
+async fn watch_balancers(
+    world: Arc<World>,
+    interval: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut watch = BalancerWatch::new(Arc::clone(&world));
+    loop {
+        let look = async {
+            tokio::time::sleep(jittered(&world, interval)).await;
+            watch.look().await
+        };
+        let looked = tokio::select! {
+            _ = stopped.changed() => return,
+            looked = look => looked,
+        };
+        if let Err(error) = looked {
+            let error = crate::telemetry::chain(&error);
+            tracing::warn!(error, "the balancers could not be compared with the log");
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod launch_appserver;
 pub mod leases;
 pub mod machines;
 pub mod playbook_steps;
+pub mod prepare_load_balancer;
 pub mod provision_load_balancer;
 pub mod resolve_playbooks;
 pub mod rows;
@@ -39,6 +40,7 @@ pub fn definitions() -> Vec<&'static Definition> {
         &launch_appserver::LAUNCH_APPSERVER_1,
         &clean_up_appserver::CLEAN_UP_APPSERVER,
         &delete_orphan::DELETE_ORPHAN,
+        &prepare_load_balancer::PREPARE_LOAD_BALANCER,
     ]
 }
 

@@ -39,7 +39,7 @@ pub use run::{
     RunPhase, RunStatistics, RunStep, StartedRun, StepState, StepStatistics,
 };
 pub use server::{
-    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, RegionLook, Server, ServerPower,
+    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, PreparationPlan, PrepareLoadBalancer, RegionLook, Server, ServerPower,
     ServerStatus,
 };
 pub use status::{Need, NeedCode, Running, Status};

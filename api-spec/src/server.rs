@@ -126,6 +126,10 @@ pub struct LoadBalancer {
     pub also_listens: Option<String>,
     /// Whether new instances may be given to it.
     pub accepts_new_backends: bool,
+    /// What is not as it should be, each in one sentence; empty when all is.
+    pub troubles: Vec<String>,
+    /// `run_…` that was last asked to have everything there as it should be.
+    pub preparation_run: Option<String>,
     /// When it was registered.
     pub created: DateTime<Utc>,
     /// When it last changed.
@@ -177,6 +181,23 @@ pub struct DeleteOrphan {
 /// What taking an orphan away would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrphanDeletionPlan {
+    /// In one sentence.
+    pub would: String,
+}
+
+/// To have everything at a balancer as it should be: HAProxy, our program, and what the sites need.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrepareLoadBalancer {
+    /// Why; required.
+    pub reason: String,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+}
+
+/// What preparing a balancer would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PreparationPlan {
     /// In one sentence.
     pub would: String,
 }

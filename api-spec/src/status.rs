@@ -24,6 +24,8 @@ pub enum NeedCode {
     RegionSilent,
     /// A machine bears our mark, but nothing accounts for it.
     Orphan,
+    /// A balancer is not as it should be.
+    BalancerInTrouble,
 }
 
 /// One thing that needs a person.

@@ -3,10 +3,19 @@
 use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
-use crate::ids::LoadBalancerId;
+use crate::fragment::fragment_name;
+use crate::ids::{InstanceId, LoadBalancerId, RunId};
 use crate::server::ServerAddress;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The pause after the first preparation that did not help; it doubles.
+const PREPARATION_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause between two preparations.
+const PREPARATION_PAUSE_MAX: Duration = Duration::from_secs(3600);
 
 /// What is known of a balancer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +37,80 @@ pub struct Registration {
     pub accepts_new_backends: bool,
 }
 
+/// What is not at a balancer as the log says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Trouble {
+    /// It does not answer those who look.
+    Unreachable,
+    /// The program that changes its configuration is not there.
+    Unprepared,
+    /// HAProxy is not running there.
+    Stopped,
+    /// It lacks the fragment of this name.
+    Missing { fragment: String },
+    /// Its fragment of this name is another one than was sent.
+    Differs { fragment: String },
+    /// It has a fragment that bears our mark, but that belongs to nobody.
+    Stray { fragment: String },
+}
+
+impl Trouble {
+    /// Whether a run can put it right.
+    #[must_use]
+    pub fn can_be_put_right(&self) -> bool {
+        *self != Self::Unreachable
+    }
+
+    /// The fragment that it is about, if it is about one.
+    #[must_use]
+    pub fn fragment(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable | Self::Unprepared | Self::Stopped => None,
+            Self::Missing { fragment } | Self::Differs { fragment } | Self::Stray { fragment } => {
+                Some(fragment)
+            }
+        }
+    }
+}
+
+/// The instance whose fragment is called so.
+#[must_use]
+pub fn fragment_owner(fragment: &str) -> Option<InstanceId> {
+    let at = fragment.rfind(InstanceId::PREFIX)?;
+    fragment[at..].parse().ok()
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable => f.write_str("it does not answer"),
+            Self::Unprepared => f.write_str("it is not prepared: Ocim's program is not there"),
+            Self::Stopped => f.write_str("HAProxy is not running"),
+            Self::Missing { fragment } => write!(f, "{fragment} is missing"),
+            Self::Differs { fragment } => write!(f, "{fragment} is not as it was sent"),
+            Self::Stray { fragment } => write!(f, "{fragment} belongs to nobody"),
+        }
+    }
+}
+
+/// A balancer as its events tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// What is known of it.
+    pub registration: Registration,
+    /// The digest of each of our fragments that it has, by name.
+    pub fragments: BTreeMap<String, String>,
+    /// What is not as it should be.
+    pub troubles: Vec<Trouble>,
+    /// The run that was last asked to prepare it.
+    pub preparation: Option<RunId>,
+    /// Preparations that were asked for since it was last well.
+    pub preparations: u32,
+    /// Before that time no other is asked for by itself.
+    pub next_preparation: Option<Timestamp>,
+}
+
 /// What one may ask of a balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -35,8 +118,13 @@ pub enum Command {
     Register(Registration),
     /// Let it take new instances, or not.
     AcceptBackends(bool),
-    /// It serves the newest content of the fragment of this name.
-    RecordApplied { fragment: String },
+    /// It serves the content with this digest under this name; it has no such fragment without one.
+    RecordApplied { fragment: String, digest: Option<String> },
+    /// That is what is not as it should be. Where a run can put it right, `run` is
+    /// asked to, unless another is at it (`preparation_is_open`) or has just been.
+    Observe { troubles: Vec<Trouble>, preparation_is_open: bool, run: RunId },
+    /// Have everything there as it should be, in `run`.
+    RequestPreparation { preparation_is_open: bool, run: RunId, reason: String },
 }
 
 /// What happened to a balancer.
@@ -52,9 +140,25 @@ pub enum Event {
     /// It takes new instances, or not.
     #[serde(rename = "load_balancer.acceptance_changed")]
     AcceptanceChanged { accepts_new_backends: bool },
-    /// It serves the newest content of the fragment of this name.
+    /// It serves the content with this digest (SHA-256, hexadecimal) under this name; without one it
+    /// has no such fragment any more.
     #[serde(rename = "load_balancer.fragment_applied")]
-    FragmentApplied { fragment: String },
+    FragmentApplied { fragment: String, digest: Option<String> },
+    /// This is not at it as the log says.
+    #[serde(rename = "load_balancer.troubled")]
+    Troubled { troubles: Vec<Trouble> },
+    /// All is as the log says again.
+    #[serde(rename = "load_balancer.recovered")]
+    Recovered {},
+    /// A run is to have everything there as it should be; before `next` no other is asked for by
+    /// itself. A person gives a reason.
+    #[serde(rename = "load_balancer.preparation_requested")]
+    PreparationRequested {
+        run: RunId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        next: Timestamp,
+    },
 }
 
 impl DomainEvent for Event {
@@ -63,11 +167,14 @@ impl DomainEvent for Event {
         ("load_balancer.registration_changed", 1),
         ("load_balancer.acceptance_changed", 1),
         ("load_balancer.fragment_applied", 1),
+        ("load_balancer.troubled", 1),
+        ("load_balancer.recovered", 1),
+        ("load_balancer.preparation_requested", 1),
     ];
 }
 
 /// A balancer as its events tell; `None` before the first.
-pub type State = Option<Registration>;
+pub type State = Option<Present>;
 
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +182,12 @@ pub enum Rejected {
     /// There is no such balancer.
     #[error("the load balancer does not exist")]
     Absent,
+    /// A run is at it.
+    #[error("run {run} prepares it already")]
+    BeingPrepared {
+        /// The run.
+        run: RunId,
+    },
 }
 
 /// The rules of a balancer.
@@ -88,43 +201,125 @@ impl Decider for LoadBalancer {
     type Event = Event;
     type Rejected = Rejected;
 
-    fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
-        match (state, command) {
-            (None, Command::Register(registration)) => Ok(vec![Event::Registered(registration)]),
-            (None, Command::AcceptBackends(_) | Command::RecordApplied { .. }) => {
-                Err(Rejected::Absent)
-            }
-            (Some(known), Command::Register(mut registration)) => {
-                registration.fragment_name_prefix.clone_from(&known.fragment_name_prefix);
-                registration.fragment_name_postfix.clone_from(&known.fragment_name_postfix);
-                Ok(if *known == registration {
+    fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
+        let Some(known) = state else {
+            return match command {
+                Command::Register(registration) => Ok(vec![Event::Registered(registration)]),
+                _ => Err(Rejected::Absent),
+            };
+        };
+        match command {
+            Command::Register(mut registration) => {
+                let former = &known.registration;
+                registration.fragment_name_prefix.clone_from(&former.fragment_name_prefix);
+                registration.fragment_name_postfix.clone_from(&former.fragment_name_postfix);
+                Ok(if *former == registration {
                     vec![]
                 } else {
                     vec![Event::RegistrationChanged(registration)]
                 })
             }
-            (Some(known), Command::AcceptBackends(accepts)) => {
-                Ok(if known.accepts_new_backends == accepts {
+            Command::AcceptBackends(accepts) => {
+                Ok(if known.registration.accepts_new_backends == accepts {
                     vec![]
                 } else {
                     vec![Event::AcceptanceChanged { accepts_new_backends: accepts }]
                 })
             }
-            (Some(_), Command::RecordApplied { fragment }) => {
-                Ok(vec![Event::FragmentApplied { fragment }])
+            Command::RecordApplied { fragment, digest } => {
+                Ok(vec![Event::FragmentApplied { fragment, digest }])
             }
+            Command::Observe { troubles, preparation_is_open, run } => {
+                let is_wanted = troubles.iter().any(Trouble::can_be_put_right)
+                    && !preparation_is_open
+                    && known.next_preparation.is_none_or(|next| next <= now);
+                let asked = is_wanted.then(|| known.request_preparation(run, None, now));
+                let seen = match (troubles == known.troubles, troubles.is_empty()) {
+                    (true, _) => None,
+                    (false, true) => Some(Event::Recovered {}),
+                    (false, false) => Some(Event::Troubled { troubles }),
+                };
+                Ok(seen.into_iter().chain(asked).collect())
+            }
+            Command::RequestPreparation { preparation_is_open, run, reason } => match known.preparation {
+                Some(run) if preparation_is_open => Err(Rejected::BeingPrepared { run }),
+                _ => Ok(vec![known.request_preparation(run, Some(reason), now)]),
+            },
         }
     }
 
     fn evolve(state: State, event: &Event) -> State {
-        match (state, event) {
-            (None, Event::Registered(registration)) => Some(registration.clone()),
-            (Some(_), Event::RegistrationChanged(registration)) => Some(registration.clone()),
-            (Some(known), Event::AcceptanceChanged { accepts_new_backends }) => {
-                Some(Registration { accepts_new_backends: *accepts_new_backends, ..known })
+        let Some(mut known) = state else {
+            return match event {
+                Event::Registered(registration) => Some(Present::new(registration.clone())),
+                _ => None,
+            };
+        };
+        match event {
+            Event::Registered(_) => {}
+            Event::RegistrationChanged(registration) => known.registration = registration.clone(),
+            Event::AcceptanceChanged { accepts_new_backends } => {
+                known.registration.accepts_new_backends = *accepts_new_backends;
             }
-            (state @ Some(_), Event::Registered(_) | Event::FragmentApplied { .. })
-            | (state @ None, _) => state,
+            Event::FragmentApplied { fragment, digest: Some(digest) } => {
+                known.fragments.insert(fragment.clone(), digest.clone());
+            }
+            Event::FragmentApplied { fragment, digest: None } => {
+                known.fragments.remove(fragment);
+            }
+            Event::Troubled { troubles } => known.troubles.clone_from(troubles),
+            Event::Recovered {} => {
+                known.troubles.clear();
+                known.preparations = 0;
+                known.next_preparation = None;
+            }
+            Event::PreparationRequested { run, next, .. } => {
+                known.preparation = Some(*run);
+                known.preparations = known.preparations.saturating_add(1);
+                known.next_preparation = Some(*next);
+            }
         }
+        Some(known)
+    }
+}
+
+impl Present {
+    fn new(registration: Registration) -> Self {
+        Self {
+            registration,
+            fragments: BTreeMap::new(),
+            troubles: vec![],
+            preparation: None,
+            preparations: 0,
+            next_preparation: None,
+        }
+    }
+
+    fn request_preparation(&self, run: RunId, reason: Option<String>, now: Timestamp) -> Event {
+        let pause = PREPARATION_PAUSE.saturating_mul(1 << self.preparations.min(16)).min(PREPARATION_PAUSE_MAX);
+        Event::PreparationRequested { run, reason, next: now + pause }
+    }
+
+    /// What differs between the fragments that it has, each with its digest, and those that the log
+    /// says it has. What bears another's mark is another's business.
+    #[must_use]
+    pub fn compare_fragments(&self, seen: &BTreeMap<String, String>) -> Vec<Trouble> {
+        let known = self.fragments.iter().filter_map(|(name, digest)| match seen.get(name) {
+            None => Some(Trouble::Missing { fragment: name.clone() }),
+            Some(other) if other != digest => Some(Trouble::Differs { fragment: name.clone() }),
+            Some(_) => None,
+        });
+        let mark = fragment_name(
+            &self.registration.fragment_name_prefix,
+            &self.registration.fragment_name_postfix,
+            "",
+        );
+        let strays = seen.keys().filter(|name| name.starts_with(&mark));
+        let strays = strays
+            .filter(|name| !self.fragments.contains_key(*name))
+            .map(|name| Trouble::Stray { fragment: name.clone() });
+        let mut troubles: Vec<_> = known.chain(strays).collect();
+        troubles.sort();
+        troubles
     }
 }

@@ -20,6 +20,8 @@ pub const PROJECTOR: Projector = Projector {
             ("http_port", ColumnType::Integer),
             ("also_listens", ColumnType::Text),
             ("accepts_new_backends", ColumnType::Boolean),
+            ("troubles", ColumnType::Json),
+            ("preparation_run", ColumnType::Text),
             ("created_at", ColumnType::Timestamp),
             ("updated_at", ColumnType::Timestamp),
         ],
@@ -39,7 +41,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         Event::Registered(registration) => vec![RowChange::Upsert {
             table: LOAD_BALANCERS,
             key,
-            initial: columns! { created_at: at },
+            initial: columns! { created_at: at, troubles: serde_json::Value::Array(vec![]) },
             set: describe(recorded, &registration),
         }],
         Event::RegistrationChanged(registration) => {
@@ -51,6 +53,21 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             columns! { accepts_new_backends: accepts_new_backends, updated_at: at },
         )],
         Event::FragmentApplied { .. } => vec![], // Nothing is known otherwise of the balancer itself.
+        Event::Troubled { troubles } => vec![RowChange::update(
+            LOAD_BALANCERS,
+            key,
+            columns! { troubles: troubles, updated_at: at },
+        )],
+        Event::Recovered {} => vec![RowChange::update(
+            LOAD_BALANCERS,
+            key,
+            columns! { troubles: serde_json::Value::Array(vec![]), updated_at: at },
+        )],
+        Event::PreparationRequested { run, .. } => vec![RowChange::update(
+            LOAD_BALANCERS,
+            key,
+            columns! { preparation_run: run, updated_at: at },
+        )],
     })
 }
 

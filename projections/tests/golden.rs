@@ -12,7 +12,7 @@ use ocim_domain::ids::{
 };
 use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan, inventory_id};
-use ocim_domain::load_balancer::{self, Registration};
+use ocim_domain::load_balancer::{self, Registration, Trouble};
 use ocim_domain::names::RoutedNames;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
@@ -240,7 +240,11 @@ fn load_balancer_events() -> Vec<load_balancer::Event> {
         E::Registered(registration.clone()),
         E::RegistrationChanged(registration),
         E::AcceptanceChanged { accepts_new_backends: false },
-        E::FragmentApplied { fragment: "alpha".to_owned() },
+        E::FragmentApplied { fragment: "alpha".to_owned(), digest: Some("c0ffee".to_owned()) },
+        E::FragmentApplied { fragment: "beta".to_owned(), digest: None },
+        E::Troubled { troubles: vec![Trouble::Stopped] },
+        E::PreparationRequested { run: RUN, reason: None, next: at(3) },
+        E::Recovered {},
     ]
 }
 

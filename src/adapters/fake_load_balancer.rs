@@ -2,7 +2,7 @@
 
 use super::faults::Faults;
 use crate::ports::PortError;
-use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
+use crate::ports::load_balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
 use async_trait::async_trait;
 use ocim_domain::saga::ErrorCode;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ struct Host {
     fragments: BTreeMap<String, Fragment>,
     /// By backend and server.
     servers: BTreeMap<(String, String), Server>,
+    is_unprepared: bool,
+    is_stopped: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,6 +106,9 @@ impl Host {
 
     /// The servers that take requests for the domain.
     fn list_serving(&self, domain: &str) -> Vec<(&str, &Server)> {
+        if self.is_stopped || self.is_unprepared {
+            return Vec::new();
+        }
         let Some((_, backend)) = self.find_backend(domain) else { return Vec::new() };
         let serving =
             self.servers.iter().filter(|((of, _), server)| of == backend && server.takes_requests);
@@ -183,6 +188,27 @@ impl FakeLoadBalancer {
         hosts.get(host).map(|host| host.fragments.clone()).unwrap_or_default()
     }
 
+    /// HAProxy ends, as if it was killed.
+    pub fn stop_haproxy(&self, host: &str) {
+        self.lock().entry(host.to_owned()).or_default().is_stopped = true;
+    }
+
+    /// Everything of the balancer's is gone, as on a host that is new.
+    pub fn unprepare(&self, host: &str) {
+        self.lock().insert(host.to_owned(), Host { is_unprepared: true, ..Host::default() });
+    }
+
+    /// The fragment is changed there behind everybody's back; an empty one is removed.
+    pub fn tamper(&self, host: &str, fragment: &Fragment) {
+        let hosts = &mut *self.lock();
+        let host = hosts.entry(host.to_owned()).or_default();
+        host.fragments.remove(&fragment.name);
+        if fragment.digest().is_some() {
+            host.fragments.insert(fragment.name.clone(), fragment.clone());
+        }
+        host.reload();
+    }
+
     /// Gives a server connections. Each count of a server that takes no more requests finds one
     /// less.
     ///
@@ -212,13 +238,38 @@ impl FakeLoadBalancer {
 
 #[async_trait]
 impl LoadBalancer for FakeLoadBalancer {
+    async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError> {
+        self.faults.before("read_balancer")?;
+        let state = self.with_host(host, |host| {
+            if host.is_unprepared {
+                return BalancerState::Unprepared;
+            }
+            let digests = host
+                .fragments
+                .values()
+                .filter_map(|fragment| Some((fragment.name.clone(), fragment.digest()?)));
+            BalancerState::Prepared { is_running: !host.is_stopped, fragments: digests.collect() }
+        });
+        self.faults.after("read_balancer")?;
+        Ok(state)
+    }
+
+    async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
+        self.faults.before("prepare_balancer")?;
+        self.with_host(host, |host| (host.is_unprepared, host.is_stopped) = (false, false));
+        self.faults.after("prepare_balancer")
+    }
+
     async fn apply_fragment(
         &self,
         host: &BalancerHost,
         fragment: &Fragment,
     ) -> Result<Vec<String>, PortError> {
         self.faults.before("apply_fragment")?;
-        let warnings = self.with_host(host, |host| host.apply(fragment))?;
+        let warnings = self.with_host(host, |host| {
+            host.is_unprepared = false;
+            host.apply(fragment)
+        })?;
         self.faults.after("apply_fragment")?;
         Ok(warnings)
     }
@@ -294,7 +345,8 @@ mod tests {
             ssh_user: "ubuntu".to_owned(),
             may_become_root: false,
         };
-        BalancerHost { domain: "haproxy.example.com".to_owned(), address, host_keys: vec![] }
+        let domain = "haproxy.example.com".to_owned();
+        BalancerHost { domain, address, host_keys: vec![], also_listens: None }
     }
 
     fn fragment(servers: &[&str]) -> Fragment {

@@ -2,14 +2,18 @@
 //! Port: `ports::load_balancer`. What happens on the host: `playbooks/load_balancer/README.md`.
 
 use crate::ports::cloud::{Address, Shell};
-use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer, install_variables};
+use crate::ports::load_balancer::{
+    BalancerHost, BalancerState, Fragment, LoadBalancer, install_variables,
+};
 use crate::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Source, Target};
 use crate::ports::{Blame, Class, PortError};
 use async_trait::async_trait;
 use ocim_domain::ids::NAMESPACE;
 use ocim_domain::saga::ErrorCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -22,6 +26,10 @@ const WORDS: &str = "haproxy: ";
 const STATUS: &str = "haproxy-status: ";
 /// The program's exit status when HAProxy refused the configuration.
 const REFUSED: &str = "2";
+/// The shell's exit status when the program is not there.
+const ABSENT: &str = "127";
+/// Where the program lies on a host whose root we may become.
+const ROOT_PROGRAM: &str = "/var/lib/ocim-balancer/ocim-haproxy";
 /// How many lines of Ansible's explain a failure that the program had no part in.
 const LAST_LINES: usize = 5;
 
@@ -43,13 +51,6 @@ impl HaproxyLoadBalancer {
     #[must_use]
     pub fn new(playbooks: Arc<dyn Playbooks>, shell: Arc<dyn Shell>) -> Self {
         Self { playbooks, shell }
-    }
-
-    /// Makes the host a balancer that listens on its HTTP port, and brings it up, now
-    /// and at each start of the host. Doing it again changes nothing, or mends what is amiss.
-    pub async fn install_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
-        let variables = install_variables(&host.address, &[]);
-        self.play(host, "install.yml", "", variables).await.map(drop)
     }
 
     /// Runs one of the bundled playbooks to its end; its output if it went well.
@@ -112,25 +113,7 @@ impl HaproxyLoadBalancer {
         }
     }
 
-    /// Runs the program on the host by SSH.
-    async fn call(&self, host: &BalancerHost, arguments: &[&str]) -> Result<String, PortError> {
-        let quoted: Vec<String> = arguments.iter().map(|argument| quote(argument)).collect();
-        let program = find_program(&host.address);
-        // Its status goes into the output: a shell may tell no more of a failure than that it was.
-        let command = format!("{program} {} 2>&1; echo \"{STATUS}$?\"", quoted.join(" "));
-        let output = self.shell.run(&host.address, &host.host_keys, &command).await?;
-        let answer = read_shell_answer(&output);
-        if answer.status.as_deref() == Some("0") {
-            return Ok(answer.words.join("\n"));
-        }
-        let words = answer.words.join("\n");
-        Err(PortError::transient(format!("the balancer {} says: {words}", host.domain)))
-    }
-}
-
-#[async_trait]
-impl LoadBalancer for HaproxyLoadBalancer {
-    async fn apply_fragment(
+    async fn deliver_fragment(
         &self,
         host: &BalancerHost,
         fragment: &Fragment,
@@ -145,6 +128,61 @@ impl LoadBalancer for HaproxyLoadBalancer {
         Ok(words.into_iter().filter(|line| line != "live" && line != "unchanged").collect())
     }
 
+    /// Runs the program on the host by SSH.
+    async fn call(&self, host: &BalancerHost, arguments: &[&str]) -> Result<String, PortError> {
+        let quoted: Vec<String> = arguments.iter().map(|argument| quote(argument)).collect();
+        let program = find_program(&host.address);
+        // Its status goes into the output: a shell may tell no more of a failure than that it was.
+        let command = format!("{program} {} 2>&1; echo \"{STATUS}$?\"", quoted.join(" "));
+        let output = self.shell.run(&host.address, &host.host_keys, &command).await?;
+        let answer = read_shell_answer(&output);
+        match answer.status.as_deref() {
+            Some("0") => return Ok(answer.words.join("\n")),
+            Some(ABSENT) => return Err(unprepared(&host.domain)),
+            _ => {}
+        }
+        let words = answer.words.join("\n");
+        Err(PortError::transient(format!("the balancer {} says: {words}", host.domain)))
+    }
+}
+
+#[async_trait]
+impl LoadBalancer for HaproxyLoadBalancer {
+    async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError> {
+        #[derive(Deserialize)]
+        struct Look {
+            running: bool,
+            fragments: BTreeMap<String, String>,
+        }
+        let text = match self.call(host, &["look"]).await {
+            Err(error) if error.code == Some(ErrorCode::BalancerUnprepared) => {
+                return Ok(BalancerState::Unprepared);
+            }
+            answer => answer?,
+        };
+        let look: Look = read_json(host, &text)?;
+        Ok(BalancerState::Prepared { is_running: look.running, fragments: look.fragments })
+    }
+
+    async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
+        let variables = install_variables(&host.address, host.also_listens.as_slice());
+        self.play(host, "install.yml", "", variables).await.map(drop)
+    }
+
+    async fn apply_fragment(
+        &self,
+        host: &BalancerHost,
+        fragment: &Fragment,
+    ) -> Result<Vec<String>, PortError> {
+        match self.deliver_fragment(host, fragment).await {
+            Err(error) if error.code == Some(ErrorCode::BalancerUnprepared) => {
+                tracing::info!(domain = host.domain, "a balancer is prepared at its first use");
+                self.prepare_balancer(host).await?;
+                self.deliver_fragment(host, fragment).await
+            }
+            answer => answer,
+        }
+    }
     async fn read_fragment(
         &self,
         host: &BalancerHost,
@@ -156,9 +194,7 @@ impl LoadBalancer for HaproxyLoadBalancer {
             map: String,
         }
         let text = self.call(host, &["show", name]).await?;
-        let shown: Option<Shown> = serde_json::from_str(&text).map_err(|error| {
-            PortError::transient(format!("the balancer {} answers oddly: {error}", host.domain))
-        })?;
+        let shown: Option<Shown> = read_json(host, &text)?;
         Ok(shown.map(|Shown { configuration, map }| Fragment {
             name: name.to_owned(),
             configuration,
@@ -189,13 +225,29 @@ impl LoadBalancer for HaproxyLoadBalancer {
     }
 }
 
-/// Where `install.yml` puts the program.
+fn read_json<T: DeserializeOwned>(host: &BalancerHost, text: &str) -> Result<T, PortError> {
+    serde_json::from_str(text).map_err(|error| {
+        PortError::transient(format!("the balancer {} answers oddly: {error}", host.domain))
+    })
+}
+
+/// How the program that `install.yml` puts there is called; [`ABSENT`] where it is not there, which
+/// `sudo` would not tell.
 fn find_program(address: &Address) -> String {
     match (address.may_become_root, address.ssh_user.as_str()) {
         (false, _) => "\"$HOME\"/ocim-balancer/ocim-haproxy".into(),
-        (true, "root") => "/var/lib/ocim-balancer/ocim-haproxy".into(),
-        (true, _) => "sudo -n /var/lib/ocim-balancer/ocim-haproxy".into(),
+        (true, "root") => ROOT_PROGRAM.into(),
+        (true, _) => format!(
+            "sudo -n sh -c 'test -x {ROOT_PROGRAM} || exit {ABSENT}; exec {ROOT_PROGRAM} \"$@\"' sh"
+        ),
     }
+}
+
+fn unprepared(domain: &str) -> PortError {
+    PortError::permanent(
+        ErrorCode::BalancerUnprepared,
+        format!("{domain} is not prepared as a balancer: see `ocim balancer prepare`"),
+    )
 }
 
 fn quote(argument: &str) -> String {
@@ -237,6 +289,7 @@ fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> Por
             ErrorCode::BalancerRefusedConfiguration,
             format!("HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"),
         ),
+        (RunState::Exited(_), Some(ABSENT)) => unprepared(domain),
         (RunState::Exited(_), Some(_)) => {
             PortError::transient(format!("the balancer {domain} says:\n{words}"))
         }

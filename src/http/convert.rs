@@ -15,6 +15,7 @@ use ocim_api_spec as wire;
 use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::yaml::parse_mapping;
 use ocim_domain::event::Recorded;
+use ocim_domain::load_balancer::Trouble;
 use ocim_domain::protected::{MARK, Protected};
 use ocim_domain::token::Scope;
 use ocim_projections::history::hide_protected;
@@ -160,17 +161,21 @@ pub(super) fn orphan(row: OrphanRow) -> Result<wire::Orphan, HttpError> {
 }
 
 /// A balancer.
-pub(super) fn load_balancer(row: LoadBalancerRow) -> wire::LoadBalancer {
-    wire::LoadBalancer {
+pub(super) fn load_balancer(row: LoadBalancerRow) -> Result<wire::LoadBalancer, HttpError> {
+    let troubles: Vec<Trouble> =
+        serde_json::from_value(row.troubles).map_err(|error| internal(&error))?;
+    Ok(wire::LoadBalancer {
         id: row.id,
         domain: row.domain,
         public_ip: row.public_ip,
         http_port: row.http_port,
         also_listens: row.also_listens,
         accepts_new_backends: row.accepts_new_backends,
+        troubles: troubles.iter().map(ToString::to_string).collect(),
+        preparation_run: row.preparation_run,
         created: row.created_at,
         modified: row.updated_at,
-    }
+    })
 }
 
 /// A thing that a text stands for.

@@ -35,7 +35,7 @@ pub const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
         appservers::activate_appserver, appservers::deactivate_appserver,
         appservers::terminate_appserver, keeping::keep_server, keeping::clean_up_appserver,
         servers::list_servers, servers::read_server, servers::list_orphans, servers::delete_orphan,
-        servers::list_looks, servers::list_load_balancers, regions::list_regions,
+        servers::list_looks, servers::list_load_balancers, servers::prepare_load_balancer, regions::list_regions,
         regions::change_region, references::find_references,
         runs::list_runs, runs::read_run, runs::cancel_run, runs::read_run_statistics,
         operators::operate_run, operators::explain_run,

@@ -11,7 +11,8 @@ use crate::read_models::{LoadBalancerRow, ServerRow};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
-    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, RegionLook, Server, StartedRun,
+    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, PreparationPlan, PrepareLoadBalancer,
+    RegionLook, Server, StartedRun,
 };
 use ocim_domain::ids::{LoadBalancerId, ServerId};
 
@@ -108,6 +109,31 @@ pub(super) async fn list_load_balancers(
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.read_models().list_load_balancers(limit, after).await?;
     let id = |row: &LoadBalancerRow| row.id.clone();
-    let page = choice.page(rows, id, |row| Ok(convert::load_balancer(row)))?;
+    let page = choice.page(rows, id, convert::load_balancer)?;
     Ok(answer_with_page(&request, page))
+}
+
+/// Has everything at a balancer as it should be: HAProxy, our program, and what the sites need.
+#[utoipa::path(post, path = "/api/v1/load_balancers/{id}/prepare", tag = "servers",
+    request_body = PrepareLoadBalancer,
+    params(("id" = String, Path, description = "`lbal_…`")),
+    responses(
+        (status = 200, body = PreparationPlan, description = "What would be done (`dry_run`)"),
+        (status = 202, body = StartedRun), Problems))]
+pub(super) async fn prepare_load_balancer(
+    api: Data<Api>,
+    by: ReqData<Caller>,
+    id: Path<LoadBalancerId>,
+    Body(body): Body<PrepareLoadBalancer>,
+) -> Result<HttpResponse, HttpError> {
+    let by = Caller { reason: Some(body.reason), ..by.into_inner() };
+    if body.dry_run {
+        let domain = api.app.plan_preparation(&by, *id).await?.domain;
+        let would = format!(
+            "a run would install what is missing on {domain}, start HAProxy if it does not run, and \
+             put its fragments right"
+        );
+        return Ok(HttpResponse::Ok().json(PreparationPlan { would }));
+    }
+    answer_with_run(&api, api.app.prepare_load_balancer(&by, *id).await?).await
 }

@@ -27,6 +27,7 @@ pub(super) async fn read_status(api: Data<Api>) -> Result<HttpResponse, HttpErro
     needs.extend(stuck.into_iter().take(NEEDS_MAX).map(|(_, run)| stuck_run(run)));
     needs.extend(troubled?);
     needs.extend(misled?);
+    needs.extend(find_troubled_balancers(&api).await?);
     needs.extend(find_circuits(&api));
     needs.extend(find_silent_regions(&api));
     needs.extend(find_orphans(&api).await?);
@@ -116,6 +117,27 @@ async fn find_misled(api: &Api) -> Result<Vec<Need>, HttpError> {
             advice: format!("ocim instance show {}", site.domain),
             name: site.domain,
             id: site.id,
+        })
+    };
+    rows.into_iter().map(show).collect()
+}
+
+/// Balancers that are not as they should be.
+async fn find_troubled_balancers(api: &Api) -> Result<Vec<Need>, HttpError> {
+    let rows = api.app.read_models().list_troubled_balancers(NEEDS_MAX).await?;
+    let show = |row| {
+        let shown = convert::load_balancer(row)?;
+        let advice = match &shown.preparation_run {
+            Some(run) => format!("ocim run explain {run}"),
+            None => format!("ocim balancer prepare {} --dry-run", shown.domain),
+        };
+        Ok(Need {
+            code: NeedCode::BalancerInTrouble,
+            sentence: format!("is not as it should be: {}", shown.troubles.join("; ")),
+            since: Some(shown.modified),
+            id: shown.id,
+            name: shown.domain,
+            advice,
         })
     };
     rows.into_iter().map(show).collect()

@@ -5,6 +5,8 @@ use super::cloud::Address;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ pub struct BalancerHost {
     pub address: Address,
     /// The host keys it may show.
     pub host_keys: Vec<String>,
+    /// A second address that it listens on for visitors of this machine, if it does.
+    pub also_listens: Option<SocketAddr>,
 }
 
 /// What the bundled playbook that makes a host a balancer has to know: where it listens.
@@ -43,14 +47,50 @@ pub struct Fragment {
     pub map: String,
 }
 
+impl Fragment {
+    /// Tells contents apart: SHA-256 of configuration, a zero byte, and map, in hexadecimal. `None`
+    /// for an empty one, which no balancer has.
+    #[must_use]
+    pub fn digest(&self) -> Option<String> {
+        if self.configuration.trim().is_empty() && self.map.trim().is_empty() {
+            return None;
+        }
+        let text = format!("{}\0{}", self.configuration, self.map);
+        Some(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// A balancer as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BalancerState {
+    /// What changes its configuration is not there yet.
+    Unprepared,
+    /// It is prepared.
+    Prepared {
+        /// Whether HAProxy is running, with the configuration that lies there.
+        is_running: bool,
+        /// The digest of each fragment by name, as [`Fragment::digest`]; another text for one that
+        /// HAProxy does not serve as it lies there.
+        fragments: BTreeMap<String, String>,
+    },
+}
+
 /// Sends fragments to balancers. Every change is validated by HAProxy before it takes effect,
 /// leaves running connections alone, and is wholly done or not at all.
 #[async_trait]
 pub trait LoadBalancer: Send + Sync + std::fmt::Debug {
+    /// Looks at the host, and changes nothing.
+    async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError>;
+
+    /// Makes the host a balancer that listens on its HTTP port, and brings it up, now and at each
+    /// start of the host. Doing it again changes nothing, or mends what is amiss.
+    async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError>;
+
     /// Puts the fragment in place of the one of the same name, and waits until HAProxy serves it.
     /// An empty configuration and map removes it. Returns HAProxy's warnings, line by line.
     ///
-    /// Permanent, with HAProxy's own text, when the fragment is invalid; nothing has changed then.
+    /// A host that is not prepared is, first. Permanent, with HAProxy's own text, when the fragment
+    /// is invalid; nothing has changed then.
     async fn apply_fragment(
         &self,
         host: &BalancerHost,

@@ -92,11 +92,7 @@ impl Site {
     /// The balancer as its port knows it.
     #[must_use]
     pub fn host(&self) -> BalancerHost {
-        BalancerHost {
-            domain: self.registration.domain.clone(),
-            address: port_address(&self.registration.address),
-            host_keys: self.registration.host_keys.clone(),
-        }
+        balancer_host(&self.registration)
     }
 
     /// The name of the backend that serves the site.
@@ -111,6 +107,17 @@ impl Site {
         let Registration { fragment_name_prefix: prefix, fragment_name_postfix: postfix, .. } =
             &self.registration;
         fragment_name(prefix, postfix, &self.id.to_string())
+    }
+}
+
+/// A balancer as its port knows it.
+#[must_use]
+pub fn balancer_host(registration: &Registration) -> BalancerHost {
+    BalancerHost {
+        domain: registration.domain.clone(),
+        address: port_address(&registration.address),
+        host_keys: registration.host_keys.clone(),
+        also_listens: registration.also_listens,
     }
 }
 
@@ -225,13 +232,22 @@ pub async fn apply_lineup_locked(
         context.say(format!("haproxy: {}", masker.mask(&warning))).await;
     }
     context.say(format!("the balancer serves fragment {}", fragment.name)).await;
-    let command = load_balancer::Command::RecordApplied { fragment: fragment.name };
-    let stream = site.load_balancer.stream();
-    let app = &context.world.app;
-    let meta = context.metadata();
-    let recorded = app.journal().execute::<LoadBalancer>(&stream, &meta, command).await;
-    recorded.map_err(AppError::from)?;
-    Ok(app.release_domains(&meta, site.id).await?)
+    record_applied(context, site.load_balancer, &fragment).await?;
+    Ok(context.world.app.release_domains(&context.metadata(), site.id).await?)
+}
+
+/// Records that the balancer has the fragment, or has none of its name if it is empty.
+pub async fn record_applied(
+    context: &StepContext,
+    load_balancer: LoadBalancerId,
+    fragment: &Fragment,
+) -> Result<(), StepError> {
+    let (name, digest) = (fragment.name.clone(), fragment.digest());
+    let command = load_balancer::Command::RecordApplied { fragment: name, digest };
+    let stream = load_balancer.stream();
+    let journal = context.world.app.journal();
+    let recorded = journal.execute::<LoadBalancer>(&stream, &context.metadata(), command).await;
+    recorded.map(|_| ()).map_err(|error| AppError::from(error).into())
 }
 
 async fn server_line(

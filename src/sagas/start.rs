@@ -5,9 +5,10 @@ use super::world::Limits;
 use ocim_domain::Timestamp;
 use ocim_domain::appserver;
 use ocim_domain::event::{DomainEvent, Recorded};
-use ocim_domain::ids::{AppserverId, InstanceId, RunId};
+use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId};
 use ocim_domain::instance::{self, OnSuccess};
 use ocim_domain::inventory;
+use ocim_domain::load_balancer;
 use ocim_domain::saga::Command;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub const TRIGGERS: &[&str] = &[
     "appserver.termination_requested",
     "appserver.clean_up_requested",
     "inventory.orphan_deletion_requested",
+    "load_balancer.preparation_requested",
 ];
 
 /// A run that is to be started.
@@ -71,6 +73,13 @@ pub struct OrphanInput {
     pub machine: String,
 }
 
+/// Input of `prepare_load_balancer`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BalancerInput {
+    /// The balancer.
+    pub load_balancer: LoadBalancerId,
+}
+
 /// The start of a run that is asked for, with the time that its definition gives it.
 #[must_use]
 pub fn start_command(
@@ -95,6 +104,7 @@ pub fn started_by(event: &Recorded) -> Option<StartRequest> {
         "instance" => started_by_instance(event),
         "appserver" => started_by_appserver(event),
         "inventory" => started_by_inventory(event),
+        "load_balancer" => started_by_balancer(event),
         _ => None,
     }
 }
@@ -146,6 +156,19 @@ fn started_by_inventory(event: &Recorded) -> Option<StartRequest> {
             let input = serde_json::to_value(OrphanInput { region, machine }).ok()?;
             Some(StartRequest { run, definition: "delete_orphan", input, subject })
         }
+        _ => None,
+    }
+}
+
+fn started_by_balancer(event: &Recorded) -> Option<StartRequest> {
+    let load_balancer = LoadBalancerId(event.stream.id());
+    match load_balancer::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        load_balancer::Event::PreparationRequested { run, .. } => Some(StartRequest {
+            run,
+            definition: "prepare_load_balancer",
+            input: serde_json::to_value(BalancerInput { load_balancer }).ok()?,
+            subject: load_balancer.to_string(),
+        }),
         _ => None,
     }
 }

@@ -66,6 +66,8 @@ codes! {
     NoLoadBalancer = "no_load_balancer";
     /// The balancer refuses its configuration.
     BalancerRefusedConfiguration = "balancer_refused_configuration";
+    /// The host is not prepared as a balancer.
+    BalancerUnprepared = "balancer_unprepared";
     /// The Appserver does not run, so it can't have traffic.
     AppserverNotRunning = "appserver_not_running";
     /// The Appserver and its machine are being taken away, or are gone.

@@ -1,11 +1,15 @@
 //! The rules of a balancer.
 
 use crate::given::given;
-use crate::sample::{address, registration};
-use ocim_domain::load_balancer::{Command, Event, LoadBalancer, Registration, Rejected};
+use crate::sample::{address, at, registration, run_id};
+use ocim_domain::load_balancer::{
+    Command, Event, LoadBalancer, Registration, Rejected, Trouble, fragment_owner,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 fn applied() -> Command {
-    Command::RecordApplied { fragment: "f".to_owned() }
+    Command::RecordApplied { fragment: "f".to_owned(), digest: Some("d".to_owned()) }
 }
 
 #[test]
@@ -28,7 +32,7 @@ fn a_registration_is_brought_up_to_date_but_what_its_fragments_are_called_by_sta
     let only_prefix = Registration { fragment_name_prefix: "other-".to_owned(), ..registration() };
     known.when_silent(Command::Register(only_prefix));
     let after = known.after(Command::Register(moved.clone()));
-    assert_eq!(*after.state(), Some(moved));
+    assert_eq!(after.state().as_ref().unwrap().registration, moved);
 }
 
 #[test]
@@ -39,13 +43,103 @@ fn a_balancer_accepts_new_backends_or_not() {
     known.when_then(Command::AcceptBackends(false), [closed]);
     let closed = known.after(Command::AcceptBackends(false));
     closed.when_silent(Command::AcceptBackends(false));
-    assert!(!closed.state().as_ref().unwrap().accepts_new_backends);
+    assert!(!closed.state().as_ref().unwrap().registration.accepts_new_backends);
 }
 
 #[test]
 fn every_applied_fragment_is_told() {
     let known = given::<LoadBalancer>([Event::Registered(registration())]);
-    let event = Event::FragmentApplied { fragment: "f".to_owned() };
+    let event = Event::FragmentApplied { fragment: "f".to_owned(), digest: Some("d".to_owned()) };
     known.when_then(applied(), [event.clone()]);
     known.after(applied()).when_then(applied(), [event]);
+}
+
+fn observe(troubles: Vec<Trouble>, preparation_is_open: bool, run: u128) -> Command {
+    Command::Observe { troubles, preparation_is_open, run: run_id(run) }
+}
+
+#[test]
+fn a_trouble_is_told_once_and_asks_for_a_run_with_growing_pauses() {
+    let registered = || given::<LoadBalancer>([Event::Registered(registration())]);
+    registered().when_silent(observe(vec![], false, 1));
+    let stopped = || vec![Trouble::Stopped];
+    let now = at(9); // When commands come here.
+    let asked = |run, minutes: u64| Event::PreparationRequested {
+        run: run_id(run),
+        reason: None,
+        next: now + Duration::from_secs(60 * minutes),
+    };
+    let troubled = Event::Troubled { troubles: stopped() };
+    registered().when_then(observe(stopped(), false, 1), [troubled.clone(), asked(1, 1)]);
+    let told = registered().after(observe(stopped(), false, 1));
+    told.when_silent(observe(stopped(), false, 2));
+    told.when_silent(observe(stopped(), true, 2));
+    told.when_then(observe(vec![], false, 2), [Event::Recovered {}]);
+    // Its pause is over, and it did not help.
+    let before = Event::PreparationRequested { run: run_id(1), reason: None, next: now };
+    let again = given::<LoadBalancer>([Event::Registered(registration()), troubled, before]);
+    again.when_silent(observe(stopped(), true, 2));
+    again.when_then(observe(stopped(), false, 2), [asked(2, 2)]);
+    // Nothing can be done from here about one that does not answer.
+    let unreachable = vec![Trouble::Unreachable];
+    let only_told = [Event::Troubled { troubles: unreachable.clone() }];
+    registered().when_then(observe(unreachable, false, 1), only_told);
+}
+
+#[test]
+fn people_ask_for_a_preparation_at_any_time_but_for_one_at_a_time() {
+    let ask = |run, preparation_is_open| Command::RequestPreparation {
+        preparation_is_open,
+        run: run_id(run),
+        reason: "a new host".to_owned(),
+    };
+    let known = given::<LoadBalancer>([Event::Registered(registration())]).after(ask(1, false));
+    assert_eq!(known.state().as_ref().unwrap().preparation, Some(run_id(1)));
+    known.when_refused(ask(2, true), Rejected::BeingPrepared { run: run_id(1) });
+    assert_eq!(known.after(ask(2, false)).state().as_ref().unwrap().preparation, Some(run_id(2)));
+}
+
+#[test]
+fn fragments_are_compared_by_name_and_digest_and_others_marks_are_left_alone() {
+    let ours = |owner: &str| {
+        let registration = registration();
+        let (prefix, postfix) =
+            (registration.fragment_name_prefix, registration.fragment_name_postfix);
+        format!("{prefix}{postfix}-{owner}")
+    };
+    let applied = |owner: &str, digest: Option<&str>| Event::FragmentApplied {
+        fragment: ours(owner),
+        digest: digest.map(str::to_owned),
+    };
+    let known = given::<LoadBalancer>([
+        Event::Registered(registration()),
+        applied("same", Some("1")),
+        applied("missing", Some("2")),
+        applied("differs", Some("3")),
+        applied("removed", Some("4")),
+        applied("removed", None),
+    ]);
+    let seen = [
+        (ours("same"), "1"),
+        (ours("differs"), "0"),
+        (ours("removed"), "4"),
+        (ours("stray"), "5"),
+        ("somebody-elses".to_owned(), "6"),
+    ];
+    let seen: BTreeMap<_, _> = seen.map(|(name, digest)| (name, digest.to_owned())).into();
+    let troubles = known.state().as_ref().unwrap().compare_fragments(&seen);
+    let expected = [
+        Trouble::Missing { fragment: ours("missing") },
+        Trouble::Differs { fragment: ours("differs") },
+        Trouble::Stray { fragment: ours("removed") },
+        Trouble::Stray { fragment: ours("stray") },
+    ];
+    assert_eq!(troubles, expected);
+}
+
+#[test]
+fn a_fragments_name_tells_whose_it_is() {
+    let instance = crate::sample::instance_id();
+    assert_eq!(fragment_owner(&format!("ocim-inst_a-{instance}")), Some(instance));
+    assert_eq!(fragment_owner("ocim-main-somebody"), None);
 }

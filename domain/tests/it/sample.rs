@@ -7,7 +7,7 @@ use ocim_domain::event_log;
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan};
-use ocim_domain::load_balancer::{self, Registration};
+use ocim_domain::load_balancer::{self, Registration, Trouble};
 use ocim_domain::name;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::projection;
@@ -289,7 +289,24 @@ pub(crate) fn load_balancer_events() -> Vec<load_balancer::Event> {
         E::AcceptanceChanged { accepts_new_backends: false },
         E::FragmentApplied {
             fragment: "ocim-a1b2-inst_00000000-0000-0000-0000-000000000001".to_owned(),
+            digest: Some("c0ffee".to_owned()),
         },
+        E::Troubled {
+            troubles: vec![
+                Trouble::Unreachable,
+                Trouble::Unprepared,
+                Trouble::Stopped,
+                Trouble::Missing { fragment: "ocim-a1b2-one".to_owned() },
+                Trouble::Differs { fragment: "ocim-a1b2-two".to_owned() },
+                Trouble::Stray { fragment: "ocim-a1b2-three".to_owned() },
+            ],
+        },
+        E::PreparationRequested {
+            run: run_id(7),
+            reason: Some("a new host".to_owned()),
+            next: at(60),
+        },
+        E::Recovered {},
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Sentences about load balancers and reserved names.
 
-use super::Teller;
+use super::{Teller, because};
 use ocim_domain::{load_balancer, name};
 
 pub(super) fn tell(teller: &Teller<'_>, event: &load_balancer::Event) -> String {
@@ -17,9 +17,21 @@ pub(super) fn tell(teller: &Teller<'_>, event: &load_balancer::Event) -> String 
         E::AcceptanceChanged { accepts_new_backends: false } => {
             format!("The load balancer {it} takes no new sites")
         }
-        E::FragmentApplied { fragment } => {
+        E::FragmentApplied { fragment, digest: Some(_) } => {
             format!("The load balancer {it} serves the newest version of {fragment}")
         }
+        E::FragmentApplied { fragment, digest: None } => {
+            format!("The load balancer {it} has no {fragment} any more")
+        }
+        E::Troubled { troubles } => {
+            let told: Vec<_> = troubles.iter().map(ToString::to_string).collect();
+            format!("The load balancer {it} is not as it should be: {}", told.join("; "))
+        }
+        E::Recovered {} => format!("The load balancer {it} is as it should be again"),
+        E::PreparationRequested { reason, .. } => format!(
+            "{who} asked to have everything at the load balancer {it} as it should be{}",
+            because(reason.as_deref())
+        ),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Breaker, Breakers};
 use crate::ports::PortError;
 use crate::ports::cloud::{Cloud, Machine, MachineSpec};
-use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
+use crate::ports::load_balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
 use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use async_trait::async_trait;
 use ocim_domain::text::make_storable;
@@ -147,6 +147,14 @@ impl GuardedLoadBalancer {
 
 #[async_trait]
 impl LoadBalancer for GuardedLoadBalancer {
+    async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError> {
+        self.breaker(host).call(self.inner.read_balancer(host)).await
+    }
+
+    async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
+        self.breaker(host).call(self.inner.prepare_balancer(host)).await
+    }
+
     async fn apply_fragment(
         &self,
         host: &BalancerHost,

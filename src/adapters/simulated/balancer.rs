@@ -2,7 +2,7 @@
 
 use super::SimulatedRegion;
 use crate::ports::PortError;
-use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
+use crate::ports::load_balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
 use async_trait::async_trait;
 
 /// Most connections that a server has when it is taken out.
@@ -16,6 +16,18 @@ impl SimulatedRegion {
 
 #[async_trait]
 impl LoadBalancer for SimulatedRegion {
+    async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError> {
+        self.ask(&host.domain, "read_balancer").await?;
+        self.balancers.read_balancer(host).await
+    }
+
+    async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
+        self.note_balancer(host);
+        let call = self.act(&host.domain, "prepare_balancer").await?;
+        self.balancers.prepare_balancer(host).await?;
+        call.end().await
+    }
+
     async fn apply_fragment(
         &self,
         host: &BalancerHost,

@@ -3,7 +3,9 @@
 use super::SimulatedRegion;
 use crate::ports::PortError;
 use crate::ports::cloud::{Address, Shell, is_simulated};
-use crate::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer, SiteAnswer, SiteProbe};
+use crate::ports::load_balancer::{
+    BalancerHost, BalancerState, Fragment, LoadBalancer, SiteAnswer, SiteProbe,
+};
 use crate::ports::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState};
 use async_trait::async_trait;
 use std::net::{IpAddr, SocketAddr};
@@ -116,6 +118,14 @@ impl Routed<dyn LoadBalancer> {
 
 #[async_trait]
 impl LoadBalancer for Routed<dyn LoadBalancer> {
+    async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError> {
+        self.balancer(host).read_balancer(host).await
+    }
+
+    async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
+        self.balancer(host).prepare_balancer(host).await
+    }
+
     async fn apply_fragment(
         &self,
         host: &BalancerHost,

@@ -1,0 +1,83 @@
+//! `ocim balancer …`
+
+use super::client::Client;
+use super::error::CliError;
+use super::list::ListArgs;
+use super::output::{Output, time};
+use super::runs::wait_for_run;
+use clap::Subcommand;
+use ocim_api_spec::{
+    LoadBalancer, PreparationPlan, PrepareLoadBalancer, ReferenceKind, StartedRun,
+};
+
+/// What one may do with balancers.
+#[derive(Debug, Subcommand)]
+pub(super) enum BalancerCommand {
+    /// List all balancers, newest first
+    List(ListArgs),
+    /// Have everything there as it should be: HAProxy, our program, what the sites need
+    Prepare {
+        /// Its id or domain
+        balancer: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Only tell what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Wait until it has ended, and tell its steps
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn run(
+    command: BalancerCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    match command {
+        BalancerCommand::List(wanted) => list_balancers(&wanted, client, output).await,
+        BalancerCommand::Prepare { balancer, reason, dry_run, wait } => {
+            let id = client.find_id(ReferenceKind::LoadBalancer, &balancer).await?;
+            let path = format!("/load_balancers/{id}/prepare");
+            let body = PrepareLoadBalancer { reason, dry_run };
+            if dry_run {
+                let plan: PreparationPlan = client.post(&path, &body).await?;
+                return output.record(&plan);
+            }
+            let started: StartedRun = client.post(&path, &body).await?;
+            if wait {
+                return wait_for_run(&started.run, client, output).await;
+            }
+            output.record(&started)
+        }
+    }
+}
+
+async fn list_balancers(
+    wanted: &ListArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let items: Vec<LoadBalancer> = client.list("/load_balancers", &[], wanted).await?;
+    output.wide_table(
+        &items,
+        &[
+            ("ID", &|it| it.id.clone()),
+            ("DOMAIN", &|it| it.domain.clone()),
+            ("ADDRESS", &|it| format!("{}:{}", it.public_ip, it.http_port)),
+            ("NEW SITES", &|it| it.accepts_new_backends.to_string()),
+            ("TROUBLES", &|it| it.troubles.join("; ")),
+        ],
+        &[
+            ("PREPARED BY", &|it| it.preparation_run.clone().unwrap_or_default()),
+            ("ALSO LISTENS", &|it| it.also_listens.clone().unwrap_or_default()),
+            ("CREATED", &|it| time(it.created)),
+        ],
+    )
+}
