@@ -3,7 +3,7 @@
 use crate::private_sshd::{PrivateSshd, free_port, wait_for};
 use ocim::adapters::haproxy::HaproxyLoadBalancer;
 use ocim::ports::Class;
-use ocim::ports::load_balancer::{BalancerHost, Fragment, LoadBalancer};
+use ocim::ports::load_balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
 use ocim_domain::fragment::{FragmentInput, FragmentServer, compose_fragment, fragment_name};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::names::RoutedNames;
@@ -23,16 +23,28 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
+        let bench = Self::unprepared();
+        bench.balancer.prepare_balancer(&bench.host).await.unwrap();
+        bench
+    }
+
+    fn unprepared() -> Self {
         let machine = Arc::new(PrivateSshd::start());
         let host = BalancerHost {
             domain: "balancer.localhost".into(),
             address: machine.address(free_port()),
             host_keys: machine.host_keys(),
+            also_listens: None,
         };
         let shell = Arc::clone(&machine);
         let balancer = HaproxyLoadBalancer::new(machine.playbooks(), shell);
-        balancer.install_balancer(&host).await.unwrap();
         Self { machine, host, balancer }
+    }
+
+    /// The process id of HAProxy's master.
+    fn master(&self) -> String {
+        let file = self.machine.home().join("ocim-balancer/run/haproxy.pid");
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
     }
 
     fn port(&self) -> u16 {
@@ -373,7 +385,7 @@ async fn the_balancer_comes_up_when_its_machine_does() {
     let master = || std::fs::read_to_string(&pid_file).unwrap().trim().to_owned();
     let before = master();
     bench.apply("a", &server("s1", site, "")).await.unwrap();
-    bench.balancer.install_balancer(&bench.host).await.unwrap();
+    bench.balancer.prepare_balancer(&bench.host).await.unwrap();
     assert_eq!(master(), before, "what is there already is left alone");
 
     crate::private_sshd::run("kill", &[&before]);
@@ -382,4 +394,67 @@ async fn the_balancer_comes_up_when_its_machine_does() {
     crate::private_sshd::run(boot.to_str().unwrap(), &[]);
     assert_eq!(bench.answers("a"), "site");
     assert_ne!(master(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_not_prepared_says_so_and_is_prepared_at_its_first_use() {
+    let bench = Bench::unprepared();
+    let look = async || bench.balancer.read_balancer(&bench.host).await.unwrap();
+    assert_eq!(look().await, BalancerState::Unprepared);
+    let to = ["s1".to_owned()];
+    let error =
+        bench.balancer.switch_servers(&bench.host, "be-a", &to, &[]).await.unwrap_err();
+    assert_eq!(error.class, Class::Permanent);
+    assert!(error.message.contains("`ocim balancer prepare`"), "{error}");
+
+    let site = start_site("site");
+    bench.apply("a", &server("s1", site, "")).await.unwrap();
+    assert_eq!(bench.answers("a"), "site");
+    let digest = fragment("a", &server("s1", site, "")).digest().unwrap();
+    let fragments = [("a".to_owned(), digest)].into();
+    assert_eq!(look().await, BalancerState::Prepared { is_running: true, fragments });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_tells_of_a_killed_haproxy_and_of_what_was_changed_and_it_is_started_again() {
+    let bench = Bench::start().await;
+    let site = start_site("site");
+    for name in ["a", "b", "c"] {
+        bench.apply(name, &server("s1", site, "")).await.unwrap();
+    }
+    let look = async || match bench.balancer.read_balancer(&bench.host).await.unwrap() {
+        BalancerState::Prepared { is_running, fragments } => (is_running, fragments),
+        BalancerState::Unprepared => panic!("it is prepared"),
+    };
+    let (is_running, all) = look().await;
+    assert!(is_running && all.len() == 3, "{all:?}");
+
+    let folder = bench.machine.home().join("ocim-balancer");
+    let lies = folder.join("fragments/a.json");
+    let text = std::fs::read_to_string(&lies).unwrap();
+    std::fs::write(&lies, text.replace("postonly", "httponly")).unwrap();
+    std::fs::remove_file(folder.join("live/conf.d/b.cfg")).unwrap();
+    std::fs::remove_file(folder.join("fragments/c.json")).unwrap();
+    let (is_running, seen) = look().await;
+    assert!(is_running);
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+    for name in ["a", "b", "c"] {
+        assert_ne!(seen[name], all[name], "{name}");
+    }
+
+    let before = bench.master();
+    crate::private_sshd::run("kill", &["-9", &before]);
+    wait_for("the end of HAProxy", || TcpStream::connect(("127.0.0.1", bench.port())).is_err());
+    assert!(!look().await.0);
+    bench.balancer.prepare_balancer(&bench.host).await.unwrap();
+    assert_ne!(bench.master(), before);
+    for name in ["a", "b"] {
+        bench.apply(name, &server("s1", site, "")).await.unwrap();
+    }
+    let gone = Fragment { name: "c".into(), ..Fragment::default() };
+    bench.balancer.apply_fragment(&bench.host, &gone).await.unwrap();
+    let (is_running, mended) = look().await;
+    let expected: Vec<_> = all.into_iter().filter(|(name, _)| name != "c").collect();
+    assert_eq!((is_running, mended.into_iter().collect::<Vec<_>>()), (true, expected));
+    assert_eq!((bench.answers("a"), bench.answers("b")), ("site".into(), "site".into()));
 }

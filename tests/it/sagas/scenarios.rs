@@ -5,8 +5,12 @@ use ocim::adapters::fake_playbooks::Script;
 use ocim::app::{Caller, LaunchAsk};
 use ocim::ports::cloud::{Cloud, MachineSpec};
 use ocim::ports::playbooks::RunState;
+use ocim::app::load_balancers::load_balancer_id;
+use ocim::ports::load_balancer::Fragment;
 use ocim::reconciler::RegionWatch;
-use ocim::sagas::ProvisionLoadBalancer;
+use ocim::reconciler::balancers::{BalancerWatch, find_troubles};
+use ocim::sagas::prepare_load_balancer::PREPARE_LOAD_BALANCER;
+use ocim::sagas::{ProvisionLoadBalancer, started_by};
 use ocim::sagas::activate_appserver::ACTIVATE_APPSERVER;
 use ocim::sagas::clean_up_appserver::CLEAN_UP_APPSERVER;
 use ocim::sagas::deactivate_appserver::DEACTIVATE_APPSERVER;
@@ -59,10 +63,13 @@ pub(crate) enum Scenario {
     CleanUpCancelled,
     DeleteOrphan,
     DeleteOrphanCancelled,
+    /// A fragment is not as it was sent, and another is nobody's.
+    Prepare,
+    PrepareCancelled,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -83,10 +90,12 @@ impl Scenario {
         Self::CleanUpCancelled,
         Self::DeleteOrphan,
         Self::DeleteOrphanCancelled,
+        Self::Prepare,
+        Self::PrepareCancelled,
     ];
 
     /// Those that come to every step of their process; one for each.
-    pub(crate) const FORWARD: [Self; 8] = [
+    pub(crate) const FORWARD: [Self; 9] = [
         Self::Launch,
         Self::FormerLaunch,
         Self::ActivateSecond,
@@ -95,10 +104,11 @@ impl Scenario {
         Self::Provision,
         Self::CleanUp,
         Self::DeleteOrphan,
+        Self::Prepare,
     ];
 
     /// Those that undo every step of their process which has an undo; one for each.
-    pub(crate) const BACK: [Self; 8] = [
+    pub(crate) const BACK: [Self; 9] = [
         Self::LaunchCancelled,
         Self::FormerLaunchCancelled,
         Self::ActivateCancelled,
@@ -107,6 +117,7 @@ impl Scenario {
         Self::ProvisionCancelled,
         Self::CleanUpCancelled,
         Self::DeleteOrphanCancelled,
+        Self::PrepareCancelled,
     ];
 
     /// The process.
@@ -126,6 +137,7 @@ impl Scenario {
             Self::Provision | Self::ProvisionCancelled => &PROVISION_LOAD_BALANCER,
             Self::CleanUp | Self::CleanUpCancelled => &CLEAN_UP_APPSERVER,
             Self::DeleteOrphan | Self::DeleteOrphanCancelled => &DELETE_ORPHAN,
+            Self::Prepare | Self::PrepareCancelled => &PREPARE_LOAD_BALANCER,
         }
     }
 
@@ -144,6 +156,7 @@ impl Scenario {
             Self::ProvisionCancelled => "install_balancer",
             Self::CleanUpCancelled => "release_traffic",
             Self::DeleteOrphanCancelled => "confirm_orphan",
+            Self::PrepareCancelled => "apply_fragments",
             _ => return (stage, run),
         };
         stage.drive_until(run, |run| run.steps.contains_key(last)).await;
@@ -195,6 +208,7 @@ impl Scenario {
             Self::Provision | Self::ProvisionCancelled => begin_provision(stage).await,
             Self::CleanUp | Self::CleanUpCancelled => begin_clean_up(stage).await,
             Self::DeleteOrphan | Self::DeleteOrphanCancelled => begin_orphan_deletion(stage).await,
+            Self::Prepare | Self::PrepareCancelled => begin_preparation(stage).await,
         }
     }
 }
@@ -227,6 +241,27 @@ async fn begin_orphan_deletion(stage: &Stage) -> RunId {
     watch.look().await.unwrap();
     let asked = stage.app().delete_orphan(&because(), REGION, &machine).await;
     let run = asked.unwrap().value;
+    stage.start(run).await;
+    run
+}
+
+/// Puts right what somebody has changed on the balancer behind our back.
+async fn begin_preparation(stage: &Stage) -> RunId {
+    stage.launch_active().await;
+    let mut changed = stage.balancer.fragments(BALANCER).into_values().next().unwrap();
+    changed.configuration.push_str("    # by hand\n");
+    stage.balancer.tamper(BALANCER, &changed);
+    let stray = Fragment {
+        name: "ocim--main-nobody".to_owned(),
+        configuration: "backend be-nobody\n".to_owned(),
+        map: String::new(),
+    };
+    stage.balancer.tamper(BALANCER, &stray);
+    let mut watch = BalancerWatch::new(stage.world.clone());
+    watch.look().await.unwrap();
+    watch.look().await.unwrap();
+    let asked = stage.events(&["load_balancer.preparation_requested"]).await;
+    let run = asked.iter().find_map(started_by).expect("a run is asked for").run;
     stage.start(run).await;
     run
 }
@@ -284,6 +319,8 @@ pub(crate) struct Outcome {
     /// Lines of playbooks' output in the run's log.
     pub(crate) output_lines: usize,
     pub(crate) balancers: usize,
+    /// Whether the balancer has what the log says, and nothing else of ours.
+    pub(crate) is_as_recorded: bool,
     /// Machines that were reported as nobody's.
     pub(crate) orphans: usize,
     /// Kinds of all that was recorded beside runs, applied fragments and renewed reservations, in
@@ -341,6 +378,7 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         playbooks_running: stage.playbooks.list_running().len(),
         output_lines: lines.iter().filter(|line| line.line.text == "PLAY RECAP").count(),
         balancers: stage.app().list_registered_balancers().await.unwrap().len(),
+        is_as_recorded,
         orphans: stage.app().list_orphans(REGION).await.unwrap().len(),
         facts: facts.filter(is_fact).collect(),
     }
