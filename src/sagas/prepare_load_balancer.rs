@@ -137,8 +137,13 @@ async fn remove_fragment(
     record_applied(context, id, &empty).await
 }
 
+/// What is to be put right. Silence is no answer: nothing is concluded from it.
 async fn look(context: &StepContext, id: LoadBalancerId) -> Result<Vec<Trouble>, StepError> {
-    Ok(find_troubles(&context.world, id).await?)
+    let troubles = find_troubles(&context.world, id).await?;
+    if troubles.contains(&Trouble::Unreachable) {
+        return Err(StepError::transient("the balancer does not answer"));
+    }
+    Ok(troubles)
 }
 
 /// Records what is still not as it should be.

@@ -8,7 +8,7 @@ use ocim::ports::playbooks::RunState;
 use ocim::app::load_balancers::load_balancer_id;
 use ocim::ports::load_balancer::Fragment;
 use ocim::reconciler::RegionWatch;
-use ocim::reconciler::balancers::{BalancerWatch, find_troubles};
+use ocim::reconciler::balancers::BalancerWatch;
 use ocim::sagas::prepare_load_balancer::PREPARE_LOAD_BALANCER;
 use ocim::sagas::{ProvisionLoadBalancer, started_by};
 use ocim::sagas::activate_appserver::ACTIVATE_APPSERVER;
@@ -23,6 +23,7 @@ use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::instance::{Instance, OnSuccess};
+use ocim_domain::load_balancer::LoadBalancer;
 use ocim_domain::region::{Region, region_id};
 use ocim_domain::saga::{Phase, Run, step_key};
 use ocim_domain::server::{self, Server};
@@ -357,6 +358,11 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         instance.active.iter().map(|id| format!("appserver-{}", number(id))).collect();
     recorded_serving.sort();
     let lines = stage.world.logs.read_lines(id, 1, usize::MAX).await.unwrap();
+    let balancer = load_balancer_id(BALANCER).stream();
+    let balancer = journal.load::<LoadBalancer>(&balancer).await.unwrap().state.unwrap();
+    let fragments = stage.balancer.fragments(BALANCER).into_iter();
+    let digests = fragments.filter_map(|(name, fragment)| Some((name, fragment.digest()?)));
+    let is_as_recorded = balancer.compare_fragments(&digests.collect()).is_empty();
     let is_fact = |kind: &String| !kind.starts_with("saga.") && !REPEATED.contains(&kind.as_str());
     let facts = stage.events(&[]).await.into_iter().map(|event| event.kind);
     Outcome {
