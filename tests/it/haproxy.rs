@@ -458,3 +458,90 @@ async fn a_look_tells_of_a_killed_haproxy_and_of_what_was_changed_and_it_is_star
     assert_eq!((is_running, mended.into_iter().collect::<Vec<_>>()), (true, expected));
     assert_eq!((bench.answers("a"), bench.answers("b")), ("site".into(), "site".into()));
 }
+
+/// One request on a connection of its own; the whole answer.
+fn exchange(port: u16, head: &str) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_stays_where_the_first_post_went_and_a_former_name_leads_to_the_site() {
+    let bench = Bench::start().await;
+    let sites = [start_site("one"), start_site("two")];
+    let servers = sites.iter().zip(1..).map(|(port, number)| FragmentServer {
+        name: format!("appserver-{number}"),
+        cookie: format!("appserver-{number}"),
+        ip: Ipv4Addr::LOCALHOST.into(),
+        port: *port,
+        disabled: false,
+    });
+    let input = FragmentInput {
+        names: RoutedNames {
+            site: "site.localhost".to_owned(),
+            domains: vec!["site.localhost".to_owned()],
+            redirects: vec!["studio-site.localhost".to_owned()],
+            redirect_target: "site.localhost".to_owned(),
+        },
+        owner: InstanceId(Uuid::from_u128(7)).to_string(),
+        postfix: "ab12".to_owned(),
+        auth_token: "dXNlcjpwYXNz".to_owned(),
+        servers: servers.collect(),
+        ..FragmentInput::default()
+    };
+    let text = compose_fragment(&input).unwrap();
+    let name = fragment_name("ocim-", "ab12", &input.owner);
+    let fragment = Fragment { name, configuration: text.configuration, map: text.map };
+    bench.balancer.apply_fragment(&bench.host, &fragment).await.unwrap();
+
+    let site = "HTTP/1.1\r\nHost: site.localhost";
+    let first = exchange(bench.port(), &format!("GET / {site}")).to_lowercase();
+    assert!(!first.contains("set-cookie"), "reading ties nobody: {first}");
+    let posted = exchange(bench.port(), &format!("POST /login {site}\r\nContent-Length: 0"));
+    let cookie = posted.lines().find_map(|line| line.split_once("openedx-backend="));
+    let cookie = cookie.unwrap_or_else(|| panic!("{posted}")).1.split(';').next().unwrap();
+    let served = posted.trim_end().rsplit('\n').next().unwrap();
+    for _ in 0..6 {
+        let head = format!("GET / {site}\r\nCookie: openedx-backend={cookie}");
+        let answer = exchange(bench.port(), &head);
+        assert!(answer.ends_with(served), "{cookie}: {answer}");
+    }
+    let other = if cookie == "appserver-1" { "appserver-2" } else { "appserver-1" };
+    let head = format!("GET / {site}\r\nCookie: openedx-backend={other}");
+    assert!(!exchange(bench.port(), &head).ends_with(served), "{served}");
+
+    let head = "GET /course?id=1 HTTP/1.1\r\nHost: studio-site.localhost";
+    let answer = exchange(bench.port(), head);
+    let line = answer.lines().find(|line| line.to_lowercase().starts_with("location:"));
+    let line = line.unwrap_or_else(|| panic!("{answer}"));
+    assert!(answer.contains(" 301 "), "{answer}");
+    assert!(line.ends_with(" http://studio.site.localhost/course?id=1"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_nobody_serves_shows_the_preliminary_page() {
+    let (bench, page) = (Bench::start().await, start_site("soon"));
+    let input = FragmentInput {
+        names: RoutedNames {
+            site: "site.localhost".to_owned(),
+            domains: vec!["site.localhost".to_owned()],
+            redirects: vec![],
+            redirect_target: "site.localhost".to_owned(),
+        },
+        owner: InstanceId(Uuid::from_u128(7)).to_string(),
+        preliminary_page_ip: Some("127.0.0.1".to_owned()),
+        ..FragmentInput::default()
+    };
+    let text = compose_fragment(&input).unwrap();
+    let line = text.configuration.lines().find(|line| line.contains("server ")).unwrap();
+    assert_eq!(line.trim(), "server preliminary-page 127.0.0.1:80");
+    // Only root may listen there.
+    let configuration = text.configuration.replace("127.0.0.1:80", &format!("127.0.0.1:{page}"));
+    let fragment = Fragment { name: "a".to_owned(), configuration, map: text.map };
+    bench.balancer.apply_fragment(&bench.host, &fragment).await.unwrap();
+    assert_eq!(request(&mut bench.connect(), "site.localhost", false).as_deref(), Ok("soon"));
+}
