@@ -39,8 +39,8 @@ pub use run::{
     RunPhase, RunStatistics, RunStep, StartedRun, StepState, StepStatistics,
 };
 pub use server::{
-    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, PreparationPlan, PrepareLoadBalancer, RegionLook, Server, ServerPower,
-    ServerStatus,
+    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, PreparationPlan, PrepareLoadBalancer,
+    RegionLook, Server, ServerPower, ServerStatus,
 };
 pub use status::{Need, NeedCode, Running, Status};
 pub use timeline::TimelineItem;

@@ -241,10 +241,12 @@ impl Decider for LoadBalancer {
                 };
                 Ok(seen.into_iter().chain(asked).collect())
             }
-            Command::RequestPreparation { preparation_is_open, run, reason } => match known.preparation {
-                Some(run) if preparation_is_open => Err(Rejected::BeingPrepared { run }),
-                _ => Ok(vec![known.request_preparation(run, Some(reason), now)]),
-            },
+            Command::RequestPreparation { preparation_is_open, run, reason } => {
+                match known.preparation {
+                    Some(run) if preparation_is_open => Err(Rejected::BeingPrepared { run }),
+                    _ => Ok(vec![known.request_preparation(run, Some(reason), now)]),
+                }
+            }
         }
     }
 
@@ -296,7 +298,9 @@ impl Present {
     }
 
     fn request_preparation(&self, run: RunId, reason: Option<String>, now: Timestamp) -> Event {
-        let pause = PREPARATION_PAUSE.saturating_mul(1 << self.preparations.min(16)).min(PREPARATION_PAUSE_MAX);
+        let pause = PREPARATION_PAUSE
+            .saturating_mul(1 << self.preparations.min(16))
+            .min(PREPARATION_PAUSE_MAX);
         Event::PreparationRequested { run, reason, next: now + pause }
     }
 

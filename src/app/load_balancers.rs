@@ -6,9 +6,7 @@ use crate::store::Filter;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{Metadata, Position};
 use ocim_domain::ids::{LoadBalancerId, NAMESPACE, RunId};
-use ocim_domain::load_balancer::{
-    Command, Event, LoadBalancer, Present, Registration, Trouble,
-};
+use ocim_domain::load_balancer::{Command, Event, LoadBalancer, Present, Registration, Trouble};
 use ocim_domain::saga::Saga;
 use uuid::Uuid;
 

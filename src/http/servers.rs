@@ -11,8 +11,8 @@ use crate::read_models::{LoadBalancerRow, ServerRow};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
-    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, PreparationPlan, PrepareLoadBalancer,
-    RegionLook, Server, StartedRun,
+    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, PreparationPlan,
+    PrepareLoadBalancer, RegionLook, Server, StartedRun,
 };
 use ocim_domain::ids::{LoadBalancerId, ServerId};
 

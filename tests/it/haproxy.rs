@@ -402,8 +402,7 @@ async fn a_host_that_is_not_prepared_says_so_and_is_prepared_at_its_first_use() 
     let look = async || bench.balancer.read_balancer(&bench.host).await.unwrap();
     assert_eq!(look().await, BalancerState::Unprepared);
     let to = ["s1".to_owned()];
-    let error =
-        bench.balancer.switch_servers(&bench.host, "be-a", &to, &[]).await.unwrap_err();
+    let error = bench.balancer.switch_servers(&bench.host, "be-a", &to, &[]).await.unwrap_err();
     assert_eq!(error.class, Class::Permanent);
     assert!(error.message.contains("`ocim balancer prepare`"), "{error}");
 

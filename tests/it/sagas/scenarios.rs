@@ -2,23 +2,23 @@
 
 use super::stage::{BALANCER, REGION, SITE, Stage, somebody};
 use ocim::adapters::fake_playbooks::Script;
+use ocim::app::load_balancers::load_balancer_id;
 use ocim::app::{Caller, LaunchAsk};
 use ocim::ports::cloud::{Cloud, MachineSpec};
-use ocim::ports::playbooks::RunState;
-use ocim::app::load_balancers::load_balancer_id;
 use ocim::ports::load_balancer::Fragment;
+use ocim::ports::playbooks::RunState;
 use ocim::reconciler::RegionWatch;
 use ocim::reconciler::balancers::BalancerWatch;
-use ocim::sagas::prepare_load_balancer::PREPARE_LOAD_BALANCER;
-use ocim::sagas::{ProvisionLoadBalancer, started_by};
 use ocim::sagas::activate_appserver::ACTIVATE_APPSERVER;
 use ocim::sagas::clean_up_appserver::CLEAN_UP_APPSERVER;
 use ocim::sagas::deactivate_appserver::DEACTIVATE_APPSERVER;
 use ocim::sagas::delete_orphan::DELETE_ORPHAN;
 use ocim::sagas::launch_appserver::{LAUNCH_APPSERVER, LAUNCH_APPSERVER_1};
+use ocim::sagas::prepare_load_balancer::PREPARE_LOAD_BALANCER;
 use ocim::sagas::provision_load_balancer::PROVISION_LOAD_BALANCER;
 use ocim::sagas::step::Definition;
 use ocim::sagas::terminate_appserver::TERMINATE_APPSERVER;
+use ocim::sagas::{ProvisionLoadBalancer, started_by};
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{RunId, ServerId};
