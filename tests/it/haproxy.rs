@@ -532,6 +532,7 @@ async fn a_site_that_nobody_serves_shows_the_preliminary_page() {
             redirect_target: "site.localhost".to_owned(),
         },
         owner: InstanceId(Uuid::from_u128(7)).to_string(),
+        auth_token: "dXNlcjpwYXNz".to_owned(),
         preliminary_page_ip: Some("127.0.0.1".to_owned()),
         ..FragmentInput::default()
     };
