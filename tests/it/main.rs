@@ -20,6 +20,7 @@ mod platform;
 mod plays;
 mod private_sshd;
 mod projections;
+mod readme;
 mod runbook;
 mod sagas;
 mod simulation;
