@@ -172,7 +172,7 @@ impl App {
                 }
                 Standing::Left(former) => {
                     if !self.have_disowned(meta, former, claim, owner).await? {
-                        return Err(AppError::NamesTaken(vec![tell_taken(claim, &former)]));
+                        return Err(AppError::NamesTaken(vec![tell_taken(claim, former)]));
                     }
                     name::Command::Reclaim { from: former.to_string(), owner: to }
                 }

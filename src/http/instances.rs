@@ -15,6 +15,7 @@ use ocim_api_spec::{
     ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, Page,
 };
 use ocim_domain::ids::InstanceId;
+use ocim_domain::text::check_note;
 use serde_json::{Map, Value};
 
 /// Makes an instance. Nothing is deployed until an Appserver is launched.
@@ -108,7 +109,10 @@ pub(super) async fn change_settings(
 fn take_reason(input: &mut Map<String, Value>) -> Result<Option<String>, HttpError> {
     match input.remove("reason") {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(reason)) => Ok(Some(reason)),
+        Some(Value::String(reason)) => match check_note(&reason) {
+            Ok(()) => Ok(Some(reason)),
+            Err(rule) => Err(invalid("reason", rule)),
+        },
         Some(_) => Err(invalid("reason", "must be a text")),
     }
 }

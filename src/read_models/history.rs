@@ -164,8 +164,9 @@ impl ReadModels {
     }
 }
 
-/// The query behind a timeline, of a subject, a limit and the position after which it begins. It
-/// starts from the mentions of the subject and of what belongs to it, each by the index, whatever
+/// The query behind a timeline, of a subject, a limit and the position after which it begins.
+///
+/// It starts from the mentions of the subject and of what belongs to it, each by the index, whatever
 /// the statistics say of the whole log.
 #[must_use]
 pub fn timeline_sql(order: Order) -> String {

