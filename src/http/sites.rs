@@ -68,6 +68,8 @@ mod tests {
             http_port,
             also_listens: also_listens.map(str::to_owned),
             accepts_new_backends: true,
+            troubles: serde_json::json!([]),
+            preparation_run: None,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
         }
