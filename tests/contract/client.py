@@ -4,13 +4,15 @@ Usage: client.py URL TOKEN. The generated package `ocim_client` lies beside this
 """
 
 import sys
+import time
+from datetime import datetime, timezone
 from http import HTTPStatus
 
 from ocim_client import AuthenticatedClient, Client, models
-from ocim_client.api.appservers import launch_appserver, list_appservers, read_appserver
+from ocim_client.api.appservers import activate_appserver, keep_server, launch_appserver, list_appservers, read_appserver
 from ocim_client.api.instances import change_settings, create_instance, list_instances, read_instance
 from ocim_client.api.problems import read_problem_page
-from ocim_client.api.runs import cancel_run, list_runs, read_run
+from ocim_client.api.runs import list_runs, read_run
 from ocim_client.api.tokens import create_token
 from ocim_client.api.timeline import read_instance_timeline
 
@@ -42,7 +44,17 @@ def change(**fields):
     return models.SettingsChange.from_dict(fields)
 
 
-# The main job: make a site, change it, launch it, look at the run, call it off.
+def await_end(run):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        answer = read_run.sync_detailed(run, client=client)
+        if answer.status_code == 200 and answer.parsed.ended:
+            return answer.parsed.phase.value
+        time.sleep(0.2)
+    raise AssertionError(f"{run} does not end")
+
+
+# The main job: make a site, change it, launch it, give it traffic, look back.
 made = given(create_instance.sync_detailed(client=client, body=settings(name="One", sub_domain="one")), 201)
 read = read_instance.sync_detailed(made.id, client=client)
 assert given(read, 200).name == "One"
@@ -54,6 +66,10 @@ body = models.LaunchAppserver.from_dict({})
 launched = given(launch_appserver.sync_detailed(made.id, client=client, body=body), 202)
 assert given(read_appserver.sync_detailed(launched.appserver, client=client), 200).number == 1
 assert len(given(list_appservers.sync_detailed(made.id, client=client), 200).items) == 1
+assert await_end(launched.run) == "completed"
+activate = models.ActivateAppserver.from_dict({})
+activated = given(activate_appserver.sync_detailed(launched.appserver, client=client, body=activate), 202)
+assert await_end(activated.run) == "completed"
 given(read_instance_timeline.sync_detailed(made.id, client=client), 200)
 given(list_runs.sync_detailed(client=client, limit=5), 200)
 
@@ -65,7 +81,8 @@ refused(list_instances.sync_detailed(client=client, limit=-1), "bad_request")
 refused(create_instance.sync_detailed(client=client, body=settings(name="", sub_domain="-")), "invalid_input")
 stale = change_settings.sync_detailed(made.id, client=client, body=change(name="Three"), if_match=etag)
 refused(stale, "stale_version")
-refused(launch_appserver.sync_detailed(made.id, client=client, body=body), "command_rejected")
+keep = models.KeepServer(reason="it did not fail", until=datetime(2036, 1, 1, tzinfo=timezone.utc))
+refused(keep_server.sync_detailed(launched.appserver, client=client, body=keep), "command_rejected")
 key = "the-same-key"
 body = settings(name="Four", sub_domain="four")
 given(create_instance.sync_detailed(client=client, body=body, idempotency_key=key), 201)

@@ -1,8 +1,8 @@
-//! The document is a contract: public tools take it, a generated client works.
+//! The document is a contract: public tools take it, a generated client works, fuzzing finds no breach.
 //!
 //! The tools are pinned in `tests/contract`, and `scripts/setup.sh` installs them.
 
-use crate::support::api_server::ApiServer;
+use crate::support::ocim::Ground;
 use ocim_api_spec::ProblemType;
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,6 +48,14 @@ async fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
     text
 }
 
+/// The real program with a region that is simulated, where two launches at a time may run.
+async fn serve_simulated_region() -> Ground {
+    let clouds = r#"{"sim": {"kind": "simulated", "seed": 7, "speed": 2000, "launches_max": 2}}"#;
+    let mut ground = Ground::prepare().await;
+    ground.start_with(&[("OCIM_CLOUDS", clouds)]).await;
+    ground
+}
+
 /// A folder with the document.
 fn with_document() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -81,10 +89,36 @@ async fn the_generated_python_client_does_the_main_job_and_meets_each_error() {
     let arguments = [["generate", "--path", "openapi.json"].as_slice(), &into].concat();
     run(folder.path(), "openapi-python-client", &arguments).await;
     fs::copy(sources().join("client.py"), folder.path().join("client.py")).unwrap();
-    let server = ApiServer::start().await;
-    let met = run(folder.path(), "python", &["client.py", &server.url, &server.token]).await;
+    let ground = serve_simulated_region().await;
+    let (url, token) = ground.access();
+    let met = run(folder.path(), "python", &["client.py", url, token]).await;
     let met: BTreeSet<_> = met.split_whitespace().collect();
     let wanted = ProblemType::ALL.iter().filter(|kind| !NOT_CAUSED.contains(kind));
     assert_eq!(met, wanted.map(|kind| kind.name()).collect());
-    server.stop().await;
+}
+
+/// Three seeds, all checks, all phases.
+#[tokio::test]
+async fn schemathesis_finds_no_breach_of_the_document() {
+    let folder = with_document();
+    let ground = serve_simulated_region().await;
+    let (url, token) = ground.access();
+    let authorization = format!("Authorization: Bearer {token}");
+    let config = sources().join("schemathesis.toml").display().to_string();
+    for seed in ["1", "2", "3"] {
+        let place = ["--config-file", &config, "run", "openapi.json", "--url", url];
+        let how = ["--header", &authorization, "--seed", seed, "--no-color"];
+        run(folder.path(), "schemathesis", &[place.as_slice(), &how].concat()).await;
+    }
+}
+
+#[test]
+fn each_check_that_is_switched_off_has_its_reason() {
+    let text = fs::read_to_string(sources().join("schemathesis.toml")).unwrap();
+    let mut reason = false;
+    for line in text.lines() {
+        let off = line.contains("enabled = false");
+        assert!(!off || reason, "no reason stands above `{line}`");
+        reason = line.starts_with("# ") || (reason && !line.is_empty());
+    }
 }

@@ -144,6 +144,17 @@ impl Ground {
         self.server.as_ref().expect("a running server").child.id()
     }
 
+    /// Where the server answers, `ip:port`.
+    pub(crate) fn address(&self) -> &str {
+        self.access().0.trim_start_matches("http://")
+    }
+
+    /// Its URL, and a token that lets in.
+    pub(crate) fn access(&self) -> (&str, &str) {
+        let server = self.server.as_ref().expect("a running server");
+        (&server.url, &server.token)
+    }
+
     /// Kills the server alone; all that it started lives on.
     pub(crate) fn kill(&mut self) {
         let mut server = self.server.take().expect("a running server");
