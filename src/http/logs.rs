@@ -24,6 +24,8 @@ use utoipa::IntoParams;
 const LIMIT_DEFAULT: usize = 1000;
 /// Most lines of a range.
 const LIMIT_MAX: usize = 10_000;
+/// The greatest number that a line can have.
+const NUMBER_MAX: u64 = i64::MAX.unsigned_abs();
 /// Lines that a download reads at once.
 const DOWNLOAD_LINES: usize = 1000;
 
@@ -36,8 +38,10 @@ const LINE_COUNT: HeaderName = HeaderName::from_static("x-line-count");
 #[into_params(parameter_in = Query)]
 pub(super) struct LogParams {
     /// Number of the first line, from 1.
+    #[param(minimum = 1)]
     from: Option<u64>,
     /// Number of the last line. Means nothing with `follow`.
+    #[param(minimum = 1)]
     to: Option<u64>,
     /// Only lines of this step, and of those below it.
     step: Option<String>,
@@ -55,8 +59,10 @@ pub(super) struct LogParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct RawParams {
     /// Number of the first line, from 1.
+    #[param(minimum = 1)]
     from: Option<u64>,
     /// Number of the last line.
+    #[param(minimum = 1)]
     to: Option<u64>,
     /// Only lines of this step, and of those below it.
     step: Option<String>,
@@ -156,9 +162,11 @@ fn read_range(
     to: Option<u64>,
     step: Option<String>,
 ) -> Result<LineRange, HttpError> {
-    let (from, to) = (from.unwrap_or(1), to.unwrap_or(u64::MAX));
-    if from == 0 {
-        return Err(bad_request("from", "must be 1 or more"));
+    let (from, to) = (from.unwrap_or(1), to.unwrap_or(NUMBER_MAX));
+    for (name, number) in [("from", from), ("to", to)] {
+        if !(1..=NUMBER_MAX).contains(&number) {
+            return Err(bad_request(name, format!("must be 1 to {NUMBER_MAX}")));
+        }
     }
     if to < from {
         return Err(bad_request("to", "must not be less than `from`"));
@@ -176,7 +184,7 @@ async fn answer_with_logs(
     if params.follow {
         let last = resume_after(request)?;
         range.from = last.map_or(range.from, |last| last.saturating_add(1));
-        range.to = u64::MAX;
+        range.to = NUMBER_MAX;
         let messages = follow_log(api.app.logs(), run, range);
         return Ok(sse::respond(messages, api.stopping.clone()));
     }
@@ -238,6 +246,7 @@ fn download(
 fn resume_after(request: &HttpRequest) -> Result<Option<u64>, HttpError> {
     let Some(value) = request.headers().get("Last-Event-ID") else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let number = number.filter(|number| *number <= NUMBER_MAX);
     number.map(Some).ok_or_else(|| bad_request("Last-Event-ID", "must be the number of a line"))
 }
 
