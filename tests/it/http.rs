@@ -13,6 +13,5 @@ mod problems;
 mod reading;
 mod refusals;
 mod regions;
-mod rubbish;
 mod runs;
 mod tokens;

@@ -144,12 +144,7 @@ impl Ground {
         self.server.as_ref().expect("a running server").child.id()
     }
 
-    /// Where the server answers, `ip:port`.
-    pub(crate) fn address(&self) -> &str {
-        self.access().0.trim_start_matches("http://")
-    }
-
-    /// Its URL, and a token that lets in.
+    /// The server's URL, and a token that lets in.
     pub(crate) fn access(&self) -> (&str, &str) {
         let server = self.server.as_ref().expect("a running server");
         (&server.url, &server.token)
