@@ -40,7 +40,9 @@ async fn any_range_of_any_step_can_be_read() {
         let refused = server.ask("GET", &format!("{path}?{wrong}&x")).send().await.unwrap();
         assert_eq!(refused.status(), 400, "{wrong}");
     }
-    for wrong in ["from=0", "to=0", "from=5&to=4", "from=9223372036854775808", "to=9223372036854775808"] {
+    for wrong in
+        ["from=0", "to=0", "from=5&to=4", "from=9223372036854775808", "to=9223372036854775808"]
+    {
         for path in [path.clone(), format!("{path}/raw")] {
             let refused = server.ask("GET", &format!("{path}?{wrong}")).send().await.unwrap();
             assert_eq!(refused.status(), 400, "{path}?{wrong}");
