@@ -169,6 +169,13 @@ fn retry_pause(attempt: u32, base: Duration, cap: Duration, share: f64) -> Durat
     doubled.min(cap.mul_f64(1.0 / 1.5)).mul_f64(1.0 + share / 2.0).min(cap)
 }
 
+/// Says in the run's log why a step is put off: when that changes, and every few minutes.
+async fn say_put_off(world: &World, run: RunId, step: &str, why: &str) {
+    if world.logs.is_news(run, step, why) {
+        world.say(run, step, Level::Warning, format!("put off: {why}")).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,12 +192,5 @@ mod tests {
             assert!((pause(attempt, 1.0) - 1.5 * floor).abs() < 1e-6, "{attempt}");
         }
         assert!(retry_pause(99, limits.retry_base, limits.retry_cap, 1.0) <= limits.retry_cap);
-    }
-}
-
-/// Says in the run's log why a step is put off: when that changes, and every few minutes.
-async fn say_put_off(world: &World, run: RunId, step: &str, why: &str) {
-    if world.logs.is_news(run, step, why) {
-        world.say(run, step, Level::Warning, format!("put off: {why}")).await;
     }
 }
