@@ -39,6 +39,9 @@ impl Ground {
                 _ if name != "id" => "local",
                 _ if path.contains("/instances/") => &self.instance,
                 _ if path.contains("/appservers/") => &self.appserver,
+                _ if path.contains("/load_balancers/") => {
+                    "lbal_01900000-0000-7000-8000-000000000001"
+                }
                 _ => &self.run,
             };
             filled = format!("{}{value}{}", &filled[..start], &filled[end + 1..]);
