@@ -156,7 +156,8 @@ async fn a_cancel_ends_a_preparation_within_two_seconds() {
     stage.playbooks.set_preparation(Duration::from_secs(1800));
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     let preparing = async {
-        while stage.playbooks.faults.calls("start_playbook") == 0 {
+        // The first thing that git has to do for it.
+        while stage.playbooks.faults.calls("resolve_playbook") == 0 {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         tokio::time::sleep(Duration::from_secs(10)).await;
