@@ -225,9 +225,13 @@ async fn a_launch_goes_on_after_sigterm_and_after_its_database_was_killed() {
 
 /// While it is away the API says so and when to come back; then it answers again.
 async fn kill_database(ground: &Ground) {
-    let file = ground.data().join("postgres/cluster/postmaster.pid");
+    let cluster = ground.data().join("postgres/cluster");
+    let away = cluster.with_extension("away");
+    let file = cluster.join("postmaster.pid");
     let postmaster = || fs::read_to_string(&file).ok()?.lines().next()?.parse::<i32>().ok();
     let killed = postmaster().unwrap();
+    // Without its files it can't come back before the API was asked.
+    fs::rename(&cluster, &away).unwrap();
     let signal = Signal::SIGKILL;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(killed), signal).unwrap();
     ground
@@ -242,6 +246,7 @@ async fn kill_database(ground: &Ground) {
             Some(())
         })
         .await;
+    fs::rename(&away, &cluster).unwrap();
     ground.get("/ready").await;
     let again = postmaster().expect("a new PostgreSQL");
     assert_ne!(again, killed);
