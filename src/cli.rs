@@ -17,6 +17,7 @@ mod login;
 mod logs;
 mod machines;
 mod operators;
+mod orders;
 mod output;
 mod references;
 mod regions;

@@ -3,12 +3,10 @@
 use super::client::Client;
 use super::error::CliError;
 use super::list::ListArgs;
+use super::orders::OrderArgs;
 use super::output::{Output, time};
-use super::runs::wait_for_run;
 use clap::Subcommand;
-use ocim_api_spec::{
-    LoadBalancer, PreparationPlan, PrepareLoadBalancer, ReferenceKind, StartedRun,
-};
+use ocim_api_spec::{LoadBalancer, PreparationPlan, PrepareLoadBalancer, ReferenceKind};
 
 /// What one may do with balancers.
 #[derive(Debug, Subcommand)]
@@ -19,15 +17,8 @@ pub(super) enum BalancerCommand {
     Prepare {
         /// Its id or domain
         balancer: String,
-        /// Why
-        #[arg(long)]
-        reason: String,
-        /// Only tell what would be done
-        #[arg(long)]
-        dry_run: bool,
-        /// Wait until it has ended, and tell its steps
-        #[arg(long)]
-        wait: bool,
+        #[command(flatten)]
+        order: OrderArgs,
     },
 }
 
@@ -42,19 +33,12 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     match command {
         BalancerCommand::List(wanted) => list_balancers(&wanted, client, output).await,
-        BalancerCommand::Prepare { balancer, reason, dry_run, wait } => {
+        BalancerCommand::Prepare { balancer, order } => {
             let id = client.find_id(ReferenceKind::LoadBalancer, &balancer).await?;
             let path = format!("/load_balancers/{id}/prepare");
+            let (reason, dry_run) = (order.reason.clone(), order.dry_run);
             let body = PrepareLoadBalancer { reason, dry_run };
-            if dry_run {
-                let plan: PreparationPlan = client.post(&path, &body).await?;
-                return output.record(&plan);
-            }
-            let started: StartedRun = client.post(&path, &body).await?;
-            if wait {
-                return wait_for_run(&started.run, client, output).await;
-            }
-            output.record(&started)
+            order.give::<PreparationPlan>(&path, &body, client, output).await
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::client::Client;
 use super::error::CliError;
 use super::list::ListArgs;
+use super::orders::OrderArgs;
 use super::output::{Output, time};
-use super::runs::wait_for_run;
 use clap::Subcommand;
-use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, RegionLook, Server, StartedRun};
+use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, RegionLook, Server};
 
 /// What one may do with machines.
 #[derive(Debug, Subcommand)]
@@ -23,15 +23,8 @@ pub(super) enum ServerCommand {
         region: String,
         /// The cloud's id of the machine
         machine: String,
-        /// Why
-        #[arg(long)]
-        reason: String,
-        /// Only tell what would be done
-        #[arg(long)]
-        dry_run: bool,
-        /// Wait until it has ended, and tell its steps
-        #[arg(long)]
-        wait: bool,
+        #[command(flatten)]
+        order: OrderArgs,
     },
 }
 
@@ -48,18 +41,11 @@ pub(super) async fn run(
         ServerCommand::List(wanted) => list_servers(&wanted, client, output).await,
         ServerCommand::Looks(wanted) => list_looks(&wanted, client, output).await,
         ServerCommand::Orphans(wanted) => list_orphans(&wanted, client, output).await,
-        ServerCommand::DeleteOrphan { region, machine, reason, dry_run, wait } => {
+        ServerCommand::DeleteOrphan { region, machine, order } => {
             let path = format!("/servers/orphans/{region}/{machine}/delete");
+            let (reason, dry_run) = (order.reason.clone(), order.dry_run);
             let body = DeleteOrphan { reason, dry_run };
-            if dry_run {
-                let plan: OrphanDeletionPlan = client.post(&path, &body).await?;
-                return output.record(&plan);
-            }
-            let started: StartedRun = client.post(&path, &body).await?;
-            if wait {
-                return wait_for_run(&started.run, client, output).await;
-            }
-            output.record(&started)
+            order.give::<OrphanDeletionPlan>(&path, &body, client, output).await
         }
     }
 }
