@@ -28,6 +28,7 @@ pub(super) fn follow<S: EventStore + 'static>(
         seen: after,
         at_head: false,
         caught_up: false,
+        is_cut_off: false,
         ready: VecDeque::new(),
     };
     stream::unfold(follower, |mut follower| async move {
@@ -47,6 +48,8 @@ struct Follower<S> {
     at_head: bool,
     /// `CaughtUp` was told.
     caught_up: bool,
+    /// The last read failed, which was told.
+    is_cut_off: bool,
     ready: VecDeque<SubscriptionEvent>,
 }
 
@@ -61,9 +64,15 @@ impl<S: EventStore> Follower<S> {
                 self.heads.wait_for(|head| *head > seen).await.ok()?;
             }
             match self.store.read_all(self.seen, &self.filter, PAGE_EVENTS).await {
-                Ok((events, looked_at)) => self.take_page(events, looked_at),
+                Ok((events, looked_at)) => {
+                    self.is_cut_off = false;
+                    self.take_page(events, looked_at);
+                }
                 Err(error) => {
-                    warn!(error = ?error, "a subscription can't read and tries again");
+                    if !self.is_cut_off {
+                        warn!(error = ?error, "a subscription can't read and tries again");
+                    }
+                    self.is_cut_off = true;
                     self.heads.has_changed().ok()?;
                     tokio::time::sleep(RETRY_AFTER).await;
                 }

@@ -44,11 +44,17 @@ enum WakeupError {
 impl Wakeup {
     /// Works until stopped or the store is dropped; no error ends it.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        let mut is_away = false;
         loop {
             tokio::select! {
                 _ = stopped.wait_for(|stop| *stop) => return,
                 Err(error) = self.keep_up() => {
-                    warn!(error = ?error, "the wake-up connection is opened again");
+                    // While the database is away, that is told once.
+                    let is_news = !(is_away && matches!(error, WakeupError::Connect(_)));
+                    if is_news {
+                        warn!(error = ?error, "the wake-up connection is opened again");
+                    }
+                    is_away = true;
                 }
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
