@@ -85,14 +85,19 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     .map_err(TelemetryError::Twice)
 }
 
-/// The filter, without the framework's errors about connections: anybody who sends rubbish makes
-/// them. They are told where the filter names the framework.
+/// What libraries say that is no news, and how to leave it out. It is told where the filter names the
+/// library.
+const QUIET: [(&str, &str); 2] = [
+    // Errors about connections: anybody who sends rubbish makes them.
+    ("actix_http", "actix_http::h1::dispatcher=off"),
+    // Connections that are made anew, e.g. when the HTTP workers end that made them. Who gets none
+    // says so himself.
+    ("deadpool", "deadpool=error"),
+];
+
 fn read_filter(filter: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    const FRAMEWORK: &str = "actix_http";
-    match filter.contains(FRAMEWORK) {
-        true => EnvFilter::try_new(filter),
-        false => EnvFilter::try_new(format!("{filter},{FRAMEWORK}::h1::dispatcher=off")),
-    }
+    let quiet = QUIET.iter().filter(|(library, _)| !filter.contains(library));
+    EnvFilter::try_new(quiet.fold(filter.to_owned(), |all, (_, less)| format!("{all},{less}")))
 }
 
 /// The error and its causes in one line, each after a colon: for log lines and command lines.
@@ -111,6 +116,7 @@ pub fn chain(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
 
     #[derive(Debug, thiserror::Error)]
     #[error("could not start")]
@@ -126,21 +132,48 @@ mod tests {
         assert_eq!(chain(&Inner), "no space is left");
     }
 
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let masker = Masker::new(["hunter2hunter2".to_owned()]);
+            self.0.lock().unwrap().extend(masked(&masker, line));
+            Ok(line.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_libraries_say_is_told_where_the_filter_names_them() {
+        for (filter, told) in [("info", 1), ("info,deadpool=warn", 2), ("info,actix_http=error", 2)]
+        {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber =
+                tracing_subscriber::fmt().with_env_filter(read_filter(filter).unwrap());
+            let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::warn!(target: "deadpool.postgres", "a connection is made anew");
+                tracing::error!(target: "actix_http::h1::dispatcher", "this is no HTTP");
+                tracing::warn!("news of ours");
+            });
+            let text = lines.text();
+            assert_eq!(text.lines().count(), told, "{filter}: {text}");
+            assert!(text.contains("news of ours"), "{filter}: {text}");
+        }
+    }
+
     #[test]
     fn a_json_line_says_who_and_what_without_secrets() {
-        use std::sync::Mutex;
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl Write for Lines {
-            fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-                let masker = Masker::new(["hunter2hunter2".to_owned()]);
-                self.0.lock().unwrap().extend(masked(&masker, line));
-                Ok(line.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
@@ -150,7 +183,7 @@ mod tests {
             let _entered = span.enter();
             tracing::warn!(run = "run_1", url = "postgres://a:hunter2hunter2@b", "it failed");
         });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let text = lines.text();
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         for (field, value) in [("level", "WARN"), ("message", "it failed"), ("run", "run_1")] {
