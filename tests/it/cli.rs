@@ -1,11 +1,14 @@
 //! The real binary, pointed at a server through its data folder.
 
+mod balancers;
+mod completion;
 mod day;
 mod doctor;
 mod events;
 mod instances;
 mod lists;
 mod logs;
+mod machines;
 mod orders;
 mod places;
 mod references;

@@ -53,7 +53,6 @@ async fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
 async fn serve_simulated_region() -> Ground {
     let clouds = r#"{"sim": {"kind": "simulated", "seed": 7, "speed": 2000, "launches_max": 2}}"#;
     let mut ground = Ground::prepare().await;
-    ground.expected.add(&[]);
     ground.start_with(&[("OCIM_CLOUDS", clouds)]).await;
     ground
 }

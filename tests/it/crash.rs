@@ -3,6 +3,7 @@
 //!
 //! As root the machines are fully isolated ones, else those that ordinary users get.
 
+use crate::support::log_check::Expected;
 use crate::support::machines::{
     count_marks, hold_play, list_machines, list_machines_of, machine_of, release_play,
 };
@@ -19,6 +20,24 @@ const BEFORE_PLAY: &str = "launch_appserver.run_main_playbook.before_intent";
 /// Where a run can be stopped around each step.
 const FORWARD: [&str; 4] = ["before_intent", "after_intent", "after_effect", "after_result"];
 const BACK: [&str; 2] = ["before_undo", "after_undo"];
+
+/// What the log tells while PostgreSQL is away.
+const DATABASE_AWAY: [Expected; 14] = [
+    ("PostgreSQL ended; starting it again", "it was killed"),
+    ("could not start PostgreSQL again", "its files are somewhere else for a moment"),
+    ("the wake-up connection is opened again", "the event store hears of nothing"),
+    ("the append connection was lost", "the event store had one open"),
+    ("a batch of appends is tried again", "somebody appends meanwhile"),
+    ("appends failed", "somebody appends meanwhile"),
+    ("a subscription can't read and tries again", "somebody follows the log"),
+    ("the projections can't be looked through", "they are looked through all the time"),
+    ("the projection waits", "a projection reads or writes meanwhile"),
+    ("the database did not answer a request", "this test asks until it is told so"),
+    ("a run waits for the event store", "a launch is under way"),
+    ("a lease was not given back: it ends by itself", "so is its lease"),
+    ("the leases could not be renewed", "they are renewed every ten seconds"),
+    ("output is not logged yet", "a play prints meanwhile"),
+];
 
 /// These points of a step, e.g. `launch_appserver.create_server`.
 fn points_of(step: &str, points: &[&str]) -> Vec<String> {
@@ -223,8 +242,9 @@ async fn a_launch_goes_on_after_sigterm_and_after_its_database_was_killed() {
     assert_runs(&ground, &appserver, &run).await;
 }
 
-/// While it is away the API says so and when to come back; then it answers again.
+/// While it is away the log says so, and the API, which tells when to come back; then it answers again.
 async fn kill_database(ground: &Ground) {
+    ground.expected.add(&DATABASE_AWAY);
     let cluster = ground.data().join("postgres/cluster");
     let away = cluster.with_extension("away");
     let file = cluster.join("postmaster.pid");
@@ -250,4 +270,6 @@ async fn kill_database(ground: &Ground) {
     ground.get("/ready").await;
     let again = postmaster().expect("a new PostgreSQL");
     assert_ne!(again, killed);
+    // However often it is tried meanwhile.
+    assert_eq!(ground.count_log_lines("the wake-up connection is opened again"), 1);
 }

@@ -13,5 +13,6 @@ mod problems;
 mod reading;
 mod refusals;
 mod regions;
+mod rubbish;
 mod runs;
 mod tokens;

@@ -23,14 +23,14 @@ struct Demo<'a> {
 impl<'a> Demo<'a> {
     fn start(ground: &'a Ground, name: &'static str) -> Self {
         let file =
-            |end: &str| fs::File::create(ground.root().join(format!("{name}.{end}"))).unwrap();
+            |end: &str| fs::File::create(ground.logs().join(format!("{name}.{end}"))).unwrap();
         let mut command = ground.command(&["demo", "--once", "--json"]);
         let child = command.stdout(file("out")).stderr(file("err")).spawn().unwrap();
         Self { ground, child, name }
     }
 
     fn read(&self, end: &str) -> String {
-        fs::read_to_string(self.ground.root().join(format!("{}.{end}", self.name))).unwrap()
+        fs::read_to_string(self.ground.logs().join(format!("{}.{end}", self.name))).unwrap()
     }
 
     /// Waits until it tells of something.

@@ -21,7 +21,7 @@ struct Served<'a> {
 
 impl<'a> Served<'a> {
     fn start(ground: &'a Ground) -> Self {
-        let log = fs::File::create(ground.root().join("serve.err")).unwrap();
+        let log = fs::File::create(ground.logs().join("serve.log")).unwrap();
         let mut command = ground.command(&["serve"]);
         command.env("OCIM_CLOUDS", CLOUDS).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();
@@ -45,7 +45,7 @@ impl<'a> Served<'a> {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.ground.root().join("serve.err")).unwrap()
+        fs::read_to_string(self.ground.logs().join("serve.log")).unwrap()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::support::api_server::ApiServer;
 use crate::support::counts::report_count;
+use crate::support::ocim::{Ground, PATIENCE, text};
 use ocim::app::{AppError, Caller};
 use ocim::http::openapi::document;
 use reqwest::{RequestBuilder, Response};
@@ -10,23 +11,32 @@ use serde_json::{Map, Value, json};
 /// What no text may hold; JSON spells it as an escape.
 const NUL: &str = "a\u{0}b";
 
-/// A server with one of everything that a path can name.
-struct Ground {
-    server: ApiServer,
+/// Machines that take no time.
+const CLOUDS: &str = r#"{"local": {"kind": "simulated", "speed": 100000}}"#;
+/// Where the launch stands while it is shot at.
+const STANDS: &str = "launch_appserver.await_turn.after_intent";
+
+/// The real server with one of everything that a path can name.
+struct Target {
+    ground: Ground,
+    http: reqwest::Client,
     instance: String,
     appserver: String,
     run: String,
 }
 
-impl Ground {
+impl Target {
     async fn make() -> Self {
-        let server = ApiServer::start().await;
-        let instance = server.given_instance("alpha").await;
-        let launch = server.ask("POST", &format!("/instances/{instance}/appservers"));
-        let launched: Value = launch.json(&json!({})).send().await.unwrap().json().await.unwrap();
-        let run = server.given_run().await.to_string();
-        let appserver = launched["appserver"].as_str().unwrap().to_owned();
-        Self { server, instance, appserver, run }
+        let mut ground = Ground::prepare().await;
+        ground.hold(STANDS);
+        ground.start_with(&[("OCIM_CLOUDS", CLOUDS)]).await;
+        let body = json!({ "sub_domain": "alpha", "name": "alpha" });
+        let instance = text(&ground.post("/instances", body).await, "id");
+        let (appserver, run) = ground.launch(&instance).await;
+        ground.await_hold(STANDS).await;
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        let http = http.build().unwrap();
+        Self { ground, http, instance, appserver, run }
     }
 
     /// The path with everything that it names, but `poison` in place of one parameter.
@@ -50,20 +60,27 @@ impl Ground {
     }
 
     fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        self.server.bare(&method.to_uppercase(), path).bearer_auth(&self.server.token)
+        let (url, token) = self.ground.access();
+        let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        self.http.request(method, format!("{url}{path}")).bearer_auth(token)
     }
 
     /// Every read model goes on: one that was poisoned would stand still for good.
     async fn finish(self) {
-        let after = self.server.given_instance("after").await;
-        self.server.get(&format!("/instances/{after}")).await;
-        let ready = self.server.bare("GET", "/ready").send().await.unwrap();
-        assert_eq!(ready.status(), 200, "{}", ready.text().await.unwrap());
-        let builds = self.server.get("/projections").await;
+        let after = json!({ "sub_domain": "after", "name": "after" });
+        let after = text(&self.ground.post("/instances", after).await, "id");
+        let is_shown = async || {
+            let (status, ..) = self.ground.try_get(&format!("/api/v1/instances/{after}")).await?;
+            (status == 200).then_some(())
+        };
+        self.ground.wait_for("an instance that is made afterwards", is_shown).await;
+        let (status, _, ready) = self.ground.try_get("/ready").await.unwrap();
+        assert_eq!(status, 200, "{ready}");
+        let builds = self.ground.get("/api/v1/projections").await;
         for build in builds["items"].as_array().unwrap() {
             assert_eq!(build["state"], "running", "{build}");
         }
-        self.server.stop().await;
+        self.ground.release(STANDS);
     }
 }
 
@@ -185,7 +202,7 @@ async fn assert_refused(response: Response, place: &str) -> Value {
 
 #[tokio::test]
 async fn no_field_of_any_body_takes_what_cannot_be_stored() {
-    let ground = Ground::make().await;
+    let target = Target::make().await;
     let document = serde_json::to_value(document()).unwrap();
     let (mut tried, mut fields_seen) = (0, std::collections::BTreeSet::new());
     for operation in operations(&document) {
@@ -197,8 +214,8 @@ async fn no_field_of_any_body_takes_what_cannot_be_stored() {
                 let before = body.get(name).cloned();
                 for poison in poisons(&document, schema) {
                     body.insert(name.clone(), poison);
-                    let path = ground.fill(&operation.path, None);
-                    let request = ground.request(&operation.method, &path).json(&body);
+                    let path = target.fill(&operation.path, None);
+                    let request = target.request(&operation.method, &path).json(&body);
                     let problem = assert_refused(request.send().await.unwrap(), &place).await;
                     assert_eq!(problem["status"], 422, "{place}: {problem}");
                     let named = problem["errors"][0]["field"].as_str().unwrap();
@@ -216,18 +233,18 @@ async fn no_field_of_any_body_takes_what_cannot_be_stored() {
     assert!(fields_seen.len() >= 60, "{fields_seen:?}");
     report_count("poisoned bodies", "bodies", tried);
     report_count("poisoned bodies", "fields", fields_seen.len());
-    ground.finish().await;
+    target.finish().await;
 }
 
 #[tokio::test]
 async fn no_parameter_of_any_route_makes_more_than_a_refusal() {
-    let ground = Ground::make().await;
+    let target = Target::make().await;
     let document = serde_json::to_value(document()).unwrap();
     let mut tried = 0;
     for operation in operations(&document) {
         let body = json!({});
         let send = async |path: &str, header: Option<(&str, &[u8])>| {
-            let mut request = ground.request(&operation.method, path);
+            let mut request = target.request(&operation.method, path);
             if operation.method != "get" && operation.method != "head" {
                 request = request.json(&body);
             }
@@ -238,13 +255,13 @@ async fn no_parameter_of_any_route_makes_more_than_a_refusal() {
         };
         let place = |name: &str| format!("{} {} {name}", operation.method, operation.path);
         for name in operation.parameters("path") {
-            let path = ground.fill(&operation.path, Some((&name, "a%00b")));
+            let path = target.fill(&operation.path, Some((&name, "a%00b")));
             let answer = send(&path, None).await;
             assert!(answer.status().is_client_error(), "{}: {answer:?}", place(&name));
             tried += 1;
         }
         for name in operation.parameters("query") {
-            let path = ground.fill(&operation.path, None);
+            let path = target.fill(&operation.path, None);
             let answer = send(&format!("{path}?{name}=a%00b"), None).await;
             assert_eq!(answer.status(), 400, "{}: {answer:?}", place(&name));
             for text in
@@ -259,7 +276,7 @@ async fn no_parameter_of_any_route_makes_more_than_a_refusal() {
             tried += 1;
         }
         for name in operation.parameters("header") {
-            let path = ground.fill(&operation.path, None);
+            let path = target.fill(&operation.path, None);
             for value in [&b"\xff\xfe\x80"[..], &[b'x'; 4000], b"\"99999999999999999999\""] {
                 let answer = send(&path, Some((&name, value))).await;
                 assert!(!answer.status().is_server_error(), "{}: {answer:?}", place(&name));
@@ -269,12 +286,12 @@ async fn no_parameter_of_any_route_makes_more_than_a_refusal() {
     }
     assert!(tried >= 90, "{tried}");
     report_count("poisoned parameters", "requests", tried);
-    ground.finish().await;
+    target.finish().await;
 }
 
 #[tokio::test]
 async fn reasons_have_a_length_wherever_they_are_given() {
-    let ground = Ground::make().await;
+    let target = Target::make().await;
     let document = serde_json::to_value(document()).unwrap();
     let mut tried = 0;
     for operation in operations(&document) {
@@ -288,8 +305,8 @@ async fn reasons_have_a_length_wherever_they_are_given() {
             if fields.contains_key("sub_domain") {
                 body.insert("sub_domain".to_owned(), json!("alpha"));
             }
-            let path = ground.fill(&operation.path, None);
-            let request = ground.request(&operation.method, &path).json(&body);
+            let path = target.fill(&operation.path, None);
+            let request = target.request(&operation.method, &path).json(&body);
             let response = request.send().await.unwrap();
             // Some are refused for their state before anybody looks at the reason.
             let problem = assert_refused(response, &operation.path).await;
@@ -301,17 +318,21 @@ async fn reasons_have_a_length_wherever_they_are_given() {
     }
     assert!(tried >= 8, "{tried}");
     let long = json!({ "reason": "é".repeat(2000) });
-    let path = format!("/runs/{}/cancel", ground.run);
-    let taken = ground.server.ask("POST", &path).json(&long).send().await.unwrap();
+    let path = format!("/api/v1/runs/{}/cancel", target.run);
+    let taken = target.request("POST", &path).json(&long).send().await.unwrap();
     assert_eq!(taken.status(), 204);
-    ground.finish().await;
+    target.finish().await;
 }
 
 /// The journal is the door for whoever does not come by HTTP.
 #[tokio::test]
 async fn the_journal_refuses_what_cannot_be_stored_by_itself() {
-    let ground = Ground::make().await;
-    let app = &ground.server.app;
+    let server = ApiServer::start().await;
+    let instance = server.given_instance("alpha").await;
+    let launch = server.ask("POST", &format!("/instances/{instance}/appservers"));
+    let launched: Value = launch.json(&json!({})).send().await.unwrap().json().await.unwrap();
+    let run = server.given_run().await;
+    let app = &server.app;
     let refuse = |outcome: Result<(), AppError>, field: &str| match outcome {
         Err(AppError::Invalid(broken)) => assert_eq!(broken[0].field, field),
         other => panic!("{other:?}"),
@@ -321,21 +342,20 @@ async fn the_journal_refuses_what_cannot_be_stored_by_itself() {
     let Value::Object(input) = input else { panic!() };
     let made = app.create_instance(&by, input).await.map(drop);
     refuse(made, "openstack_server_flavor.a\u{fffd}b");
-    let run = ground.run.parse().unwrap();
     let with_reason = Caller { reason: Some(NUL.to_owned()), ..by.clone() };
     refuse(app.cancel_run(&with_reason, run, NUL.to_owned()).await.map(drop), "reason");
     let far = "+20000-01-01T00:00:00Z".parse().unwrap();
     let with_reason = Caller { reason: Some("why".to_owned()), ..by };
-    let appserver = ground.appserver.parse().unwrap();
+    let appserver = text(&launched, "appserver").parse().unwrap();
     refuse(app.keep_server(&with_reason, appserver, far).await.map(drop), "until");
     // The names of the one that was refused are free at once.
-    ground.server.given_instance("nul").await;
-    ground.finish().await;
+    server.given_instance("nul").await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn settings_that_no_launch_could_freeze_are_refused_when_they_are_saved() {
-    let ground = Ground::make().await;
+    let target = Target::make().await;
     let laughs = ('b'..='j').zip('a'..='i').fold(
         "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned(),
         |text, (name, before)| {
@@ -356,11 +376,11 @@ async fn settings_that_no_launch_could_freeze_are_refused_when_they_are_saved() 
     ] {
         let mut body = json!({ "sub_domain": "beta" });
         body[field] = value.clone();
-        let made = ground.server.ask("POST", "/instances").json(&body).send().await.unwrap();
+        let made = target.request("POST", "/api/v1/instances").json(&body).send().await.unwrap();
         let problem = assert_refused(made, field).await;
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
-        let path = format!("/instances/{}", ground.instance);
-        let changed = ground.server.ask("PATCH", &path).json(&json!({ field: value }));
+        let path = format!("/api/v1/instances/{}", target.instance);
+        let changed = target.request("PATCH", &path).json(&json!({ field: value }));
         let problem = assert_refused(changed.send().await.unwrap(), field).await;
         assert_eq!(
             (&problem["status"], &problem["errors"][0]["field"]),
@@ -368,6 +388,6 @@ async fn settings_that_no_launch_could_freeze_are_refused_when_they_are_saved() 
         );
     }
     // No name was taken on the way.
-    ground.server.given_instance("beta").await;
-    ground.finish().await;
+    target.ground.post("/instances", json!({ "sub_domain": "beta", "name": "beta" })).await;
+    target.finish().await;
 }

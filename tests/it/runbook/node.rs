@@ -31,6 +31,7 @@ pub(super) const REGION: &str = "local";
 /// What drives runs, and what they touch.
 pub(super) struct Node {
     pub(super) cloud: Arc<FakeCloud>,
+    pub(super) balancer: Arc<FakeLoadBalancer>,
     pub(super) playbooks: Arc<FakePlaybooks>,
     pub(super) world: Arc<World>,
     runner: Runner,
@@ -41,6 +42,7 @@ impl Node {
     pub(super) async fn start(desk: &Desk) -> Self {
         let (app, cloud) = (desk.server.app.clone(), Arc::new(FakeCloud::default()));
         let playbooks = Arc::new(FakePlaybooks::default());
+        let balancer = Arc::new(FakeLoadBalancer::default());
         let site = FakeSite::default();
         let answer = SiteAnswer { status: 200, ..SiteAnswer::default() };
         site.set_answer("alpha.example.com", Some(answer.clone()));
@@ -61,7 +63,7 @@ impl Node {
             clouds: BTreeMap::from([(REGION.to_owned(), Arc::clone(&cloud) as Arc<dyn Cloud>)]),
             shell: Arc::new(FakeShell::new(Arc::clone(&cloud))),
             playbooks: playbooks.clone(),
-            load_balancer: Arc::new(FakeLoadBalancer::default()),
+            load_balancer: balancer.clone(),
             dns: None,
             site_probe: Arc::new(site),
             app,
@@ -75,7 +77,7 @@ impl Node {
         let leases = Arc::new(PostgresLeases::new(desk.server.database.pool()));
         let leases = Arc::new(NodeLeases::new(leases, Uuid::from_u128(1), &world.limits));
         let runner = Runner::start(Arc::clone(&world), &definitions(), leases);
-        Self { cloud, playbooks, world, runner }
+        Self { cloud, balancer, playbooks, world, runner }
     }
 
     /// Looks at the region as often as it takes to believe it.

@@ -10,7 +10,6 @@ const CLOUDS: &str = r#"{"sim": {"kind": "simulated", "seed": 7, "speed": 2000}}
 #[tokio::test]
 async fn a_served_simulated_region_launches_and_activates() {
     let mut ground = Ground::prepare().await;
-    ground.expected.add(&[]);
     ground.start_with(&[("OCIM_CLOUDS", CLOUDS)]).await;
     let body = json!({ "sub_domain": "alpha", "name": "Alpha" });
     let instance = text(&ground.post("/instances", body).await, "id");
@@ -31,7 +30,6 @@ async fn a_served_simulated_region_launches_and_activates() {
 #[tokio::test]
 async fn a_draining_server_says_so_and_a_second_signal_ends_it_at_once() {
     let mut ground = Ground::prepare().await;
-    ground.expected.add(&[]);
     ground.start_with(&[("OCIM_CLOUDS", CLOUDS)]).await;
     let body = json!({ "sub_domain": "alpha", "name": "Alpha" });
     let instance = text(&ground.post("/instances", body).await, "id");

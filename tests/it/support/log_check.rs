@@ -2,34 +2,38 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// What a test expects to find in the log, each part of a line with the reason. A test that has not
-/// said it, with a list that may be empty, is not looked at.
+/// A part of a line, and why a test expects it.
+pub(crate) type Expected = (&'static str, &'static str);
+
+/// What a test expects to find in the log; nothing, unless it says so.
 #[derive(Debug, Default)]
-pub(crate) struct ExpectedLines(Mutex<Option<Vec<&'static str>>>);
+pub(crate) struct ExpectedLines(Mutex<Vec<&'static str>>);
 
 impl ExpectedLines {
     /// From now on lines with these parts are expected, for these reasons.
-    pub(crate) fn add(&self, lines: &[(&'static str, &'static str)]) {
+    pub(crate) fn add(&self, lines: &[Expected]) {
         assert!(lines.iter().all(|(_, reason)| !reason.is_empty()), "{lines:?}");
-        self.lock().get_or_insert_default().extend(lines.iter().map(|(part, _)| part));
+        self.lock().extend(lines.iter().map(|(part, _)| part));
     }
 
-    /// The warnings and errors of a log that nobody expects.
+    /// The warnings, errors and panics of a log that nobody expects.
     pub(crate) fn find_unexpected(&self, log: &str) -> Vec<String> {
-        let guard = self.lock();
-        let Some(expected) = &*guard else { return vec![] };
+        let expected = self.lock();
         let lines = log.lines().map(without_colours).filter(|line| is_trouble(line));
         lines.filter(|line| !expected.iter().any(|part| line.contains(part))).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<&'static str>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<&'static str>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a line begins with a time and one of the two levels.
+/// Whether a line begins with a time and one of the two levels, or tells of a panic.
 fn is_trouble(line: &str) -> bool {
-    matches!(line.split_whitespace().nth(1), Some("WARN" | "ERROR"))
+    let mut words = line.split_whitespace();
+    let has_time = words.next().is_some_and(|time| time.contains('T') && time.ends_with('Z'));
+    let has_level = matches!(words.next(), Some("WARN" | "ERROR"));
+    (has_time && has_level) || (line.starts_with("thread '") && line.contains("panicked at"))
 }
 
 fn without_colours(line: &str) -> String {
@@ -42,10 +46,11 @@ fn without_colours(line: &str) -> String {
 fn a_warning_is_found_in_colour_too_and_an_expected_one_is_not() {
     let log = "2026-11-28T06:00:00Z  INFO all is well: no ERROR\n\
                2026-11-28T06:00:01Z  WARN the cloud is slow\n\
+               thread 'main' panicked at src/main.rs:1:1:\n\
+               some WARN of people\n\
                \u{1b}[2m2026-11-28T06:00:02Z\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m it broke error=x\n";
     let expected = ExpectedLines::default();
-    expected.add(&[]);
-    assert_eq!(expected.find_unexpected(log).len(), 2);
-    expected.add(&[("the cloud is slow", "this test slows it")]);
+    assert_eq!(expected.find_unexpected(log).len(), 3);
+    expected.add(&[("the cloud is slow", "this test slows it"), ("panicked", "a test")]);
     assert_eq!(expected.find_unexpected(log), ["2026-11-28T06:00:02Z ERROR it broke error=x"]);
 }

@@ -27,7 +27,7 @@ pub(crate) struct Ground {
     folder: TempDir,
     server: Option<Server>,
     starts: AtomicU32,
-    /// What its log may hold, though it is a warning or an error.
+    /// What the logs may hold, though it is a warning or an error.
     pub(crate) expected: ExpectedLines,
     http: reqwest::Client,
     _turn: MutexGuard<'static, ()>,
@@ -46,7 +46,7 @@ impl Ground {
         let folder = tempfile::Builder::new().prefix("ocim e2e ").tempdir().unwrap();
         // As root, PostgreSQL's own user has to pass through.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
-        for name in ["holds", "tmp", "empty"] {
+        for name in ["holds", "tmp", "empty", "logs"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20));
@@ -81,6 +81,12 @@ impl Ground {
     /// The folder of the one local cloud.
     pub(crate) fn cloud(&self) -> PathBuf {
         self.data().join("cloud/local")
+    }
+
+    /// Where the logs of all servers and demos lie that are started here: each is looked through at
+    /// the end for what the test does not expect.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root().join("logs")
     }
 
     /// What a program started here takes for the place of temporary files.
@@ -148,6 +154,11 @@ impl Ground {
     pub(crate) fn access(&self) -> (&str, &str) {
         let server = self.server.as_ref().expect("a running server");
         (&server.url, &server.token)
+    }
+
+    /// Where it listens, e.g. `127.0.0.1:40123`.
+    pub(crate) fn address(&self) -> &str {
+        self.access().0.trim_start_matches("http://")
     }
 
     /// Kills the server alone; all that it started lives on.
@@ -252,6 +263,15 @@ impl Ground {
         .await
     }
 
+    /// Waits until the region has its balancer, which is what the first of all runs makes.
+    pub(crate) async fn await_balancer(&self) {
+        self.wait_for("the balancer", async || {
+            let runs = self.get("/api/v1/runs").await;
+            (runs["items"][0]["phase"] == "completed").then_some(())
+        })
+        .await;
+    }
+
     /// Waits until an appserver is shown like this: each read model goes at its own pace, and that
     /// of runs may be ahead.
     pub(crate) async fn await_appserver(&self, appserver: &str, status: &str, is_active: bool) {
@@ -337,19 +357,20 @@ impl Ground {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.log_file_of(self.starts.load(Ordering::Relaxed))
+        self.logs().join(format!("server-{}.log", self.starts.load(Ordering::Relaxed)))
     }
 
-    fn log_file_of(&self, start: u32) -> PathBuf {
-        self.root().join(format!("server-{start}.log"))
-    }
-
-    /// The warnings and errors in the logs of all servers that were started, but for those that the
-    /// test expects.
+    /// The warnings and errors in all logs, but for those that the test expects.
     fn unexpected_lines(&self) -> Vec<String> {
-        let starts = 1..=self.starts.load(Ordering::Relaxed);
-        let logs = starts.map(|start| fs::read_to_string(self.log_file_of(start)));
-        logs.flat_map(|log| self.expected.find_unexpected(&log.unwrap_or_default())).collect()
+        let files = fs::read_dir(self.logs()).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.map(|file| fs::read(file).unwrap());
+        let logs = logs.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        logs.flat_map(|log| self.expected.find_unexpected(&log)).collect()
+    }
+
+    /// How many lines of the log of the server of now have this part.
+    pub(crate) fn count_log_lines(&self, part: &str) -> usize {
+        self.read_logs().lines().filter(|line| line.contains(part)).count()
     }
 
     /// What the server of now wrote.
