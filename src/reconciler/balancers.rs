@@ -6,7 +6,7 @@ use crate::sagas::balancers::balancer_host;
 use crate::sagas::world::World;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ocim_domain::ids::LoadBalancerId;
-use ocim_domain::load_balancer::{Trouble, fragment_owner};
+use ocim_domain::load_balancer::{Event, Trouble, fragment_owner};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +61,11 @@ impl BalancerWatch {
         let told = app.observe_balancer(id, certain).await?;
         for event in told {
             let domain = &known.registration.domain;
-            tracing::warn!(domain, ?event, "a balancer is not as it was");
+            if matches!(event, Event::Troubled { .. }) {
+                tracing::warn!(domain, ?event, "a balancer is not as it should be");
+            } else {
+                tracing::info!(domain, ?event, "a balancer is put right");
+            }
         }
         Ok((id, seen))
     }
