@@ -3,6 +3,7 @@
 use super::problem::{HttpError, bad_request, invalid};
 use super::strict_json::StrictJson;
 use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH};
 use actix_web::web::{Bytes, BytesMut, PathConfig};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -80,7 +81,10 @@ fn too_large() -> HttpError {
 async fn read_body(mut payload: Payload) -> Result<Bytes, HttpError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| bad_request("body", error.to_string()))?;
+        let chunk = chunk.map_err(|error| match error {
+            PayloadError::Incomplete(_) => bad_request("body", "ends before its announced length"),
+            error => bad_request("body", error.to_string()),
+        })?;
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }

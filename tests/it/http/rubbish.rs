@@ -83,5 +83,6 @@ async fn rubbish_is_refused_without_a_warning_in_the_log() {
     let mut answer = String::new();
     let _ = connection.read_to_string(&mut answer).await;
     assert_eq!(status(&answer), Some("400"), "{answer}");
+    assert!(answer.contains("ends before its announced length"), "{answer}");
     assert_eq!(ground.try_get("/ready").await.unwrap().0, 200);
 }
