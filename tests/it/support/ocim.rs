@@ -383,6 +383,14 @@ impl Drop for Ground {
     #[expect(clippy::print_stderr, reason = "who reads of a failed test wants to know")]
     fn drop(&mut self) {
         if self.server.is_some() {
+            if std::thread::panicking() {
+                // Why a run failed stands nowhere else once the data folder is gone.
+                let runs = self.command(&["run", "list", "-o", "wide"]).output();
+                eprintln!(
+                    "{}",
+                    String::from_utf8_lossy(&runs.map(|it| it.stdout).unwrap_or_default())
+                );
+            }
             self.kill();
         }
         let mut left = vec![self.data()];
