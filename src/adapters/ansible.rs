@@ -8,6 +8,7 @@ mod logins;
 mod processes;
 mod run_folder;
 mod sources;
+mod submodules;
 mod tools;
 mod watch;
 
@@ -157,7 +158,7 @@ impl AnsiblePlaybooks {
         into: &Path,
         is_look: bool,
     ) -> Result<(Option<String>, PathBuf), PortError> {
-        let commit = sources::fetch_source(&self.config, source, into).await?;
+        let commit = sources::fetch_source(&self.config, source, into, is_look).await?;
         for name in [playbook, requirements] {
             sources::find_file(into, name)?;
         }
@@ -242,7 +243,7 @@ impl Playbooks for AnsiblePlaybooks {
             // It may have ended between the two looks.
             return Ok(read_end(&folder).unwrap_or(RunState::Lost));
         }
-        let spans = self.watches.look(key, folder.measure_output());
+        let spans = self.watches.look(key, folder.count_heard());
         match folder.find_timeout(spans)? {
             Some(reason) => self.stop_late(&folder, &reason).await,
             None => Ok(RunState::Running),

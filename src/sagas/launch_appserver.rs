@@ -233,7 +233,8 @@ const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
     let undo = Kind::Compensable(|c| Box::pin(undo_playbook(c)));
     Step {
         on_skipped: Some(|c| Box::pin(end_playbook(c))),
-        // What it can fail of in passing, before its end, is the fetching of submodules.
+        // What it can fail of in passing, before its end, is this machine: all that has to be fetched
+        // was fetched by the first look, before the launch took a slot.
         ..Step::watching(path, run, undo, 10, with_preparation)
     }
 }

@@ -7,7 +7,7 @@
 
 use super::AnsibleConfig;
 use super::answers::judge_pip;
-use super::tools::{lock_file, run_tool};
+use super::tools::{copy_tree, lock_file, run_tool};
 use crate::ports::playbooks::Source;
 use crate::ports::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
@@ -273,16 +273,6 @@ fn hash_tree(folder: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     add(&mut hash, folder)?;
     Ok(format!("{:x}", hash.finalize()))
-}
-
-/// Copies a folder with all that is in it; `to` is made.
-async fn copy_tree(config: &AnsibleConfig, from: &Path, to: &Path) -> Result<(), PortError> {
-    let mut copy = config.tool(Path::new("cp"));
-    copy.args(["--archive", "--no-target-directory", "--"]).arg(from).arg(to);
-    run_tool(&mut copy, MAKE_TIMEOUT)
-        .await
-        .map(drop)
-        .map_err(|error| error.transient("the source cannot be copied"))
 }
 
 fn broken(folder: &Path, error: &std::io::Error) -> PortError {

@@ -3,6 +3,7 @@
 use super::AnsibleConfig;
 use super::answers::judge_git;
 use super::logins::offer_logins;
+use super::submodules::KeptSubmodules;
 use super::tools::{ToolError, lock_file, run_tool};
 use crate::ports::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
@@ -16,12 +17,13 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Puts the files of that version, submodules included, into the folder `into`, which does not exist
-/// yet; the commit that it is.
+/// yet; the commit that it is. What a look has fetched is kept for the play.
 pub(super) async fn checkout(
     config: &AnsibleConfig,
     repository: &str,
     version: &str,
     into: &Path,
+    is_look: bool,
 ) -> Result<String, PortError> {
     if repository.starts_with('-') || repository.is_empty() {
         return Err(not_found(format!("not a git repository: {repository:?}")));
@@ -41,9 +43,14 @@ pub(super) async fn checkout(
     let exactly = format!("{commit}^{{commit}}");
     let detach = ["checkout", "--quiet", "--detach", &exactly];
     run_git(&mut git(into, &detach), LOCAL_TIMEOUT, Blame::Other).await?;
+    let kept = KeptSubmodules::new(config, &mirror, &commit);
+    kept.give(into).await?;
     let submodules = ["submodule", "--quiet", "update", "--init", "--recursive"];
     let mut update = remote_command(config, into, &submodules)?;
     run_git(&mut update, CLONE_TIMEOUT, Blame::Caller).await?;
+    if is_look {
+        kept.keep(into).await?;
+    }
     Ok(commit)
 }
 

@@ -227,9 +227,11 @@ impl RunFolder {
         Ok(None)
     }
 
-    /// How long the output is by now.
-    pub(super) fn measure_output(&self) -> u64 {
-        std::fs::metadata(self.path("output")).map_or(0, |found| found.len())
+    /// How many bytes its wrapper has heard of it by now; unlike the output's length, with those of
+    /// lines that have not ended yet.
+    pub(super) fn count_heard(&self) -> u64 {
+        let text = std::fs::read_to_string(self.path("heard"));
+        text.ok().and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
     /// Whole lines from `offset` on, as the port says.
@@ -356,6 +358,16 @@ mod tests {
         }
         assert_eq!(lines.len(), 100_001);
         assert!(lines[1..].iter().all(|line| line.text == "short"));
+    }
+
+    #[test]
+    fn what_was_heard_of_a_run_is_what_its_wrapper_says() {
+        let (_runs, folder) = folder_with(b"");
+        assert_eq!(folder.count_heard(), 0, "its wrapper has only begun");
+        std::fs::write(folder.path("heard"), "").unwrap();
+        assert_eq!(folder.count_heard(), 0);
+        std::fs::write(folder.path("heard"), "17").unwrap();
+        assert_eq!(folder.count_heard(), 17);
     }
 
     #[test]

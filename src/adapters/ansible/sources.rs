@@ -11,16 +11,17 @@ use std::path::{Component, Path, PathBuf};
 static BUNDLED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 
 /// Puts a fresh copy of the source into the folder `into`, which does not exist yet; the commit that
-/// it is, where it is of a git repository.
+/// it is, where it is of a git repository. The play that comes after a look fetches nothing anew.
 pub(super) async fn fetch_source(
     config: &AnsibleConfig,
     source: &Source,
     into: &Path,
+    is_look: bool,
 ) -> Result<Option<String>, PortError> {
     match source {
         Source::Bundled(name) => unpack_bundled(name, into).map(|()| None),
         Source::Git { repository, version } => {
-            git::checkout(config, repository, version, into).await.map(Some)
+            git::checkout(config, repository, version, into, is_look).await.map(Some)
         }
     }
 }

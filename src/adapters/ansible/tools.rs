@@ -1,5 +1,6 @@
 //! Runs git, Python and pip with a deadline, and takes locks that other processes hold too.
 
+use super::AnsibleConfig;
 use crate::ports::{Blame, PortError};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
@@ -14,6 +15,7 @@ use tokio::process::Command;
 
 /// How many of a failed tool's last lines go into the error.
 const LAST_LINES: usize = 15;
+const COPY_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// Why a tool did not do its work.
@@ -89,6 +91,20 @@ pub(super) async fn run_tool(
     let lines: Vec<&str> = everything.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
     Err(ToolError::Failed(if last.is_empty() { output.status.to_string() } else { last }))
+}
+
+/// Copies a folder with all that is in it; `to` is made.
+pub(super) async fn copy_tree(
+    config: &AnsibleConfig,
+    from: &Path,
+    to: &Path,
+) -> Result<(), PortError> {
+    let mut copy = config.tool(Path::new("cp"));
+    copy.args(["--archive", "--no-target-directory", "--"]).arg(from).arg(to);
+    run_tool(&mut copy, COPY_TIMEOUT)
+        .await
+        .map(drop)
+        .map_err(|error| error.transient("the source cannot be copied"))
 }
 
 /// Takes the lock of that file, waiting for whoever has it; free again when the answer is dropped.

@@ -15,8 +15,8 @@ pub(super) struct Watches(Mutex<BTreeMap<Uuid, Watch>>);
 #[derive(Debug)]
 struct Watch {
     since: Instant,
-    output_bytes: u64,
-    grown_at: Instant,
+    heard_bytes: u64,
+    heard_at: Instant,
 }
 
 /// How long a run has been what it is.
@@ -24,20 +24,20 @@ struct Watch {
 pub(super) struct Spans {
     /// Since it began.
     pub(super) running: Duration,
-    /// Since its output has last grown.
+    /// Since it has last printed anything, be it a part of a line.
     pub(super) silent: Duration,
 }
 
 impl Watches {
-    /// Looks at a run that goes on, and whose output is so long by now.
-    pub(super) fn look(&self, key: Uuid, output_bytes: u64) -> Spans {
+    /// Looks at a run that goes on, and of which so many bytes were heard by now.
+    pub(super) fn look(&self, key: Uuid, heard_bytes: u64) -> Spans {
         let now = Instant::now();
         let mut all = self.lock();
-        let watch = all.entry(key).or_insert(Watch { since: now, output_bytes, grown_at: now });
-        if watch.output_bytes != output_bytes {
-            (watch.output_bytes, watch.grown_at) = (output_bytes, now);
+        let watch = all.entry(key).or_insert(Watch { since: now, heard_bytes, heard_at: now });
+        if watch.heard_bytes != heard_bytes {
+            (watch.heard_bytes, watch.heard_at) = (heard_bytes, now);
         }
-        Spans { running: now - watch.since, silent: now - watch.grown_at }
+        Spans { running: now - watch.since, silent: now - watch.heard_at }
     }
 
     /// It has ended.
@@ -57,7 +57,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn silence_begins_with_the_last_growth_and_a_run_with_the_first_look() {
+    async fn silence_begins_with_the_last_byte_and_a_run_with_the_first_look() {
         let (watches, run) = (Watches::default(), Uuid::from_u128(1));
         let spans = |running: u32, silent: u32| Spans {
             running: running * SECOND,

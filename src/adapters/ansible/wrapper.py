@@ -9,6 +9,8 @@ Files in RUN_FOLDER:
   lock      held (flock) as long as a process of the run lives
   output    whole lines: `o` or `e` for standard output or error, when it was written in
             milliseconds since 1970, a blank, then the text
+  heard     how many bytes the command has printed so far, those of unfinished lines too: a progress
+            bar that only goes back to its line's start is a sign of life
   exit      the exit status, once all output is written
   unmatched made by the callback plugin in plays/ where no play found a host
 """
@@ -59,7 +61,7 @@ def leave_starter():
     signal.signal(signal.SIGTERM, lambda *_: None)
 
 
-def run(folder, command, lock, output):
+def run(folder, command, lock, output, heard):
     """The exit status, as a shell gives it."""
     try:
         child = subprocess.Popen(
@@ -73,12 +75,13 @@ def run(folder, command, lock, output):
     except OSError as error:
         write(output, f"e{time.time() * 1000:.0f} {error}\n".encode())
         return 127
-    copy_lines(child, output)
+    copy_lines(child, output, heard)
     status = child.wait()
     return status if status >= 0 else 128 - status
 
 
-def copy_lines(child, output):
+def copy_lines(child, output, heard):
+    heard_bytes = 0
     selector = selectors.DefaultSelector()
     selector.register(child.stdout, selectors.EVENT_READ, (b"o", bytearray()))
     selector.register(child.stderr, selectors.EVENT_READ, (b"e", bytearray()))
@@ -92,6 +95,9 @@ def copy_lines(child, output):
         for key, _ in ready:
             mark, rest = key.data
             chunk = os.read(key.fd, 65536)
+            heard_bytes += len(chunk)
+            # It never gets shorter: what was written before is overwritten as a whole.
+            write(heard, b"%d" % heard_bytes, at=0)
             rest += chunk if chunk or not rest else b"\n"
             if not chunk:
                 selector.unregister(key.fileobj)
@@ -104,9 +110,9 @@ def copy_lines(child, output):
             write(output, b"".join(mark + line + b"\n" for line in lines))
 
 
-def write(output, data):
+def write(file, data, at=None):
     try:
-        os.write(output, data)
+        os.write(file, data) if at is None else os.pwrite(file, data, at)
     except OSError:
         pass  # A full disk costs lines, not the run.
 
@@ -179,11 +185,12 @@ def main(run_folder, control_folder, working_folder, *command):
     if lock is None:
         return
     output = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    heard = os.open("heard", os.O_WRONLY | os.O_CREAT, 0o600)
     leave_starter()
     with open("pid", "w", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")
     configure_ansible(run_folder, control_folder, working_folder)
-    status = run(working_folder, command, lock, output)
+    status = run(working_folder, command, lock, output, heard)
     end_leftovers(control_folder)
     shutil.rmtree(control_folder, ignore_errors=True)
     # The secrets are not needed any more, and nobody may be left to remove them.

@@ -1,6 +1,7 @@
 //! What a version means is asked of the repository at each launch, and what is wrong is said first.
 
 use super::bench::Bench;
+use crate::private_sshd::run;
 use ocim::adapters::ansible::AnsiblePlaybooks;
 use ocim::ports::playbooks::{Playable, Playbooks, Source};
 use ocim::ports::{Blame, Class, PortError};
@@ -73,4 +74,43 @@ async fn what_is_wrong_is_said_before_anything_is_made() {
     let looks = std::fs::read_dir(bench.machine.ansible_config().folder).unwrap().flatten();
     let left: Vec<_> = looks.map(|entry| entry.file_name()).filter(|name| name == "runs").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn submodules_that_the_look_has_fetched_are_not_fetched_again_by_the_play() {
+    let bench = Bench::start();
+    let playbooks = bench.machine.playbooks();
+    let library = bench.machine.folder().join("library");
+    std::fs::create_dir(&library).unwrap();
+    let who = ["-c", "user.name=T", "-c", "user.email=t@example.org"];
+    let in_library = |arguments: &[&str]| {
+        let place = ["-C", library.to_str().unwrap()];
+        run("git", &[&who[..], &place[..], arguments].concat())
+    };
+    in_library(&["init", "--quiet", "--initial-branch=main"]);
+    std::fs::write(library.join("shared.yml"), "[]").unwrap();
+    in_library(&["add", "."]);
+    in_library(&["commit", "--quiet", "-m", "first"]);
+    let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add"];
+    bench.git(&[&add[..], &[library.to_str().unwrap(), "roles/library"]].concat());
+    let looked_at = bench.commit("with a submodule");
+
+    let repository = bench.repository.to_str().unwrap().to_owned();
+    let source = Source::Git { repository, version: "main".into() };
+    let requirements = "requirements.txt";
+    let wanted =
+        Playable { region: "RegionOne", source: &source, playbook: PLAYBOOK, requirements };
+    assert_eq!(playbooks.resolve_playbook(wanted).await.unwrap(), Some(looked_at.clone()));
+
+    // The library's host does not answer any more: the launch has its slot and its machine by then.
+    std::fs::rename(&library, library.with_extension("away")).unwrap();
+    let play = bench.run_of(1, &looked_at);
+    playbooks.start_playbook(&play).await.unwrap();
+    assert!(bench.run_folder(&play).join("source/roles/library/shared.yml").is_file());
+    playbooks.cancel_playbook(play.key).await.unwrap();
+
+    // What nobody has looked at has to be fetched, and is neither's fault.
+    let other = bench.commit("not looked at");
+    let error = playbooks.start_playbook(&bench.run_of(2, &other)).await.unwrap_err();
+    assert_eq!(error.blame, Blame::Caller, "{error}");
 }

@@ -28,12 +28,20 @@ impl Wrapped {
 
     /// What a shell command printed, once the wrapper has let go of it.
     fn run(&self, command: &str) -> Vec<String> {
+        self.start(command);
+        self.await_end()
+    }
+
+    fn start(&self, command: &str) {
         let mut wrapper = Command::new("/usr/bin/python3");
         wrapper.arg("-I").arg(self.path("run/wrapper.py")).arg(self.path("run"));
         wrapper.arg(self.path("control")).arg(self.path("work")).args(["sh", "-c", command]);
         wrapper.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path("work"));
         wrapper.env("OCIM_RUN_KEY", "wrapped-alone");
         assert!(wrapper.status().unwrap().success());
+    }
+
+    fn await_end(&self) -> Vec<String> {
         wait_for("the end of the run", || self.path("run/exit").exists());
         let output = std::fs::read_to_string(self.path("run/output")).unwrap();
         // Each line begins with where it came from and when.
@@ -81,4 +89,20 @@ fn a_child_that_keeps_printing_is_not_waited_for() {
     let lines = wrapped.run(noise);
     assert!(lines.iter().any(|line| line == "done"));
     assert_eq!(std::fs::read_to_string(wrapped.path("run/exit")).unwrap(), "3\n");
+}
+
+/// Progress bars of pip, git and Ansible go back to their line's start, and end it at the very end.
+#[test]
+fn any_byte_is_a_sign_of_life_though_its_line_has_not_ended() {
+    let wrapped = Wrapped::new();
+    wrapped.start(
+        "for step in 1 2 3; do printf \"$step%%\\r\"; until test -e $step; do sleep 0.02; done; done",
+    );
+    for (step, heard) in [("1", "3"), ("2", "6"), ("3", "9")] {
+        let read = || std::fs::read_to_string(wrapped.path("run/heard")).unwrap_or_default();
+        wait_for("the next state of the progress bar", || read() == heard);
+        assert_eq!(std::fs::read_to_string(wrapped.path("run/output")).unwrap(), "");
+        std::fs::write(wrapped.path("work").join(step), "").unwrap();
+    }
+    assert_eq!(wrapped.await_end(), ["1%\r2%\r3%"]);
 }
