@@ -272,4 +272,6 @@ fn tells_of_an_outage(error: &PortError) -> bool {
 }
 
 #[cfg(test)]
+mod charges;
+#[cfg(test)]
 mod tests;

@@ -19,8 +19,8 @@ mod process;
 
 pub use isolation::{Isolation, missing_programs};
 
-use crate::ports::PortError;
 use crate::ports::cloud::{Cloud, Machine, MachineSpec, Power};
+use crate::ports::{Blame, PortError};
 use address::choose_place;
 use async_trait::async_trait;
 use machine_folder::{MachineFolder, Record, is_absent, remove_tree};
@@ -124,7 +124,7 @@ impl Cloud for LocalCloud {
         let id = id.to_owned();
         self.work("read the machine", move |cloud| {
             let Some(folder) = cloud.machine(&id) else { return Ok(None) };
-            let record = folder.read_record().map_err(failed("read the machine"))?;
+            let record = folder.read_record().map_err(of_machine("read the machine"))?;
             Ok(record.map(|record| folder.describe(&record)))
         })
         .await
@@ -144,7 +144,7 @@ impl Cloud for LocalCloud {
         let id = id.to_owned();
         self.work("read the console", move |cloud| {
             let folder = cloud.machine(&id).ok_or_else(|| no_such_machine(&id))?;
-            folder.read_console().map_err(failed("read the console"))
+            folder.read_console().map_err(of_machine("read the console"))
         })
         .await
     }
@@ -212,7 +212,7 @@ impl Inner {
         let what = "reboot the machine";
         let _lock = lock(&self.config.folder).map_err(failed(what))?;
         let folder = self.machine(id).ok_or_else(|| no_such_machine(id))?;
-        let record = folder.read_record().map_err(failed(what))?;
+        let record = folder.read_record().map_err(of_machine(what))?;
         let record = record.ok_or_else(|| no_such_machine(id))?;
         if let Some(fault) = &record.fault {
             return Err(PortError::permanent(
@@ -220,11 +220,11 @@ impl Inner {
                 format!("machine {id} has failed: {fault}"),
             ));
         }
-        if folder.request_reboot().map_err(failed(what))? {
+        if folder.request_reboot().map_err(of_machine(what))? {
             return Ok(());
         }
-        folder.stop(&record).map_err(failed(what))?;
-        self.start(&folder, &record).map_err(failed(what))
+        folder.stop(&record).map_err(of_machine(what))?;
+        self.start(&folder, &record).map_err(of_machine(what))
     }
 
     fn start(&self, folder: &MachineFolder, record: &Record) -> io::Result<()> {
@@ -236,15 +236,15 @@ impl Inner {
         let what = "delete the machine";
         let _lock = lock(&self.config.folder).map_err(failed(what))?;
         let Some(folder) = self.machine(id) else { return Ok(()) };
-        if let Some(record) = folder.read_record().map_err(failed(what))? {
+        if let Some(record) = folder.read_record().map_err(of_machine(what))? {
             // Nobody else may wait for the lock as long as a machine may take to stop: whoever wants
             // it gone asks again.
-            if folder.is_stopping(self.config.shutdown_timeout).map_err(failed(what))? {
+            if folder.is_stopping(self.config.shutdown_timeout).map_err(of_machine(what))? {
                 return Ok(());
             }
-            folder.stop(&record).map_err(failed(what))?;
+            folder.stop(&record).map_err(of_machine(what))?;
         }
-        folder.remove(&trash(&self.config.folder)).map_err(failed(what))
+        folder.remove(&trash(&self.config.folder)).map_err(of_machine(what))
     }
 
     /// The folder of the machine with that id; `None` for what can be no id of ours.
@@ -398,8 +398,15 @@ fn list_folders(folder: &Path) -> io::Result<Vec<(MachineFolder, Record)>> {
     Ok(all)
 }
 
+/// That concerns the region: no other machine would fare better.
 fn failed(what: &'static str) -> impl Fn(io::Error) -> PortError {
     move |error| PortError::transient(format!("could not {what}: {error}"))
+}
+
+/// That concerns one machine alone: processes of it that do not end, files of it that can't be read.
+/// Its site is to blame; the region is well.
+fn of_machine(what: &'static str) -> impl Fn(io::Error) -> PortError {
+    move |error| failed(what)(error).blamed_on(Blame::Caller)
 }
 
 fn no_such_machine(id: &str) -> PortError {

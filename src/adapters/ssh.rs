@@ -1,7 +1,7 @@
 //! Logs in to machines with the `ssh` client; the host's key is always checked.
 
-use crate::ports::PortError;
 use crate::ports::cloud::{Address, Shell};
+use crate::ports::{Blame, PortError};
 use async_trait::async_trait;
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::text::decode_output;
@@ -140,17 +140,11 @@ impl Shell for SshShell {
         }
         // A file for each login: two logins with different keys must not share one.
         let known_hosts = KnownHosts::write(&self.folder, address, host_keys)
-            .map_err(|error| PortError::transient(format!("cannot write known_hosts: {error}")))?;
+            .map_err(|error| failed_here(format!("cannot write known_hosts: {error}")))?;
         let output = self.command(address, &known_hosts.0, command).output();
         match tokio::time::timeout(self.timeout, output).await {
             Ok(Ok(output)) => read_output(&place, &output),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(PortError::permanent(
-                ErrorCode::ProgramMissing,
-                "the `ssh` client is not installed",
-            )),
-            Ok(Err(error)) => {
-                Err(PortError::transient(format!("cannot run the `ssh` client: {error}")))
-            }
+            Ok(Err(error)) => Err(explain_start(&error)),
             Err(_) => Err(PortError::transient(format!(
                 "a command on {place} took longer than {} s",
                 self.timeout.as_secs()
@@ -219,6 +213,22 @@ pub(super) fn quote_path(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('%', "%%"))
 }
 
+/// The `ssh` client could not be started.
+fn explain_start(error: &io::Error) -> PortError {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            let text = "the `ssh` client is not installed";
+            PortError::permanent(ErrorCode::ProgramMissing, text).blamed_on(Blame::Other)
+        }
+        _ => failed_here(format!("cannot run the `ssh` client: {error}")),
+    }
+}
+
+/// This machine failed; nobody was asked.
+fn failed_here(text: String) -> PortError {
+    PortError::transient(text).blamed_on(Blame::Other)
+}
+
 fn read_output(place: &str, output: &Output) -> Result<String, PortError> {
     if output.status.success() {
         return Ok(decode_output(&output.stdout));
@@ -239,7 +249,7 @@ fn read_output(place: &str, output: &Output) -> Result<String, PortError> {
             ErrorCode::RemoteCommandFailed,
             format!("a command on {place} ended with status {status}: {last}"),
         )),
-        None => Err(PortError::transient(format!("the login at {place} was killed"))),
+        None => Err(failed_here(format!("the login at {place} was killed"))),
     }
 }
 
@@ -277,17 +287,40 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_apart() {
-        let class = |status: i32, stderr: &str| {
+    fn failures_are_told_apart_and_charged_to_whom_they_belong() {
+        let judged = |error: PortError| (error.class, error.blame);
+        let told = |status: i32, stderr: &str| {
             let status = ExitStatus::from_raw(status);
             let output = Output { status, stdout: vec![], stderr: stderr.as_bytes().to_vec() };
-            read_output("127.1.2.3:22", &output).map_err(|error| error.class)
+            read_output("127.1.2.3:22", &output).map_err(judged)
         };
-        assert_eq!(class(0, "Warning: old"), Ok(String::new()));
-        assert_eq!(class(255 << 8, "Host key verification failed.\r\n"), Err(Class::Permanent));
-        assert_eq!(class(255 << 8, "connect: Connection refused\r\n"), Err(Class::Transient));
-        assert_eq!(class(1 << 8, "cat: no such file"), Err(Class::Permanent));
-        assert_eq!(class(9, ""), Err(Class::Transient));
+        assert_eq!(told(0, "Warning: old"), Ok(String::new()));
+        let (host, ours) = ((Class::Transient, Blame::Provider), (Class::Transient, Blame::Other));
+        let refused = (Class::Permanent, Blame::Caller);
+        for (status, stderr, expected) in [
+            (255 << 8, "Host key verification failed.\r\n", refused.clone()),
+            (255 << 8, "no matching host key type found", refused.clone()),
+            (1 << 8, "cat: no such file", refused),
+            (255 << 8, "connect: Connection refused\r\n", host.clone()),
+            (255 << 8, "root@127.1.2.3: Permission denied (publickey).", host),
+            (9, "", ours.clone()),
+        ] {
+            assert_eq!(told(status, stderr), Err(expected), "{status} {stderr}");
+        }
+        let start = |kind: io::ErrorKind| judged(explain_start(&kind.into()));
+        assert_eq!(start(io::ErrorKind::NotFound), (Class::Permanent, Blame::Other));
+        assert_eq!(start(io::ErrorKind::OutOfMemory), ours);
+    }
+
+    #[tokio::test]
+    async fn what_this_machine_lacks_is_not_charged_to_the_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_the_way = folder.path().join("file");
+        std::fs::write(&in_the_way, "").unwrap();
+        let shell = SshShell::new(folder.path().join("key"), &in_the_way);
+        let keys = ["ssh-ed25519 AAAA".to_owned()];
+        let error = shell.run(&address(22), &keys, "true").await.unwrap_err();
+        assert_eq!((&error.class, error.blame), (&Class::Transient, Blame::Other), "{error}");
     }
 
     #[tokio::test]

@@ -8,8 +8,8 @@
 
 use ocim::adapters::local_cloud::{Isolation, LocalCloud, LocalCloudConfig, destroy_all};
 use ocim::adapters::ssh::{SshShell, known_hosts_lines};
-use ocim::ports::Class;
 use ocim::ports::cloud::{Cloud, Machine, MachineSpec, Power, Shell};
+use ocim::ports::{Blame, Class};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -577,4 +577,23 @@ async fn strange_ids_are_nobodys() {
     }
     let groups = lab.cloud.ensure_security_groups(&["ssh".to_owned()]).await.unwrap();
     assert!(groups.unwrap().contains("no security groups"));
+}
+
+#[tokio::test]
+async fn trouble_with_one_machine_is_not_charged_to_its_region() {
+    let data = scratch_folder();
+    fs::write(data.path().join("key.pub"), "ssh-ed25519 AAAA").unwrap();
+    let cloud = open_cloud(data.path(), None);
+    let (folder, id) = (data.path().join("cloud/machines"), format!("local-{:032x}", 7));
+    fs::create_dir_all(folder.join(&id)).unwrap();
+    fs::write(folder.join(&id).join("machine.json"), "not what was written").unwrap();
+    let looked = cloud.read_machine(&id).await.map(drop);
+    for outcome in [looked, cloud.reboot_machine(&id).await, cloud.delete_machine(&id).await] {
+        let error = outcome.unwrap_err();
+        assert_eq!((&error.class, error.blame), (&Class::Transient, Blame::Caller), "{error}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "in the way").unwrap();
+    let error = cloud.list_machines().await.unwrap_err();
+    assert_eq!((&error.class, error.blame), (&Class::Transient, Blame::Provider), "{error}");
 }

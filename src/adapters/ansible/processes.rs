@@ -1,7 +1,7 @@
 //! Finds and ends every process of a run, and tools that nobody waits for any more.
 
 use super::{RUN_KEY_VARIABLE, TOOLS_VARIABLE};
-use crate::ports::PortError;
+use crate::ports::{Blame, PortError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::unix::ffi::OsStrExt;
@@ -53,7 +53,7 @@ async fn end_all(what: &str, find: impl Fn() -> Vec<Pid>) -> Result<(), PortErro
             tokio::time::sleep(POLL).await;
         }
     }
-    Err(PortError::transient(format!("{what} cannot be ended")))
+    Err(PortError::transient(format!("{what} cannot be ended")).blamed_on(Blame::Other))
 }
 
 /// Ansible's workers leave their process group, so its members would not be all of them: a run's

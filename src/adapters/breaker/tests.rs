@@ -9,7 +9,7 @@ use crate::ports::cloud::Cloud;
 use futures_util::FutureExt;
 
 const SECOND: Duration = Duration::from_secs(1);
-const LIMITS: BreakerLimits = BreakerLimits {
+pub(super) const LIMITS: BreakerLimits = BreakerLimits {
     failures_max: 3,
     open_base: Duration::from_secs(10),
     open_cap: Duration::from_secs(40),
@@ -76,28 +76,6 @@ async fn refusals_are_answers() {
         assert!(was_made(&refused));
     }
     assert_eq!(breaker.snapshot().state, BreakerState::Closed);
-}
-
-#[tokio::test]
-async fn only_a_providers_own_failures_open_its_circuit() {
-    let classes = [Class::Transient, Class::Ambiguous, Class::Permanent, Class::Conflict];
-    for blame in [Blame::Provider, Blame::Caller, Blame::Other] {
-        for class in &classes {
-            let (_, breaker) = breaker();
-            for _ in 0..LIMITS.failures_max {
-                let error = PortError::new(class.clone(), "no").blamed_on(blame);
-                breaker.call::<()>(async { Err(error) }).await.unwrap_err();
-            }
-            let is_open = matches!(breaker.snapshot().state, BreakerState::Open { .. });
-            assert_eq!(is_open, blame == Blame::Provider, "{blame:?} {class:?}");
-        }
-    }
-    // What nobody judged further goes by its class.
-    let by_class = |class: Class| PortError::new(class, "").blame;
-    assert_eq!(
-        classes.map(by_class),
-        [Blame::Provider, Blame::Provider, Blame::Caller, Blame::Caller]
-    );
 }
 
 #[tokio::test]
