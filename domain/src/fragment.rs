@@ -126,6 +126,18 @@ pub fn backend_name(owner: &str, postfix: &str) -> String {
     format!("be-{owner}{postfix}")
 }
 
+/// The name of the backend that redirects names of an older form (`studio-…`) to the site's own.
+#[must_use]
+pub fn redirect_backend_name(owner: &str, postfix: &str) -> String {
+    format!("be-redirect-{owner}{postfix}")
+}
+
+/// The name of the backend by which one Appserver is proved.
+#[must_use]
+pub fn probe_backend_name(owner: &str, postfix: &str) -> String {
+    format!("be-probe-{owner}{postfix}")
+}
+
 /// The host name by which one Appserver of an instance is proved before it gets traffic.
 ///
 /// The underscore of the id sets it apart from every domain that an instance may have.
@@ -142,7 +154,7 @@ pub fn compose_fragment(input: &FragmentInput) -> Result<FragmentText, UnsafeTex
     check_input(input)?;
     let mut text = FragmentText::default();
     if let Some(probe) = &input.probe {
-        let backend = format!("be-probe-{}{}", input.owner, input.postfix);
+        let backend = probe_backend_name(&input.owner, &input.postfix);
         add_map_line(&mut text, &probe.host, &backend);
         add_probe_backend(&mut text, input, probe, &backend);
     }
@@ -171,7 +183,7 @@ fn add_site(text: &mut FragmentText, input: &FragmentInput) {
 }
 
 fn add_redirect(text: &mut FragmentText, input: &FragmentInput) {
-    let backend = format!("be-redirect-{}{}", input.owner, input.postfix);
+    let backend = redirect_backend_name(&input.owner, &input.postfix);
     let target = &input.names.redirect_target;
     for domain in &input.names.redirects {
         add_map_line(text, domain, &backend);

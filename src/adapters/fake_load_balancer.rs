@@ -115,6 +115,13 @@ impl Host {
         serving.map(|((_, name), server)| (name.as_str(), server)).collect()
     }
 
+    /// By which backend and server a request for the domain goes, as HAProxy tells it.
+    fn name_route(&self, domain: &str) -> Option<String> {
+        let (_, backend) = self.find_backend(domain)?;
+        let server = self.list_serving(domain).first().map_or("", |(name, _)| *name);
+        Some(format!("{backend}/{server}"))
+    }
+
     fn is_redirected(&self, domain: &str) -> bool {
         let Some((fragment, backend)) = self.find_backend(domain) else { return false };
         let head = format!("backend {backend}");
@@ -175,6 +182,12 @@ impl FakeLoadBalancer {
         let hosts = self.lock();
         let serving = hosts.get(host)?.list_serving(domain);
         serving.into_iter().find_map(|(_, server)| server.address)
+    }
+
+    /// By which backend and server a request for `domain` goes, `backend/server`, on the balancer that
+    /// knows the name; none does where there is nothing.
+    pub fn name_route(&self, domain: &str) -> Option<String> {
+        self.lock().values().find_map(|host| host.name_route(domain))
     }
 
     /// Whether the balancer `host` sends those who ask for `domain` to another name.

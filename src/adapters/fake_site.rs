@@ -1,12 +1,13 @@
 //! Sites that answer as they are told.
 
+use super::fake_load_balancer::FakeLoadBalancer;
 use super::faults::Faults;
 use crate::ports::PortError;
 use crate::ports::load_balancer::{SiteAnswer, SiteProbe};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// One request that a [`FakeSite`] got.
@@ -27,6 +28,7 @@ pub struct SiteRequest {
 pub struct FakeSite {
     /// What fails: `request_site`.
     pub faults: Faults,
+    balancer: Option<Arc<FakeLoadBalancer>>,
     state: Mutex<State>,
 }
 
@@ -38,10 +40,18 @@ struct State {
 }
 
 impl FakeSite {
-    /// Sites that answer like these do now, and go their own way from here on.
+    /// Sites that answer like these do now, and go their own way from here on; behind no balancer.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { faults: self.faults.fork(), state: Mutex::new(self.lock().clone()) }
+        let state = Mutex::new(self.lock().clone());
+        Self { faults: self.faults.fork(), balancer: None, state }
+    }
+
+    /// The same sites, behind balancers that tell by which way an answer came, unless it says so
+    /// itself.
+    #[must_use]
+    pub fn behind(self, balancer: Arc<FakeLoadBalancer>) -> Self {
+        Self { balancer: Some(balancer), ..self }
     }
 
     /// What a host answers from now on, wherever it is asked; `None`: nothing.
@@ -94,6 +104,10 @@ impl SiteProbe for FakeSite {
             state.by_place.get(&to).or_else(|| state.by_host.get(host)).cloned()
         };
         self.faults.after("request_site")?;
+        let answer = answer.map(|answer| {
+            let told = || self.balancer.as_ref()?.name_route(host);
+            SiteAnswer { route: answer.route.clone().or_else(told), ..answer }
+        });
         answer.ok_or_else(|| PortError::transient(format!("{host} at {to} does not answer")))
     }
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Which appserver answered.
 const APPSERVER_HEADER: &str = "X-Ocim-Appserver";
+/// Whoever sends it is told by our balancers by which way the answer came.
+const ROUTE_HEADER: &str = "X-Ocim-Route";
 
 /// A [`SiteProbe`] over real HTTP.
 #[derive(Debug, Clone)]
@@ -60,6 +62,7 @@ impl SiteProbe for HttpSiteProbe {
         let url = Url::parse(&format!("http://{to}{path}")).map_err(|_| wrong(path))?;
         let host_value = header::HeaderValue::from_str(host).map_err(|_| wrong(host))?;
         let request = self.0.request(method, url).header(header::HOST, host_value);
+        let request = request.header(ROUTE_HEADER, "?");
         // The timeout of the client's own covers the body, too.
         let failed = |error: reqwest::Error| {
             let what = if error.is_timeout() {
@@ -81,6 +84,7 @@ async fn read_answer(mut response: Response) -> reqwest::Result<SiteAnswer> {
         value.to_str().ok().map(str::to_owned)
     };
     let (appserver, location) = (text(APPSERVER_HEADER), text(header::LOCATION.as_str()));
+    let route = text(ROUTE_HEADER);
     let mut body = Vec::new();
     while body.len() < BODY_BYTES_MAX
         && let Some(chunk) = response.chunk().await?
@@ -89,7 +93,7 @@ async fn read_answer(mut response: Response) -> reqwest::Result<SiteAnswer> {
     }
     body.truncate(BODY_BYTES_MAX);
     let body = decode_output(&body);
-    Ok(SiteAnswer { status, body, appserver, location })
+    Ok(SiteAnswer { status, body, appserver, location, route })
 }
 
 /// The error's first cause: the outer ones repeat the address.
@@ -132,16 +136,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_names_the_host_and_reads_which_appserver_answered() {
-        let (answer, request) =
-            ask("HTTP/1.1 200 OK\r\nx-ocim-appserver: 2\r\ncontent-length: 2\r\n\r\nhi").await;
+    async fn it_names_the_host_and_reads_which_appserver_answered_and_by_which_way() {
+        let head = "HTTP/1.1 200 OK\r\nx-ocim-appserver: 2\r\nx-ocim-route: be-1/app-2\r\n";
+        let (answer, request) = ask(&format!("{head}content-length: 2\r\n\r\nhi")).await;
         let expected = SiteAnswer {
             status: 200,
             body: "hi".into(),
             appserver: Some("2".to_owned()),
             location: None,
+            route: Some("be-1/app-2".to_owned()),
         };
         assert_eq!(answer.unwrap(), expected);
+        assert!(request.to_lowercase().contains("x-ocim-route: "), "it is asked for: {request}");
         assert!(request.starts_with("GET /heartbeat?x=1 HTTP/1.1\r\n"), "{request}");
         assert_eq!(request.to_lowercase().matches("host: ").count(), 1, "{request}");
         assert!(request.contains("lms.example.com"), "{request}");

@@ -134,6 +134,9 @@ pub struct SiteAnswer {
     pub appserver: Option<String>,
     /// The `Location` header, if the site sends the visitor elsewhere.
     pub location: Option<String>,
+    /// `backend/server`: by which a balancer of ours passed the request on, without a server where it
+    /// answered by itself; absent where none was in between. No site can say it in its place.
+    pub route: Option<String>,
 }
 
 /// Asks sites over HTTP as a visitor would.

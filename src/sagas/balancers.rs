@@ -10,7 +10,7 @@ use ocim_domain::appserver;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::fragment::{
     FragmentInput, FragmentServer, ProbeInput, backend_name, compose_fragment, fragment_name,
-    probe_host,
+    probe_backend_name, probe_host, redirect_backend_name,
 };
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
 use ocim_domain::instance::{self, Instance};
@@ -99,6 +99,18 @@ impl Site {
     #[must_use]
     pub fn backend(&self) -> String {
         backend_name(&self.id.to_string(), &self.registration.fragment_name_postfix)
+    }
+
+    /// The name of the backend by which one of its Appservers is proved.
+    #[must_use]
+    pub fn probe_backend(&self) -> String {
+        probe_backend_name(&self.id.to_string(), &self.registration.fragment_name_postfix)
+    }
+
+    /// The name of the backend that redirects to the site.
+    #[must_use]
+    pub fn redirect_backend(&self) -> String {
+        redirect_backend_name(&self.id.to_string(), &self.registration.fragment_name_postfix)
     }
 
     /// The name of the site's fragment.

@@ -186,12 +186,20 @@ pub async fn prove_site(context: StepContext) -> Result<Progress, StepError> {
     }
     let site = need_site(&context).await?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
-    let host = probe_host(site.id, appserver.launched.number);
+    let number = appserver.launched.number;
+    let host = probe_host(site.id, number);
     let address = &site.registration.address;
     let to = (address.ip, address.http_port).into();
     let probe = &context.world.site_probe;
     match probe.request_site("GET", to, &host, "/heartbeat", ANSWER_WAIT).await {
         Ok(answer) if answer.status == 200 => {
+            let route = format!("{}/{}", site.probe_backend(), server_line_name(number));
+            if answer.route.as_ref() != Some(&route) {
+                let who =
+                    answer.route.unwrap_or_else(|| "nobody that the balancer knows".to_owned());
+                let text = format!("{who} answered in place of {route}");
+                return Err(StepError::permanent(ErrorCode::WrongAppserverAnswered, text));
+            }
             let other = |id: &String| *id != input.appserver.to_string();
             if let Some(id) = answer.appserver.filter(other) {
                 return Err(StepError::permanent(
@@ -250,7 +258,8 @@ async fn move_servers(
     Ok(balancer.switch_servers(&site.host(), &site.backend(), &to, &from).await?)
 }
 
-async fn line_names(
+/// What the lines of these Appservers are called on their balancer.
+pub(super) async fn line_names(
     context: &StepContext,
     ids: impl Iterator<Item = &AppserverId>,
 ) -> Result<Vec<String>, StepError> {

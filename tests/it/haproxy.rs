@@ -2,8 +2,9 @@
 
 use crate::private_sshd::{PrivateSshd, free_port, wait_for};
 use ocim::adapters::haproxy::HaproxyLoadBalancer;
+use ocim::adapters::site_probe::HttpSiteProbe;
 use ocim::ports::Class;
-use ocim::ports::load_balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
+use ocim::ports::load_balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer, SiteProbe};
 use ocim_domain::fragment::{FragmentInput, FragmentServer, compose_fragment, fragment_name};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::names::RoutedNames;
@@ -84,19 +85,25 @@ fn server(name: &str, port: u16, options: &str) -> String {
 
 /// A site whose pages say its name; it serves until the test ends.
 fn start_site(name: &'static str) -> u16 {
+    start_answering(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
+}
+
+/// A site that says that to whatever it is asked.
+fn start_answering(answer: &str) -> u16 {
+    let answer: Arc<str> = answer.into();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || serve(stream, name));
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || serve(stream, &answer));
         }
     });
     port
 }
 
-fn serve(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
     let lines = BufReader::new(stream.try_clone()?).lines();
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len());
     for line in lines {
         if line?.is_empty() {
             stream.write_all(answer.as_bytes())?;
@@ -544,4 +551,39 @@ async fn a_site_that_nobody_serves_shows_the_preliminary_page() {
     let fragment = Fragment { name: "a".to_owned(), configuration, map: text.map };
     bench.balancer.apply_fragment(&bench.host, &fragment).await.unwrap();
     assert_eq!(request(&mut bench.connect(), "site.localhost", false).as_deref(), Ok("soon"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_is_told_by_which_way_an_answer_came_and_no_site_can_forge_it() {
+    let bench = Bench::start().await;
+    let forger =
+        start_answering("HTTP/1.1 200 OK\r\nX-Ocim-Route: be-b/s\r\nContent-Length: 0\r\n\r\n");
+    let honest = start_site("honest");
+    for (name, port) in [("a", forger), ("b", honest)] {
+        bench.apply(name, &server("s", port, "")).await.unwrap();
+    }
+    let redirect = Fragment {
+        name: "c".into(),
+        configuration:
+            "backend be-c\n    http-request redirect code 301 prefix http://x.localhost\n".into(),
+        map: "c.localhost be-c\n".into(),
+    };
+    bench.balancer.apply_fragment(&bench.host, &redirect).await.unwrap();
+    bench.apply("d", "").await.unwrap();
+    let probe = HttpSiteProbe::new().unwrap();
+    let to = (Ipv4Addr::LOCALHOST, bench.port()).into();
+    for (name, status, route) in [
+        ("a", 200, "be-a/s"),
+        ("b", 200, "be-b/s"),
+        ("c", 301, "be-c/"),
+        ("d", 503, "be-d/"),
+        ("nobody", 503, "unknown-host/"),
+    ] {
+        let host = format!("{name}.localhost");
+        let asked = probe.request_site("GET", to, &host, "/heartbeat", Duration::from_secs(5));
+        let answer = asked.await.unwrap();
+        assert_eq!((answer.status, answer.route.as_deref()), (status, Some(route)), "{name}");
+    }
+    let answer = exchange(bench.port(), "GET / HTTP/1.1\r\nHost: b.localhost").to_lowercase();
+    assert!(!answer.contains("x-ocim-route"), "nobody asked: {answer}");
 }

@@ -38,16 +38,16 @@ impl SimulatedRegion {
     fn answer(&self, to: SocketAddr, host: &str) -> Option<SiteAnswer> {
         let balancer = self.lock().balancers.get(&to.ip()).cloned();
         let of_its_own = |status| SiteAnswer { status, ..SiteAnswer::default() };
-        match balancer {
-            None => self.answer_site(to.ip()),
-            Some(domain) if self.balancers.is_redirected(&domain, host) => Some(of_its_own(301)),
-            Some(domain) => Some(
-                self.balancers
-                    .find_route(&domain, host)
-                    .and_then(|server| self.answer_site(server.ip()))
-                    .unwrap_or_else(|| of_its_own(503)),
-            ),
-        }
+        let Some(domain) = balancer else { return self.answer_site(to.ip()) };
+        let answer = match self.balancers.is_redirected(&domain, host) {
+            true => of_its_own(301),
+            false => self
+                .balancers
+                .find_route(&domain, host)
+                .and_then(|server| self.answer_site(server.ip()))
+                .unwrap_or_else(|| of_its_own(503)),
+        };
+        Some(SiteAnswer { route: self.balancers.name_route(host), ..answer })
     }
 
     fn answer_site(&self, ip: IpAddr) -> Option<SiteAnswer> {
@@ -59,7 +59,7 @@ impl SimulatedRegion {
             status: 200,
             body: "simulated\n".to_owned(),
             appserver: Some(site),
-            location: None,
+            ..SiteAnswer::default()
         })
     }
 }

@@ -43,7 +43,7 @@ impl Node {
         let (app, cloud) = (desk.server.app.clone(), Arc::new(FakeCloud::default()));
         let playbooks = Arc::new(FakePlaybooks::default());
         let balancer = Arc::new(FakeLoadBalancer::default());
-        let site = FakeSite::default();
+        let site = FakeSite::default().behind(balancer.clone());
         let answer = SiteAnswer { status: 200, ..SiteAnswer::default() };
         site.set_answer("alpha.example.com", Some(answer.clone()));
         let ServerAddress { ip, http_port, .. } = registration().address;

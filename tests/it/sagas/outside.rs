@@ -44,6 +44,7 @@ impl Outside {
     pub(crate) fn with_clock(clock: Arc<dyn Clock>) -> Self {
         let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
         let cloud = Arc::new(FakeCloud::default());
+        let balancer = Arc::new(FakeLoadBalancer::default());
         Self {
             log: MemoryStore::new(clock.clone()),
             lines: Arc::default(),
@@ -54,9 +55,9 @@ impl Outside {
             shell: Arc::new(FakeShell::new(cloud.clone())),
             cloud,
             playbooks: Arc::default(),
-            balancer: Arc::default(),
+            site: Arc::new(FakeSite::default().behind(balancer.clone())),
+            balancer,
             dns: Arc::default(),
-            site: Arc::default(),
         }
     }
 
@@ -64,6 +65,7 @@ impl Outside {
     pub(crate) fn fork(&self, now: Timestamp) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::starting_at(now));
         let cloud = Arc::new(self.cloud.fork());
+        let balancer = Arc::new(self.balancer.fork());
         Self {
             log: self.log.fork(clock.clone()),
             lines: Arc::new(self.lines.fork()),
@@ -74,9 +76,9 @@ impl Outside {
             shell: Arc::new(self.shell.fork(cloud.clone())),
             cloud,
             playbooks: Arc::new(self.playbooks.fork()),
-            balancer: Arc::new(self.balancer.fork()),
             dns: Arc::new(self.dns.fork()),
-            site: Arc::new(self.site.fork()),
+            site: Arc::new(self.site.fork().behind(balancer.clone())),
+            balancer,
         }
     }
 

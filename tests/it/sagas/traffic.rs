@@ -1,12 +1,13 @@
 //! Runs that move the traffic of one site at the same time.
 
 use super::scenarios::{assert_sound, look};
-use super::stage::{BALANCER, SITE, Stage, somebody};
+use super::stage::{BALANCER, SITE, Stage, registration, somebody};
 use crate::support::counts::report_count;
 use ocim::app::{ActivateAsk, AppError, LaunchAsk, activation_after};
 use ocim::ports::load_balancer::SiteAnswer;
 use ocim::sagas::runner::Pace;
 use ocim_domain::event::DomainEvent;
+use ocim_domain::fragment::backend_name;
 use ocim_domain::ids::{AppserverId, RunId};
 use ocim_domain::instance::{Event, Instance, NameTrouble, OnSuccess};
 use ocim_domain::saga::{Cause, Phase, Run};
@@ -215,9 +216,17 @@ async fn a_wrong_answer_after_a_switch_is_told_and_the_traffic_stays() {
         let appserver = appserver.map(str::to_owned);
         Some(SiteAnswer { status, appserver, ..SiteAnswer::default() })
     };
+    // What a site without our header answers, and well; the balancer tells whose it is.
+    let by = |route: &str| {
+        let route = Some(route.to_owned());
+        Some(SiteAnswer { status: 200, route, ..SiteAnswer::default() })
+    };
+    let own = backend_name(&stage.instance.to_string(), &registration().fragment_name_postfix);
     for (answer, says) in [
         (answer(503, None), "status 503"),
         (answer(200, Some(stranger)), "does not serve it"),
+        (by("be-inst_of-another-site/appserver-2"), "be-inst_of-another-site/appserver-2 of the"),
+        (by(&format!("{own}/appserver-1")), "appserver-1 of the balancer answers"),
         (None, "does not answer"),
     ] {
         stage.site.set_answer(&studio, answer);
