@@ -20,7 +20,7 @@ pub use code::{ErrorCode, StuckCode};
 pub use event::{Action, Cause, Direction, ErrorClass, Event, LeftBehind};
 pub use explain::{Explanation, Facts, Holder, PutOff, explain};
 pub use next::{DEATHS_MAX, Directive, UNDO_TIME, may_retry_undo, next};
-pub use operate::{Operation, Verb, foresee, foretell, preview};
+pub use operate::{Operation, Verb, foresee, foretell, preview, preview_cancel};
 pub use plan::{Block, Fault, Kind, Plan, StepPlan};
 pub use planted::{Planted, PlantedBug};
 pub use run::{Effort, Lease, Phase, Run, Step};

@@ -108,6 +108,7 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         }
         Event::StepIntended { step, .. }
         | Event::StepResumed { step }
+        | Event::StepOutlived { step }
         | Event::StepDone { step, .. }
         | Event::StepSkipped { step, .. }
         | Event::TimerSet { step, .. }
@@ -164,7 +165,7 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
             let state = if retry_at.is_some() { "waiting" } else { "failed" };
             (step, columns! { state: state, attempt: attempt, note: error, retry_at: retry_at })
         }
-        Event::TimerSet { step, due } => (step, columns! { state: "waiting", retry_at: due }),
+        Event::TimerSet { step, due, .. } => (step, columns! { state: "waiting", retry_at: due }),
         Event::TimerFired { step } => (step, columns! { state: "waiting", retry_at: NULL }),
         Event::OperatorActed { action: Action::SkipStep, step: Some(step), reason, .. } => {
             (step, columns! { state: "done", note: reason, retry_at: NULL })
@@ -187,6 +188,7 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         }
         Event::Started { .. }
         | Event::StepResumed { .. }
+        | Event::StepOutlived { .. }
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)
         | Event::Stuck { .. }
@@ -227,6 +229,7 @@ fn project_move(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         Event::TimerSet { .. }
         | Event::TimerFired { .. }
         | Event::StepResumed { .. }
+        | Event::StepOutlived { .. }
         | Event::Started { .. }
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)

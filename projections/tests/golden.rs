@@ -264,6 +264,7 @@ fn run_events() -> Vec<saga::Event> {
         code: code_of(retry_at),
         error: text(),
         retry_at,
+        at: None,
     };
     let undo_failed = |retry_at| E::UndoFailed {
         step: step(),
@@ -272,6 +273,7 @@ fn run_events() -> Vec<saga::Event> {
         code: code_of(retry_at),
         error: text(),
         retry_at,
+        at: None,
     };
     let acted = |action, direction, step| E::OperatorActed {
         actor: "token:tester".to_owned(),
@@ -297,6 +299,7 @@ fn run_events() -> Vec<saga::Event> {
             at: Some(at(30)),
         },
         E::StepResumed { step: step() },
+        E::StepOutlived { step: step() },
         E::StepDone { step: step(), output: json!({"machine": "m-3"}) },
         E::StepSkipped { step: step(), reason: "not configured".to_owned() },
         failed(Some(at(31))),
@@ -317,7 +320,7 @@ fn run_events() -> Vec<saga::Event> {
         },
         E::Stuck { step: String::new(), why: "nobody knows it".to_owned(), code: None },
         E::LeaseTaken { node: id(9), epoch: 2, orderly: false },
-        E::TimerSet { step: step(), due: at(50) },
+        E::TimerSet { step: step(), due: at(50), at: None },
         E::TimerFired { step: step() },
         acted(Action::RetryStep, Direction::Unwinding, Some(step())),
         acted(Action::SkipStep, Direction::Forward, Some(step())),

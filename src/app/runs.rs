@@ -2,6 +2,7 @@
 
 use super::error::AppError;
 use super::operators::plan_of;
+use super::storable::check_reason;
 use super::{App, Caller, Done};
 use crate::store::Filter;
 use ocim_domain::event::Position;
@@ -12,23 +13,35 @@ use ocim_domain::saga::{self, Saga};
 const PAGE: usize = 1000;
 
 impl App {
-    /// Asks a run to stop and turn back. A run that is already doing so is left alone.
+    /// Asks a run to stop and turn back, unless that is only to be seen, and says in sentences what
+    /// comes of it. A run that is asked already is left alone.
     ///
     /// # Errors
-    /// [`AppError::Rejected`] when it has ended, or is past its point of no return.
+    /// [`AppError::Rejected`] when it has ended, is turning back, is stuck, or is past its point of no
+    /// return; [`AppError::Invalid`] for a reason that is longer than reasons are.
     pub async fn cancel_run(
         &self,
         by: &Caller,
         id: RunId,
         reason: String,
-    ) -> Result<Done<()>, AppError> {
-        let run = self.journal.load::<Saga>(&id.stream()).await?.state;
-        let run = run.ok_or_else(|| AppError::not_found("run", id))?;
+        dry_run: bool,
+    ) -> Result<Done<Vec<String>>, AppError> {
+        check_reason(&reason)?;
+        let loaded = self.journal.load::<Saga>(&id.stream()).await?;
+        let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
         // A run keeps its definition: the plan holds though the run moves meanwhile.
-        let command = saga::Command::Cancel { reason, plan: plan_of(&run) };
-        let executed =
-            self.journal.execute_once::<Saga>(&id.stream(), &by.metadata(), command).await?;
-        Ok(Done { value: (), position: executed.position })
+        let plan = plan_of(&run);
+        if dry_run {
+            let told = saga::preview_cancel(&plan, &run, &reason, self.journal.now());
+            let value = told.map_err(AppError::rejected)?;
+            return Ok(Done { value, position: loaded.position });
+        }
+        let meta = Caller { reason: Some(reason.clone()), ..by.clone() }.metadata();
+        let command = saga::Command::Cancel { reason, plan: plan.clone() };
+        let executed = self.journal.execute_once::<Saga>(&id.stream(), &meta, command).await?;
+        let after = executed.state.unwrap_or(run);
+        let value = saga::foretell(&plan, after, &executed.events, self.journal.now());
+        Ok(Done { value, position: executed.position })
     }
 
     /// Whether a run of that process, about that subject if one is given, has not ended.

@@ -164,12 +164,8 @@ async fn order_run(
     let (id, reason) = (&run.id, order.reason.clone());
     let verb = match operation {
         Operation::Cancel => {
-            if !dry_run {
-                let path = format!("/runs/{id}/cancel");
-                client.post_without_answer(&path, &CancelRun { reason }).await?;
-            }
-            let sentences = vec!["it stops, and undoes what it did".to_owned()];
-            return Ok(RunOperation { done: !dry_run, sentences });
+            let body = CancelRun { reason, dry_run };
+            return client.post(&format!("/runs/{id}/cancel"), &body).await;
         }
         Operation::Whole(verb) => verb.clone(),
         Operation::AtStep(step, verb) => {

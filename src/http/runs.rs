@@ -10,7 +10,7 @@ use crate::read_models::{RunFilter, RunRow};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, TimeDelta, Utc};
-use ocim_api_spec::{CancelRun, Page, Run, RunDetail, RunPhase, RunStatistics};
+use ocim_api_spec::{CancelRun, Page, Run, RunDetail, RunOperation, RunPhase, RunStatistics};
 use ocim_domain::ids::RunId;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -118,17 +118,20 @@ pub(super) async fn read_run_statistics(
     Ok(HttpResponse::Ok().json(convert::run_statistics(since, definitions, &steps)))
 }
 
-/// Asks a run to stop and undo what it did.
+/// Asks a run to stop and undo what it did, before its point of no return.
+///
+/// `dry_run` only tells what would happen.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", request_body = CancelRun,
     params(("id" = String, Path, description = "`run_…`")),
-    responses((status = 204, description = "It will turn back, unless it has passed its point of no return"), Problems))]
+    responses((status = 200, body = RunOperation), Problems))]
 pub(super) async fn cancel_run(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<RunId>,
     Body(body): Body<CancelRun>,
 ) -> Result<HttpResponse, HttpError> {
-    let by = Caller { reason: Some(body.reason.clone()), ..by.into_inner() };
-    let done = api.app.cancel_run(&by, *id, body.reason).await?;
-    Ok(api.answer_to(done.position, HttpResponse::NoContent()).await.finish())
+    let CancelRun { reason, dry_run } = body;
+    let done = api.app.cancel_run(&by, *id, reason, dry_run).await?;
+    let told = RunOperation { done: !dry_run, sentences: done.value };
+    Ok(api.answer_to(done.position, HttpResponse::Ok()).await.json(told))
 }

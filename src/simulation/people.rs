@@ -96,7 +96,7 @@ impl People {
             }
             Wish::Cancel(launch) => {
                 let run = launched(launch)?.run;
-                app.cancel_run(&by, run, "changed their mind".to_owned()).await?;
+                app.cancel_run(&by, run, "changed their mind".to_owned(), false).await?;
             }
             Wish::Activate { launch, alone } => {
                 let ask = ActivateAsk { deactivate_others: alone, force: false };

@@ -120,6 +120,10 @@ pub enum Event {
     /// a step, or back with its undo.
     #[serde(rename = "saga.step_resumed")]
     StepResumed { step: String },
+    /// A call of a step that nodes had died at, or of its undo, came back and asked to be made again:
+    /// whatever they died of, this was not it.
+    #[serde(rename = "saga.step_outlived")]
+    StepOutlived { step: String },
     /// A step had its effect.
     #[serde(rename = "saga.step_done")]
     StepDone { step: String, output: Value },
@@ -136,10 +140,19 @@ pub enum Event {
         code: Option<ErrorCode>,
         error: String,
         retry_at: Option<Timestamp>,
+        /// When: how long the pause until `retry_at` is, whatever is done to the clock meanwhile.
+        #[serde(default)]
+        at: Option<Timestamp>,
     },
     /// A step is to be asked again at that time; nothing is called until then.
     #[serde(rename = "saga.timer_set")]
-    TimerSet { step: String, due: Timestamp },
+    TimerSet {
+        step: String,
+        due: Timestamp,
+        /// When: how long the pause until `due` is.
+        #[serde(default)]
+        at: Option<Timestamp>,
+    },
     /// That time has come.
     #[serde(rename = "saga.timer_fired")]
     TimerFired { step: String },
@@ -175,6 +188,9 @@ pub enum Event {
         code: Option<ErrorCode>,
         error: String,
         retry_at: Option<Timestamp>,
+        /// When: how long the pause until `retry_at` is, whatever is done to the clock meanwhile.
+        #[serde(default)]
+        at: Option<Timestamp>,
     },
     /// It can't go on by itself. `step` is empty where no step is to blame.
     #[serde(rename = "saga.stuck")]
@@ -238,6 +254,7 @@ impl DomainEvent for Event {
         ("saga.lease_taken", 1),
         ("saga.step_intended", 2),
         ("saga.step_resumed", 1),
+        ("saga.step_outlived", 1),
         ("saga.step_done", 1),
         ("saga.step_skipped", 1),
         ("saga.step_failed", 1),

@@ -84,7 +84,8 @@ impl Facts {
             }
             Event::LeaseTaken { .. }
             | Event::CancelRequested { .. }
-            | Event::StepResumed { .. } => {}
+            | Event::StepResumed { .. }
+            | Event::StepOutlived { .. } => {}
         }
     }
 }

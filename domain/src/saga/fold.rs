@@ -51,6 +51,12 @@ fn note_work(run: &mut Run, event: &Event) {
         | Event::StepResumed { step } => {
             run.at_work.insert(step.clone());
         }
+        // It may be called again by the same node, which may still die of that.
+        Event::StepOutlived { step } => {
+            if let Some(effort) = run.efforts.get_mut(step) {
+                effort.deaths = 0;
+            }
+        }
         Event::UnwindBegan(_) | Event::OperatorActed { .. } => {
             run.efforts.values_mut().for_each(|effort| effort.deaths = 0);
         }
@@ -93,14 +99,17 @@ fn evolve_step(run: &mut Run, event: &Event) {
             (step, Step::Done { output: output.clone() })
         }
         Event::StepSkipped { step, .. } => (step, Step::Skipped),
-        Event::StepFailed { step, attempt, class, error, retry_at, .. } => {
+        Event::StepFailed { step, attempt, class, error, retry_at, at, .. } => {
             let effort = run.efforts.entry(step.clone()).or_default();
+            effort.paused_at = *at;
             // Once in doubt, always in doubt: what a look did not find may still come.
             effort.doubt |= matches!(class, ErrorClass::Ambiguous | ErrorClass::Timeout);
             (step, failed(*attempt, *class, error, *retry_at, effort.doubt))
         }
-        Event::TimerSet { step, due } => {
-            (step, Step::TimerSet { attempt: run.effort(step).attempt, due: *due })
+        Event::TimerSet { step, due, at } => {
+            let effort = run.efforts.entry(step.clone()).or_default();
+            effort.paused_at = *at;
+            (step, Step::TimerSet { attempt: effort.attempt, due: *due })
         }
         Event::TimerFired { step } => {
             (step, Step::TimerFired { attempt: run.effort(step).attempt })
@@ -113,7 +122,8 @@ fn evolve_step(run: &mut Run, event: &Event) {
         }
         Event::UndoDone { step, .. } => (step, Step::Undone),
         Event::UndoSkipped { step, .. } => (step, Step::Kept),
-        Event::UndoFailed { step, attempt, error, retry_at, .. } => {
+        Event::UndoFailed { step, attempt, error, retry_at, at, .. } => {
+            run.efforts.entry(step.clone()).or_default().paused_at = *at;
             let error = error.clone();
             let waiting = |at: &Timestamp| Step::UndoWaiting {
                 attempt: *attempt,

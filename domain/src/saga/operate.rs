@@ -166,7 +166,21 @@ pub fn preview(
     Ok(foretell(plan, folded(run, &events), &events, now))
 }
 
-/// What came of a verb, in sentences: first what its events did, then what the run, as it was after
+/// What would come of a cancel, in sentences.
+///
+/// # Errors
+/// As the cancel itself would be refused.
+pub fn preview_cancel(
+    plan: &Plan,
+    run: &Run,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<String>, Rejected> {
+    let events = super::decide_cancel(plan, run, reason.to_owned())?;
+    Ok(foretell(plan, folded(run, &events), &events, now))
+}
+
+/// What came of a verb, or of a cancel, in sentences: first what its events did, then what the run, as it was after
 /// them, does if all goes well from there.
 #[must_use]
 pub fn foretell(plan: &Plan, after: Run, events: &[Event], now: Timestamp) -> Vec<String> {

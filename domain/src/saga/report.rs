@@ -27,7 +27,9 @@ fn fits_forward(run: &Run, event: &Event) -> bool {
         | Event::StepFailed { step, .. }
         | Event::TimerSet { step, .. }
         | Event::TimerFired { step } => !run.steps.get(step).is_some_and(Step::is_finished),
-        Event::StepResumed { step } => matches!(run.steps.get(step), Some(Step::Intended { .. })),
+        Event::StepResumed { step } | Event::StepOutlived { step } => {
+            matches!(run.steps.get(step), Some(Step::Intended { .. }))
+        }
         Event::UnwindBegan(_) | Event::Stuck { .. } | Event::Completed {} => true,
         _ => false,
     }
@@ -42,7 +44,7 @@ fn fits_unwinding(run: &Run, event: &Event) -> bool {
         | Event::UndoDone { step, .. }
         | Event::UndoSkipped { step, .. }
         | Event::UndoFailed { step, .. } => !is_settled(step),
-        Event::StepResumed { step } => {
+        Event::StepResumed { step } | Event::StepOutlived { step } => {
             matches!(run.steps.get(step), Some(Step::UndoIntended { .. }))
         }
         Event::Stuck { .. } | Event::Unwound {} => true,

@@ -65,6 +65,8 @@ pub struct Effort {
     pub undo_since: Option<Timestamp>,
     /// Nodes in a row that died while they were at it.
     pub deaths: u32,
+    /// When its latest pause began, by the time of who recorded it.
+    pub paused_at: Option<Timestamp>,
 }
 
 /// Which way a run goes.
@@ -147,6 +149,23 @@ impl Run {
     #[must_use]
     pub fn effort(&self, step: &str) -> Effort {
         self.efforts.get(step).cloned().unwrap_or_default()
+    }
+
+    /// No pause is longer from `now` on than it was when it was recorded. The clock may have been set
+    /// back since, or have been ahead when it was recorded.
+    pub fn bound_pauses(&mut self, now: Timestamp) {
+        for (path, step) in &mut self.steps {
+            let (Step::Waiting { retry_at: until, .. }
+            | Step::TimerSet { due: until, .. }
+            | Step::UndoWaiting { retry_at: until, .. }) = step
+            else {
+                continue;
+            };
+            let began = self.efforts.get(path).and_then(|effort| effort.paused_at);
+            if let Some(length) = began.map(|began| *until - began) {
+                *until = (*until).min(now + length);
+            }
+        }
     }
 
     /// Every step that was intended and is not undone, in the order of their names.

@@ -45,9 +45,12 @@ pub(super) fn tell_unknown(run: &Run) -> String {
     format!("what follows can't be foretold: `{name}` version {version} is unknown here")
 }
 
-/// What the events of a verb do.
+/// What the events of a verb, or of a cancel, do.
 pub(super) fn tell_verb(event: &Event) -> Vec<String> {
     match event {
+        Event::CancelRequested { .. } => {
+            vec!["the run is asked to stop, and to undo what it did".to_owned()]
+        }
         Event::OperatorActed { action, step, output, .. } => {
             let step = step.as_deref().unwrap_or_default();
             let what = match action {

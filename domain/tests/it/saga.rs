@@ -60,7 +60,7 @@ fn done(step: &str) -> Event {
 fn failed(step: &str, class: ErrorClass, retry_at: Option<Timestamp>) -> Event {
     let (step, error) = (step.to_owned(), "no".to_owned());
     let code = retry_at.is_none().then_some(ErrorCode::MachineFailed);
-    Event::StepFailed { step, attempt: 1, class, code, error, retry_at }
+    Event::StepFailed { step, attempt: 1, class, code, error, retry_at, at: None }
 }
 
 fn undone(step: &str) -> [Event; 2] {
@@ -159,6 +159,7 @@ fn doubt_outlasts_attempts_that_fail_without_any() {
         code: None,
         error: "no".to_owned(),
         retry_at: Some(time(20)),
+        at: None,
     };
     // What the look of the second attempt did not find may have come since.
     let events = [started(), intended("reserve"), first, intended("reserve"), second];
@@ -272,7 +273,7 @@ fn an_undo_is_retried_then_leaves_the_run_stuck() {
         let (step, error) = ("reserve".to_owned(), "no".to_owned());
         let class = ErrorClass::Transient;
         let code = retry_at.is_none().then_some(ErrorCode::AttemptsExhausted);
-        Event::UndoFailed { step, attempt: 1, class, code, error, retry_at }
+        Event::UndoFailed { step, attempt: 1, class, code, error, retry_at, at: None }
     };
     events.push(failing(Some(time(9))));
     check(&events, 8, Directive::Wait { step: "reserve".to_owned(), until: time(9) });

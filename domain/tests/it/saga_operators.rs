@@ -7,7 +7,8 @@ use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
     Cause, Command, Directive, ErrorClass, ErrorCode, Event, Explanation, Facts, Holder, Operation,
-    Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, explain, next, preview,
+    Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, explain, foretell, next, preview,
+    preview_cancel,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -73,7 +74,15 @@ fn stuck_unwinding() -> Vec<Event> {
     let (step, error) = (text("make/net/port"), text("in use"));
     events.push(undo_intended("make/net/port"));
     let (class, code) = (ErrorClass::Transient, Some(ErrorCode::AttemptsExhausted));
-    events.push(Event::UndoFailed { step, attempt: 1, class, code, error, retry_at: None });
+    events.push(Event::UndoFailed {
+        step,
+        attempt: 1,
+        class,
+        code,
+        error,
+        retry_at: None,
+        at: None,
+    });
     events.push(stuck("make/net/port"));
     events
 }
@@ -213,6 +222,52 @@ fn a_dry_run_tells_the_whole_way_from_there() {
 }
 
 #[test]
+fn a_dry_run_of_a_cancel_folds_what_the_cancel_writes_and_is_refused_where_it_is() {
+    let cancel = |plan: &Plan, events: &[Event]| {
+        let reason = text("a mistake");
+        Saga::decide(&Saga::fold(events), Command::Cancel { reason, plan: plan.clone() }, at(0))
+    };
+    let forward = vec![started(), intended("first"), done("first"), intended("make/disk")];
+    let mut asked = forward.clone();
+    asked.push(Event::CancelRequested { reason: text("an earlier one") });
+    let mut past = stuck_at_pivot();
+    past.truncate(past.len() - 2);
+    let mut over = stuck_unwinding();
+    over.extend(act(&over, Verb::Abandon).unwrap());
+    let unknown = Plan::default();
+    for (plan, events, refusal) in [
+        (plan(), vec![started()], None),
+        (plan(), forward.clone(), None),
+        (plan(), asked.clone(), None),
+        (unknown, forward.clone(), None),
+        (plan(), past, Some(Rejected::PastPivot)),
+        (plan(), stuck_at_pivot(), Some(Rejected::Stuck)),
+        (plan(), stuck_unwinding(), Some(Rejected::Unwinding)),
+        (plan(), over, Some(Rejected::Over)),
+    ] {
+        let told = preview_cancel(&plan, &run_of(&events), "a mistake", at(0));
+        assert_eq!(told.as_ref().err(), refusal.as_ref(), "{events:?}");
+        let did = cancel(&plan, &events).map(|written| {
+            let after = run_of(&[&events[..], &written].concat());
+            foretell(&plan, after, &written, at(0))
+        });
+        assert_eq!(told, did, "{events:?}");
+    }
+    let told =
+        |events: &[Event]| preview_cancel(&plan(), &run_of(events), "a mistake", at(0)).unwrap();
+    let whole = [
+        "the run is asked to stop, and to undo what it did",
+        "turn back, because somebody cancelled it: a mistake",
+        "undo `make/disk`",
+        "undo `first`",
+        "end, with all undone or kept for its reason",
+    ];
+    assert_eq!(told(&forward), whole);
+    let first = told(&asked).remove(0);
+    assert_eq!(first, "turn back, because somebody cancelled it: an earlier one", "once is enough");
+}
+
+#[test]
 fn an_explanation_says_what_is_waited_for_since_when_until_when_and_what_comes_next() {
     let told = |events: &[Event], now| {
         let mut facts = Facts::default();
@@ -223,7 +278,8 @@ fn an_explanation_says_what_is_waited_for_since_when_until_when_and_what_comes_n
     };
     let (step, error) = (text("first"), text("no room"));
     let (class, retry_at) = (ErrorClass::Transient, Some(at(60)));
-    let failing = Event::StepFailed { step, attempt: 1, class, code: None, error, retry_at };
+    let failing =
+        Event::StepFailed { step, attempt: 1, class, code: None, error, retry_at, at: None };
     let node = Uuid::from_u128(3);
     let lease = Event::LeaseTaken { node, epoch: 1, orderly: true };
     let waiting = told(&[started(), lease, intended("first"), failing], 10);
@@ -339,7 +395,7 @@ fn an_explanation_says_which_circuit_a_step_waits_for() {
     let put_off = PutOff { until: at(40), why: text("the circuit of region north is open") };
     let facts =
         Facts { put_off: [(text("first"), put_off)].into_iter().collect(), ..Facts::default() };
-    let timer = Event::TimerSet { step: text("first"), due: at(40) };
+    let timer = Event::TimerSet { step: text("first"), due: at(40), at: None };
     for events in [vec![started(), intended("first")], vec![started(), intended("first"), timer]] {
         let told = explained(&events, &facts);
         assert_eq!((told.steps, told.until), (vec![text("first")], Some(at(40))));

@@ -54,7 +54,7 @@ pub(crate) fn done(step: &str) -> Event {
 pub(crate) fn failed(step: &str) -> Event {
     let (step, error) = (step.to_owned(), "no".to_owned());
     let (class, code) = (ErrorClass::Permanent, Some(ErrorCode::MachineFailed));
-    Event::StepFailed { step, attempt: 1, class, code, error, retry_at: None }
+    Event::StepFailed { step, attempt: 1, class, code, error, retry_at: None, at: None }
 }
 
 pub(crate) fn undo_intended(step: &str) -> Event {
@@ -133,6 +133,7 @@ fn what_can_be_undone_beside_a_failed_undo_is_undone_first() {
         code: Some(ErrorCode::TimedOut),
         error: error.clone(),
         retry_at: None,
+        at: None,
     };
     events.extend([undo_intended("make/disk"), gave_up]);
     check(&events, 0, &[undo("make/net/port")]);
@@ -156,7 +157,7 @@ fn a_cancel_wins_over_the_last_result_where_there_is_a_way_back() {
 #[test]
 fn a_timer_is_waited_for_fired_and_then_the_same_attempt_goes_on() {
     let (step, due) = ("first".to_owned(), at(90));
-    let mut events = vec![started(), intended("first"), Event::TimerSet { step, due }];
+    let mut events = vec![started(), intended("first"), Event::TimerSet { step, due, at: None }];
     let step = || "first".to_owned();
     check(&events, 89, &[Directive::Wait { step: step(), until: at(90) }]);
     check(&events, 90, &[Directive::FireTimer { step: step() }]);
@@ -164,7 +165,7 @@ fn a_timer_is_waited_for_fired_and_then_the_same_attempt_goes_on() {
     // It may have been put off while it was in doubt.
     check(&events, 90, &[Directive::Run { step: step(), attempt: 1, doubt: true }]);
     events.truncate(2);
-    events.push(Event::TimerSet { step: step(), due: at(5000) });
+    events.push(Event::TimerSet { step: step(), due: at(5000), at: None });
     check(&events, 89, &[Directive::Wait { step: step(), until: at(1000) }]);
     check(&events, 1000, &[Directive::Unwind(Cause::Deadline)]);
 }
@@ -244,6 +245,7 @@ fn nodes_that_die_before_they_come_to_a_step_or_give_it_back_did_not_die_of_it()
         code: None,
         error: "no answer".to_owned(),
         retry_at: Some(at(60)),
+        at: None,
     };
     let mut events = vec![started(), intended("first"), error];
     for epoch in 1..100 {

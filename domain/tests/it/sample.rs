@@ -360,6 +360,7 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
             at: Some(at(0)),
         },
         E::StepResumed { step: step() },
+        E::StepOutlived { step: step() },
         E::StepDone { step: step(), output: json!({ "machine": "vm-7" }) },
         E::StepSkipped { step: "set_dns".to_owned(), reason: "no DNS is configured".to_owned() },
         E::StepFailed {
@@ -369,8 +370,9 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
             code: None,
             error: "the connection broke".to_owned(),
             retry_at: Some(at(70)),
+            at: Some(at(60)),
         },
-        E::TimerSet { step: step(), due: at(900) },
+        E::TimerSet { step: step(), due: at(900), at: Some(at(600)) },
         E::TimerFired { step: step() },
         E::CancelRequested { reason: "not needed any more".to_owned() },
         E::UnwindBegan(Cause::StepFailed { step: step(), error: "no room".to_owned() }),
@@ -384,6 +386,7 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
             code: Some(ErrorCode::AttemptsExhausted),
             error: "the cloud does not answer".to_owned(),
             retry_at: None,
+            at: None,
         },
         E::Stuck {
             step: step(),

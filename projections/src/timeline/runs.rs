@@ -33,6 +33,7 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         }
         Event::StepIntended { step, .. }
         | Event::StepResumed { step }
+        | Event::StepOutlived { step }
         | Event::StepDone { step, .. }
         | Event::StepSkipped { step, .. }
         | Event::StepFailed { step, .. }
@@ -66,6 +67,7 @@ fn tell_step(teller: &Teller<'_>, event: &Event, step: &str) -> String {
             format!("{who} began {step}{}", again(*attempt))
         }
         Event::StepResumed { .. } => format!("{who} went on with {step} where another node was"),
+        Event::StepOutlived { .. } => format!("{step} is not what nodes have died of"),
         Event::StepDone { .. } => format!("{who} finished {step}{took}"),
         Event::StepSkipped { reason, .. } => format!("{who} skipped {step}: {reason}"),
         Event::StepFailed { error, retry_at, .. } => {

@@ -113,16 +113,18 @@ impl Driver {
         id: RunId,
     ) -> Result<Self, DriveError> {
         let loaded = world.app.journal().load::<Saga>(&id.stream()).await?;
-        let (Some(run), Some(version)) = (loaded.state, loaded.version) else {
+        let (Some(mut run), Some(version)) = (loaded.state, loaded.version) else {
             return Err(DriveError::Absent);
         };
         let Some(definition) = registry.get(&(run.definition.clone(), run.version)).copied() else {
             let (definition, version) = (run.definition, run.version);
             return Err(DriveError::UnknownDefinition { definition, version });
         };
+        let time = SteadyTime::start(world.app.journal().clock());
+        run.bound_pauses(time.now());
         Ok(Self {
             plan: definition.plan(&world.limits),
-            time: SteadyTime::start(world.app.journal().clock()),
+            time,
             world,
             definition,
             fence: Arc::new(Alone),
@@ -334,6 +336,10 @@ impl Driver {
             Verdict::Record(event) => event,
             Verdict::AskAgain(time) => {
                 self.asleep.insert(row.path, time);
+                let may_be_to_blame = is_undo || !row.watches;
+                if may_be_to_blame && self.run.effort(row.path).deaths > 0 {
+                    self.report(Event::StepOutlived { step: row.path.to_owned() }).await?;
+                }
                 let earliest = wake.map_or(time, |wake| wake.min(time));
                 return Ok(if self.calls.is_empty() { Pace::At(earliest) } else { Pace::Again });
             }

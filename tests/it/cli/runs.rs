@@ -39,7 +39,8 @@ async fn a_run_is_waited_for_to_its_end() {
     server.report(failed, intent(failed)).await;
     let (step, error) = ("create_server".to_owned(), "no quota".to_owned());
     let (class, code) = (ErrorClass::Permanent, Some(ErrorCode::MachineFailed));
-    let event = Event::StepFailed { step, attempt: 1, class, code, error, retry_at: None };
+    let event =
+        Event::StepFailed { step, attempt: 1, class, code, error, retry_at: None, at: None };
     server.report(failed, event).await;
     let cause = Cause::StepFailed { step: "create_server".into(), error: "no quota".into() };
     server.report(failed, Event::UnwindBegan(cause)).await;

@@ -39,6 +39,7 @@ async fn given_launch(server: &ApiServer) -> (String, String, RunId) {
         code: None,
         error: "the cloud is busy".to_owned(),
         retry_at: Some("2026-11-22T12:00:00Z".parse().unwrap()),
+        at: None,
     };
     let done = Event::StepDone { step: step(), output: json!({}) };
     for event in [intend(1), failed, intend(2), done] {

@@ -92,7 +92,7 @@ async fn metrics_tell_of_runs_appends_requests_and_read_models() {
     let retry_at = Some(chrono::DateTime::UNIX_EPOCH);
     let (class, error) = (ErrorClass::Timeout, "slow".to_owned());
     let (step, code) = (STEP.to_owned(), None);
-    let failed = Event::StepFailed { step, attempt: 1, class, code, error, retry_at };
+    let failed = Event::StepFailed { step, attempt: 1, class, code, error, retry_at, at: None };
     server.report(run, failed).await;
     server.report(run, intended(run, 2)).await;
     server.report(run, done()).await;

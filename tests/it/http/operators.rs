@@ -33,6 +33,7 @@ pub(crate) async fn get_stuck(server: &ApiServer, run: RunId) {
             code: Some(ErrorCode::AttemptsExhausted),
             error,
             retry_at: None,
+            at: None,
         },
         Event::Stuck { step, why, code: Some(StuckCode::UndoFailed) },
     ];
@@ -141,6 +142,16 @@ async fn a_stuck_run_is_found_explained_and_given_up_with_the_cli_alone() {
     assert!(code == 0 && listed.contains(&run), "{listed}");
     let (code, told) = ocim(&["run", "explain", &run]).await;
     assert!(code == 0 && told.contains("its undo failed for a day"), "{told}");
+    let open = server.given_run().await.to_string();
+    let cancel = ["run", "cancel", &open, "--reason", "a mistake"];
+    let (code, would) = ocim(&[&cancel[..], &["--dry-run"]].concat()).await;
+    assert!(code == 0 && would.starts_with("It would:"), "{would}");
+    assert!(would.contains("because somebody cancelled it: a mistake"), "{would}");
+    let (code, did) = ocim(&cancel).await;
+    assert_eq!((code, did), (0, would.replace("It would:", "Done:")), "it does what it said");
+    let cancel = ["run", "cancel", &run, "--reason", "too late", "--dry-run"];
+    let (code, refused) = ocim(&cancel).await;
+    assert!(code == 4 && refused.contains("already turning back"), "{refused}");
     let abandon = ["run", "abandon", &run, "--reason", "the region is gone"];
     let (code, would) = ocim(&[&abandon[..], &["--dry-run"]].concat()).await;
     assert!(code == 0 && would.starts_with("It would:") && would.contains(STEP), "{would}");

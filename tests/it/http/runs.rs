@@ -2,6 +2,7 @@
 
 use crate::support::api_server::ApiServer;
 use chrono::{DateTime, Utc};
+use ocim::sagas::definitions;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event, StuckCode, step_key};
 use serde_json::{Value, json};
@@ -45,10 +46,55 @@ async fn a_run_is_listed_read_with_its_steps_and_cancelled() {
     let nameless = cancel(open).json(&json!({})).send().await.unwrap();
     assert_eq!(nameless.status(), 422);
     let reason = json!({"reason": "a mistake"});
-    assert_eq!(cancel(open).json(&reason).send().await.unwrap().status(), 204);
+    assert_eq!(cancel(open).json(&reason).send().await.unwrap().status(), 200);
     assert_eq!(server.get(&format!("/runs/{open}")).await["cancel_requested"], true);
     let refused = cancel(over).json(&reason).send().await.unwrap();
     assert_eq!(refused.status(), 409);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancel_is_seen_dry_and_refused_dry_where_the_act_is() {
+    let server = ApiServer::start().await;
+    let cancel = async |run: RunId, dry_run: bool| {
+        let body = json!({ "reason": "a mistake", "dry_run": dry_run });
+        let request = server.ask("POST", &format!("/runs/{run}/cancel")).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let open = server.given_run().await;
+    server.report(open, intended(open, "await_turn", 1)).await;
+    let head = async || server.app.store().raw().head().await.unwrap();
+    let before = head().await;
+    let (status, would) = cancel(open, true).await;
+    assert_eq!((status, &would["done"]), (200, &json!(false)), "{would}");
+    let told = [
+        "the run is asked to stop, and to undo what it did",
+        "turn back, because somebody cancelled it: a mistake",
+        "undo `await_turn`",
+        "end, with all undone or kept for its reason",
+    ];
+    assert_eq!(would["sentences"], json!(told));
+    assert_eq!(head().await, before, "it was only looked at");
+    let (status, did) = cancel(open, false).await;
+    assert_eq!((status, &did["done"]), (200, &json!(true)));
+    assert_eq!(did["sentences"], would["sentences"], "it does what it said");
+
+    let over = server.given_run().await;
+    server.report(over, Event::Completed {}).await;
+    let back = server.given_run().await;
+    server.report(back, intended(back, "await_turn", 1)).await;
+    server.report(back, Event::UnwindBegan(Cause::Deadline)).await;
+    let past = server.given_run().await;
+    let steps = definitions().into_iter().find(|it| it.name == "launch_appserver").unwrap().steps;
+    for step in steps {
+        server.report(past, skipped(step.path)).await;
+    }
+    for run in [over, back, past] {
+        let refused = [cancel(run, true).await, cancel(run, false).await];
+        assert_eq!(refused[0], refused[1]);
+        assert_eq!(refused[0].0, 409, "{}", refused[0].1);
+    }
     server.stop().await;
 }
 
@@ -71,6 +117,7 @@ fn failed(step: &str, attempt: u32, last: bool) -> Event {
         code: last.then_some(ErrorCode::AttemptsExhausted),
         error: "no answer".to_owned(),
         retry_at: (!last).then(|| "2026-11-22T12:00:00Z".parse().unwrap()),
+        at: None,
     }
 }
 
@@ -89,6 +136,7 @@ fn undo(step: &str) -> [Event; 3] {
         code: None,
         error: "still there".to_owned(),
         retry_at: Some("2026-11-22T12:00:00Z".parse().unwrap()),
+        at: None,
     };
     [intend(1), failed, intend(2)]
 }
@@ -120,6 +168,7 @@ async fn given_history(server: &ApiServer) -> (RunId, RunId) {
         code: Some(ErrorCode::AttemptsExhausted),
         error: why.clone(),
         retry_at: None,
+        at: None,
     };
     server.report(stuck, event).await;
     server.report(stuck, Event::Stuck { step: "create_server".to_owned(), why, code: None }).await;

@@ -126,6 +126,7 @@ impl Site {
                 code: None,
                 error: "busy".to_owned(),
                 retry_at,
+                at: None,
             }),
             run(self.intend("server", 2)),
             server(S::BuildingStarted {}),

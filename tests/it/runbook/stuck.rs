@@ -80,7 +80,7 @@ async fn given_failed_step(desk: &Desk) -> String {
     events.push(intended(&step));
     let (class, retry_at) = (ErrorClass::Permanent, None);
     let code = Some(ErrorCode::MachineFailed);
-    events.push(Event::StepFailed { step, attempt: 1, class, code, error, retry_at });
+    events.push(Event::StepFailed { step, attempt: 1, class, code, error, retry_at, at: None });
     events.push(stuck("delete_server", "the cloud said no", StuckCode::StepFailed));
     desk.given_run("terminate_appserver", 1, events).await
 }

@@ -21,10 +21,12 @@ async fn a_step_that_waits_for_its_next_attempt_is_tried_at_once() {
     let at = "2036-11-22T12:00:00Z".parse().unwrap();
     let (step, error, class) = (STEP.to_owned(), "no quota".to_owned(), ErrorClass::Transient);
     let retry_at = Some(at);
-    let failed = Event::StepFailed { step, attempt: 1, class, code: None, error, retry_at };
+    let failed =
+        Event::StepFailed { step, attempt: 1, class, code: None, error, retry_at, at: None };
     let (step, error) = (STEP.to_owned(), "in use".to_owned());
-    let undo_failed = Event::UndoFailed { step, attempt: 1, class, code: None, error, retry_at };
-    let timer = Event::TimerSet { step: STEP.to_owned(), due: at };
+    let undo_failed =
+        Event::UndoFailed { step, attempt: 1, class, code: None, error, retry_at, at: None };
+    let timer = Event::TimerSet { step: STEP.to_owned(), due: at, at: None };
     let before = || -> Vec<Event> {
         let earlier = ocim::sagas::launch_appserver::LAUNCH_APPSERVER_1.steps.iter();
         let earlier = earlier.take_while(|step| step.path != STEP).map(|step| Event::StepSkipped {

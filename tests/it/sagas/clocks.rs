@@ -14,7 +14,7 @@ use ocim::sagas::world::Limits;
 use ocim::simulation::stage::VirtualClock;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
-use ocim_domain::saga::Phase;
+use ocim_domain::saga::{ErrorCode, Phase};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -161,6 +161,68 @@ async fn however_the_clock_is_set_a_pause_is_what_was_asked_for() {
             // The jitter of a retry may come on top of what the other side asks for.
             let allowed = 50 * SECOND..65 * SECOND;
             assert!(allowed.contains(&took), "{}: {took:?} at {shift}", process.name);
+        }
+    }
+}
+
+/// Undone by `fail`: the other side asks to wait.
+static UNDO: Definition = process(
+    "undo",
+    const {
+        &[
+            Step {
+                kind: Kind::Compensable(fail),
+                ..row(|_| Box::pin(async { done(Value::Null) }))
+            },
+            Step {
+                path: "break",
+                attempts_max: 1,
+                ..row(|_| Box::pin(async { Err(StepError::permanent(ErrorCode::Defect, "no")) }))
+            },
+        ]
+    },
+);
+
+/// Drives a run to rest. In the middle of each pause it dies once, the clock is set by so much, and a
+/// new driver waits for the rest, as after a restart; tells how long all of it took.
+async fn drive_with_restarts(process: &'static Definition, shift: TimeDelta) -> Duration {
+    let clock = Arc::new(SettableClock { clock: VirtualClock::start(), shift: Mutex::default() });
+    let mut stage = Stage::resume(Outside::with_clock(clock.clone()), InstanceId(Uuid::nil()));
+    stage.registry = [(("undo".to_owned(), 1), &UNDO)].into_iter().collect();
+    stage.registry.extend(index(&PROCESSES));
+    let id = RunId(Uuid::from_u128(rand::random()));
+    stage.start_run(id, process.name, json!({}), "thing".to_owned()).await;
+    let began = Instant::now();
+    let mut died_after = None;
+    loop {
+        let mut driver = Driver::open(Arc::clone(&stage.world), &stage.registry, id).await.unwrap();
+        loop {
+            let pause = match driver.advance().await.unwrap() {
+                Pace::Again => continue,
+                Pace::At(time) => driver.until(time),
+                Pace::AtRest => return began.elapsed(),
+            };
+            let calls = CALLS.lock().unwrap().get(&id).copied();
+            if died_after == calls {
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+            died_after = calls;
+            tokio::time::sleep(pause / 2).await;
+            *clock.shift.lock().unwrap() += shift;
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recorded_pause_is_after_a_restart_no_longer_than_what_was_asked_for() {
+    let recorded = PROCESSES.iter().filter(|it| ["fail", "set_timer"].contains(&it.name));
+    for process in recorded.chain([&UNDO]) {
+        for shift in [TimeDelta::zero(), TimeDelta::minutes(-30), TimeDelta::days(-3)] {
+            let took = drive_with_restarts(process, shift).await;
+            // The half that was waited for may be waited for again.
+            assert!(took <= 100 * SECOND, "{}: {took:?} at {shift}", process.name);
         }
     }
 }

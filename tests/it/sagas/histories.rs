@@ -197,7 +197,7 @@ fn admits(directive: &Directive, event: &Event) -> bool {
         )
         | (
             Directive::Resume { step, .. } | Directive::ResumeUndo { step, .. },
-            Event::StepResumed { step: path },
+            Event::StepResumed { step: path } | Event::StepOutlived { step: path },
         )
         | (Directive::FireTimer { step }, Event::TimerFired { step: path })
         | (Directive::ResumeUndo { step, .. }, Event::UndoDone { step: path, .. })

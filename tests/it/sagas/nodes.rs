@@ -4,6 +4,7 @@ use super::runner::{LONG, await_ends};
 use super::stage::{Stage, somebody};
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use ocim::adapters::fake_playbooks::Script;
 use ocim::app::{LaunchAsk, Launched};
 use ocim::ports::PortError;
@@ -14,11 +15,11 @@ use ocim::sagas::definitions;
 use ocim::sagas::leases::Take;
 use ocim::sagas::runner::Fence;
 use ocim::sagas::runner::{DriveError, Driver, Pace, Runner};
-use ocim::sagas::step::{Definition, Kind, RunFn, Step, done};
+use ocim::sagas::step::{Definition, Kind, Progress, RunFn, Step, StepContext, StepError, done};
 use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{self, Phase, Run, StuckCode, step_key};
+use ocim_domain::saga::{self, ErrorCode, Phase, Run, StuckCode, step_key};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -366,6 +367,50 @@ async fn a_run_that_waits_in_line_or_watches_its_play_outlives_any_number_of_kil
         let run = stage.run(run).await;
         assert_eq!(run.phase, Phase::Forward, "{step}");
         assert!(matches!(run.steps.get(step), Some(saga::Step::Intended { .. })), "{run:?}");
+    }
+}
+
+/// Looks, and is not there yet.
+fn look(_: StepContext) -> BoxFuture<'static, Result<Progress, StepError>> {
+    Box::pin(async { Ok(Progress::NotYet { again_in: Duration::from_secs(1) }) })
+}
+
+/// As `delete_server` and the undo of `create_server` do: what they asked for takes its time.
+static SINK_SLOWLY: Definition = retire_continent(&[sink(look)]);
+static RISE_SLOWLY: Definition = retire_continent(
+    const {
+        &[Step {
+            path: "sink",
+            kind: Kind::Compensable(look),
+            ..sink(|_| Box::pin(async { Err(StepError::permanent(ErrorCode::Defect, "no")) }))
+        }]
+    },
+);
+
+/// Nodes that are killed while a step polls, or its undo, did not die of it, however many they are.
+#[tokio::test(start_paused = true)]
+async fn a_step_that_asks_until_it_is_there_outlives_any_number_of_kills() {
+    for (process, is_undo) in [(&SINK_SLOWLY, false), (&RISE_SLOWLY, true)] {
+        let stage = Stage::new().await;
+        begin_unknown(&stage).await;
+        for _ in 0..12 {
+            let runner = Runner::start(stage.world.clone(), &[process], stage.node(1));
+            tokio::time::sleep(Duration::from_millis(4_321)).await;
+            runner.kill().await;
+        }
+        let run = stage.run(RUN).await;
+        assert!(!run.phase.is_stuck(), "{:?}", run.phase);
+        let is_at_it = match &run.steps["sink"] {
+            saga::Step::Intended { .. } => !is_undo,
+            saga::Step::UndoIntended { .. } => is_undo,
+            _ => false,
+        };
+        assert!(is_at_it, "{run:?}");
+        let told = stage.events(&["saga.step_outlived"]).await.len();
+        assert!(
+            (1..=12).contains(&told),
+            "once a node at most, and for none that had no death: {told}"
+        );
     }
 }
 

@@ -217,7 +217,7 @@ impl Stage {
     }
 
     pub(crate) async fn cancel(&self, run: RunId) {
-        self.app().cancel_run(&somebody(), run, "changed my mind".to_owned()).await.unwrap();
+        self.app().cancel_run(&somebody(), run, "changed my mind".to_owned(), false).await.unwrap();
     }
 
     /// As a node records a cancel that does not know the process, and so not whether it is in time.

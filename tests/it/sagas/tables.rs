@@ -135,8 +135,9 @@ fn every_step_that_holds_nobodys_process_is_declared_so() {
     report_count("steps that only wait or watch", "declared", watching);
 }
 
-/// What a run looks like whose nodes died again and again while they were at this step.
-fn after_deaths(definition: &Definition, step: &Step, is_undo: bool) -> Run {
+/// What a run looks like whose nodes died again and again while they were at this step; `outlives`: a
+/// call of theirs came back before, and asked to be made again.
+fn after_deaths(definition: &Definition, step: &Step, is_undo: bool, outlives: bool) -> Run {
     let name = || step.path.to_owned();
     let (attempt, deadline, at) = (1, Timestamp::MAX_UTC, None);
     let intended = Event::StepIntended { step: name(), attempt, key: Uuid::nil(), deadline, at };
@@ -161,6 +162,9 @@ fn after_deaths(definition: &Definition, step: &Step, is_undo: bool) -> Run {
     for epoch in 1..=100 {
         events.push(Event::LeaseTaken { node: Uuid::nil(), epoch, orderly: false });
         events.push(Event::StepResumed { step: name() });
+        if outlives {
+            events.push(Event::StepOutlived { step: name() });
+        }
     }
     Saga::fold(&events).unwrap()
 }
@@ -173,15 +177,18 @@ fn nodes_that_die_leave_a_run_stuck_where_they_work_and_never_where_they_watch()
         for step in definition.steps {
             let ways = [false, true].into_iter().filter(|undo| !undo || step.kind.undo().is_some());
             for is_undo in ways {
-                let run = after_deaths(definition, step, is_undo);
-                let directives = next(&plan, &run, Timestamp::UNIX_EPOCH);
-                let is_stuck = matches!(
-                    &directives[..],
-                    [Directive::DeclareStuck { code: StuckCode::CrashLoop, step: at, .. }]
-                        if at == step.path
-                );
+                let is_stuck = |outlives| {
+                    let run = after_deaths(definition, step, is_undo, outlives);
+                    let directives = next(&plan, &run, Timestamp::UNIX_EPOCH);
+                    matches!(
+                        &directives[..],
+                        [Directive::DeclareStuck { code: StuckCode::CrashLoop, step: at, .. }]
+                            if at == step.path
+                    )
+                };
                 let name = format!("{}.{} (undo: {is_undo})", definition.name, step.path);
-                assert_eq!(is_stuck, is_undo || !step.watches, "{name}: {directives:?}");
+                assert_eq!(is_stuck(false), is_undo || !step.watches, "{name}");
+                assert!(!is_stuck(true), "{name}: it waits for what goes on outside");
                 tried += 1;
             }
         }

@@ -82,8 +82,10 @@ impl Cell<'_> {
         let is_past_pivot = index > pivot || (index == pivot && self.point > 0);
         match self.turn {
             Turn::Cancel => {
-                let cancelled =
-                    stage.app().cancel_run(&somebody(), id, "changed my mind".to_owned()).await;
+                let cancelled = stage
+                    .app()
+                    .cancel_run(&somebody(), id, "changed my mind".to_owned(), false)
+                    .await;
                 assert_eq!(cancelled.is_err(), is_past_pivot, "{cell}");
             }
             Turn::Deadline => {

@@ -98,7 +98,7 @@ impl Driver {
                 return Some(Verdict::AskAgain(due.min(call.deadline)));
             }
             Progress::Until(due) if !call.is_undo && self.is_in_time(call, due) => {
-                Event::TimerSet { step, due }
+                Event::TimerSet { step, due, at: Some(now) }
             }
             Progress::NotYet { .. } | Progress::Until(_) => return None,
         };
@@ -112,8 +112,8 @@ impl Driver {
             return Some(Verdict::AskAgain(time));
         }
         let may_wait = !call.is_undo && self.is_in_time(call, time);
-        let event = || Event::TimerSet { step: call.row.path.to_owned(), due: time };
-        may_wait.then(|| Verdict::Record(event()))
+        let (step, at) = (call.row.path.to_owned(), Some(self.now()));
+        may_wait.then_some(Verdict::Record(Event::TimerSet { step, due: time, at }))
     }
 
     fn is_in_time(&self, call: Call, time: Timestamp) -> bool {
@@ -128,11 +128,12 @@ impl Driver {
         self.world.say(self.id, path, Level::Error, error.message.clone()).await;
         let (step, attempt, class) = (path.to_owned(), call.attempt, error.class);
         let last_code = Some(error.code.unwrap_or(ErrorCode::of_class(class)));
+        let now = self.now();
         if call.is_undo {
-            let at = self.retry_at(attempt, &error, UNDO_RETRY_CAP);
-            let may_retry = may_retry_undo(&self.run, path, at)
+            let again = now + self.retry_pause(attempt, &error, UNDO_RETRY_CAP);
+            let may_retry = may_retry_undo(&self.run, path, again)
                 || self.has_planted(PlantedBug::StuckNeverDeclared);
-            let retry_at = may_retry.then_some(at);
+            let retry_at = may_retry.then_some(again);
             let code = last_code.filter(|_| retry_at.is_none());
             return Event::UndoFailed {
                 step,
@@ -141,24 +142,26 @@ impl Driver {
                 code,
                 error: error.message,
                 retry_at,
+                at: Some(now),
             };
         }
-        let at = self.retry_at(attempt, &error, self.world.limits.retry_cap);
+        let again = now + self.retry_pause(attempt, &error, self.world.limits.retry_cap);
         let effort = self.run.effort(path);
         let plan = self.plan.step(path);
-        let may_retry = plan.is_some_and(|step| step.may_retry(&effort, class, at))
+        let may_retry = plan.is_some_and(|step| step.may_retry(&effort, class, again))
             || self.has_planted(PlantedBug::RetryWithoutBound);
-        let retry_at = may_retry.then_some(at);
+        let retry_at = may_retry.then_some(again);
         let code = last_code.filter(|_| retry_at.is_none());
-        Event::StepFailed { step, attempt, class, code, error: error.message, retry_at }
+        let (error, at) = (error.message, Some(now));
+        Event::StepFailed { step, attempt, class, code, error, retry_at, at }
     }
 
-    fn retry_at(&self, attempt: u32, error: &StepError, cap: Duration) -> Timestamp {
+    fn retry_pause(&self, attempt: u32, error: &StepError, cap: Duration) -> Duration {
         let mut random = [0; 2];
         self.world.app.journal().fill_random(&mut random);
         let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
         let pause = retry_pause(attempt, self.world.limits.retry_base, cap, share);
-        self.now() + pause.max(error.retry_after.unwrap_or_default())
+        pause.max(error.retry_after.unwrap_or_default())
     }
 }
 

@@ -146,7 +146,7 @@ fn check_pauses(end: &End<'_>) -> Checked {
                     format!("`{step}` says {code:?}, and is tried again at {retry_at:?}")
                 })?;
             }
-            Event::TimerSet { step, due } => {
+            Event::TimerSet { step, due, .. } => {
                 waits.insert(step, Some(*due));
             }
             // It has its own time; what was waited for before the turn is void.

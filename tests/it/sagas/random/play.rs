@@ -363,7 +363,7 @@ impl Play {
 
 /// Asks for a cancel, which may come too late.
 async fn cancel(stage: &Stage, id: RunId) {
-    drop(stage.app().cancel_run(&somebody(), id, "changed my mind".to_owned()).await);
+    drop(stage.app().cancel_run(&somebody(), id, "changed my mind".to_owned(), false).await);
 }
 
 fn is_by_people(event: &Event) -> bool {
