@@ -29,8 +29,7 @@ use crate::sagas::runner::Runner;
 use crate::sagas::slots::{self, Slots};
 use crate::sagas::world::World;
 use crate::sagas::{self, Holds};
-use crate::store::EventStore;
-use crate::store::postgres::PostgresStore;
+use crate::store::{Engine, EventStore};
 use crate::telemetry::traces::Exporter;
 use background::Background;
 use std::net::{SocketAddr, TcpListener};
@@ -51,7 +50,7 @@ pub struct Node {
 struct Services {
     app: App,
     tokens: Tokens,
-    store: PostgresStore,
+    store: Arc<dyn Engine>,
     head: HeadKeeper,
     projector: ProjectorHandle,
     runner: Runner,
@@ -136,16 +135,15 @@ impl Services {
         // What the ports lack is said before anything stands on the database.
         let ports = parts::open_ports(config, folder).await?;
         let pool = parts::migrate(database).await?;
-        let connected = PostgresStore::connect(database.clone(), pool.clone()).await;
-        let store = connected.map_err(BootError::Store)?;
-        let metered = MeteredStore::new(Arc::new(store.clone()), Arc::clone(metrics));
+        let store = parts::open_store(config, database, &pool).await?;
+        let metered = MeteredStore::new(Arc::clone(&store) as _, Arc::clone(metrics));
         let metered: Arc<dyn EventStore> = Arc::new(metered);
         let sealed = parts::seal(metered, &pool, &secret_key, ids.clone()).await?;
         let head_file = HeadFile::of(folder.root());
         let known = head_file.read().map_err(BootError::Folder)?;
-        let found = check_head(known.as_ref(), &store, &pool).await.map_err(BootError::Head)?;
-        let head = HeadKeeper::start(store.clone(), head_file, found);
-        let raw: Arc<dyn EventStore> = Arc::new(store.clone());
+        let found = check_head(known.as_ref(), &*store, &pool).await.map_err(BootError::Head)?;
+        let head = HeadKeeper::start(Arc::clone(&store), head_file, found);
+        let raw: Arc<dyn EventStore> = Arc::clone(&store) as _;
         let projector = ProjectorRuntime::start(raw, pool.clone(), ocim_projections::ALL);
         let read_models = ReadModels::new(pool.clone(), projector.freshness());
         let log_store = Arc::new(PostgresLogs::new(pool.clone()));

@@ -9,13 +9,13 @@ mod env_file;
 mod git_credentials;
 mod reader;
 mod secret;
+mod urls;
 
 pub use client::ClientConfig;
 pub use git_credentials::GitCredential;
 pub use secret::Secret;
 
 use crate::adapters::ansible::pick_environment;
-use crate::database::{DatabaseUrlError, check_url};
 use git_credentials::read_git_credentials;
 use reader::Reader;
 use serde::Deserialize;
@@ -25,10 +25,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+use urls::{read_database_url, read_event_store_url, read_otlp_endpoint};
 
-/// `OCIM_` variables that belong to the scripts, to the original, or to the command line
+/// `OCIM_` variables that belong to the scripts and tests, to the original, or to the command line
 /// ([`ClientConfig`]), and are not read here.
-const OF_OTHERS: [&str; 4] = ["OCIM_CACHE_DIR", "OCIM_ID", "OCIM_SERVER", "OCIM_TOKEN"];
+const OF_OTHERS: [&str; 5] =
+    ["OCIM_CACHE_DIR", "OCIM_ID", "OCIM_SERVER", "OCIM_TEST_KURRENTDB_URL", "OCIM_TOKEN"];
 
 /// Regions have short names: the original's column takes this many characters.
 pub const REGION_CHARACTERS_MAX: usize = 16;
@@ -41,6 +43,9 @@ pub struct Config {
     /// `sslrootcert` as in libpq, `prefer` when unset. None: Ocim runs a PostgreSQL of its own in the
     /// data folder.
     pub database_url: Option<Secret>,
+    /// `EVENT_STORE_URL`: a KurrentDB that keeps the events, `kurrentdb://user:password@host:2113`,
+    /// as docs/KURRENTDB.md says; all else stays in the database. None: the database keeps them too.
+    pub event_store_url: Option<Secret>,
     /// `SECRET_KEY`: all encryption keys come from it; 16 characters or more. None: made once and
     /// kept in the data folder.
     pub secret_key: Option<Secret>,
@@ -370,6 +375,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
     Config {
         tool_environment: vec![],
         database_url: read_database_url(r),
+        event_store_url: read_event_store_url(r),
         secret_key: read_secret_key(r),
         data_dir: read_data_dir(r, is_root),
         http_address: (r.parsed("OCIM_HTTP_ADDRESS", "must be an IP address"))
@@ -451,30 +457,6 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
 }
 
 const PORT_RULE: &str = "must be a port, 0 to 65535";
-
-fn read_database_url(r: &mut Reader<'_>) -> Option<Secret> {
-    let url = r.optional("DATABASE_URL")?;
-    match check_url(url) {
-        Ok(()) => {}
-        Err(DatabaseUrlError::Malformed) => r.refuse(
-            "DATABASE_URL",
-            "must be a URL like postgres://user:password@host:5432/database?sslmode=verify-full",
-        ),
-        Err(_) => r.refuse(
-            "DATABASE_URL",
-            "takes sslmode=disable, prefer, require, verify-ca or verify-full",
-        ),
-    }
-    Some(Secret::new(url))
-}
-
-fn read_otlp_endpoint(r: &mut Reader<'_>) -> Option<String> {
-    let url = r.optional("OTEL_EXPORTER_OTLP_ENDPOINT")?;
-    if !reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host()) {
-        r.refuse("OTEL_EXPORTER_OTLP_ENDPOINT", "must be a URL like http://localhost:4318");
-    }
-    Some(url.to_owned())
-}
 
 fn read_secret_key(r: &mut Reader<'_>) -> Option<Secret> {
     let key = r.secret("SECRET_KEY")?;

@@ -6,8 +6,7 @@ pub use keeper::HeadKeeper;
 
 use crate::data_folder::DataFolderError;
 use crate::projector::{self, ProjectorError};
-use crate::store::ReadError;
-use crate::store::postgres::PostgresStore;
+use crate::store::{Engine, ReadError};
 use deadpool_postgres::Pool;
 use ocim_domain::event::Position;
 use ocim_domain::event_log::Head;
@@ -62,7 +61,7 @@ pub enum HeadError {
 ///
 /// # Errors
 /// What the database says.
-pub async fn read_head(store: &PostgresStore) -> Result<Head, ReadError> {
+pub async fn read_head(store: &dyn Engine) -> Result<Head, ReadError> {
     let (position, hash) = store.head_hash().await?;
     Ok(Head { position, hash: hexadecimal(hash) })
 }
@@ -77,7 +76,7 @@ fn hexadecimal(hash: [u8; 32]) -> String {
 /// [`HeadError`], with what to do.
 pub async fn check_head(
     known: Option<&Head>,
-    store: &PostgresStore,
+    store: &dyn Engine,
     pool: &Pool,
 ) -> Result<Head, HeadError> {
     let found = read_head(store).await?;
@@ -92,11 +91,7 @@ pub async fn check_head(
 }
 
 /// Whether the log, which ends there, still has the event that is known.
-async fn check_known(
-    known: &Head,
-    found: Position,
-    store: &PostgresStore,
-) -> Result<(), HeadError> {
+async fn check_known(known: &Head, found: Position, store: &dyn Engine) -> Result<(), HeadError> {
     let known_at = known.position;
     if found < known_at {
         return Err(HeadError::Behind { known: known_at, found });

@@ -1,12 +1,18 @@
 //! The event store: one narrow trait for every engine, and the errors its callers must tell apart.
 
 pub mod conformance;
+mod engine;
+#[cfg(feature = "kurrentdb")]
+pub mod kurrentdb;
 pub mod memory;
+mod open;
 pub mod postgres;
 mod row;
 pub mod sealed;
 mod subscription;
 
+pub use engine::{Capabilities, ChainError, Engine, Verified};
+pub use open::{OpenError, StoreUrlError, check_store_url, open_store};
 pub use row::Hash;
 
 use async_trait::async_trait;
@@ -136,4 +142,7 @@ pub trait EventStore: Send + Sync + std::fmt::Debug {
 
     /// The last event's position, [`Position::START`] when empty.
     async fn head(&self) -> Result<Position, ReadError>;
+
+    /// What it can do beyond that.
+    fn capabilities(&self) -> Capabilities;
 }

@@ -87,12 +87,14 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
 
 /// What libraries say that is no news, and how to leave it out. It is told where the filter names the
 /// library.
-const QUIET: [(&str, &str); 2] = [
+const QUIET: [(&str, &str); 3] = [
     // Errors about connections: anybody who sends rubbish makes them.
     ("actix_http", "actix_http::h1::dispatcher=off"),
     // Connections that are made anew, e.g. when the HTTP workers end that made them. Who gets none
     // says so himself.
     ("deadpool", "deadpool=error"),
+    // Each failure of each call, as an error; who made the call has it, and says what comes of it.
+    ("kurrentdb", "kurrentdb=off"),
 ];
 
 fn read_filter(filter: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
@@ -154,8 +156,12 @@ mod tests {
 
     #[test]
     fn what_libraries_say_is_told_where_the_filter_names_them() {
-        for (filter, told) in [("info", 1), ("info,deadpool=warn", 2), ("info,actix_http=error", 2)]
-        {
+        for (filter, told) in [
+            ("info", 1),
+            ("info,deadpool=warn", 2),
+            ("info,actix_http=error", 2),
+            ("info,kurrentdb=error", 2),
+        ] {
             let lines = Lines::default();
             let writer = lines.clone();
             let subscriber =
@@ -164,6 +170,7 @@ mod tests {
             tracing::subscriber::with_default(subscriber, || {
                 tracing::warn!(target: "deadpool.postgres", "a connection is made anew");
                 tracing::error!(target: "actix_http::h1::dispatcher", "this is no HTTP");
+                tracing::error!(target: "kurrentdb::grpc", "a node is gone");
                 tracing::warn!("news of ours");
             });
             let text = lines.text();

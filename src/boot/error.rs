@@ -8,7 +8,7 @@ use crate::http::{LocalTokenError, ServeError};
 use crate::log_head::HeadError;
 use crate::migrations::MigrationError;
 use crate::ports::PortError;
-use crate::store::postgres::ConnectError;
+use crate::store::OpenError;
 use crate::store::sealed::KeyError;
 
 /// Why Ocim could not start. What had been started was stopped again.
@@ -40,7 +40,7 @@ pub enum BootError {
     Migration(#[source] MigrationError),
     /// The event store can't be opened.
     #[error("the event store could not be opened")]
-    Store(#[source] ConnectError),
+    Store(#[source] OpenError),
     /// The log is not the one that this data folder knows.
     #[error("the event log is not what this data folder has seen")]
     Head(#[source] HeadError),

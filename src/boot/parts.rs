@@ -25,8 +25,8 @@ use crate::ports::dns::Dns;
 use crate::ports::load_balancer::{LoadBalancer, SiteProbe};
 use crate::ports::playbooks::Playbooks;
 use crate::ports::system::Ids;
-use crate::store::EventStore;
 use crate::store::sealed::{PostgresKeys, SealedStore};
+use crate::store::{self, Engine, EventStore};
 use crate::telemetry::Observing;
 use crate::telemetry::traces::{Exporter, Tracer};
 use deadpool_postgres::{Pool, Runtime};
@@ -81,6 +81,18 @@ pub(super) async fn migrate(database: &DatabaseAddress) -> Result<Pool, BootErro
         tracing::info!(name, "migrated");
     }
     connect_pool(database)
+}
+
+/// The engine that keeps the events: that of `EVENT_STORE_URL`, or the database.
+pub(super) async fn open_store(
+    config: &Config,
+    database: &DatabaseAddress,
+    pool: &Pool,
+) -> Result<Arc<dyn Engine>, BootError> {
+    let url = config.event_store_url.as_ref().map(Secret::expose);
+    let opened = store::open_store(url, database, pool).await.map_err(BootError::Store)?;
+    tracing::info!(engine = opened.describe(), "the event store is open");
+    Ok(opened)
 }
 
 /// The store that shows protected values open, and keeps them sealed.

@@ -52,9 +52,10 @@ pub(super) fn limits(config: &Config) -> Limits {
 #[must_use]
 pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
     let relay = config.instance_smtp_relay.as_ref().map(|relay| &relay.password);
-    let given = [config.database_url.as_ref(), config.newrelic_license_key.as_ref(), relay];
+    let urls = [config.database_url.as_ref(), config.event_store_url.as_ref()];
+    let given = urls.into_iter().chain([config.newrelic_license_key.as_ref(), relay]);
     let git = config.git_credentials.values().map(|credential| &credential.password);
-    let all = given.into_iter().flatten().chain([secret_key]).chain(git);
+    let all = given.flatten().chain([secret_key]).chain(git);
     all.map(|secret| secret.expose().to_owned()).collect()
 }
 

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::data_folder::{DataFolder, HeadFile};
 use crate::log_head::{check_head, read_head};
 use crate::projector;
-use crate::store::postgres::PostgresStore;
+use crate::store::{Engine, EventStore};
 use nix::unistd::{Uid, User};
 use ocim_domain::event_log::{Command, EventLog, event_log_id};
 use serde_json::json;
@@ -31,15 +31,14 @@ pub(super) async fn run(
         return Err(CliError::new(Kind::Refused, told));
     }
     let database = Database::open_existing(config).await?;
-    let connected = PostgresStore::connect(database.address.clone(), database.pool.clone()).await;
-    let outcome = match connected {
+    let outcome = match database.open_store(config).await {
         Ok(store) => {
             let file = HeadFile::of(&config.data_dir);
-            let outcome = accept(reason, &database, &store, &file, output).await;
+            let outcome = accept(reason, &database, Arc::clone(&store), &file, output).await;
             store.shutdown().await;
             outcome
         }
-        Err(error) => Err(unavailable(error)),
+        Err(error) => Err(error),
     };
     database.close().await;
     outcome
@@ -48,26 +47,27 @@ pub(super) async fn run(
 async fn accept(
     reason: String,
     database: &Database,
-    store: &PostgresStore,
+    store: Arc<dyn Engine>,
     file: &HeadFile,
     output: &mut Output,
 ) -> Result<(), CliError> {
     // A damaged file is no reason to refuse: to accept the log is what its error advises.
     let known = file.read().unwrap_or_default();
-    if check_head(known.as_ref(), store, &database.pool).await.is_ok() && known.is_some() {
+    if check_head(known.as_ref(), &*store, &database.pool).await.is_ok() && known.is_some() {
         let told = "the log is what the data folder has seen: there is nothing to accept";
         return Err(CliError::new(Kind::Refused, told));
     }
-    let found = read_head(store).await.map_err(unavailable)?;
+    let found = read_head(&*store).await.map_err(unavailable)?;
     let ids = Arc::new(SystemIds);
-    let journal = Journal::new(Arc::new(store.clone()), Arc::new(SystemClock), ids);
+    let journal =
+        Journal::new(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(SystemClock), ids);
     let caller = Caller { reason: Some(reason.clone()), ..Caller::new(os_user()) };
     let command = Command::AcceptHead { known, found: found.clone(), reason };
     let stream = event_log_id().stream();
     let accepted = journal.execute::<EventLog>(&stream, &caller.metadata(), command).await;
     accepted.map_err(|error| CliError::from_error(Kind::Refused, &error))?;
     projector::retire_ahead(&database.pool, found.position).await.map_err(unavailable)?;
-    let head = read_head(store).await.map_err(unavailable)?;
+    let head = read_head(&*store).await.map_err(unavailable)?;
     file.write(&head).map_err(unavailable)?;
     output.record(
         &json!({ "accepted": found.position.to_string(), "head": head.position.to_string() }),

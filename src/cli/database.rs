@@ -1,12 +1,14 @@
 //! For the few commands that open the database themselves: the running server's, or their own.
 
 use super::error::{CliError, Kind};
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::data_folder::DataFolder;
 use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
+use crate::store::{Engine, open_store};
 use deadpool_postgres::{Pool, Runtime};
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Connections that one command needs at most.
@@ -78,6 +80,15 @@ impl Database {
             .build()
             .map_err(unavailable)?;
         Ok((address, pool))
+    }
+
+    /// Opens the engine that keeps the events. To be shut down before [`Database::close`].
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] with what is wrong.
+    pub(super) async fn open_store(&self, config: &Config) -> Result<Arc<dyn Engine>, CliError> {
+        let url = config.event_store_url.as_ref().map(Secret::expose);
+        open_store(url, &self.address, &self.pool).await.map_err(unavailable)
     }
 
     /// Ends what was started for this command.

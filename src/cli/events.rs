@@ -9,8 +9,7 @@ use crate::data_folder::HeadFile;
 use crate::log_head::check_head;
 use crate::projector::{self, ProjectorError};
 use crate::read_models::EventQuery;
-use crate::store::postgres::{ChainError, PostgresStore};
-use crate::store::{EventStore, Filter, SubscriptionEvent};
+use crate::store::{ChainError, Engine, Filter, SubscriptionEvent};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use futures_util::StreamExt;
@@ -130,29 +129,28 @@ pub(super) async fn run_events(
         return super::accept_head::run(reason, config, output).await;
     }
     let database = Database::open_existing(config).await?;
-    let connected = PostgresStore::connect(database.address.clone(), database.pool.clone()).await;
-    let outcome = match connected {
+    let outcome = match database.open_store(config).await {
         Ok(store) => {
             let outcome = match command {
                 EventCommand::Tail { from_start, kinds, wanted } => {
-                    tail_events(&store, from_start, &wanted.query(kinds), output).await
+                    tail_events(&*store, from_start, &wanted.query(kinds), output).await
                 }
                 EventCommand::Verify => {
-                    verify_events(&store, &HeadFile::of(&config.data_dir), &database, output).await
+                    verify_events(&*store, &HeadFile::of(&config.data_dir), &database, output).await
                 }
                 EventCommand::AcceptHead { .. } => Ok(()),
             };
             store.shutdown().await;
             outcome
         }
-        Err(error) => Err(unavailable(error)),
+        Err(error) => Err(error),
     };
     database.close().await;
     outcome
 }
 
 async fn tail_events(
-    store: &PostgresStore,
+    store: &dyn Engine,
     from_start: bool,
     query: &EventQuery,
     output: &mut Output,
@@ -191,7 +189,7 @@ fn print_event(event: &Recorded, output: &mut Output) -> Result<(), CliError> {
 }
 
 async fn verify_events(
-    store: &PostgresStore,
+    store: &dyn Engine,
     file: &HeadFile,
     database: &Database,
     output: &mut Output,
@@ -204,7 +202,8 @@ async fn verify_events(
     let verified = store.verify_chain(Position::START, head).await.map_err(|error| {
         let kind = match &error {
             ChainError::Broken { .. } => Kind::Failed,
-            _ => Kind::Unavailable,
+            ChainError::NotKept => Kind::Refused,
+            ChainError::Unreadable(_) => Kind::Unavailable,
         };
         CliError::from_error(kind, &error)
     })?;

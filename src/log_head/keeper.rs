@@ -2,8 +2,9 @@
 
 use super::{HeadError, check_known, read_head};
 use crate::data_folder::HeadFile;
-use crate::store::postgres::PostgresStore;
+use crate::store::Engine;
 use ocim_domain::event_log::Head;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,7 +23,7 @@ pub struct HeadKeeper {
 impl HeadKeeper {
     /// Starts with the head that was found at the start, which is written at once.
     #[must_use]
-    pub fn start(store: PostgresStore, file: HeadFile, found: Head) -> Self {
+    pub fn start(store: Arc<dyn Engine>, file: HeadFile, found: Head) -> Self {
         let (stop, stopped) = watch::channel(false);
         Self { stop, task: tokio::spawn(keep(store, file, found, stopped)) }
     }
@@ -37,7 +38,7 @@ impl HeadKeeper {
 }
 
 async fn keep(
-    store: PostgresStore,
+    store: Arc<dyn Engine>,
     file: HeadFile,
     mut known: Head,
     mut stopped: watch::Receiver<bool>,
@@ -50,7 +51,7 @@ async fn keep(
             _ = stopped.wait_for(|stop| *stop) => true,
             changed = heads.changed() => changed.is_err(),
         };
-        let kept = match advance(&store, &known).await {
+        let kept = match advance(&*store, &known).await {
             // The event was durable before its position was told: the folder is never ahead.
             Ok(found) if found != known || written.is_err() => {
                 known = found;
@@ -76,7 +77,7 @@ async fn keep(
 }
 
 /// Where the log ends, unless what is known of it is not in it any more.
-async fn advance(store: &PostgresStore, known: &Head) -> Result<Head, HeadError> {
+async fn advance(store: &dyn Engine, known: &Head) -> Result<Head, HeadError> {
     let found = read_head(store).await?;
     check_known(known, found.position, store).await?;
     Ok(found)

@@ -4,7 +4,7 @@ use super::Metrics;
 use crate::ports::PortError;
 use crate::ports::log_store::{LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
 use crate::store::{
-    AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -74,6 +74,10 @@ impl EventStore for MeteredStore {
 
     async fn head(&self) -> Result<Position, ReadError> {
         self.store.head().await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::adapters::simulated::crashes::Crashes;
 use crate::store::sealed::SealedStore;
 use crate::store::{
-    AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -98,5 +98,9 @@ impl EventStore for CrashStore {
 
     async fn head(&self) -> Result<Position, ReadError> {
         self.opened.log.head().await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.opened.log.capabilities()
     }
 }

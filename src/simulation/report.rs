@@ -55,7 +55,7 @@ pub(super) async fn compile(
         };
         *outcomes.entry(outcome).or_default() += 1;
     }
-    let (head, hash) = stage.store.head_hash();
+    let (_, hash) = stage.store.head_hash();
     let began_at = ocim_domain::Timestamp::UNIX_EPOCH + chrono::TimeDelta::seconds(1_700_000_000);
     Ok(Report {
         seed: plan.seed,
@@ -65,7 +65,7 @@ pub(super) async fn compile(
         faults: stage.region.faults(),
         crashes: stage.crashes.count(),
         machines: stage.region.existing_keys().len(),
-        events: head.0[0],
+        events: stage.store.count_events(),
         virtual_s: watch.rested_at.map_or(0, |at| (at - began_at).num_seconds()),
         digest: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         violations,

@@ -92,7 +92,7 @@ impl Stage {
     pub(super) async fn new(plan: &Plan) -> Result<Self, SimulationError> {
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
         let ids: Arc<dyn Ids> = Arc::new(SeededIds::new(plan.seed));
-        let store = MemoryStore::new(Arc::clone(&clock));
+        let store = MemoryStore::with_gaps(Arc::clone(&clock));
         let keys = Arc::new(MemoryKeys::new(Arc::clone(&ids)));
         let crashes = Arc::new(Crashes::new(plan.seed, plan.crashes));
         let nature = Nature { seed: plan.seed, faults: plan.faults, speed: 1.0 };

@@ -3,7 +3,9 @@
 use super::row::{
     EncodedAppend, EncodedEvent, GENESIS, Hash, Refusal, Row, position, whole_micros,
 };
-use super::{AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent};
+use super::{
+    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+};
 use crate::ports::system::Clock;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -22,9 +24,37 @@ struct Shared {
     log: Mutex<Log>,
     heads: watch::Sender<Position>,
     clock: Arc<dyn Clock>,
+    positions: Positions,
 }
 
-/// The rows in order; the `i`-th has position `i + 1`.
+/// Which position follows another.
+#[derive(Debug, Clone, Copy)]
+enum Positions {
+    /// The `i`-th event has position `i`, as in PostgreSQL.
+    Gapless,
+    /// Each event stands behind the bytes of the one before, in two equal numbers, as in KurrentDB.
+    Offsets,
+}
+
+impl Positions {
+    fn after(self, last: Option<&Row>) -> Position {
+        match (self, last) {
+            (Self::Gapless, last) => position(last.map_or(1, |row| row.position.0[0] + 1)),
+            (Self::Offsets, None) => Position([OFFSET_FIRST; 2]),
+            (Self::Offsets, Some(row)) => {
+                let bytes = ENVELOPE_BYTES + row.data.len() + row.meta.len();
+                Position([row.position.0[0] + bytes as u64; 2])
+            }
+        }
+    }
+}
+
+/// Where a log of offsets begins: behind what its engine keeps for itself.
+const OFFSET_FIRST: u64 = 4_096;
+/// What an event takes beside its texts.
+const ENVELOPE_BYTES: usize = 64;
+
+/// The rows in order of their positions.
 #[derive(Debug, Default, Clone)]
 struct Log {
     rows: Vec<Row>,
@@ -33,26 +63,40 @@ struct Log {
 }
 
 impl MemoryStore {
-    /// An empty store that dates events by `clock`.
+    /// An empty store that dates events by `clock`. Its positions are without gaps.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let (heads, _) = watch::channel(Position::START);
-        Self(Arc::new(Shared { log: Mutex::default(), heads, clock }))
+        Self::with(Log::default(), clock, Positions::Gapless)
+    }
+
+    /// As [`MemoryStore::new`], but positions are offsets, as those of KurrentDB: nothing above a
+    /// store may take them for numbers of events.
+    #[must_use]
+    pub fn with_gaps(clock: Arc<dyn Clock>) -> Self {
+        Self::with(Log::default(), clock, Positions::Offsets)
     }
 
     /// A store with the same events, which goes its own way from here on, by another clock.
     #[must_use]
     pub fn fork(&self, clock: Arc<dyn Clock>) -> Self {
-        let log = self.log().clone();
-        let (heads, _) =
-            watch::channel(log.rows.last().map_or(Position::START, |r| position(r.pos)));
-        Self(Arc::new(Shared { log: Mutex::new(log), heads, clock }))
+        Self::with(self.log().clone(), clock, self.0.positions)
+    }
+
+    fn with(log: Log, clock: Arc<dyn Clock>, positions: Positions) -> Self {
+        let (heads, _) = watch::channel(log.head_hash().0);
+        Self(Arc::new(Shared { log: Mutex::new(log), heads, clock, positions }))
+    }
+
+    /// How many events there are.
+    #[must_use]
+    pub fn count_events(&self) -> u64 {
+        self.log().rows.len() as u64
     }
 
     /// The last event's position and hash; those before the first event when empty.
     #[must_use]
     pub fn head_hash(&self) -> (Position, Hash) {
-        self.log().rows.last().map_or((Position::START, GENESIS), |r| (position(r.pos), r.hash))
+        self.log().head_hash()
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -61,6 +105,10 @@ impl MemoryStore {
 }
 
 impl Log {
+    fn head_hash(&self) -> (Position, Hash) {
+        self.rows.last().map_or((Position::START, GENESIS), |row| (row.position, row.hash))
+    }
+
     fn current(&self, stream: &StreamId) -> Option<u64> {
         let rows = self.by_stream.get(stream)?;
         Some(self.rows[*rows.last()?].version)
@@ -77,15 +125,14 @@ impl Log {
             last = Some(row);
         }
         let last = last?;
-        let position = position(last.pos);
-        Some(Appended { version: last.version, position, duplicate: true })
+        Some(Appended { version: last.version, position: last.position, duplicate: true })
     }
 
-    fn push(&mut self, stream: &StreamId, version: u64, event: EncodedEvent, clock: &dyn Clock) {
+    fn push(&mut self, stream: &StreamId, version: u64, event: EncodedEvent, shared: &Shared) {
         let previous = self.rows.last();
-        let now = whole_micros(clock.now());
+        let now = whole_micros(shared.clock.now());
         let mut row = Row {
-            pos: self.rows.len() as u64 + 1,
+            position: shared.positions.after(previous),
             stream: stream.clone(),
             version,
             id: event.id,
@@ -128,11 +175,11 @@ impl EventStore for MemoryStore {
             return Err(Refusal::IdTaken.into());
         }
         for (version, event) in (first..).zip(append.events) {
-            log.push(stream, version, event, &*self.0.clock);
+            log.push(stream, version, event, &self.0);
         }
         let last = &log.rows[log.rows.len() - 1];
         let appended =
-            Appended { version: last.version, position: position(last.pos), duplicate: false };
+            Appended { version: last.version, position: last.position, duplicate: false };
         // Told under the lock, so that heads never run backwards.
         self.0.heads.send_replace(appended.position);
         Ok(appended)
@@ -153,8 +200,7 @@ impl EventStore for MemoryStore {
     ) -> Result<(Vec<Recorded>, Position), ReadError> {
         let log = self.log();
         let mut events = Vec::new();
-        // The row at position n is the n-th.
-        let seen = usize::try_from(after.0[0]).unwrap_or(usize::MAX);
+        let seen = log.rows.partition_point(|row| row.position <= after);
         for row in log.rows.iter().skip(seen) {
             if events.len() == limit {
                 break;
@@ -164,7 +210,7 @@ impl EventStore for MemoryStore {
             }
         }
         let looked_at = if events.len() < limit {
-            log.rows.last().map_or(after, |row| position(row.pos).max(after))
+            log.head_hash().0.max(after)
         } else {
             events.last().map_or(after, |event| event.position)
         };
@@ -181,5 +227,9 @@ impl EventStore for MemoryStore {
 
     async fn head(&self) -> Result<Position, ReadError> {
         Ok(self.head_hash().0)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { hash_chain: true, unique_ids: true, ordered_times: true }
     }
 }

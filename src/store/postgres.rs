@@ -8,12 +8,14 @@ mod read;
 mod session;
 mod wakeup;
 
-pub use chain::{ChainError, Verified};
 pub use complaint::{is_disk_full, is_value_refused};
 pub use session::ConnectError;
 
 use super::row::{EncodedAppend, Hash};
-use super::{AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent};
+use super::{
+    AppendError, Appended, Capabilities, ChainError, Engine, EventStore, Expected, Filter,
+    ReadError, SubscriptionEvent, Verified,
+};
 use crate::database::DatabaseAddress;
 use async_trait::async_trait;
 use committer::{Committer, Request};
@@ -81,56 +83,6 @@ impl PostgresStore {
         ]);
         Ok(Self(Arc::new(Shared { queue, heads, reader, stop, tasks })))
     }
-
-    /// Appends what was accepted, then closes the store's own connections. Later appends are
-    /// refused as `Unavailable` and subscriptions end; reads go on while the pool does.
-    pub async fn shutdown(&self) {
-        self.0.stop.send_replace(true);
-        let tasks =
-            std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let deadline = tokio::time::Instant::now() + SHUTDOWN_TIMEOUT;
-        for mut task in tasks {
-            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
-                tracing::warn!("the event store did not stop in time; its task is aborted");
-                task.abort();
-            }
-        }
-    }
-
-    /// Checks the hash chain of all events after `after`, up to and with `to`, page by page.
-    ///
-    /// # Errors
-    /// [`ChainError::Broken`] with the first position where the log is not what was written.
-    pub async fn verify_chain(
-        &self,
-        after: Position,
-        to: Position,
-    ) -> Result<Verified, ChainError> {
-        chain::verify(&self.0.reader, after, to).await
-    }
-
-    /// The hash of the event at this position, if there is one.
-    ///
-    /// # Errors
-    /// [`ReadError`] if the database can't be read.
-    pub async fn hash_at(&self, position: Position) -> Result<Option<Hash>, ReadError> {
-        self.0.reader.hash_at(position.0[0]).await
-    }
-
-    /// The log's end, as it moves on.
-    #[must_use]
-    pub fn heads(&self) -> watch::Receiver<Position> {
-        self.0.heads.clone()
-    }
-
-    /// The last event's position and hash, to be kept outside of the database: it shows later that
-    /// the log's end was not cut off.
-    ///
-    /// # Errors
-    /// [`ReadError`] if the database can't be read.
-    pub async fn head_hash(&self) -> Result<(Position, Hash), ReadError> {
-        self.0.reader.head_hash().await
-    }
 }
 
 #[async_trait]
@@ -173,5 +125,46 @@ impl EventStore for PostgresStore {
 
     async fn head(&self) -> Result<Position, ReadError> {
         self.0.reader.head().await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { hash_chain: true, unique_ids: true, ordered_times: true }
+    }
+}
+
+#[async_trait]
+impl Engine for PostgresStore {
+    fn describe(&self) -> String {
+        "PostgreSQL".to_owned()
+    }
+
+    fn heads(&self) -> watch::Receiver<Position> {
+        self.0.heads.clone()
+    }
+
+    async fn hash_at(&self, position: Position) -> Result<Option<Hash>, ReadError> {
+        self.0.reader.hash_at(position.0[0]).await
+    }
+
+    async fn head_hash(&self) -> Result<(Position, Hash), ReadError> {
+        self.0.reader.head_hash().await
+    }
+
+    async fn verify_chain(&self, after: Position, to: Position) -> Result<Verified, ChainError> {
+        chain::verify(&self.0.reader, after, to).await
+    }
+
+    /// What was accepted is appended before. Reads go on while the pool does.
+    async fn shutdown(&self) {
+        self.0.stop.send_replace(true);
+        let tasks =
+            std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let deadline = tokio::time::Instant::now() + SHUTDOWN_TIMEOUT;
+        for mut task in tasks {
+            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+                tracing::warn!("the event store did not stop in time; its task is aborted");
+                task.abort();
+            }
+        }
     }
 }

@@ -108,7 +108,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 /// One row of the log, its payload and metadata as they were written.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
-    pub(super) pos: u64,
+    pub(super) position: Position,
     pub(super) stream: StreamId,
     pub(super) version: u64,
     pub(super) id: Uuid,
@@ -129,7 +129,7 @@ impl Row {
         let micros = self.recorded_at.timestamp_micros() - EPOCH_2000_MICROS;
         let fields: [&[u8]; 10] = [
             previous,
-            &self.pos.to_be_bytes(),
+            &self.position.0[0].to_be_bytes(),
             stream.as_bytes(),
             &self.version.to_be_bytes(),
             self.id.as_bytes(),
@@ -151,7 +151,7 @@ impl Row {
     pub(super) fn into_recorded(self) -> Result<Recorded, ReadError> {
         let unreadable = |error: serde_json::Error| ReadError(Box::new(error));
         Ok(Recorded {
-            position: position(self.pos),
+            position: self.position,
             stream: self.stream,
             version: self.version,
             id: self.id,
@@ -164,7 +164,7 @@ impl Row {
     }
 }
 
-/// The position of the `pos`-th event, counted from 1.
+/// The position of the `pos`-th event of a log without gaps, counted from 1.
 pub(super) fn position(pos: u64) -> Position {
     Position([pos, 0])
 }
@@ -182,7 +182,7 @@ mod tests {
 
     fn row() -> Row {
         Row {
-            pos: 7,
+            position: position(7),
             stream: StreamId::new("instance", Uuid::from_u128(1)),
             version: 3,
             id: Uuid::from_u128(2),
@@ -199,7 +199,7 @@ mod tests {
     fn every_column_changes_the_hash() {
         let original = row().hash_after(&GENESIS);
         let changes: [fn(&mut Row); 9] = [
-            |row| row.pos += 1,
+            |row| row.position = position(8),
             |row| row.stream = StreamId::new("instance", Uuid::from_u128(9)),
             |row| row.version += 1,
             |row| row.id = Uuid::from_u128(9),

@@ -10,7 +10,9 @@ pub use keys::{KeyError, MemoryKeys, SubjectKeys};
 pub use postgres_keys::PostgresKeys;
 pub use sealer::SealError;
 
-use super::{AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent};
+use super::{
+    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+};
 use crate::ports::system::Ids;
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -118,6 +120,10 @@ impl EventStore for SealedStore {
 
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
     }
 }
 

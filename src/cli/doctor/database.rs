@@ -5,8 +5,7 @@ use crate::cli::database::Database;
 use crate::config::{Config, Secret};
 use crate::data_folder::{DataFolder, HeadFile};
 use crate::log_head::check_head;
-use crate::store::EventStore;
-use crate::store::postgres::PostgresStore;
+use crate::store::ChainError;
 use crate::store::sealed::PostgresKeys;
 use crate::telemetry::chain;
 use ocim_domain::event::Position;
@@ -82,20 +81,25 @@ async fn try_key(config: &Config, database: &Database) -> Result<String, Fault> 
 async fn verify(config: &Config, database: &Database) -> Result<String, Fault> {
     let advice =
         "nobody may write to the database but Ocim: restore a backup, and find out who did";
-    let store = PostgresStore::connect(database.address.clone(), database.pool.clone()).await;
-    let store = store.map_err(|error| fault(chain(&error), "look at the database"))?;
+    let store = database.open_store(config).await;
+    let store = store.map_err(|error| {
+        fault(error.message, "look at EVENT_STORE_URL, or at the database; docs/KURRENTDB.md helps")
+    })?;
     let outcome = async {
         let head = store.head().await.map_err(|error| fault(chain(&error), advice))?;
-        let verified = store.verify_chain(Position::START, head).await;
-        let verified = verified.map_err(|error| fault(chain(&error), advice))?;
+        let verified = match store.verify_chain(Position::START, head).await {
+            Ok(verified) => format!("the chain of {} events is whole", verified.events),
+            Err(ChainError::NotKept) => "ends no earlier than it did before".to_owned(),
+            Err(error) => return Err(fault(chain(&error), advice)),
+        };
         let known = HeadFile::of(&config.data_dir).read();
         let known = known.map_err(|error| fault(chain(&error), advice))?;
-        let checked = check_head(known.as_ref(), &store, &database.pool).await;
+        let checked = check_head(known.as_ref(), &*store, &database.pool).await;
         checked.map_err(|error| fault(chain(&error), advice)).map(|_| verified)
     }
     .await;
     store.shutdown().await;
-    outcome.map(|verified| format!("the chain of {} events is whole", verified.events))
+    outcome.map(|verified| format!("{}: {verified}", store.describe()))
 }
 
 async fn look_at_models(database: &Database) -> Result<String, Fault> {

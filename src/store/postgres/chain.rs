@@ -1,39 +1,12 @@
 //! Verifies the hash chain: that the log is what was written, in the order it was written.
 
 use super::read::Reader;
-use crate::store::ReadError;
+use crate::store::engine::{ChainError, Verified};
 use crate::store::row::{GENESIS, Hash, Row, position};
 use ocim_domain::event::Position;
 
 /// Rows read at a time.
 const PAGE_ROWS: i64 = 1_000;
-
-/// What was found in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
-    /// How many events were checked.
-    pub events: u64,
-    /// The last one's position.
-    pub head: Position,
-    /// The last one's hash.
-    pub hash: Hash,
-}
-
-/// Why the chain could not be verified.
-#[derive(Debug, thiserror::Error)]
-pub enum ChainError {
-    /// The log was changed at this event, or just before it.
-    #[error("the event log is broken at position {position}: {reason}")]
-    Broken {
-        /// The first event that does not fit.
-        position: Position,
-        /// What does not fit.
-        reason: &'static str,
-    },
-    /// The log can't be read.
-    #[error("the event log can't be verified")]
-    Unreadable(#[from] ReadError),
-}
 
 /// Checks every event after `after` up to `to`; the hash stored at `after` is taken as true.
 pub(super) async fn verify(
@@ -53,7 +26,7 @@ pub(super) async fn verify(
         }
         for row in rows {
             check(&row, pos, &hash)?;
-            (pos, hash) = (row.pos, row.hash);
+            (pos, hash) = (pos + 1, row.hash);
         }
     }
     Ok(Verified { events: pos - first, head: position(pos), hash })
@@ -63,16 +36,16 @@ async fn anchor(reader: &Reader, pos: u64) -> Result<Hash, ChainError> {
     if pos == 0 {
         return Ok(GENESIS);
     }
-    let row = reader.read_rows(pos - 1, 1).await?.pop().filter(|row| row.pos == pos);
+    let row = reader.read_rows(pos - 1, 1).await?.pop().filter(|row| row.position == position(pos));
     row.map(|row| row.hash).ok_or_else(|| broken(pos, "the event is missing"))
 }
 
 fn check(row: &Row, before: u64, hash: &Hash) -> Result<(), ChainError> {
-    if row.pos != before + 1 {
+    if row.position != position(before + 1) {
         return Err(broken(before + 1, "the event is missing"));
     }
     if row.hash != row.hash_after(hash) {
-        return Err(broken(row.pos, "its hash does not fit it and the event before"));
+        return Err(broken(before + 1, "its hash does not fit it and the event before"));
     }
     Ok(())
 }

@@ -153,7 +153,7 @@ fn decode(row: &tokio_postgres::Row) -> Result<Row, ReadError> {
     let stream: &str = column(row, 1)?;
     let schema: i32 = column(row, 5)?;
     Ok(Row {
-        pos: unsigned(row, 0)?,
+        position: position(unsigned(row, 0)?),
         stream: stream.parse().map_err(|e| strange(Box::new(e)))?,
         version: unsigned(row, 2)?,
         id: column(row, 3)?,

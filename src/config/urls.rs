@@ -1,0 +1,37 @@
+//! Where the services are that Ocim stands on.
+
+use super::{Reader, Secret};
+use crate::database::{DatabaseUrlError, check_url};
+use crate::store::check_store_url;
+
+pub(super) fn read_database_url(r: &mut Reader<'_>) -> Option<Secret> {
+    let url = r.optional("DATABASE_URL")?;
+    match check_url(url) {
+        Ok(()) => {}
+        Err(DatabaseUrlError::Malformed) => r.refuse(
+            "DATABASE_URL",
+            "must be a URL like postgres://user:password@host:5432/database?sslmode=verify-full",
+        ),
+        Err(_) => r.refuse(
+            "DATABASE_URL",
+            "takes sslmode=disable, prefer, require, verify-ca or verify-full",
+        ),
+    }
+    Some(Secret::new(url))
+}
+
+pub(super) fn read_event_store_url(r: &mut Reader<'_>) -> Option<Secret> {
+    let url = r.optional("EVENT_STORE_URL")?;
+    if let Err(error) = check_store_url(url) {
+        r.refuse("EVENT_STORE_URL", error.to_string());
+    }
+    Some(Secret::new(url))
+}
+
+pub(super) fn read_otlp_endpoint(r: &mut Reader<'_>) -> Option<String> {
+    let url = r.optional("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+    if !reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host()) {
+        r.refuse("OTEL_EXPORTER_OTLP_ENDPOINT", "must be a URL like http://localhost:4318");
+    }
+    Some(url.to_owned())
+}
