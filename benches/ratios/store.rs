@@ -5,7 +5,7 @@ use crate::postgres::Database;
 use futures_util::future::join_all;
 use futures_util::{SinkExt as _, TryStreamExt as _};
 use ocim::store::postgres::PostgresStore;
-use ocim::store::{EventStore as _, Expected, Filter};
+use ocim::store::{Engine as _, EventStore as _, Expected, Filter};
 use ocim_domain::event::{Metadata, NewEvent, Position, StreamId};
 use std::io::{Cursor, Write as _};
 use std::pin::pin;

@@ -33,7 +33,7 @@ impl Stage {
         let clock = Arc::new(FixedClock::new(Timestamp::UNIX_EPOCH));
         let ids: Arc<dyn Ids> = Arc::new(CountingIds::default());
         let time: Arc<dyn Clock> = clock.clone();
-        let store = Arc::new(MemoryStore::new(time.clone()));
+        let store = Arc::new(MemoryStore::with_gaps(time.clone()));
         let keys = Arc::new(MemoryKeys::new(ids.clone()));
         let sealed = Arc::new(SealedStore::new(store, keys, ids.clone()));
         let logs = Arc::new(Logs::new(Arc::new(MemoryLogs::default()), time.clone()));

@@ -4,6 +4,7 @@ mod config;
 mod data_folder;
 mod database_tls;
 mod embedded_postgres;
+mod kurrentdb;
 mod log_head;
 
 use std::fs::Permissions;

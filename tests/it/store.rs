@@ -2,6 +2,7 @@
 
 mod engines;
 mod faults;
+mod kurrentdb;
 mod model;
 mod postgres;
 mod sealed;

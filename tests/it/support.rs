@@ -2,6 +2,7 @@
 
 pub(crate) mod api_server;
 pub(crate) mod counts;
+pub(crate) mod kurrentdb;
 pub(crate) mod log_check;
 pub(crate) mod machines;
 pub(crate) mod ocim;

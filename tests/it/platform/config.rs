@@ -138,7 +138,10 @@ fn secrets_do_not_show() {
 
 #[test]
 fn every_field_documents_its_variable() {
-    let source = include_str!("../../../src/config.rs");
+    let source = concat!(
+        include_str!("../../../src/config.rs"),
+        include_str!("../../../src/config/urls.rs"),
+    );
     let documented = |name: &str| source.contains(&format!("/// `{name}`"));
     let read: BTreeSet<&str> = (source.split('"').skip(1).step_by(2))
         .filter(|text| text.len() > 5 && text.contains('_'))
@@ -146,9 +149,15 @@ fn every_field_documents_its_variable() {
             text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
         })
         .filter(|name| {
-            // Of the surroundings, and of the command line.
-            let others =
-                ["XDG_DATA_HOME", "OCIM_CACHE_DIR", "OCIM_ID", "OCIM_SERVER", "OCIM_TOKEN"];
+            // Of the surroundings, of the tests, and of the command line.
+            let others = [
+                "XDG_DATA_HOME",
+                "OCIM_CACHE_DIR",
+                "OCIM_ID",
+                "OCIM_SERVER",
+                "OCIM_TEST_KURRENTDB_URL",
+                "OCIM_TOKEN",
+            ];
             !others.contains(name)
         })
         .collect();
@@ -169,4 +178,22 @@ fn a_simulated_region_has_defaults_and_bounds() {
         let clouds = format!(r#"{{"sim": {{"kind": "simulated", {wrong}}}}}"#);
         assert!(load(&clouds).unwrap_err()[0].starts_with("OCIM_CLOUDS "), "{wrong}");
     }
+}
+
+#[test]
+fn the_events_may_be_in_a_kurrentdb_and_its_address_is_never_shown() {
+    let url = "kurrentdb://ocim:very-secret@one.example.com:2113,two.example.com:2113";
+    let tests = ("OCIM_TEST_KURRENTDB_URL", "kurrentdb://localhost?tls=false");
+    let config = load(&[("EVENT_STORE_URL", url), tests]).expect("a configuration");
+    assert!(!format!("{config:?}").contains("very-secret"), "{config:?}");
+    assert_eq!(config.event_store_url.expect("a URL").expose(), url);
+    assert_eq!(load(&[("EVENT_STORE_URL", " ")]).expect("none").event_store_url, None);
+    let refused = |url: &str| load(&[("EVENT_STORE_URL", url)]).expect_err(url).remove(0);
+    for wrong in ["mysql://very-secret@host", "kurrentdb://", "kurrentdb://:very-secret@"] {
+        let told = refused(wrong);
+        assert!(told.starts_with("EVENT_STORE_URL must be a URL like kurrentdb://"), "{told}");
+        assert!(!told.contains("very-secret"), "{told}");
+    }
+    let told = refused("kurrentdb://host?nodePreference=follower");
+    assert!(told.contains("no nodePreference but leader"), "{told}");
 }

@@ -2,8 +2,8 @@
 
 use crate::support::postgres::TlsServer;
 use ocim::database::DatabaseAddress;
-use ocim::store::EventStore;
 use ocim::store::postgres::PostgresStore;
+use ocim::store::{Engine, EventStore};
 use ocim::telemetry::chain;
 use ocim_domain::event::Position;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};

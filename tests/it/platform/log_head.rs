@@ -6,11 +6,12 @@ use ocim::data_folder::HeadFile;
 use ocim::log_head::{HeadError, HeadKeeper, check_head, read_head};
 use ocim::projector::retire_ahead;
 use ocim::store::postgres::PostgresStore;
-use ocim::store::{EventStore, Expected};
+use ocim::store::{Engine, EventStore, Expected};
 use ocim_domain::event::{Metadata, NewEvent, Position, StreamId};
 use ocim_domain::event_log::Head;
 use serde_json::json;
 use std::process::Output;
+use std::sync::Arc;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -91,7 +92,7 @@ async fn the_folder_follows_the_log_and_never_a_log_that_lost_something() {
     let file = HeadFile::of(folder.path());
     assert_eq!(file.read().expect("no file yet"), None);
     let found = read_head(&store).await.expect("the head");
-    let keeper = HeadKeeper::start(store.clone(), file.clone(), found.clone());
+    let keeper = HeadKeeper::start(Arc::new(store.clone()), file.clone(), found.clone());
     let says = |wanted: Option<Head>| {
         let file = file.clone();
         async move { file.read().expect("a whole file") == wanted }

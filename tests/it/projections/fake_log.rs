@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use ocim::store::{
-    AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
 use ocim_domain::event::{DomainEvent, Metadata, NewEvent, Position, Recorded, StreamId};
 use serde_json::Value;
@@ -23,8 +23,9 @@ pub(crate) struct FakeLog {
     readable_to: Mutex<Option<Position>>,
 }
 
+/// Positions are offsets, with gaps: nothing may take them for numbers of events.
 fn position(index: usize) -> Position {
-    Position([index as u64, 0])
+    Position([(index as u64).saturating_mul(1_009); 2])
 }
 
 impl FakeLog {
@@ -119,5 +120,9 @@ impl EventStore for FakeLog {
 
     async fn head(&self) -> Result<Position, ReadError> {
         Ok(position(self.events.lock().unwrap().len()))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { hash_chain: false, unique_ids: false, ordered_times: true }
     }
 }

@@ -6,7 +6,7 @@ use ocim::simulation::OpenedStore;
 use ocim::store::memory::MemoryStore;
 use ocim::store::sealed::SealedStore;
 use ocim::store::{
-    AppendError, Appended, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
 use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
 use std::fmt;
@@ -272,5 +272,9 @@ impl EventStore for CrashStore {
 
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
     }
 }

@@ -46,7 +46,7 @@ impl Outside {
         let cloud = Arc::new(FakeCloud::default());
         let balancer = Arc::new(FakeLoadBalancer::default());
         Self {
-            log: MemoryStore::new(clock.clone()),
+            log: MemoryStore::with_gaps(clock.clone()),
             lines: Arc::default(),
             keys: Arc::new(MemoryKeys::new(ids.clone())),
             ids,

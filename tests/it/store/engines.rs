@@ -1,12 +1,17 @@
 //! The conformance suite on each engine, bare and sealed.
 
+use crate::support::kurrentdb::KurrentDb;
 use crate::support::postgres::Database;
 use ocim::adapters::system::{SystemClock, SystemIds};
+use ocim::store::EventStore;
 use ocim::store::conformance::{self, Store};
+use ocim::store::kurrentdb::KurrentStore;
 use ocim::store::memory::MemoryStore;
 use ocim::store::postgres::PostgresStore;
 use ocim::store::sealed::{MemoryKeys, PostgresKeys, SealedStore};
+use std::any::Any;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// An empty store in memory.
 pub(crate) fn memory() -> MemoryStore {
@@ -20,23 +25,70 @@ pub(crate) async fn postgres() -> (Database, PostgresStore) {
     (database, store)
 }
 
-async fn open_memory() -> Store {
-    Arc::new(memory())
+/// A store in a KurrentDB of its own.
+pub(crate) async fn kurrentdb() -> (KurrentDb, KurrentStore) {
+    let server = KurrentDb::start();
+    let store = KurrentStore::connect(&server.url()).await.unwrap();
+    (server, store)
 }
 
-async fn open_sealed_memory() -> Store {
+/// A store, and what has to be there for as long.
+type Opened = (Box<dyn Any + Send>, Store);
+
+fn alone(store: impl EventStore + 'static) -> Vec<Opened> {
+    vec![(Box::new(()), Arc::new(store))]
+}
+
+fn seal(store: impl EventStore + 'static) -> SealedStore {
     let keys = Arc::new(MemoryKeys::new(Arc::new(SystemIds)));
-    Arc::new(SealedStore::new(Arc::new(memory()), keys, Arc::new(SystemIds)))
+    SealedStore::new(Arc::new(store), keys, Arc::new(SystemIds))
 }
 
-async fn open_postgres() -> Store {
-    Arc::new(postgres().await.1)
+async fn open_memory() -> Vec<Opened> {
+    alone(memory())
 }
 
-async fn open_sealed_postgres() -> Store {
+async fn open_memory_with_gaps() -> Vec<Opened> {
+    alone(MemoryStore::with_gaps(Arc::new(SystemClock)))
+}
+
+async fn open_sealed_memory() -> Vec<Opened> {
+    alone(seal(memory()))
+}
+
+async fn open_postgres() -> Vec<Opened> {
+    alone(postgres().await.1)
+}
+
+async fn open_sealed_postgres() -> Vec<Opened> {
     let (database, store) = postgres().await;
     let keys = PostgresKeys::open(database.pool(), b"secret", Arc::new(SystemIds)).await.unwrap();
-    Arc::new(SealedStore::new(Arc::new(store), Arc::new(keys), Arc::new(SystemIds)))
+    alone(SealedStore::new(Arc::new(store), Arc::new(keys), Arc::new(SystemIds)))
+}
+
+/// Tests of the one KurrentDB that is no double, one after another: some look at the log's end.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+#[expect(clippy::disallowed_methods, reason = "who has a server at hand says so")]
+fn real_url() -> Option<String> {
+    std::env::var("OCIM_TEST_KURRENTDB_URL").ok()
+}
+
+/// The double, and the KurrentDB that `OCIM_TEST_KURRENTDB_URL` names.
+async fn open_kurrentdb() -> Vec<Opened> {
+    let (server, store) = kurrentdb().await;
+    let mut opened: Vec<Opened> = vec![(Box::new(server), Arc::new(store))];
+    if let Some(url) = real_url() {
+        let turn = TURN.lock().await;
+        let store = KurrentStore::connect(&url).await.unwrap();
+        opened.push((Box::new(turn), Arc::new(store)));
+    }
+    opened
+}
+
+async fn open_sealed_kurrentdb() -> Vec<Opened> {
+    let (server, store) = kurrentdb().await;
+    vec![(Box::new(server), Arc::new(seal(store)))]
 }
 
 macro_rules! conforms {
@@ -44,7 +96,9 @@ macro_rules! conforms {
         mod $engine {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $check() {
-                super::conformance::$check(super::$open().await).await;
+                for (_holds, store) in super::$open().await {
+                    super::conformance::$check(store).await;
+                }
             })+
         }
     };
@@ -71,7 +125,10 @@ macro_rules! conforms {
 
 conforms! {
     memory_conforms: open_memory,
+    memory_with_gaps_conforms: open_memory_with_gaps,
     sealed_memory_conforms: open_sealed_memory,
     postgres_conforms: open_postgres,
     sealed_postgres_conforms: open_sealed_postgres,
+    kurrentdb_conforms: open_kurrentdb,
+    sealed_kurrentdb_conforms: open_sealed_kurrentdb,
 }

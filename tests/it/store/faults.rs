@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use ocim::database::DatabaseAddress;
 use ocim::store::conformance::{new_event, new_stream};
 use ocim::store::postgres::PostgresStore;
-use ocim::store::{AppendError, EventStore, Expected, Filter, SubscriptionEvent};
+use ocim::store::{AppendError, Engine, EventStore, Expected, Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use serde_json::json;
 use std::sync::Arc;

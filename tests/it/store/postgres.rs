@@ -4,8 +4,10 @@ use super::engines::postgres;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use ocim::store::conformance::{new_event, new_stream};
-use ocim::store::postgres::{ChainError, PostgresStore};
-use ocim::store::{AppendError, EventStore, Expected, Filter, SubscriptionEvent};
+use ocim::store::postgres::PostgresStore;
+use ocim::store::{
+    AppendError, ChainError, Engine, EventStore, Expected, Filter, SubscriptionEvent,
+};
 use ocim_domain::event::{Position, StreamId};
 use serde_json::json;
 use tokio_postgres::error::SqlState;

@@ -98,7 +98,9 @@ impl Ground {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocim"));
         command.args(arguments).current_dir(self.root().join("empty")).stdin(Stdio::null());
-        command.env_remove("DATABASE_URL").env_remove("SECRET_KEY");
+        for name in ["DATABASE_URL", "EVENT_STORE_URL", "SECRET_KEY"] {
+            command.env_remove(name);
+        }
         command.envs([
             ("OCIM_HTTP_PORT", "0"),
             ("OCIM_LOG", "info,ocim::http=warn"),
