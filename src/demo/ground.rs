@@ -41,6 +41,7 @@ impl Ground {
         Config {
             data_dir: self.path.clone(),
             database_url: None,
+            event_store_url: None,
             http_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             http_port: 0,
             default_instance_base_domain: "localhost".to_owned(),
@@ -141,4 +142,25 @@ async fn each_cloud(clouds: &Path, work: fn(&Path) -> std::io::Result<()>) -> st
         Ok(())
     });
     done.await.map_err(std::io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_demo_leaves_alone_the_databases_that_are_configured() {
+        let variables = [
+            ("HOME", "/nowhere"),
+            ("DATABASE_URL", "postgres://ocim@db.example.com/ocim"),
+            ("EVENT_STORE_URL", "kurrentdb://ocim@events.example.com"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::load_for(&BTreeMap::from(variables), false).unwrap();
+        assert!(config.database_url.is_some() && config.event_store_url.is_some());
+        let ground = Ground { path: PathBuf::from("/demo"), keep: false };
+        let config = ground.configure(config);
+        assert_eq!((config.database_url, config.event_store_url), (None, None));
+    }
 }

@@ -183,7 +183,8 @@ impl EventStore for KurrentStore {
 #[async_trait]
 impl Engine for KurrentStore {
     fn describe(&self) -> String {
-        format!("KurrentDB {}", self.0.version)
+        let in_clear = if self.0.connection.is_secure() { "" } else { " without TLS" };
+        format!("KurrentDB {}{in_clear}", self.0.version)
     }
 
     fn heads(&self) -> watch::Receiver<Position> {

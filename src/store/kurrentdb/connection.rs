@@ -125,6 +125,11 @@ impl Connection {
         Ok(Self { settings, timings, current })
     }
 
+    /// Whether nobody on the way can read along.
+    pub(super) fn is_secure(&self) -> bool {
+        self.settings.is_secure_mode_enabled()
+    }
+
     pub(super) fn timings(&self) -> Timings {
         self.timings
     }

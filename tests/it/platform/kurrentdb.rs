@@ -59,7 +59,7 @@ async fn a_site_lives_on_a_log_in_kurrentdb() {
     let finding = doctor(&ground, &url).await;
     assert_eq!(finding["is_fine"], true, "{finding}");
     let says = finding["says"].as_str().unwrap();
-    assert_eq!(says, "KurrentDB 25.1.0: ends no earlier than it did before");
+    assert_eq!(says, "KurrentDB 25.1.0 without TLS: ends no earlier than it did before");
     let (code, told) = run(&ground, &url, &["events", "verify"]).await;
     assert!(code == Some(4) && told.contains("keeps no hash chain"), "{code:?} {told}");
     let (status, _) = ground.terminate().await;

@@ -328,7 +328,7 @@ async fn a_hash_tells_an_event_from_others() {
     assert_eq!(store.hash_at(Position([commit * 2, prepare * 2])).await.unwrap(), None);
     let told = store.verify_chain(Position::START, head).await.unwrap_err().to_string();
     assert!(told.contains("keeps no hash chain"), "{told}");
-    assert_eq!(store.describe(), "KurrentDB 25.1.0");
+    assert_eq!(store.describe(), "KurrentDB 25.1.0 without TLS");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,6 +375,7 @@ async fn tls_is_spoken_unless_the_address_says_otherwise() {
     };
     let store = connect(format!("?tlsCaFile={}", file("ours.pem", &ours.pem()))).await.unwrap();
     append(&store, &new_stream("test"), Expected::NoStream).await;
+    assert_eq!(store.describe(), "KurrentDB 25.1.0");
     for parameters in [
         String::new(),
         "?tls=false".to_owned(),
