@@ -7,16 +7,18 @@ use crate::adapters::system::{SystemClock, SystemIds};
 use crate::app::{Caller, Journal};
 use crate::config::Config;
 use crate::data_folder::{DataFolder, HeadFile};
-use crate::log_head::{check_head, read_head};
+use crate::log_head::{HeadError, check_head, read_head};
 use crate::projector;
 use crate::store::{Engine, EventStore};
 use nix::unistd::{Uid, User};
+use ocim_domain::event::Position;
 use ocim_domain::event_log::{Command, EventLog, event_log_id};
 use serde_json::json;
 use std::sync::Arc;
 
 /// Takes the log as it is for the right one: that is recorded in it, read models that know of more
-/// are made anew at the next start, and the data folder knows its end.
+/// (all of them, where it is another log) are made anew at the next start, and the data folder knows
+/// its end.
 ///
 /// # Errors
 /// [`Kind::Refused`] while a server runs, where there is nothing to accept, and without a reason.
@@ -53,7 +55,8 @@ async fn accept(
 ) -> Result<(), CliError> {
     // A damaged file is no reason to refuse: to accept the log is what its error advises.
     let known = file.read().unwrap_or_default();
-    if check_head(known.as_ref(), &*store, &database.pool).await.is_ok() && known.is_some() {
+    let checked = check_head(known.as_ref(), &*store, &database.pool).await;
+    if checked.is_ok() && known.is_some() {
         let told = "the log is what the data folder has seen: there is nothing to accept";
         return Err(CliError::new(Kind::Refused, told));
     }
@@ -66,7 +69,12 @@ async fn accept(
     let stream = event_log_id().stream();
     let accepted = journal.execute::<EventLog>(&stream, &caller.metadata(), command).await;
     accepted.map_err(|error| CliError::from_error(Kind::Refused, &error))?;
-    projector::retire_ahead(&database.pool, found.position).await.map_err(unavailable)?;
+    // Where another log begins to differ is not known: no read model can be trusted then.
+    let trusted = match checked {
+        Err(HeadError::Different { .. }) => Position::START,
+        _ => found.position,
+    };
+    projector::retire_ahead(&database.pool, trusted).await.map_err(unavailable)?;
     let head = read_head(&*store).await.map_err(unavailable)?;
     file.write(&head).map_err(unavailable)?;
     output.record(

@@ -161,6 +161,30 @@ async fn a_log_whose_end_was_cut_off_is_told_by_every_command_until_it_is_accept
 }
 
 #[tokio::test]
+async fn no_read_model_outlives_the_log_that_it_was_made_of() {
+    let (database, store, client) = open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(ocim::data_folder::DataFolder::open(&folder.path().join("data")).expect("a data folder"));
+    let known = read_head(&store).await.expect("the head");
+    HeadFile::of(&folder.path().join("data")).write(&known).expect("as a server leaves it");
+    let sql = "insert into es.checkpoints (name, version, generation, pos, state, serving) \
+               values ('runs', 1, 1, $1, 'running', true)";
+    let position = known.position.to_string();
+    client.execute(sql, &[&position]).await.expect("a read model");
+    // Other events, and more of them: the read model is not ahead, and wrong all the same.
+    client.batch_execute(CUT).await.expect("cut");
+    append(&store, 6).await;
+    append(&store, 7).await;
+    let accepted =
+        ocim(&folder, &database, &["events", "accept-head", "--reason", "another log"]).await;
+    assert!(accepted.status.success(), "{}", said(&accepted));
+    let sql = "select state, serving from es.checkpoints where name = 'runs'";
+    let row = client.query_one(sql, &[]).await.expect("the read model");
+    assert_eq!((row.get::<_, &str>(0), row.get::<_, bool>(1)), ("retired", false));
+    store.shutdown().await;
+}
+
+#[tokio::test]
 async fn doctor_tells_a_wrong_secret_key_and_a_log_that_was_changed() {
     let (database, store, client) = open().await;
     let folder = tempfile::tempdir().expect("a folder");
