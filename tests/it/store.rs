@@ -5,4 +5,5 @@ mod faults;
 mod kurrentdb;
 mod model;
 mod postgres;
+mod repeats;
 mod sealed;

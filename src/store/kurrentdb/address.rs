@@ -6,6 +6,10 @@ use kurrentdb::ClientSettings;
 /// What begins an address; the second one names a host whose gossip tells the nodes.
 const SCHEMES: [&str; 2] = ["kurrentdb://", "kurrentdb+discover://"];
 
+/// How long the client waits before it connects to a node, each time, in milliseconds. Its own default
+/// is half a second; we pause between tries ourselves.
+const DISCOVERY_INTERVAL: &str = "discoveryInterval=50";
+
 /// Looks at an address without connecting.
 ///
 /// # Errors
@@ -28,7 +32,9 @@ pub(super) fn read_address(url: &str) -> Result<ClientSettings, StoreUrlError> {
         return Err(StoreUrlError::NotLeader);
     }
     // The client takes what is behind a slash for one more host.
-    let url = format!("{}?{query}", place.trim_end_matches('/'));
+    let place = place.trim_end_matches('/');
+    // What is said twice counts as it was said last.
+    let url = format!("{place}?{DISCOVERY_INTERVAL}&{query}");
     // The client's own error shows the whole address, with the password.
     let settings = url.parse::<ClientSettings>().map_err(|_| StoreUrlError::Malformed)?;
     let has_hosts = settings.hosts().iter().all(|it| !it.host.is_empty() && it.port > 0);
@@ -53,6 +59,9 @@ mod tests {
             (settings.hosts()[0].host.as_str(), settings.hosts()[0].port),
             ("db.example.com", 2113)
         );
+        assert_eq!(settings.discovery_interval().as_millis(), 50);
+        let slow = read_address("kurrentdb://a?discoveryInterval=700").expect("an address");
+        assert_eq!(slow.discovery_interval().as_millis(), 700);
         let plain = read_address("kurrentdb://a:1,b:2,c:3/?tls=false&nodepreference=Leader");
         let plain = plain.expect("three nodes");
         assert!(!plain.is_secure_mode_enabled());
