@@ -26,7 +26,7 @@ fn asks() -> impl Strategy<Value = Vec<(Ask, bool)>> {
     let append = (0..3_u8, prop::option::of(0..5_u64), 1..4_usize)
         .prop_map(|(stream, expected, count)| Ask::Append { stream, expected, count });
     let repeat = (0..32_usize).prop_map(|which| Ask::Repeat { which });
-    prop::collection::vec((prop_oneof![2 => append, 1 => repeat], prop::bool::weighted(0.2)), 1..32)
+    prop::collection::vec((prop_oneof![2 => append, 1 => repeat], prop::bool::weighted(0.2)), 1..24)
 }
 
 type Append = (StreamId, Expected, Vec<NewEvent>);
@@ -49,7 +49,7 @@ async fn read_log(store: &dyn EventStore) -> Vec<(StreamId, u64, Uuid)> {
 #[test]
 fn kurrentdb_does_as_memory_whatever_is_repeated_or_lost() {
     let mut runner =
-        TestRunner::new(Config { cases: 12, max_shrink_iters: 60, ..Config::default() });
+        TestRunner::new(Config { cases: 8, max_shrink_iters: 60, ..Config::default() });
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let outcome = runner.run(&asks(), |asks| {

@@ -150,7 +150,9 @@ impl KurrentDb {
             .add_service(ServerFeaturesServer::new(services));
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            router.serve_with_incoming(TcpIncoming::from(listener)).await
+            // As servers do: else small messages wait for each other.
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming(incoming).await
         });
         self.runtime = Some(runtime);
     }
