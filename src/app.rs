@@ -5,7 +5,6 @@ mod appservers;
 mod error;
 pub mod idempotency;
 mod instances;
-mod journal;
 mod keeping;
 mod lines;
 pub mod load_balancers;
@@ -18,27 +17,28 @@ mod reservations;
 mod resources;
 mod runs;
 mod servers;
-mod storable;
 mod timeline;
 pub mod tokens;
 
 pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched, activation_after};
 pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;
-pub use journal::{ExecuteError, Executed, Journal, Loaded};
 pub use looks::{LastLook, LastLooks};
+pub use ocim_engine::journal::{ExecuteError, Executed, Journal, JournalError, Loaded};
 pub use put_offs::PutOffs;
 pub use timeline::Told;
 
 use crate::logs::Logs;
-use crate::ports::circuits::{Circuits, OpenCircuit};
-use crate::ports::leases::Leases;
-use crate::ports::system::{Clock, Ids};
 use crate::read_models::ReadModels;
-use crate::store::EventStore;
-use crate::store::sealed::SealedStore;
+use ocim_adapters::breaker::circuits::{Circuits, OpenCircuit};
 use ocim_domain::event::{Metadata, Position};
+use ocim_domain::ids::RunId;
 use ocim_domain::settings::Defaults;
+use ocim_domain::system::{Clock, Ids};
+use ocim_engine::leases::Leases;
+use ocim_engine::storable::check_reason;
+use ocim_engine::store::EventStore;
+use ocim_engine::store::sealed::SealedStore;
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -82,6 +82,12 @@ impl Caller {
         Self { actor: actor.into(), ..Self::default() }
     }
 
+    /// The run of a process.
+    #[must_use]
+    pub fn of_run(run: RunId) -> Self {
+        Self { actor: format!("saga:{run}"), request_id: Some(run.to_string()), ..Self::default() }
+    }
+
     /// The reason that the caller gives.
     ///
     /// # Errors
@@ -89,7 +95,7 @@ impl Caller {
     pub fn need_reason(&self) -> Result<String, AppError> {
         match self.reason.as_deref().map(str::trim) {
             Some(reason) if !reason.is_empty() => {
-                storable::check_reason(reason)?;
+                check_reason(reason)?;
                 Ok(reason.to_owned())
             }
             _ => Err(AppError::invalid("reason", "is required")),

@@ -3,14 +3,14 @@
 
 use crate::app::load_balancers::load_balancer_id;
 use crate::app::{App, AppError, Caller};
-use crate::ports::PortError;
-use crate::ports::cloud::is_simulated;
-use crate::ports::hosts::Hosts;
-use crate::sagas::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
-use crate::sagas::world::Limits;
+use crate::processes::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
+use crate::processes::world::Limits;
+use ocim_adapters::cloud::is_simulated;
+use ocim_adapters::hosts::Hosts;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
 use ocim_domain::load_balancer::Registration;
+use ocim_domain::port_error::PortError;
 use ocim_domain::saga::Saga;
 use ocim_domain::server::ServerAddress;
 use serde_json::Value;
@@ -220,7 +220,8 @@ impl BalancerKeeper {
                 }
                 Err(error) => {
                     failures += 1;
-                    let (pause, error) = (retry_pause(failures), crate::telemetry::chain(&error));
+                    let (pause, error) =
+                        (retry_pause(failures), ocim_domain::error_chain::chain(&error));
                     tracing::warn!(error, ?pause, "there is no balancer yet");
                     tokio::time::sleep(pause).await;
                 }

@@ -8,30 +8,31 @@ mod settings;
 
 pub use error::BootError;
 
-use crate::adapters::postgres_leases::PostgresLeases;
-use crate::adapters::postgres_logs::PostgresLogs;
-use crate::adapters::system::{SystemClock, SystemIds};
 use crate::app::App;
 use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
 use crate::config::{Config, Secret};
 use crate::data_folder::{DataFolder, HeadFile};
-use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::http::{self, Api, RunningServer};
 use crate::log_head::{HeadKeeper, check_head};
 use crate::logs::Logs;
 use crate::metrics::{MeteredLogs, MeteredStore, follow_runs};
-use crate::projector::{ProjectorHandle, ProjectorRuntime};
+use crate::processes;
+use crate::processes::slots::{self, Slots};
+use crate::processes::world::World;
 use crate::read_models::ReadModels;
-use crate::sagas::leases::NodeLeases;
-use crate::sagas::runner::Runner;
-use crate::sagas::slots::{self, Slots};
-use crate::sagas::world::World;
-use crate::sagas::{self, Holds};
-use crate::store::{Engine, EventStore};
 use crate::telemetry::traces::Exporter;
 use background::Background;
+use ocim_adapters::logs::postgres::PostgresLogs;
+use ocim_adapters::system::{SystemClock, SystemIds};
+use ocim_engine::database::DatabaseAddress;
+use ocim_engine::leases::postgres::PostgresLeases;
+use ocim_engine::projector::{ProjectorHandle, ProjectorRuntime};
+use ocim_engine::sagas::holds::Holds;
+use ocim_engine::sagas::node_leases::NodeLeases;
+use ocim_engine::sagas::runner::Runner;
+use ocim_engine::store::{Engine, EventStore};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -67,7 +68,7 @@ impl Node {
     /// # Errors
     /// [`BootError`] names the part and says what to do.
     pub async fn start(config: &Config) -> Result<Self, BootError> {
-        for definition in sagas::definitions() {
+        for definition in processes::definitions() {
             definition.check().map_err(BootError::Definitions)?;
         }
         let folder = DataFolder::open(&config.data_dir).map_err(BootError::Folder)?;
@@ -178,7 +179,7 @@ impl Services {
         });
         slots::set_limits(&world).await.map_err(BootError::Regions)?;
         let node = folder.node_id(&*ids).map_err(BootError::Folder)?;
-        let leases = Arc::new(NodeLeases::new(leases, node, &world.limits));
+        let leases = Arc::new(NodeLeases::new(leases, node, world.limits.runner()));
         let (stopping, stops) = watch::channel(false);
         let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
         let tokens = Tokens::new(pool, clock, ids.clone());
@@ -197,7 +198,7 @@ impl Services {
         let observer =
             follow_runs(app.store().raw(), Arc::clone(metrics), observing.tracer.clone());
         // Last, when nothing can fail any more: from here on there are effects.
-        let runner = Runner::start(Arc::clone(&world), &sagas::definitions(), leases);
+        let runner = Runner::start(Arc::clone(&world), &processes::definitions(), leases);
         let background = Background::start(config, &world);
         Ok(Self {
             app,
@@ -220,7 +221,10 @@ impl Services {
         self.background.stop().await;
         self.runner.stop().await;
         if let Err(error) = self.server.stop().await {
-            tracing::warn!(error = crate::telemetry::chain(&error), "the HTTP server had failed");
+            tracing::warn!(
+                error = ocim_domain::error_chain::chain(&error),
+                "the HTTP server had failed"
+            );
         }
         self.observer.abort();
         if let Some(exporter) = self.exporter {

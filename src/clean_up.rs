@@ -1,12 +1,12 @@
 //! Asks for the clean-up of failed appservers whose time is over. The dates stand in the log.
 
 use crate::app::{App, AppError};
-use crate::log_tail::LogTail;
-use crate::store::Filter;
 use ocim_domain::Timestamp;
 use ocim_domain::appserver::Event;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::AppserverId;
+use ocim_engine::log_tail::LogTail;
+use ocim_engine::store::Filter;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -95,7 +95,7 @@ impl CleanUpTimer {
                 let pause = match kept.look().await {
                     Ok(next) => until(next, app.journal().now(), interval),
                     Err(error) => {
-                        let error = crate::telemetry::chain(&error);
+                        let error = ocim_domain::error_chain::chain(&error);
                         tracing::warn!(error, "clean-ups wait for the event store");
                         interval
                     }

@@ -15,8 +15,8 @@ pub use client::ClientConfig;
 pub use git_credentials::GitCredential;
 pub use secret::Secret;
 
-use crate::adapters::ansible::pick_environment;
 use git_credentials::read_git_credentials;
+use ocim_adapters::playbooks::ansible::pick_environment;
 use reader::Reader;
 use serde::Deserialize;
 use serde_json::{Value, json};

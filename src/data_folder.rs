@@ -23,8 +23,8 @@ pub use head::HeadFile;
 pub use program::ProgramError;
 
 use crate::config::Secret;
-use crate::ports::system::Ids;
 use base64::Engine;
+use ocim_domain::system::Ids;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};

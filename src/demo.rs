@@ -10,8 +10,8 @@ pub use report::{DemoError, Report, Verdict};
 use crate::app::{ActivateAsk, Caller, ForceAsk, LaunchAsk, Launched};
 use crate::boot::Node;
 use crate::config::Config;
+use crate::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
 use crate::read_models::RunFilter;
-use crate::sagas::provision_load_balancer::PROVISION_LOAD_BALANCER;
 use ground::Ground;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::saga::{Phase, Saga, Step};
@@ -222,7 +222,7 @@ impl Demo {
                 match state.phase {
                     Phase::Completed => return Ok(()),
                     Phase::Unwound(cause) => {
-                        let why = crate::sagas::failure::describe(Some(&cause));
+                        let why = crate::processes::failure::describe(Some(&cause));
                         return Err(DemoError::Run { run, why });
                     }
                     Phase::Stuck { step, why, .. } => {
@@ -259,7 +259,7 @@ impl Demo {
     }
 
     async fn count(&self, kinds: &[&str]) -> Result<usize, DemoError> {
-        use crate::store::Filter;
+        use ocim_engine::store::Filter;
         let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
         let filter = Filter { kinds, ..Filter::default() };
         let mut after = ocim_domain::event::Position::START;

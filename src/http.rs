@@ -40,9 +40,7 @@ pub use local_token::{
 use crate::app::App as Commands;
 use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
-use crate::ports::system::Ids;
 use crate::read_models::FRESHNESS_WAIT;
-use crate::store::EventStore;
 use crate::telemetry::Observing;
 use actix_web::dev::{HttpServiceFactory, ServerHandle};
 use actix_web::http::header;
@@ -50,6 +48,8 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer, Resource};
 use ocim_domain::event::Position;
+use ocim_domain::system::Ids;
+use ocim_engine::store::EventStore;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

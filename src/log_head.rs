@@ -5,11 +5,11 @@ mod keeper;
 pub use keeper::HeadKeeper;
 
 use crate::data_folder::DataFolderError;
-use crate::projector::{self, ProjectorError};
-use crate::store::{Engine, ReadError};
 use deadpool_postgres::Pool;
 use ocim_domain::event::Position;
 use ocim_domain::event_log::Head;
+use ocim_engine::projector::{self, ProjectorError};
+use ocim_engine::store::{Engine, ReadError};
 
 /// What to do about a log that is not what the data folder has seen.
 const ADVICE: &str = "somebody has deleted events, or this is another database: restore the right \

@@ -10,16 +10,16 @@ mod secret_forms;
 
 pub use range::LineRange;
 
-use crate::outside_text;
-use crate::ports::log_store::{Level, LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
-use crate::ports::playbooks::OutputLine;
-use crate::ports::system::Clock;
-use crate::ports::{Class, PortError};
 use futures_util::stream::BoxStream;
 use lines::{cut_line, strip_control};
 use masking::{MaskedLines, Masker, SourceLine};
 use news::News;
+use ocim_adapters::logs::{Level, LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
+use ocim_adapters::playbooks::OutputLine;
 use ocim_domain::ids::RunId;
+use ocim_domain::outside_text;
+use ocim_domain::port_error::{Class, PortError};
+use ocim_domain::system::Clock;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;

@@ -8,10 +8,10 @@ pub use history::{EventQuery, EventRow, Order, timeline_sql};
 pub use references::ReferenceRow;
 pub use runs::{DefinitionFigures, RunAttemptRow, RunFilter, RunRow, RunStepRow, StepFigures};
 
-use crate::projector::{self, Freshness, ProjectionStatus};
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Pool;
 use ocim_domain::event::Position;
+use ocim_engine::projector::{self, Freshness, ProjectionStatus};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -11,17 +11,17 @@ pub mod beliefs;
 pub mod compare;
 
 use crate::app::AppError;
-use crate::ports::PortError;
-use crate::ports::cloud::Machine;
-use crate::sagas::provision_load_balancer::{has_given_up, machine_made};
-use crate::sagas::world::World;
+use crate::processes::provision_load_balancer::{has_given_up, machine_made};
+use crate::processes::world::World;
 use balancers::BalancerWatch;
 use beliefs::Beliefs;
 use compare::{Finding, Memory};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use ocim_adapters::cloud::Machine;
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory;
+use ocim_domain::port_error::PortError;
 use ocim_domain::saga::{ErrorCode, Phase, Saga};
 use ocim_domain::server::{BootCause, Command};
 use std::collections::BTreeMap;
@@ -188,7 +188,7 @@ impl RegionWatch {
         let Some(address) = &machine.address else { return Ok(()) };
         let app = &self.world.app;
         // It may have come back elsewhere.
-        let address_seen = Some(crate::sagas::machines::server_address(address));
+        let address_seen = Some(crate::processes::machines::server_address(address));
         let boots = Command::StartBooting { address: address_seen, cause: BootCause::FoundAgain };
         app.observe_server(server, boots).await?;
         let host_keys = &machine.host_keys;
@@ -252,7 +252,7 @@ async fn watch_balancers(
             looked = look => looked,
         };
         if let Err(error) = looked {
-            let error = crate::telemetry::chain(&error);
+            let error = ocim_domain::error_chain::chain(&error);
             tracing::warn!(error, "the balancers could not be compared with the log");
         }
     }
@@ -274,7 +274,7 @@ async fn watch_region(
             looked = watch.look() => looked,
         };
         if let Err(error) = looked {
-            let (region, error) = (&watch.region, crate::telemetry::chain(&error));
+            let (region, error) = (&watch.region, ocim_domain::error_chain::chain(&error));
             tracing::warn!(region, error, "a region could not be compared with the log");
         }
     }

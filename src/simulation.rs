@@ -2,7 +2,7 @@
 //! gives the same history, down to the hash of its last event.
 //!
 //! Everything runs in one thread of its own runtime, whose clock stands while there is anything to
-//! do; ids and random numbers follow from the seed; the [`simulated`](crate::adapters::simulated)
+//! do; ids and random numbers follow from the seed; the [`simulated`](ocim_adapters::simulated)
 //! region decides by seed and name. What is left to keep is that nothing asks a real clock, a hash
 //! map's order, or a `select!` that is not `biased`.
 
@@ -16,13 +16,13 @@ pub use crash_store::OpenedStore;
 pub use invariants::Violation;
 pub use report::Report;
 
-use crate::app::AppError;
-use crate::sagas::runner::Runner;
-use crate::sagas::started_by;
-use crate::store::{EventStore, Filter, ReadError};
+use crate::app::{AppError, JournalError};
+use crate::processes::started_by;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
+use ocim_engine::sagas::runner::Runner;
+use ocim_engine::store::{EventStore, Filter, ReadError};
 use people::People;
 use stage::Stage;
 use std::collections::BTreeSet;
@@ -61,6 +61,12 @@ pub enum SimulationError {
     /// The database that nobody asks could not be left out.
     #[error("the simulation could not be put together")]
     Pool(#[from] deadpool_postgres::BuildError),
+}
+
+impl From<JournalError> for SimulationError {
+    fn from(error: JournalError) -> Self {
+        Self::App(error.into())
+    }
 }
 
 /// Simulates a world from its beginning until all runs are at rest. Blocks: not to be called from

@@ -102,37 +102,10 @@ fn read_filter(filter: &str) -> Result<EnvFilter, tracing_subscriber::filter::Pa
     EnvFilter::try_new(quiet.fold(filter.to_owned(), |all, (_, less)| format!("{all},{less}")))
 }
 
-/// The error and its causes in one line, each after a colon: for log lines and command lines.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Mutex;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("could not start")]
-    struct Outer(#[source] Inner);
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("no space is left")]
-    struct Inner;
-
-    #[test]
-    fn a_chain_tells_every_cause_once() {
-        assert_eq!(chain(&Outer(Inner)), "could not start: no space is left");
-        assert_eq!(chain(&Inner), "no space is left");
-    }
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -205,6 +178,9 @@ mod tests {
     #[test]
     fn a_wrong_filter_is_refused() {
         let error = init(LogFormat::Text, "info,=loud").expect_err("a filter that makes no sense");
-        assert!(chain(&error).starts_with("OCIM_LOG is not a log filter: "), "{error:?}");
+        assert!(
+            ocim_domain::error_chain::chain(&error).starts_with("OCIM_LOG is not a log filter: "),
+            "{error:?}"
+        );
     }
 }

@@ -3,12 +3,12 @@
 use crate::measure::{Ratio, durable_database, measure_rate};
 use crate::postgres::Database;
 use futures_util::SinkExt as _;
-use ocim::adapters::postgres_logs::PostgresLogs;
-use ocim::adapters::system::SystemClock;
 use ocim::logs::masking::Masker;
 use ocim::logs::{Logs, SourceRead};
-use ocim::ports::log_store::Level;
-use ocim::ports::playbooks::OutputLine;
+use ocim_adapters::logs::Level;
+use ocim_adapters::logs::postgres::PostgresLogs;
+use ocim_adapters::playbooks::OutputLine;
+use ocim_adapters::system::SystemClock;
 use ocim_domain::ids::RunId;
 use std::io::Cursor;
 use std::pin::pin;

@@ -1,12 +1,12 @@
 //! Commands on appservers: launch, activate, deactivate, terminate. Each is taken up by a saga.
 
 use super::error::AppError;
-use super::journal::ExecuteError;
 use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance::{self, Instance, OnSuccess};
 use ocim_domain::saga::step_key;
+use ocim_engine::journal::ExecuteError;
 
 /// How to launch.
 #[derive(Debug, Clone, Copy, Default)]
@@ -234,7 +234,7 @@ impl App {
             },
             Ok(None) => AppError::not_found("appserver", id),
             Err(error) => {
-                let error = crate::telemetry::chain(&error);
+                let error = ocim_domain::error_chain::chain(&error);
                 tracing::warn!(%id, error, "nobody can tell whether this appserver was asked for");
                 AppError::not_found("appserver", id)
             }

@@ -1,10 +1,14 @@
 //! Why a command was not carried out, in words that every surface can use.
 
-use crate::store::sealed::SealError;
-use crate::store::{AppendError, ReadError};
 use ocim_domain::Timestamp;
 use ocim_domain::event::APPEND_BYTES_MAX;
 use ocim_domain::ids::RunId;
+use ocim_domain::saga::ErrorCode;
+use ocim_engine::journal::{ExecuteError, JournalError};
+use ocim_engine::sagas::definition::{Costs, StepError};
+use ocim_engine::storable::Unstorable;
+use ocim_engine::store::ReadError;
+use ocim_engine::store::sealed::SealError;
 use std::error::Error;
 use std::time::Duration;
 
@@ -112,38 +116,66 @@ impl AppError {
     }
 }
 
-impl From<AppendError> for AppError {
-    fn from(error: AppendError) -> Self {
+impl From<JournalError> for AppError {
+    fn from(error: JournalError) -> Self {
         match error {
-            AppendError::Conflict { .. } => Self::VersionConflict,
-            AppendError::TooLarge => {
+            JournalError::VersionConflict => Self::VersionConflict,
+            JournalError::Unstorable(Unstorable { field, rule }) => Self::invalid(&field, rule),
+            JournalError::TooLarge => {
                 let limit = APPEND_BYTES_MAX / 1024;
                 Self::invalid("body", format!("takes more than the {limit} KiB of one change"))
             }
-            AppendError::Refused(_) => Self::Internal(Box::new(error)),
-            AppendError::Busy { retry_after } => Self::Busy { retry_after },
-            AppendError::Unavailable(source) | AppendError::OutcomeUnknown(source) => {
-                Self::Unavailable { what: "the event store", source }
-            }
+            JournalError::Busy { retry_after } => Self::Busy { retry_after },
+            JournalError::Unavailable { what, source } => Self::Unavailable { what, source },
+            JournalError::Internal(source) => Self::Internal(source),
         }
+    }
+}
+
+impl<R: Error + Send + Sync + 'static> From<ExecuteError<R>> for AppError {
+    fn from(error: ExecuteError<R>) -> Self {
+        match error {
+            ExecuteError::Rejected(why) => Self::rejected(why),
+            ExecuteError::Journal(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unstorable> for AppError {
+    fn from(error: Unstorable) -> Self {
+        JournalError::from(error).into()
     }
 }
 
 impl From<ReadError> for AppError {
     fn from(error: ReadError) -> Self {
-        match error.0.downcast::<SealError>() {
-            Ok(error) => (*error).into(),
-            Err(source) => Self::Unavailable { what: "the event store", source },
-        }
+        JournalError::from(error).into()
     }
 }
 
 impl From<SealError> for AppError {
     fn from(error: SealError) -> Self {
+        JournalError::from(error).into()
+    }
+}
+
+impl From<AppError> for StepError {
+    fn from(error: AppError) -> Self {
+        let message = match &error {
+            AppError::Invalid(broken) => list(broken),
+            error => ocim_domain::error_chain::chain(error),
+        };
         match error {
-            SealError::Keys(_) => Self::unavailable("the keyring", error),
-            // No later try finds it otherwise.
-            SealError::Tampered { .. } => Self::internal(error),
+            AppError::Busy { .. } | AppError::Unavailable { .. } => {
+                Self { costs: Costs::Outage, ..Self::transient(message) }
+            }
+            AppError::VersionConflict => Self::transient(message),
+            AppError::NotFound { .. }
+            | AppError::Invalid(_)
+            | AppError::NamesTaken(_)
+            | AppError::Rejected { .. }
+            | AppError::Stale { .. } => Self::permanent(ErrorCode::StateForbids, message),
+            AppError::Internal(_) => Self::permanent(ErrorCode::Defect, message),
         }
     }
 }

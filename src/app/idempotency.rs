@@ -1,10 +1,11 @@
 //! Idempotency keys: a command that is sent again is not carried out again, and answers the same.
 
-use crate::ports::system::Clock;
 use chrono::TimeDelta;
 use deadpool_postgres::{Pool, PoolError};
 use ocim_domain::Timestamp;
 use ocim_domain::ids::NAMESPACE;
+use ocim_domain::system::Clock;
+use ocim_engine::journal::COMMAND_CAUSE;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Row;
@@ -50,12 +51,9 @@ impl CommandKey {
     /// What marks the command's events as caused by it. No request id looks like this.
     #[must_use]
     pub fn cause(&self) -> String {
-        format!("{CAUSE}{}", self.seed)
+        format!("{COMMAND_CAUSE}{}", self.seed)
     }
 }
-
-/// What the cause of a command with a key begins with.
-pub(super) const CAUSE: &str = "command:";
 
 /// The answer to a request, to be given again byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Commands on instances: create, change settings.
 
 use super::error::{AppError, SettingsEdit};
-use super::journal::{ExecuteError, Loaded};
 use super::reservations::Claim;
 use super::{App, Caller, Done};
 use base64::Engine;
@@ -13,6 +12,7 @@ use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Kind, Name, name_id};
 use ocim_domain::names;
 use ocim_domain::settings::{InstanceSettings, SettingsInput, change_settings, create_settings};
+use ocim_engine::journal::{ExecuteError, JournalError, Loaded};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -56,7 +56,9 @@ impl App {
             Ok(executed) => Ok(Done { value: id, position: executed.position }),
             // It may exist, though nobody said so: its names stay. If it does not, whoever asks
             // for them next takes them over.
-            Err(ExecuteError::App(error @ AppError::Unavailable { .. })) => Err(error),
+            Err(ExecuteError::Journal(error @ JournalError::Unavailable { .. })) => {
+                Err(error.into())
+            }
             Err(error) => {
                 self.release_names(&meta, id, reserved).await;
                 Err(error.into())

@@ -2,7 +2,7 @@
 
 use super::App;
 use super::error::AppError;
-use crate::sagas::start::{LaunchInput, TrafficInput};
+use crate::processes::start::{LaunchInput, TrafficInput};
 use ocim_domain::ids::RunId;
 use ocim_domain::region::{Region, region_id};
 use ocim_domain::saga::Run;

@@ -2,12 +2,12 @@
 
 use super::error::AppError;
 use super::{App, Caller, Done};
-use crate::store::Filter;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{Metadata, Position};
 use ocim_domain::ids::{LoadBalancerId, NAMESPACE, RunId};
 use ocim_domain::load_balancer::{Command, Event, LoadBalancer, Present, Registration, Trouble};
 use ocim_domain::saga::Saga;
+use ocim_engine::store::Filter;
 use uuid::Uuid;
 
 /// Events read at a time when balancers are looked for.

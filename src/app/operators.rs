@@ -1,10 +1,9 @@
 //! What operators may do to a run, each with a dry run, and where a run stands.
 
 use super::error::AppError;
-use super::storable::check_reason;
 use super::{App, Caller, Done};
-use crate::sagas::definitions;
-use crate::sagas::world::Limits;
+use crate::processes::definitions;
+use crate::processes::world::Limits;
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
@@ -12,6 +11,7 @@ use ocim_domain::ids::RunId;
 use ocim_domain::saga::{
     self, Command, Event, Explanation, Facts, Holder, Operation, Plan, Run, Saga, Verb,
 };
+use ocim_engine::storable::check_reason;
 
 impl App {
     /// Where a run stands: what it waits for, since when, until when, and what comes next.

@@ -2,8 +2,8 @@
 
 use super::error::AppError;
 use super::{App, Caller, Done};
-use crate::projector::BuildState;
 use ocim_domain::projection::{Command, Projection, projection_id};
+use ocim_engine::projector::BuildState;
 use uuid::Uuid;
 
 impl App {

@@ -9,13 +9,13 @@
 
 use super::App;
 use super::error::AppError;
-use super::journal::{ExecuteError, Loaded};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{Metadata, StreamId};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Kind, Name, name_id};
 use ocim_domain::settings::Violation;
+use ocim_engine::journal::{ExecuteError, JournalError, Loaded};
 use std::time::Duration;
 
 /// How often a reservation is decided anew because somebody else wrote first.
@@ -118,7 +118,7 @@ impl App {
             let events =
                 Name::decide(&loaded.state, release, self.journal.now()).unwrap_or_default();
             match self.journal.append::<Name>(&stream, meta, loaded, events).await {
-                Ok(_) | Err(AppError::VersionConflict) => {}
+                Ok(_) | Err(JournalError::VersionConflict) => {}
                 Err(error) => tracing::warn!(
                     %owner,
                     error = &error as &dyn std::error::Error,
@@ -191,8 +191,8 @@ impl App {
                     };
                     return Ok(Reservation { stream, loaded });
                 }
-                Err(AppError::VersionConflict) => {}
-                Err(error) => return Err(error),
+                Err(JournalError::VersionConflict) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Err(AppError::VersionConflict)
@@ -248,7 +248,7 @@ impl App {
         match self.journal.execute::<Instance>(&former.stream(), meta, disown).await {
             Ok(_) => Ok(true),
             Err(ExecuteError::Rejected(_)) => Ok(false),
-            Err(ExecuteError::App(error)) => Err(error),
+            Err(ExecuteError::Journal(error)) => Err(error.into()),
         }
     }
 }

@@ -8,6 +8,7 @@ use ocim_domain::event::Metadata;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
+use ocim_engine::journal::JournalError;
 
 /// How often names are given anew because somebody else wrote first.
 const CHANGES_MAX: usize = 16;
@@ -42,8 +43,8 @@ impl App {
                 .map_err(AppError::rejected)?;
             match self.journal.append::<Instance>(&id.stream(), meta, loaded, events).await {
                 Ok(_) => return Ok(names),
-                Err(AppError::VersionConflict) => {}
-                Err(error) => return Err(error),
+                Err(JournalError::VersionConflict) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Err(AppError::VersionConflict)
@@ -67,7 +68,7 @@ impl App {
             match self.reserve_names(meta, id, &claims).await {
                 Ok(_) => return Ok(names),
                 Err(AppError::NamesTaken(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         Err(AppError::rejected(format!(

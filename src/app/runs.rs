@@ -2,12 +2,12 @@
 
 use super::error::AppError;
 use super::operators::plan_of;
-use super::storable::check_reason;
 use super::{App, Caller, Done};
-use crate::store::Filter;
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{self, Saga};
+use ocim_engine::storable::check_reason;
+use ocim_engine::store::Filter;
 
 /// Events read at a time when runs are looked for.
 const PAGE: usize = 1000;

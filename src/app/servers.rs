@@ -1,7 +1,6 @@
 //! What is observed at machines and regions, and the order to take an orphan away.
 
 use super::error::AppError;
-use super::journal::{ExecuteError, Executed};
 use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::decider::Decider;
@@ -9,6 +8,7 @@ use ocim_domain::event::Metadata;
 use ocim_domain::ids::{AppserverId, RunId, ServerId};
 use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
 use ocim_domain::server::{self, Server};
+use ocim_engine::journal::{ExecuteError, Executed};
 
 /// Who observes.
 const ACTOR: &str = "reconciler";
@@ -130,6 +130,6 @@ fn told<E, R: std::error::Error + Send + Sync + 'static>(
             tracing::debug!(%why, "an observation came too late");
             Ok(vec![])
         }
-        Err(ExecuteError::App(error)) => Err(error),
+        Err(ExecuteError::Journal(error)) => Err(error.into()),
     }
 }

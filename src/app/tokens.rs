@@ -1,12 +1,12 @@
 //! Bearer tokens for the API: shown once when they are made, kept as hashes.
 
 use super::error::AppError;
-use crate::ports::system::{Clock, Ids};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use deadpool_postgres::{Client, Pool, PoolError};
 use ocim_domain::Timestamp;
 use ocim_domain::ids::TokenId;
+use ocim_domain::system::{Clock, Ids};
 use ocim_domain::token::Scope;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -257,7 +257,10 @@ impl Tokens {
     /// A use that can't be noted is no reason to refuse it.
     async fn note_use(&self, id: Uuid, now: Timestamp) {
         if let Err(error) = self.execute(NOTE_USE, &[&id, &now]).await {
-            tracing::debug!(error = crate::telemetry::chain(&error), "a token's use is not noted");
+            tracing::debug!(
+                error = ocim_domain::error_chain::chain(&error),
+                "a token's use is not noted"
+            );
         }
     }
 

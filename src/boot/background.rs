@@ -1,12 +1,12 @@
 //! What watches beside the runs: machines, dates, and the balancer.
 
 use super::balancer::wanted_balancers;
-use crate::adapters::host_finder::HostFinder;
 use crate::balancer_keeper::{BalancerKeeper, KeeperTask};
 use crate::clean_up::CleanUpTimer;
 use crate::config::Config;
+use crate::processes::world::World;
 use crate::reconciler::Reconciler;
-use crate::sagas::world::World;
+use ocim_adapters::hosts::finder::HostFinder;
 use std::sync::Arc;
 
 /// Tasks that look at intervals.

@@ -2,14 +2,14 @@
 
 use crate::app::AppError;
 use crate::data_folder::DataFolderError;
-use crate::database::DatabaseUrlError;
 use crate::embedded_postgres::PostgresError;
 use crate::http::{LocalTokenError, ServeError};
 use crate::log_head::HeadError;
 use crate::migrations::MigrationError;
-use crate::ports::PortError;
-use crate::store::OpenError;
-use crate::store::sealed::KeyError;
+use ocim_domain::port_error::PortError;
+use ocim_engine::database::DatabaseUrlError;
+use ocim_engine::store::OpenError;
+use ocim_engine::store::sealed::KeyError;
 
 /// Why Ocim could not start. What had been started was stopped again.
 #[derive(Debug, thiserror::Error)]

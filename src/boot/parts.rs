@@ -1,35 +1,39 @@
 //! The parts one by one: database, keys, and an adapter for each port.
 
 use super::error::BootError;
-use crate::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks, GitLogin, end_orphaned_tools};
-use crate::adapters::breaker::{
-    BreakerLimits, Breakers, GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks,
-};
-use crate::adapters::haproxy::HaproxyLoadBalancer;
-use crate::adapters::local_cloud::{LocalCloud, LocalCloudConfig};
-use crate::adapters::simulated::routes::Routed;
-use crate::adapters::simulated::{Nature, SimulatedRegion};
-use crate::adapters::site_probe::HttpSiteProbe;
-use crate::adapters::ssh::SshShell;
-use crate::adapters::system::SystemClock;
 use crate::config::{CloudConfig, Config, GitCredential, Secret};
 use crate::data_folder::DataFolder;
-use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::metrics::Metrics;
 use crate::migrations::run_migrations;
-use crate::ports::PortError;
-use crate::ports::circuits::Circuits;
-use crate::ports::cloud::{Cloud, Power, Shell};
-use crate::ports::dns::Dns;
-use crate::ports::load_balancer::{LoadBalancer, SiteProbe};
-use crate::ports::playbooks::Playbooks;
-use crate::ports::system::Ids;
-use crate::store::sealed::{PostgresKeys, SealedStore};
-use crate::store::{self, Engine, EventStore};
 use crate::telemetry::Observing;
 use crate::telemetry::traces::{Exporter, Tracer};
 use deadpool_postgres::{Pool, Runtime};
+use ocim_adapters::balancer::LoadBalancer;
+use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
+use ocim_adapters::breaker::circuits::Circuits;
+use ocim_adapters::breaker::{
+    BreakerLimits, Breakers, GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks,
+};
+use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig};
+use ocim_adapters::cloud::{Cloud, Power};
+use ocim_adapters::dns::Dns;
+use ocim_adapters::playbooks::Playbooks;
+use ocim_adapters::playbooks::ansible::{
+    AnsibleConfig, AnsiblePlaybooks, GitLogin, end_orphaned_tools,
+};
+use ocim_adapters::shell::Shell;
+use ocim_adapters::shell::ssh::SshShell;
+use ocim_adapters::simulated::routes::Routed;
+use ocim_adapters::simulated::{Nature, SimulatedRegion};
+use ocim_adapters::sites::SiteProbe;
+use ocim_adapters::sites::http::HttpSiteProbe;
+use ocim_adapters::system::SystemClock;
+use ocim_domain::port_error::PortError;
+use ocim_domain::system::Ids;
+use ocim_engine::database::DatabaseAddress;
+use ocim_engine::store::sealed::{PostgresKeys, SealedStore};
+use ocim_engine::store::{self, Engine, EventStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use crate::config::{Config, Secret};
 use crate::logs::masking::Masker;
-use crate::ports::playbooks::Source;
-use crate::sagas::world::{Deployment, Limits};
+use crate::processes::world::{Deployment, Limits};
+use ocim_adapters::playbooks::Source;
 use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings, SmtpRelay};
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::settings::Defaults;

@@ -3,16 +3,16 @@
 use super::database::{Database, unavailable};
 use super::error::{CliError, Kind};
 use super::output::Output;
-use crate::adapters::system::{SystemClock, SystemIds};
 use crate::app::{Caller, Journal};
 use crate::config::Config;
 use crate::data_folder::{DataFolder, HeadFile};
 use crate::log_head::{HeadError, check_head, read_head};
-use crate::projector;
-use crate::store::{Engine, EventStore};
 use nix::unistd::{Uid, User};
+use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_domain::event::Position;
 use ocim_domain::event_log::{Command, EventLog, event_log_id};
+use ocim_engine::projector;
+use ocim_engine::store::{Engine, EventStore};
 use serde_json::json;
 use std::sync::Arc;
 

@@ -1,13 +1,13 @@
 //! The way to the running server: found through the data folder, asked by the API.
 
 use super::error::{CliError, Kind};
-use crate::adapters::system::SystemIds;
 use crate::config::Secret;
 use crate::data_folder::DataFolder;
 use crate::http::{LOCAL_TOKEN_FILE, LOCAL_USER_HEADER, os_user, read_local_token};
-use crate::ports::system::Ids;
 use futures_util::StreamExt;
+use ocim_adapters::system::SystemIds;
 use ocim_api_spec::Problem;
+use ocim_domain::system::Ids;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -3,10 +3,10 @@
 use super::error::{CliError, Kind};
 use crate::config::{Config, Secret};
 use crate::data_folder::DataFolder;
-use crate::database::DatabaseAddress;
 use crate::embedded_postgres::EmbeddedPostgres;
-use crate::store::{Engine, open_store};
 use deadpool_postgres::{Pool, Runtime};
+use ocim_engine::database::DatabaseAddress;
+use ocim_engine::store::{Engine, open_store};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;

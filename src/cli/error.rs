@@ -1,8 +1,8 @@
 //! Why a command failed: one line for people, one exit code for scripts.
 
 use super::words;
-use crate::telemetry::chain;
 use ocim_api_spec::{Problem, ProblemType};
+use ocim_domain::error_chain::chain;
 use std::error::Error;
 
 /// What the exit codes mean; a part of `ocim --help`.

@@ -7,14 +7,14 @@ use super::output::{Output, time};
 use crate::config::Config;
 use crate::data_folder::HeadFile;
 use crate::log_head::check_head;
-use crate::projector::{self, ProjectorError};
 use crate::read_models::EventQuery;
-use crate::store::{ChainError, Engine, Filter, SubscriptionEvent};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use futures_util::StreamExt;
 use ocim_api_spec::SkipEvent;
 use ocim_domain::event::{Position, Recorded, StreamId};
+use ocim_engine::projector::{self, ProjectorError};
+use ocim_engine::store::{ChainError, Engine, Filter, SubscriptionEvent};
 use serde_json::json;
 
 /// What one may do with the log of events.

@@ -2,10 +2,10 @@
 
 use super::error::{CliError, Kind};
 use super::output::Output;
-use crate::adapters::local_cloud::{Found, list_all, stop_machines};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use clap::Subcommand;
+use ocim_adapters::cloud::local::{Found, list_all, stop_machines};
 use std::path::PathBuf;
 
 /// What one may do with local machines.

@@ -2,12 +2,12 @@
 
 use super::error::{CliError, Kind};
 use super::output::Output;
-use crate::adapters::local_cloud::list_all;
 use crate::boot::Node;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::http::LOCAL_TOKEN_FILE;
 use crate::telemetry;
+use ocim_adapters::cloud::local::list_all;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the server until it is told to stop.

@@ -2,8 +2,8 @@
 
 use super::client::Client;
 use super::error::{CliError, Kind};
-use crate::adapters::ssh::Login;
-use crate::ports::cloud::{Address, is_simulated};
+use ocim_adapters::cloud::{Address, is_simulated};
+use ocim_adapters::shell::ssh::Login;
 use ocim_api_spec::{AppserverDetail, ReferenceKind, Server};
 
 /// Logs in, for a shell or for one command; ends as that ends.

@@ -1,8 +1,8 @@
 //! Where the services are that Ocim stands on.
 
 use super::{Reader, Secret};
-use crate::database::{DatabaseUrlError, check_url};
-use crate::store::check_store_url;
+use ocim_engine::database::{DatabaseUrlError, check_url};
+use ocim_engine::store::check_store_url;
 
 pub(super) fn read_database_url(r: &mut Reader<'_>) -> Option<Secret> {
     let url = r.optional("DATABASE_URL")?;

@@ -2,9 +2,8 @@
 
 use super::{DataFolderError, failed, write_file};
 use ocim_domain::event_log::Head;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// `head.json` of one data folder.
 #[derive(Debug, Clone)]

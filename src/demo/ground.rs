@@ -2,11 +2,11 @@
 
 use super::Tell;
 use super::report::DemoError;
-use crate::adapters::ansible::end_all_runs;
-use crate::adapters::local_cloud::{destroy_all, stop_all};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::embedded_postgres::EmbeddedPostgres;
+use ocim_adapters::cloud::local::{destroy_all, stop_all};
+use ocim_adapters::playbooks::ansible::end_all_runs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Ground {
         match DataFolder::open(&self.path) {
             Ok(folder) => self.clear_stopped(folder).await,
             Err(error) => {
-                let error = crate::telemetry::chain(&error);
+                let error = ocim_domain::error_chain::chain(&error);
                 tracing::warn!(error, "the demo's folder stays");
             }
         }
@@ -115,7 +115,7 @@ async fn reap_leftovers(tell: Tell<'_>) {
 /// removes the folder. What can't be removed is told in the log.
 pub async fn remove_all(folder: DataFolder) {
     let warn = |what: &str, error: &dyn std::error::Error| {
-        let (root, error) = (folder.root().display(), crate::telemetry::chain(error));
+        let (root, error) = (folder.root().display(), ocim_domain::error_chain::chain(error));
         tracing::warn!(%root, error, "{what}; the folder stays, so that it can be tried again");
     };
     if let Err(error) = end_all_runs(&folder.playbooks()).await {
@@ -128,7 +128,10 @@ pub async fn remove_all(folder: DataFolder) {
         return warn("PostgreSQL could not be ended", &error);
     }
     if let Err(error) = folder.remove() {
-        tracing::warn!(error = crate::telemetry::chain(&error), "a folder could not be removed");
+        tracing::warn!(
+            error = ocim_domain::error_chain::chain(&error),
+            "a folder could not be removed"
+        );
     }
 }
 

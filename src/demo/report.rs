@@ -1,7 +1,7 @@
 //! What the demo found, and what must hold.
 
 use super::visitors::Tally;
-use crate::app::AppError;
+use crate::app::{AppError, JournalError};
 use crate::boot::BootError;
 use ocim_domain::ids::RunId;
 use serde::Serialize;
@@ -90,4 +90,10 @@ pub enum DemoError {
     /// Something that must hold did not.
     #[error("it did not hold: {0}")]
     Held(String),
+}
+
+impl From<JournalError> for DemoError {
+    fn from(error: JournalError) -> Self {
+        Self::Command(error.into())
+    }
 }

@@ -4,13 +4,12 @@ use super::problem::{HttpError, internal};
 use crate::app::Told;
 use crate::app::tokens::TokenRow;
 use crate::logs::lines::cut_at;
-use crate::ports::log_store::{Level, LogLine as StoredLine};
-use crate::projector::{BuildState, ProjectionStatus};
 use crate::read_models::{
     AppserverRow, DefinitionFigures, InstanceRow, LoadBalancerRow, OrphanRow, ReferenceRow,
     RegionRow, RunAttemptRow, RunRow, RunStepRow, ServerRow, StepFigures,
 };
 use chrono::{DateTime, Utc};
+use ocim_adapters::logs::{Level, LogLine as StoredLine};
 use ocim_api_spec as wire;
 use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::yaml::parse_mapping;
@@ -18,6 +17,7 @@ use ocim_domain::event::Recorded;
 use ocim_domain::load_balancer::Trouble;
 use ocim_domain::protected::{MARK, Protected};
 use ocim_domain::token::Scope;
+use ocim_engine::projector::{BuildState, ProjectionStatus};
 use ocim_projections::history::hide_protected;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

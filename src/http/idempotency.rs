@@ -124,7 +124,10 @@ async fn settle(
     };
     if let Err(error) = kept {
         // A repetition finds what this request did by the ids that follow from the key.
-        tracing::warn!(error = crate::telemetry::chain(&error), "an answer could not be kept");
+        tracing::warn!(
+            error = ocim_domain::error_chain::chain(&error),
+            "an answer could not be kept"
+        );
     }
     Ok(ServiceResponse::new(request, head.set_body(body).map_into_boxed_body()))
 }

@@ -3,11 +3,11 @@
 use super::problem::HttpError;
 use super::{Api, auth};
 use crate::metrics::Lag;
-use crate::store::Filter;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{Problem, ProblemType};
+use ocim_engine::store::Filter;
 use std::time::Duration;
 
 /// The text format's media type.

@@ -3,15 +3,15 @@
 use crate::app::idempotency::IdempotencyError;
 use crate::app::tokens::TokenError;
 use crate::app::{AppError, SettingsEdit};
-use crate::ports::PortError;
 use crate::read_models::QueryError;
-use crate::store::ReadError;
-use crate::store::postgres::{is_disk_full, is_value_refused};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use chrono::SecondsFormat;
 use ocim_api_spec::{Problem, ProblemType};
+use ocim_domain::port_error::PortError;
+use ocim_engine::store::ReadError;
+use ocim_engine::store::postgres::{is_disk_full, is_value_refused};
 use std::error::Error;
 use std::fmt;
 

@@ -144,7 +144,7 @@ async fn find_troubled_balancers(api: &Api) -> Result<Vec<Need>, HttpError> {
 }
 
 fn find_circuits(api: &Api) -> Vec<Need> {
-    let need = |circuit: crate::ports::circuits::OpenCircuit| {
+    let need = |circuit: ocim_adapters::breaker::circuits::OpenCircuit| {
         let until = match circuit.until {
             Some(until) => format!("left alone until {}", until.format("%F %TZ")),
             None => "being tried again".to_owned(),

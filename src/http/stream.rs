@@ -6,14 +6,14 @@ use super::logs::{check_run, log_message};
 use super::openapi::Problems;
 use super::problem::{HttpError, bad_request};
 use super::sse::{self, Message};
-use crate::ports::log_store::LogLine;
-use crate::store::{Filter, SubscriptionEvent};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use ocim_adapters::logs::LogLine;
 use ocim_api_spec::AppendedEvent;
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
+use ocim_engine::store::{Filter, SubscriptionEvent};
 use serde::Deserialize;
 use serde_json::json;
 use std::future::ready;
@@ -141,8 +141,8 @@ fn merge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::log_store::{Level, NewLine};
     use chrono::DateTime;
+    use ocim_adapters::logs::{Level, NewLine};
     use ocim_domain::event::{Metadata, Recorded, StreamId};
     use uuid::Uuid;
 

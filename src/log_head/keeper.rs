@@ -2,8 +2,8 @@
 
 use super::{HeadError, check_known, read_head};
 use crate::data_folder::HeadFile;
-use crate::store::Engine;
 use ocim_domain::event_log::Head;
+use ocim_engine::store::Engine;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -59,7 +59,7 @@ async fn keep(
                 written.as_ref().map_err(ToString::to_string).copied()
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(crate::telemetry::chain(&error)),
+            Err(error) => Err(ocim_domain::error_chain::chain(&error)),
         };
         // Told once: the next start says it again, and does not go on.
         if let (Err(error), true) = (&kept, is_well) {

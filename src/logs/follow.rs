@@ -1,10 +1,10 @@
 //! A log as a stream: pages from the store, then new lines as they come.
 
-use crate::ports::PortError;
-use crate::ports::log_store::{LogLine, LogStore};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use ocim_adapters::logs::{LogLine, LogStore};
 use ocim_domain::ids::RunId;
+use ocim_domain::port_error::PortError;
 use std::collections::VecDeque;
 use std::future;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Any range of a log, of all its steps or of one.
 
 use super::Logs;
-use crate::ports::PortError;
-use crate::ports::log_store::{LogLine, READ_BYTES};
+use ocim_adapters::logs::{LogLine, READ_BYTES};
 use ocim_domain::ids::RunId;
+use ocim_domain::port_error::PortError;
 
 /// Lines read from the store at once.
 const PAGE: usize = 1000;

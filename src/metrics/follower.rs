@@ -5,14 +5,14 @@
 
 use super::Metrics;
 use super::runs::{Attempt, Ended, Fact};
-use crate::sagas::PLAYBOOK_STEPS;
-use crate::store::{EventStore, Filter, SubscriptionEvent};
+use crate::processes::PLAYBOOK_STEPS;
 use crate::telemetry::context::{derive_span, playbook_span};
 use crate::telemetry::traces::{Span, SpanKind, Tracer};
 use futures_util::StreamExt;
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::step_key;
+use ocim_engine::store::{EventStore, Filter, SubscriptionEvent};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 

@@ -1,15 +1,15 @@
 //! Stores that count and time what goes through them.
 
 use super::Metrics;
-use crate::ports::PortError;
-use crate::ports::log_store::{LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
-use crate::store::{
-    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
-};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use ocim_adapters::logs::{LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
 use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
 use ocim_domain::ids::RunId;
+use ocim_domain::port_error::PortError;
+use ocim_engine::store::{
+    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+};
 use std::sync::Arc;
 use std::time::Instant;
 

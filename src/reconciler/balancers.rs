@@ -1,10 +1,10 @@
 //! Compares what the log believes of balancers with what is there, and asks for runs to put it right.
 
 use crate::app::AppError;
-use crate::ports::load_balancer::BalancerState;
-use crate::sagas::balancers::balancer_host;
-use crate::sagas::world::World;
+use crate::processes::balancers::balancer_host;
+use crate::processes::world::World;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use ocim_adapters::balancer::BalancerState;
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::load_balancer::{Event, Trouble, fragment_owner};
 use std::collections::BTreeMap;

@@ -1,14 +1,14 @@
 //! What the log says of a region's machines: folded from its events, one small state a machine.
 
 use crate::app::AppError;
-use crate::log_tail::LogTail;
-use crate::sagas::provision_load_balancer::started_with;
-use crate::store::{EventStore, Filter};
+use crate::processes::provision_load_balancer::started_with;
 use ocim_domain::appserver;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, RunId, ServerId};
 use ocim_domain::server::{self, Event, Present, Server};
+use ocim_engine::log_tail::LogTail;
+use ocim_engine::store::{EventStore, Filter};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -53,7 +53,7 @@ impl Beliefs {
     /// When the store does not answer.
     pub async fn refresh(&mut self) -> Result<(), AppError> {
         let known = &mut self.known;
-        self.tail.drain(|event| known.note(event)).await
+        Ok(self.tail.drain(|event| known.note(event)).await?)
     }
 
     /// The Servers that have not ended.

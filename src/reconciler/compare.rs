@@ -1,7 +1,7 @@
 //! What differs between the log and a cloud's list of machines. Absence counts from the second look.
 
 use super::beliefs::Beliefs;
-use crate::ports::cloud::{Machine, Power as Seen};
+use ocim_adapters::cloud::{Machine, Power as Seen};
 use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory::Orphan;
 use ocim_domain::server::{BootCause, Command, Power, Present, Status};

@@ -1,14 +1,14 @@
 //! The log as a simulated process sees it: it may "die" before or after each append, and what it
 //! reads is deciphered once.
 
-use crate::adapters::simulated::crashes::Crashes;
-use crate::store::sealed::SealedStore;
-use crate::store::{
-    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
-};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use ocim_adapters::simulated::crashes::Crashes;
 use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
+use ocim_engine::store::sealed::SealedStore;
+use ocim_engine::store::{
+    AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -2,9 +2,9 @@
 
 use super::stage::{REGION, Stage, limits, somebody};
 use super::{Plan, SimulationError};
-use crate::adapters::simulated::dice::Dice;
 use crate::app::{ActivateAsk, AppError, ForceAsk, LaunchAsk, Launched};
-use crate::sagas::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
+use crate::processes::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
+use ocim_adapters::simulated::dice::Dice;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::instance::OnSuccess;

@@ -4,7 +4,7 @@ use super::invariants::{Violation, load_runs};
 use super::people::People;
 use super::stage::Stage;
 use super::{Plan, SimulationError, Watch};
-use crate::adapters::simulated::FaultKind;
+use ocim_adapters::simulated::FaultKind;
 use ocim_domain::saga::{Cause, Phase};
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -2,33 +2,34 @@
 
 use super::crash_store::{CrashStore, OpenedStore};
 use super::{Plan, SimulationError};
-use crate::adapters::memory_leases::MemoryLeases;
-use crate::adapters::memory_logs::MemoryLogs;
-use crate::adapters::simulated::crashes::Crashes;
-use crate::adapters::simulated::{Nature, SimulatedRegion};
-use crate::adapters::system::SeededIds;
 use crate::app::{App, Caller};
 use crate::logs::Logs;
 use crate::logs::masking::Masker;
-use crate::ports::cloud::{Cloud, SIMULATED_PREFIX};
-use crate::ports::playbooks::Source;
-use crate::ports::system::{Clock, Ids};
-use crate::projector::Freshness;
+use crate::processes::definitions;
+use crate::processes::slots::Slots;
+use crate::processes::world::{Deployment, Limits, World};
 use crate::read_models::ReadModels;
-use crate::sagas::leases::NodeLeases;
-use crate::sagas::runner::Runner;
-use crate::sagas::slots::Slots;
-use crate::sagas::world::{Deployment, Limits, World};
-use crate::sagas::{Holds, definitions};
-use crate::store::EventStore;
-use crate::store::memory::MemoryStore;
-use crate::store::sealed::{MemoryKeys, SealedStore};
+use ocim_adapters::cloud::{Cloud, SIMULATED_PREFIX};
+use ocim_adapters::logs::memory::MemoryLogs;
+use ocim_adapters::playbooks::Source;
+use ocim_adapters::simulated::crashes::Crashes;
+use ocim_adapters::simulated::{Nature, SimulatedRegion};
+use ocim_adapters::system::SeededIds;
 use ocim_domain::Timestamp;
 use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings};
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
+use ocim_domain::system::{Clock, Ids};
+use ocim_engine::leases::memory::MemoryLeases;
+use ocim_engine::projector::Freshness;
+use ocim_engine::sagas::holds::Holds;
+use ocim_engine::sagas::node_leases::NodeLeases;
+use ocim_engine::sagas::runner::Runner;
+use ocim_engine::store::EventStore;
+use ocim_engine::store::memory::MemoryStore;
+use ocim_engine::store::sealed::{MemoryKeys, SealedStore};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
@@ -155,7 +156,7 @@ impl Stage {
     /// The process's runner. A new process is the same node: it takes its own leases at once.
     pub(super) fn start_runner(&self) -> Runner {
         let world = self.open_world();
-        let leases = NodeLeases::new(Arc::new(self.leases.clone()), NODE, &world.limits);
+        let leases = NodeLeases::new(Arc::new(self.leases.clone()), NODE, world.limits.runner());
         Runner::start(world, &definitions(), Arc::new(leases))
     }
 }

@@ -168,7 +168,7 @@ impl Sender {
             Err(error) => {
                 self.metrics.count_spans("failed", batch.len());
                 if was_well {
-                    let error = super::chain(&error.without_url());
+                    let error = ocim_domain::error_chain::chain(&error.without_url());
                     tracing::warn!(error, "spans can't be sent to the trace collector");
                 }
                 false

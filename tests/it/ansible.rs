@@ -2,9 +2,9 @@
 
 use crate::plays::bench::{Bench, has, read_all, wait_end};
 use crate::private_sshd::{PrivateSshd, free_port, wait_for};
-use ocim::adapters::ansible::AnsiblePlaybooks;
-use ocim::ports::playbooks::{PlaybookRun, Playbooks, RunState, Source};
-use ocim::ports::{Blame, Class};
+use ocim_adapters::playbooks::ansible::AnsiblePlaybooks;
+use ocim_adapters::playbooks::{PlaybookRun, Playbooks, RunState, Source};
+use ocim_domain::port_error::{Blame, Class};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;

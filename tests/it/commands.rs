@@ -1,20 +1,20 @@
 //! Commands on instances, on a store in memory: names, settings, and who comes first.
 
-use ocim::adapters::memory_logs::MemoryLogs;
-use ocim::adapters::system::{CountingIds, FixedClock};
 use ocim::app::{App, AppError, Caller, ExecuteError};
 use ocim::logs::Logs;
-use ocim::ports::system::{Clock, Ids};
-use ocim::projector::Freshness;
 use ocim::read_models::ReadModels;
-use ocim::store::memory::MemoryStore;
-use ocim::store::sealed::{MemoryKeys, SealedStore};
+use ocim_adapters::logs::memory::MemoryLogs;
+use ocim_adapters::system::{CountingIds, FixedClock};
 use ocim_domain::Timestamp;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Name, name_id};
 use ocim_domain::settings::Defaults;
+use ocim_domain::system::{Clock, Ids};
+use ocim_engine::projector::Freshness;
+use ocim_engine::store::memory::MemoryStore;
+use ocim_engine::store::sealed::{MemoryKeys, SealedStore};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,13 +1,14 @@
 //! A real HAProxy, installed and changed by the bundled playbooks: bad fragments, and no lost request.
 
 use crate::private_sshd::{PrivateSshd, free_port, wait_for};
-use ocim::adapters::haproxy::HaproxyLoadBalancer;
-use ocim::adapters::site_probe::HttpSiteProbe;
-use ocim::ports::Class;
-use ocim::ports::load_balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer, SiteProbe};
+use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
+use ocim_adapters::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
+use ocim_adapters::sites::SiteProbe;
+use ocim_adapters::sites::http::HttpSiteProbe;
 use ocim_domain::fragment::{FragmentInput, FragmentServer, compose_fragment, fragment_name};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::names::RoutedNames;
+use ocim_domain::port_error::Class;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +57,7 @@ impl Bench {
         &self,
         name: &str,
         servers: &str,
-    ) -> Result<Vec<String>, ocim::ports::PortError> {
+    ) -> Result<Vec<String>, ocim_domain::port_error::PortError> {
         self.balancer.apply_fragment(&self.host, &fragment(name, servers)).await
     }
 

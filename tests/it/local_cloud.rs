@@ -6,10 +6,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-use ocim::adapters::local_cloud::{Isolation, LocalCloud, LocalCloudConfig, destroy_all};
-use ocim::adapters::ssh::{SshShell, known_hosts_lines};
-use ocim::ports::cloud::{Cloud, Machine, MachineSpec, Power, Shell};
-use ocim::ports::{Blame, Class};
+use ocim_adapters::cloud::local::{Isolation, LocalCloud, LocalCloudConfig, destroy_all};
+use ocim_adapters::cloud::{Cloud, Machine, MachineSpec, Power};
+use ocim_adapters::shell::Shell;
+use ocim_adapters::shell::ssh::{SshShell, known_hosts_lines};
+use ocim_domain::port_error::{Blame, Class};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -351,7 +352,7 @@ async fn nothing_leaks_in_or_out() {
         let own = lab.run(machine, "cut -d' ' -f5 /proc/self/mountinfo").await;
         assert!(!own.contains("host") && !own.contains("upper"), "{own}");
         lab.run(machine, "id ubuntu && test -z \"$(ls /etc/ssh/ssh_host_* 2>/dev/null)\"").await;
-        let ubuntu = ocim::ports::cloud::Address {
+        let ubuntu = ocim_adapters::cloud::Address {
             ssh_user: "ubuntu".to_owned(),
             ..machine.address.clone().unwrap()
         };

@@ -4,17 +4,17 @@
 
 use crate::support::postgres::Database;
 use futures_util::{FutureExt as _, StreamExt as _};
-use ocim::adapters::faults::Fault;
-use ocim::adapters::memory_logs::MemoryLogs;
-use ocim::adapters::postgres_logs::PostgresLogs;
-use ocim::adapters::system::FixedClock;
 use ocim::logs::masking::Masker;
 use ocim::logs::{LineRange, Logs, SourceRead};
-use ocim::ports::Class;
-use ocim::ports::log_store::{Level, LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
-use ocim::ports::playbooks::OutputLine;
+use ocim_adapters::faults::Fault;
+use ocim_adapters::logs::memory::MemoryLogs;
+use ocim_adapters::logs::postgres::PostgresLogs;
+use ocim_adapters::logs::{Level, LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
+use ocim_adapters::playbooks::OutputLine;
+use ocim_adapters::system::FixedClock;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::RunId;
+use ocim_domain::port_error::Class;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;

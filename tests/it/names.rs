@@ -1,7 +1,7 @@
 //! Names that must be unique: who gets them, who keeps them, and what a crash leaves of them.
 
 use crate::commands::{Stage, by};
-use ocim::app::AppError;
+use ocim::app::{AppError, JournalError};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::{InstanceId, LoadBalancerId, RunId};
@@ -159,7 +159,7 @@ async fn a_change_that_crashed_leaves_its_name_to_whoever_asks_later() {
     let events = Instance::decide(&slow.state, command, stage.app.journal().now()).unwrap();
     let meta = Metadata::by("system");
     let late = stage.app.journal().append(&first.stream(), &meta, slow, events).await;
-    assert!(matches!(late, Err(AppError::VersionConflict)), "{late:?}");
+    assert!(matches!(late, Err(JournalError::VersionConflict)), "{late:?}");
     assert_eq!(taken(stage.change(first, external(name), None).await), ["external_lms_domain"]);
 }
 

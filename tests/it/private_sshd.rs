@@ -1,9 +1,10 @@
 //! A real sshd on a free port whose logins get a home of their own, and Ansible to reach it.
 
 use async_trait::async_trait;
-use ocim::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks, pick_environment};
-use ocim::ports::PortError;
-use ocim::ports::cloud::{Address, Shell};
+use ocim_adapters::cloud::Address;
+use ocim_adapters::playbooks::ansible::{AnsibleConfig, AnsiblePlaybooks, pick_environment};
+use ocim_adapters::shell::Shell;
+use ocim_domain::port_error::PortError;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

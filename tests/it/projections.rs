@@ -9,12 +9,12 @@ mod tally;
 use crate::support::postgres::Database;
 use fake_log::FakeLog;
 use history::{Site, instance_id, record_all, settings};
-use ocim::projector::{BuildState, FailureClass, ProjectionStatus, ProjectorRuntime};
 use ocim::read_models::{FRESHNESS_WAIT, ReadModels, RegionRunRow, RunFilter};
-use ocim::store::EventStore;
 use ocim_domain::ids::RunId;
 use ocim_domain::instance;
 use ocim_domain::region::region_id;
+use ocim_engine::projector::{BuildState, FailureClass, ProjectionStatus, ProjectorRuntime};
+use ocim_engine::store::EventStore;
 use ocim_projections::ALL;
 use serde_json::json;
 use std::sync::Arc;
@@ -246,7 +246,7 @@ fn start(
     log: &Arc<FakeLog>,
     database: &Database,
     registry: &[ocim_projections::Projector],
-) -> ocim::projector::ProjectorHandle {
+) -> ocim_engine::projector::ProjectorHandle {
     ProjectorRuntime::start(log.clone(), database.pool(), registry)
 }
 

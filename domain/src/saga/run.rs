@@ -104,6 +104,12 @@ impl Phase {
     pub fn is_stuck(&self) -> bool {
         matches!(self, Self::Stuck { .. })
     }
+
+    /// True where nothing happens to it any more unless somebody helps.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.is_over() || self.is_stuck()
+    }
 }
 
 /// Which node drives a run.

@@ -5,10 +5,10 @@ use crate::cli::database::Database;
 use crate::config::{Config, Secret};
 use crate::data_folder::{DataFolder, HeadFile};
 use crate::log_head::check_head;
-use crate::store::ChainError;
-use crate::store::sealed::PostgresKeys;
-use crate::telemetry::chain;
+use ocim_domain::error_chain::chain;
 use ocim_domain::event::Position;
+use ocim_engine::store::ChainError;
+use ocim_engine::store::sealed::PostgresKeys;
 
 /// Looks at the database, if that is possible without starting one.
 pub(super) async fn look(config: &Config) -> Vec<Finding> {
@@ -103,7 +103,7 @@ async fn verify(config: &Config, database: &Database) -> Result<String, Fault> {
 }
 
 async fn look_at_models(database: &Database) -> Result<String, Fault> {
-    let builds = crate::projector::load_status(&database.pool).await;
+    let builds = ocim_engine::projector::load_status(&database.pool).await;
     let builds = builds.map_err(|error| fault(chain(&error), "look at the database"))?;
     let paused = builds.iter().filter(|it| it.failure.is_some() && it.serving);
     let names: Vec<_> = paused.map(|it| it.build.name.to_string()).collect();

@@ -3,9 +3,9 @@
 use super::{Finding, fault};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
-use crate::telemetry::chain;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
+use ocim_domain::error_chain::chain;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 

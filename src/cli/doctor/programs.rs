@@ -1,11 +1,11 @@
 //! The programs that Ocim calls: each is run, not only looked for.
 
 use super::{Fault, Finding, fault};
-use crate::adapters::local_cloud::missing_programs;
 use crate::config::{CloudConfig, Config};
 use crate::data_folder::program::{self, ProgramError};
 use crate::embedded_postgres;
-use crate::telemetry::chain;
+use ocim_adapters::cloud::local::missing_programs;
+use ocim_domain::error_chain::chain;
 use std::time::Duration;
 use tokio::process::Command;
 

@@ -3,7 +3,7 @@
 use super::{Fault, Finding, fault};
 use crate::config::Config;
 use crate::data_folder::program;
-use crate::telemetry::chain;
+use ocim_domain::error_chain::chain;
 use std::time::Duration;
 use tokio::process::Command;
 

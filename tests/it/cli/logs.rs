@@ -8,7 +8,7 @@ async fn a_long_line_says_how_to_see_all_of_it() {
     let server = ApiServer::start().await;
     let run = server.given_run().await;
     let masker = ocim::logs::masking::Masker::new([]);
-    let level = ocim::ports::log_store::Level::Info;
+    let level = ocim_adapters::logs::Level::Info;
     let long = "x".repeat(20_000);
     server.app.logs().append(run, "configure", level, &long, &masker).await.unwrap();
     let id = run.to_string();

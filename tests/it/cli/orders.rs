@@ -3,9 +3,9 @@
 use super::{answer, refusal, run};
 use crate::http::operators::{get_stuck, given_stuck_run};
 use crate::support::api_server::ApiServer;
-use ocim::adapters::system::SystemIds;
-use ocim::ports::system::Ids;
+use ocim_adapters::system::SystemIds;
 use ocim_domain::ids::RunId;
+use ocim_domain::system::Ids;
 use serde_json::Value;
 
 async fn phase(server: &ApiServer, run: RunId) -> String {

@@ -134,7 +134,7 @@ async fn runs_are_shown_with_attempts_timeline_log_and_statistics() {
     let stuck = Event::Stuck { step: "await_ssh".into(), why: "no answer".into(), code: None };
     server.report(run_id, stuck).await;
     let masker = ocim::logs::masking::Masker::new([]);
-    let level = ocim::ports::log_store::Level::Info;
+    let level = ocim_adapters::logs::Level::Info;
     for text in ["one", "two"] {
         server.app.logs().append(run_id, text, level, text, &masker).await.unwrap();
     }

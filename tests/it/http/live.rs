@@ -4,7 +4,7 @@ use crate::support::api_server::{ApiServer, DEADLINE};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use ocim::logs::masking::Masker;
-use ocim::ports::log_store::Level;
+use ocim_adapters::logs::Level;
 use ocim_domain::ids::RunId;
 use reqwest::header::HeaderMap;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use super::live::Reader;
 use crate::support::api_server::ApiServer;
 use ocim::logs::masking::Masker;
-use ocim::ports::log_store::Level;
+use ocim_adapters::logs::Level;
 use ocim_domain::ids::RunId;
 use serde_json::Value;
 

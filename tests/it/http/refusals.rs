@@ -3,9 +3,9 @@
 use crate::support::api_server::ApiServer;
 use crate::support::postgres::Database;
 use chrono::{DateTime, Utc};
-use ocim::adapters::system::SystemClock;
 use ocim::app::tokens::TokenError;
-use ocim::ports::system::Clock;
+use ocim_adapters::system::SystemClock;
+use ocim_domain::system::Clock;
 use ocim_domain::token::Scope;
 use reqwest::Response;
 use serde_json::{Value, json};

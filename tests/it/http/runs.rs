@@ -2,7 +2,7 @@
 
 use crate::support::api_server::ApiServer;
 use chrono::{DateTime, Utc};
-use ocim::sagas::definitions;
+use ocim::processes::definitions;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event, StuckCode, step_key};
 use serde_json::{Value, json};

@@ -1,9 +1,9 @@
 //! The data folder: its lock between processes, its secrets' modes, and what it refuses.
 
-use ocim::adapters::system::SystemIds;
 use ocim::config::Secret;
 use ocim::data_folder::{DataFolder, DataFolderError};
-use ocim::telemetry::chain;
+use ocim_adapters::system::SystemIds;
+use ocim_domain::error_chain::chain;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

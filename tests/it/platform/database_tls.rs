@@ -1,11 +1,11 @@
 //! TLS to a PostgreSQL of somebody's own, by each `sslmode`, against a real server.
 
 use crate::support::postgres::TlsServer;
-use ocim::database::DatabaseAddress;
-use ocim::store::postgres::PostgresStore;
-use ocim::store::{Engine, EventStore};
-use ocim::telemetry::chain;
+use ocim_domain::error_chain::chain;
 use ocim_domain::event::Position;
+use ocim_engine::database::DatabaseAddress;
+use ocim_engine::store::postgres::PostgresStore;
+use ocim_engine::store::{Engine, EventStore};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::path::PathBuf;
 use tempfile::TempDir;

@@ -5,7 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use ocim::data_folder::DataFolder;
 use ocim::embedded_postgres::{EmbeddedPostgres, PostgresError};
-use ocim::telemetry::chain;
+use ocim_domain::error_chain::chain;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

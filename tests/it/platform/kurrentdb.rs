@@ -3,8 +3,8 @@
 use crate::support::kurrentdb::KurrentDb;
 use crate::support::ocim::{Ground, text};
 use crate::support::postgres::Database;
-use ocim::store::Expected;
-use ocim::store::conformance::{new_event, new_stream};
+use ocim_engine::store::Expected;
+use ocim_engine::store::conformance::{new_event, new_stream};
 use serde_json::{Value, json};
 
 const CLOUDS: &str = r#"{"sim": {"kind": "simulated", "seed": 7, "speed": 2000}}"#;
@@ -87,12 +87,13 @@ async fn a_database_that_holds_events_is_not_used_beside_another_log() {
     let pool = database.pool();
     let kurrentdb = KurrentDb::start();
     let open = || async {
-        ocim::store::open_store(Some(&kurrentdb.url()), &database.address(), &pool).await
+        ocim_engine::store::open_store(Some(&kurrentdb.url()), &database.address(), &pool).await
     };
     let store = open().await.expect("an empty database");
     assert!(!store.capabilities().hash_chain);
     store.shutdown().await;
-    let inside = ocim::store::open_store(None, &database.address(), &pool).await.expect("a store");
+    let inside =
+        ocim_engine::store::open_store(None, &database.address(), &pool).await.expect("a store");
     assert!(inside.capabilities().hash_chain);
     let event = new_event("test.happened", json!({}));
     inside.append(&new_stream("test"), Expected::NoStream, vec![event]).await.expect("an event");

@@ -1,10 +1,10 @@
 //! A machine to play on, and a git repository to play from.
 
 use crate::private_sshd::{PrivateSshd, run};
-use ocim::adapters::ansible::AnsiblePlaybooks;
-use ocim::adapters::system::SystemIds;
-use ocim::ports::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Source, Target};
-use ocim::ports::system::Ids;
+use ocim_adapters::playbooks::ansible::AnsiblePlaybooks;
+use ocim_adapters::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Source, Target};
+use ocim_adapters::system::SystemIds;
+use ocim_domain::system::Ids;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

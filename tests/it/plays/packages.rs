@@ -1,8 +1,8 @@
 //! pip reads the requirements: includes, comments, continuation lines, constraints and local paths.
 
 use super::bench::Bench;
-use ocim::adapters::ansible::{AnsibleConfig, AnsiblePlaybooks};
-use ocim::ports::playbooks::{Playable, Playbooks, Source};
+use ocim_adapters::playbooks::ansible::{AnsibleConfig, AnsiblePlaybooks};
+use ocim_adapters::playbooks::{Playable, Playbooks, Source};
 use std::path::Path;
 
 /// Builds the package `oculib` without asking anybody for setuptools.

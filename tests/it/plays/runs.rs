@@ -1,9 +1,9 @@
 //! What runs of playbooks do with what a site says: variables, hosts, literal texts.
 
 use super::bench::{Bench, has, read_all, wait_end};
-use ocim::ports::playbooks::{PlaybookRun, Playbooks, RunState};
-use ocim::ports::{Blame, Class};
+use ocim_adapters::playbooks::{PlaybookRun, Playbooks, RunState};
 use ocim_domain::configuration::yaml::parse_mapping;
+use ocim_domain::port_error::{Blame, Class};
 use serde_json::Value;
 
 fn play(hosts: &str) -> String {

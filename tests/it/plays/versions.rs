@@ -2,9 +2,9 @@
 
 use super::bench::Bench;
 use crate::private_sshd::run;
-use ocim::adapters::ansible::AnsiblePlaybooks;
-use ocim::ports::playbooks::{Playable, Playbooks, Source};
-use ocim::ports::{Blame, Class, PortError};
+use ocim_adapters::playbooks::ansible::AnsiblePlaybooks;
+use ocim_adapters::playbooks::{Playable, Playbooks, Source};
+use ocim_domain::port_error::{Blame, Class, PortError};
 
 const PLAYBOOK: &str = "playbooks/site.yml";
 

@@ -16,7 +16,7 @@ impl Wrapped {
         for name in ["run", "work"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let wrapper = include_str!("../../../src/adapters/ansible/wrapper.py");
+        let wrapper = include_str!("../../../adapters/src/playbooks/ansible/wrapper.py");
         std::fs::write(folder.path().join("run/wrapper.py"), wrapper).unwrap();
         std::fs::write(folder.path().join("run/variables.json"), "{}").unwrap();
         Self { folder }

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use ocim::store::{
+use ocim_domain::event::{DomainEvent, Metadata, NewEvent, Position, Recorded, StreamId};
+use ocim_engine::store::{
     AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
-use ocim_domain::event::{DomainEvent, Metadata, NewEvent, Position, Recorded, StreamId};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;

@@ -5,10 +5,10 @@ use super::history::{Site, mixed_history, record_all};
 use super::{LONG, connect, serving, start, until};
 use crate::support::postgres::Database;
 use deadpool_postgres::Pool;
-use ocim::projector::{
+use ocim::read_models::ReadModels;
+use ocim_engine::projector::{
     BuildState, ProjectorError, ProjectorHandle, ProjectorRuntime, cancel_rebuild, request_rebuild,
 };
-use ocim::read_models::ReadModels;
 use ocim_projections::ALL;
 use std::collections::BTreeMap;
 use std::sync::Arc;

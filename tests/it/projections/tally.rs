@@ -3,8 +3,8 @@
 use super::fake_log::FakeLog;
 use super::{LONG, connect, serving, start, until};
 use crate::support::postgres::Database;
-use ocim::projector::BuildState;
 use ocim_domain::event::{DecodeError, Position, Recorded, StreamId};
+use ocim_engine::projector::BuildState;
 use ocim_projections::{ColumnType, Columns, Projector, RowChange, Table};
 use serde_json::json;
 use uuid::Uuid;
@@ -180,7 +180,7 @@ async fn a_projector_that_breaks_off_is_paused_and_mended_by_a_better_one() {
     })
     .await;
     assert_eq!(paused.position, good);
-    assert_eq!(paused.failure.unwrap().class, ocim::projector::FailureClass::Panicked);
+    assert_eq!(paused.failure.unwrap().class, ocim_engine::projector::FailureClass::Panicked);
     handle.stop().await;
 
     let mended = Projector { project, ..TALLY_2 };

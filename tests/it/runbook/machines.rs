@@ -3,15 +3,15 @@
 use super::Desk;
 use super::node::{Node, REGION};
 use crate::sagas::reconciler::stray;
-use ocim::adapters::fake_playbooks::Script;
-use ocim::adapters::faults::Fault;
-use ocim::ports::Class;
-use ocim::ports::cloud::Cloud;
-use ocim::ports::playbooks::RunState;
 use ocim::reconciler::RegionWatch;
-use ocim::store::{EventStore, Expected};
+use ocim_adapters::cloud::Cloud;
+use ocim_adapters::faults::Fault;
+use ocim_adapters::playbooks::RunState;
+use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::event::{Metadata, NewEvent};
 use ocim_domain::ids::RunId;
+use ocim_domain::port_error::Class;
+use ocim_engine::store::{EventStore, Expected};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

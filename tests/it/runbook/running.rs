@@ -3,11 +3,11 @@
 use super::Desk;
 use super::node::{Node, REGION, until};
 use async_trait::async_trait;
-use ocim::adapters::faults::Fault;
 use ocim::balancer_keeper::{BalancerKeeper, Wanted};
-use ocim::ports::hosts::Hosts;
-use ocim::ports::{Class, PortError};
-use ocim::sagas::world::Limits;
+use ocim::processes::world::Limits;
+use ocim_adapters::faults::Fault;
+use ocim_adapters::hosts::Hosts;
+use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::saga::ErrorCode;
 use serde_json::json;
 use std::net::IpAddr;

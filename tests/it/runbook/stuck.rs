@@ -2,11 +2,11 @@
 
 use super::Desk;
 use crate::http::operators::given_stuck_run;
-use ocim::adapters::system::SystemIds;
-use ocim::ports::system::Ids;
-use ocim::sagas::terminate_appserver::TERMINATE_APPSERVER;
+use ocim::processes::terminate_appserver::TERMINATE_APPSERVER;
+use ocim_adapters::system::SystemIds;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorClass, ErrorCode, Event, StuckCode, step_key};
+use ocim_domain::system::Ids;
 
 impl Desk {
     /// A run of this process, in which that has happened.

@@ -3,11 +3,11 @@
 use super::Desk;
 use super::node::Node;
 use crate::sagas::stage::{BALANCER, somebody};
-use ocim::adapters::faults::Fault;
-use ocim::ports::Class;
 use ocim::reconciler::balancers::BalancerWatch;
+use ocim_adapters::faults::Fault;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{Command, Instance, NameTrouble};
+use ocim_domain::port_error::Class;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

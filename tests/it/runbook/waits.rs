@@ -2,13 +2,13 @@
 
 use super::Desk;
 use super::stuck::{intended, turned_back, undo_intended};
-use ocim::adapters::breaker::{Breaker, BreakerLimits};
-use ocim::adapters::postgres_leases::PostgresLeases;
-use ocim::adapters::system::SystemClock;
-use ocim::ports::PortError;
-use ocim::ports::leases::Leases;
+use ocim_adapters::breaker::{Breaker, BreakerLimits};
+use ocim_adapters::system::SystemClock;
 use ocim_domain::ids::RunId;
+use ocim_domain::port_error::PortError;
 use ocim_domain::saga::{ErrorClass, Event, PutOff};
+use ocim_engine::leases::Leases;
+use ocim_engine::leases::postgres::PostgresLeases;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ async fn a_step_that_waits_for_its_next_attempt_is_tried_at_once() {
         Event::UndoFailed { step, attempt: 1, class, code: None, error, retry_at, at: None };
     let timer = Event::TimerSet { step: STEP.to_owned(), due: at, at: None };
     let before = || -> Vec<Event> {
-        let earlier = ocim::sagas::launch_appserver::LAUNCH_APPSERVER_1.steps.iter();
+        let earlier = ocim::processes::launch_appserver::LAUNCH_APPSERVER_1.steps.iter();
         let earlier = earlier.take_while(|step| step.path != STEP).map(|step| Event::StepSkipped {
             step: step.path.to_owned(),
             reason: "a test".to_owned(),

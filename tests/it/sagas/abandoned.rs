@@ -5,17 +5,17 @@ use super::runner::{LONG, await_ends};
 use super::scenarios::Scenario;
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use futures_util::StreamExt;
-use ocim::adapters::fake_playbooks::Script;
-use ocim::adapters::faults::Fault;
 use ocim::app::{ActivateAsk, ForceAsk, LaunchAsk};
 use ocim::clean_up::KeptServers;
-use ocim::ports::Class;
-use ocim::store::{Filter, SubscriptionEvent};
+use ocim_adapters::faults::Fault;
+use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::appserver::{Appserver, Present, Status};
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, RunId};
 use ocim_domain::instance::OnSuccess;
+use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Phase, Verb};
+use ocim_engine::store::{Filter, SubscriptionEvent};
 
 const ENDS: [&str; 3] = ["saga.completed", "saga.unwound", "saga.stuck"];
 

@@ -1,15 +1,15 @@
 //! Balancers that change behind Ocim's back: told once, and put right by a run.
 
 use super::stage::{BALANCER, SITE, Stage, somebody};
-use ocim::adapters::faults::Fault;
 use ocim::app::Caller;
 use ocim::app::load_balancers::load_balancer_id;
-use ocim::ports::Class;
-use ocim::ports::load_balancer::Fragment;
+use ocim::processes::started_by;
 use ocim::reconciler::Reconciler;
 use ocim::reconciler::balancers::BalancerWatch;
-use ocim::sagas::started_by;
+use ocim_adapters::balancer::Fragment;
+use ocim_adapters::faults::Fault;
 use ocim_domain::ids::RunId;
+use ocim_domain::port_error::Class;
 use ocim_domain::saga::Phase;
 use serde_json::{Value, json};
 use std::time::Duration;

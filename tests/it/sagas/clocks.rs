@@ -4,17 +4,19 @@ use super::outside::Outside;
 use super::stage::{Stage, index};
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
-use ocim::adapters::memory_leases::MemoryLeases;
-use ocim::adapters::system::FixedClock;
-use ocim::ports::system::Clock;
-use ocim::sagas::leases::{NodeLeases, Take};
-use ocim::sagas::runner::{Driver, Pace};
-use ocim::sagas::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
-use ocim::sagas::world::Limits;
+use ocim::processes::step::{
+    Definition, Driver, Kind, Progress, Step, StepContext, StepError, done,
+};
+use ocim::processes::world::Limits;
 use ocim::simulation::stage::VirtualClock;
+use ocim_adapters::system::FixedClock;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::saga::{ErrorCode, Phase};
+use ocim_domain::system::Clock;
+use ocim_engine::leases::memory::MemoryLeases;
+use ocim_engine::sagas::node_leases::{NodeLeases, Take};
+use ocim_engine::sagas::runner::Pace;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -232,7 +234,7 @@ async fn a_node_never_waits_longer_for_a_lease_than_leases_last() {
     let clock = Arc::new(FixedClock::new(Timestamp::UNIX_EPOCH + 7_200 * SECOND));
     let engine = Arc::new(MemoryLeases::new(clock.clone()));
     let limits = Limits::default();
-    let node = |number| NodeLeases::new(engine.clone(), Uuid::from_u128(number), &limits);
+    let node = |number| NodeLeases::new(engine.clone(), Uuid::from_u128(number), limits.runner());
     let run = RunId(Uuid::from_u128(7));
     assert!(matches!(node(1).take(run).await.unwrap(), Take::Taken { .. }));
     clock.set(Timestamp::UNIX_EPOCH);

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use ocim::simulation::OpenedStore;
-use ocim::store::memory::MemoryStore;
-use ocim::store::sealed::SealedStore;
-use ocim::store::{
+use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
+use ocim_engine::store::memory::MemoryStore;
+use ocim_engine::store::sealed::SealedStore;
+use ocim_engine::store::{
     AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
-use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

@@ -5,7 +5,7 @@ use super::matrix::place_of;
 use super::recording::{Cut, Recording};
 use super::scenarios::{Scenario, look};
 use crate::support::counts::report_counts;
-use ocim::sagas::definitions;
+use ocim::processes::definitions;
 use std::collections::{BTreeMap, BTreeSet};
 
 const RESULTS: &[&str] = &["saga.step_done", "saga.step_skipped", "saga.step_failed"];

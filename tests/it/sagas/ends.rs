@@ -3,7 +3,7 @@
 use super::recording::Recording;
 use super::scenarios::{Outcome, assert_sound};
 use super::stage::Stage;
-use ocim::sagas::step::{Definition, Kind};
+use ocim::processes::step::{Definition, Kind};
 use ocim_domain::appserver::Status;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, Phase};

@@ -2,11 +2,13 @@
 
 use super::stage::{Stage, somebody};
 use futures_util::future::BoxFuture;
-use ocim::sagas::Holds;
-use ocim::sagas::runner::{DriveError, Driver, Fence, Pace, Registry};
-use ocim::sagas::step::{Costs, Definition, Kind, Progress, Step, StepContext, StepError, done};
+use ocim::processes::step::{
+    Costs, Definition, Driver, Kind, Progress, Registry, Step, StepContext, StepError, done,
+};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorCode, Phase, Run, StuckCode, Verb};
+use ocim_engine::sagas::holds::Holds;
+use ocim_engine::sagas::runner::{DriveError, Fence, Pace};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

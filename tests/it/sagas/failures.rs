@@ -6,8 +6,8 @@ use super::recording::{Recording, beginning};
 use super::scenarios::{Outcome, Scenario, assert_sound, look};
 use super::stage::{Stage, somebody};
 use crate::support::counts::report_counts;
-use ocim::adapters::faults::{Fault, Faults};
-use ocim::ports::Class;
+use ocim_adapters::faults::{Fault, Faults};
+use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Cause, Phase, Run, Verb};
 use std::collections::BTreeMap;
 

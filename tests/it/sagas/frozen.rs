@@ -1,13 +1,13 @@
 //! What is called after settings, and what becomes of that when the settings change.
 
 use super::stage::{SITE, Stage, somebody};
-use ocim::adapters::faults::Fault;
 use ocim::app::{AppError, LaunchAsk};
-use ocim::ports::Class;
-use ocim::ports::load_balancer::SiteAnswer;
+use ocim_adapters::faults::Fault;
+use ocim_adapters::sites::SiteAnswer;
 use ocim_domain::Timestamp;
 use ocim_domain::instance::{Instance, Present};
 use ocim_domain::name::Kind;
+use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Cause, Phase};
 use serde_json::{Value, json};
 

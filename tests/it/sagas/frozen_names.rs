@@ -3,7 +3,8 @@
 
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use ocim::app::ForceAsk;
-use ocim::ports::load_balancer::{Fragment, SiteAnswer};
+use ocim_adapters::balancer::Fragment;
+use ocim_adapters::sites::SiteAnswer;
 use ocim_domain::appserver::{Appserver, Present};
 use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::AppserverId;

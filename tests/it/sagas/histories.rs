@@ -9,9 +9,9 @@ mod altered;
 mod record;
 
 use chrono::{DateTime, Utc};
-use ocim::sagas::definitions;
-use ocim::sagas::step::Definition;
-use ocim::sagas::world::Limits;
+use ocim::processes::definitions;
+use ocim::processes::step::Definition;
+use ocim::processes::world::Limits;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::saga::{Directive, Event, Plan, Run, Saga, Step, next};

@@ -2,12 +2,12 @@
 
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::{Stage, somebody};
-use ocim::adapters::fake_playbooks::Script;
 use ocim::app::{Caller, LaunchAsk};
 use ocim::clean_up::KeptServers;
-use ocim::ports::playbooks::RunState;
-use ocim::sagas::definitions;
-use ocim::sagas::step::{Definition, Kind};
+use ocim::processes::definitions;
+use ocim::processes::step::{Definition, Kind};
+use ocim_adapters::playbooks::RunState;
+use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::Timestamp;
 use ocim_domain::appserver::{Appserver, Present, Status, clean_up_run};
 use ocim_domain::ids::{AppserverId, RunId};
@@ -139,7 +139,7 @@ async fn a_failed_configuration_is_taken_out_of_traffic() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_without_ssh_says_what_it_waits_for_now_and_then() {
     let stage = Stage::new().await;
-    let fault = ocim::adapters::faults::Fault::Before(ocim::ports::Class::Transient);
+    let fault = ocim_adapters::faults::Fault::Before(ocim_domain::port_error::Class::Transient);
     stage.shell.faults.fail_always("read_boot_id", fault);
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     let end = stage.app().journal().now() + Duration::from_secs(20 * 60);

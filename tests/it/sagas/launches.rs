@@ -3,15 +3,15 @@
 use super::crash_store::{Harm, Mark, Moment};
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
-use ocim::adapters::fake_playbooks::Script;
-use ocim::adapters::faults::Fault;
 use ocim::app::{AppError, ForceAsk, LaunchAsk};
-use ocim::ports::Class;
-use ocim::ports::playbooks::RunState;
-use ocim::sagas::runner::{DriveError, Pace};
+use ocim_adapters::faults::Fault;
+use ocim_adapters::playbooks::RunState;
+use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::appserver::Status;
 use ocim_domain::instance::{Instance, OnSuccess};
+use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Cause, Phase, Step};
+use ocim_engine::sagas::runner::{DriveError, Pace};
 
 const QUEUED: LaunchAsk =
     LaunchAsk { queue: true, then: OnSuccess { activate: false, deactivate_others: false } };

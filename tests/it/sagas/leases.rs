@@ -3,14 +3,14 @@
 use super::stage::VirtualClock;
 use crate::support::postgres::Database;
 use futures_util::future::join_all;
-use ocim::adapters::memory_leases::MemoryLeases;
-use ocim::adapters::postgres_leases::PostgresLeases;
-use ocim::adapters::system::SystemClock;
-use ocim::ports::leases::{Claim, Leases, Tenure};
-use ocim::sagas::leases::{NodeLeases, Take};
-use ocim::sagas::runner::Fence;
-use ocim::sagas::world::Limits;
+use ocim::processes::world::Limits;
+use ocim_adapters::system::SystemClock;
 use ocim_domain::ids::RunId;
+use ocim_engine::leases::memory::MemoryLeases;
+use ocim_engine::leases::postgres::PostgresLeases;
+use ocim_engine::leases::{Claim, Leases, Tenure};
+use ocim_engine::sagas::node_leases::{NodeLeases, Take};
+use ocim_engine::sagas::runner::Fence;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ async fn check_moves(moves: Vec<Move>) -> Result<(), TestCaseError> {
     let shared = Arc::new(MemoryLeases::new(clock));
     let start = |node: usize| {
         let node = id(1 + u128::try_from(node).unwrap());
-        NodeLeases::new(shared.clone(), node, &Limits::default())
+        NodeLeases::new(shared.clone(), node, Limits::default().runner())
     };
     let mut nodes: Vec<NodeLeases> = (0..3).map(start).collect();
     for step in moves {
@@ -168,8 +168,10 @@ proptest! {
 async fn a_node_trusts_its_lease_until_shortly_before_its_end_and_is_told_of_the_loss() {
     let limits = Limits::default();
     let shared = Arc::new(MemoryLeases::new(Arc::new(VirtualClock::start())));
-    let (one, other) =
-        (NodeLeases::new(shared.clone(), id(1), &limits), NodeLeases::new(shared, id(2), &limits));
+    let (one, other) = (
+        NodeLeases::new(shared.clone(), id(1), limits.runner()),
+        NodeLeases::new(shared, id(2), limits.runner()),
+    );
     let run = RunId(id(7));
     let Take::Taken { lost, .. } = one.take(run).await.unwrap() else { panic!("it is free") };
     for _ in 0..5 {

@@ -2,7 +2,7 @@
 
 use crate::support::counts::report_counts;
 use futures_util::FutureExt;
-use ocim::sagas::step::Definition;
+use ocim::processes::step::Definition;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 

@@ -4,10 +4,9 @@
 //! domain). Tests alone are built with it: the package depends on itself with it, for tests.
 
 use super::crash_store::{Harm, Mark, Moment};
-use super::random;
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::PLANTED;
-use super::{launches, nodes};
+use super::{launches, nodes, random};
 use crate::support::counts::{report_count, report_table};
 use ocim_domain::saga::{Phase, Planted, PlantedBug};
 use std::panic::{AssertUnwindSafe, catch_unwind};

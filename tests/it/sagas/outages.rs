@@ -2,11 +2,11 @@
 
 use super::runner::await_ends;
 use super::stage::{REGION, Stage, VirtualClock};
-use ocim::adapters::breaker::{
+use ocim_adapters::breaker::{
     BreakerLimits, BreakerSnapshot, BreakerState, Breakers, GuardedCloud, GuardedPlaybooks,
 };
-use ocim::adapters::faults::Fault;
-use ocim::ports::Class;
+use ocim_adapters::faults::Fault;
+use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Phase, Step};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,20 +1,20 @@
 //! What outlives the process under test: the log, the clouds and their like. It can be forked at any moment.
 
-use ocim::adapters::fake_cloud::FakeCloud;
-use ocim::adapters::fake_dns::FakeDns;
-use ocim::adapters::fake_load_balancer::FakeLoadBalancer;
-use ocim::adapters::fake_playbooks::FakePlaybooks;
-use ocim::adapters::fake_shell::FakeShell;
-use ocim::adapters::fake_site::FakeSite;
-use ocim::adapters::memory_leases::MemoryLeases;
-use ocim::adapters::memory_logs::MemoryLogs;
-use ocim::adapters::system::CountingIds;
-use ocim::ports::load_balancer::SiteAnswer;
-use ocim::ports::system::{Clock, Ids};
 use ocim::simulation::stage::VirtualClock;
-use ocim::store::memory::MemoryStore;
-use ocim::store::sealed::MemoryKeys;
+use ocim_adapters::balancer::fake::FakeLoadBalancer;
+use ocim_adapters::cloud::fake::FakeCloud;
+use ocim_adapters::dns::fake::FakeDns;
+use ocim_adapters::logs::memory::MemoryLogs;
+use ocim_adapters::playbooks::fake::FakePlaybooks;
+use ocim_adapters::shell::fake::FakeShell;
+use ocim_adapters::sites::SiteAnswer;
+use ocim_adapters::sites::fake::FakeSite;
+use ocim_adapters::system::CountingIds;
 use ocim_domain::Timestamp;
+use ocim_domain::system::{Clock, Ids};
+use ocim_engine::leases::memory::MemoryLeases;
+use ocim_engine::store::memory::MemoryStore;
+use ocim_engine::store::sealed::MemoryKeys;
 use std::sync::Arc;
 
 /// The world outside. Clones share it; a fork goes its own way.

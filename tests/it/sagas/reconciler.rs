@@ -1,16 +1,16 @@
 //! Machines that change behind Ocim's back: told once, never touched.
 
 use super::stage::{REGION, Stage, somebody};
-use ocim::adapters::faults::Fault;
-use ocim::adapters::local_cloud::{LocalCloud, LocalCloudConfig, destroy_all};
-use ocim::adapters::ssh::SshShell;
 use ocim::app::{Caller, LaunchAsk, Launched};
-use ocim::ports::Class;
-use ocim::ports::cloud::{Cloud, Machine, MachineSpec};
 use ocim::reconciler::{Reconciler, RegionWatch};
+use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig, destroy_all};
+use ocim_adapters::cloud::{Cloud, Machine, MachineSpec};
+use ocim_adapters::faults::Fault;
+use ocim_adapters::shell::ssh::SshShell;
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::RunId;
 use ocim_domain::inventory::{self, Orphan};
+use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Cause, Phase, Run, Step, Verb};
 use ocim_domain::server::{Power, Present, Server, Status};
 use serde_json::json;

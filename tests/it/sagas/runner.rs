@@ -5,11 +5,11 @@ use super::scenarios::{assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use futures_util::StreamExt;
 use ocim::app::{LaunchAsk, Launched};
-use ocim::store::{Filter, SubscriptionEvent};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
 use ocim_domain::instance::OnSuccess;
 use ocim_domain::saga::{Phase, Saga};
+use ocim_engine::store::{Filter, SubscriptionEvent};
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,24 +1,24 @@
 //! Runs to be disturbed, and what is left once each of them is at rest.
 
 use super::stage::{BALANCER, REGION, SITE, Stage, somebody};
-use ocim::adapters::fake_playbooks::Script;
 use ocim::app::load_balancers::load_balancer_id;
 use ocim::app::{Caller, LaunchAsk};
-use ocim::ports::cloud::{Cloud, MachineSpec};
-use ocim::ports::load_balancer::Fragment;
-use ocim::ports::playbooks::RunState;
+use ocim::processes::activate_appserver::ACTIVATE_APPSERVER;
+use ocim::processes::clean_up_appserver::CLEAN_UP_APPSERVER;
+use ocim::processes::deactivate_appserver::DEACTIVATE_APPSERVER;
+use ocim::processes::delete_orphan::DELETE_ORPHAN;
+use ocim::processes::launch_appserver::{LAUNCH_APPSERVER, LAUNCH_APPSERVER_1};
+use ocim::processes::prepare_load_balancer::PREPARE_LOAD_BALANCER;
+use ocim::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
+use ocim::processes::step::Definition;
+use ocim::processes::terminate_appserver::TERMINATE_APPSERVER;
+use ocim::processes::{ProvisionLoadBalancer, started_by};
 use ocim::reconciler::RegionWatch;
 use ocim::reconciler::balancers::BalancerWatch;
-use ocim::sagas::activate_appserver::ACTIVATE_APPSERVER;
-use ocim::sagas::clean_up_appserver::CLEAN_UP_APPSERVER;
-use ocim::sagas::deactivate_appserver::DEACTIVATE_APPSERVER;
-use ocim::sagas::delete_orphan::DELETE_ORPHAN;
-use ocim::sagas::launch_appserver::{LAUNCH_APPSERVER, LAUNCH_APPSERVER_1};
-use ocim::sagas::prepare_load_balancer::PREPARE_LOAD_BALANCER;
-use ocim::sagas::provision_load_balancer::PROVISION_LOAD_BALANCER;
-use ocim::sagas::step::Definition;
-use ocim::sagas::terminate_appserver::TERMINATE_APPSERVER;
-use ocim::sagas::{ProvisionLoadBalancer, started_by};
+use ocim_adapters::balancer::Fragment;
+use ocim_adapters::cloud::{Cloud, MachineSpec};
+use ocim_adapters::playbooks::RunState;
+use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{RunId, ServerId};

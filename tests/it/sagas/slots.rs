@@ -3,13 +3,13 @@
 use super::nodes::crash_and_restart;
 use super::runner::await_ends;
 use super::stage::{REGION, Stage, somebody};
-use ocim::adapters::faults::Fault;
 use ocim::app::LaunchAsk;
-use ocim::ports::Class;
-use ocim::sagas::slots::set_limits;
+use ocim::processes::slots::set_limits;
+use ocim_adapters::faults::Fault;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::ids::{InstanceId, RunId};
+use ocim_domain::port_error::Class;
 use ocim_domain::region::{Event, Place, Region, State, region_id};
 use ocim_domain::saga::Phase;
 use std::collections::BTreeSet;

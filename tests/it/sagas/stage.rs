@@ -4,18 +4,13 @@ use super::crash_store::CrashStore;
 use super::outside::Outside;
 use ocim::app::{ActivateAsk, App, Caller, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
-use ocim::ports::cloud::Cloud;
-use ocim::sagas::leases::NodeLeases;
-use ocim::sagas::runner::{DriveError, Driver, Pace, Registry, Runner};
-use ocim::sagas::slots::Slots;
-use ocim::sagas::start::start_command;
-use ocim::sagas::step::Definition;
-use ocim::sagas::world::{Limits, World};
-use ocim::sagas::{Holds, StartRequest, definitions, started_by};
+use ocim::processes::slots::Slots;
+use ocim::processes::step::{Definition, Driver, Registry};
+use ocim::processes::world::{Limits, World};
+use ocim::processes::{StartRequest, definitions, started_by};
 pub(crate) use ocim::simulation::stage::VirtualClock;
 use ocim::simulation::stage::{deployment, unconnected};
-use ocim::store::sealed::SealedStore;
-use ocim::store::{EventStore, Filter};
+use ocim_adapters::cloud::Cloud;
 use ocim_domain::Timestamp;
 use ocim_domain::event::{Position, Recorded};
 use ocim_domain::fragment::probe_host;
@@ -24,6 +19,11 @@ use ocim_domain::load_balancer::Registration;
 use ocim_domain::saga::{self, Planted, Run, Saga};
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
+use ocim_engine::sagas::holds::Holds;
+use ocim_engine::sagas::node_leases::NodeLeases;
+use ocim_engine::sagas::runner::{DriveError, Pace, Runner};
+use ocim_engine::store::sealed::SealedStore;
+use ocim_engine::store::{EventStore, Filter};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -98,7 +98,7 @@ impl Stage {
     /// The leases of the node of that number.
     pub(crate) fn node(&self, number: u128) -> Arc<NodeLeases> {
         let (leases, node) = (Arc::new(self.leases.clone()), Uuid::from_u128(number));
-        Arc::new(NodeLeases::new(leases, node, &self.world.limits))
+        Arc::new(NodeLeases::new(leases, node, self.world.limits.runner()))
     }
 
     /// A runner of the one node that there usually is.
@@ -187,7 +187,7 @@ impl Stage {
         let mut known = known.iter().filter(|known| known.name == request.definition);
         let definition = known.find(|known| known.version == version).unwrap();
         let (now, limits) = (self.app().journal().now(), &self.world.limits);
-        self.record_start(run, start_command(request, definition, now, limits)).await;
+        self.record_start(run, definition.start(request, now, limits)).await;
     }
 
     async fn find_request(&self, run: RunId) -> StartRequest {

@@ -7,9 +7,9 @@ use super::recording::{Recording, Snapshot, beginnings, undo_beginnings};
 use super::scenarios::{Outcome, Scenario, assert_sound, look};
 use super::stage::{REGION, Stage, somebody};
 use super::tamper::{self, Harm, ORDERED, Order, Side};
+use ocim::processes::definitions;
+use ocim::processes::step::Definition;
 use ocim::reconciler::RegionWatch;
-use ocim::sagas::definitions;
-use ocim::sagas::step::Definition;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorClass, LeftBehind, Phase, Run, StuckCode, Verb, step_key};
 use std::collections::BTreeSet;
@@ -81,7 +81,7 @@ impl<'a> Stuck<'a> {
         for dry_run in [true, false] {
             let (verb, why) = (Verb::ResumeForward, "go on".to_owned());
             let refused = stage.app().operate_run(&somebody(), id, verb, why, dry_run).await;
-            let refused = ocim::telemetry::chain(&refused.unwrap_err());
+            let refused = ocim_domain::error_chain::chain(&refused.unwrap_err());
             assert!(refused.contains("start it anew"), "{refused}");
         }
     }

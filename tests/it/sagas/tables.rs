@@ -4,13 +4,14 @@ use super::stage::Stage;
 use crate::support::counts::report_count;
 use futures_util::FutureExt;
 use ocim::app::LaunchAsk;
-use ocim::sagas::step::{Definition, Kind, Progress, Step, done};
-use ocim::sagas::world::Limits;
-use ocim::sagas::{Holds, PLAYBOOK_STEPS, TRIGGERS, definitions, started_by};
+use ocim::processes::step::{Definition, Kind, Progress, Step, done};
+use ocim::processes::world::Limits;
+use ocim::processes::{PLAYBOOK_STEPS, TRIGGERS, definitions, started_by};
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::instance::OnSuccess;
 use ocim_domain::saga::{Cause, Directive, Event, Run, Saga, StuckCode, next};
+use ocim_engine::sagas::holds::Holds;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -56,8 +57,8 @@ const KEPT_AFTER_NOBODY: Step =
     Step { kind: Kind::CompensableUnlessFailedAfter(skip, "b", "kept"), ..A };
 
 fn skip(
-    _: ocim::sagas::step::StepContext,
-) -> futures_util::future::BoxFuture<'static, Result<Progress, ocim::sagas::step::StepError>> {
+    _: ocim::processes::step::StepContext,
+) -> futures_util::future::BoxFuture<'static, Result<Progress, ocim::processes::step::StepError>> {
     Box::pin(async { Ok(Progress::Skipped("not here".to_owned())) })
 }
 

@@ -5,9 +5,10 @@
 
 use super::stage::index;
 use futures_util::future::BoxFuture;
-use ocim::sagas::definitions;
-use ocim::sagas::runner::Registry;
-use ocim::sagas::step::{Definition, Found, Kind, Progress, RunFn, Step, StepContext, StepError};
+use ocim::processes::definitions;
+use ocim::processes::step::{
+    Definition, Found, Kind, Progress, Registry, RunFn, Step, StepContext, StepError,
+};
 use ocim_domain::Timestamp;
 use ocim_domain::saga::ErrorClass;
 use std::cell::RefCell;

@@ -2,7 +2,7 @@
 
 use super::stage::{Stage, somebody};
 use ocim::app::{Caller, LaunchAsk};
-use ocim::sagas::started_by;
+use ocim::processes::started_by;
 use ocim::telemetry::context::{TraceContext, playbook_span};
 use ocim_domain::saga::{Command, Saga};
 

@@ -4,13 +4,13 @@ use super::scenarios::{assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, registration, somebody};
 use crate::support::counts::report_count;
 use ocim::app::{ActivateAsk, AppError, LaunchAsk, activation_after};
-use ocim::ports::load_balancer::SiteAnswer;
-use ocim::sagas::runner::Pace;
+use ocim_adapters::sites::SiteAnswer;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::fragment::backend_name;
 use ocim_domain::ids::{AppserverId, RunId};
 use ocim_domain::instance::{Event, Instance, NameTrouble, OnSuccess};
 use ocim_domain::saga::{Cause, Phase, Run};
+use ocim_engine::sagas::runner::Pace;
 use std::time::Duration;
 
 /// Drives both by turns, one thing at a time.

@@ -6,8 +6,8 @@ use super::matrix::{Matrix, place_of};
 use super::recording::Recording;
 use super::scenarios::{Scenario, look};
 use super::stage::somebody;
-use ocim::sagas::definitions;
-use ocim::sagas::step::Step;
+use ocim::processes::definitions;
+use ocim::processes::step::Step;
 use ocim_domain::saga::{Cause, Phase, Verb};
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, beginnings, undo_beginnings};
 use super::scenarios::{Scenario, look};
 use super::tamper::{self, Harm, Order, Side};
-use ocim::sagas::definitions;
+use ocim::processes::definitions;
 
 async fn repeat(recording: &Recording, step: &'static str, side: Side) {
     let kind = if side == Side::Run { "saga.step_intended" } else { "saga.undo_intended" };

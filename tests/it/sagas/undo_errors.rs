@@ -8,10 +8,10 @@ use super::recording::{Recording, undo_beginnings};
 use super::scenarios::{Scenario, look};
 use super::stage::{Stage, somebody};
 use super::tamper::{self, Call, Harm, ORDERED, Order, RATE_PAUSE, Side};
-use ocim::sagas::definitions;
-use ocim::sagas::runner::UNDO_CALL_MAX;
-use ocim::sagas::world::Limits;
+use ocim::processes::definitions;
+use ocim::processes::world::Limits;
 use ocim_domain::saga::{ErrorClass, Phase, Run, StuckCode, Verb};
+use ocim_engine::sagas::runner::UNDO_CALL_MAX;
 use std::time::Duration;
 
 /// How long an undo is tried.

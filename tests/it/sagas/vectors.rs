@@ -2,13 +2,13 @@
 
 use super::stage::{BALANCER, REGION, Stage, somebody};
 use ocim::app::LaunchAsk;
-use ocim::ports::dns::TTL_SECONDS;
-use ocim::ports::playbooks::Source;
-use ocim::sagas::activate_appserver::ACTIVATE_APPSERVER;
-use ocim::sagas::launch_appserver::LAUNCH_APPSERVER;
-use ocim::sagas::step::Definition;
-use ocim::sagas::traffic::DRAIN_MARGIN;
-use ocim::sagas::world::{Limits, World};
+use ocim::processes::activate_appserver::ACTIVATE_APPSERVER;
+use ocim::processes::launch_appserver::LAUNCH_APPSERVER;
+use ocim::processes::step::Definition;
+use ocim::processes::traffic::DRAIN_MARGIN;
+use ocim::processes::world::{Limits, World};
+use ocim_adapters::dns::TTL_SECONDS;
+use ocim_adapters::playbooks::Source;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::Phase;
 use serde_json::{Map, Value, json};

@@ -9,14 +9,14 @@ use super::runner::LONG;
 use super::scenarios::{Outcome, Scenario, look};
 use super::stage::{REGION, Stage};
 use super::tamper::{self, Harm, Order, Side};
-use ocim::ports::cloud::Cloud;
+use ocim::processes::definitions;
 use ocim::reconciler::RegionWatch;
-use ocim::sagas::definitions;
-use ocim::sagas::leases::{NodeLeases, Take};
-use ocim::sagas::runner::DriveError;
+use ocim_adapters::cloud::Cloud;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Command, Phase, Saga, step_key};
+use ocim_engine::sagas::node_leases::{NodeLeases, Take};
+use ocim_engine::sagas::runner::DriveError;
 use std::sync::Arc;
 use uuid::Uuid;
 

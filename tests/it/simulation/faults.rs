@@ -1,7 +1,7 @@
 //! Each kind of fault occurs, and what Ocim then does is right.
 
-use ocim::adapters::simulated::FaultKind;
 use ocim::simulation::{Plan, simulate};
+use ocim_adapters::simulated::FaultKind;
 use std::collections::BTreeSet;
 
 #[test]

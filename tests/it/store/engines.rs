@@ -2,13 +2,13 @@
 
 use crate::support::kurrentdb::KurrentDb;
 use crate::support::postgres::Database;
-use ocim::adapters::system::{SystemClock, SystemIds};
-use ocim::store::EventStore;
-use ocim::store::conformance::{self, Store};
-use ocim::store::kurrentdb::KurrentStore;
-use ocim::store::memory::MemoryStore;
-use ocim::store::postgres::PostgresStore;
-use ocim::store::sealed::{MemoryKeys, PostgresKeys, SealedStore};
+use ocim_adapters::system::{SystemClock, SystemIds};
+use ocim_engine::store::EventStore;
+use ocim_engine::store::conformance::{self, Store};
+use ocim_engine::store::kurrentdb::KurrentStore;
+use ocim_engine::store::memory::MemoryStore;
+use ocim_engine::store::postgres::PostgresStore;
+use ocim_engine::store::sealed::{MemoryKeys, PostgresKeys, SealedStore};
 use std::any::Any;
 use std::sync::Arc;
 use tokio::sync::Mutex;

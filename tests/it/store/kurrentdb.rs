@@ -3,12 +3,12 @@
 use super::engines::kurrentdb;
 use crate::support::kurrentdb::{Cluster, Ending, KurrentDb};
 use futures_util::StreamExt;
-use ocim::store::conformance::{new_event, new_stream};
-use ocim::store::kurrentdb::{ConnectError, KurrentStore, Timings};
-use ocim::store::{
+use ocim_domain::event::{Position, StreamId};
+use ocim_engine::store::conformance::{new_event, new_stream};
+use ocim_engine::store::kurrentdb::{ConnectError, KurrentStore, Timings};
+use ocim_engine::store::{
     AppendError, Appended, Engine, EventStore, Expected, Filter, StoreUrlError, SubscriptionEvent,
 };
-use ocim_domain::event::{Position, StreamId};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use serde_json::json;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Random commands: memory against a model of a few lines, PostgreSQL against memory.
 
 use super::engines::{memory, postgres};
-use ocim::store::{AppendError, EventStore, Expected, Filter};
 use ocim_domain::event::{Metadata, NewEvent, Position, StreamId};
+use ocim_engine::store::{AppendError, EventStore, Expected, Filter};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;

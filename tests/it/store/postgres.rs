@@ -3,12 +3,12 @@
 use super::engines::postgres;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use ocim::store::conformance::{new_event, new_stream};
-use ocim::store::postgres::PostgresStore;
-use ocim::store::{
+use ocim_domain::event::{Position, StreamId};
+use ocim_engine::store::conformance::{new_event, new_stream};
+use ocim_engine::store::postgres::PostgresStore;
+use ocim_engine::store::{
     AppendError, ChainError, Engine, EventStore, Expected, Filter, SubscriptionEvent,
 };
-use ocim_domain::event::{Position, StreamId};
 use serde_json::json;
 use tokio_postgres::error::SqlState;
 

@@ -2,10 +2,10 @@
 
 use super::engines::memory;
 use crate::support::kurrentdb::KurrentDb;
-use ocim::store::conformance::new_event;
-use ocim::store::kurrentdb::{KurrentStore, Timings};
-use ocim::store::{AppendError, EventStore, Expected, Filter};
 use ocim_domain::event::{NewEvent, Position, StreamId};
+use ocim_engine::store::conformance::new_event;
+use ocim_engine::store::kurrentdb::{KurrentStore, Timings};
+use ocim_engine::store::{AppendError, EventStore, Expected, Filter};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;

@@ -1,14 +1,14 @@
 //! Sealing: what is on disk, what is erased, and what is refused.
 
 use super::engines::{memory, postgres};
-use ocim::adapters::system::SystemIds;
 use ocim::app::AppError;
-use ocim::store::conformance::{new_event, new_stream};
-use ocim::store::memory::MemoryStore;
-use ocim::store::sealed::{KeyError, MemoryKeys, PostgresKeys, SealError, SealedStore};
-use ocim::store::{AppendError, EventStore, Expected, Filter};
+use ocim_adapters::system::SystemIds;
 use ocim_domain::event::{NewEvent, Position};
 use ocim_domain::protected::Protected;
+use ocim_engine::store::conformance::{new_event, new_stream};
+use ocim_engine::store::memory::MemoryStore;
+use ocim_engine::store::sealed::{KeyError, MemoryKeys, PostgresKeys, SealError, SealedStore};
+use ocim_engine::store::{AppendError, EventStore, Expected, Filter};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -8,9 +8,9 @@ mod services;
 mod wire;
 
 use futures_util::stream::BoxStream;
-use ocim::adapters::system::SystemClock;
-use ocim::store::memory::MemoryStore;
+use ocim_adapters::system::SystemClock;
 use ocim_domain::event::StreamId;
+use ocim_engine::store::memory::MemoryStore;
 use ocim_kurrentdb_protocol::event_store::client::gossip::gossip_server::GossipServer;
 use ocim_kurrentdb_protocol::event_store::client::server_features::server_features_server::ServerFeaturesServer;
 use ocim_kurrentdb_protocol::event_store::client::streams::streams_server::StreamsServer;

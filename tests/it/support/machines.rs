@@ -1,9 +1,10 @@
 //! The machines of a server's local cloud, seen from outside.
 
 use super::ocim::{Ground, text};
-use ocim::adapters::local_cloud::{LocalCloud, LocalCloudConfig};
-use ocim::adapters::ssh::SshShell;
-use ocim::ports::cloud::{Cloud, Machine, Shell};
+use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig};
+use ocim_adapters::cloud::{Cloud, Machine};
+use ocim_adapters::shell::Shell;
+use ocim_adapters::shell::ssh::SshShell;
 use serde_json::Value;
 use std::time::Duration;
 

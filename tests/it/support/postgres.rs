@@ -1,6 +1,6 @@
 //! A private PostgreSQL: one cluster for the test process, a new database for each test.
 
-use ocim::database::DatabaseAddress;
+use ocim_engine::database::DatabaseAddress;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -2,8 +2,8 @@
 
 use super::{decide_anew, load_histories, version_of};
 use crate::support::counts::report_counts;
-use ocim::sagas::definitions;
-use ocim::sagas::world::Limits;
+use ocim::processes::definitions;
+use ocim::processes::world::Limits;
 use ocim_domain::saga::{Kind, Plan, StepPlan};
 use std::collections::BTreeMap;
 

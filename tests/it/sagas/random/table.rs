@@ -2,7 +2,7 @@
 
 use super::case::{Back, Case, Row};
 use super::outside;
-use ocim::sagas::step::{Definition, Kind, Step};
+use ocim::processes::step::{Definition, Kind, Step};
 use std::time::Duration;
 
 pub(crate) const NAME: &str = "at_random";

@@ -3,8 +3,8 @@
 use super::wire::{Entry, EventFilter, to_wire, uuid};
 use super::{Answers, Ending, Node};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ocim::store::{EventStore, Filter, SubscriptionEvent};
 use ocim_domain::event::{Position, Recorded};
+use ocim_engine::store::{EventStore, Filter, SubscriptionEvent};
 use ocim_kurrentdb_protocol::event_store::client as shared;
 use ocim_kurrentdb_protocol::event_store::client::gossip::gossip_server::Gossip;
 use ocim_kurrentdb_protocol::event_store::client::gossip::member_info::VNodeState;

@@ -1,8 +1,8 @@
 //! Events of the protocol, as the store in memory holds them.
 
 use super::{Cluster, Node};
-use ocim::store::{Appended, EventStore, Expected, Filter};
 use ocim_domain::event::{Metadata, NewEvent, Position, Recorded, StreamId};
+use ocim_engine::store::{Appended, EventStore, Expected, Filter};
 use ocim_kurrentdb_protocol::event_store::client as shared;
 use ocim_kurrentdb_protocol::event_store::client::streams::read_req::options::FilterOption;
 use ocim_kurrentdb_protocol::event_store::client::streams::read_req::options::filter_options::{

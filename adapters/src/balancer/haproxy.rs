@@ -1,0 +1,370 @@
+//! HAProxy on balancer hosts, changed by the bundled playbook and by one program over SSH.
+//! Port: [`super::LoadBalancer`]. What happens on the host: `playbooks/load_balancer/README.md`.
+
+use crate::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer, install_variables};
+use crate::cloud::Address;
+use crate::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Source, Target};
+use crate::shell::Shell;
+use async_trait::async_trait;
+use ocim_domain::ids::NAMESPACE;
+use ocim_domain::port_error::{Blame, Class, PortError};
+use ocim_domain::saga::ErrorCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+const LINE_TIMEOUT: Duration = Duration::from_secs(120);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(300);
+const POLL: Duration = Duration::from_millis(200);
+/// How the program on the host marks its own and HAProxy's words, and its exit status.
+const WORDS: &str = "haproxy: ";
+const STATUS: &str = "haproxy-status: ";
+/// The program's exit status when HAProxy refused the configuration.
+const REFUSED: &str = "2";
+/// The shell's exit status when the program is not there.
+const ABSENT: &str = "127";
+/// Where the program lies on a host whose root we may become.
+const ROOT_PROGRAM: &str = "/var/lib/ocim-balancer/ocim-haproxy";
+/// How many lines of Ansible's explain a failure that the program had no part in.
+const LAST_LINES: usize = 5;
+
+/// The real [`LoadBalancer`].
+#[derive(Debug)]
+pub struct HaproxyLoadBalancer {
+    playbooks: Arc<dyn Playbooks>,
+    shell: Arc<dyn Shell>,
+}
+
+/// What the program on the host said, and how it ended.
+struct Answer {
+    words: Vec<String>,
+    status: Option<String>,
+}
+
+impl HaproxyLoadBalancer {
+    /// Changes go by `playbooks`; what must be quick goes by `shell`.
+    #[must_use]
+    pub fn new(playbooks: Arc<dyn Playbooks>, shell: Arc<dyn Shell>) -> Self {
+        Self { playbooks, shell }
+    }
+
+    /// Runs one of the bundled playbooks to its end; its output if it went well.
+    async fn play(
+        &self,
+        host: &BalancerHost,
+        playbook: &str,
+        object: &str,
+        variables: Value,
+    ) -> Result<Vec<OutputLine>, PortError> {
+        // One run at a time for each object: one that a killed Ocim or a timeout left is ended
+        // first, so that nothing older can land after this. The playbooks may be run twice.
+        // The host's keys tell balancers apart that others on this computer gave the same name.
+        let host_keys = host.host_keys.join(",");
+        let name = format!("balancer/{}/{host_keys}/{playbook}/{object}", host.domain);
+        let key = Uuid::new_v5(&NAMESPACE, name.as_bytes());
+        self.playbooks.cancel_playbook(key).await?;
+        self.playbooks.forget_playbook(key).await?;
+        let run = PlaybookRun {
+            key,
+            source: Source::Bundled("load_balancer".into()),
+            playbook: playbook.into(),
+            requirements: "requirements.txt".into(),
+            target: Target {
+                groups: vec!["load-balancer".into()],
+                address: host.address.clone(),
+                host_keys: host.host_keys.clone(),
+            },
+            variables,
+            line_timeout: LINE_TIMEOUT,
+            total_timeout: TOTAL_TIMEOUT,
+            traceparent: None,
+        };
+        // Git and pip may fail, and the balancer has no part in it.
+        let started = self.playbooks.start_playbook(&run).await;
+        started.map_err(|error| error.blamed_on(Blame::Other))?;
+        let state = loop {
+            match self.playbooks.read_playbook(key).await? {
+                RunState::Running => tokio::time::sleep(POLL).await,
+                ended => break ended,
+            }
+        };
+        let output = self.read_output(key).await?;
+        self.playbooks.forget_playbook(key).await?;
+        match state {
+            RunState::Exited(0) => Ok(output),
+            ended => Err(explain_failure(&host.domain, &ended, &output)),
+        }
+    }
+
+    async fn read_output(&self, key: Uuid) -> Result<Vec<OutputLine>, PortError> {
+        let (mut lines, mut offset) = (Vec::new(), 0);
+        loop {
+            let (more, next) = self.playbooks.read_output(key, offset).await?;
+            if next == offset {
+                return Ok(lines);
+            }
+            lines.extend(more);
+            offset = next;
+        }
+    }
+
+    async fn deliver_fragment(
+        &self,
+        host: &BalancerHost,
+        fragment: &Fragment,
+    ) -> Result<Vec<String>, PortError> {
+        let variables = json!({
+            "fragment_name": fragment.name,
+            "fragment_configuration": fragment.configuration,
+            "fragment_map": fragment.map,
+        });
+        let output = self.play(host, "apply.yml", &fragment.name, variables).await?;
+        let words = read_play_answer(&output).words;
+        Ok(words.into_iter().filter(|line| line != "live" && line != "unchanged").collect())
+    }
+
+    /// Runs the program on the host by SSH.
+    async fn call(&self, host: &BalancerHost, arguments: &[&str]) -> Result<String, PortError> {
+        let quoted: Vec<String> = arguments.iter().map(|argument| quote(argument)).collect();
+        let program = find_program(&host.address);
+        // Its status goes into the output: a shell may tell no more of a failure than that it was.
+        let command = format!("{program} {} 2>&1; echo \"{STATUS}$?\"", quoted.join(" "));
+        let output = self.shell.run(&host.address, &host.host_keys, &command).await?;
+        let answer = read_shell_answer(&output);
+        match answer.status.as_deref() {
+            Some("0") => return Ok(answer.words.join("\n")),
+            Some(ABSENT) => return Err(unprepared(&host.domain)),
+            _ => {}
+        }
+        let words = answer.words.join("\n");
+        Err(PortError::transient(format!("the balancer {} says: {words}", host.domain)))
+    }
+}
+
+#[async_trait]
+impl LoadBalancer for HaproxyLoadBalancer {
+    async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError> {
+        #[derive(Deserialize)]
+        struct Look {
+            running: bool,
+            fragments: BTreeMap<String, String>,
+        }
+        let text = match self.call(host, &["look"]).await {
+            Err(error) if error.code == Some(ErrorCode::BalancerUnprepared) => {
+                return Ok(BalancerState::Unprepared);
+            }
+            answer => answer?,
+        };
+        let look: Look = read_json(host, &text)?;
+        Ok(BalancerState::Prepared { is_running: look.running, fragments: look.fragments })
+    }
+
+    async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
+        let variables = install_variables(&host.address, host.also_listens.as_slice());
+        self.play(host, "install.yml", "", variables).await.map(drop)
+    }
+
+    async fn apply_fragment(
+        &self,
+        host: &BalancerHost,
+        fragment: &Fragment,
+    ) -> Result<Vec<String>, PortError> {
+        match self.deliver_fragment(host, fragment).await {
+            Err(error) if error.code == Some(ErrorCode::BalancerUnprepared) => {
+                tracing::info!(domain = host.domain, "a balancer is prepared at its first use");
+                self.prepare_balancer(host).await?;
+                self.deliver_fragment(host, fragment).await
+            }
+            answer => answer,
+        }
+    }
+    async fn read_fragment(
+        &self,
+        host: &BalancerHost,
+        name: &str,
+    ) -> Result<Option<Fragment>, PortError> {
+        #[derive(Deserialize)]
+        struct Shown {
+            configuration: String,
+            map: String,
+        }
+        let text = self.call(host, &["show", name]).await?;
+        let shown: Option<Shown> = read_json(host, &text)?;
+        Ok(shown.map(|Shown { configuration, map }| Fragment {
+            name: name.to_owned(),
+            configuration,
+            map,
+        }))
+    }
+
+    async fn switch_servers(
+        &self,
+        host: &BalancerHost,
+        backend: &str,
+        to: &[String],
+        from: &[String],
+    ) -> Result<(), PortError> {
+        self.call(host, &["switch", backend, &to.join(","), &from.join(",")]).await.map(drop)
+    }
+
+    async fn count_connections(
+        &self,
+        host: &BalancerHost,
+        backend: &str,
+        server: &str,
+    ) -> Result<u64, PortError> {
+        let text = self.call(host, &["count", backend, server]).await?;
+        text.trim().parse().map_err(|_| {
+            PortError::transient(format!("the balancer {} counts oddly: {text}", host.domain))
+        })
+    }
+}
+
+fn read_json<T: DeserializeOwned>(host: &BalancerHost, text: &str) -> Result<T, PortError> {
+    serde_json::from_str(text).map_err(|error| {
+        PortError::transient(format!("the balancer {} answers oddly: {error}", host.domain))
+    })
+}
+
+/// How the program that `install.yml` puts there is called; [`ABSENT`] where it is not there, which
+/// `sudo` would not tell.
+fn find_program(address: &Address) -> String {
+    match (address.may_become_root, address.ssh_user.as_str()) {
+        (false, _) => "\"$HOME\"/ocim-balancer/ocim-haproxy".into(),
+        (true, "root") => ROOT_PROGRAM.into(),
+        (true, _) => format!(
+            "sudo -n sh -c 'test -x {ROOT_PROGRAM} || exit {ABSENT}; exec {ROOT_PROGRAM} \"$@\"' sh"
+        ),
+    }
+}
+
+fn unprepared(domain: &str) -> PortError {
+    PortError::permanent(
+        ErrorCode::BalancerUnprepared,
+        format!("{domain} is not prepared as a balancer: see `ocim balancer prepare`"),
+    )
+}
+
+fn quote(argument: &str) -> String {
+    format!("'{}'", argument.replace('\'', r"'\''"))
+}
+
+/// The playbook prints the program's lines as a JSON array, one element a line.
+fn read_play_answer(output: &[OutputLine]) -> Answer {
+    let texts = output.iter().filter_map(|line| {
+        serde_json::from_str::<String>(line.text.trim().trim_end_matches(',')).ok()
+    });
+    let mut answer = Answer { words: Vec::new(), status: None };
+    for text in texts {
+        if let Some(words) = text.strip_prefix(WORDS) {
+            answer.words.push(words.to_owned());
+        } else if let Some(status) = text.strip_prefix(STATUS) {
+            answer.status = Some(status.to_owned());
+        }
+    }
+    answer
+}
+
+fn read_shell_answer(output: &str) -> Answer {
+    let mut answer = Answer { words: Vec::new(), status: None };
+    for line in output.lines() {
+        match line.strip_prefix(STATUS) {
+            Some(status) => answer.status = Some(status.trim().to_owned()),
+            None => answer.words.push(line.strip_prefix(WORDS).unwrap_or(line).to_owned()),
+        }
+    }
+    answer
+}
+
+fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> PortError {
+    let answer = read_play_answer(output);
+    let words = answer.words.join("\n");
+    match (state, answer.status.as_deref()) {
+        (RunState::Exited(_), Some(REFUSED)) => PortError::permanent(
+            ErrorCode::BalancerRefusedConfiguration,
+            format!("HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"),
+        ),
+        (RunState::Exited(_), Some(ABSENT)) => unprepared(domain),
+        (RunState::Exited(_), Some(_)) => {
+            PortError::transient(format!("the balancer {domain} says:\n{words}"))
+        }
+        (RunState::Exited(status), None) => {
+            let lines: Vec<&str> = output.iter().map(|line| line.text.as_str()).collect();
+            let told: Vec<&str> = lines
+                .iter()
+                .filter(|line| line.contains("FAILED!") || line.contains("UNREACHABLE!"))
+                .copied()
+                .collect();
+            let shown = if told.is_empty() { lines } else { told };
+            let last = shown[shown.len().saturating_sub(LAST_LINES)..].join("\n");
+            PortError::transient(format!("Ansible ended with {status} on {domain}:\n{last}"))
+        }
+        (RunState::Unmatched, _) => PortError::permanent(
+            ErrorCode::NoHostsMatched,
+            format!("the playbook for {domain} found no host"),
+        ),
+        (RunState::TimedOut(reason), _) => {
+            PortError::transient(format!("the playbook for {domain} was ended: {reason}"))
+        }
+        (RunState::Lost | RunState::Absent | RunState::Running, _) => {
+            let text = format!("the playbook for {domain} is gone without a trace");
+            PortError::new(Class::Ambiguous, text).blamed_on(Blame::Other)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<OutputLine> {
+        text.lines().map(|line| OutputLine::new(false, line)).collect()
+    }
+
+    #[test]
+    fn a_refusal_carries_the_words_of_haproxy() {
+        let output = lines(
+            "TASK [What HAProxy says] ***\nok: [127.0.0.1] => {\n    \"msg\": [\n        \
+             \"haproxy: [ALERT] unknown keyword 'foo' in \\\"x\\\"\",\n        \
+             \"haproxy-status: 2\"\n    ]\n}\nfatal: [127.0.0.1]: FAILED! => {}",
+        );
+        let error = explain_failure("b.example.org", &RunState::Exited(2), &output);
+        assert_eq!(error.class, Class::Permanent);
+        assert!(error.message.contains("[ALERT] unknown keyword 'foo' in \"x\""), "{error}");
+    }
+
+    #[test]
+    fn a_failure_of_ansible_itself_may_go_better_later() {
+        let output = lines("PLAY [x]\nfatal: [127.0.0.1]: UNREACHABLE! => {\"msg\": \"no\"}\nend");
+        let error = explain_failure("b.example.org", &RunState::Exited(4), &output);
+        assert_eq!(error.class, Class::Transient);
+        assert!(error.message.ends_with("UNREACHABLE! => {\"msg\": \"no\"}"), "{error}");
+    }
+
+    #[test]
+    fn each_way_to_fail_is_charged_to_whom_it_belongs() {
+        let refused = "\"haproxy: [ALERT] no\",\n\"haproxy-status: 2\"";
+        let broken = "\"haproxy: no room\",\n\"haproxy-status: 1\"";
+        let cases = [
+            (RunState::Exited(2), refused, Class::Permanent, Blame::Caller),
+            (RunState::Exited(2), broken, Class::Transient, Blame::Provider),
+            (RunState::Exited(4), "UNREACHABLE!", Class::Transient, Blame::Provider),
+            (RunState::TimedOut("late".into()), "", Class::Transient, Blame::Provider),
+            (RunState::Unmatched, "", Class::Permanent, Blame::Caller),
+            (RunState::Lost, "", Class::Ambiguous, Blame::Other),
+        ];
+        for (state, output, class, blame) in cases {
+            let error = explain_failure("b.example.org", &state, &lines(output));
+            assert_eq!((error.class, error.blame), (class, blame), "{state:?} {output}");
+        }
+    }
+
+    #[test]
+    fn names_cannot_become_shell() {
+        assert_eq!(quote("a'; rm -rf /; '"), r"'a'\''; rm -rf /; '\'''");
+    }
+}

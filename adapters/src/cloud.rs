@@ -1,0 +1,137 @@
+//! Virtual machines. Real: [`local`]. Tests: [`fake`], [`simulated`].
+
+pub mod fake;
+pub mod local;
+pub mod simulated;
+
+use async_trait::async_trait;
+use ocim_domain::port_error::PortError;
+use ocim_domain::text::make_recordable;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::IpAddr;
+use uuid::Uuid;
+
+/// The upper half of simulated machines' addresses, `100::/64`: by RFC 6666, packets that are sent
+/// there by mistake lead nowhere.
+pub const SIMULATED_PREFIX: u64 = 0x0100_0000_0000_0000;
+
+/// Whether an address is one of a simulated machine.
+#[must_use]
+pub fn is_simulated(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if (ip.to_bits() >> 64) as u64 == SIMULATED_PREFIX)
+}
+
+/// What machine is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MachineSpec {
+    /// The same for all attempts of one create: asking twice yields one machine, tagged with it.
+    pub key: Uuid,
+    /// Name shown by the cloud.
+    pub name: String,
+    /// Flavor selector, e.g. `{"ram": 4096, "disk": 40}`.
+    pub flavor: Value,
+    /// Image selector.
+    pub image: Value,
+    /// Key pair; blank for none.
+    pub keyname: String,
+    /// Names of security groups.
+    pub security_groups: Vec<String>,
+}
+
+/// What a cloud says a machine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// Being built.
+    Building,
+    /// Up, or booting.
+    Active,
+    /// Stopped.
+    Shutoff,
+    /// The cloud gave up on it.
+    Error,
+}
+
+/// Where to reach a machine. Ports are part of the answer: nobody may assume 22 or 80.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Its public address.
+    pub ip: IpAddr,
+    /// Where its sshd listens.
+    pub ssh_port: u16,
+    /// Where its web server is to listen.
+    pub http_port: u16,
+    /// Whom to log in as.
+    pub ssh_user: String,
+    /// Whether that user may become root there.
+    pub may_become_root: bool,
+}
+
+/// A machine as its cloud reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The cloud's own id.
+    pub id: String,
+    /// The key it was made with, if it is one of ours.
+    pub key: Option<Uuid>,
+    /// Name shown by the cloud.
+    pub name: String,
+    /// What it is doing.
+    pub power: Power,
+    /// The fault's text when `power` is [`Power::Error`].
+    pub fault: Option<String>,
+    /// Where to reach it, once known.
+    pub address: Option<Address>,
+    /// Its SSH host keys (`ssh-ed25519 AAAA…`), once its console log shows them.
+    pub host_keys: Vec<String>,
+}
+
+impl Machine {
+    /// The same, with all that the cloud and the machine say of themselves fit to be stored.
+    #[must_use]
+    pub fn made_storable(self) -> Self {
+        let mend = |text: String| make_recordable(&text);
+        Self {
+            id: mend(self.id),
+            name: mend(self.name),
+            fault: self.fault.map(mend),
+            host_keys: self.host_keys.into_iter().map(mend).collect(),
+            ..self
+        }
+    }
+}
+
+/// One region of a cloud.
+#[async_trait]
+pub trait Cloud: Send + Sync + std::fmt::Debug {
+    /// Checks that the security groups exist, and makes the main one (core §8.3).
+    /// `Ok(Some(reason))` where this cloud has no such thing.
+    async fn ensure_security_groups(&self, names: &[String]) -> Result<Option<String>, PortError>;
+
+    /// Makes the machine, or finds the one made before with the same key.
+    async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError>;
+
+    /// The machine made with `key`, if it exists (in whatever state).
+    async fn find_machine(&self, key: Uuid) -> Result<Option<Machine>, PortError>;
+
+    /// The machine with the cloud's own id; `None` when the cloud says that it does not exist.
+    async fn read_machine(&self, id: &str) -> Result<Option<Machine>, PortError>;
+
+    /// Restarts it in an orderly way. Returns once the request is taken.
+    async fn reboot_machine(&self, id: &str) -> Result<(), PortError>;
+
+    /// Stops it in an orderly way, then removes it with all that ran in it. Absent is success.
+    async fn delete_machine(&self, id: &str) -> Result<(), PortError>;
+
+    /// What it printed on its console, the last 64 KiB.
+    async fn read_console(&self, id: &str) -> Result<String, PortError>;
+
+    /// Every machine in the region that bears our mark.
+    async fn list_machines(&self) -> Result<Vec<Machine>, PortError>;
+
+    /// Whether a balancer at this address can reach the region's machines.
+    fn is_reachable_from(&self, balancer: IpAddr) -> bool {
+        !is_simulated(balancer)
+    }
+}

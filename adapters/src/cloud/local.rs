@@ -1,0 +1,414 @@
+//! A cloud on this very host: each machine is a folder, a loopback address and an sshd of its own.
+//!
+//! Machines outlive this process and are found again by their folders. See [`Isolation`] for how
+//! far they are kept apart from the host, and `local_cloud/machine.sh` for what they do.
+//!
+//! Programs in a machine's boot folder are started at each boot, in order and in the background,
+//! their output goes to the console. It is `/etc/ocim/boot.d` where one may become root; every
+//! login finds it in the variable `OCIM_BOOT_FOLDER`. The network is the host's: services in a
+//! machine listen on the machine's own address and HTTP port, never on all addresses.
+//!
+//! Tests and people break it through files in the cloud's `control` folder: `create_error` (its
+//! text becomes the fault of machines made while it is there), `hold_boot` (machines boot no further
+//! than their first line while it is there), `never_ssh`.
+
+mod address;
+mod isolation;
+mod machine_folder;
+mod process;
+
+pub use isolation::{Isolation, missing_programs};
+
+use crate::cloud::{Cloud, Machine, MachineSpec, Power};
+use address::choose_place;
+use async_trait::async_trait;
+use machine_folder::{MachineFolder, Record, is_absent, remove_tree};
+use ocim_domain::port_error::{Blame, PortError};
+use ocim_domain::saga::ErrorCode;
+use process::wait_until;
+use std::fs::{self, File};
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long one change waits for others to be done.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Why there are no security groups.
+const NO_SECURITY_GROUPS: &str = "a local cloud has no security groups";
+
+/// One local cloud.
+#[derive(Debug, Clone)]
+pub struct LocalCloudConfig {
+    /// Where its machines live; of this cloud alone, made if absent. It needs room for what the
+    /// machines write, and for [`Isolation::Full`] it must not lie on an overlay itself.
+    pub folder: PathBuf,
+    /// The region's name.
+    pub region: String,
+    /// The manager's public key, `ssh-ed25519 AAAA…`: who may log in.
+    pub authorized_key: String,
+    /// Folders that machines must not see, the manager's data folder first of all. The cloud's
+    /// own folder need not be named.
+    pub hidden: Vec<PathBuf>,
+    /// `None` is the strongest that is possible here.
+    pub isolation: Option<Isolation>,
+    /// The account that a machine of root's gets, beside root, whom one logs in as.
+    pub account: String,
+    /// How long a machine may take to stop in an orderly way before it is ended by force.
+    pub shutdown_timeout: Duration,
+}
+
+/// A [`Cloud`] of processes on this host. Cloning is cheap; several may share one folder.
+#[derive(Debug, Clone)]
+pub struct LocalCloud(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: LocalCloudConfig,
+    isolation: OnceLock<Isolation>,
+}
+
+impl LocalCloud {
+    /// The cloud in that folder, with the machines that are there already.
+    #[must_use]
+    pub fn new(config: LocalCloudConfig) -> Self {
+        Self(Arc::new(Inner { config, isolation: OnceLock::new() }))
+    }
+
+    /// Removes for good what a kill in the middle of a removal left in the trash; tells how many
+    /// machines' folders that were.
+    ///
+    /// # Errors
+    /// The first folder that could not be removed; the others are removed all the same.
+    pub async fn empty_trash(&self) -> Result<usize, PortError> {
+        self.work("empty the trash", |cloud| {
+            let folder = &cloud.config.folder;
+            let _lock = lock(folder).map_err(failed("empty the trash"))?;
+            empty_trash(folder).map_err(failed("empty the trash"))
+        })
+        .await
+    }
+
+    /// Runs work that blocks, away from the runtime's own threads.
+    async fn work<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Inner) -> Result<T, PortError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&inner))
+            .await
+            .map_err(|error| PortError::transient(format!("could not {what}: {error}")))?
+    }
+}
+
+#[async_trait]
+impl Cloud for LocalCloud {
+    async fn ensure_security_groups(&self, _names: &[String]) -> Result<Option<String>, PortError> {
+        Ok(Some(NO_SECURITY_GROUPS.to_owned()))
+    }
+
+    async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {
+        let (key, name) = (spec.key, spec.name.clone());
+        self.work("create the machine", move |cloud| cloud.create_machine(key, &name)).await
+    }
+
+    async fn find_machine(&self, key: Uuid) -> Result<Option<Machine>, PortError> {
+        self.read_machine(&id_of(key)).await
+    }
+
+    async fn read_machine(&self, id: &str) -> Result<Option<Machine>, PortError> {
+        let id = id.to_owned();
+        self.work("read the machine", move |cloud| {
+            let Some(folder) = cloud.machine(&id) else { return Ok(None) };
+            let record = folder.read_record().map_err(of_machine("read the machine"))?;
+            Ok(record.map(|record| folder.describe(&record)))
+        })
+        .await
+    }
+
+    async fn reboot_machine(&self, id: &str) -> Result<(), PortError> {
+        let id = id.to_owned();
+        self.work("reboot the machine", move |cloud| cloud.reboot_machine(&id)).await
+    }
+
+    async fn delete_machine(&self, id: &str) -> Result<(), PortError> {
+        let id = id.to_owned();
+        self.work("delete the machine", move |cloud| cloud.delete_machine(&id)).await
+    }
+
+    async fn read_console(&self, id: &str) -> Result<String, PortError> {
+        let id = id.to_owned();
+        self.work("read the console", move |cloud| {
+            let folder = cloud.machine(&id).ok_or_else(|| no_such_machine(&id))?;
+            folder.read_console().map_err(of_machine("read the console"))
+        })
+        .await
+    }
+
+    async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
+        self.work("list the machines", |cloud| {
+            let all = list_folders(&cloud.config.folder).map_err(failed("list the machines"))?;
+            Ok(all.iter().map(|(folder, record)| folder.describe(record)).collect())
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn create_machine(&self, key: Uuid, name: &str) -> Result<Machine, PortError> {
+        let what = "create the machine";
+        let _lock = lock(&self.config.folder).map_err(failed(what))?;
+        let isolation = self.isolation()?;
+        let id = id_of(key);
+        let folder = MachineFolder::new(machines(&self.config.folder).join(&id));
+        let record = match folder.read_record().map_err(failed(what))? {
+            Some(record) => record,
+            None => {
+                // What a crash left before the record was written is of no use.
+                folder.remove(&trash(&self.config.folder)).map_err(failed(what))?;
+                let record = self.new_record(id, key, name, isolation)?;
+                folder.create(&record, &self.config.authorized_key).map_err(failed(what))?;
+                record
+            }
+        };
+        if record.fault.is_none() && !folder.was_started() {
+            self.start(&folder, &record).map_err(failed("start the machine"))?;
+        }
+        Ok(folder.describe(&record))
+    }
+
+    fn new_record(
+        &self,
+        id: String,
+        key: Uuid,
+        name: &str,
+        isolation: Isolation,
+    ) -> Result<Record, PortError> {
+        let what = "find a free address";
+        let others = list_folders(&self.config.folder).map_err(failed(what))?;
+        let is_taken = |ip: IpAddr| others.iter().any(|(_, other)| other.ip == ip);
+        let seed = format!("{} {key}", self.config.folder.display());
+        let place = choose_place(&seed, is_taken).map_err(failed(what))?;
+        let fault = fs::read_to_string(self.config.folder.join("control/create_error")).ok();
+        Ok(Record {
+            id,
+            key,
+            region: self.config.region.clone(),
+            name: name.to_owned(),
+            isolation,
+            ip: place.ip,
+            ssh_port: place.ssh_port,
+            http_port: place.http_port,
+            ssh_user: isolation.ssh_user(),
+            fault: fault.map(|text| text.trim().to_owned()),
+        })
+    }
+
+    fn reboot_machine(&self, id: &str) -> Result<(), PortError> {
+        let what = "reboot the machine";
+        let _lock = lock(&self.config.folder).map_err(failed(what))?;
+        let folder = self.machine(id).ok_or_else(|| no_such_machine(id))?;
+        let record = folder.read_record().map_err(of_machine(what))?;
+        let record = record.ok_or_else(|| no_such_machine(id))?;
+        if let Some(fault) = &record.fault {
+            return Err(PortError::permanent(
+                ErrorCode::MachineFailed,
+                format!("machine {id} has failed: {fault}"),
+            ));
+        }
+        if folder.request_reboot().map_err(of_machine(what))? {
+            return Ok(());
+        }
+        folder.stop(&record).map_err(of_machine(what))?;
+        self.start(&folder, &record).map_err(of_machine(what))
+    }
+
+    fn start(&self, folder: &MachineFolder, record: &Record) -> io::Result<()> {
+        let Self { config: LocalCloudConfig { account, shutdown_timeout, .. }, .. } = self;
+        folder.start(record, &self.hidden(), account, *shutdown_timeout)
+    }
+
+    fn delete_machine(&self, id: &str) -> Result<(), PortError> {
+        let what = "delete the machine";
+        let _lock = lock(&self.config.folder).map_err(failed(what))?;
+        let Some(folder) = self.machine(id) else { return Ok(()) };
+        if let Some(record) = folder.read_record().map_err(of_machine(what))? {
+            // Nobody else may wait for the lock as long as a machine may take to stop: whoever wants
+            // it gone asks again.
+            if folder.is_stopping(self.config.shutdown_timeout).map_err(of_machine(what))? {
+                return Ok(());
+            }
+            folder.stop(&record).map_err(of_machine(what))?;
+        }
+        folder.remove(&trash(&self.config.folder)).map_err(of_machine(what))
+    }
+
+    /// The folder of the machine with that id; `None` for what can be no id of ours.
+    fn machine(&self, id: &str) -> Option<MachineFolder> {
+        let key = Uuid::try_parse(id.strip_prefix(ID_PREFIX)?).ok()?;
+        (id_of(key) == id).then(|| MachineFolder::new(machines(&self.config.folder).join(id)))
+    }
+
+    /// Found out once, at the first machine.
+    fn isolation(&self) -> Result<Isolation, PortError> {
+        if let Some(known) = self.config.isolation.or(self.isolation.get().copied()) {
+            return Ok(known);
+        }
+        let found = Isolation::detect(&self.config.folder)
+            .map_err(|text| PortError::permanent(ErrorCode::ProgramMissing, text))?;
+        Ok(*self.isolation.get_or_init(|| found))
+    }
+
+    /// Real paths of the folders that no machine may see.
+    fn hidden(&self) -> Vec<PathBuf> {
+        let own = std::iter::once(&self.config.folder);
+        own.chain(&self.config.hidden).filter_map(|path| fs::canonicalize(path).ok()).collect()
+    }
+}
+
+/// Ends and removes every machine of the cloud in `folder`, whoever made it; then the folder.
+/// Absent is success. Blocks.
+///
+/// # Errors
+/// The first machine that could not be removed; the others are removed all the same.
+pub fn destroy_all(folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let lock = lock(folder)?;
+    let mut outcome = Ok(());
+    for (machine, record) in list_folders(folder)? {
+        let removed = machine.stop(&record).and_then(|()| machine.remove(&trash(folder)));
+        outcome = outcome.and(removed);
+    }
+    outcome?;
+    drop(lock);
+    remove_tree(folder)
+}
+
+/// Stops every machine of the cloud in `folder`; their disks stay. Absent is success. Blocks.
+///
+/// # Errors
+/// The first machine that could not be stopped; the others are stopped all the same.
+pub fn stop_all(folder: &Path) -> io::Result<()> {
+    stop_machines(folder, |_| true)
+}
+
+/// As [`stop_all`], but only the machines whose ids are wanted.
+///
+/// # Errors
+/// As [`stop_all`].
+pub fn stop_machines(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let _lock = lock(folder)?;
+    let wanted = list_folders(folder)?.into_iter().filter(|(_, record)| is_wanted(&record.id));
+    wanted.map(|(machine, record)| machine.stop(&record)).fold(Ok(()), io::Result::and)
+}
+
+/// A machine that was found in a cloud's folder.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Found {
+    /// Its id.
+    pub id: String,
+    /// Name shown by the cloud.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Its address.
+    pub ip: IpAddr,
+    /// Whether it is up, or booting.
+    pub is_running: bool,
+}
+
+/// Every machine of the cloud in `folder`; changes nothing. Absent is an empty cloud.
+///
+/// # Errors
+/// When the folder can't be read.
+pub fn list_all(folder: &Path) -> io::Result<Vec<Found>> {
+    let show = |(machine, record): (MachineFolder, Record)| Found {
+        is_running: machine.describe(&record).power == Power::Active,
+        id: record.id,
+        name: record.name,
+        region: record.region,
+        ip: record.ip,
+    };
+    Ok(list_folders(folder)?.into_iter().map(show).collect())
+}
+
+const ID_PREFIX: &str = "local-";
+
+/// The id follows from the key: so there cannot be two machines with one key.
+fn id_of(key: Uuid) -> String {
+    format!("{ID_PREFIX}{}", key.simple())
+}
+
+fn machines(folder: &Path) -> PathBuf {
+    folder.join("machines")
+}
+
+fn trash(folder: &Path) -> PathBuf {
+    folder.join("trash")
+}
+
+/// Removes what lies in the trash; whoever calls it holds the cloud's lock.
+fn empty_trash(folder: &Path) -> io::Result<usize> {
+    let entries = match fs::read_dir(trash(folder)) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut removed = Ok(0);
+    for entry in entries {
+        let gone = entry.and_then(|entry| remove_tree(&entry.path()));
+        removed = removed.and_then(|count| gone.map(|()| count + 1));
+    }
+    removed
+}
+
+/// Keeps everybody else, this process included, from changing the cloud until it is dropped.
+fn lock(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let file = File::create(folder.join("lock"))?;
+    if wait_until(LOCK_TIMEOUT, || file.try_lock().is_ok()) {
+        Ok(file)
+    } else {
+        Err(io::Error::other("another change takes too long"))
+    }
+}
+
+fn list_folders(folder: &Path) -> io::Result<Vec<(MachineFolder, Record)>> {
+    let entries = match fs::read_dir(machines(folder)) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let machine = MachineFolder::new(entry?.path());
+        if let Some(record) = machine.read_record()? {
+            all.push((machine, record));
+        }
+    }
+    Ok(all)
+}
+
+/// That concerns the region: no other machine would fare better.
+fn failed(what: &'static str) -> impl Fn(io::Error) -> PortError {
+    move |error| PortError::transient(format!("could not {what}: {error}"))
+}
+
+/// That concerns one machine alone: processes of it that do not end, files of it that can't be read.
+/// Its site is to blame; the region is well.
+fn of_machine(what: &'static str) -> impl Fn(io::Error) -> PortError {
+    move |error| failed(what)(error).blamed_on(Blame::Caller)
+}
+
+fn no_such_machine(id: &str) -> PortError {
+    PortError::permanent(ErrorCode::MachineVanished, format!("there is no machine {id}"))
+}

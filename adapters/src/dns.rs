@@ -1,0 +1,34 @@
+//! Names of the sites in the DNS. Real: none yet. Tests: [`fake`], [`simulated`].
+
+pub mod fake;
+pub mod simulated;
+
+use async_trait::async_trait;
+use ocim_domain::port_error::PortError;
+use std::net::IpAddr;
+
+/// How long resolvers may keep a record, in seconds (infra §7.2).
+pub const TTL_SECONDS: u32 = 1200;
+
+/// A name that is another one's alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// The name, without a dot at its end.
+    pub name: String,
+    /// What it stands for, without a dot at its end.
+    pub target: String,
+    /// How long resolvers may keep it, in seconds.
+    pub ttl_seconds: u32,
+}
+
+/// Writes records into the zones that are ours.
+#[async_trait]
+pub trait Dns: Send + Sync + std::fmt::Debug {
+    /// Whether names may be pointed at a balancer of that address from here.
+    fn may_point_at(&self, balancer: IpAddr) -> bool;
+
+    /// From then on the name is this alias and nothing else; setting it again changes nothing.
+    ///
+    /// Permanent, with the name, when it belongs to no zone of ours.
+    async fn set_alias(&self, alias: &Alias) -> Result<(), PortError>;
+}

@@ -1,0 +1,29 @@
+//! The names of sites whose balancer is simulated.
+
+use crate::cloud::is_simulated;
+use crate::dns::{Alias, Dns};
+use crate::simulated::SimulatedRegion;
+use async_trait::async_trait;
+use ocim_domain::port_error::PortError;
+use std::net::IpAddr;
+
+impl SimulatedRegion {
+    /// What a name leads to, if it was ever written.
+    #[must_use]
+    pub fn alias(&self, name: &str) -> Option<String> {
+        self.lock().aliases.get(name).cloned()
+    }
+}
+
+#[async_trait]
+impl Dns for SimulatedRegion {
+    fn may_point_at(&self, balancer: IpAddr) -> bool {
+        is_simulated(balancer)
+    }
+
+    async fn set_alias(&self, alias: &Alias) -> Result<(), PortError> {
+        let call = self.act(&alias.name, "set_alias").await?;
+        self.lock().aliases.insert(alias.name.clone(), alias.target.clone());
+        call.end().await
+    }
+}

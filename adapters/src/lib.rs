@@ -1,0 +1,31 @@
+//! What Ocim needs of the outside world, in its own words, and who does it: one module a port.
+//!
+//! Each port is a narrow trait with its values; beside it stand the real adapter, a simulated one with
+//! a life of its own, and a small fake with fault injection for tests.
+//!
+//! | port | real | simulated | fake |
+//! |---|---|---|---|
+//! | [`cloud::Cloud`] | [`cloud::local`] | [`cloud::simulated`] | [`cloud::fake`] |
+//! | [`shell::Shell`] | [`shell::ssh`] | [`shell::simulated`] | [`shell::fake`] |
+//! | [`playbooks::Playbooks`] | [`playbooks::ansible`] | [`playbooks::simulated`] | [`playbooks::fake`] |
+//! | [`balancer::LoadBalancer`] | [`balancer::haproxy`] | [`balancer::simulated`] | [`balancer::fake`] |
+//! | [`sites::SiteProbe`] | [`sites::http`] | [`shell::simulated`] | [`sites::fake`] |
+//! | [`dns::Dns`] | none yet | [`dns::simulated`] | [`dns::fake`] |
+//! | [`hosts::Hosts`] | [`hosts::finder`] | | |
+//! | [`logs::LogStore`] | [`logs::postgres`] | | [`logs::memory`] |
+//! | `Clock`, `Ids` of the domain | [`system`] | | [`system`] (fixed ones) |
+//!
+//! [`breaker`] stands before any of them; [`simulated`] is the region that the simulated ones share.
+
+pub mod balancer;
+pub mod breaker;
+pub mod cloud;
+pub mod dns;
+pub mod faults;
+pub mod hosts;
+pub mod logs;
+pub mod playbooks;
+pub mod shell;
+pub mod simulated;
+pub mod sites;
+pub mod system;

@@ -1,0 +1,9 @@
+//! Processes as tables, and the runner that drives them in whatever program hosts it.
+
+pub mod definition;
+pub mod holds;
+pub mod host;
+pub mod node_leases;
+pub mod rows;
+pub mod runner;
+pub mod steady;

@@ -1,0 +1,58 @@
+//! What abandoned runs kept from others, and give back: turns and claims, never machines.
+
+use super::OUTAGE_PAUSE;
+use super::crew::Post;
+use crate::sagas::definition::{StepContext, StepError};
+use crate::sagas::host::Host;
+use crate::sagas::steady::SteadyTime;
+use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Cause, ErrorClass, Phase, Saga, step_key};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What the key, and thereby the cause of what is recorded, is made of.
+const STEP: &str = "on_abandoned";
+/// The time that it is given; nothing here waits for anything.
+const TIME: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+
+/// Has each of these runs give back what others wait for; insists until the runner stops.
+pub(super) async fn give_back<H: Host>(post: Arc<Post<H>>, runs: BTreeSet<RunId>) {
+    for run in runs {
+        while let Err(error) = give_back_once(&post, run).await {
+            if error.class == ErrorClass::Permanent {
+                tracing::error!(%run, %error, "an abandoned run can't give back what it held");
+                break;
+            }
+            tracing::warn!(%run, %error, "an abandoned run could not give back yet what it held");
+            post.pause(OUTAGE_PAUSE).await;
+            if post.is_stopped() {
+                return;
+            }
+        }
+    }
+}
+
+/// Several nodes may do so at a time, and do it again at their next starts: it changes nothing more.
+async fn give_back_once<H: Host>(post: &Post<H>, id: RunId) -> Result<(), StepError> {
+    let world = &post.world;
+    let loaded = world.journal().load::<Saga>(&id.stream()).await?;
+    let Some(run) = loaded.state else { return Ok(()) };
+    let Phase::Abandoned { reason, .. } = run.phase else { return Ok(()) };
+    // Its own version may be known no more, which is a reason to abandon it. The input tells all.
+    let known = post.registry.values().filter(|known| known.name == run.definition);
+    let newest = known.max_by_key(|known| known.version);
+    let Some(on_abandoned) = newest.and_then(|known| known.on_abandoned) else { return Ok(()) };
+    let time = SteadyTime::start(world.journal().clock());
+    let context = StepContext {
+        run: id,
+        step: STEP,
+        key: step_key(id, STEP),
+        input: run.input,
+        outputs: run.outputs,
+        cause: Some(Cause::Cancelled { reason: format!("its run was abandoned: {reason}") }),
+        deadline: time.now() + TIME,
+        time,
+        world: Arc::clone(world),
+    };
+    on_abandoned(context).await.map(|_| ())
+}

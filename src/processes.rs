@@ -1,0 +1,45 @@
+//! Processes: their definitions as tables, and their steps by what they are about.
+
+pub mod activate_appserver;
+pub mod balancers;
+pub mod check_names;
+pub mod clean_up_appserver;
+pub mod deactivate_appserver;
+pub mod delete_orphan;
+pub mod failure;
+pub mod heartbeat;
+pub mod launch_appserver;
+pub mod machines;
+pub mod playbook_steps;
+pub mod prepare_load_balancer;
+pub mod provision_load_balancer;
+pub mod resolve_playbooks;
+pub mod slots;
+pub mod start;
+pub mod step;
+pub mod terminate_appserver;
+pub mod traffic;
+pub mod world;
+
+use step::Definition;
+
+/// Every definition in every version that an open run may have; the newest of a name first.
+#[must_use]
+pub fn definitions() -> Vec<&'static Definition> {
+    vec![
+        &launch_appserver::LAUNCH_APPSERVER,
+        &activate_appserver::ACTIVATE_APPSERVER,
+        &deactivate_appserver::DEACTIVATE_APPSERVER,
+        &terminate_appserver::TERMINATE_APPSERVER,
+        &provision_load_balancer::PROVISION_LOAD_BALANCER,
+        &launch_appserver::LAUNCH_APPSERVER_1,
+        &clean_up_appserver::CLEAN_UP_APPSERVER,
+        &delete_orphan::DELETE_ORPHAN,
+        &prepare_load_balancer::PREPARE_LOAD_BALANCER,
+    ]
+}
+
+pub use playbook_steps::PLAYBOOK_STEPS;
+pub use provision_load_balancer::ProvisionLoadBalancer;
+pub use start::{TRIGGERS, started_by};
+pub use step::StartRequest;

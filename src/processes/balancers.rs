@@ -1,0 +1,283 @@
+//! Steps around an instance's load balancer: choose one, compose its fragment, send it.
+
+use super::machines::{load_server, port_address};
+use super::start::LaunchInput;
+use super::step::{Progress, StepContext, StepError, done};
+use crate::app::AppError;
+use crate::logs::masking::Masker;
+use ocim_adapters::balancer::{BalancerHost, Fragment};
+use ocim_domain::appserver;
+use ocim_domain::configuration::secrets::HttpAuth;
+use ocim_domain::fragment::{
+    FragmentInput, FragmentServer, ProbeInput, backend_name, compose_fragment, fragment_name,
+    probe_backend_name, probe_host, redirect_backend_name,
+};
+use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
+use ocim_domain::instance::{self, Instance};
+use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
+use ocim_domain::names::RoutedNames;
+use ocim_domain::saga::ErrorCode;
+
+/// Ties the instance to a balancer, chosen by the run's key among those that accept backends
+/// (core §3.4 step 1). Waits while one is being made.
+pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let app = &context.world.app;
+    let (instance, _) = app.load_instance(input.instance).await?;
+    if let Some(known) = instance.load_balancer {
+        return done(known);
+    }
+    let cloud = context.world.cloud(&instance.settings.openstack_region)?;
+    // Looked at first: once the run that makes one is over, what it made is there.
+    let is_on_its_way = app.has_open_run("provision_load_balancer", None).await?;
+    let mut accepting: Vec<LoadBalancerId> = app
+        .list_registered_balancers()
+        .await?
+        .into_iter()
+        .filter(|(_, registration)| registration.accepts_new_backends)
+        .filter(|(_, registration)| cloud.is_reachable_from(registration.address.ip))
+        .map(|(id, _)| id)
+        .collect();
+    if accepting.is_empty() {
+        if is_on_its_way {
+            return Ok(Progress::NotYet { again_in: context.world.limits.poll_interval });
+        }
+        return Err(StepError::permanent(
+            ErrorCode::NoLoadBalancer,
+            "no load balancer accepts instances, and none is being made: `ocim run list \
+             --definition provision_load_balancer` shows why the last one failed; launch again once \
+             there is one",
+        ));
+    }
+    let choice = usize::from(context.key.as_bytes()[0]) % accepting.len();
+    let load_balancer = accepting.swap_remove(choice);
+    let command = instance::Command::AssignLoadBalancer { load_balancer };
+    let stream = input.instance.stream();
+    let meta = context.metadata();
+    app.journal().execute::<Instance>(&stream, &meta, command).await.map_err(AppError::from)?;
+    done(load_balancer)
+}
+
+/// An instance with its balancer, and what its fragment is made from.
+#[derive(Debug)]
+pub struct Site {
+    /// The instance's id.
+    pub id: InstanceId,
+    /// The instance.
+    pub instance: instance::Present,
+    /// Its balancer's id.
+    pub load_balancer: LoadBalancerId,
+    /// Its balancer.
+    pub registration: Registration,
+}
+
+impl Site {
+    /// Loads an instance that has a balancer.
+    pub async fn load(context: &StepContext, id: InstanceId) -> Result<Option<Self>, StepError> {
+        let app = &context.world.app;
+        let (instance, _) = app.load_instance(id).await?;
+        let Some(load_balancer) = instance.load_balancer else { return Ok(None) };
+        let registration = app.load_balancer(load_balancer).await?;
+        Ok(Some(Self { id, instance, load_balancer, registration }))
+    }
+
+    /// Masks the credentials that stand in the site's fragment.
+    #[must_use]
+    pub fn masker(&self) -> Masker {
+        let master = self.instance.settings.secret_key_b64encoded.open().unwrap_or_default();
+        let auth = HttpAuth::derive(master).ok();
+        Masker::new(auth.into_iter().flat_map(|auth| [auth.token(), auth.user, auth.password]))
+    }
+
+    /// The balancer as its port knows it.
+    #[must_use]
+    pub fn host(&self) -> BalancerHost {
+        balancer_host(&self.registration)
+    }
+
+    /// The name of the backend that serves the site.
+    #[must_use]
+    pub fn backend(&self) -> String {
+        backend_name(&self.id.to_string(), &self.registration.fragment_name_postfix)
+    }
+
+    /// The name of the backend by which one of its Appservers is proved.
+    #[must_use]
+    pub fn probe_backend(&self) -> String {
+        probe_backend_name(&self.id.to_string(), &self.registration.fragment_name_postfix)
+    }
+
+    /// The name of the backend that redirects to the site.
+    #[must_use]
+    pub fn redirect_backend(&self) -> String {
+        redirect_backend_name(&self.id.to_string(), &self.registration.fragment_name_postfix)
+    }
+
+    /// The name of the site's fragment.
+    #[must_use]
+    pub fn fragment(&self) -> String {
+        let Registration { fragment_name_prefix: prefix, fragment_name_postfix: postfix, .. } =
+            &self.registration;
+        fragment_name(prefix, postfix, &self.id.to_string())
+    }
+}
+
+/// A balancer as its port knows it.
+#[must_use]
+pub fn balancer_host(registration: &Registration) -> BalancerHost {
+    BalancerHost {
+        domain: registration.domain.clone(),
+        address: port_address(&registration.address),
+        host_keys: registration.host_keys.clone(),
+        also_listens: registration.also_listens,
+    }
+}
+
+/// Who stands in a fragment, and under which names.
+#[derive(Debug, Clone)]
+pub struct Lineup {
+    /// By which names visitors reach the site.
+    pub names: RoutedNames,
+    /// They receive traffic.
+    pub serving: Vec<AppserverId>,
+    /// They are there, but disabled.
+    pub standby: Vec<AppserverId>,
+    /// It is reached by its probe host alone, and told that its site is called so.
+    pub probed: Option<(AppserverId, String)>,
+}
+
+impl Lineup {
+    /// These and nobody else.
+    #[must_use]
+    pub fn serving(names: RoutedNames, serving: Vec<AppserverId>) -> Self {
+        Self { names, serving, standby: vec![], probed: None }
+    }
+
+    /// Those who serve by the log.
+    #[must_use]
+    pub fn recorded(instance: &instance::Present) -> Self {
+        Self::serving(instance.routed_names(), instance.active.clone())
+    }
+}
+
+/// The name of an Appserver's line on the balancer.
+#[must_use]
+pub fn server_line_name(number: u32) -> String {
+    format!("appserver-{number}")
+}
+
+/// The fragment of a site with that line-up.
+pub async fn compose_site_fragment(
+    context: &StepContext,
+    site: &Site,
+    lineup: &Lineup,
+) -> Result<Fragment, StepError> {
+    let mut servers = Vec::new();
+    for (ids, disabled) in [(&lineup.serving, false), (&lineup.standby, true)] {
+        for id in ids {
+            servers.push(server_line(context, *id, disabled).await?);
+        }
+    }
+    // Newest first, as the original lists them.
+    servers.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+    let probe = match &lineup.probed {
+        Some((id, called)) => {
+            let (number, server) = server_line(context, *id, false).await?;
+            let (host, called) = (probe_host(site.id, number), called.clone());
+            Some(ProbeInput { host, site: called, servers: vec![server] })
+        }
+        None => None,
+    };
+    let postfix = &site.registration.fragment_name_postfix;
+    let unreadable = |_| {
+        StepError::permanent(ErrorCode::UnreadableSecret, "the site's master secret can't be read")
+    };
+    let names = lineup.names.clone();
+    let fragment = FragmentInput::new(&site.instance.settings, names, site.id, postfix);
+    let input = FragmentInput {
+        servers: servers.into_iter().map(|(_, server)| server).collect(),
+        preliminary_page_ip: context.world.deployment.preliminary_page_ip.clone(),
+        probe,
+        ..fragment.map_err(unreadable)?
+    };
+    let text = compose_fragment(&input).map_err(|error| {
+        StepError::permanent(ErrorCode::BalancerRefusedConfiguration, error.to_string())
+    })?;
+    Ok(Fragment { name: site.fragment(), configuration: text.configuration, map: text.map })
+}
+
+/// Puts a line-up in force, and records it on the balancer. One change at a time per balancer.
+pub async fn apply_lineup(
+    context: &StepContext,
+    site: &Site,
+    lineup: &Lineup,
+) -> Result<(), StepError> {
+    let lock = context.world.balancer_lock(&site.registration.domain);
+    let _one_at_a_time = lock.lock().await;
+    apply_lineup_locked(context, site, lineup).await
+}
+
+/// Puts those in force who are recorded to serve, whichever run recorded it. Read under the lock,
+/// so that of several runs the last one to come here delivers what all of them recorded.
+pub async fn apply_recorded_lineup(context: &StepContext, site: &Site) -> Result<(), StepError> {
+    let lock = context.world.balancer_lock(&site.registration.domain);
+    let _one_at_a_time = lock.lock().await;
+    let (instance, _) = context.world.app.load_instance(site.id).await?;
+    apply_lineup_locked(context, site, &Lineup::recorded(&instance)).await
+}
+
+/// As [`apply_lineup`], for whoever holds the balancer's lock.
+pub async fn apply_lineup_locked(
+    context: &StepContext,
+    site: &Site,
+    lineup: &Lineup,
+) -> Result<(), StepError> {
+    let fragment = compose_site_fragment(context, site, lineup).await?;
+    let applied = context.world.load_balancer.apply_fragment(&site.host(), &fragment).await;
+    // HAProxy quotes the line that it does not like, which may hold the site's credentials.
+    let masker = site.masker();
+    let warnings = applied.map_err(|error| {
+        let message = masker.mask(&error.message);
+        ocim_domain::port_error::PortError { message, ..error }
+    })?;
+    for warning in warnings {
+        context.say(format!("haproxy: {}", masker.mask(&warning))).await;
+    }
+    context.say(format!("the balancer serves fragment {}", fragment.name)).await;
+    record_applied(context, site.load_balancer, &fragment).await?;
+    Ok(context.world.app.release_domains(&context.metadata(), site.id).await?)
+}
+
+/// Records that the balancer has the fragment, or has none of its name if it is empty.
+pub async fn record_applied(
+    context: &StepContext,
+    load_balancer: LoadBalancerId,
+    fragment: &Fragment,
+) -> Result<(), StepError> {
+    let (name, digest) = (fragment.name.clone(), fragment.digest());
+    let command = load_balancer::Command::RecordApplied { fragment: name, digest };
+    let stream = load_balancer.stream();
+    let journal = context.world.app.journal();
+    let recorded = journal.execute::<LoadBalancer>(&stream, &context.metadata(), command).await;
+    recorded.map(|_| ()).map_err(|error| AppError::from(error).into())
+}
+
+async fn server_line(
+    context: &StepContext,
+    id: AppserverId,
+    disabled: bool,
+) -> Result<(u32, FragmentServer), StepError> {
+    let appserver: appserver::Present = context.world.app.load_appserver(id).await?;
+    let number = appserver.launched.number;
+    let server = load_server(context, appserver.launched.server).await?;
+    let address = server.address.ok_or_else(|| {
+        StepError::permanent(
+            ErrorCode::AddressUnknown,
+            format!("AppServer {number} has no public address yet"),
+        )
+    })?;
+    let name = server_line_name(number);
+    let cookie = name.clone();
+    let (ip, port) = (address.ip, address.http_port);
+    Ok((number, FragmentServer { name, ip, port, cookie, disabled }))
+}

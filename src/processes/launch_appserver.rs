@@ -1,0 +1,493 @@
+//! `launch_appserver`: from a request to a running site, in the order of core §3.4 and §3.5.
+
+use super::balancers::{Lineup, Site, apply_lineup_locked, assign_load_balancer};
+use super::failure::{record_server_gone, settle_appserver, settle_status, undo_by_settling};
+use super::machines::{
+    CreatedServer, await_heartbeat, await_reboot, await_server, await_ssh, create_server,
+    load_server, probe_create_server, probe_reboot_server, reboot_server, record_server, server_of,
+    undo_create_server,
+};
+use super::playbook_steps::{
+    PLAYBOOK_STEPS, end_playbook, end_playbooks, forget_playbooks, run_common_playbook,
+    run_main_playbook, run_users_playbook, undo_playbook,
+};
+use super::resolve_playbooks::{RESOLVE_PLAYBOOKS, commit_for, resolve_playbooks};
+use super::slots::{await_slot, leave_slot};
+use super::start::LaunchInput;
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
+use crate::app::{AppError, ExecuteError, activation_after};
+use ocim_adapters::dns::{Alias, TTL_SECONDS};
+use ocim_adapters::logs::Level;
+use ocim_domain::appserver::{self, Appserver, Launched};
+use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
+use ocim_domain::configuration::{CronTime, compose_variables};
+use ocim_domain::instance::{self, Instance, LaunchOutcome};
+use ocim_domain::protected::Protected;
+use ocim_domain::saga::{Cause, ErrorCode};
+use ocim_domain::{names, server};
+use ocim_engine::sagas::host::Host;
+use ocim_engine::sagas::rows::insert_before;
+use serde_json::Value;
+use std::time::Duration;
+
+const SKIPPED: Kind = Kind::NoUndo("it is skipped here: there is nothing to undo");
+const WATCHES: Kind = Kind::NoUndo("it only watches");
+const KEPT: &str = "the machine is kept for debugging until the date on the appserver";
+
+/// The process.
+///
+/// Failure policy: a failure before `run_main_playbook`, and a cancel before `start_running`, undo
+/// everything. A failed configuration takes the Appserver out of traffic, where somebody forced it
+/// in, and keeps the machine for debugging until the date on the Appserver; `clean_up_appserver`
+/// takes it away then. What is the instance's (balancer, page, names) stays for its next launch.
+pub static LAUNCH_APPSERVER: Definition = Definition {
+    name: "launch_appserver",
+    version: 2,
+    deadline: Some(|limits| limits.turn_wait + limits.launch_time),
+    on_abandoned: Some(|c| Box::pin(give_turn_back(c))),
+    settles_on_undo: true,
+    steps: &ROWS_2,
+};
+
+/// The process before regions had slots, for the runs that began with it.
+pub static LAUNCH_APPSERVER_1: Definition = Definition {
+    name: "launch_appserver",
+    version: 1,
+    deadline: Some(|limits| limits.turn_wait + limits.launch_time),
+    on_abandoned: Some(|c| Box::pin(give_turn_back(c))),
+    settles_on_undo: true,
+    steps: &ROWS_1,
+};
+
+const AWAIT_SLOT: Step = Step::watching(
+    "await_slot",
+    |c| Box::pin(await_slot(c)),
+    Kind::Compensable(|c| Box::pin(leave_slot(c))),
+    5,
+    |l| l.turn_wait,
+);
+
+const LEAVE_SLOT: Step = Step::new(
+    "leave_slot",
+    |c| Box::pin(leave_slot(c)),
+    Kind::Retryable("its slot was given back"),
+    20,
+    brief,
+);
+
+const ROWS_2: [Step; 28] = {
+    // Only what comes after it touches the cloud.
+    let rows: [Step; 27] = insert_before(&ROWS_1, "ensure_security_groups", AWAIT_SLOT);
+    insert_before(&rows, "settle_launch", LEAVE_SLOT)
+};
+
+const ROWS_1: [Step; 26] = [
+    Step::watching(
+        "await_turn",
+        |c| Box::pin(await_turn(c)),
+        Kind::Compensable(|c| Box::pin(undo_launch(c))),
+        1,
+        |l| l.turn_wait,
+    ),
+    Step {
+        max_elapsed: Some(|l| l.source_wait),
+        ..Step::watching(
+            RESOLVE_PLAYBOOKS,
+            |c| Box::pin(resolve_playbooks(c)),
+            WATCHES,
+            // The time is its bound.
+            200,
+            |l| l.source_wait / 2,
+        )
+    },
+    Step::new(
+        "assign_load_balancer",
+        |c| Box::pin(assign_load_balancer(c)),
+        Kind::NoUndo("the balancer stays the instance's, for its next launch"),
+        5,
+        |_| Duration::from_secs(600),
+    ),
+    Step::new(
+        "publish_preliminary_page",
+        |c| Box::pin(publish_preliminary_page(c)),
+        Kind::NoUndo("the page stays until a site takes its place"),
+        3,
+        |_| Duration::from_secs(300),
+    ),
+    Step::new(
+        "write_dns_records",
+        |c| Box::pin(write_dns_records(c)),
+        Kind::NoUndo("the names stay the instance's, for its next launch"),
+        4,
+        |_| Duration::from_secs(300),
+    ),
+    Step::new(
+        "name_resources",
+        |c| Box::pin(name_resources(c)),
+        Kind::NoUndo("the names stay the instance's, for good"),
+        5,
+        brief,
+    ),
+    Step::new("provision_mysql", |_| skip("no MySQL server is configured"), SKIPPED, 1, brief),
+    Step::new("provision_mongodb", |_| skip("no MongoDB server is configured"), SKIPPED, 1, brief),
+    Step::new("provision_storage", |_| skip("no object storage is configured"), SKIPPED, 1, brief),
+    Step::new(
+        "provision_rabbitmq",
+        |_| skip("no RabbitMQ server is configured"),
+        SKIPPED,
+        1,
+        brief,
+    ),
+    Step::new(
+        "create_appserver",
+        |c| Box::pin(create_appserver(c)),
+        Kind::Compensable(|c| Box::pin(undo_create_appserver(c))),
+        5,
+        brief,
+    ),
+    Step::new(
+        "ensure_security_groups",
+        |c| Box::pin(ensure_security_groups(c)),
+        Kind::NoUndo("the groups are shared by all machines of the region"),
+        5,
+        brief,
+    ),
+    Step::new(
+        "start_waiting",
+        |c| Box::pin(start_waiting(c)),
+        Kind::Compensable(|c| Box::pin(undo_by_settling(c))),
+        5,
+        brief,
+    ),
+    Step {
+        probe: Some(|c| Box::pin(probe_create_server(c))),
+        ..Step::new(
+            "create_server",
+            |c| Box::pin(create_server(c)),
+            Kind::CompensableUnlessFailedAfter(
+                |c| Box::pin(undo_create_server(c)),
+                // Before that step it is not certain that the appserver got its date.
+                "run_main_playbook",
+                KEPT,
+            ),
+            5,
+            // Its undo stops the machine in an orderly way.
+            |l| l.shutdown_wait + Duration::from_secs(300),
+        )
+    },
+    Step::watching("await_server", |c| Box::pin(await_server(c)), WATCHES, 1, |l| l.server_wait),
+    Step::watching("await_ssh", |c| Box::pin(await_ssh(c)), WATCHES, 1, |l| l.server_wait),
+    Step::new(
+        "start_configuring",
+        |c| Box::pin(start_configuring(c)),
+        Kind::Compensable(|c| Box::pin(undo_by_settling(c))),
+        5,
+        brief,
+    ),
+    playbook("run_main_playbook", |c| Box::pin(run_main_playbook(c))),
+    Step::new("run_users_playbook", |c| Box::pin(run_users_playbook(c)), SKIPPED, 1, brief),
+    playbook("run_common_playbook", |c| Box::pin(run_common_playbook(c))),
+    Step {
+        probe: Some(|c| Box::pin(probe_reboot_server(c))),
+        ..Step::new(
+            "reboot_server",
+            |c| Box::pin(reboot_server(c)),
+            Kind::NoUndo("a reboot leaves nothing behind"),
+            5,
+            |_| Duration::from_secs(300),
+        )
+    },
+    Step::watching("await_reboot", |c| Box::pin(await_reboot(c)), WATCHES, 1, |l| l.server_wait),
+    Step::watching(
+        "await_heartbeat",
+        |c| Box::pin(await_heartbeat(c)),
+        WATCHES,
+        1,
+        |l| l.heartbeat_wait,
+    ),
+    Step::new(
+        "start_running",
+        |c| Box::pin(start_running(c)),
+        Kind::Pivot("the site runs: from here the launch only goes forward"),
+        20,
+        brief,
+    ),
+    Step::new(
+        "settle_launch",
+        |c| Box::pin(settle_launch(c)),
+        Kind::Retryable("the launch has ended"),
+        20,
+        brief,
+    ),
+    Step::new(
+        "request_activation",
+        |c| Box::pin(request_activation(c)),
+        Kind::Retryable("the activation is a run of its own"),
+        20,
+        brief,
+    ),
+];
+
+/// The play's processes are its own, and outlive Ocim; its preparation is bounded by its time.
+const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
+    let undo = Kind::Compensable(|c| Box::pin(undo_playbook(c)));
+    Step {
+        on_skipped: Some(|c| Box::pin(end_playbook(c))),
+        // What it can fail of in passing, before its end, is this machine: all that has to be fetched
+        // was fetched by the first look, before the launch took a slot.
+        ..Step::watching(path, run, undo, 10, with_preparation)
+    }
+}
+
+/// A playbook's own limit ends it first; the rest is for its virtual environment and its clone.
+fn with_preparation(limits: &super::world::Limits) -> Duration {
+    limits.playbook_timeout + limits.source_wait
+}
+
+fn brief(_: &super::world::Limits) -> Duration {
+    Duration::from_secs(120)
+}
+
+fn skip(
+    reason: &'static str,
+) -> futures_util::future::BoxFuture<'static, Result<Progress, StepError>> {
+    Box::pin(async move { Ok(Progress::Skipped(reason.to_owned())) })
+}
+
+/// Waits until all earlier launches of the instance have settled.
+async fn await_turn(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let (instance, _) = context.world.app.load_instance(input.instance).await?;
+    match instance.launches.iter().position(|launch| launch.appserver == input.appserver) {
+        Some(0) => done(Value::Null),
+        Some(_) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
+        None => {
+            Err(StepError::permanent(ErrorCode::LaunchSettled, "the launch has settled already"))
+        }
+    }
+}
+
+/// The last undo of a launch: the next one may begin.
+async fn undo_launch(context: StepContext) -> Result<Progress, StepError> {
+    settle_appserver(&context).await?;
+    settle_as_shown(&context).await?;
+    done("the next launch may begin")
+}
+
+/// What an abandoned launch gives back: the next one may begin, and the Appserver can be
+/// terminated, which takes the machine away. Whoever it serves is served on.
+async fn give_turn_back(context: StepContext) -> Result<Progress, StepError> {
+    settle_status(&context).await?;
+    settle_as_shown(&context).await?;
+    end_playbooks(&context, &PLAYBOOK_STEPS).await?;
+    done("the next launch may begin, and no playbook of this one is running")
+}
+
+/// Settles the launch by what its Appserver shows.
+async fn settle_as_shown(context: &StepContext) -> Result<(), StepError> {
+    let input: LaunchInput = context.input()?;
+    let loaded = context.world.app.journal().load::<Appserver>(&input.appserver.stream()).await?;
+    let outcome = match loaded.state.present().map(|present| present.status) {
+        // It was abandoned after that.
+        Some(appserver::Status::Running) => LaunchOutcome::Running,
+        Some(appserver::Status::Failed) => LaunchOutcome::Failed,
+        Some(appserver::Status::Error) => LaunchOutcome::Error,
+        // It failed before there was an Appserver to tell of it.
+        None if !matches!(context.cause, Some(Cause::Cancelled { .. })) => LaunchOutcome::Error,
+        _ => LaunchOutcome::Cancelled,
+    };
+    settle(context, outcome).await
+}
+
+async fn settle(context: &StepContext, outcome: LaunchOutcome) -> Result<(), StepError> {
+    let input: LaunchInput = context.input()?;
+    let command = instance::Command::SettleLaunch { appserver: input.appserver, outcome };
+    let journal = context.world.app.journal();
+    let stream = input.instance.stream();
+    let settled = journal.execute::<Instance>(&stream, &context.metadata(), command).await;
+    settled.map(|_| ()).map_err(|error| AppError::from(error).into())
+}
+
+/// Shows visitors that the site is being prepared, while nothing is active.
+async fn publish_preliminary_page(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    if context.world.deployment.preliminary_page_ip.is_none() {
+        return Ok(Progress::Skipped("PRELIMINARY_PAGE_SERVER_IP is not set".to_owned()));
+    }
+    let Some(site) = Site::load(&context, input.instance).await? else {
+        return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
+    };
+    let lock = context.world.balancer_lock(&site.registration.domain);
+    let _one_at_a_time = lock.lock().await;
+    // Looked at again under the lock: somebody may have begun to serve meanwhile.
+    match Site::load(&context, input.instance).await? {
+        Some(site) if site.instance.active.is_empty() && site.instance.traffic_run.is_none() => {
+            apply_lineup_locked(&context, &site, &Lineup::recorded(&site.instance)).await?;
+            done(Value::Null)
+        }
+        _ => Ok(Progress::Skipped("the site is being served".to_owned())),
+    }
+}
+
+/// Points every name of the instance that is ours at its balancer (core §3.4 step 2).
+async fn write_dns_records(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let Some(dns) = &context.world.dns else {
+        return Ok(Progress::Skipped("no DNS service is configured".to_owned()));
+    };
+    let Some(site) = Site::load(&context, input.instance).await? else {
+        return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
+    };
+    let target = site.registration.domain;
+    if !dns.may_point_at(site.registration.address.ip) {
+        return Ok(Progress::Skipped(format!("no DNS service points names at {target}")));
+    }
+    let names = names::managed_domains(&site.instance.settings);
+    for name in &names {
+        let (name, target) = (name.clone(), target.clone());
+        dns.set_alias(&Alias { name, target, ttl_seconds: TTL_SECONDS }).await?;
+    }
+    context.say(format!("{} lead to {target}", names.join(", "))).await;
+    done(names)
+}
+
+/// Gives the instance's databases, buckets and accounts their names, unless they have them.
+async fn name_resources(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let prefixes = &context.world.deployment.resource_prefixes;
+    let meta = context.metadata();
+    let names = context.world.app.name_resources(&meta, input.instance, prefixes).await?;
+    done(names)
+}
+
+/// Freezes the instance's settings into an Appserver and the wish for its Server.
+async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let app = &context.world.app;
+    let frozen = app.journal().load::<Appserver>(&input.appserver.stream()).await?;
+    if frozen.state.present().is_some() {
+        return done(server_of(&context)); // What is frozen stays as it is, whatever changed since.
+    }
+    let (instance, _) = app.load_instance(input.instance).await?;
+    let settings = instance.settings;
+    let server = server_of(&context);
+    let mut base = context.world.deployment.base.clone();
+    base.appserver_number = input.number;
+    let key = context.key.into_bytes();
+    base.clearsessions_cron = CronTime { hour: key[0] % 24, minute: key[1] % 60 };
+    let variables = compose_variables(&settings, &base).map_err(|error| {
+        StepError::permanent(ErrorCode::InvalidVariables, ocim_domain::error_chain::chain(&error))
+    })?;
+    for warning in warn_of_weak_secrets(&variables) {
+        context.world.say(context.run, context.step, Level::Warning, warning).await;
+    }
+    let hostname = names::server_hostname(&settings, input.number);
+    let name = names::machine_name(&settings, input.appserver);
+    let mut security_groups = vec![context.world.deployment.security_group.clone()];
+    security_groups.extend(settings.additional_security_groups.clone());
+    let requested = server::Requested {
+        appserver: input.appserver,
+        region: settings.openstack_region.clone(),
+        name,
+        flavor: settings.openstack_server_flavor.clone(),
+        image: settings.openstack_server_base_image.clone(),
+        keyname: settings.openstack_server_ssh_keyname.clone(),
+        security_groups,
+    };
+    let loaded = app.journal().load::<server::Server>(&server.stream()).await?;
+    if loaded.state.present().is_none() {
+        record_server(&context, server, server::Command::Request(Box::new(requested))).await?;
+    }
+    let configuration_commit = commit_for(&context, &settings).await?;
+    let launched = Launched {
+        instance: input.instance,
+        number: input.number,
+        server,
+        run: context.run,
+        settings: Box::new(settings),
+        variables: Protected::new(input.instance.to_string(), Value::Object(variables).to_string()),
+        hostname,
+        configuration_commit,
+    };
+    move_appserver(&context, appserver::Command::Launch(Box::new(launched))).await?;
+    context.say(format!("AppServer {} is frozen", input.number)).await;
+    done(server)
+}
+
+/// Settles the Appserver; a Server that was never asked of the cloud is given up with it.
+async fn undo_create_appserver(context: StepContext) -> Result<Progress, StepError> {
+    settle_appserver(&context).await?;
+    let id = server_of(&context);
+    let loaded = context.world.app.journal().load::<server::Server>(&id.stream()).await?;
+    let status = loaded.state.present().map(|present| present.status);
+    if matches!(status, Some(server::Status::Pending | server::Status::Terminated)) {
+        record_server(&context, id, server::Command::Terminate).await?;
+        record_server_gone(&context).await?;
+    }
+    done("the appserver shows how its launch ended")
+}
+
+async fn move_appserver(
+    context: &StepContext,
+    command: appserver::Command,
+) -> Result<(), StepError> {
+    let input: LaunchInput = context.input()?;
+    let journal = context.world.app.journal();
+    let stream = input.appserver.stream();
+    let moved = journal.execute::<Appserver>(&stream, &context.metadata(), command).await;
+    moved.map(|_| ()).map_err(|error| AppError::from(error).into())
+}
+
+async fn ensure_security_groups(context: StepContext) -> Result<Progress, StepError> {
+    let requested = load_server(&context, server_of(&context)).await?.requested;
+    let cloud = context.world.cloud(&requested.region)?;
+    match cloud.ensure_security_groups(&requested.security_groups).await? {
+        Some(reason) => Ok(Progress::Skipped(reason)),
+        None => done(Value::Null),
+    }
+}
+
+async fn start_waiting(context: StepContext) -> Result<Progress, StepError> {
+    move_appserver(&context, appserver::Command::StartWaiting).await?;
+    done(Value::Null)
+}
+
+async fn start_configuring(context: StepContext) -> Result<Progress, StepError> {
+    move_appserver(&context, appserver::Command::StartConfiguring).await?;
+    done(Value::Null)
+}
+
+async fn start_running(context: StepContext) -> Result<Progress, StepError> {
+    move_appserver(&context, appserver::Command::StartRunning).await?;
+    let created: CreatedServer = context.need("create_server")?;
+    context.say(format!("the site runs on machine {}", created.machine)).await;
+    done(Value::Null)
+}
+
+async fn settle_launch(context: StepContext) -> Result<Progress, StepError> {
+    forget_playbooks(&context, &["run_main_playbook", "run_common_playbook"]).await?;
+    settle(&context, LaunchOutcome::Running).await?;
+    done(Value::Null)
+}
+
+/// Hands over to a run of its own, whose id follows from this one: asked for once.
+async fn request_activation(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    if !input.then.activate {
+        return Ok(Progress::Skipped("activation was not asked for".to_owned()));
+    }
+    let run = activation_after(context.run);
+    let deactivate_others = input.then.deactivate_others;
+    let command = appserver::Command::RequestActivation { run, deactivate_others, force: false };
+    let stream = input.appserver.stream();
+    let journal = context.world.app.journal();
+    match journal.execute::<Appserver>(&stream, &context.metadata(), command).await {
+        Ok(_) => {
+            context.say(format!("{run} brings it into traffic")).await;
+            done(run)
+        }
+        // E.g. somebody has terminated it since it ran: the launch has succeeded all the same.
+        Err(ExecuteError::Rejected(why)) => Ok(Progress::Skipped(why.to_string())),
+        Err(error) => Err(AppError::from(error).into()),
+    }
+}

@@ -1,0 +1,316 @@
+//! Steps that run playbooks: started once by key, followed by their output, found again after a crash.
+
+use super::machines::{CreatedServer, load_server, port_address};
+use super::resolve_playbooks::{MAIN_REQUIREMENTS, main_source, pin, pin_common};
+use super::start::LaunchInput;
+use super::step::{Progress, StepContext, StepError, done};
+use crate::logs::SourceRead;
+use crate::logs::masking::Masker;
+use crate::telemetry::context::{TraceContext, playbook_span};
+use futures_util::future::BoxFuture;
+use ocim_adapters::playbooks::{PlaybookRun, RunState, Source, Target};
+use ocim_domain::appserver;
+use ocim_domain::configuration::secret_values::{SecretValue, list_secret_values};
+use ocim_domain::configuration::secrets::HttpAuth;
+use ocim_domain::configuration::{OcimFacts, ocim_layer};
+use ocim_domain::saga::{ErrorCode, Saga, step_key};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pause between two looks whether a run that prepares a playbook was cancelled.
+const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
+/// Chunks of output taken in one look, so that a chatty playbook does not hold up the run.
+const CHUNKS_MAX: usize = 16;
+
+const NO_COMMON_PLAYBOOK: &str = "ANSIBLE_APPSERVER_REPO is empty";
+const SITE_MASKER: Look<Arc<Masker>> = |context| Box::pin(site_masker(context));
+
+/// The steps that run a playbook of the site, for whoever tells of plays.
+pub const PLAYBOOK_STEPS: [&str; 2] = ["run_main_playbook", "run_common_playbook"];
+
+/// Looks something up for a step.
+pub type Look<T> = fn(&StepContext) -> BoxFuture<'_, Result<T, StepError>>;
+
+/// A playbook, composed when it has to be started, and what must not stand in its log, looked up
+/// when there is something to log: it runs for hours, and is looked at all the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Play {
+    /// What is to run.
+    pub compose: Look<PlaybookRun>,
+    /// Masks what its output must not show.
+    pub masker: Look<Arc<Masker>>,
+}
+
+/// The site's own playbook (core §7.1 row 1).
+pub async fn run_main_playbook(context: StepContext) -> Result<Progress, StepError> {
+    let play = Play { compose: |context| Box::pin(compose_main(context)), masker: SITE_MASKER };
+    follow_playbook(&context, play).await
+}
+
+async fn compose_main(context: &StepContext) -> Result<PlaybookRun, StepError> {
+    let appserver = launched(context).await?;
+    let settings = &appserver.launched.settings;
+    let source = main_source(context, settings)?;
+    let source = pin(source, appserver.launched.configuration_commit.clone());
+    let playbook = settings.configuration_playbook_name.clone();
+    compose_run(context, &appserver, source, playbook, MAIN_REQUIREMENTS.to_owned()).await
+}
+
+/// The playbook that makes LMS users (core §7.1 row 2).
+pub async fn run_users_playbook(_context: StepContext) -> Result<Progress, StepError> {
+    Ok(Progress::Skipped("the instance has no LMS users".to_owned()))
+}
+
+/// The playbook that all sites share (core §7.1 row 3).
+pub async fn run_common_playbook(context: StepContext) -> Result<Progress, StepError> {
+    if context.world.deployment.common_playbook.is_none() {
+        return Ok(Progress::Skipped(NO_COMMON_PLAYBOOK.to_owned()));
+    }
+    let play = Play { compose: |context| Box::pin(compose_common(context)), masker: SITE_MASKER };
+    follow_playbook(&context, play).await
+}
+
+async fn compose_common(context: &StepContext) -> Result<PlaybookRun, StepError> {
+    let common = context.world.deployment.common_playbook.clone();
+    let (source, playbook, requirements) = common
+        .ok_or_else(|| StepError::permanent(ErrorCode::PlaybookNotFound, NO_COMMON_PLAYBOOK))?;
+    let appserver = launched(context).await?;
+    let source = pin_common(context, source)?;
+    compose_run(context, &appserver, source, playbook, requirements).await
+}
+
+/// Ends the run's process group.
+pub async fn undo_playbook(context: StepContext) -> Result<Progress, StepError> {
+    context.world.playbooks.cancel_playbook(context.key).await?;
+    context.world.playbooks.forget_playbook(context.key).await?;
+    super::failure::settle_appserver(&context).await?;
+    done("no playbook of this step is running")
+}
+
+/// Ends the run's process group where a person did the work, or skipped it: what it would still do
+/// nobody wants. Its output stays in the log as far as it came.
+pub async fn end_playbook(context: StepContext) -> Result<Progress, StepError> {
+    context.world.playbooks.cancel_playbook(context.key).await?;
+    done("no playbook of this step is running")
+}
+
+/// As [`end_playbook`], for the steps of a run that was abandoned.
+pub async fn end_playbooks(context: &StepContext, steps: &[&str]) -> Result<(), StepError> {
+    for step in steps {
+        context.world.playbooks.cancel_playbook(step_key(context.run, step)).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the files of runs whose results are recorded.
+pub async fn forget_playbooks(context: &StepContext, steps: &[&str]) -> Result<(), StepError> {
+    for step in steps {
+        context.world.playbooks.forget_playbook(step_key(context.run, step)).await?;
+    }
+    Ok(())
+}
+
+/// Starts or finds the run, takes its output into the log, and tells how it ended.
+pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progress, StepError> {
+    let playbooks = &context.world.playbooks;
+    let mut state = playbooks.read_playbook(context.key).await?;
+    if state == RunState::Absent {
+        let run = (play.compose)(context).await?;
+        context.say(format!("starting playbook {} of {}", run.playbook, run.source)).await;
+        let run = PlaybookRun { traceparent: find_trace(context).await, ..run };
+        let Some(started) = until_unwanted(context, playbooks.start_playbook(&run)).await else {
+            // What was begun has ended with the call; the run turns back at its next look.
+            return Ok(Progress::NotYet { again_in: Duration::ZERO });
+        };
+        started?;
+        state = playbooks.read_playbook(context.key).await?;
+    }
+    // The state was read before the output: once it says "ended", all of the output is there.
+    let caught_up = take_output(context, play).await;
+    let again_in = context.world.limits.follow_interval;
+    match state {
+        RunState::Running | RunState::Absent => Ok(Progress::NotYet { again_in }),
+        _ if !caught_up => Ok(Progress::NotYet { again_in }),
+        // Its files stay until the result is recorded: without them it would be started again.
+        RunState::Exited(0) => done(0),
+        RunState::Exited(code) => Err(StepError::permanent(
+            ErrorCode::PlaybookFailed,
+            format!("the playbook ended with exit status {code}"),
+        )),
+        RunState::Unmatched => Err(StepError::permanent(
+            ErrorCode::NoHostsMatched,
+            "no hosts matched: no play of the playbook has a `hosts:` that names the machine's \
+             groups, so nothing was done",
+        )),
+        RunState::TimedOut(which) => Err(StepError::permanent(ErrorCode::PlaybookTimedOut, which)),
+        RunState::Lost => Err(StepError::permanent(
+            ErrorCode::PlaybookKilled,
+            "the playbook was killed before it ended; it may have done a part of its work",
+        )),
+    }
+}
+
+/// The work's outcome, or `None` as soon as somebody cancelled the run or skipped the step: git and
+/// pip may take half an hour, and end when nobody waits for them any more. Only for steps before
+/// their pivot.
+pub(super) async fn until_unwanted<T>(
+    context: &StepContext,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        outcome = work => Some(outcome),
+        () = await_order(context) => None,
+    }
+}
+
+async fn await_order(context: &StepContext) {
+    let stream = context.run.stream();
+    loop {
+        tokio::time::sleep(CANCEL_INTERVAL).await;
+        // A store that does not answer for a moment says nothing.
+        if let Ok(loaded) = context.world.app.journal().load::<Saga>(&stream).await
+            && loaded.state.is_some_and(|run| {
+                let is_over = run.phase.is_over() || run.effort(context.step).declared_done;
+                run.cancel.is_some() || is_over
+            })
+        {
+            return;
+        }
+    }
+}
+
+/// The play's place in the trace of the request that the run began with. A store that does not
+/// answer costs the trace, not the play.
+async fn find_trace(context: &StepContext) -> Option<String> {
+    let log = context.world.app.journal().store();
+    let events = log.read_stream(&context.run.stream(), 0).await.ok()?;
+    let request: TraceContext = events.first()?.meta.traceparent.as_deref()?.parse().ok()?;
+    Some(request.with_span(playbook_span(context.key)).to_string())
+}
+
+/// Takes new output into the run's log; true when all there was is taken. A log that can't be
+/// written never fails the run: the output stays in its file and is taken later, before the run's
+/// end is reported.
+async fn take_output(context: &StepContext, play: Play) -> bool {
+    let source = context.key.to_string();
+    let mut masker = None;
+    for _ in 0..CHUNKS_MAX {
+        match take_chunk(context, &source, play, &mut masker).await {
+            Ok(true) => {}
+            Ok(false) => return true,
+            Err(error) => {
+                tracing::warn!(run = %context.run, %error, "output is not logged yet");
+                return false;
+            }
+        }
+    }
+    false
+}
+
+async fn take_chunk(
+    context: &StepContext,
+    source: &str,
+    play: Play,
+    masker: &mut Option<Arc<Masker>>,
+) -> Result<bool, StepError> {
+    let logs = &context.world.logs;
+    let held = logs.read_source(context.run, source).await?;
+    let (new_lines, to) = context.world.playbooks.read_output(context.key, held.bytes).await?;
+    if to == held.bytes {
+        return Ok(false);
+    }
+    let mut lines = Vec::new();
+    if held.context < held.bytes {
+        (lines, _) = context.world.playbooks.read_output(context.key, held.context).await?;
+        lines.retain(|line| line.end <= held.bytes);
+    }
+    lines.extend(new_lines);
+    let (from, start) = (held.bytes, held.context);
+    let read = SourceRead { source, from, start, to, lines: &lines };
+    let masker = match masker {
+        Some(masker) => masker,
+        None => masker.insert((play.masker)(context).await?),
+    };
+    logs.append_from_source(context.run, context.step, read, masker).await?;
+    Ok(true)
+}
+
+async fn launched(context: &StepContext) -> Result<appserver::Present, StepError> {
+    let input: LaunchInput = context.input()?;
+    Ok(context.world.app.load_appserver(input.appserver).await?)
+}
+
+async fn compose_run(
+    context: &StepContext,
+    appserver: &appserver::Present,
+    source: Source,
+    playbook: String,
+    requirements: String,
+) -> Result<PlaybookRun, StepError> {
+    let created: CreatedServer = context.need("create_server")?;
+    let server = load_server(context, created.server).await?;
+    let address = server
+        .address
+        .ok_or_else(|| StepError::permanent(ErrorCode::AddressUnknown, "the address is unknown"))?;
+    let input: LaunchInput = context.input()?;
+    let mut variables = frozen_variables(appserver)?;
+    let facts = OcimFacts {
+        instance: input.instance,
+        appserver: input.appserver,
+        number: input.number,
+        http_address: address.ip,
+        http_port: address.http_port,
+    };
+    variables.extend(ocim_layer(&facts));
+    variables.insert("OCIM_RUN_KEY".to_owned(), context.key.to_string().into());
+    variables.extend(context.world.deployment.extra_variables.clone());
+    let target = Target {
+        groups: vec!["openedx-app".to_owned(), "app".to_owned()],
+        address: port_address(&address),
+        host_keys: server.host_keys,
+    };
+    Ok(PlaybookRun {
+        key: context.key,
+        source,
+        playbook,
+        requirements,
+        target,
+        variables: Value::Object(variables),
+        line_timeout: context.world.limits.line_timeout,
+        total_timeout: context.world.limits.playbook_timeout,
+        traceparent: None,
+    })
+}
+
+fn frozen_variables(appserver: &appserver::Present) -> Result<Map<String, Value>, StepError> {
+    let text = appserver.launched.variables.open().ok_or_else(|| {
+        StepError::permanent(
+            ErrorCode::UnreadableSecret,
+            "the frozen variables can't be read: their key was deleted",
+        )
+    })?;
+    serde_json::from_str(text).map_err(|error| {
+        StepError::permanent(
+            ErrorCode::UnreadableRecord,
+            format!("the frozen variables are broken: {error}"),
+        )
+    })
+}
+
+/// Everything that must not stand in this run's log.
+async fn site_masker(context: &StepContext) -> Result<Arc<Masker>, StepError> {
+    let appserver = launched(context).await?;
+    let mut secrets = context.world.deployment.own_secrets.clone();
+    // Without them it is not known what to mask: then nothing is logged.
+    let values = list_secret_values(&frozen_variables(&appserver)?);
+    if let Some(master) = appserver.launched.settings.secret_key_b64encoded.open() {
+        secrets.push(master.to_owned());
+        if let Ok(auth) = HttpAuth::derive(master) {
+            secrets.extend([auth.token(), auth.user, auth.password]);
+        }
+    }
+    let own = secrets.into_iter().map(SecretValue::new);
+    Ok(Arc::new(Masker::of_values(own.chain(values))))
+}

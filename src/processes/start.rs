@@ -1,0 +1,139 @@
+//! Which event starts which process: requests are recorded once, and taken up however late.
+
+use super::step::StartRequest;
+use ocim_domain::event::{DomainEvent, Recorded};
+use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
+use ocim_domain::instance::{self, OnSuccess};
+use ocim_domain::{appserver, inventory, load_balancer};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The kinds of events that start a process.
+pub const TRIGGERS: &[&str] = &[
+    "instance.launch_requested",
+    "appserver.activation_requested",
+    "appserver.deactivation_requested",
+    "appserver.termination_requested",
+    "appserver.clean_up_requested",
+    "inventory.orphan_deletion_requested",
+    "load_balancer.preparation_requested",
+];
+
+/// Input of `launch_appserver`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LaunchInput {
+    /// The site.
+    pub instance: InstanceId,
+    /// The Appserver to be made.
+    pub appserver: AppserverId,
+    /// Its number.
+    pub number: u32,
+    /// What is to happen once it runs.
+    #[serde(flatten)]
+    pub then: OnSuccess,
+}
+
+/// Input of `activate_appserver`, `deactivate_appserver`, `terminate_appserver` and
+/// `clean_up_appserver`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrafficInput {
+    /// The Appserver.
+    pub appserver: AppserverId,
+    /// Take the others out of traffic (activation only).
+    #[serde(default)]
+    pub deactivate_others: bool,
+    /// Even if a rule speaks against it.
+    pub force: bool,
+}
+
+/// Input of `delete_orphan`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OrphanInput {
+    /// The region, which names a configured cloud.
+    pub region: String,
+    /// The cloud's id of the machine.
+    pub machine: String,
+}
+
+/// Input of `prepare_load_balancer`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BalancerInput {
+    /// The balancer.
+    pub load_balancer: LoadBalancerId,
+}
+
+/// The run that an event asks for, if it does.
+#[must_use]
+pub fn started_by(event: &Recorded) -> Option<StartRequest> {
+    match event.stream.category() {
+        "instance" => started_by_instance(event),
+        "appserver" => started_by_appserver(event),
+        "inventory" => started_by_inventory(event),
+        "load_balancer" => started_by_balancer(event),
+        _ => None,
+    }
+}
+
+fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
+    let instance = InstanceId(event.stream.id());
+    match instance::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        instance::Event::LaunchRequested { appserver, run, number, then, .. } => {
+            let input = LaunchInput { instance, appserver, number, then };
+            Some(StartRequest {
+                run,
+                definition: "launch_appserver",
+                input: serde_json::to_value(input).ok()?,
+                subject: appserver.to_string(),
+            })
+        }
+        _ => None,
+    }
+}
+
+fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
+    let appserver = AppserverId(event.stream.id());
+    let (run, definition, deactivate_others, force) =
+        match appserver::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+            appserver::Event::ActivationRequested { run, deactivate_others, force } => {
+                (run, "activate_appserver", deactivate_others, force)
+            }
+            appserver::Event::DeactivationRequested { run, force, .. } => {
+                (run, "deactivate_appserver", false, force)
+            }
+            appserver::Event::TerminationRequested { run, force, .. } => {
+                (run, "terminate_appserver", false, force)
+            }
+            appserver::Event::CleanUpRequested { run, .. } => {
+                (run, "clean_up_appserver", false, false)
+            }
+            _ => return None,
+        };
+    let input = json!({
+        "appserver": appserver, "deactivate_others": deactivate_others, "force": force
+    });
+    Some(StartRequest { run, definition, input, subject: appserver.to_string() })
+}
+
+fn started_by_inventory(event: &Recorded) -> Option<StartRequest> {
+    match inventory::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        inventory::Event::OrphanDeletionRequested { region, machine, run, .. } => {
+            let subject = format!("{region}/{machine}");
+            let input = serde_json::to_value(OrphanInput { region, machine }).ok()?;
+            Some(StartRequest { run, definition: "delete_orphan", input, subject })
+        }
+        _ => None,
+    }
+}
+
+fn started_by_balancer(event: &Recorded) -> Option<StartRequest> {
+    let load_balancer = LoadBalancerId(event.stream.id());
+    match load_balancer::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        load_balancer::Event::PreparationRequested { run, .. } => Some(StartRequest {
+            run,
+            definition: "prepare_load_balancer",
+            input: serde_json::to_value(BalancerInput { load_balancer }).ok()?,
+            subject: load_balancer.to_string(),
+        }),
+        _ => None,
+    }
+}
