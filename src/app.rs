@@ -33,6 +33,7 @@ use crate::read_models::ReadModels;
 use ocim_adapters::breaker::circuits::{Circuits, OpenCircuit};
 use ocim_domain::event::{Metadata, Position};
 use ocim_domain::ids::RunId;
+use ocim_domain::saga::{Plan, Run};
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::{Clock, Ids};
 use ocim_engine::leases::Leases;
@@ -50,12 +51,22 @@ pub struct App {
     store: Arc<SealedStore>,
     read_models: ReadModels,
     logs: Arc<Logs>,
-    defaults: Arc<Defaults>,
-    regions: Arc<Vec<String>>,
+    setting: Arc<AppSetting>,
     looks: LastLooks,
     put_offs: PutOffs,
     leases: Option<Arc<dyn Leases>>,
     circuits: Option<Arc<dyn Circuits>>,
+}
+
+/// What the app is set up with.
+#[derive(Debug)]
+pub struct AppSetting {
+    /// What settings are when nobody says otherwise.
+    pub defaults: Defaults,
+    /// The names of the configured clouds.
+    pub regions: Vec<String>,
+    /// The plan of a run's definition; an empty one where this version does not know it.
+    pub plan_of: fn(&Run) -> Plan,
 }
 
 /// Who asks, and on what occasion.
@@ -129,7 +140,7 @@ pub struct Done<T> {
 }
 
 impl App {
-    /// Puts the parts together. `regions` are the names of the configured clouds.
+    /// Puts the parts together.
     #[must_use]
     pub fn new(
         store: Arc<SealedStore>,
@@ -137,8 +148,7 @@ impl App {
         logs: Arc<Logs>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
-        defaults: Defaults,
-        regions: Vec<String>,
+        setting: AppSetting,
     ) -> Self {
         let journal = Journal::new(Arc::clone(&store) as Arc<dyn EventStore>, clock, ids);
         Self {
@@ -146,8 +156,7 @@ impl App {
             store,
             read_models,
             logs,
-            defaults: Arc::new(defaults),
-            regions: Arc::new(regions),
+            setting: Arc::new(setting),
             looks: LastLooks::default(),
             put_offs: PutOffs::default(),
             leases: None,
@@ -179,6 +188,11 @@ impl App {
         by.command.map_or_else(|| self.journal.new_id(), |command| command.derive_id(kind))
     }
 
+    /// The plan of a run's definition; an empty one where this version does not know it.
+    fn plan_of(&self, run: &Run) -> Plan {
+        (self.setting.plan_of)(run)
+    }
+
     /// The log of events, typed.
     #[must_use]
     pub fn journal(&self) -> &Journal {
@@ -206,7 +220,7 @@ impl App {
     /// The names of the configured regions.
     #[must_use]
     pub fn regions(&self) -> &[String] {
-        &self.regions
+        &self.setting.regions
     }
 
     /// When this node last looked at each region.
@@ -218,7 +232,7 @@ impl App {
     /// The steps that this node leaves alone for a while.
     #[must_use]
     pub fn defaults(&self) -> &Defaults {
-        &self.defaults
+        &self.setting.defaults
     }
 
     /// Calls that were put off.

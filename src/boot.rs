@@ -8,16 +8,17 @@ mod settings;
 
 pub use error::BootError;
 
-use crate::app::App;
 use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
+use crate::app::{App, AppSetting};
 use crate::config::{Config, Secret};
 use crate::data_folder::{DataFolder, HeadFile};
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::http::{self, Api, RunningServer};
 use crate::log_head::{HeadKeeper, check_head};
 use crate::logs::Logs;
-use crate::metrics::{MeteredLogs, MeteredStore, follow_runs};
+use crate::metrics::{MeteredLogs, MeteredStore};
+use crate::observer::follow_runs;
 use crate::processes;
 use crate::processes::slots::{self, Slots};
 use crate::processes::world::World;
@@ -156,8 +157,11 @@ impl Services {
             Arc::clone(&logs),
             clock.clone(),
             ids.clone(),
-            settings::instance_defaults(config),
-            config.clouds.keys().cloned().collect(),
+            AppSetting {
+                defaults: settings::instance_defaults(config),
+                regions: config.clouds.keys().cloned().collect(),
+                plan_of: processes::plan_of,
+            },
         );
         let leases = Arc::new(PostgresLeases::new(pool.clone()));
         let app = app.with_leases(leases.clone());

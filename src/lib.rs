@@ -2,22 +2,25 @@
 
 pub mod config;
 pub mod data_folder;
-pub mod metrics;
-pub mod telemetry;
-
 pub mod embedded_postgres;
+pub mod log_head;
 pub mod migrations;
+
+pub mod logs;
+pub mod metrics;
+pub mod trace_context;
+
+pub mod telemetry;
 
 pub mod read_models;
 
-pub mod log_head;
-
 pub mod app;
-pub mod logs;
+
 pub mod processes;
 
 pub mod balancer_keeper;
 pub mod clean_up;
+pub mod observer;
 pub mod reconciler;
 
 pub mod problem_pages;

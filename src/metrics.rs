@@ -3,11 +3,9 @@
 //! Labels are names that this program knows (definitions, steps, routes), never ids, so that there
 //! are only so many series.
 
-mod follower;
 mod meters;
 pub mod runs;
 
-pub use follower::follow_runs;
 pub use meters::{MeteredLogs, MeteredStore};
 
 use ocim_domain::Timestamp;

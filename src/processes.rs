@@ -1,6 +1,7 @@
 //! Processes: their definitions as tables, and their steps by what they are about.
 
 pub mod activate_appserver;
+pub mod balancer_troubles;
 pub mod balancers;
 pub mod check_names;
 pub mod clean_up_appserver;
@@ -21,7 +22,9 @@ pub mod terminate_appserver;
 pub mod traffic;
 pub mod world;
 
+use ocim_domain::saga::{Plan, Run};
 use step::Definition;
+use world::Limits;
 
 /// Every definition in every version that an open run may have; the newest of a name first.
 #[must_use]
@@ -43,3 +46,13 @@ pub use playbook_steps::PLAYBOOK_STEPS;
 pub use provision_load_balancer::ProvisionLoadBalancer;
 pub use start::{TRIGGERS, started_by};
 pub use step::StartRequest;
+
+/// The plan of a run's definition; an empty one where this version does not know it. Limits don't
+/// change what comes after what.
+#[must_use]
+pub fn plan_of(run: &Run) -> Plan {
+    let known = definitions()
+        .into_iter()
+        .find(|known| known.name == run.definition && known.version == run.version);
+    known.map(|definition| definition.plan(&Limits::default())).unwrap_or_default()
+}

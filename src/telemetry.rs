@@ -1,6 +1,5 @@
 //! What Ocim tells of itself: log lines on standard error, errors with all their causes, spans.
 
-pub mod context;
 pub mod traces;
 
 use crate::config::LogFormat;

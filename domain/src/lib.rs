@@ -27,6 +27,7 @@ pub mod projection;
 pub mod protected;
 pub mod region;
 pub mod resources;
+pub mod run_input;
 pub mod saga;
 pub mod server;
 pub mod settings;

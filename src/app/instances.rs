@@ -44,9 +44,10 @@ impl App {
         let mut secret = [0; SECRET_KEY_BYTES];
         self.journal.fill_random(&mut secret);
         let input = parse_input(input)?;
-        let (defaults, subject) = (Arc::clone(&self.defaults), id.to_string());
+        let (setting, subject) = (Arc::clone(&self.setting), id.to_string());
         let is_long = is_long(input.configuration_extra_settings.as_deref());
-        let create = move || create_settings(input, &defaults, &subject, STANDARD.encode(secret));
+        let create =
+            move || create_settings(input, &setting.defaults, &subject, STANDARD.encode(secret));
         let settings = compute(is_long, create).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
         let claims = claim_domains(&settings);
@@ -159,10 +160,10 @@ impl App {
     }
 
     fn check_region(&self, settings: &InstanceSettings) -> Result<(), AppError> {
-        if self.regions.contains(&settings.openstack_region) {
+        if self.setting.regions.contains(&settings.openstack_region) {
             return Ok(());
         }
-        let known = self.regions.join("`, `");
+        let known = self.setting.regions.join("`, `");
         Err(AppError::invalid(
             "openstack_region",
             format!("must be a configured region: `{known}`"),

@@ -2,15 +2,11 @@
 
 use super::error::AppError;
 use super::{App, Caller, Done};
-use crate::processes::definitions;
-use crate::processes::world::Limits;
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::{
-    self, Command, Event, Explanation, Facts, Holder, Operation, Plan, Run, Saga, Verb,
-};
+use ocim_domain::saga::{self, Command, Event, Explanation, Facts, Holder, Operation, Saga, Verb};
 use ocim_engine::storable::check_reason;
 
 impl App {
@@ -32,7 +28,7 @@ impl App {
         facts.holder = self.holder_of(id, now).await;
         facts.put_off = self.put_offs.of(id, now);
         facts.lines = self.lines_of(id, &run).await?;
-        Ok(saga::explain(&plan_of(&run), &run, now, &facts))
+        Ok(saga::explain(&self.plan_of(&run), &run, now, &facts))
     }
 
     /// Who holds a run; whom nobody can ask, nobody waits for.
@@ -64,7 +60,7 @@ impl App {
         check_reason(&reason)?;
         let loaded = self.journal.load::<Saga>(&id.stream()).await?;
         let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
-        let plan = plan_of(&run);
+        let plan = self.plan_of(&run);
         if dry_run {
             let told = saga::preview(&plan, &run, verb, &reason, self.journal.now());
             let value = told.map_err(AppError::rejected)?;
@@ -80,13 +76,4 @@ impl App {
         let value = saga::foretell(&plan, after, &executed.events, self.journal.now());
         Ok(Done { value, position: executed.position })
     }
-}
-
-/// The plan of a run's definition; an empty one where this version does not know it. Limits don't
-/// change what comes after what.
-pub(super) fn plan_of(run: &Run) -> Plan {
-    let known = definitions()
-        .into_iter()
-        .find(|known| known.name == run.definition && known.version == run.version);
-    known.map(|definition| definition.plan(&Limits::default())).unwrap_or_default()
 }

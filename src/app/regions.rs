@@ -19,7 +19,7 @@ impl App {
         region: &str,
         limit: u32,
     ) -> Result<Done<()>, AppError> {
-        if !self.regions.iter().any(|known| known == region) {
+        if !self.setting.regions.iter().any(|known| known == region) {
             return Err(AppError::not_found("region", region));
         }
         if !(1..=LAUNCHES_MAX).contains(&limit) {

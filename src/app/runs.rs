@@ -1,7 +1,6 @@
 //! Commands on runs: cancel.
 
 use super::error::AppError;
-use super::operators::plan_of;
 use super::{App, Caller, Done};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
@@ -30,7 +29,7 @@ impl App {
         let loaded = self.journal.load::<Saga>(&id.stream()).await?;
         let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
         // A run keeps its definition: the plan holds though the run moves meanwhile.
-        let plan = plan_of(&run);
+        let plan = self.plan_of(&run);
         if dry_run {
             let told = saga::preview_cancel(&plan, &run, &reason, self.journal.now());
             let value = told.map_err(AppError::rejected)?;

@@ -5,7 +5,7 @@ use super::local_token::{self, LOCAL_USER_HEADER, os_user};
 use super::problem::HttpError;
 use super::trace::RequestId;
 use crate::app::Caller;
-use crate::telemetry::context::TraceContext;
+use crate::trace_context::TraceContext;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};

@@ -2,8 +2,8 @@
 
 use super::Api;
 use super::problem::{HttpError, PROBLEM_JSON};
-use crate::telemetry::context::TraceContext;
 use crate::telemetry::traces::{Span, SpanKind};
+use crate::trace_context::TraceContext;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};

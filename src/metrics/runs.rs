@@ -1,6 +1,6 @@
 //! What the event log says about runs: those under way, and every attempt that ended. No I/O.
 
-use crate::telemetry::context::TraceContext;
+use crate::trace_context::TraceContext;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Recorded;
 use ocim_domain::ids::RunId;

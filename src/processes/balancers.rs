@@ -1,7 +1,6 @@
 //! Steps around an instance's load balancer: choose one, compose its fragment, send it.
 
 use super::machines::{load_server, port_address};
-use super::start::LaunchInput;
 use super::step::{Progress, StepContext, StepError, done};
 use crate::app::AppError;
 use crate::logs::masking::Masker;
@@ -16,6 +15,7 @@ use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
 use ocim_domain::names::RoutedNames;
+use ocim_domain::run_input::LaunchInput;
 use ocim_domain::saga::ErrorCode;
 
 /// Ties the instance to a balancer, chosen by the run's key among those that accept backends

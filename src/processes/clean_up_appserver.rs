@@ -1,12 +1,12 @@
 //! `clean_up_appserver`: takes the machine away that a failed configuration left for debugging.
 
 use super::deactivate_appserver::{CLAIM, RELEASE};
-use super::start::TrafficInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use super::terminate_appserver::{DELETE, RECORD_TERMINATED, record};
 use super::traffic::release_traffic;
 use chrono::TimeDelta;
 use ocim_domain::appserver;
+use ocim_domain::run_input::TrafficInput;
 use serde_json::Value;
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! `delete_orphan`: takes a machine away that bears our mark, but that nothing in the log accounts for.
 
 use super::provision_load_balancer::{has_given_up, machine_made, started_with};
-use super::start::OrphanInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::AppError;
 use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
+use ocim_domain::run_input::OrphanInput;
 use ocim_domain::saga::{ErrorCode, Saga};
 use ocim_domain::server::{Server, Status};
 use ocim_engine::log_tail::LogTail;

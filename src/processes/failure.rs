@@ -1,10 +1,10 @@
 //! What becomes of an Appserver whose launch turns back.
 
-use super::start::LaunchInput;
 use super::step::{Progress, StepContext, StepError, done};
 use crate::app::ExecuteError;
 use ocim_domain::appserver::{self, Appserver, Status};
 use ocim_domain::ids::RunId;
+use ocim_domain::run_input::LaunchInput;
 use ocim_domain::saga::{Cause, step_key};
 
 /// Records how the launch ended on the Appserver, once: cancelled, never came up, or not configured.

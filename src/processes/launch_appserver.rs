@@ -13,7 +13,6 @@ use super::playbook_steps::{
 };
 use super::resolve_playbooks::{RESOLVE_PLAYBOOKS, commit_for, resolve_playbooks};
 use super::slots::{await_slot, leave_slot};
-use super::start::LaunchInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::{AppError, ExecuteError, activation_after};
 use ocim_adapters::dns::{Alias, TTL_SECONDS};
@@ -23,6 +22,7 @@ use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::{CronTime, compose_variables};
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::protected::Protected;
+use ocim_domain::run_input::LaunchInput;
 use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::{names, server};
 use ocim_engine::sagas::host::Host;

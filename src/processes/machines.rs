@@ -2,7 +2,6 @@
 
 use super::failure::{record_server_gone, settle_appserver};
 use super::heartbeat::request_heartbeat;
-use super::start::LaunchInput;
 use super::step::{Found, Progress, StepContext, StepError, done};
 use crate::app::AppError;
 use ocim_adapters::cloud::{Address, Machine, MachineSpec, Power};
@@ -10,6 +9,7 @@ use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::ServerId;
 use ocim_domain::names::{self, Service};
 use ocim_domain::port_error::Class;
+use ocim_domain::run_input::LaunchInput;
 use ocim_domain::saga::{ErrorCode, step_key};
 use ocim_domain::server::{self, BootCause, Command, Server, ServerAddress};
 use serde::{Deserialize, Serialize};

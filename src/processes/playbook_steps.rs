@@ -2,17 +2,17 @@
 
 use super::machines::{CreatedServer, load_server, port_address};
 use super::resolve_playbooks::{MAIN_REQUIREMENTS, main_source, pin, pin_common};
-use super::start::LaunchInput;
 use super::step::{Progress, StepContext, StepError, done};
 use crate::logs::SourceRead;
 use crate::logs::masking::Masker;
-use crate::telemetry::context::{TraceContext, playbook_span};
+use crate::trace_context::{TraceContext, playbook_span};
 use futures_util::future::BoxFuture;
 use ocim_adapters::playbooks::{PlaybookRun, RunState, Source, Target};
 use ocim_domain::appserver;
 use ocim_domain::configuration::secret_values::{SecretValue, list_secret_values};
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
+use ocim_domain::run_input::LaunchInput;
 use ocim_domain::saga::{ErrorCode, Saga, step_key};
 use serde_json::{Map, Value};
 use std::sync::Arc;

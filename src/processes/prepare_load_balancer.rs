@@ -1,14 +1,14 @@
 //! `prepare_load_balancer`: brings everything at a balancer to what it should be: the program, HAProxy,
 //! and the fragment of each site.
 
+use super::balancer_troubles::find_troubles;
 use super::balancers::{Site, apply_recorded_lineup, balancer_host, record_applied};
-use super::start::BalancerInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use crate::app::AppError;
-use crate::reconciler::balancers::find_troubles;
 use ocim_adapters::balancer::Fragment;
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::load_balancer::{Command, LoadBalancer, Trouble, fragment_owner};
+use ocim_domain::run_input::BalancerInput;
 use serde_json::Value;
 use std::time::Duration;
 

@@ -5,9 +5,9 @@
 //! answer is waited for while others go on.
 
 use super::playbook_steps::until_unwanted;
-use super::start::LaunchInput;
 use super::step::{Progress, StepContext, StepError, done};
 use ocim_adapters::playbooks::{Playable, Source};
+use ocim_domain::run_input::LaunchInput;
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::settings::InstanceSettings;
 use serde::{Deserialize, Serialize};

@@ -3,9 +3,8 @@
 use super::step::StartRequest;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
-use ocim_domain::instance::{self, OnSuccess};
-use ocim_domain::{appserver, inventory, load_balancer};
-use serde::{Deserialize, Serialize};
+use ocim_domain::run_input::{BalancerInput, LaunchInput, OrphanInput};
+use ocim_domain::{appserver, instance, inventory, load_balancer};
 use serde_json::json;
 
 /// The kinds of events that start a process.
@@ -18,49 +17,6 @@ pub const TRIGGERS: &[&str] = &[
     "inventory.orphan_deletion_requested",
     "load_balancer.preparation_requested",
 ];
-
-/// Input of `launch_appserver`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LaunchInput {
-    /// The site.
-    pub instance: InstanceId,
-    /// The Appserver to be made.
-    pub appserver: AppserverId,
-    /// Its number.
-    pub number: u32,
-    /// What is to happen once it runs.
-    #[serde(flatten)]
-    pub then: OnSuccess,
-}
-
-/// Input of `activate_appserver`, `deactivate_appserver`, `terminate_appserver` and
-/// `clean_up_appserver`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TrafficInput {
-    /// The Appserver.
-    pub appserver: AppserverId,
-    /// Take the others out of traffic (activation only).
-    #[serde(default)]
-    pub deactivate_others: bool,
-    /// Even if a rule speaks against it.
-    pub force: bool,
-}
-
-/// Input of `delete_orphan`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct OrphanInput {
-    /// The region, which names a configured cloud.
-    pub region: String,
-    /// The cloud's id of the machine.
-    pub machine: String,
-}
-
-/// Input of `prepare_load_balancer`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct BalancerInput {
-    /// The balancer.
-    pub load_balancer: LoadBalancerId,
-}
 
 /// The run that an event asks for, if it does.
 #[must_use]

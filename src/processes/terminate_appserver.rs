@@ -3,11 +3,11 @@
 use super::check_names::CHECK_NAMES;
 use super::deactivate_appserver::{CLAIM, DRAIN, PLAN, RECORD, RELEASE, WITHDRAW};
 use super::machines::{load_server, remove_machine};
-use super::start::TrafficInput;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use super::traffic::release_traffic;
 use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::run_input::TrafficInput;
 use serde_json::Value;
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! Steps that move traffic: prove a site, switch it over, record it, let old connections end.
 
 use super::balancers::{Lineup, Site, apply_lineup, apply_recorded_lineup, server_line_name};
-use super::start::TrafficInput;
 use super::step::{Progress, StepContext, StepError, done};
 use crate::app::{AppError, ExecuteError};
 use ocim_domain::appserver::{self, Appserver};
@@ -10,6 +9,7 @@ use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::names::RoutedNames;
 use ocim_domain::port_error::Class;
+use ocim_domain::run_input::TrafficInput;
 use ocim_domain::saga::ErrorCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

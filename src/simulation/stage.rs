@@ -2,12 +2,12 @@
 
 use super::crash_store::{CrashStore, OpenedStore};
 use super::{Plan, SimulationError};
-use crate::app::{App, Caller};
+use crate::app::{App, AppSetting, Caller};
 use crate::logs::Logs;
 use crate::logs::masking::Masker;
-use crate::processes::definitions;
 use crate::processes::slots::Slots;
 use crate::processes::world::{Deployment, Limits, World};
+use crate::processes::{definitions, plan_of};
 use crate::read_models::ReadModels;
 use ocim_adapters::cloud::{Cloud, SIMULATED_PREFIX};
 use ocim_adapters::logs::memory::MemoryLogs;
@@ -185,8 +185,8 @@ fn new_app(
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 ) -> App {
-    let regions = vec![REGION.to_owned()];
-    App::new(sealed, reads, logs, clock, ids, Defaults::new("example.com", REGION), regions)
+    let (defaults, regions) = (Defaults::new("example.com", REGION), vec![REGION.to_owned()]);
+    App::new(sealed, reads, logs, clock, ids, AppSetting { defaults, regions, plan_of })
 }
 
 /// Sagas read no read model: the database behind these is never asked.

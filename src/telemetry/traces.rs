@@ -1,7 +1,7 @@
 //! Sends spans to an OpenTelemetry collector (OTLP over HTTP, JSON), and never makes anybody wait.
 
-use super::context::{TraceContext, hex};
 use crate::metrics::Metrics;
+use crate::trace_context::{TraceContext, hex};
 use ocim_domain::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;

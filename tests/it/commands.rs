@@ -1,6 +1,6 @@
 //! Commands on instances, on a store in memory: names, settings, and who comes first.
 
-use ocim::app::{App, AppError, Caller, ExecuteError};
+use ocim::app::{App, AppError, AppSetting, Caller, ExecuteError};
 use ocim::logs::Logs;
 use ocim::read_models::ReadModels;
 use ocim_adapters::logs::memory::MemoryLogs;
@@ -42,7 +42,9 @@ impl Stage {
         let nowhere = deadpool_postgres::Pool::builder(manager).build().unwrap();
         let reads = ReadModels::new(nowhere, Freshness::new([]));
         let defaults = Defaults::new("example.com", "RegionOne");
-        let app = App::new(sealed, reads, logs, time, ids, defaults, vec!["RegionOne".to_owned()]);
+        let regions = vec!["RegionOne".to_owned()];
+        let setting = AppSetting { defaults, regions, plan_of: ocim::processes::plan_of };
+        let app = App::new(sealed, reads, logs, time, ids, setting);
         Self { app, clock }
     }
 

@@ -2,12 +2,12 @@
 
 use super::crash_store::CrashStore;
 use super::outside::Outside;
-use ocim::app::{ActivateAsk, App, Caller, ForceAsk, LaunchAsk, Launched};
+use ocim::app::{ActivateAsk, App, AppSetting, Caller, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
 use ocim::processes::slots::Slots;
 use ocim::processes::step::{Definition, Driver, Registry};
 use ocim::processes::world::{Limits, World};
-use ocim::processes::{StartRequest, definitions, started_by};
+use ocim::processes::{StartRequest, definitions, plan_of, started_by};
 pub(crate) use ocim::simulation::stage::VirtualClock;
 use ocim::simulation::stage::{deployment, unconnected};
 use ocim_adapters::cloud::Cloud;
@@ -345,7 +345,8 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     let regions = vec![REGION.to_owned()];
     let defaults = Defaults::new("example.com", REGION);
     let reads = unconnected().unwrap();
-    let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, defaults, regions)
+    let setting = AppSetting { defaults, regions, plan_of };
+    let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, setting)
         .with_leases(Arc::new(outside.leases.clone()));
     let cloud = outside.cloud.clone() as Arc<dyn Cloud>;
     let world = World {

@@ -3,7 +3,7 @@
 use super::stage::{Stage, somebody};
 use ocim::app::{Caller, LaunchAsk};
 use ocim::processes::started_by;
-use ocim::telemetry::context::{TraceContext, playbook_span};
+use ocim::trace_context::{TraceContext, playbook_span};
 use ocim_domain::saga::{Command, Saga};
 
 #[tokio::test(start_paused = true)]

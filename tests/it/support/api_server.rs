@@ -4,11 +4,12 @@ use super::ocim::POLL;
 use super::postgres::Database;
 use ocim::app::idempotency::IdempotencyKeys;
 use ocim::app::tokens::Tokens;
-use ocim::app::{App, Caller};
+use ocim::app::{App, AppSetting, Caller};
 use ocim::data_folder::DataFolder;
 use ocim::http::{self, Api, RunningServer};
 use ocim::logs::Logs;
-use ocim::metrics::{MeteredLogs, MeteredStore, Metrics, follow_runs};
+use ocim::metrics::{MeteredLogs, MeteredStore, Metrics};
+use ocim::observer::follow_runs;
 use ocim::read_models::ReadModels;
 use ocim::telemetry::Observing;
 use ocim::telemetry::traces::{Exporter, Tracer};
@@ -85,9 +86,9 @@ impl ApiServer {
         let logs = Arc::new(Logs::new(Arc::new(log_store), clock.clone()));
         let defaults = Defaults::new("example.com".to_owned(), "local".to_owned());
         let regions = vec!["local".to_owned()];
-        let app =
-            App::new(sealed, read_models, logs, clock.clone(), ids.clone(), defaults, regions)
-                .with_leases(Arc::new(PostgresLeases::new(pool.clone())));
+        let setting = AppSetting { defaults, regions, plan_of: ocim::processes::plan_of };
+        let app = App::new(sealed, read_models, logs, clock.clone(), ids.clone(), setting)
+            .with_leases(Arc::new(PostgresLeases::new(pool.clone())));
         let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
         let tokens = Tokens::new(pool, clock, ids.clone());
         let kept = tempfile::tempdir().unwrap();

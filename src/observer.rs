@@ -3,11 +3,11 @@
 //! Spans have the times of their events and ids derived from what they are about: a run that
 //! outlives a crash of Ocim is still one trace, and a span told twice is still one span.
 
-use super::Metrics;
-use super::runs::{Attempt, Ended, Fact};
+use crate::metrics::Metrics;
+use crate::metrics::runs::{Attempt, Ended, Fact};
 use crate::processes::PLAYBOOK_STEPS;
-use crate::telemetry::context::{derive_span, playbook_span};
 use crate::telemetry::traces::{Span, SpanKind, Tracer};
+use crate::trace_context::{derive_span, playbook_span};
 use futures_util::StreamExt;
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
