@@ -2,6 +2,7 @@
 
 pub mod access;
 mod appservers;
+mod balancer_attempts;
 mod error;
 pub mod idempotency;
 mod instances;
@@ -21,6 +22,7 @@ mod timeline;
 pub mod tokens;
 
 pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched, activation_after};
+pub use balancer_attempts::BalancerAttempts;
 pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;
 pub use looks::{LastLook, LastLooks};
@@ -54,6 +56,7 @@ pub struct App {
     setting: Arc<AppSetting>,
     looks: LastLooks,
     put_offs: PutOffs,
+    balancer_attempts: BalancerAttempts,
     leases: Option<Arc<dyn Leases>>,
     circuits: Option<Arc<dyn Circuits>>,
 }
@@ -159,6 +162,7 @@ impl App {
             setting: Arc::new(setting),
             looks: LastLooks::default(),
             put_offs: PutOffs::default(),
+            balancer_attempts: BalancerAttempts::default(),
             leases: None,
             circuits: None,
         }
@@ -229,13 +233,19 @@ impl App {
         &self.looks
     }
 
-    /// The steps that this node leaves alone for a while.
+    /// What settings are when nobody says otherwise.
     #[must_use]
     pub fn defaults(&self) -> &Defaults {
         &self.setting.defaults
     }
 
-    /// Calls that were put off.
+    /// Whether this node makes another attempt at a balancer.
+    #[must_use]
+    pub fn balancer_attempts(&self) -> &BalancerAttempts {
+        &self.balancer_attempts
+    }
+
+    /// The steps that this node leaves alone for a while.
     #[must_use]
     pub fn put_offs(&self) -> &PutOffs {
         &self.put_offs

@@ -3,6 +3,7 @@
 
 use crate::app::load_balancers::load_balancer_id;
 use crate::app::{App, AppError, Caller};
+use crate::held_address::HeldAddress;
 use crate::processes::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
 use crate::processes::world::Limits;
 use ocim_adapters::cloud::is_simulated;
@@ -14,8 +15,7 @@ use ocim_domain::port_error::PortError;
 use ocim_domain::saga::Saga;
 use ocim_domain::server::ServerAddress;
 use serde_json::Value;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,6 +30,9 @@ const DEFINITION: &str = "provision_load_balancer";
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
 /// The pause after the first failure; it doubles.
 const RETRY_BASE: Duration = Duration::from_secs(30);
+/// After so many failures in a row launches no longer wait for the next attempt: whoever launches is
+/// to know that something is wrong.
+const FAILURES_WAITED_FOR: u32 = 3;
 /// The longest pause after a failure.
 const RETRY_CAP: Duration = Duration::from_secs(3600);
 
@@ -87,13 +90,15 @@ pub struct BalancerKeeper {
     hosts: Arc<dyn Hosts>,
     wanted: Wanted,
     limits: Limits,
+    /// The address that the balancer under way is to listen on.
+    held: Arc<Mutex<Option<HeldAddress>>>,
 }
 
 impl BalancerKeeper {
     /// Does nothing before [`BalancerKeeper::attempt`].
     #[must_use]
     pub fn new(app: App, hosts: Arc<dyn Hosts>, wanted: Wanted, limits: Limits) -> Self {
-        Self { app, hosts, wanted, limits }
+        Self { app, hosts, wanted, limits, held: Arc::default() }
     }
 
     /// Registers the configured host, or starts a run that makes a balancer, unless there is one or
@@ -108,6 +113,7 @@ impl BalancerKeeper {
             }
             Wanted::Made { region, simulated, flavor, image } => {
                 if self.is_there().await? {
+                    self.hold(None);
                     return Ok(Progress::There);
                 }
                 if !self.app.has_open_run(DEFINITION, Some(own_domain(*simulated))).await? {
@@ -176,19 +182,25 @@ impl BalancerKeeper {
         flavor: Value,
         image: Value,
     ) -> Result<(), AppError> {
+        let held = if simulated { None } else { hold_address() };
         let balancer = ProvisionLoadBalancer {
             region: region.to_owned(),
             domain: own_domain(simulated).to_owned(),
             fragment_name_postfix: self.new_postfix(),
             flavor,
             image,
-            also_listens: if simulated { None } else { free_address() },
+            also_listens: held.as_ref().map(HeldAddress::address),
         };
         let journal = self.app.journal();
         let run = RunId(journal.new_id());
         let command = start_provision(run, &balancer, journal.now(), &self.limits);
         journal.execute::<Saga>(&run.stream(), &Metadata::by("system"), command).await?;
+        self.hold(held);
         Ok(())
+    }
+
+    fn hold(&self, held: Option<HeldAddress>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
     }
 
     /// As the original: a 32-bit number in hexadecimal, not padded (infra §1.1).
@@ -202,24 +214,27 @@ impl BalancerKeeper {
     /// that doubles; so is an error.
     pub async fn keep_trying(&self) {
         let mut failures = 0;
+        let attempts = self.app.balancer_attempts();
         let mut was_under_way = false;
         loop {
             // The look says whether the run of before has failed; the attempt starts the next.
             let failed = was_under_way && matches!(self.is_waiting().await, Ok(false));
             if failed {
                 failures += 1;
+                attempts.note(failures < FAILURES_WAITED_FOR);
                 let pause = retry_pause(failures);
                 tracing::warn!(?pause, "no balancer could be made; another run follows");
                 tokio::time::sleep(pause).await;
             }
             match self.attempt().await {
-                Ok(Progress::There) => return,
+                Ok(Progress::There) => return attempts.note(false),
                 Ok(Progress::UnderWay) => {
                     was_under_way = true;
                     tokio::time::sleep(LOOK_PAUSE).await;
                 }
                 Err(error) => {
                     failures += 1;
+                    attempts.note(failures < FAILURES_WAITED_FOR);
                     let (pause, error) =
                         (retry_pause(failures), ocim_domain::error_chain::chain(&error));
                     tracing::warn!(error, ?pause, "there is no balancer yet");
@@ -258,10 +273,8 @@ fn retry_pause(failures: u32) -> Duration {
 
 /// Where browsers look for `*.localhost`: the balancer listens there as well, beside its own
 /// address. Port 8080 if it is free, so that links are easy to remember.
-fn free_address() -> Option<SocketAddr> {
-    let try_port = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port));
-    let listener = try_port(8080).or_else(|_| try_port(0)).ok()?;
-    listener.local_addr().ok()
+fn hold_address() -> Option<HeldAddress> {
+    HeldAddress::new(8080).or_else(|_| HeldAddress::new(0)).ok()
 }
 
 /// Tries in the background until there is a balancer, or until it is stopped.
@@ -275,6 +288,8 @@ impl KeeperTask {
     /// Starts to try.
     #[must_use]
     pub fn start(keeper: BalancerKeeper) -> Self {
+        // Launches that come before its first look wait, too.
+        keeper.app.balancer_attempts().note(true);
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             tokio::select! {

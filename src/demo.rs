@@ -175,7 +175,8 @@ impl Demo {
         let definition = PROVISION_LOAD_BALANCER.name;
         loop {
             // Looked at first: once the run is over, what it made is there.
-            let is_on_its_way = app.has_open_run(definition, None).await?;
+            let is_on_its_way = app.balancer_attempts().another_follows()
+                || app.has_open_run(definition, None).await?;
             if !app.list_registered_balancers().await?.is_empty() {
                 return Ok(());
             }

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod data_folder;
 pub mod embedded_postgres;
+mod held_address;
 pub mod log_head;
 pub mod migrations;
 

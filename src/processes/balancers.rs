@@ -29,7 +29,8 @@ pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, Step
     }
     let cloud = context.world.cloud(&instance.settings.openstack_region)?;
     // Looked at first: once the run that makes one is over, what it made is there.
-    let is_on_its_way = app.has_open_run("provision_load_balancer", None).await?;
+    let is_on_its_way = app.balancer_attempts().another_follows()
+        || app.has_open_run("provision_load_balancer", None).await?;
     let mut accepting: Vec<LoadBalancerId> = app
         .list_registered_balancers()
         .await?

@@ -1,11 +1,14 @@
 //! The configured balancer is registered once, however long its host takes to be found.
 
-use super::stage::Stage;
+use super::stage::{Stage, registration, somebody};
 use async_trait::async_trait;
+use ocim::app::LaunchAsk;
 use ocim::app::load_balancers::load_balancer_id;
 use ocim::balancer_keeper::{BalancerKeeper, KeeperTask, Progress, Wanted};
 use ocim_adapters::hosts::Hosts;
+use ocim_domain::load_balancer::Registration;
 use ocim_domain::port_error::PortError;
+use ocim_domain::saga::{Cause, Phase};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -76,4 +79,26 @@ async fn a_host_that_is_not_found_is_looked_for_again_with_growing_pauses() {
     assert_eq!(stage.app().list_registered_balancers().await.unwrap().len(), 2);
     assert_eq!(hosts.calls.load(Ordering::Relaxed), 4);
     task.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_waits_for_the_next_attempts_at_a_balancer_but_not_for_ever() {
+    for (failures, is_waited_for) in [(2, true), (3, false)] {
+        let stage = Stage::new().await;
+        let full = Registration { accepts_new_backends: false, ..registration() };
+        stage.app().register_load_balancer(&somebody(), full).await.unwrap();
+        let hosts = Arc::new(SlowHosts { failures, ..SlowHosts::default() });
+        let task = KeeperTask::start(given(&stage, &hosts, "ubuntu", &[]));
+        let launched = stage.begin_launch(LaunchAsk::default()).await;
+        let run = stage.drive(launched.run).await;
+        task.stop().await;
+        match run.phase {
+            Phase::Completed => assert!(is_waited_for),
+            Phase::Unwound(Cause::StepFailed { step, .. }) => {
+                assert!(!is_waited_for);
+                assert_eq!(step, "assign_load_balancer");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
