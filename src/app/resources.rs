@@ -68,7 +68,7 @@ impl App {
             match self.reserve_names(meta, id, &claims).await {
                 Ok(_) => return Ok(names),
                 Err(AppError::NamesTaken(_)) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Err(AppError::rejected(format!(
