@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A lease that somebody took: who, and the how-manieth time that it went to anybody.
+/// A lease that somebody took: who, and a number that grows each time that anybody takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tenure {
     /// The node.
@@ -25,7 +25,7 @@ pub enum Claim {
     Taken {
         /// Its tenure.
         tenure: Tenure,
-        /// False where whoever had it before did not give it back.
+        /// False where whoever had it before did not release it.
         orderly: bool,
     },
     /// It is another's.

@@ -1,5 +1,5 @@
 //! Names that must be unique: looked up, reserved, taken over from whoever never came to want them,
-//! and given back.
+//! and released.
 //!
 //! A reservation comes before the event that tells of its use, so a crash may leave one of which
 //! nothing came. Whoever wants such a name first has its owner disown it, on the owner's own
@@ -105,7 +105,7 @@ impl App {
         Ok(reservations)
     }
 
-    /// Gives names back that nobody has held on to since they were read. What can't be given back
+    /// Releases names that nobody has held on to since they were read. What can't be released
     /// now is taken over by whoever asks for it next.
     pub(super) async fn release_names(
         &self,

@@ -7,6 +7,7 @@ use super::traffic::{
     claim_for_activation, plan_activation, prove_site, publish_probe, release_traffic,
     switch_traffic, undo_publish_probe, undo_switch_traffic,
 };
+use ocim_engine::call;
 use std::time::Duration;
 
 /// The process.
@@ -17,35 +18,31 @@ pub static ACTIVATE_APPSERVER: Definition = Definition {
     name: "activate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
-    on_abandoned: Some(|c| Box::pin(release_traffic(c))),
+    on_abandoned: Some(call!(release_traffic)),
     settles_on_undo: false,
     steps: &[
-        Step { run: |c| Box::pin(claim_for_activation(c)), ..CLAIM },
+        Step { run: call!(claim_for_activation), ..CLAIM },
         Step::new(
             "plan_traffic",
-            |c| Box::pin(plan_activation(c)),
+            call!(plan_activation),
             Kind::NoUndo("it only decides"),
             5,
             |_| Duration::from_secs(60),
         ),
         Step::new(
             "publish_probe",
-            |c| Box::pin(publish_probe(c)),
-            Kind::Compensable(|c| Box::pin(undo_publish_probe(c))),
+            call!(publish_probe),
+            Kind::Compensable(call!(undo_publish_probe)),
             3,
             |_| Duration::from_secs(300),
         ),
-        Step::watching(
-            "prove_site",
-            |c| Box::pin(prove_site(c)),
-            Kind::NoUndo("it only asks"),
-            1,
-            |_| Duration::from_secs(120),
-        ),
+        Step::watching("prove_site", call!(prove_site), Kind::NoUndo("it only asks"), 1, |_| {
+            Duration::from_secs(120)
+        }),
         Step::new(
             "switch_traffic",
-            |c| Box::pin(switch_traffic(c)),
-            Kind::Compensable(|c| Box::pin(undo_switch_traffic(c))),
+            call!(switch_traffic),
+            Kind::Compensable(call!(undo_switch_traffic)),
             3,
             |_| Duration::from_secs(300),
         ),

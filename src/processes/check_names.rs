@@ -9,6 +9,7 @@ use ocim_adapters::sites::SiteAnswer;
 use ocim_domain::ids::AppserverId;
 use ocim_domain::instance::{Command, Instance, NameTrouble};
 use ocim_domain::port_error::PortError;
+use ocim_engine::call;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -21,13 +22,8 @@ const MARGIN: chrono::TimeDelta = chrono::TimeDelta::seconds(40);
 
 /// Sees whether visitors get the site under each of its names. Traffic has moved and stays, whatever
 /// they get: a wrong answer is recorded for people to see.
-pub const CHECK_NAMES: Step = Step::new(
-    "check_names",
-    |c| Box::pin(check_names(c)),
-    Kind::Retryable("it only asks"),
-    20,
-    |_| TIMEOUT,
-);
+pub const CHECK_NAMES: Step =
+    Step::new("check_names", call!(check_names), Kind::Retryable("it only asks"), 20, |_| TIMEOUT);
 
 /// What a name has to lead to. The balancer tells by which way an answer came, so that another site
 /// that answers well is not taken for this one.

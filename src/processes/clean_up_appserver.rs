@@ -7,6 +7,7 @@ use super::traffic::release_traffic;
 use chrono::TimeDelta;
 use ocim_domain::appserver;
 use ocim_domain::run_input::TrafficInput;
+use ocim_engine::call;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -20,14 +21,14 @@ pub static CLEAN_UP_APPSERVER: Definition = Definition {
     name: "clean_up_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
-    on_abandoned: Some(|c| Box::pin(put_off_clean_up(c))),
+    on_abandoned: Some(call!(put_off_clean_up)),
     settles_on_undo: false,
     steps: &[
         CLAIM,
         Step::new(
             "start_clean_up",
-            |c| Box::pin(start_clean_up(c)),
-            Kind::Compensable(|c| Box::pin(stop_clean_up(c))),
+            call!(start_clean_up),
+            Kind::Compensable(call!(stop_clean_up)),
             5,
             |_| Duration::from_secs(60),
         ),

@@ -6,31 +6,29 @@ use super::traffic::{
     claim_traffic, drain_connections, plan_withdrawal, record_traffic, release_traffic,
     undo_withdraw_traffic, withdraw_traffic,
 };
+use ocim_engine::call;
 use std::time::Duration;
 
 /// Keeps other runs from moving the instance's traffic.
 pub const CLAIM: Step = Step::watching(
     "claim_traffic",
-    |c| Box::pin(claim_traffic(c)),
-    Kind::Compensable(|c| Box::pin(release_traffic(c))),
+    call!(claim_traffic),
+    Kind::Compensable(call!(release_traffic)),
     1,
     |limits| limits.turn_wait,
 );
 
 /// Decides who is to serve without it.
-pub const PLAN: Step = Step::new(
-    "plan_traffic",
-    |c| Box::pin(plan_withdrawal(c)),
-    Kind::NoUndo("it only decides"),
-    5,
-    |_| Duration::from_secs(60),
-);
+pub const PLAN: Step =
+    Step::new("plan_traffic", call!(plan_withdrawal), Kind::NoUndo("it only decides"), 5, |_| {
+        Duration::from_secs(60)
+    });
 
 /// Takes it off the balancer.
 pub const WITHDRAW: Step = Step::new(
     "withdraw_traffic",
-    |c| Box::pin(withdraw_traffic(c)),
-    Kind::Compensable(|c| Box::pin(undo_withdraw_traffic(c))),
+    call!(withdraw_traffic),
+    Kind::Compensable(call!(undo_withdraw_traffic)),
     3,
     |_| Duration::from_secs(300),
 );
@@ -38,7 +36,7 @@ pub const WITHDRAW: Step = Step::new(
 /// Records who serves now.
 pub const RECORD: Step = Step::new(
     "record_traffic",
-    |c| Box::pin(record_traffic(c)),
+    call!(record_traffic),
     Kind::Pivot("traffic has moved: from here the run only goes forward"),
     20,
     |_| Duration::from_secs(60),
@@ -47,7 +45,7 @@ pub const RECORD: Step = Step::new(
 /// Lets the next run move the traffic.
 pub const RELEASE: Step = Step::new(
     "release_traffic",
-    |c| Box::pin(release_traffic(c)),
+    call!(release_traffic),
     Kind::Retryable("the traffic is free for the next run"),
     20,
     |_| Duration::from_secs(60),
@@ -56,7 +54,7 @@ pub const RELEASE: Step = Step::new(
 /// Lets the connections of those who left end.
 pub const DRAIN: Step = Step::watching(
     "drain_connections",
-    |c| Box::pin(drain_connections(c)),
+    call!(drain_connections),
     Kind::Retryable("it only waits"),
     3,
     |limits| limits.drain_wait.saturating_add(Duration::from_secs(60)),
@@ -70,7 +68,7 @@ pub static DEACTIVATE_APPSERVER: Definition = Definition {
     name: "deactivate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
-    on_abandoned: Some(|c| Box::pin(release_traffic(c))),
+    on_abandoned: Some(call!(release_traffic)),
     settles_on_undo: false,
     steps: &[CLAIM, PLAN, WITHDRAW, RECORD, CHECK_NAMES, RELEASE, DRAIN],
 };

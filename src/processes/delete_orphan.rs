@@ -8,6 +8,7 @@ use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
 use ocim_domain::run_input::OrphanInput;
 use ocim_domain::saga::{ErrorCode, Saga};
 use ocim_domain::server::{Server, Status};
+use ocim_engine::call;
 use ocim_engine::log_tail::LogTail;
 use ocim_engine::store::Filter;
 use serde_json::Value;
@@ -22,26 +23,26 @@ pub static DELETE_ORPHAN: Definition = Definition {
     name: "delete_orphan",
     version: 1,
     deadline: Some(|limits| limits.traffic_time),
-    on_abandoned: Some(|c| Box::pin(stop_deletion(c))),
+    on_abandoned: Some(call!(stop_deletion)),
     settles_on_undo: false,
     steps: &[
         Step::new(
             "confirm_orphan",
-            |c| Box::pin(confirm_orphan(c)),
-            Kind::Compensable(|c| Box::pin(stop_deletion(c))),
+            call!(confirm_orphan),
+            Kind::Compensable(call!(stop_deletion)),
             5,
             |_| Duration::from_secs(60),
         ),
         Step::new(
             "delete_machine",
-            |c| Box::pin(delete_machine(c)),
+            call!(delete_machine),
             Kind::Pivot("a deleted machine does not come back"),
             100,
             |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
         ),
         Step::new(
             "settle_orphan",
-            |c| Box::pin(settle_orphan(c)),
+            call!(settle_orphan),
             Kind::Retryable("the machine is gone"),
             20,
             |_| Duration::from_secs(60),

@@ -25,6 +25,7 @@ use ocim_domain::protected::Protected;
 use ocim_domain::run_input::LaunchInput;
 use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::{names, server};
+use ocim_engine::call;
 use ocim_engine::sagas::host::Host;
 use ocim_engine::sagas::rows::insert_before;
 use serde_json::Value;
@@ -44,7 +45,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
     name: "launch_appserver",
     version: 2,
     deadline: Some(|limits| limits.turn_wait + limits.launch_time),
-    on_abandoned: Some(|c| Box::pin(give_turn_back(c))),
+    on_abandoned: Some(call!(give_turn_back)),
     settles_on_undo: true,
     steps: &ROWS_2,
 };
@@ -54,26 +55,18 @@ pub static LAUNCH_APPSERVER_1: Definition = Definition {
     name: "launch_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.launch_time),
-    on_abandoned: Some(|c| Box::pin(give_turn_back(c))),
+    on_abandoned: Some(call!(give_turn_back)),
     settles_on_undo: true,
     steps: &ROWS_1,
 };
 
-const AWAIT_SLOT: Step = Step::watching(
-    "await_slot",
-    |c| Box::pin(await_slot(c)),
-    Kind::Compensable(|c| Box::pin(leave_slot(c))),
-    5,
-    |l| l.turn_wait,
-);
+const AWAIT_SLOT: Step =
+    Step::watching("await_slot", call!(await_slot), Kind::Compensable(call!(leave_slot)), 5, |l| {
+        l.turn_wait
+    });
 
-const LEAVE_SLOT: Step = Step::new(
-    "leave_slot",
-    |c| Box::pin(leave_slot(c)),
-    Kind::Retryable("its slot was given back"),
-    20,
-    brief,
-);
+const LEAVE_SLOT: Step =
+    Step::new("leave_slot", call!(leave_slot), Kind::Retryable("its slot was released"), 20, brief);
 
 const ROWS_2: [Step; 28] = {
     // Only what comes after it touches the cloud.
@@ -84,8 +77,8 @@ const ROWS_2: [Step; 28] = {
 const ROWS_1: [Step; 26] = [
     Step::watching(
         "await_turn",
-        |c| Box::pin(await_turn(c)),
-        Kind::Compensable(|c| Box::pin(undo_launch(c))),
+        call!(await_turn),
+        Kind::Compensable(call!(undo_launch)),
         1,
         |l| l.turn_wait,
     ),
@@ -93,7 +86,7 @@ const ROWS_1: [Step; 26] = [
         max_elapsed: Some(|l| l.source_wait),
         ..Step::watching(
             RESOLVE_PLAYBOOKS,
-            |c| Box::pin(resolve_playbooks(c)),
+            call!(resolve_playbooks),
             WATCHES,
             // The time is its bound.
             200,
@@ -102,28 +95,28 @@ const ROWS_1: [Step; 26] = [
     },
     Step::new(
         "assign_load_balancer",
-        |c| Box::pin(assign_load_balancer(c)),
+        call!(assign_load_balancer),
         Kind::NoUndo("the balancer stays the instance's, for its next launch"),
         5,
         |_| Duration::from_secs(600),
     ),
     Step::new(
         "publish_preliminary_page",
-        |c| Box::pin(publish_preliminary_page(c)),
+        call!(publish_preliminary_page),
         Kind::NoUndo("the page stays until a site takes its place"),
         3,
         |_| Duration::from_secs(300),
     ),
     Step::new(
         "write_dns_records",
-        |c| Box::pin(write_dns_records(c)),
+        call!(write_dns_records),
         Kind::NoUndo("the names stay the instance's, for its next launch"),
         4,
         |_| Duration::from_secs(300),
     ),
     Step::new(
         "name_resources",
-        |c| Box::pin(name_resources(c)),
+        call!(name_resources),
         Kind::NoUndo("the names stay the instance's, for good"),
         5,
         brief,
@@ -140,32 +133,32 @@ const ROWS_1: [Step; 26] = [
     ),
     Step::new(
         "create_appserver",
-        |c| Box::pin(create_appserver(c)),
-        Kind::Compensable(|c| Box::pin(undo_create_appserver(c))),
+        call!(create_appserver),
+        Kind::Compensable(call!(undo_create_appserver)),
         5,
         brief,
     ),
     Step::new(
         "ensure_security_groups",
-        |c| Box::pin(ensure_security_groups(c)),
+        call!(ensure_security_groups),
         Kind::NoUndo("the groups are shared by all machines of the region"),
         5,
         brief,
     ),
     Step::new(
         "start_waiting",
-        |c| Box::pin(start_waiting(c)),
-        Kind::Compensable(|c| Box::pin(undo_by_settling(c))),
+        call!(start_waiting),
+        Kind::Compensable(call!(undo_by_settling)),
         5,
         brief,
     ),
     Step {
-        probe: Some(|c| Box::pin(probe_create_server(c))),
+        probe: Some(call!(probe_create_server)),
         ..Step::new(
             "create_server",
-            |c| Box::pin(create_server(c)),
+            call!(create_server),
             Kind::CompensableUnlessFailedAfter(
-                |c| Box::pin(undo_create_server(c)),
+                call!(undo_create_server),
                 // Before that step it is not certain that the appserver got its date.
                 "run_main_playbook",
                 KEPT,
@@ -175,53 +168,47 @@ const ROWS_1: [Step; 26] = [
             |l| l.shutdown_wait + Duration::from_secs(300),
         )
     },
-    Step::watching("await_server", |c| Box::pin(await_server(c)), WATCHES, 1, |l| l.server_wait),
-    Step::watching("await_ssh", |c| Box::pin(await_ssh(c)), WATCHES, 1, |l| l.server_wait),
+    Step::watching("await_server", call!(await_server), WATCHES, 1, |l| l.server_wait),
+    Step::watching("await_ssh", call!(await_ssh), WATCHES, 1, |l| l.server_wait),
     Step::new(
         "start_configuring",
-        |c| Box::pin(start_configuring(c)),
-        Kind::Compensable(|c| Box::pin(undo_by_settling(c))),
+        call!(start_configuring),
+        Kind::Compensable(call!(undo_by_settling)),
         5,
         brief,
     ),
-    playbook("run_main_playbook", |c| Box::pin(run_main_playbook(c))),
-    Step::new("run_users_playbook", |c| Box::pin(run_users_playbook(c)), SKIPPED, 1, brief),
-    playbook("run_common_playbook", |c| Box::pin(run_common_playbook(c))),
+    playbook("run_main_playbook", call!(run_main_playbook)),
+    Step::new("run_users_playbook", call!(run_users_playbook), SKIPPED, 1, brief),
+    playbook("run_common_playbook", call!(run_common_playbook)),
     Step {
-        probe: Some(|c| Box::pin(probe_reboot_server(c))),
+        probe: Some(call!(probe_reboot_server)),
         ..Step::new(
             "reboot_server",
-            |c| Box::pin(reboot_server(c)),
+            call!(reboot_server),
             Kind::NoUndo("a reboot leaves nothing behind"),
             5,
             |_| Duration::from_secs(300),
         )
     },
-    Step::watching("await_reboot", |c| Box::pin(await_reboot(c)), WATCHES, 1, |l| l.server_wait),
-    Step::watching(
-        "await_heartbeat",
-        |c| Box::pin(await_heartbeat(c)),
-        WATCHES,
-        1,
-        |l| l.heartbeat_wait,
-    ),
+    Step::watching("await_reboot", call!(await_reboot), WATCHES, 1, |l| l.server_wait),
+    Step::watching("await_heartbeat", call!(await_heartbeat), WATCHES, 1, |l| l.heartbeat_wait),
     Step::new(
         "start_running",
-        |c| Box::pin(start_running(c)),
+        call!(start_running),
         Kind::Pivot("the site runs: from here the launch only goes forward"),
         20,
         brief,
     ),
     Step::new(
         "settle_launch",
-        |c| Box::pin(settle_launch(c)),
+        call!(settle_launch),
         Kind::Retryable("the launch has ended"),
         20,
         brief,
     ),
     Step::new(
         "request_activation",
-        |c| Box::pin(request_activation(c)),
+        call!(request_activation),
         Kind::Retryable("the activation is a run of its own"),
         20,
         brief,
@@ -230,9 +217,9 @@ const ROWS_1: [Step; 26] = [
 
 /// The play's processes are its own, and outlive Ocim; its preparation is bounded by its time.
 const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
-    let undo = Kind::Compensable(|c| Box::pin(undo_playbook(c)));
+    let undo = Kind::Compensable(call!(undo_playbook));
     Step {
-        on_skipped: Some(|c| Box::pin(end_playbook(c))),
+        on_skipped: Some(call!(end_playbook)),
         // What it can fail of in passing, before its end, is this machine: all that has to be fetched
         // was fetched by the first look, before the launch took a slot.
         ..Step::watching(path, run, undo, 10, with_preparation)
@@ -274,7 +261,7 @@ async fn undo_launch(context: StepContext) -> Result<Progress, StepError> {
     done("the next launch may begin")
 }
 
-/// What an abandoned launch gives back: the next one may begin, and the Appserver can be
+/// What an abandoned launch releases: the next one may begin, and the Appserver can be
 /// terminated, which takes the machine away. Whoever it serves is served on.
 async fn give_turn_back(context: StepContext) -> Result<Progress, StepError> {
     settle_status(&context).await?;

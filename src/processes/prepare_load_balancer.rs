@@ -9,6 +9,7 @@ use ocim_adapters::balancer::Fragment;
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::load_balancer::{Command, LoadBalancer, Trouble, fragment_owner};
 use ocim_domain::run_input::BalancerInput;
+use ocim_engine::call;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -28,28 +29,28 @@ pub static PREPARE_LOAD_BALANCER: Definition = Definition {
     steps: &[
         Step::new(
             "prepare_balancer",
-            |c| Box::pin(prepare_balancer(c)),
+            call!(prepare_balancer),
             Kind::NoUndo("a balancer that is prepared and runs is what is recorded"),
             3,
             |_| STEP_TIME,
         ),
         Step::new(
             "remove_strays",
-            |c| Box::pin(remove_strays(c)),
+            call!(remove_strays),
             Kind::NoUndo("they belong to nobody"),
             3,
             |_| STEP_TIME,
         ),
         Step::new(
             "apply_fragments",
-            |c| Box::pin(apply_fragments(c)),
+            call!(apply_fragments),
             Kind::NoUndo("the fragments of those who serve are what is recorded"),
             3,
             |_| STEP_TIME,
         ),
         Step::new(
             "record_troubles",
-            |c| Box::pin(record_troubles(c)),
+            call!(record_troubles),
             Kind::Pivot("what was put right stays"),
             20,
             |_| Duration::from_secs(180),

@@ -16,6 +16,7 @@ use ocim_domain::ids::RunId;
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::saga::{Command, Event, Phase, Run, step_key};
 use ocim_domain::server::ServerAddress;
+use ocim_engine::call;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -107,11 +108,11 @@ pub static PROVISION_LOAD_BALANCER: Definition = Definition {
     settles_on_undo: false,
     steps: &[
         Step {
-            probe: Some(|c| Box::pin(probe_create_machine(c))),
+            probe: Some(call!(probe_create_machine)),
             ..Step::new(
                 CREATE_MACHINE,
-                |c| Box::pin(create_machine(c)),
-                Kind::Compensable(|c| Box::pin(undo_create_machine(c))),
+                call!(create_machine),
+                Kind::Compensable(call!(undo_create_machine)),
                 5,
                 // Its undo stops the machine in an orderly way.
                 |limits| limits.shutdown_wait + Duration::from_secs(300),
@@ -119,21 +120,21 @@ pub static PROVISION_LOAD_BALANCER: Definition = Definition {
         },
         Step::watching(
             "await_machine",
-            |c| Box::pin(await_machine(c)),
+            call!(await_machine),
             Kind::NoUndo("it only watches"),
             1,
             |limits| limits.server_wait,
         ),
         Step::watching(
             "install_balancer",
-            |c| Box::pin(install_balancer(c)),
-            Kind::Compensable(|c| Box::pin(undo_install_balancer(c))),
+            call!(install_balancer),
+            Kind::Compensable(call!(undo_install_balancer)),
             3,
             |limits| limits.playbook_timeout + Duration::from_secs(900),
         ),
         Step::new(
             "register_balancer",
-            |c| Box::pin(register_balancer(c)),
+            call!(register_balancer),
             Kind::Pivot("the balancer is ready for use"),
             20,
             |_| Duration::from_secs(60),

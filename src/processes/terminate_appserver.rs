@@ -8,6 +8,7 @@ use super::traffic::release_traffic;
 use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::run_input::TrafficInput;
+use ocim_engine::call;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ const DELETION_TIME: Duration = Duration::from_secs(24 * 3600);
 /// keeps them from it has to be the Appserver's own.
 const START: Step = Step::new(
     "start_termination",
-    |c| Box::pin(start_termination(c)),
-    Kind::Compensable(|c| Box::pin(stop_termination(c))),
+    call!(start_termination),
+    Kind::Compensable(call!(stop_termination)),
     5,
     |_| Duration::from_secs(60),
 );
@@ -29,7 +30,7 @@ pub(super) const DELETE: Step = Step {
     max_elapsed: Some(|_| DELETION_TIME),
     ..Step::new(
         "delete_server",
-        |c| Box::pin(delete_server(c)),
+        call!(delete_server),
         Kind::Retryable("a deleted machine does not come back"),
         100,
         |limits| limits.shutdown_wait.saturating_add(Duration::from_secs(300)),
@@ -39,7 +40,7 @@ pub(super) const DELETE: Step = Step {
 /// Records that the machine is gone.
 pub(super) const RECORD_TERMINATED: Step = Step::new(
     "record_terminated",
-    |c| Box::pin(record_terminated(c)),
+    call!(record_terminated),
     Kind::Retryable("the machine is gone"),
     20,
     |_| Duration::from_secs(60),
@@ -53,7 +54,7 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
     name: "terminate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
-    on_abandoned: Some(|c| Box::pin(give_back(c))),
+    on_abandoned: Some(call!(give_back)),
     settles_on_undo: false,
     steps: &[
         CLAIM,
@@ -81,7 +82,7 @@ async fn stop_termination(context: StepContext) -> Result<Progress, StepError> {
     done("the appserver stays")
 }
 
-/// What an abandoned termination gives back: its machine may be gone or not, which whoever
+/// What an abandoned termination releases: its machine may be gone or not, which whoever
 /// activates it finds out.
 async fn give_back(context: StepContext) -> Result<Progress, StepError> {
     record(&context, appserver::Command::StopTermination { run: context.run }).await?;

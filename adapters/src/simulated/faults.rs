@@ -77,11 +77,11 @@ const PLAYS: f64 = 0.5;
 pub(crate) struct Trouble {
     dice: Dice,
     faults: f64,
-    book: Mutex<Book>,
+    counters: Mutex<Counters>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct Counters {
     calls: BTreeMap<(String, &'static str), u32>,
     counts: BTreeMap<FaultKind, u64>,
     met: BTreeSet<(FaultKind, Uuid)>,
@@ -89,7 +89,7 @@ struct Book {
 
 impl Trouble {
     pub(crate) fn new(dice: Dice, faults: f64) -> Self {
-        Self { dice, faults, book: Mutex::default() }
+        Self { dice, faults, counters: Mutex::default() }
     }
 
     /// Which call of that name about this key it is, from 1.
@@ -173,7 +173,7 @@ impl Trouble {
         self.lock().counts.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

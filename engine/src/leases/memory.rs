@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The end of a lease that was given back.
+/// The end of a lease that was released.
 const GIVEN_BACK: Timestamp = Timestamp::MIN_UTC;
 
 /// Leases by the given clock. Clones are the same leases.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// How long one query may take, with the wait for a connection: much less than a lease.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A row stays when its lease ends: its epoch must go on growing. What was given back ended long
+/// A row stays when its lease ends: its epoch must go on growing. What was released ended long
 /// ago, so that the next one knows that nobody died.
 const ACQUIRE: &str = "insert into engine.leases as l (resource, owner, epoch, ends_at) \
     values ($1, $2, 1, clock_timestamp() + $3::double precision * interval '1 second') \

@@ -223,6 +223,14 @@ pub type RunFn<H> = fn(StepContext<H>) -> BoxFuture<'static, Result<Progress, St
 /// Looks whether an effect whose outcome is unknown is there.
 pub type ProbeFn<H> = fn(StepContext<H>) -> BoxFuture<'static, Result<Found, StepError>>;
 
+/// An async function of a step's context, as rows hold it: a [`RunFn`] or a [`ProbeFn`].
+#[macro_export]
+macro_rules! call {
+    ($function:path) => {
+        |context| ::std::boxed::Box::pin($function(context))
+    };
+}
+
 /// What the run's way back means to a step. Reasons are sentences for people.
 #[derive_where(Debug, Clone, Copy)]
 pub enum Kind<H: Host> {
@@ -349,7 +357,7 @@ pub struct Definition<H: Host> {
     pub steps: &'static [Step<H>],
     /// The longest that a run may take before it turns back; none where it may take for ever.
     pub deadline: Option<fn(&H::Limits) -> Duration>,
-    /// What an abandoned run still gives back: turns and claims that others wait for, never
+    /// What an abandoned run still releases: turns and claims that others wait for, never
     /// machines. It may be called again at any later time, and then does nothing more.
     pub on_abandoned: Option<RunFn<H>>,
     /// Whether the first undo tells others for good that the run will not do what it was to do: such

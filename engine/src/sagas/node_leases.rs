@@ -18,9 +18,9 @@ use uuid::Uuid;
 pub enum Take {
     /// It is ours.
     Taken {
-        /// Ours, and the how-manieth.
+        /// The node and its epoch.
         tenure: Tenure,
-        /// False where the node before did not give it back.
+        /// False where the node before did not release it.
         orderly: bool,
         /// Told once when it is not ours any more.
         lost: Arc<Notify>,
@@ -107,7 +107,7 @@ impl NodeLeases {
         let mut all = self.held();
         for (run, tenure) in asked {
             let Some(held) = all.get_mut(&run).filter(|held| held.tenure == tenure) else {
-                continue; // Given back, or taken anew, in the meantime.
+                continue; // Released, or taken anew, in the meantime.
             };
             match &answer {
                 Ok(renewed) if renewed.contains(&run.0) => held.until = asked_at + self.ttl,
@@ -121,15 +121,15 @@ impl NodeLeases {
         answer.map(|_| ())
     }
 
-    /// Gives a lease back, so that another node need not wait for its end.
+    /// Releases a lease, so that another node need not wait for its end.
     pub async fn release(&self, run: RunId) {
         let Some(held) = self.held().remove(&run) else { return };
         if let Err(error) = self.leases.release(run.0, held.tenure).await {
-            tracing::warn!(%run, %error, "a lease was not given back: it ends by itself");
+            tracing::warn!(%run, %error, "a lease was not released: it ends by itself");
         }
     }
 
-    /// Gives all leases back, of whatever is still under way too: its end is looked up by whoever
+    /// Releases all leases, of whatever is still under way too: its end is looked up by whoever
     /// takes it up.
     pub async fn release_all(&self) {
         let runs: Vec<RunId> = self.held().keys().copied().collect();

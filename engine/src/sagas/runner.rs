@@ -1,10 +1,10 @@
 //! Drives every open run whose lease this node has: takes up requests, goes on after a crash, drains.
 
-mod crew;
 mod driver;
 mod fence;
-mod give_back;
-mod take_up;
+mod release_claims;
+mod run_task;
+mod tasks;
 
 pub use driver::{DriveError, Driver, Pace, UNDO_CALL_MAX};
 pub use fence::{Alone, Fence};
@@ -14,12 +14,12 @@ use super::host::Host;
 use super::node_leases::NodeLeases;
 use crate::journal::JournalError;
 use crate::store::{Filter, SubscriptionEvent};
-use crew::{Crew, Post};
 use ocim_domain::event::{Metadata, Position, Recorded};
 use ocim_domain::ids::RunId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tasks::{RunTasks, Shared};
 use tokio::sync::watch;
 
 use futures_util::StreamExt;
@@ -60,8 +60,8 @@ impl Runner {
         let registry: Registry<H> =
             definitions.iter().map(|d| ((d.name.to_owned(), d.version), *d)).collect();
         let (stop, stopped) = watch::channel(false);
-        let post = Arc::new(Post::new(world, registry, leases, stopped));
-        Self { stop, task: tokio::spawn(drive_all(post)) }
+        let shared = Arc::new(Shared::new(world, registry, leases, stopped));
+        Self { stop, task: tokio::spawn(drive_all(shared)) }
     }
 
     /// Drains: takes nothing up any more, goes on to step boundaries, and gives the leases back. A
@@ -83,9 +83,9 @@ impl Runner {
 }
 
 /// What an event means for the runner.
-enum Note {
+enum Signal {
     /// Somebody must look after this run.
-    Attend(RunId),
+    NeedsTask(RunId),
     /// Whoever looks after this run should look now.
     Wake(RunId),
     /// This run is at rest.
@@ -98,36 +98,36 @@ enum Note {
 
 /// What is known of runs while the log is read.
 #[derive(Default)]
-struct Book {
+struct OpenRuns {
     asked: BTreeMap<RunId, (StartRequest, Metadata)>,
     open: BTreeSet<RunId>,
     abandoned: BTreeSet<RunId>,
 }
 
-impl Book {
+impl OpenRuns {
     /// Notes one event of the log.
-    fn note(&mut self, event: &Recorded, host: &impl Host) -> Note {
+    fn apply(&mut self, event: &Recorded, host: &impl Host) -> Signal {
         let run = RunId(event.stream.id());
         match event.kind.as_str() {
             "saga.started" => {
                 self.asked.remove(&run);
                 self.open.insert(run);
-                Note::Attend(run)
+                Signal::NeedsTask(run)
             }
             "saga.completed" | "saga.unwound" => {
                 self.open.remove(&run);
-                Note::Rests(run)
+                Signal::Rests(run)
             }
             "saga.abandoned" => {
                 self.open.remove(&run);
                 self.abandoned.insert(run);
-                Note::Abandoned(run)
+                Signal::Abandoned(run)
             }
-            "saga.stuck" => Note::Rests(run),
-            "saga.cancel_requested" | "saga.operator_acted" => Note::Attend(run),
+            "saga.stuck" => Signal::Rests(run),
+            "saga.cancel_requested" | "saga.operator_acted" => Signal::NeedsTask(run),
             _ => {
                 let Some(request) = host.started_by(event) else {
-                    return host.woken_by(event).map_or(Note::Nothing, Note::Wake);
+                    return host.woken_by(event).map_or(Signal::Nothing, Signal::Wake);
                 };
                 let meta = Metadata {
                     correlation_id: Some(request.run.to_string()),
@@ -135,56 +135,56 @@ impl Book {
                     ..event.meta.clone()
                 };
                 self.asked.insert(request.run, (request, meta));
-                Note::Nothing
+                Signal::Nothing
             }
         }
     }
 }
 
-async fn drive_all<H: Host>(post: Arc<Post<H>>) {
-    let heard = post.world.kinds_heard();
+async fn drive_all<H: Host>(shared: Arc<Shared<H>>) {
+    let heard = shared.world.kinds_heard();
     let kinds = heard.iter().chain(HEARD).map(|kind| (*kind).to_owned()).collect();
     let filter = Filter { categories: vec![], kinds };
-    let mut events = post.world.journal().store().subscribe_all(Position::START, filter);
-    let mut stopped = post.stopped.clone();
-    let mut book = Book::default();
+    let mut events = shared.world.journal().store().subscribe_all(Position::START, filter);
+    let mut stopped = shared.stopped.clone();
+    let mut open_runs = OpenRuns::default();
     let mut caught_up = false;
-    let world = Arc::clone(&post.world);
-    let mut crew = Crew::new(post);
+    let world = Arc::clone(&shared.world);
+    let mut tasks = RunTasks::new(shared);
     loop {
         tokio::select! {
             biased; // The same choice every time: simulations repeat exactly.
             _ = stopped.changed() => break,
-            () = crew.dismiss_next() => {}
+            () = tasks.reap_next() => {}
             event = events.next() => match event {
                 None => break,
                 Some(SubscriptionEvent::Event(event)) => {
-                    let note = book.note(&event, &*world);
+                    let signal = open_runs.apply(&event, &*world);
                     if caught_up {
-                        crew.heed(&note);
+                        tasks.handle(&signal);
                     }
                 }
                 Some(SubscriptionEvent::Checkpoint(_)) => {}
                 Some(SubscriptionEvent::CaughtUp(_)) => {
-                    for run in std::mem::take(&mut book.open) {
-                        crew.attend(run);
+                    for run in std::mem::take(&mut open_runs.open) {
+                        tasks.ensure_task(run);
                     }
-                    crew.sweep_places();
-                    // A crash may have come between the order and what it gives back.
-                    crew.give_back(std::mem::take(&mut book.abandoned));
+                    tasks.sweep_places();
+                    // A crash may have come between the order and the release of its claims.
+                    tasks.release_claims(std::mem::take(&mut open_runs.abandoned));
                     caught_up = true;
                 }
             },
         }
         if caught_up {
-            for (_, (request, meta)) in std::mem::take(&mut book.asked) {
-                crew.start(request, meta).await;
+            for (_, (request, meta)) in std::mem::take(&mut open_runs.asked) {
+                tasks.start(request, meta).await;
             }
-            book.open.clear();
-            book.abandoned.clear();
+            open_runs.open.clear();
+            open_runs.abandoned.clear();
         }
     }
-    crew.disband().await;
+    tasks.shut_down().await;
 }
 
 impl From<JournalError> for DriveError {

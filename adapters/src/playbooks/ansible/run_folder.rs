@@ -187,7 +187,7 @@ impl RunFolder {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(self.broken("lock", &error)),
         };
-        // Given back at once; a wrapper that comes in this moment tries again.
+        // Released at once; a wrapper that comes in this moment tries again.
         Ok(Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
     }
 

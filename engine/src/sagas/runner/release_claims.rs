@@ -1,7 +1,7 @@
-//! What abandoned runs kept from others, and give back: turns and claims, never machines.
+//! Releases what abandoned runs keep from others: turns and claims, never machines.
 
 use super::OUTAGE_PAUSE;
-use super::crew::Post;
+use super::tasks::Shared;
 use crate::sagas::definition::{StepContext, StepError};
 use crate::sagas::host::Host;
 use crate::sagas::steady::SteadyTime;
@@ -15,17 +15,17 @@ const STEP: &str = "on_abandoned";
 /// The time that it is given; nothing here waits for anything.
 const TIME: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
-/// Has each of these runs give back what others wait for; insists until the runner stops.
-pub(super) async fn give_back<H: Host>(post: Arc<Post<H>>, runs: BTreeSet<RunId>) {
+/// Has each of these runs release what others wait for; tries again until the runner stops.
+pub(super) async fn release_claims<H: Host>(shared: Arc<Shared<H>>, runs: BTreeSet<RunId>) {
     for run in runs {
-        while let Err(error) = give_back_once(&post, run).await {
+        while let Err(error) = release_claims_once(&shared, run).await {
             if error.class == ErrorClass::Permanent {
-                tracing::error!(%run, %error, "an abandoned run can't give back what it held");
+                tracing::error!(%run, %error, "an abandoned run can't release what it held");
                 break;
             }
-            tracing::warn!(%run, %error, "an abandoned run could not give back yet what it held");
-            post.pause(OUTAGE_PAUSE).await;
-            if post.is_stopped() {
+            tracing::warn!(%run, %error, "an abandoned run could not yet release what it held");
+            shared.pause(OUTAGE_PAUSE).await;
+            if shared.is_stopped() {
                 return;
             }
         }
@@ -33,13 +33,13 @@ pub(super) async fn give_back<H: Host>(post: Arc<Post<H>>, runs: BTreeSet<RunId>
 }
 
 /// Several nodes may do so at a time, and do it again at their next starts: it changes nothing more.
-async fn give_back_once<H: Host>(post: &Post<H>, id: RunId) -> Result<(), StepError> {
-    let world = &post.world;
+async fn release_claims_once<H: Host>(shared: &Shared<H>, id: RunId) -> Result<(), StepError> {
+    let world = &shared.world;
     let loaded = world.journal().load::<Saga>(&id.stream()).await?;
     let Some(run) = loaded.state else { return Ok(()) };
     let Phase::Abandoned { reason, .. } = run.phase else { return Ok(()) };
     // Its own version may be known no more, which is a reason to abandon it. The input tells all.
-    let known = post.registry.values().filter(|known| known.name == run.definition);
+    let known = shared.registry.values().filter(|known| known.name == run.definition);
     let newest = known.max_by_key(|known| known.version);
     let Some(on_abandoned) = newest.and_then(|known| known.on_abandoned) else { return Ok(()) };
     let time = SteadyTime::start(world.journal().clock());

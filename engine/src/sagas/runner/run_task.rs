@@ -1,9 +1,9 @@
-//! One run under one lease: taken up when it can be had, driven to rest, given back.
+//! The task of one run: acquires its lease, drives it until it rests, releases the lease.
 
 use super::OUTAGE_PAUSE;
-use super::crew::Post;
 use super::driver::{DriveError, Driver, Pace};
 use super::fence::Fence;
+use super::tasks::Shared;
 use crate::journal::{ExecuteError, JournalError, Loaded};
 use crate::leases::Tenure;
 use crate::sagas::host::Host;
@@ -26,14 +26,14 @@ use tokio::time::Instant;
 /// Pause after a defect of ours broke off the drive of a run.
 const PANIC_PAUSE: Duration = Duration::from_secs(30);
 
-/// What is to be done with a run now.
-enum Outlook {
+/// What the task does next.
+enum NextMove {
     /// Nothing: it is over, at rest, or not to be understood.
     Done,
     /// Nothing before so long, unless woken.
     Later(Duration),
-    /// It is ours, until told otherwise.
-    Ours(Arc<Notify>),
+    /// Drive it: its lease is ours, until told otherwise.
+    Drive(Arc<Notify>),
 }
 
 /// A run whose process is unknown here, since when, and how far it was.
@@ -42,28 +42,28 @@ struct Unknown {
     version: Option<u64>,
 }
 
-/// Looks after one run until it is at rest, or the runner stops.
-pub(super) async fn look_after<H: Host>(post: Arc<Post<H>>, run: RunId, wake: Arc<Notify>) {
-    let mut keeper = Keeper { post, run, wake, unknown: None, panics: None };
-    while !keeper.post.is_stopped() {
-        let pause = match keeper.take_up().await {
-            Outlook::Done => return,
-            Outlook::Later(pause) => pause,
-            Outlook::Ours(lost) => match keeper.drive(&lost).await {
-                Outlook::Done => return,
-                Outlook::Later(pause) => pause,
-                Outlook::Ours(_) => Duration::ZERO,
+/// Drives one run until it is at rest, or the runner stops.
+pub(super) async fn drive_run<H: Host>(shared: Arc<Shared<H>>, run: RunId, wake: Arc<Notify>) {
+    let mut task = RunTask { shared, run, wake, unknown: None, panics: None };
+    while !task.shared.is_stopped() {
+        let pause = match task.take_up().await {
+            NextMove::Done => return,
+            NextMove::Later(pause) => pause,
+            NextMove::Drive(lost) => match task.drive(&lost).await {
+                NextMove::Done => return,
+                NextMove::Later(pause) => pause,
+                NextMove::Drive(_) => Duration::ZERO,
             },
         };
         tokio::select! {
-            () = keeper.post.pause(pause) => {}
-            () = keeper.wake.notified() => {}
+            () = task.shared.pause(pause) => {}
+            () = task.wake.notified() => {}
         }
     }
 }
 
-struct Keeper<H: Host> {
-    post: Arc<Post<H>>,
+struct RunTask<H: Host> {
+    shared: Arc<Shared<H>>,
     run: RunId,
     wake: Arc<Notify>,
     unknown: Option<Unknown>,
@@ -74,43 +74,43 @@ struct Keeper<H: Host> {
 /// How far a run is.
 type Progress = (BTreeMap<String, Step>, Phase);
 
-impl<H: Host> Keeper<H> {
+impl<H: Host> RunTask<H> {
     /// Looks at the run, and takes its lease if there is anything to do.
-    async fn take_up(&mut self) -> Outlook {
-        let post = Arc::clone(&self.post);
-        let Ok(_one_at_a_time) = post.door.acquire().await else { return Outlook::Done };
-        let loaded = match post.world.journal().load::<Saga>(&self.run.stream()).await {
+    async fn take_up(&mut self) -> NextMove {
+        let shared = Arc::clone(&self.shared);
+        let Ok(_one_at_a_time) = shared.door.acquire().await else { return NextMove::Done };
+        let loaded = match shared.world.journal().load::<Saga>(&self.run.stream()).await {
             Ok(loaded) => loaded,
             Err(error) => return self.give_up_or_wait(error.into()),
         };
-        let Some(run) = &loaded.state else { return Outlook::Done };
+        let Some(run) = &loaded.state else { return NextMove::Done };
         if run.phase.is_at_rest() {
-            return Outlook::Done;
+            return NextMove::Done;
         }
-        if !post.registry.contains_key(&(run.definition.clone(), run.version)) {
+        if !shared.registry.contains_key(&(run.definition.clone(), run.version)) {
             return self.await_another_node(&loaded, run).await;
         }
-        if post.is_stopped() {
-            return Outlook::Done;
+        if shared.is_stopped() {
+            return NextMove::Done;
         }
-        match post.leases.take(self.run).await {
+        match shared.leases.take(self.run).await {
             Ok(Take::Taken { tenure, orderly, lost }) => {
                 let is_known = run.lease.is_some_and(|lease| lease.node == tenure.owner);
                 if orderly && is_known {
-                    return Outlook::Ours(lost);
+                    return NextMove::Drive(lost);
                 }
                 match self.record_lease(tenure, orderly).await {
-                    Ok(()) => Outlook::Ours(lost),
+                    Ok(()) => NextMove::Drive(lost),
                     Err(error) => {
-                        post.leases.release(self.run).await;
+                        shared.leases.release(self.run).await;
                         self.give_up_or_wait(error)
                     }
                 }
             }
-            Ok(Take::Held { ends_in }) => Outlook::Later(ends_in),
+            Ok(Take::Held { ends_in }) => NextMove::Later(ends_in),
             Err(error) => {
                 tracing::warn!(run = %self.run, %error, "a run waits for its lease");
-                Outlook::Later(OUTAGE_PAUSE)
+                NextMove::Later(OUTAGE_PAUSE)
             }
         }
     }
@@ -119,7 +119,7 @@ impl<H: Host> Keeper<H> {
     async fn record_lease(&self, tenure: Tenure, orderly: bool) -> Result<(), DriveError> {
         let Tenure { owner: node, epoch } = tenure;
         let command = Command::TakeLease { node, epoch, orderly };
-        let (journal, meta) = (self.post.world.journal(), Metadata::by("system"));
+        let (journal, meta) = (self.shared.world.journal(), Metadata::by("system"));
         match journal.execute::<Saga>(&self.run.stream(), &meta, command).await {
             Ok(_) => Ok(()),
             Err(ExecuteError::Rejected(_)) => Err(DriveError::Fenced),
@@ -127,8 +127,8 @@ impl<H: Host> Keeper<H> {
         }
     }
 
-    /// Drives the run under its lease; gives that back when it stops doing so.
-    async fn drive(&mut self, lost: &Notify) -> Outlook {
+    /// Drives the run under its lease, and releases that when it stops doing so.
+    async fn drive(&mut self, lost: &Notify) -> NextMove {
         let drive = AssertUnwindSafe(self.drive_to_rest()).catch_unwind();
         let outcome = tokio::select! {
             biased;
@@ -136,22 +136,22 @@ impl<H: Host> Keeper<H> {
             outcome = drive => outcome,
         };
         let outlook = match outcome {
-            Ok(Ok(())) => Outlook::Done,
+            Ok(Ok(())) => NextMove::Done,
             Ok(Err(error)) => self.give_up_or_wait(error),
             Err(panic) => self.record_panic(describe_panic(&*panic)).await,
         };
-        self.post.leases.release(self.run).await;
+        self.shared.leases.release(self.run).await;
         outlook
     }
 
     /// Until the run is at rest, or the runner stops: then at the next boundary.
     async fn drive_to_rest(&self) -> Result<(), DriveError> {
-        let post = &self.post;
-        let world = &post.world;
-        let fence = Arc::clone(&post.leases) as Arc<dyn Fence>;
-        let opened = Driver::open(Arc::clone(world), &post.registry, self.run).await?;
+        let shared = &self.shared;
+        let world = &shared.world;
+        let fence = Arc::clone(&shared.leases) as Arc<dyn Fence>;
+        let opened = Driver::open(Arc::clone(world), &shared.registry, self.run).await?;
         let mut driver = opened.with_fence(fence);
-        while !post.is_stopped() {
+        while !shared.is_stopped() {
             match driver.advance().await? {
                 Pace::Again => {}
                 Pace::AtRest => {
@@ -165,7 +165,7 @@ impl<H: Host> Keeper<H> {
                 }
                 Pace::At(time) => {
                     tokio::select! {
-                        () = post.pause(driver.until(time)) => {}
+                        () = shared.pause(driver.until(time)) => {}
                         () = self.wake.notified() => {}
                     }
                 }
@@ -175,33 +175,33 @@ impl<H: Host> Keeper<H> {
     }
 
     /// An outage or a lost lease passes; anything else is nothing that another look would mend.
-    fn give_up_or_wait(&self, error: DriveError) -> Outlook {
+    fn give_up_or_wait(&self, error: DriveError) -> NextMove {
         let run = self.run;
         let told = ocim_domain::error_chain::chain(&error);
         match error {
             DriveError::Unavailable(_) => {
                 tracing::warn!(%run, error = told, "a run waits for the event store");
-                Outlook::Later(OUTAGE_PAUSE)
+                NextMove::Later(OUTAGE_PAUSE)
             }
             DriveError::Fenced => {
                 tracing::warn!(%run, error = told, "a run is another node's");
-                Outlook::Later(OUTAGE_PAUSE)
+                NextMove::Later(OUTAGE_PAUSE)
             }
-            DriveError::UnknownDefinition { .. } => Outlook::Later(OUTAGE_PAUSE),
+            DriveError::UnknownDefinition { .. } => NextMove::Later(OUTAGE_PAUSE),
             DriveError::Absent | DriveError::Defect(_) => {
                 tracing::error!(%run, error = told, "a run is left alone");
-                Outlook::Done
+                NextMove::Done
             }
         }
     }
 
     /// A panic ends nothing but this drive; it is told in the run's log, and the run is tried anew.
     /// One that comes again and again before the run has moved is like the death of as many nodes.
-    async fn record_panic(&mut self, text: String) -> Outlook {
+    async fn record_panic(&mut self, text: String) -> NextMove {
         tracing::error!(run = %self.run, error = text, "the driver of a run panicked");
         let line = format!("Ocim itself failed here, and tries again later: {text}");
-        self.post.world.say(self.run, "ocim", Level::Error, line).await;
-        let loaded = match self.post.world.journal().load::<Saga>(&self.run.stream()).await {
+        self.shared.world.say(self.run, "ocim", Level::Error, line).await;
+        let loaded = match self.shared.world.journal().load::<Saga>(&self.run.stream()).await {
             Ok(loaded) => loaded,
             Err(error) => return self.give_up_or_wait(error.into()),
         };
@@ -212,29 +212,29 @@ impl<H: Host> Keeper<H> {
             _ => 1,
         };
         if panics > DEATHS_MAX {
-            let text = self.post.world.mask(&text);
+            let text = self.shared.world.mask(&text);
             let why = format!("Ocim itself failed {panics} times in a row here: {text}");
             return self.declare_stuck(&loaded, StuckCode::CrashLoop, why, PANIC_PAUSE).await;
         }
         self.panics = progress.map(|progress| (progress, panics));
-        Outlook::Later(PANIC_PAUSE)
+        NextMove::Later(PANIC_PAUSE)
     }
 
     /// Leaves a run to a node that knows its process; when none has had it for long, says so.
-    async fn await_another_node(&mut self, loaded: &Loaded<Saga>, run: &Run) -> Outlook {
+    async fn await_another_node(&mut self, loaded: &Loaded<Saga>, run: &Run) -> NextMove {
         // Whoever has it may be in the middle of a step that records nothing for hours.
-        match self.post.leases.held_for(self.run).await {
+        match self.shared.leases.held_for(self.run).await {
             Ok(None) => {}
             Ok(Some(ends_in)) => {
                 self.unknown = None;
-                return Outlook::Later(ends_in);
+                return NextMove::Later(ends_in);
             }
             Err(error) => {
                 tracing::warn!(run = %self.run, %error, "nobody says who has a run");
-                return Outlook::Later(OUTAGE_PAUSE);
+                return NextMove::Later(OUTAGE_PAUSE);
             }
         }
-        let grace = H::runner_limits(self.post.world.limits()).unknown_grace;
+        let grace = H::runner_limits(self.shared.world.limits()).unknown_grace;
         let unknown = match self.unknown.take() {
             Some(unknown) if unknown.version == loaded.version => unknown,
             _ => Unknown { since: Instant::now(), version: loaded.version },
@@ -242,7 +242,7 @@ impl<H: Host> Keeper<H> {
         let left = grace.saturating_sub(unknown.since.elapsed());
         self.unknown = Some(unknown);
         if !left.is_zero() {
-            return Outlook::Later(left);
+            return NextMove::Later(left);
         }
         let why = format!(
             "no running version of Ocim knows `{}` version {}: start one that does",
@@ -258,16 +258,16 @@ impl<H: Host> Keeper<H> {
         code: StuckCode,
         why: String,
         pause: Duration,
-    ) -> Outlook {
-        let journal = self.post.world.journal();
+    ) -> NextMove {
+        let journal = self.shared.world.journal();
         let stuck = Command::Report(Event::Stuck { step: String::new(), why, code: Some(code) });
         let Ok(events) = Saga::decide(&loaded.state, stuck, journal.now()) else {
-            return Outlook::Later(pause); // It is at rest by now.
+            return NextMove::Later(pause); // It is at rest by now.
         };
         let meta = Metadata::by("system");
         match journal.append(&self.run.stream(), &meta, loaded.clone(), events).await {
-            Ok(_) => Outlook::Done,
-            Err(JournalError::VersionConflict) => Outlook::Later(pause),
+            Ok(_) => NextMove::Done,
+            Err(JournalError::VersionConflict) => NextMove::Later(pause),
             Err(error) => self.give_up_or_wait(error.into()),
         }
     }

@@ -1,8 +1,8 @@
-//! Who looks after which run: one task a run, set on it, woken, dismissed, and at the end disbanded.
+//! One task for each run that is driven here: spawned, woken, reaped, and shut down at the end.
 
-use super::give_back::give_back;
-use super::take_up::look_after;
-use super::{Note, OUTAGE_PAUSE, Registry};
+use super::release_claims::release_claims;
+use super::run_task::drive_run;
+use super::{OUTAGE_PAUSE, Registry, Signal};
 use crate::journal::ExecuteError;
 use crate::sagas::definition::StartRequest;
 use crate::sagas::host::Host;
@@ -21,9 +21,9 @@ use tracing::Instrument;
 /// How long a stop waits for steps to reach a boundary; what is under way then is probed later.
 const STOP_WAIT: Duration = Duration::from_secs(6);
 
-/// What all who look after runs share.
+/// What all tasks share.
 #[derive(Debug)]
-pub(super) struct Post<H: Host> {
+pub(super) struct Shared<H: Host> {
     pub(super) world: Arc<H>,
     pub(super) registry: Registry<H>,
     pub(super) leases: Arc<NodeLeases>,
@@ -33,7 +33,7 @@ pub(super) struct Post<H: Host> {
     pub(super) door: Semaphore,
 }
 
-impl<H: Host> Post<H> {
+impl<H: Host> Shared<H> {
     pub(super) fn new(
         world: Arc<H>,
         registry: Registry<H>,
@@ -57,89 +57,90 @@ impl<H: Host> Post<H> {
     }
 }
 
-/// Everybody at work.
-pub(super) struct Crew<H: Host> {
-    post: Arc<Post<H>>,
+/// The tasks under way.
+pub(super) struct RunTasks<H: Host> {
+    shared: Arc<Shared<H>>,
     wakes: BTreeMap<RunId, Arc<Notify>>,
     runs: BTreeMap<task::Id, RunId>,
-    /// Abandoned while somebody was on them.
+    /// Abandoned while their tasks were under way.
     abandoned: BTreeSet<RunId>,
     tasks: JoinSet<()>,
     renewals: task::JoinHandle<()>,
 }
 
-impl<H: Host> Crew<H> {
-    pub(super) fn new(post: Arc<Post<H>>) -> Self {
-        let renewals = tokio::spawn(renew_leases(Arc::clone(&post)));
+impl<H: Host> RunTasks<H> {
+    pub(super) fn new(shared: Arc<Shared<H>>) -> Self {
+        let renewals = tokio::spawn(renew_leases(Arc::clone(&shared)));
         let (wakes, runs, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
-        Self { post, wakes, runs, abandoned: BTreeSet::new(), tasks, renewals }
+        Self { shared, wakes, runs, abandoned: BTreeSet::new(), tasks, renewals }
     }
 
     /// Records the start of a run that was asked for; waits for the store as long as it takes.
     /// Another node may have recorded it first: that is as good.
     pub(super) async fn start(&mut self, request: StartRequest, meta: Metadata) {
-        let known = self.post.registry.values().filter(|known| known.name == request.definition);
+        let known = self.shared.registry.values().filter(|known| known.name == request.definition);
         let Some(definition) = known.max_by_key(|known| known.version) else {
             tracing::error!(definition = request.definition, "no such process is known");
             return;
         };
         let (run, stream) = (request.run, request.run.stream());
-        let now = self.post.world.journal().now();
-        let command = definition.start(request, now, self.post.world.limits());
-        while !self.post.is_stopped() {
-            let journal = self.post.world.journal();
+        let now = self.shared.world.journal().now();
+        let command = definition.start(request, now, self.shared.world.limits());
+        while !self.shared.is_stopped() {
+            let journal = self.shared.world.journal();
             match journal.execute::<Saga>(&stream, &meta, command.clone()).await {
-                Ok(_) | Err(ExecuteError::Rejected(_)) => return self.attend(run),
+                Ok(_) | Err(ExecuteError::Rejected(_)) => return self.ensure_task(run),
                 Err(ExecuteError::Journal(error)) => {
                     let error = ocim_domain::error_chain::chain(&error);
                     tracing::warn!(%run, error, "a run could not be started yet");
                 }
             }
-            self.post.pause(OUTAGE_PAUSE).await;
+            self.shared.pause(OUTAGE_PAUSE).await;
         }
     }
 
-    /// Does what an event asks for.
-    pub(super) fn heed(&mut self, note: &Note) {
-        match *note {
-            Note::Attend(run) => self.attend(run),
-            Note::Wake(run) => self.wake(run),
-            Note::Rests(run) => self.let_rest(run),
-            Note::Abandoned(run) => {
-                self.let_rest(run);
-                self.give_back(BTreeSet::from([run]));
+    /// Does what a signal asks for.
+    pub(super) fn handle(&mut self, signal: &Signal) {
+        match *signal {
+            Signal::NeedsTask(run) => self.ensure_task(run),
+            Signal::Wake(run) => self.wake(run),
+            Signal::Rests(run) => self.settle(run),
+            Signal::Abandoned(run) => {
+                self.settle(run);
+                self.release_claims(BTreeSet::from([run]));
                 if self.wakes.contains_key(&run) {
                     self.abandoned.insert(run);
                 }
             }
-            Note::Nothing => {}
+            Signal::Nothing => {}
         }
     }
 
-    fn let_rest(&mut self, run: RunId) {
+    fn settle(&mut self, run: RunId) {
         self.wake(run);
-        self.tasks.spawn(release_places(Arc::clone(&self.post), Some(run)));
+        self.tasks.spawn(release_places(Arc::clone(&self.shared), Some(run)));
     }
 
-    /// Gives back what these abandoned runs kept from others.
-    pub(super) fn give_back(&mut self, runs: BTreeSet<RunId>) {
-        self.tasks.spawn(give_back(Arc::clone(&self.post), runs));
+    /// Releases the turns and claims of these abandoned runs.
+    pub(super) fn release_claims(&mut self, runs: BTreeSet<RunId>) {
+        self.tasks.spawn(release_claims(Arc::clone(&self.shared), runs));
     }
 
     /// Takes all runs that are at rest out of the lines that they stand in.
     pub(super) fn sweep_places(&mut self) {
-        self.tasks.spawn(release_places(Arc::clone(&self.post), None));
+        self.tasks.spawn(release_places(Arc::clone(&self.shared), None));
     }
 
-    /// Sets somebody on the run, or wakes who is on it.
-    pub(super) fn attend(&mut self, run: RunId) {
+    /// Spawns a task for the run, or wakes the one that it has.
+    pub(super) fn ensure_task(&mut self, run: RunId) {
         if self.wakes.contains_key(&run) {
             return self.wake(run);
         }
         let wake = Arc::new(Notify::new());
         self.wakes.insert(run, Arc::clone(&wake));
         let span = tracing::info_span!("run", run.id = %run);
-        let task = self.tasks.spawn(look_after(Arc::clone(&self.post), run, wake).instrument(span));
+        let task =
+            self.tasks.spawn(drive_run(Arc::clone(&self.shared), run, wake).instrument(span));
         self.runs.insert(task.id(), run);
     }
 
@@ -150,7 +151,7 @@ impl<H: Host> Crew<H> {
     }
 
     /// Waits for the next task that ends; for ever while there is none.
-    pub(super) async fn dismiss_next(&mut self) {
+    pub(super) async fn reap_next(&mut self) {
         let Some(ended) = self.tasks.join_next_with_id().await else {
             return std::future::pending().await;
         };
@@ -165,17 +166,17 @@ impl<H: Host> Crew<H> {
         let Some(run) = run else { return };
         if self.abandoned.remove(&run) {
             // A call that was under way may have claimed something anew.
-            self.give_back(BTreeSet::from([run]));
+            self.release_claims(BTreeSet::from([run]));
         }
         let wake = self.wakes.remove(&run);
         // Somebody called while it was on its way out: that is still to be heeded.
         if wake.is_some_and(|wake| wake.notified().now_or_never().is_some()) {
-            self.attend(run);
+            self.ensure_task(run);
         }
     }
 
-    /// Lets everybody come to a boundary, for a while; leases stay in force until then.
-    pub(super) async fn disband(mut self) {
+    /// Lets every task reach a step boundary, for a while; leases stay in force until then.
+    pub(super) async fn shut_down(mut self) {
         let at_boundaries = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_WAIT, at_boundaries).await.is_err() {
             tracing::info!(
@@ -185,34 +186,34 @@ impl<H: Host> Crew<H> {
         }
         self.tasks.shutdown().await;
         self.renewals.abort();
-        self.post.leases.release_all().await;
+        self.shared.leases.release_all().await;
     }
 }
 
-impl<H: Host> Drop for Crew<H> {
+impl<H: Host> Drop for RunTasks<H> {
     fn drop(&mut self) {
         self.renewals.abort();
     }
 }
 
-async fn renew_leases<H: Host>(post: Arc<Post<H>>) {
-    let pause = H::runner_limits(post.world.limits()).lease_renewal;
+async fn renew_leases<H: Host>(shared: Arc<Shared<H>>) {
+    let pause = H::runner_limits(shared.world.limits()).lease_renewal;
     loop {
         tokio::time::sleep(pause).await;
-        if let Err(error) = post.leases.renew_all().await {
+        if let Err(error) = shared.leases.renew_all().await {
             tracing::warn!(%error, "the leases could not be renewed");
         }
     }
 }
 
 /// Has a run that is at rest, or all such, release what others wait for; insists until the runner stops.
-async fn release_places<H: Host>(post: Arc<Post<H>>, run: Option<RunId>) {
+async fn release_places<H: Host>(shared: Arc<Shared<H>>, run: Option<RunId>) {
     loop {
-        let Err(error) = post.world.release_places(run).await else { return };
+        let Err(error) = shared.world.release_places(run).await else { return };
         let error = ocim_domain::error_chain::chain(&*error);
         tracing::warn!(error, "places in line could not be released yet");
-        post.pause(OUTAGE_PAUSE).await;
-        if post.is_stopped() {
+        shared.pause(OUTAGE_PAUSE).await;
+        if shared.is_stopped() {
             return;
         }
     }
