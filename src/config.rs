@@ -62,7 +62,7 @@ pub struct Config {
     pub clouds: BTreeMap<String, CloudConfig>,
     /// `OCIM_LOG_FORMAT`: `text` or `json` lines on standard error. `text`.
     pub log_format: LogFormat,
-    /// `OCIM_LOG`: which of our log lines are shown, e.g. `info,ocim::sagas=debug`. `info`.
+    /// `OCIM_LOG`: which of our log lines are shown, e.g. `info,ocim_engine::sagas=debug`. `info`.
     pub log_filter: String,
     /// `OCIM_METRICS_PUBLIC`: whether `/metrics` is shown without a token. `false`.
     pub metrics_public: bool,

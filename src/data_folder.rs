@@ -17,13 +17,13 @@
 //! to run as root and its user must pass through.
 
 mod head;
-pub(crate) mod program;
 
 pub use head::HeadFile;
-pub use program::ProgramError;
+pub use ocim_adapters::program::ProgramError;
 
 use crate::config::Secret;
 use base64::Engine;
+use ocim_adapters::program::Program;
 use ocim_domain::system::Ids;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -32,7 +32,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::process::Command;
 use uuid::Uuid;
 
 /// What the folder looks like inside. A folder of another layout is refused.
@@ -319,11 +318,9 @@ impl DataFolder {
             for stale in [&draft, &draft_public] {
                 remove_if_there(stale)?;
             }
-            let mut command = Command::new("ssh-keygen");
+            let mut command = Program::new("ssh-keygen").of_package("openssh-client");
             command.args(["-q", "-t", "ed25519", "-N", "", "-C", "ocim", "-f"]).arg(&draft);
-            program::run(command, "openssh-client", SSH_KEYGEN_TIMEOUT)
-                .await
-                .map_err(DataFolderError::Program)?;
+            command.run(SSH_KEYGEN_TIMEOUT).await.map_err(DataFolderError::Program)?;
             fs::rename(&draft_public, &public).map_err(failed("create", &public))?;
             fs::rename(&draft, &private).map_err(failed("create", &private))?;
         }
@@ -365,9 +362,9 @@ impl Drop for DataFolder {
 
 /// `ssh-ed25519 AAAA… comment` of a private key that has no passphrase.
 async fn read_public_half(private: &Path) -> Result<String, DataFolderError> {
-    let mut command = Command::new("ssh-keygen");
+    let mut command = Program::new("ssh-keygen").of_package("openssh-client");
     command.args(["-y", "-P", "", "-f"]).arg(private);
-    match program::run(command, "openssh-client", SSH_KEYGEN_TIMEOUT).await {
+    match command.run(SSH_KEYGEN_TIMEOUT).await {
         Ok(output) => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         Err(ProgramError::Failed { complaint, .. }) => {
             tracing::warn!(file = %private.display(), complaint, "ssh-keygen can't read the key");

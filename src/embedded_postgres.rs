@@ -8,9 +8,10 @@ mod place;
 mod programs;
 mod supervisor;
 
-use crate::data_folder::{self, DataFolder, DataFolderError, ProgramError, program};
+use crate::data_folder::{self, DataFolder, DataFolderError, ProgramError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User};
+use ocim_adapters::program::Program;
 use place::Place;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 use supervisor::Launch;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -205,10 +206,14 @@ async fn make_cluster(place: &Place, bin: &Path) -> Result<(), PostgresError> {
         fs::remove_dir_all(&draft).map_err(data_folder::failed("remove", &draft))?;
     }
     place.make_private(&draft)?;
-    let mut command = supervisor::as_account(Command::new(bin.join("initdb")), place);
+    let mut command = Program::new(bin.join("initdb")).of_package("postgresql");
+    command.current_dir(&place.home);
+    if let Some(account) = &place.account {
+        command.account(account.uid.as_raw(), account.gid.as_raw());
+    }
     command.args(["--username", NAME, "--encoding=UTF8", "--locale=C.UTF-8", "--auth=reject"]);
     command.arg("--data-checksums").arg("--pgdata").arg(&draft);
-    program::run(command, "postgresql", INITDB_TIMEOUT).await.map_err(PostgresError::Initdb)?;
+    command.run(INITDB_TIMEOUT).await.map_err(PostgresError::Initdb)?;
     fs::rename(&draft, &place.cluster).map_err(data_folder::failed("create", &place.cluster))?;
     Ok(())
 }

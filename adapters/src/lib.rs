@@ -15,7 +15,7 @@
 //! | [`logs::LogStore`] | [`logs::postgres`] | | [`logs::memory`] |
 //! | `Clock`, `Ids` of the domain | [`system`] | | [`system`] (fixed ones) |
 //!
-//! [`breaker`] stands before any of them; [`simulated`] is the region that the simulated ones share.
+//! [`program`] runs whatever program an adapter needs; [`breaker`] stands before any of them; [`simulated`] is the region that the simulated ones share.
 
 pub mod balancer;
 pub mod breaker;
@@ -25,6 +25,7 @@ pub mod faults;
 pub mod hosts;
 pub mod logs;
 pub mod playbooks;
+pub mod program;
 pub mod shell;
 pub mod simulated;
 pub mod sites;

@@ -1,12 +1,11 @@
 //! Finds the programs of an installed PostgreSQL.
 
 use super::PostgresError;
-use crate::data_folder::program;
+use ocim_adapters::program::Program;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::process::Command;
 
 /// Debian keeps each major version in a folder of its own here, outside of `PATH`.
 const DEBIAN_FOLDER: &str = "/usr/lib/postgresql";
@@ -50,7 +49,7 @@ async fn list_installed() -> BTreeMap<u32, PathBuf> {
     let mut folders: Vec<PathBuf> = fs::read_dir(DEBIAN_FOLDER)
         .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
         .unwrap_or_default();
-    if let Some(text) = ask(Command::new("pg_config"), "--bindir").await {
+    if let Some(text) = ask(Program::new("pg_config"), "--bindir").await {
         folders.push(PathBuf::from(text.trim()));
     }
     let mut installed = BTreeMap::new();
@@ -59,7 +58,7 @@ async fn list_installed() -> BTreeMap<u32, PathBuf> {
         if !bin.join("initdb").is_file() {
             continue;
         }
-        let version = ask(Command::new(bin.join("postgres")), "--version").await;
+        let version = ask(Program::new(bin.join("postgres")), "--version").await;
         if let Some(major) = version.and_then(|text| parse_major(text.split(' ').nth(2)?)) {
             installed.entry(major).or_insert(bin);
         }
@@ -68,9 +67,8 @@ async fn list_installed() -> BTreeMap<u32, PathBuf> {
 }
 
 /// What a program says to a question; `None` when it is not there or does not work.
-async fn ask(mut command: Command, question: &str) -> Option<String> {
-    command.arg(question);
-    let output = program::run(command, "postgresql", VERSION_TIMEOUT).await.ok()?;
+async fn ask(mut program: Program, question: &str) -> Option<String> {
+    let output = program.arg(question).run(VERSION_TIMEOUT).await.ok()?;
     String::from_utf8(output.stdout).ok()
 }
 

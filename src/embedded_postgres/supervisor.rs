@@ -2,9 +2,9 @@
 
 use super::leftovers::end_leftovers;
 use super::place::Place;
-use crate::data_folder::program;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use ocim_adapters::program::last_lines;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -69,7 +69,7 @@ impl Launch {
             Ok(text) => {
                 // A log that is shorter than before was begun anew.
                 let from = usize::try_from(from).unwrap_or(0);
-                program::last_lines(text.get(from..).unwrap_or(&text), 3)
+                last_lines(text.get(from..).unwrap_or(&text), 3).replace('\n', " | ")
             }
             Err(error) => format!("its log can't be read: {error}"),
         }

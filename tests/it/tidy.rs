@@ -272,6 +272,33 @@ fn only_the_configuration_reads_the_environment() {
     assert_none(&findings);
 }
 
+/// Who starts a process other than by `adapters/src/program.rs`, and why.
+const STARTERS: [(&str, &str); 5] = [
+    ("adapters/src/program.rs", "the one way"),
+    ("adapters/src/shell/ssh.rs", "a login by hand has the terminal of whoever asks for it"),
+    ("adapters/src/cloud/local/isolation.rs", "a local machine outlives Ocim"),
+    ("src/embedded_postgres/supervisor.rs", "PostgreSQL runs as long as Ocim does"),
+    ("src/cli/sites.rs", "a person's own browser needs a person's environment"),
+];
+
+#[test]
+fn programs_are_run_in_one_way() {
+    let mut findings = vec![];
+    let is_ours = |path: &str| !path.contains("tests/") && !path.contains("benches/");
+    for (path, text) in list_code().iter().filter(|(path, _)| is_ours(path)) {
+        let starts = working_lines(text).find(|(_, line)| line.contains("Command::new("));
+        let is_listed = STARTERS.iter().any(|(listed, _)| listed == path);
+        match starts {
+            Some((number, _)) if !is_listed => {
+                findings.push(format!("{path}:{number}: adapters/src/program.rs runs programs"));
+            }
+            None if is_listed => findings.push(format!("{path}: starts no process any more")),
+            _ => {}
+        }
+    }
+    assert_none(&findings);
+}
+
 #[test]
 fn no_test_is_switched_off() {
     // In pieces, since this file is looked at too.

@@ -1,13 +1,13 @@
 //! Finds hosts by the system's resolver and `ssh-keyscan`. Port: [`super::Hosts`].
 
 use crate::hosts::Hosts;
+use crate::program::Program;
 use async_trait::async_trait;
+use ocim_domain::error_chain::chain;
 use ocim_domain::port_error::PortError;
 use ocim_domain::text::decode_output;
 use std::net::IpAddr;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::Command;
 
 /// Longest wait for the resolver, and again for the host's keys.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -29,13 +29,10 @@ impl Hosts for HostFinder {
     }
 
     async fn read_host_keys(&self, ip: IpAddr, ssh_port: u16) -> Result<Vec<String>, PortError> {
-        let mut scan = Command::new("ssh-keyscan");
+        let mut scan = Program::new("ssh-keyscan").of_package("openssh-client");
         scan.args(["-T", "10", "-p", &ssh_port.to_string(), &ip.to_string()]);
-        scan.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let failed = |why: String| PortError::transient(format!("no SSH host key of {ip}: {why}"));
-        let output = tokio::time::timeout(TIMEOUT, scan.output()).await;
-        let output = output.map_err(|_| failed("it took too long".to_owned()))?;
-        let output = output.map_err(|error| failed(format!("ssh-keyscan: {error}")))?;
+        let output = scan.run_to_end(TIMEOUT).await.map_err(|error| failed(chain(&error)))?;
         let keys = read_keys(&decode_output(&output.stdout));
         if keys.is_empty() { Err(failed("nobody answers".to_owned())) } else { Ok(keys) }
     }

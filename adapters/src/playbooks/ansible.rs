@@ -13,12 +13,13 @@ mod tools;
 mod watch;
 
 use crate::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
+use crate::program::Program;
 use async_trait::async_trait;
 use ocim_domain::port_error::{Blame, Class, PortError};
 use run_folder::RunFolder;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::process::Command;
+use tools::TellPort;
 use uuid::Uuid;
 use watch::Watches;
 
@@ -70,12 +71,12 @@ pub fn pick_environment(all: impl Iterator<Item = (String, String)>) -> Vec<(Str
 }
 
 impl AnsibleConfig {
-    /// A command in a clean environment.
-    fn tool(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().envs(self.environment.iter().cloned()).env("LC_ALL", "C.UTF-8");
-        command.env(TOOLS_VARIABLE, &self.folder);
-        command
+    /// A program that sees what of our environment it needs, and bears our mark.
+    fn tool(&self, path: &Path) -> Program {
+        let mut program = Program::new(path);
+        program.envs(self.environment.iter().cloned()).env("LC_ALL", "C.UTF-8");
+        program.env(TOOLS_VARIABLE, &self.folder);
+        program
     }
 }
 
@@ -144,7 +145,7 @@ impl AnsiblePlaybooks {
             // Inventories have always said openedx-app, whatever Ansible thinks of hyphens.
             ("ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS", "ignore"),
         ]);
-        tools::run_tool(&mut command, LAUNCH_TIMEOUT)
+        tools::run_tool(command.outlived(), LAUNCH_TIMEOUT)
             .await
             .map_err(|error| error.transient("Ansible cannot be started"))?;
         Ok(())

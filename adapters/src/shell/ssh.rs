@@ -1,19 +1,22 @@
 //! Logs in to machines with the `ssh` client; the host's key is always checked.
 
 use crate::cloud::Address;
+use crate::program::{Output, Program, ProgramError};
 use crate::shell::Shell;
 use async_trait::async_trait;
+use ocim_domain::error_chain::chain;
 use ocim_domain::port_error::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::text::decode_output;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Output, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
-use tokio::process::Command;
 use uuid::Uuid;
 
+/// The most that a command may answer, in bytes.
+const ANSWER_BYTES: usize = 4 << 20;
 /// Default of [`SshShell::with_timeout`].
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// The exit status with which the client reports its own failures.
@@ -62,12 +65,11 @@ impl SshShell {
         Self { timeout, ..self }
     }
 
-    fn command(&self, address: &Address, known_hosts: &Path, command: &str) -> Command {
-        let mut ssh = Command::new("ssh");
+    fn command(&self, address: &Address, known_hosts: &Path, command: &str) -> Program {
+        let mut ssh = Program::new("ssh").of_package("openssh-client");
         ssh.args(["-F", "none", "-T"]);
         ssh.args(login_options(address, known_hosts, &self.key_file));
         ssh.args([&address.ip.to_string(), "--", command]);
-        ssh.stdin(Stdio::null()).kill_on_drop(true);
         ssh
     }
 }
@@ -142,14 +144,18 @@ impl Shell for SshShell {
         // A file for each login: two logins with different keys must not share one.
         let known_hosts = KnownHosts::write(&self.folder, address, host_keys)
             .map_err(|error| failed_here(format!("cannot write known_hosts: {error}")))?;
-        let output = self.command(address, &known_hosts.0, command).output();
-        match tokio::time::timeout(self.timeout, output).await {
-            Ok(Ok(output)) => read_output(&place, &output),
-            Ok(Err(error)) => Err(explain_start(&error)),
-            Err(_) => Err(PortError::transient(format!(
+        let mut ssh = self.command(address, &known_hosts.0, command);
+        match ssh.keep(ANSWER_BYTES).run_to_end(self.timeout).await {
+            Ok(output) => read_output(&place, &output),
+            Err(ProgramError::TimedOut { after, .. }) => Err(PortError::transient(format!(
                 "a command on {place} took longer than {} s",
-                self.timeout.as_secs()
+                after.as_secs()
             ))),
+            Err(ProgramError::TooMuchOutput { limit, .. }) => {
+                let text = format!("a command on {place} wrote more than {} MiB", limit >> 20);
+                Err(PortError::permanent(ErrorCode::RemoteCommandFailed, text))
+            }
+            Err(error) => Err(explain_start(&error)),
         }
     }
 
@@ -215,13 +221,13 @@ pub(crate) fn quote_path(path: &Path) -> String {
 }
 
 /// The `ssh` client could not be started.
-fn explain_start(error: &io::Error) -> PortError {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
+fn explain_start(error: &ProgramError) -> PortError {
+    match error {
+        ProgramError::Missing { .. } => {
             let text = "the `ssh` client is not installed";
             PortError::permanent(ErrorCode::ProgramMissing, text).blamed_on(Blame::Other)
         }
-        _ => failed_here(format!("cannot run the `ssh` client: {error}")),
+        _ => failed_here(format!("cannot run the `ssh` client: {}", chain(error))),
     }
 }
 
@@ -308,9 +314,12 @@ mod tests {
         ] {
             assert_eq!(told(status, stderr), Err(expected), "{status} {stderr}");
         }
-        let start = |kind: io::ErrorKind| judged(explain_start(&kind.into()));
-        assert_eq!(start(io::ErrorKind::NotFound), (Class::Permanent, Blame::Other));
-        assert_eq!(start(io::ErrorKind::OutOfMemory), ours);
+        let program = || "ssh".to_owned();
+        let missing = ProgramError::Missing { program: program(), package: None };
+        let source = io::ErrorKind::OutOfMemory.into();
+        let not_started = ProgramError::NotStarted { program: program(), source };
+        assert_eq!(judged(explain_start(&missing)), (Class::Permanent, Blame::Other));
+        assert_eq!(judged(explain_start(&not_started)), ours);
     }
 
     #[tokio::test]

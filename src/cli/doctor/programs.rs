@@ -2,41 +2,40 @@
 
 use super::{Fault, Finding, fault};
 use crate::config::{CloudConfig, Config};
-use crate::data_folder::program::{self, ProgramError};
 use crate::embedded_postgres;
 use ocim_adapters::cloud::local::missing_programs;
+use ocim_adapters::program::{Program, ProgramError};
 use ocim_domain::error_chain::chain;
 use std::time::Duration;
-use tokio::process::Command;
 
 /// Longest run of a program that only says who it is.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program, how it is asked who it is, the Debian package that brings it, and what its answer
 /// holds: some say it with an exit status other than 0.
-struct Program {
+struct Known {
     name: &'static str,
     question: &'static [&'static str],
     package: &'static str,
     answer: &'static str,
 }
 
-const PROGRAMS: &[Program] = &[
-    Program { name: "git", question: &["--version"], package: "git", answer: "git version" },
-    Program { name: "ssh", question: &["-V"], package: "openssh-client", answer: "OpenSSH" },
-    Program {
+const PROGRAMS: &[Known] = &[
+    Known { name: "git", question: &["--version"], package: "git", answer: "git version" },
+    Known { name: "ssh", question: &["-V"], package: "openssh-client", answer: "OpenSSH" },
+    Known {
         name: "ssh-keygen",
         question: &["-?"],
         package: "openssh-client",
         answer: "ssh-keygen",
     },
-    Program {
+    Known {
         name: "/usr/sbin/sshd",
         question: &["-V"],
         package: "openssh-server",
         answer: "OpenSSH",
     },
-    Program { name: "/usr/sbin/haproxy", question: &["-v"], package: "haproxy", answer: "HAProxy" },
+    Known { name: "/usr/sbin/haproxy", question: &["-v"], package: "haproxy", answer: "HAProxy" },
 ];
 
 /// What makes a virtual environment.
@@ -64,10 +63,9 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
     findings
 }
 
-async fn try_program(program: &Program) -> Result<String, Fault> {
-    let mut command = Command::new(program.name);
-    command.args(program.question);
-    let told = match program::run(command, program.package, TIMEOUT).await {
+async fn try_program(program: &Known) -> Result<String, Fault> {
+    let mut command = Program::new(program.name).of_package(program.package);
+    let told = match command.args(program.question).run(TIMEOUT).await {
         Ok(output) => {
             let said = [output.stdout, output.stderr].concat();
             String::from_utf8_lossy(&said).into_owned()
@@ -91,10 +89,10 @@ fn broken(says: &str, package: &str) -> Fault {
 
 async fn try_python(config: &Config) -> Result<String, Fault> {
     let path = &config.ansible_python_path;
-    let mut command = Command::new(path);
+    let mut command = Program::new(path).of_package("python3");
     command.args(["-I", "-c", VENV]);
     let advice = "install python3 and python3-venv, or set ANSIBLE_PYTHON_PATH";
-    match program::run(command, "python3", TIMEOUT).await {
+    match command.run(TIMEOUT).await {
         Ok(output) => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         Err(error) => Err(fault(format!("{}: {}", path.display(), chain(&error)), advice)),
     }
@@ -117,13 +115,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_is_empty_or_says_something_else_is_not_fine() {
-        let missing = Program { name: "no-such", question: &[], package: "nothing", answer: "x" };
+        let missing = Known { name: "no-such", question: &[], package: "nothing", answer: "x" };
         let (says, advice) = try_program(&missing).await.unwrap_err();
         assert!(says.contains("missing") && advice.contains("nothing"), "{says} {advice}");
-        let other = Program { name: "echo", question: &["hello"], package: "git", answer: "git" };
+        let other = Known { name: "echo", question: &["hello"], package: "git", answer: "git" };
         let (says, _) = try_program(&other).await.unwrap_err();
         assert!(says.contains("hello"), "{says}");
-        let known = Program { name: "echo", question: &["git 2"], package: "git", answer: "git" };
+        let known = Known { name: "echo", question: &["git 2"], package: "git", answer: "git" };
         assert_eq!(try_program(&known).await.unwrap(), "git 2");
     }
 

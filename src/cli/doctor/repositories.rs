@@ -2,11 +2,12 @@
 
 use super::{Fault, Finding, fault};
 use crate::config::Config;
-use crate::data_folder::program;
+use ocim_adapters::program::Program;
 use ocim_domain::error_chain::chain;
 use std::time::Duration;
-use tokio::process::Command;
 
+/// The most that a repository says of its branches and tags, in bytes.
+const ANSWER_BYTES: usize = 64 << 20;
 /// Longest wait for a repository.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -34,12 +35,11 @@ async fn ask(config: &Config, url: &str, version: &str, variables: &str) -> Resu
         let what = if url.is_empty() { "none is configured" } else { "built in" };
         return Ok(what.to_owned());
     }
-    let mut command = Command::new("git");
-    command.env_clear().envs(config.tool_environment.clone());
-    command.env("GIT_TERMINAL_PROMPT", "0").current_dir("/");
+    let mut command = Program::new("git").of_package("git");
+    command.envs(config.tool_environment.clone()).env("GIT_TERMINAL_PROMPT", "0");
     command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=10");
     command.args(["ls-remote", "--", url]);
-    let answer = program::run(command, "git", TIMEOUT).await.map_err(|error| {
+    let answer = command.keep(ANSWER_BYTES).run(TIMEOUT).await.map_err(|error| {
         let says = format!("{url} does not answer: {}", chain(&error));
         fault(says, format!("look at the network, or at {variables}"))
     })?;

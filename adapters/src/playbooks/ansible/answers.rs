@@ -1,6 +1,7 @@
 //! What failures of git and pip mean: whose they are, and whether a later try may go better.
 
-use super::tools::ToolError;
+use super::tools::TellPort;
+use crate::program::ProgramError;
 use ocim_domain::port_error::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
 
@@ -48,23 +49,25 @@ const PIP_OUTAGES: [&str; 16] = [
 ];
 
 /// For the port: git failed on the repository, which is `whose`.
-pub(super) fn judge_git(error: &ToolError, whose: Blame) -> PortError {
+pub(super) fn judge_git(error: &ProgramError, whose: Blame) -> PortError {
     let text = super::sources::hide_credentials(&error.sentence("git"));
     let said = text.to_lowercase();
     match error {
-        ToolError::Failed(_) if has_any(&said, &GIT_REFUSALS) => {
+        ProgramError::Failed { .. } if has_any(&said, &GIT_REFUSALS) => {
             PortError::permanent(ErrorCode::PlaybookNotFound, text)
         }
-        ToolError::Start(_) => PortError::transient(text).blamed_on(Blame::Other),
-        ToolError::Failed(_) | ToolError::TimedOut(_) => {
+        ProgramError::Failed { .. } | ProgramError::TimedOut { .. } => {
             PortError::transient(text).blamed_on(whose)
         }
+        ProgramError::Missing { .. }
+        | ProgramError::NotStarted { .. }
+        | ProgramError::TooMuchOutput { .. } => PortError::transient(text).blamed_on(Blame::Other),
     }
 }
 
 /// For the port: pip failed on what a source wants to be installed. That is never the source's
 /// host's failure.
-pub(super) fn judge_pip(error: &ToolError) -> PortError {
+pub(super) fn judge_pip(error: &ProgramError) -> PortError {
     let text =
         super::sources::hide_credentials(&error.sentence("pip cannot install the requirements"));
     let said = text.to_lowercase();
@@ -73,12 +76,10 @@ pub(super) fn judge_pip(error: &ToolError) -> PortError {
         return PortError::permanent(ErrorCode::ProgramMissing, format!("{text}\n{hint}"));
     }
     match error {
-        ToolError::Failed(_) if !has_any(&said, &PIP_OUTAGES) => {
+        ProgramError::Failed { .. } if !has_any(&said, &PIP_OUTAGES) => {
             PortError::permanent(ErrorCode::RequirementsNotInstallable, text)
         }
-        ToolError::Failed(_) | ToolError::TimedOut(_) | ToolError::Start(_) => {
-            PortError::transient(text).blamed_on(Blame::Other)
-        }
+        _ => PortError::transient(text).blamed_on(Blame::Other),
     }
 }
 
@@ -90,10 +91,17 @@ fn has_any(said: &str, words: &[&str]) -> bool {
 mod tests {
     use super::*;
     use ocim_domain::port_error::Class;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
     use std::time::Duration;
 
-    fn failed(text: &str) -> ToolError {
-        ToolError::Failed(text.to_owned())
+    fn timed_out() -> ProgramError {
+        ProgramError::TimedOut { program: "git".to_owned(), after: Duration::from_secs(9) }
+    }
+
+    fn failed(text: &str) -> ProgramError {
+        let (program, complaint) = ("git".to_owned(), text.to_owned());
+        ProgramError::Failed { program, status: ExitStatus::from_raw(256), complaint }
     }
 
     #[test]
@@ -131,9 +139,9 @@ mod tests {
             // The same words about a submodule, which one site's content names.
             assert_eq!(judge_git(&failed(text), Blame::Caller).blame, Blame::Caller, "{text}");
         }
-        let late = ToolError::TimedOut(Duration::from_secs(9));
+        let late = timed_out();
         assert_eq!(judge_git(&late, Blame::Provider).blame, Blame::Provider);
-        let missing = ToolError::Start(std::io::ErrorKind::NotFound.into());
+        let missing = ProgramError::Missing { program: "git".to_owned(), package: None };
         assert_eq!(judge_git(&missing, Blame::Provider).blame, Blame::Other);
     }
 
@@ -164,7 +172,7 @@ mod tests {
             let error = judge_pip(&failed(text));
             assert_eq!((error.class, error.blame), (Class::Transient, Blame::Other), "{text}");
         }
-        let late = judge_pip(&ToolError::TimedOut(Duration::from_secs(9)));
+        let late = judge_pip(&timed_out());
         assert_eq!((late.class, late.blame), (Class::Transient, Blame::Other));
     }
 }

@@ -7,7 +7,7 @@
 
 use super::AnsibleConfig;
 use super::answers::judge_pip;
-use super::tools::{copy_tree, lock_file, run_tool};
+use super::tools::{TellPort, copy_tree, lock_file, run_tool};
 use crate::playbooks::Source;
 use ocim_domain::port_error::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
@@ -135,7 +135,7 @@ async fn ensure_complete(
 
 async fn make_venv(config: &AnsibleConfig, folder: &Path) -> Result<(), PortError> {
     let mut make = config.tool(&config.python);
-    make.args(["-I", "-m", "venv"]).arg(folder).current_dir("/");
+    make.args(["-I", "-m", "venv"]).arg(folder);
     run_tool(&mut make, MAKE_TIMEOUT).await.map(drop).map_err(|error| {
         let code = ErrorCode::RequirementsNotInstallable;
         error.permanent(code, "the virtual environment cannot be made")

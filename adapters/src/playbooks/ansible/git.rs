@@ -4,16 +4,18 @@ use super::AnsibleConfig;
 use super::answers::judge_git;
 use super::logins::offer_logins;
 use super::submodules::KeptSubmodules;
-use super::tools::{ToolError, lock_file, run_tool};
+use super::tools::{lock_file, run_tool};
+use crate::program::{Program, ProgramError};
 use ocim_domain::port_error::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::process::Command;
 
 const CLONE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const ASK_TIMEOUT: Duration = Duration::from_secs(120);
+/// The most that a repository says of the names that end like one.
+const ANSWER_BYTES: usize = 16 << 20;
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Puts the files of that version, submodules included, into the folder `into`, which does not exist
@@ -108,7 +110,7 @@ async fn ask_repository(
 ) -> Result<Option<String>, PortError> {
     let arguments = ["ls-remote", "--quiet", "--", repository, version];
     let mut command = remote_command(config, &config.folder, &arguments)?;
-    let listed = run_git(&mut command, ASK_TIMEOUT, Blame::Provider).await?;
+    let listed = run_git(command.keep(ANSWER_BYTES), ASK_TIMEOUT, Blame::Provider).await?;
     Ok(find_named(&listed, version))
 }
 
@@ -157,12 +159,12 @@ async fn read_commit(
     let arguments = ["rev-parse", "--quiet", "--verify", "--end-of-options", &wanted];
     match run_tool(&mut git_command(config, mirror, &arguments), LOCAL_TIMEOUT).await {
         Ok(commit) => Ok(Some(commit.trim().to_owned())),
-        Err(ToolError::Failed(_)) => Ok(None),
+        Err(ProgramError::Failed { .. }) => Ok(None),
         Err(error) => Err(judge_git(&error, Blame::Other)),
     }
 }
 
-fn git_command(config: &AnsibleConfig, folder: &Path, arguments: &[&str]) -> Command {
+fn git_command(config: &AnsibleConfig, folder: &Path, arguments: &[&str]) -> Program {
     let mut command = config.tool(Path::new("git"));
     command.current_dir(folder).args(arguments).envs([
         ("GIT_TERMINAL_PROMPT", "0"),
@@ -180,14 +182,14 @@ fn remote_command(
     config: &AnsibleConfig,
     folder: &Path,
     arguments: &[&str],
-) -> Result<Command, PortError> {
+) -> Result<Program, PortError> {
     let mut command = git_command(config, folder, arguments);
     offer_logins(&mut command, &config.git_logins, &config.folder.join("logins"))?;
     Ok(command)
 }
 
 async fn run_git(
-    command: &mut Command,
+    command: &mut Program,
     timeout: Duration,
     whose: Blame,
 ) -> Result<String, PortError> {

@@ -1,11 +1,11 @@
 //! Logins for repositories over HTTPS, by host: git asks for them, and finds them in a file of its own.
 
+use crate::program::Program;
 use ocim_domain::port_error::{Blame, PortError};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use tokio::process::Command;
 
 /// Whom to log in as at one host. The password stands in no argument, URL or configuration of git's.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl std::fmt::Debug for GitLogin {
 
 /// Lets git find these logins. Their files, which only we can read, lie in `folder`.
 pub(super) fn offer_logins(
-    command: &mut Command,
+    command: &mut Program,
     logins: &[GitLogin],
     folder: &Path,
 ) -> Result<(), PortError> {
@@ -62,8 +62,7 @@ fn write_login(login: &GitLogin, folder: &Path, file: &Path) -> std::io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Stdio;
-    use tokio::io::AsyncWriteExt;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn git_finds_the_login_of_a_host_and_of_no_other() {
@@ -74,15 +73,15 @@ mod tests {
             GitLogin { host, user, password }
         });
         let ask = async |protocol: &str, host: &str| {
-            let mut git = Command::new("git");
-            git.args(["credential", "fill"]).env("GIT_TERMINAL_PROMPT", "0");
-            git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("HOME", folder.path());
-            git.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+            let asked = folder.path().join("asked");
+            std::fs::write(&asked, format!("protocol={protocol}\nhost={host}\n\n")).unwrap();
+            let mut git = Program::new("sh");
+            git.args(["-c", "git credential fill <\"$0\""]).arg(&asked);
+            git.env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_GLOBAL", "/dev/null");
+            git.env("HOME", folder.path());
             offer_logins(&mut git, &logins, &folder.path().join("logins")).unwrap();
-            let mut git = git.spawn().unwrap();
-            let asked = format!("protocol={protocol}\nhost={host}\n\n");
-            git.stdin.take().unwrap().write_all(asked.as_bytes()).await.unwrap();
-            String::from_utf8(git.wait_with_output().await.unwrap().stdout).unwrap()
+            let answer = git.run_to_end(Duration::from_secs(30)).await.unwrap();
+            String::from_utf8(answer.stdout).unwrap()
         };
         let answer = ask("https", "a.example.com").await;
         assert!(answer.contains("username=bot\npassword=one\n"), "{answer}");
