@@ -11,7 +11,7 @@ use chrono::SecondsFormat;
 use ocim_api_spec::{Problem, ProblemType};
 use ocim_domain::port_error::PortError;
 use ocim_engine::store::ReadError;
-use ocim_engine::store::postgres::{is_disk_full, is_value_refused};
+use ocim_engine::store::postgres::{is_disk_full, is_table_missing, is_value_refused};
 use std::error::Error;
 use std::fmt;
 
@@ -99,6 +99,14 @@ pub(super) fn unavailable(what: &str, error: &(dyn Error + 'static)) -> HttpErro
     if is_value_refused(error) {
         tracing::info!(error, "{what} refused a value of a request");
         return bad_request("request", "holds a value that the database does not take");
+    }
+    if is_table_missing(error) {
+        // The first start makes them while it answers already.
+        tracing::info!(error, "a request came before the read models were made");
+        return Problem::new(ProblemType::Unavailable)
+            .detail("the read models are being made")
+            .retry_after_s(RETRY_AFTER_S)
+            .into();
     }
     tracing::warn!(error, "{what} did not answer a request");
     let detail = if is_disk_full(error) {

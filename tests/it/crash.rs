@@ -22,7 +22,7 @@ const FORWARD: [&str; 4] = ["before_intent", "after_intent", "after_effect", "af
 const BACK: [&str; 2] = ["before_undo", "after_undo"];
 
 /// What the log tells while PostgreSQL is away.
-const DATABASE_AWAY: [Expected; 14] = [
+const DATABASE_AWAY: [Expected; 18] = [
     ("PostgreSQL ended; starting it again", "it was killed"),
     ("could not start PostgreSQL again", "its files are somewhere else for a moment"),
     ("the wake-up connection is opened again", "the event store hears of nothing"),
@@ -34,9 +34,14 @@ const DATABASE_AWAY: [Expected; 14] = [
     ("the projection waits", "a projection reads or writes meanwhile"),
     ("the database did not answer a request", "this test asks until it is told so"),
     ("a run waits for the event store", "a launch is under way"),
-    ("a lease was not given back: it ends by itself", "so is its lease"),
+    ("a lease was not released: it ends by itself", "so is its lease"),
     ("the leases could not be renewed", "they are renewed every ten seconds"),
     ("output is not logged yet", "a play prints meanwhile"),
+    // Whoever else looks at that very moment, and says why it found nothing.
+    ("the event store can't be reached", "it is away"),
+    ("error connecting to server", "the database is away"),
+    ("connection closed", "it went away in the middle of something"),
+    ("terminating connection", "it says so itself"),
 ];
 
 /// These points of a step, e.g. `launch_appserver.create_server`.

@@ -8,7 +8,7 @@ mod read;
 mod session;
 mod wakeup;
 
-pub use complaint::{is_disk_full, is_value_refused};
+pub use complaint::{is_disk_full, is_table_missing, is_value_refused};
 pub use session::ConnectError;
 
 use super::row::{EncodedAppend, Hash};

@@ -20,3 +20,11 @@ pub fn is_value_refused(error: &(dyn Error + 'static)) -> bool {
         ["22", "54"].iter().any(|it| complaint.code().code().starts_with(it))
     }) || error.source().is_some_and(is_value_refused)
 }
+
+/// Whether any cause of the error is a table or view that is not there.
+#[must_use]
+pub fn is_table_missing(error: &(dyn Error + 'static)) -> bool {
+    let complaint = error.downcast_ref::<DbError>();
+    complaint.is_some_and(|complaint| complaint.code() == &SqlState::UNDEFINED_TABLE)
+        || error.source().is_some_and(is_table_missing)
+}
