@@ -37,7 +37,8 @@ impl Wrapped {
         wrapper.arg("-I").arg(self.path("run/wrapper.py")).arg(self.path("run"));
         wrapper.arg(self.path("control")).arg(self.path("work")).args(["sh", "-c", command]);
         wrapper.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path("work"));
-        wrapper.env("OCIM_RUN_KEY", "wrapped-alone");
+        // Its own: whatever bears the key ends with the run.
+        wrapper.env("OCIM_RUN_KEY", self.folder.path().file_name().unwrap());
         assert!(wrapper.status().unwrap().success());
     }
 
