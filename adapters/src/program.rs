@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
-/// Where programs are looked for, unless another `PATH` is given.
-pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs are looked for when our own environment does not say.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How much of each stream is kept, its end, unless more is asked for.
 const KEPT_BYTES: usize = 64 << 10;
 /// A program that writes more than this is ended.
@@ -94,12 +94,14 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program by its name or path. It sees nothing of our environment, and works in `/`.
+    /// A program by its name or path. It sees nothing of our environment but where
+    /// programs are, and works in `/`.
     pub fn new(path: impl AsRef<OsStr>) -> Self {
         let path = path.as_ref();
         let name = Path::new(path).file_name().unwrap_or(path).to_string_lossy().into_owned();
         let mut command = Command::new(path);
-        command.env_clear().env("PATH", SEARCH_PATH).env("LC_ALL", "C.UTF-8").current_dir("/");
+        let search_path = std::env::var_os("PATH").unwrap_or_else(|| SEARCH_PATH.into());
+        command.env_clear().env("PATH", search_path).env("LC_ALL", "C.UTF-8").current_dir("/");
         let (kept_bytes, output_bytes_max) = (KEPT_BYTES, OUTPUT_BYTES_MAX);
         Self { command, name, package: None, kept_bytes, output_bytes_max, outlived: false }
     }

@@ -181,7 +181,7 @@ fn run_as_tester(test: &str) {
     fs::copy(std::env::current_exe().unwrap(), at("it")).unwrap();
     fs::create_dir(at("home")).unwrap();
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    let tester = format!("tester:x:{TESTER}:{TESTER}::{}:/bin/bash\n", at("home"));
+    let tester = format!("ocim-tester:x:{TESTER}:{TESTER}::{}:/bin/bash\n", at("home"));
     fs::write(at("passwd"), passwd + &tester).unwrap();
     // The mount is in a namespace that ends with the test.
     let script = r#"set -e
