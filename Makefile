@@ -13,15 +13,16 @@ help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 .PHONY: setup
-setup: ## make this machine ready (part of demo and test)
-	@scripts/setup.sh
+setup: ## make this machine ready (part of test; demo and build do what they need of it)
+	@scripts/setup.sh --tests
 
 .PHONY: demo
 demo: build ## deploy a site on this machine, print its links, stay until Ctrl-C
 	@$(ENV) exec "$$CARGO_TARGET_DIR/demo/ocim" demo $(ARGS)
 
 .PHONY: build
-build: setup ## build the program `ocim`; `source scripts/env.sh` then puts it on the PATH
+build: ## build the program `ocim`; `source scripts/env.sh` then puts it on the PATH
+	@scripts/setup.sh
 	@scripts/build.sh
 
 .PHONY: test

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Makes this machine ready for `make demo` and `make test`: the programs that Ocim drives, a Rust
-# toolchain, and Ansible's packages. May be run again at any time; a second run finds all there.
+# Makes this machine ready for `make demo`: the programs that Ocim drives, a Rust toolchain, and
+# Ansible's packages; with --tests for `make test`, too: what takes the API's document. May be run
+# again at any time; a second run finds all there.
 #
 # As root it installs what is missing, starts no service and makes no database. Anybody else is
 # told in one line what to ask for.
@@ -155,5 +156,5 @@ ensure_packages
 ensure_rust
 mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
 ensure_wheels
-ensure_contract_tools
+[ "${1:-}" != --tests ] || ensure_contract_tools
 ensure_own_build
