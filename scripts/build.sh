@@ -1,12 +1,13 @@
 #!/bin/bash
 # Builds the program `ocim` as people run it (the profile `demo`), and says how far it has come: a
-# first build takes minutes. Prints nothing where all is built already.
+# first build takes minutes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/env.sh
 
 # Crates without those for tests; build scripts and the like are not counted apart.
-crates=$(cargo tree --locked --package ocim --edges normal,build --prefix none --no-dedupe |
+echo 'build: looking what is to be built, and fetching it' >&2
+crates=$(cargo tree --quiet --locked --package ocim --edges normal,build --prefix none --no-dedupe |
     sed 's/ (.*//' | sort -u | wc -l)
 errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
