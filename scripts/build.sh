@@ -18,8 +18,12 @@ cargo build --locked --profile demo --bin ocim --message-format=json-render-diag
     function now(   time) { "date +%s" | getline time; close("date +%s"); return time }
     function say(text) { print "build: " text > "/dev/stderr"; fflush("/dev/stderr") }
     BEGIN { start = now(); told = start }
+    # A crate that is built twice, for a build script and for the program, counts once.
     /"reason":"compiler-artifact"/ && !/"kind":\["custom-build"\]/ {
-        done++
+        match($0, /"package_id":"[^"]*"/)
+        crate = substr($0, RSTART, RLENGTH)
+        if (!(crate in seen)) done++
+        seen[crate] = 1
         if (/"fresh":true/) next
         if (!built++) say("a first build takes 5 to 20 minutes on 2 cores, a later one a minute or two (this machine has " cores ")")
         time = now()

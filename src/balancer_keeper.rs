@@ -63,6 +63,16 @@ pub enum Wanted {
     },
 }
 
+impl Wanted {
+    /// The balancer's domain.
+    fn domain(&self) -> &str {
+        match self {
+            Self::Made { simulated, .. } => own_domain(*simulated),
+            Self::Given { domain, .. } => domain,
+        }
+    }
+}
+
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -182,6 +192,8 @@ impl BalancerKeeper {
         flavor: Value,
         image: Value,
     ) -> Result<(), AppError> {
+        // What an attempt of before held is free again.
+        self.hold(None);
         let held = if simulated { None } else { hold_address() };
         let balancer = ProvisionLoadBalancer {
             region: region.to_owned(),
@@ -214,27 +226,27 @@ impl BalancerKeeper {
     /// that doubles; so is an error.
     pub async fn keep_trying(&self) {
         let mut failures = 0;
-        let attempts = self.app.balancer_attempts();
+        let (attempts, domain) = (self.app.balancer_attempts(), self.wanted.domain());
         let mut was_under_way = false;
         loop {
             // The look says whether the run of before has failed; the attempt starts the next.
             let failed = was_under_way && matches!(self.is_waiting().await, Ok(false));
             if failed {
                 failures += 1;
-                attempts.note(failures < FAILURES_WAITED_FOR);
+                attempts.note(domain, failures < FAILURES_WAITED_FOR);
                 let pause = retry_pause(failures);
                 tracing::warn!(?pause, "no balancer could be made; another run follows");
                 tokio::time::sleep(pause).await;
             }
             match self.attempt().await {
-                Ok(Progress::There) => return attempts.note(false),
+                Ok(Progress::There) => return attempts.note(domain, false),
                 Ok(Progress::UnderWay) => {
                     was_under_way = true;
                     tokio::time::sleep(LOOK_PAUSE).await;
                 }
                 Err(error) => {
                     failures += 1;
-                    attempts.note(failures < FAILURES_WAITED_FOR);
+                    attempts.note(domain, failures < FAILURES_WAITED_FOR);
                     let (pause, error) =
                         (retry_pause(failures), ocim_domain::error_chain::chain(&error));
                     tracing::warn!(error, ?pause, "there is no balancer yet");
@@ -289,7 +301,7 @@ impl KeeperTask {
     #[must_use]
     pub fn start(keeper: BalancerKeeper) -> Self {
         // Launches that come before its first look wait, too.
-        keeper.app.balancer_attempts().note(true);
+        keeper.app.balancer_attempts().note(keeper.wanted.domain(), true);
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             tokio::select! {

@@ -10,8 +10,8 @@
 //! | `node_id` | who this node is among those on one database | [`DataFolder::node_id`] |
 //! | `ssh/` | the manager's SSH key pair | [`DataFolder::ensure_ssh_key`] |
 //! | `postgres/` | the database cluster, its socket and log (or a link to where they are) | `embedded_postgres` |
-//! | `cloud/` | machines of `local` clouds | `adapters::local_cloud` |
-//! | `playbooks/` | runs, git mirrors, virtual environments | `adapters::ansible` |
+//! | `cloud/` | machines of `local` clouds | `ocim_adapters::cloud::local` |
+//! | `playbooks/` | runs, git mirrors, virtual environments | `ocim_adapters::playbooks::ansible` |
 //!
 //! The folder is 0700 and so is each below it. Under root it is 0711, because PostgreSQL refuses
 //! to run as root and its user must pass through.

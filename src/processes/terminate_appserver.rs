@@ -54,7 +54,7 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
     name: "terminate_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
-    on_abandoned: Some(call!(give_back)),
+    on_abandoned: Some(call!(release_abandoned)),
     settles_on_undo: false,
     steps: &[
         CLAIM,
@@ -84,7 +84,7 @@ async fn stop_termination(context: StepContext) -> Result<Progress, StepError> {
 
 /// What an abandoned termination releases: its machine may be gone or not, which whoever
 /// activates it finds out.
-async fn give_back(context: StepContext) -> Result<Progress, StepError> {
+async fn release_abandoned(context: StepContext) -> Result<Progress, StepError> {
     record(&context, appserver::Command::StopTermination { run: context.run }).await?;
     release_traffic(context).await
 }

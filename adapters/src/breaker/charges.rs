@@ -1,8 +1,8 @@
 //! The charge table: which failure of which port opens a provider's circuit. Only the provider's own.
 //!
 //! What each adapter's failures are charged to stands beside the adapter: git and pip in
-//! `ansible/answers.rs`, HAProxy in `haproxy.rs`, logins in `ssh.rs`, machines in `local_cloud.rs`. The
-//! other ports (DNS, hosts, sites, logs, leases) stand behind no breaker.
+//! `playbooks/ansible/answers.rs`, HAProxy in `balancer/haproxy.rs`, logins in `shell/ssh.rs`, machines
+//! in `cloud/local.rs`. The other ports (DNS, hosts, sites, logs, leases) stand behind no breaker.
 
 use super::tests::LIMITS;
 use super::*;

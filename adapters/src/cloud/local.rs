@@ -1,7 +1,7 @@
 //! A cloud on this very host: each machine is a folder, a loopback address and an sshd of its own.
 //!
 //! Machines outlive this process and are found again by their folders. See [`Isolation`] for how
-//! far they are kept apart from the host, and `local_cloud/machine.sh` for what they do.
+//! far they are kept apart from the host, and `local/machine.sh` for what they do.
 //!
 //! Programs in a machine's boot folder are started at each boot, in order and in the background,
 //! their output goes to the console. It is `/etc/ocim/boot.d` where one may become root; every

@@ -395,6 +395,10 @@ impl Drop for Ground {
             }
             self.kill();
         }
+        if std::thread::panicking() {
+            // Servers that the test's own commands started hold the folder.
+            super::processes::end_programs(&self.root().display().to_string(), "ocim serve");
+        }
         let mut left = vec![self.data()];
         let temporary = fs::read_dir(self.temporary()).into_iter().flatten().flatten();
         left.extend(temporary.map(|entry| entry.path()).filter(|path| path.is_dir()));

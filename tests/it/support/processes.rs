@@ -18,6 +18,22 @@ pub(crate) fn find_processes(text: &str) -> Vec<String> {
     found.map(|pid| format!("{pid} {}", read(pid, "cmdline").replace('\0', " "))).collect()
 }
 
+/// Ends, and sees ended, the programs that [`find_processes`] finds by `text` and whose command line
+/// begins with `command`.
+pub(crate) fn end_programs(text: &str, command: &str) {
+    loop {
+        let found = find_processes(text);
+        let lines = found.iter().filter_map(|line| line.split_once(' '));
+        let wanted = lines.filter(|(_, line)| line.starts_with(command));
+        let pids: Vec<i32> = wanted.filter_map(|(pid, _)| pid.parse().ok()).collect();
+        if pids.is_empty() {
+            return;
+        }
+        end_processes(&pids);
+        std::thread::yield_now();
+    }
+}
+
 /// Process ids of the playbooks whose files lie below `folder`: the wrapper, Ansible, its workers.
 pub(crate) fn find_playbooks(folder: &Path) -> Vec<i32> {
     let below = format!("{}/playbooks/runs/", folder.display());
