@@ -31,10 +31,11 @@ pub use put_offs::PutOffs;
 pub use timeline::Told;
 
 use crate::logs::Logs;
-use crate::read_models::ReadModels;
+use crate::read_models::{ReadModels, Reads};
 use ocim_adapters::breaker::circuits::{Circuits, OpenCircuit};
 use ocim_domain::event::{Metadata, Position};
 use ocim_domain::ids::RunId;
+use ocim_domain::right::ReadScope;
 use ocim_domain::saga::{Plan, Run};
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::{Clock, Ids};
@@ -87,6 +88,8 @@ pub struct Caller {
     pub reason: Option<String>,
     /// What makes a repetition of the command harmless, if it came with a key.
     pub command: Option<CommandKey>,
+    /// How much is shown of what the caller may read.
+    pub sees: ReadScope,
 }
 
 impl Caller {
@@ -209,10 +212,16 @@ impl App {
         &self.store
     }
 
-    /// What the API reads.
+    /// The read models: how fresh they are, and how their builds do.
     #[must_use]
     pub fn read_models(&self) -> &ReadModels {
         &self.read_models
+    }
+
+    /// What somebody may read of the read models.
+    #[must_use]
+    pub fn reads(&self, by: &Caller) -> Reads<'_> {
+        self.read_models.seen_by(by.sees)
     }
 
     /// The log lines of runs.

@@ -192,7 +192,7 @@ impl Demo {
     async fn explain_balancer(&self) -> String {
         let definition = Some(PROVISION_LOAD_BALANCER.name.to_owned());
         let filter = RunFilter { definition, ..RunFilter::default() };
-        let runs = self.node.app().read_models().list_runs(&filter, 1, None).await;
+        let runs = self.node.app().reads(&self.by).list_runs(&filter, 1, None).await;
         let cause = runs.ok().and_then(|mut runs| runs.pop()?.cause);
         cause.unwrap_or_else(|| "its run has turned back".to_owned())
     }

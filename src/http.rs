@@ -21,6 +21,7 @@ mod problems;
 mod projections;
 mod references;
 mod regions;
+pub mod routes;
 mod runs;
 mod servers;
 mod sites;
@@ -37,19 +38,22 @@ pub use local_token::{
     read_local_token,
 };
 
-use crate::app::App as Commands;
 use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
+use crate::app::{App as Commands, Caller};
 use crate::read_models::FRESHNESS_WAIT;
 use crate::telemetry::Observing;
 use actix_web::dev::{HttpServiceFactory, ServerHandle};
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer, Resource};
+use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
 use ocim_domain::event::Position;
+use ocim_domain::right::ReadScope;
 use ocim_domain::system::Ids;
 use ocim_engine::store::EventStore;
+use routes::Route;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -86,7 +90,8 @@ pub struct Api {
 
 impl Api {
     /// The event log as it is kept, protected values sealed: the stream shows none.
-    fn events(&self) -> &Arc<dyn EventStore> {
+    fn events(&self, by: &Caller) -> &Arc<dyn EventStore> {
+        let ReadScope::Everything = by.sees;
         self.app.store().raw()
     }
 
@@ -180,145 +185,42 @@ pub fn start(api: Arc<Api>, listener: TcpListener) -> Result<RunningServer, Serv
     Ok(RunningServer { address, handle: server.handle(), task: tokio::spawn(server) })
 }
 
-/// Every route.
+/// Serves every route of the list, the pages about it, and a refusal for all else below `/api/v1`.
 fn add_routes(config: &mut ServiceConfig) {
     config
         .app_data(extract::path_config())
         .service(openapi::pages())
-        .service(web::redirect("/docs", "/docs/"))
-        .service(resource("/health", "GET").route(web::get().to(health::read_health)))
-        .service(resource("/ready", "GET").route(web::get().to(health::read_readiness)))
-        .service(resource("/metrics", "GET").route(web::get().to(metrics::read_metrics)))
-        .service(resource("/problems", "GET").route(web::get().to(problems::list_problem_pages)))
-        .service(
-            resource("/problems/{name}", "GET").route(web::get().to(problems::read_problem_page)),
-        )
-        .service(api_routes());
+        .service(web::redirect("/docs", "/docs/"));
+    let mut by_path = BTreeMap::<_, Vec<&'static Route>>::new();
+    for route in routes::all() {
+        // Fixed parts come before those that vary, which would else take them for theirs.
+        let order = route.path().replace('{', "\u{7f}");
+        by_path.entry((order, route.path())).or_default().push(route);
+    }
+    for ((_, path), routes) in by_path {
+        config.service(resource(path, routes));
+    }
+    let unknown = web::scope("/api/v1").wrap(from_fn(auth::admit_to_nothing));
+    config.service(unknown.default_service(web::to(HttpResponse::NotFound)));
 }
 
-fn api_routes() -> impl HttpServiceFactory {
-    web::scope("/api/v1")
-        .wrap(from_fn(idempotency::answer_once))
-        .wrap(from_fn(auth::require_token))
-        .service(
-            resource("/instances", "GET, POST")
-                .route(web::get().to(instances::list_instances))
-                .route(web::post().to(instances::create_instance)),
-        )
-        .service(
-            resource("/instances/{id}", "GET, PATCH")
-                .route(web::get().to(instances::read_instance))
-                .route(web::patch().to(instances::change_settings)),
-        )
-        .service(
-            resource("/instances/{id}/appservers", "GET, POST")
-                .route(web::get().to(appservers::list_appservers))
-                .route(web::post().to(appservers::launch_appserver)),
-        )
-        .service(
-            resource("/instances/{id}/timeline", "GET")
-                .route(web::get().to(timeline::read_instance_timeline)),
-        )
-        .service(
-            resource("/appservers/{id}/timeline", "GET")
-                .route(web::get().to(timeline::read_appserver_timeline)),
-        )
-        .service(
-            resource("/appservers/{id}", "GET").route(web::get().to(appservers::read_appserver)),
-        )
-        .service(
-            resource("/appservers/{id}/logs", "GET")
-                .route(web::get().to(logs::read_appserver_logs)),
-        )
-        .service(
-            resource("/appservers/{id}/logs/raw", "GET")
-                .route(web::get().to(logs::download_appserver_logs)),
-        )
-        .service(
-            resource("/appservers/{id}/activate", "POST")
-                .route(web::post().to(appservers::activate_appserver)),
-        )
-        .service(
-            resource("/appservers/{id}/deactivate", "POST")
-                .route(web::post().to(appservers::deactivate_appserver)),
-        )
-        .service(
-            resource("/appservers/{id}/terminate", "POST")
-                .route(web::post().to(appservers::terminate_appserver)),
-        )
-        .service(
-            resource("/appservers/{id}/keep", "POST").route(web::post().to(keeping::keep_server)),
-        )
-        .service(
-            resource("/appservers/{id}/clean_up", "POST")
-                .route(web::post().to(keeping::clean_up_appserver)),
-        )
-        .service(resource("/servers", "GET").route(web::get().to(servers::list_servers)))
-        .service(resource("/servers/orphans", "GET").route(web::get().to(servers::list_orphans)))
-        .service(
-            resource("/servers/orphans/{region}/{machine}/delete", "POST")
-                .route(web::post().to(servers::delete_orphan)),
-        )
-        .service(resource("/servers/looks", "GET").route(web::get().to(servers::list_looks)))
-        .service(resource("/servers/{id}", "GET").route(web::get().to(servers::read_server)))
-        .service(
-            resource("/load_balancers", "GET").route(web::get().to(servers::list_load_balancers)),
-        )
-        .service(
-            resource("/load_balancers/{id}/prepare", "POST")
-                .route(web::post().to(servers::prepare_load_balancer)),
-        )
-        .service(resource("/references", "GET").route(web::get().to(references::find_references)))
-        .service(resource("/regions", "GET").route(web::get().to(regions::list_regions)))
-        .service(
-            resource("/regions/{region}", "PATCH").route(web::patch().to(regions::change_region)),
-        )
-        .service(resource("/runs", "GET").route(web::get().to(runs::list_runs)))
-        .service(
-            resource("/runs/statistics", "GET").route(web::get().to(runs::read_run_statistics)),
-        )
-        .service(resource("/runs/{id}", "GET").route(web::get().to(runs::read_run)))
-        .service(resource("/runs/{id}/cancel", "POST").route(web::post().to(runs::cancel_run)))
-        .service(
-            resource("/runs/{id}/operate", "POST").route(web::post().to(operators::operate_run)),
-        )
-        .service(resource("/runs/{id}/explain", "GET").route(web::get().to(operators::explain_run)))
-        .service(
-            resource("/runs/{id}/timeline", "GET")
-                .route(web::get().to(timeline::read_run_timeline)),
-        )
-        .service(resource("/runs/{id}/logs", "GET").route(web::get().to(logs::read_run_logs)))
-        .service(
-            resource("/runs/{id}/logs/raw", "GET").route(web::get().to(logs::download_run_logs)),
-        )
-        .service(
-            resource("/projections", "GET").route(web::get().to(projections::list_projections)),
-        )
-        .service(
-            resource("/projections/{name}/skip", "POST")
-                .route(web::post().to(projections::skip_event)),
-        )
-        .service(resource("/status", "GET").route(web::get().to(status::read_status)))
-        .service(
-            resource("/tokens", "GET, POST")
-                .route(web::get().to(tokens::list_tokens))
-                .route(web::post().to(tokens::create_token)),
-        )
-        .service(
-            resource("/tokens/{token}/revoke", "POST").route(web::post().to(tokens::revoke_token)),
-        )
-        .service(resource("/events", "GET").route(web::get().to(events::list_events)))
-        .service(resource("/stream", "GET").route(web::get().to(stream::stream_events)))
-}
-
-/// A resource that says which methods it knows when it is asked for another. Where it knows GET, it
-/// knows HEAD, too.
-fn resource(path: &str, methods: &'static str) -> Resource {
-    let allow = methods.replace("GET", "GET, HEAD");
+/// The routes of one path. It says which methods it knows when it is asked for another; where it knows
+/// GET, it knows HEAD, too.
+fn resource(path: &'static str, routes: Vec<&'static Route>) -> impl HttpServiceFactory {
+    let mut resource = web::resource(path);
+    let mut methods: Vec<_> = routes.iter().map(|route| route.method().to_string()).collect();
+    methods.sort();
+    let allow = methods.join(", ").replace("GET", "GET, HEAD");
+    for route in &routes {
+        resource = resource.route((route.handler.make)().method(route.method()));
+    }
     let refuse = move || {
         let mut answer = HttpResponse::MethodNotAllowed();
         answer.insert_header((header::ALLOW, allow.clone()));
         async move { answer.finish() }
     };
-    web::resource(path).default_service(web::to(refuse))
+    let routes: Arc<[&'static Route]> = routes.into();
+    resource.default_service(web::to(refuse)).wrap(from_fn(idempotency::answer_once)).wrap(from_fn(
+        move |api, request, next| auth::admit(api, Arc::clone(&routes), request, next),
+    ))
 }

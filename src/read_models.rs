@@ -11,6 +11,7 @@ pub use runs::{DefinitionFigures, RunAttemptRow, RunFilter, RunRow, RunStepRow, 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Pool;
 use ocim_domain::event::Position;
+use ocim_domain::right::ReadScope;
 use ocim_engine::projector::{self, Freshness, ProjectionStatus};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -220,8 +221,7 @@ pub const FRESHNESS_WAIT: Duration = Duration::from_secs(2);
 /// How long a query may take, the wait for a connection included.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// The read models of this database. Lists come newest first, in the stable order of their ids
-/// (UUID v7, whose text sorts by time); a page goes on after the last id of the page before.
+/// The read models of this database.
 #[derive(Debug, Clone)]
 pub struct ReadModels {
     pool: Pool,
@@ -258,6 +258,23 @@ impl ReadModels {
         resumed.map_err(|error| QueryError(Box::new(error)))
     }
 
+    /// What somebody may read of them.
+    #[must_use]
+    pub fn seen_by(&self, scope: ReadScope) -> Reads<'_> {
+        Reads { models: self, scope }
+    }
+}
+
+/// What somebody may read of the read models. Lists come newest first, in the stable order of their
+/// ids (UUID v7, whose text sorts by time); a page goes on after the last id of the page before.
+#[derive(Debug, Clone, Copy)]
+pub struct Reads<'a> {
+    models: &'a ReadModels,
+    scope: ReadScope,
+}
+
+/// Every query fails with [`QueryError`] without a database.
+impl Reads<'_> {
     /// At most `limit` instances, those after the id `after`.
     pub async fn list_instances(
         &self,
@@ -385,15 +402,16 @@ impl ReadModels {
         Ok(self.query(sql, &[&id]).await?.into_iter().next())
     }
 
-    /// The rows of `sql`, each read by the names of its columns.
+    /// The rows of `sql` that may be seen, each read by the names of its columns.
     async fn query<T: DeserializeOwned>(
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<T>, QueryError> {
+        let ReadScope::Everything = self.scope;
         let sql = format!("select row_to_json(r) from ({sql}) as r");
         let work = async {
-            let client = self.pool.get().await.map_err(unavailable)?;
+            let client = self.models.pool.get().await.map_err(unavailable)?;
             let statement = client.prepare_cached(&sql).await.map_err(unavailable)?;
             let rows = client.query(&statement, parameters).await.map_err(unavailable)?;
             let read = |row: Row| Ok(row.try_get::<_, Json<T>>(0).map_err(unavailable)?.0);

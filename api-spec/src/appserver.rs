@@ -1,11 +1,15 @@
 //! Appservers, and what one may ask of them.
 
 use crate::instance::{Settings, Site};
+use crate::texts::{
+    AppserverId, Commit, InstanceId, Name, NeededReason, Prose, Reason, RunId, ServerId,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How far an Appserver came.
+/// How far an Appserver came. `error`, `terminated` and `cancelled` are final, and so is `failed` but for
+/// its machine, which goes later; `running` lasts until somebody ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AppserverStatus {
@@ -75,41 +79,53 @@ impl AppserverStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Appserver {
     /// `apps_…`.
+    #[schema(value_type = AppserverId)]
     pub id: String,
     /// `inst_…` that it belongs to.
+    #[schema(value_type = InstanceId)]
     pub instance: String,
     /// "AppServer <number>".
+    #[schema(value_type = Name)]
     pub name: String,
     /// From 1.
+    #[schema(minimum = 1)]
     pub number: i32,
     /// Whether it receives traffic.
     pub is_active: bool,
     /// How far it came.
     pub status: AppserverStatus,
     /// The same for people.
+    #[schema(value_type = Name)]
     pub status_name: String,
     /// What that means.
+    #[schema(value_type = Prose)]
     pub status_description: String,
     /// True where nothing is under way.
     pub is_steady: bool,
     /// True where nothing went wrong.
     pub is_healthy: bool,
     /// Why it failed or was cancelled.
+    #[schema(value_type = Option<Prose>)]
     pub failure: Option<String>,
     /// `serv_…`, its machine, once there is one.
+    #[schema(value_type = Option<ServerId>)]
     pub server: Option<String>,
     /// `run_…` of its launch.
+    #[schema(value_type = RunId)]
     pub launch_run: String,
     /// `run_…` of what was asked for last.
+    #[schema(value_type = RunId)]
     pub latest_run: String,
     /// The commit that its `configuration_version` meant when it was launched, and that is played;
     /// none until it is frozen, and where the playbook ships inside Ocim.
+    #[schema(value_type = Option<Commit>)]
     pub configuration_commit: Option<String>,
     /// When it last began to receive traffic.
     pub last_activated: Option<DateTime<Utc>>,
     /// Until when a failed one keeps its machine for debugging.
     pub keeps_server_until: Option<DateTime<Utc>>,
     /// What is wrong with its machine, e.g. that it vanished; then it is not healthy.
+    #[schema(value_type = Option<Prose>)]
     pub machine_trouble: Option<String>,
     /// When it was asked for.
     pub created: DateTime<Utc>,
@@ -142,6 +158,7 @@ pub struct LaunchAppserver {
     /// Whether it may wait for a launch that is under way; else that launch is a reason to refuse.
     pub queue: bool,
     /// Why.
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
 }
 
@@ -149,15 +166,19 @@ pub struct LaunchAppserver {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LaunchedAppserver {
     /// `run_…` that makes it.
+    #[schema(value_type = RunId)]
     pub run: String,
     /// `apps_…`.
+    #[schema(value_type = AppserverId)]
     pub appserver: String,
     /// "AppServer <number>".
+    #[schema(minimum = 1)]
     pub number: u32,
     /// True where it waits for an earlier launch.
     pub queued: bool,
     /// `run_…` that brings it into traffic, where that was asked for. It begins when the launch
     /// has succeeded; until then, and where the launch fails, there is no such run.
+    #[schema(value_type = Option<RunId>)]
     pub activation_run: Option<String>,
 }
 
@@ -170,6 +191,7 @@ pub struct ActivateAppserver {
     /// Activate it even if it is not running.
     pub force: bool,
     /// Why.
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
 }
 
@@ -180,6 +202,7 @@ pub struct DeactivateAppserver {
     /// Deactivate it even if it is the last active one; needs a reason.
     pub force: bool,
     /// Why.
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
 }
 
@@ -190,6 +213,7 @@ pub struct TerminateAppserver {
     /// Terminate it even if it is the last active one; needs a reason.
     pub force: bool,
     /// Why.
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
 }
 
@@ -200,6 +224,7 @@ pub struct KeepServer {
     /// Until when.
     pub until: DateTime<Utc>,
     /// Why; required.
+    #[schema(value_type = NeededReason)]
     pub reason: String,
 }
 
@@ -208,5 +233,6 @@ pub struct KeepServer {
 #[serde(deny_unknown_fields, default)]
 pub struct CleanUpAppserver {
     /// Why; required.
+    #[schema(value_type = NeededReason)]
     pub reason: String,
 }

@@ -1,5 +1,8 @@
 //! Instances and their settings.
 
+use crate::texts::{
+    AppserverId, HostName, InstanceId, LoadBalancerId, Name, Prose, Reason, RunId, Secret, Url,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -90,9 +93,11 @@ settings! {
 pub struct CreateInstance {
     /// Makes `internal_lms_domain` below the configured base domain; one label or more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<HostName>)]
     pub sub_domain: Option<String>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
     /// Settings that differ from the defaults.
     #[serde(flatten)]
@@ -104,6 +109,7 @@ pub struct CreateInstance {
 pub struct ChangeSettings {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
     /// The settings to set.
     #[serde(flatten)]
@@ -114,6 +120,7 @@ pub struct ChangeSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedInstance {
     /// `inst_…`.
+    #[schema(value_type = InstanceId)]
     pub id: String,
 }
 
@@ -121,8 +128,10 @@ pub struct CreatedInstance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NameTrouble {
     /// The host name.
+    #[schema(value_type = HostName)]
     pub name: String,
     /// What the balancer answers instead.
+    #[schema(value_type = Prose)]
     pub trouble: String,
 }
 
@@ -130,20 +139,27 @@ pub struct NameTrouble {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Instance {
     /// `inst_…`.
+    #[schema(value_type = InstanceId)]
     pub id: String,
     /// Display name.
+    #[schema(value_type = Name)]
     pub name: String,
     /// The name visitors see: `external_lms_domain` where it is set, else `internal_lms_domain`.
+    #[schema(value_type = HostName)]
     pub domain: String,
     /// Number of Appservers ever asked for.
+    #[schema(minimum = 0)]
     pub appserver_count: i32,
     /// `apps_…` of those that receive traffic.
+    #[schema(value_type = Vec<AppserverId>)]
     pub active_appservers: Vec<String>,
     /// Its names under which visitors get something else, as seen after its traffic moved last.
     pub name_troubles: Vec<NameTrouble>,
     /// `run_…` of launches that have not ended, the one under way first.
+    #[schema(value_type = Vec<RunId>)]
     pub launches: Vec<String>,
     /// `lbal_…` of its balancer, once it has one.
+    #[schema(value_type = Option<LoadBalancerId>)]
     pub load_balancer: Option<String>,
     /// True once a launch succeeded.
     pub successfully_provisioned: bool,
@@ -158,18 +174,24 @@ pub struct Instance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Site {
     /// The LMS, with a slash at the end; as all of these.
+    #[schema(value_type = Url)]
     pub lms_url: String,
     /// Studio.
+    #[schema(value_type = Url)]
     pub studio_url: String,
     /// The LMS preview.
+    #[schema(value_type = Url)]
     pub lms_preview_url: String,
     /// User name of the test login.
+    #[schema(value_type = Secret)]
     pub user: String,
     /// Password of the test login.
+    #[schema(value_type = Secret)]
     pub password: String,
     /// For one Appserver: its own address, past the balancer; ask there with the site's name as
     /// `Host`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Url>)]
     pub machine_url: Option<String>,
 }
 
@@ -177,14 +199,19 @@ pub struct Site {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceNames {
     /// The main database, and the start of all other `MySQL` databases' names.
+    #[schema(value_type = Name)]
     pub database: String,
     /// The database of the forum.
+    #[schema(value_type = Name)]
     pub forum_database: String,
     /// The Swift container.
+    #[schema(value_type = Name)]
     pub container: String,
     /// The S3 bucket.
+    #[schema(value_type = Name)]
     pub bucket: String,
     /// The AWS account that may use the bucket.
+    #[schema(value_type = Name)]
     pub iam_user: String,
 }
 
@@ -195,6 +222,7 @@ pub struct InstanceDetail {
     #[serde(flatten)]
     pub instance: Instance,
     /// The version of the settings, as in the `ETag`.
+    #[schema(minimum = 1)]
     pub settings_version: i64,
     /// Where it is, and its test login.
     pub site: Site,
@@ -204,5 +232,6 @@ pub struct InstanceDetail {
     pub settings: Settings,
     /// What is allowed, but not wise: sentences for people.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[schema(value_type = Vec<Prose>)]
     pub warnings: Vec<String>,
 }

@@ -4,6 +4,8 @@
 
 pub mod appserver;
 pub mod event;
+pub mod examples;
+pub mod health;
 pub mod instance;
 pub mod log;
 pub mod operator;
@@ -15,6 +17,7 @@ pub mod region;
 pub mod run;
 pub mod server;
 pub mod status;
+pub mod texts;
 pub mod timeline;
 pub mod token;
 
@@ -23,6 +26,8 @@ pub use appserver::{
     DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, TerminateAppserver,
 };
 pub use event::{AppendedEvent, RecordedEvent};
+pub use examples::Example;
+pub use health::{Health, Readiness};
 pub use instance::{
     ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, ResourceNames,
     Settings, SettingsChange, Site,

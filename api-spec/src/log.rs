@@ -1,5 +1,6 @@
 //! Log lines of runs.
 
+use crate::texts::{Prose, RunId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,14 +21,17 @@ pub enum LogLevel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
     /// From 1, without gaps; never changes.
+    #[schema(minimum = 1)]
     pub number: u64,
     /// When the tool wrote it, for lines of playbooks; else when Ocim noted it.
     pub at: DateTime<Utc>,
     /// How grave it is.
     pub level: LogLevel,
     /// The step that wrote it.
+    #[schema(value_type = Prose)]
     pub step: String,
     /// The text, without line ends; of a line over 16 KiB its first 16 KiB.
+    #[schema(value_type = Prose)]
     pub text: String,
     /// How many bytes of the text are not shown here; the raw download has the whole line.
     #[serde(default)]
@@ -38,9 +42,11 @@ pub struct LogLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogPage {
     /// `run_…` whose log it is.
+    #[schema(value_type = RunId)]
     pub run: String,
     /// The lines, oldest first.
     pub lines: Vec<LogLine>,
     /// Pass it as `from` to read on; where there is no line yet, there will be.
+    #[schema(minimum = 1)]
     pub next: u64,
 }

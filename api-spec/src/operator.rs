@@ -1,5 +1,6 @@
 //! What operators do to runs, and where a run stands.
 
+use crate::texts::{NeededReason, Prose, StepPath, Word};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,11 +14,13 @@ pub enum RunVerb {
     /// Try a step, or its undo, at once, with all its attempts and all its time.
     RetryStep {
         /// The step's path.
+        #[schema(value_type = StepPath)]
         step: String,
     },
     /// Count the step whose turn it is as done.
     SkipStep {
         /// The step's path.
+        #[schema(value_type = StepPath)]
         step: String,
         /// What it counts as having given.
         #[serde(default)]
@@ -26,6 +29,7 @@ pub enum RunVerb {
     /// Count a step as undone whose undo does not come to an end.
     MarkUndone {
         /// The step's path.
+        #[schema(value_type = StepPath)]
         step: String,
     },
     /// Turn back from wherever it is: what can be undone is undone, the rest stays for its reason.
@@ -44,6 +48,7 @@ pub struct OperateRun {
     /// What.
     pub operation: RunVerb,
     /// Why; it stands in the run's timeline.
+    #[schema(value_type = NeededReason)]
     pub reason: String,
     /// Only say what would happen.
     #[serde(default)]
@@ -57,6 +62,7 @@ pub struct RunOperation {
     /// Whether it was done, or only looked at.
     pub done: bool,
     /// The sentences.
+    #[schema(value_type = Vec<Prose>)]
     pub sentences: Vec<String>,
 }
 
@@ -64,10 +70,13 @@ pub struct RunOperation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunExplanation {
     /// All of it in one sentence.
+    #[schema(value_type = Prose)]
     pub sentence: String,
     /// What it waits for; nothing once it is over.
+    #[schema(value_type = Option<Prose>)]
     pub waits_for: Option<String>,
     /// The steps that are under way or waited for.
+    #[schema(value_type = Vec<Prose>)]
     pub steps: Vec<String>,
     /// Since when.
     pub since: Option<DateTime<Utc>>,
@@ -78,11 +87,15 @@ pub struct RunExplanation {
     /// Until when, unless the node renews its lease.
     pub held_until: Option<DateTime<Utc>>,
     /// Which kind of trouble it is in, e.g. `undo_failed`.
+    #[schema(value_type = Option<Word>)]
     pub code: Option<String>,
     /// Why it is turning back, or has turned back.
+    #[schema(value_type = Option<Prose>)]
     pub cause: Option<String>,
     /// What the steps waited for said last.
+    #[schema(value_type = Option<Prose>)]
     pub last_error: Option<String>,
     /// What it will do after that if all goes well, in order.
+    #[schema(value_type = Vec<Prose>)]
     pub next: Vec<String>,
 }

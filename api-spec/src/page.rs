@@ -1,5 +1,6 @@
 //! Lists in pages.
 
+use crate::texts::Prose;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,5 +11,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Pass it as `after` to get the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Prose>)]
     pub next: Option<String>,
 }

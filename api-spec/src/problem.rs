@@ -1,5 +1,6 @@
 //! Problems (RFC 9457): one list of types, their stable URIs, titles and status codes.
 
+use crate::texts::{Prose, RunId};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -103,8 +104,10 @@ impl ToSchema for ProblemType {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// The field, parameter or header.
+    #[schema(value_type = Prose)]
     pub field: String,
     /// The rule, for people.
+    #[schema(value_type = Prose)]
     pub rule: String,
 }
 
@@ -115,17 +118,21 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub kind: ProblemType,
     /// What went wrong, for people.
+    #[schema(value_type = Prose)]
     pub title: String,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What exactly went wrong here, and what to do.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Prose>)]
     pub detail: Option<String>,
     /// Each rule that was broken.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub errors: Vec<FieldError>,
     /// `run_…` of the run that stands in the way.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<RunId>)]
     pub run: Option<String>,
     /// Seconds until it is worth trying again; the same as `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none", default)]

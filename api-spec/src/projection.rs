@@ -1,5 +1,6 @@
 //! Projections: how far each read model is, and what it stands at.
 
+use crate::texts::{EventKind, LogPosition, NeededReason, Prose, StreamName, Word};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,16 +9,20 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Projection {
     /// The read model's name, e.g. `instances`.
+    #[schema(value_type = Word)]
     pub name: String,
     /// Its version.
+    #[schema(minimum = 0)]
     pub version: i32,
     /// Counts the builds of this read model, from 1.
+    #[schema(minimum = 1)]
     pub generation: i32,
     /// What it is doing.
     pub state: ProjectionState,
     /// Whether readers see it.
     pub is_serving: bool,
     /// All events up to here are in it.
+    #[schema(value_type = LogPosition)]
     pub position: String,
     /// Why it is paused.
     pub failure: Option<ProjectionFailure>,
@@ -25,7 +30,7 @@ pub struct Projection {
     pub modified: DateTime<Utc>,
 }
 
-/// What a build is doing.
+/// What a build is doing. None is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProjectionState {
@@ -41,14 +46,19 @@ pub enum ProjectionState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProjectionFailure {
     /// The event's id.
+    #[schema(format = Uuid)]
     pub event: String,
     /// Its kind.
+    #[schema(value_type = EventKind)]
     pub kind: String,
     /// Its stream, `category-<uuid>`.
+    #[schema(value_type = StreamName)]
     pub stream: String,
     /// Where it stands in the log.
+    #[schema(value_type = LogPosition)]
     pub position: String,
     /// What is wrong with it, without what it holds.
+    #[schema(value_type = Prose)]
     pub error: String,
 }
 
@@ -60,5 +70,6 @@ pub struct SkipEvent {
     #[schema(format = Uuid)]
     pub event: String,
     /// Why; people read it in the log of events.
+    #[schema(value_type = NeededReason)]
     pub reason: String,
 }

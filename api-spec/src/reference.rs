@@ -1,5 +1,6 @@
 //! References: what people call things, and the ids that they stand for.
 
+use crate::texts::{Name, ThingId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -52,7 +53,9 @@ pub struct Reference {
     /// What it is.
     pub kind: ReferenceKind,
     /// Its id, e.g. `inst_…`.
+    #[schema(value_type = ThingId)]
     pub id: String,
     /// What people call it: a domain, `domain/number`, a machine's name, or what a run does.
+    #[schema(value_type = Name)]
     pub name: String,
 }

@@ -1,5 +1,6 @@
 //! Regions: how many launches at a time, and the line of those that wait.
 
+use crate::texts::{Name, Reason, RegionId, RunId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,12 +9,16 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Region {
     /// `regn_…`.
+    #[schema(value_type = RegionId)]
     pub id: String,
     /// Its name in `OCIM_CLOUDS`.
+    #[schema(value_type = Name)]
     pub name: String,
     /// Launches at a time.
+    #[schema(minimum = 1, maximum = 1000)]
     pub launches_max: i64,
     /// `run_…` of the launches that have a slot.
+    #[schema(value_type = Vec<RunId>)]
     pub running: Vec<String>,
     /// The launches that wait, the next one first.
     pub queued: Vec<QueuedRun>,
@@ -32,6 +37,7 @@ pub struct ChangeRegion {
     pub launches_max: u32,
     /// Why; it stands beside the change in the log.
     #[serde(default)]
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
 }
 
@@ -39,8 +45,10 @@ pub struct ChangeRegion {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueuedRun {
     /// `run_…`.
+    #[schema(value_type = RunId)]
     pub run: String,
     /// Its place in line; 1 is next.
+    #[schema(minimum = 1)]
     pub position: usize,
     /// Since when it waits.
     pub since: DateTime<Utc>,

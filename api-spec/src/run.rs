@@ -1,10 +1,12 @@
 //! Runs: long work, its steps, and how it ended.
 
+use crate::texts::{Actor, Name, NeededReason, Prose, RunId, StepPath, Word};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Which way a run goes.
+/// Which way a run goes. `completed`, `unwound` and `abandoned` are final; `stuck` lasts until a person
+/// helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunPhase {
@@ -36,14 +38,21 @@ impl RunPhase {
         }
     }
 
+    /// True where nothing more ever happens.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Unwound | Self::Abandoned)
+    }
+
     /// True where nothing more happens by itself.
     #[must_use]
     pub fn is_at_rest(self) -> bool {
-        matches!(self, Self::Stuck | Self::Completed | Self::Unwound | Self::Abandoned)
+        self == Self::Stuck || self.is_final()
     }
 }
 
-/// How far a step is.
+/// How far a step is. In a run that goes forward `done` and `skipped` are final, in one that turns back
+/// `skipped`, `undone` and `kept`; `failed` and `undo_failed` last until a person helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
@@ -73,35 +82,48 @@ pub enum StepState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     /// `run_…`.
+    #[schema(value_type = RunId)]
     pub id: String,
     /// What it does, e.g. `launch_appserver`.
+    #[schema(value_type = Word)]
     pub definition: String,
     /// The version of what it does.
+    #[schema(minimum = 0)]
     pub version: i32,
-    /// The id of what it is about.
+    /// The id of what it is about, or its name where it has no id yet.
+    #[schema(value_type = Name)]
     pub subject: String,
     /// What people call that, e.g. `alpha.example.com/2`; absent where it has no name.
+    #[schema(value_type = Option<Name>)]
     pub subject_name: Option<String>,
     /// Which way it goes.
     pub phase: RunPhase,
     /// What it depends on outside of Ocim, e.g. `region local`, `playbooks https://…` or `balancer …`.
+    #[schema(value_type = Vec<Prose>)]
     pub providers: Vec<String>,
     /// The phase for people, with why: e.g. `failed at run_main_playbook: no hosts matched`.
+    #[schema(value_type = Prose)]
     pub outcome: String,
     /// Why it turned back or is stuck.
+    #[schema(value_type = Option<Prose>)]
     pub cause: Option<String>,
     /// Which kind of trouble a stuck run has, for programs, e.g. `undo_failed`.
+    #[schema(value_type = Option<Word>)]
     pub stuck_code: Option<String>,
     /// Why a step, or its undo, failed for good, e.g. `playbook_failed`: `/problems/` has a page
     /// for each.
+    #[schema(value_type = Option<Word>)]
     pub error_code: Option<String>,
     /// The step under way or tried last.
+    #[schema(value_type = Option<StepPath>)]
     pub current_step: Option<String>,
     /// Whether a cancel waits to be obeyed.
     pub cancel_requested: bool,
     /// Who started it.
+    #[schema(value_type = Actor)]
     pub actor: String,
     /// `run_…` that started it, where it was not a person.
+    #[schema(value_type = Option<RunId>)]
     pub started_by: Option<String>,
     /// When it started.
     pub created: DateTime<Utc>,
@@ -110,6 +132,7 @@ pub struct Run {
     /// When it ended.
     pub ended: Option<DateTime<Utc>>,
     /// How long it took, in seconds; so far, where it has not ended.
+    #[schema(minimum = 0)]
     pub duration_s: f64,
 }
 
@@ -120,6 +143,7 @@ pub struct RunDetail {
     #[serde(flatten)]
     pub run: Run,
     /// `run_…` of those that it started, e.g. the activation after a launch, oldest first.
+    #[schema(value_type = Vec<RunId>)]
     pub started_runs: Vec<String>,
     /// The steps that have begun, in their order.
     pub steps: Vec<RunStep>,
@@ -129,12 +153,15 @@ pub struct RunDetail {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunStep {
     /// Its path.
+    #[schema(value_type = StepPath)]
     pub step: String,
     /// How far it is.
     pub state: StepState,
     /// The number of its latest attempt.
+    #[schema(minimum = 0)]
     pub attempt: i32,
     /// What it said: error, reason for skipping, note.
+    #[schema(value_type = Option<Prose>)]
     pub note: Option<String>,
     /// When it is tried again.
     pub retry_at: Option<DateTime<Utc>>,
@@ -162,6 +189,7 @@ pub enum AttemptOutcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunAttempt {
     /// From 1; undo counts for itself.
+    #[schema(minimum = 0)]
     pub attempt: i32,
     /// Whether it was to undo the step.
     pub is_undo: bool,
@@ -170,15 +198,19 @@ pub struct RunAttempt {
     /// When it ended; absent while it is under way.
     pub ended: Option<DateTime<Utc>>,
     /// How long it took, in seconds.
+    #[schema(minimum = 0)]
     pub duration_s: Option<f64>,
     /// How it ended; absent while it is under way.
     pub outcome: Option<AttemptOutcome>,
     /// What kind of failure: `transient`, `rate_limited`, `conflict`, `permanent`, `ambiguous`,
     /// `timeout`.
+    #[schema(value_type = Option<Word>)]
     pub class: Option<String>,
     /// Why it failed for good, e.g. `playbook_failed`; absent where it was tried again.
+    #[schema(value_type = Option<Word>)]
     pub code: Option<String>,
     /// What it said.
+    #[schema(value_type = Option<Prose>)]
     pub error: Option<String>,
 }
 
@@ -186,12 +218,16 @@ pub struct RunAttempt {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Durations {
     /// Half of them took no longer.
+    #[schema(minimum = 0)]
     pub p50_s: Option<f64>,
     /// Nine in ten took no longer.
+    #[schema(minimum = 0)]
     pub p90_s: Option<f64>,
     /// Ninety-nine in a hundred took no longer.
+    #[schema(minimum = 0)]
     pub p99_s: Option<f64>,
     /// None took longer.
+    #[schema(minimum = 0)]
     pub max_s: Option<f64>,
 }
 
@@ -208,16 +244,22 @@ pub struct RunStatistics {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DefinitionStatistics {
     /// What they do, e.g. `launch_appserver`.
+    #[schema(value_type = Word)]
     pub definition: String,
     /// How many started.
+    #[schema(minimum = 0)]
     pub runs: i64,
     /// How many go forward or back.
+    #[schema(minimum = 0)]
     pub open: i64,
     /// How many are stuck.
+    #[schema(minimum = 0)]
     pub stuck: i64,
     /// How many completed.
+    #[schema(minimum = 0)]
     pub completed: i64,
     /// How many turned back to the end.
+    #[schema(minimum = 0)]
     pub unwound: i64,
     /// How long those took that completed.
     #[serde(flatten)]
@@ -230,20 +272,28 @@ pub struct DefinitionStatistics {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepStatistics {
     /// Its path.
+    #[schema(value_type = StepPath)]
     pub step: String,
     /// How often it was done.
+    #[schema(minimum = 0)]
     pub done: i64,
     /// How often it was not needed.
+    #[schema(minimum = 0)]
     pub skipped: i64,
     /// Attempts.
+    #[schema(minimum = 0)]
     pub attempts: i64,
     /// Attempts after a run's first one.
+    #[schema(minimum = 0)]
     pub retries: i64,
     /// Attempts that failed.
+    #[schema(minimum = 0)]
     pub failures: i64,
     /// How often it was undone.
+    #[schema(minimum = 0)]
     pub undos: i64,
     /// Attempts to undo it that failed.
+    #[schema(minimum = 0)]
     pub undo_failures: i64,
     /// How long it took where it was done, with all its attempts and the waits between them.
     #[serde(flatten)]
@@ -254,6 +304,7 @@ pub struct StepStatistics {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StartedRun {
     /// `run_…` that does it.
+    #[schema(value_type = RunId)]
     pub run: String,
 }
 
@@ -262,6 +313,7 @@ pub struct StartedRun {
 #[serde(deny_unknown_fields)]
 pub struct CancelRun {
     /// Why; it stands in the run's timeline.
+    #[schema(value_type = NeededReason)]
     pub reason: String,
     /// Only say what would happen.
     #[serde(default)]

@@ -1,10 +1,14 @@
 //! Machines and balancers.
 
+use crate::texts::{
+    AppserverId, HostKey, HostName, IpAddress, LoadBalancerId, Name, NeededReason, Prose, RunId,
+    ServerId, SocketAddress,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How a machine is doing.
+/// How a machine is doing. `terminated` and `failed` are final; `vanished` is, unless it comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerStatus {
@@ -76,34 +80,47 @@ pub enum ServerPower {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Server {
     /// `serv_…`.
+    #[schema(value_type = ServerId)]
     pub id: String,
     /// `apps_…` that it carries.
+    #[schema(value_type = AppserverId)]
     pub appserver: String,
     /// Its name in the cloud.
+    #[schema(value_type = Name)]
     pub name: String,
     /// The cloud's own id for it, once there is one.
+    #[schema(value_type = Option<Name>)]
     pub openstack_id: Option<String>,
     /// The region, which names a configured cloud.
+    #[schema(value_type = Name)]
     pub openstack_region: String,
     /// How it is doing.
     pub status: ServerStatus,
     /// The same for people.
+    #[schema(value_type = Name)]
     pub status_name: String,
     /// What that means.
+    #[schema(value_type = Prose)]
     pub status_description: String,
     /// Why it failed or is out of sight.
+    #[schema(value_type = Option<Prose>)]
     pub reason: Option<String>,
     /// What its cloud said that it does when it was last looked at.
     pub power: Option<ServerPower>,
     /// Public address, once known.
+    #[schema(value_type = Option<IpAddress>)]
     pub public_ip: Option<String>,
     /// Where sshd listens.
+    #[schema(minimum = 1, maximum = 65535)]
     pub ssh_port: Option<i32>,
     /// Whom to log in as there.
+    #[schema(value_type = Option<Name>)]
     pub ssh_user: Option<String>,
     /// Its SSH host keys, once it was ready: `ssh-ed25519 AAAA…`.
+    #[schema(value_type = Vec<HostKey>)]
     pub host_keys: Vec<String>,
     /// Where the web server listens.
+    #[schema(minimum = 1, maximum = 65535)]
     pub http_port: Option<i32>,
     /// When it was asked for.
     pub created: DateTime<Utc>,
@@ -115,20 +132,27 @@ pub struct Server {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoadBalancer {
     /// `lbal_…`.
+    #[schema(value_type = LoadBalancerId)]
     pub id: String,
     /// Its DNS name.
+    #[schema(value_type = HostName)]
     pub domain: String,
     /// Public address.
+    #[schema(value_type = IpAddress)]
     pub public_ip: String,
     /// Where it listens for visitors.
+    #[schema(minimum = 1, maximum = 65535)]
     pub http_port: i32,
     /// A second address, with its port, where it listens for visitors of its own machine.
+    #[schema(value_type = Option<SocketAddress>)]
     pub also_listens: Option<String>,
     /// Whether new instances may be given to it.
     pub accepts_new_backends: bool,
     /// What is not as it should be, each in one sentence; empty when all is.
+    #[schema(value_type = Vec<Prose>)]
     pub troubles: Vec<String>,
     /// `run_…` that was last asked to have everything there as it should be.
+    #[schema(value_type = Option<RunId>)]
     pub preparation_run: Option<String>,
     /// When it was registered.
     pub created: DateTime<Utc>,
@@ -140,10 +164,12 @@ pub struct LoadBalancer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegionLook {
     /// Its name in the configuration.
+    #[schema(value_type = Name)]
     pub name: String,
     /// When it last answered; none before the first look since the server's start.
     pub last_seen_at: Option<DateTime<Utc>>,
     /// Why it did not answer when it was last asked.
+    #[schema(value_type = Option<Prose>)]
     pub error: Option<String>,
     /// Machines of ours that it had when it last answered.
     pub machines: usize,
@@ -153,16 +179,21 @@ pub struct RegionLook {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Orphan {
     /// Its region.
+    #[schema(value_type = Name)]
     pub region: String,
     /// The cloud's own id for it.
+    #[schema(value_type = Name)]
     pub machine: String,
     /// Its name in the cloud.
+    #[schema(value_type = Prose)]
     pub name: String,
     /// The key that it was made with, if its mark tells.
+    #[schema(value_type = Option<Name>)]
     pub key: Option<String>,
     /// What it was doing when it was found.
     pub power: ServerPower,
     /// `run_…` that takes it away, once that was asked for.
+    #[schema(value_type = Option<RunId>)]
     pub deletion_run: Option<String>,
     /// When it was found.
     pub found: DateTime<Utc>,
@@ -173,6 +204,7 @@ pub struct Orphan {
 #[serde(deny_unknown_fields, default)]
 pub struct DeleteOrphan {
     /// Why; required.
+    #[schema(value_type = NeededReason)]
     pub reason: String,
     /// Only tell what would be done.
     pub dry_run: bool,
@@ -182,6 +214,7 @@ pub struct DeleteOrphan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrphanDeletionPlan {
     /// In one sentence.
+    #[schema(value_type = Prose)]
     pub would: String,
 }
 
@@ -190,6 +223,7 @@ pub struct OrphanDeletionPlan {
 #[serde(default, deny_unknown_fields)]
 pub struct PrepareLoadBalancer {
     /// Why; required.
+    #[schema(value_type = NeededReason)]
     pub reason: String,
     /// Only tell what would be done.
     pub dry_run: bool,
@@ -199,5 +233,6 @@ pub struct PrepareLoadBalancer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PreparationPlan {
     /// In one sentence.
+    #[schema(value_type = Prose)]
     pub would: String,
 }

@@ -1,5 +1,6 @@
 //! The state of affairs: what needs a person, and what runs.
 
+use crate::texts::{Name, Prose, RunId, Word};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -34,14 +35,18 @@ pub struct Need {
     /// Why.
     pub code: NeedCode,
     /// Its id, or its name where it has none.
+    #[schema(value_type = Prose)]
     pub id: String,
     /// What people call it.
+    #[schema(value_type = Prose)]
     pub name: String,
     /// What is the matter, in one sentence.
+    #[schema(value_type = Prose)]
     pub sentence: String,
     /// Since when, if that is known.
     pub since: Option<DateTime<Utc>>,
     /// The command line that shows more, or resolves it.
+    #[schema(value_type = Prose)]
     pub advice: String,
 }
 
@@ -49,16 +54,21 @@ pub struct Need {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Running {
     /// `run_…`.
+    #[schema(value_type = RunId)]
     pub run: String,
     /// What it does, e.g. `launch_appserver`.
+    #[schema(value_type = Word)]
     pub definition: String,
     /// What it is about, as people call it.
+    #[schema(value_type = Name)]
     pub name: String,
     /// Where it is, e.g. `under way at run_main_playbook`.
+    #[schema(value_type = Prose)]
     pub sentence: String,
     /// When it started.
     pub started: DateTime<Utc>,
     /// How long it has taken so far, in seconds.
+    #[schema(minimum = 0)]
     pub duration_s: f64,
 }
 

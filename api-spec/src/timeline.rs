@@ -1,5 +1,6 @@
 //! Timelines: what happened to a thing, in sentences for people.
 
+use crate::texts::{Actor, EventKind, LogPosition, Prose, ThingId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,15 +9,20 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TimelineItem {
     /// Where it stands in the log. Opaque; sorts as text.
+    #[schema(value_type = LogPosition)]
     pub position: String,
     /// When.
     pub at: DateTime<Utc>,
     /// Who did it, e.g. `token:alice` or `saga:run_…`.
+    #[schema(value_type = Actor)]
     pub actor: String,
     /// What happened, for programs, e.g. `appserver.running_started`.
+    #[schema(value_type = EventKind)]
     pub kind: String,
     /// The id of the thing to which it happened, e.g. `apps_…`.
+    #[schema(value_type = ThingId)]
     pub subject: String,
     /// What happened, as one sentence without a full stop.
+    #[schema(value_type = Prose)]
     pub sentence: String,
 }

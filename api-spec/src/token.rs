@@ -1,5 +1,6 @@
 //! API tokens: who may do what until when.
 
+use crate::texts::{Name, Secret, TokenId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,7 +16,7 @@ pub enum TokenScope {
     All,
 }
 
-/// Whether a token is valid.
+/// Whether a token is valid. `expired` and `revoked` are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
@@ -33,12 +34,18 @@ pub enum TokenState {
 pub struct CreateToken {
     /// What it is for, 1 to 100 printable characters; events show it as `token:NAME`. No other
     /// valid token has it.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub name: String,
     /// What its holder may do; everything when left out.
     #[serde(default)]
     pub scope: TokenScope,
     /// Days until it expires, 1 to 3650; 365 when left out.
     #[serde(default = "a_year")]
+    #[schema(minimum = 1, maximum = 3650)]
     pub expires_in_days: u32,
 }
 
@@ -50,8 +57,10 @@ fn a_year() -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Token {
     /// `tokn_…`.
+    #[schema(value_type = TokenId)]
     pub id: String,
     /// What it is for.
+    #[schema(value_type = Name)]
     pub name: String,
     /// What its holder may do.
     pub scope: TokenScope,
@@ -71,5 +80,6 @@ pub struct CreatedToken {
     /// What everybody may know of it.
     pub token: Token,
     /// What its holder sends as `Authorization: Bearer …`; it is never shown again.
+    #[schema(value_type = Secret)]
     pub secret: String,
 }

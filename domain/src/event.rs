@@ -158,8 +158,13 @@ impl fmt::Display for Position {
 impl FromStr for Position {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
+        // Only as it is written: as texts, others would sort otherwise.
+        let part = |text: &str| {
+            let is_whole = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+            if is_whole { text.parse().ok() } else { None }
+        };
         text.split_once('.')
-            .and_then(|(a, b)| Some(Self([a.parse().ok()?, b.parse().ok()?])))
+            .and_then(|(a, b)| Some(Self([part(a)?, part(b)?])))
             .ok_or_else(|| InvalidId { text: text.chars().take(80).collect(), prefix: "position" })
     }
 }

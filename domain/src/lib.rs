@@ -2,7 +2,7 @@
 //!
 //! In reading order: `ids`, `text`, `protected`, `event` and `decider` are the vocabulary; `instance`,
 //! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name`, `projection`, `event_log` and
-//! `token` are the aggregates; `settings`, `names`,
+//! `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
 //! text may show; `saga` is the log of a process.
 
@@ -27,6 +27,7 @@ pub mod projection;
 pub mod protected;
 pub mod region;
 pub mod resources;
+pub mod right;
 pub mod run_input;
 pub mod saga;
 pub mod server;

@@ -6,6 +6,7 @@ use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::ids::RunId;
+use ocim_domain::right::ReadScope;
 use ocim_domain::saga::{self, Command, Event, Explanation, Facts, Holder, Operation, Saga, Verb};
 use ocim_engine::storable::check_reason;
 
@@ -14,7 +15,8 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::NotFound`] when there is no such run.
-    pub async fn explain_run(&self, id: RunId) -> Result<Explanation, AppError> {
+    pub async fn explain_run(&self, by: &Caller, id: RunId) -> Result<Explanation, AppError> {
+        let ReadScope::Everything = by.sees;
         let mut state = None;
         let mut facts = Facts::default();
         for recorded in self.journal.store().read_stream(&id.stream(), 0).await? {

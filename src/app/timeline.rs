@@ -1,7 +1,7 @@
 //! Timelines: the events that concern a thing, told as sentences.
 
-use super::App;
-use crate::read_models::{Order, QueryError, RunAttemptRow};
+use super::{App, Caller};
+use crate::read_models::{Order, QueryError, Reads, RunAttemptRow};
 use ocim_domain::event::{Position, Recorded};
 use ocim_domain::ids::RunId;
 use ocim_projections::history;
@@ -27,33 +27,35 @@ impl App {
     /// [`QueryError`] without a database.
     pub async fn read_timeline(
         &self,
+        by: &Caller,
         subject: &str,
         order: Order,
         limit: usize,
         after: Option<Position>,
     ) -> Result<Vec<Told>, QueryError> {
-        let rows = self.read_models().list_timeline(subject, order, limit, after).await?;
+        let reads = self.reads(by);
+        let rows = reads.list_timeline(subject, order, limit, after).await?;
         let events: Vec<_> = rows.into_iter().map(|row| row.into_recorded()).collect();
-        let context = self.gather_context(&events).await?;
+        let context = gather_context(&reads, &events).await?;
         Ok(events.into_iter().map(|event| tell(event, &context)).collect())
     }
+}
 
-    /// What the sentences about these events need to know beside them.
-    async fn gather_context(&self, events: &[Recorded]) -> Result<Context, QueryError> {
-        let ids: BTreeSet<_> = events.iter().flat_map(history::mentioned).collect();
-        let of_runs = events.iter().filter(|event| event.stream.category() == RunId::CATEGORY);
-        let runs: BTreeSet<_> = of_runs.map(|event| history::subject_of(&event.stream)).collect();
-        let names = self.read_models().read_names(&ids.into_iter().collect::<Vec<_>>()).await?;
-        let runs: Vec<_> = runs.into_iter().collect();
-        let attempts = match runs.is_empty() {
-            true => BTreeMap::new(),
-            false => {
-                let rows = self.read_models().list_run_attempts(&runs).await?;
-                rows.into_iter().filter_map(ended_attempt).collect()
-            }
-        };
-        Ok(Context { names, attempts })
-    }
+/// What the sentences about these events need to know beside them.
+async fn gather_context(reads: &Reads<'_>, events: &[Recorded]) -> Result<Context, QueryError> {
+    let ids: BTreeSet<_> = events.iter().flat_map(history::mentioned).collect();
+    let of_runs = events.iter().filter(|event| event.stream.category() == RunId::CATEGORY);
+    let runs: BTreeSet<_> = of_runs.map(|event| history::subject_of(&event.stream)).collect();
+    let names = reads.read_names(&ids.into_iter().collect::<Vec<_>>()).await?;
+    let runs: Vec<_> = runs.into_iter().collect();
+    let attempts = match runs.is_empty() {
+        true => BTreeMap::new(),
+        false => {
+            let rows = reads.list_run_attempts(&runs).await?;
+            rows.into_iter().filter_map(ended_attempt).collect()
+        }
+    };
+    Ok(Context { names, attempts })
 }
 
 /// An attempt that has ended, under the event that ended it.

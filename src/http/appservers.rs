@@ -1,23 +1,28 @@
 //! Appservers: launch, list, read, activate, deactivate, terminate.
 
 use super::extract::{Body, Params, read_flag};
-use super::openapi::Problems;
+use super::instances::INSTANCE_ID;
 use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, not_found};
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, STARTED_RUN, Shape, Tag,
+    Verb, handler,
+};
 use super::sites::{machine_url, read_site};
 use super::{Api, STALE_HEADER, convert};
 use crate::app::{ActivateAsk, Caller, Done, ForceAsk, LaunchAsk};
-use crate::read_models::{AppserverRow, FRESHNESS_WAIT};
+use crate::read_models::{AppserverRow, FRESHNESS_WAIT, Reads};
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, DeactivateAppserver, LaunchAppserver,
-    LaunchedAppserver, Page, Site, StartedRun, TerminateAppserver,
+    LaunchedAppserver, ProblemType, Site, StartedRun, TerminateAppserver, texts,
 };
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance::OnSuccess;
+use ocim_domain::right::Right;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -25,6 +30,189 @@ use utoipa::IntoParams;
 
 /// Pause between two looks for a run that was just asked for.
 const RUN_POLL: Duration = Duration::from_millis(20);
+
+/// The id of an Appserver in a path.
+pub(super) const APPSERVER_ID: PathPart = PathPart {
+    name: "id",
+    description: "Which Appserver, `apps_…`",
+    shape: Shape::of::<texts::AppserverId>(),
+};
+
+/// What one may do with the id of an Appserver.
+const APPSERVER_LINKS: &[Link] = &[Link {
+    name: "appserver",
+    to: "read_appserver",
+    parameter: "id",
+    from: "$response.body#/items/0/id",
+}];
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(launch_appserver),
+        method: Verb::Post,
+        path: "/api/v1/instances/{id}/appservers",
+        tag: Tag::Appservers,
+        summary: "Launches an Appserver with the instance's settings of now",
+        description: "One launch of an instance runs at a time: a second one is refused with the run \
+            that is under way, unless it may queue. The run ends `completed` when the Appserver runs.",
+        access: Access::Granted(Right::AppserversLaunch),
+        takes: Input::NOTHING
+            .path(&[INSTANCE_ID])
+            .query::<LaunchParams>()
+            .body::<LaunchAppserver>(),
+        answers: &[Answer {
+            status: 202,
+            description: "It has begun: the run does it",
+            content: &[Content::json::<LaunchedAppserver>()],
+            headers: &[AnswerHeader::Location, AnswerHeader::Stale],
+            links: &[
+                Link::RUN,
+                Link::RUN_LOG,
+                Link {
+                    name: "appserver",
+                    to: "read_appserver",
+                    parameter: "id",
+                    from: "$response.body#/appserver",
+                },
+            ],
+        }],
+        refuses: &[ProblemType::CommandRejected],
+    },
+    Route {
+        handler: handler!(list_instance_appservers),
+        method: Verb::Get,
+        path: "/api/v1/instances/{id}/appservers",
+        tag: Tag::Appservers,
+        summary: "Lists the Appservers of an instance, newest first",
+        description: "From the moment they are asked for, and for ever.",
+        access: Access::Granted(Right::AppserversRead),
+        takes: Input::NOTHING.path(&[INSTANCE_ID]).page_after::<texts::AppserverId>(),
+        answers: &[Answer {
+            status: 200,
+            description: "A page of Appservers",
+            content: &[Content::page::<Appserver>()],
+            headers: &[AnswerHeader::Link],
+            links: APPSERVER_LINKS,
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_appserver),
+        method: Verb::Get,
+        path: "/api/v1/appservers/{id}",
+        tag: Tag::Appservers,
+        summary: "Reads an Appserver with the settings it was made from",
+        description: "`settings` and `site` are null until its run has frozen them.",
+        access: Access::Granted(Right::AppserversRead),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]),
+        answers: &[Answer {
+            status: 200,
+            description: "The Appserver",
+            content: &[Content::json::<AppserverDetail>()],
+            headers: &[],
+            links: &[
+                Link {
+                    name: "launch",
+                    to: "read_run",
+                    parameter: "id",
+                    from: "$response.body#/launch_run",
+                },
+                Link {
+                    name: "instance",
+                    to: "read_instance",
+                    parameter: "id",
+                    from: "$response.body#/instance",
+                },
+                Link {
+                    name: "timeline",
+                    to: "read_appserver_timeline",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "logs",
+                    to: "read_appserver_logs",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "raw_logs",
+                    to: "download_appserver_logs",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "activate",
+                    to: "activate_appserver",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "deactivate",
+                    to: "deactivate_appserver",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "terminate",
+                    to: "terminate_appserver",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "keep",
+                    to: "keep_server",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "clean_up",
+                    to: "clean_up_appserver",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+            ],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(activate_appserver),
+        method: Verb::Post,
+        path: "/api/v1/appservers/{id}/activate",
+        tag: Tag::Appservers,
+        summary: "Brings an Appserver into traffic",
+        description: "It must prove first that it serves the site. The others stay in traffic unless \
+            `deactivate_others` is set.",
+        access: Access::Granted(Right::AppserversActivate),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<ActivateAppserver>(),
+        answers: &[STARTED_RUN],
+        refuses: &[ProblemType::CommandRejected],
+    },
+    Route {
+        handler: handler!(deactivate_appserver),
+        method: Verb::Post,
+        path: "/api/v1/appservers/{id}/deactivate",
+        tag: Tag::Appservers,
+        summary: "Takes an Appserver out of traffic",
+        description: "Its machine stays. The last one in traffic is taken out with `force` only.",
+        access: Access::Granted(Right::AppserversDeactivate),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<DeactivateAppserver>(),
+        answers: &[STARTED_RUN],
+        refuses: &[ProblemType::CommandRejected],
+    },
+    Route {
+        handler: handler!(terminate_appserver),
+        method: Verb::Post,
+        path: "/api/v1/appservers/{id}/terminate",
+        tag: Tag::Appservers,
+        summary: "Takes an Appserver out of traffic and its machine away",
+        description: "This can't be undone. The last one in traffic goes with `force` only.",
+        access: Access::Granted(Right::AppserversTerminate),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<TerminateAppserver>(),
+        answers: &[STARTED_RUN],
+        refuses: &[ProblemType::CommandRejected],
+    },
+];
 
 /// How a launch may be asked for in the query.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -37,15 +225,7 @@ pub(super) struct LaunchParams {
 }
 
 /// Launches an Appserver with the instance's settings of now.
-#[utoipa::path(post, path = "/api/v1/instances/{id}/appservers", tag = "appservers",
-    request_body = LaunchAppserver,
-    params(("id" = String, Path, description = "`inst_…`"), LaunchParams),
-    responses(
-        (status = 202, body = LaunchedAppserver, headers(
-            ("Location" = String, description = "Where to read the run"),
-            ("X-Stale" = bool, description = "Present when lists may not show it yet"))),
-        Problems))]
-pub(super) async fn launch_appserver(
+async fn launch_appserver(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<InstanceId>,
@@ -62,7 +242,7 @@ pub(super) async fn launch_appserver(
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let done = api.app.launch_appserver(&by, *id, ask).await?;
     let launched = done.value;
-    let mut answer = accept_run(&api, done.position, launched.run).await?;
+    let mut answer = accept_run(&api, &by, done.position, launched.run).await?;
     Ok(answer.json(LaunchedAppserver {
         run: launched.run.to_string(),
         appserver: launched.appserver.to_string(),
@@ -73,41 +253,38 @@ pub(super) async fn launch_appserver(
 }
 
 /// Lists the Appservers of an instance, newest first.
-#[utoipa::path(get, path = "/api/v1/instances/{id}/appservers", tag = "appservers",
-    params(("id" = String, Path, description = "`inst_…`"), PageParams),
-    responses((status = 200, body = Page<Appserver>), Problems))]
-pub(super) async fn list_appservers(
+async fn list_instance_appservers(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<InstanceId>,
     Params(params): Params<PageParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let choice = Choice::new::<AppserverId>(params.limit, params.after.as_deref())?;
-    let models = api.app.read_models();
+    let reads = api.app.reads(&by);
     let id = id.to_string();
-    if models.read_instance(&id).await?.is_none() {
+    if reads.read_instance(&id).await?.is_none() {
         return Err(not_found("such instance"));
     }
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
-    let rows = models.list_appservers(Some(&id), limit, after).await?;
+    let rows = reads.list_appservers(Some(&id), limit, after).await?;
     let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), convert::appserver)?;
     Ok(answer_with_page(&request, page))
 }
 
 /// Reads an Appserver with the settings it was made from.
-#[utoipa::path(get, path = "/api/v1/appservers/{id}", tag = "appservers",
-    params(("id" = String, Path, description = "`apps_…`")),
-    responses((status = 200, body = AppserverDetail), Problems))]
-pub(super) async fn read_appserver(
+async fn read_appserver(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<AppserverId>,
 ) -> Result<HttpResponse, HttpError> {
-    let row = api.app.read_models().read_appserver(&id.to_string()).await?;
+    let reads = api.app.reads(&by);
+    let row = reads.read_appserver(&id.to_string()).await?;
     let mut row = row.ok_or_else(|| not_found("such appserver"))?;
     let (settings, site) = match row.settings.take() {
         Some(sealed) => {
             let opened = api.app.open(&sealed).await?;
-            let site = read_own_site(&api, &row, &opened).await?;
+            let site = read_own_site(&reads, &row, &opened).await?;
             (Some(convert::settings(opened)?), Some(site))
         }
         None => (None, None),
@@ -117,24 +294,23 @@ pub(super) async fn read_appserver(
 }
 
 /// The site of an Appserver, with the Appserver's own address.
-async fn read_own_site(api: &Api, row: &AppserverRow, opened: &Value) -> Result<Site, HttpError> {
-    let models = api.app.read_models();
-    let instance = models.read_instance(&row.instance).await?;
+async fn read_own_site(
+    reads: &Reads<'_>,
+    row: &AppserverRow,
+    opened: &Value,
+) -> Result<Site, HttpError> {
+    let instance = reads.read_instance(&row.instance).await?;
     let balancer = instance.and_then(|instance| instance.load_balancer);
-    let site = read_site(api, opened, balancer.as_deref()).await?;
+    let site = read_site(reads, opened, balancer.as_deref()).await?;
     let server = match &row.server {
-        Some(id) => models.read_server(id).await?,
+        Some(id) => reads.read_server(id).await?,
         None => None,
     };
     Ok(Site { machine_url: server.as_ref().and_then(machine_url), ..site })
 }
 
 /// Brings an Appserver into traffic, once it has proved that it serves the site.
-#[utoipa::path(post, path = "/api/v1/appservers/{id}/activate", tag = "appservers",
-    request_body = ActivateAppserver,
-    params(("id" = String, Path, description = "`apps_…`")),
-    responses((status = 202, body = StartedRun), Problems))]
-pub(super) async fn activate_appserver(
+async fn activate_appserver(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<AppserverId>,
@@ -142,15 +318,11 @@ pub(super) async fn activate_appserver(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let ask = ActivateAsk { deactivate_others: body.deactivate_others, force: body.force };
-    answer_with_run(&api, api.app.activate_appserver(&by, *id, ask).await?).await
+    answer_with_run(&api, &by, api.app.activate_appserver(&by, *id, ask).await?).await
 }
 
 /// Takes an Appserver out of traffic; its machine stays.
-#[utoipa::path(post, path = "/api/v1/appservers/{id}/deactivate", tag = "appservers",
-    request_body = DeactivateAppserver,
-    params(("id" = String, Path, description = "`apps_…`")),
-    responses((status = 202, body = StartedRun), Problems))]
-pub(super) async fn deactivate_appserver(
+async fn deactivate_appserver(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<AppserverId>,
@@ -158,15 +330,11 @@ pub(super) async fn deactivate_appserver(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let ask = ForceAsk { force: body.force };
-    answer_with_run(&api, api.app.deactivate_appserver(&by, *id, ask).await?).await
+    answer_with_run(&api, &by, api.app.deactivate_appserver(&by, *id, ask).await?).await
 }
 
 /// Takes an Appserver out of traffic and its machine away.
-#[utoipa::path(post, path = "/api/v1/appservers/{id}/terminate", tag = "appservers",
-    request_body = TerminateAppserver,
-    params(("id" = String, Path, description = "`apps_…`")),
-    responses((status = 202, body = StartedRun), Problems))]
-pub(super) async fn terminate_appserver(
+async fn terminate_appserver(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<AppserverId>,
@@ -174,29 +342,32 @@ pub(super) async fn terminate_appserver(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let ask = ForceAsk { force: body.force };
-    answer_with_run(&api, api.app.terminate_appserver(&by, *id, ask).await?).await
+    answer_with_run(&api, &by, api.app.terminate_appserver(&by, *id, ask).await?).await
 }
 
 /// Answers a command that only starts a run.
 pub(super) async fn answer_with_run(
     api: &Api,
+    by: &Caller,
     done: Done<RunId>,
 ) -> Result<HttpResponse, HttpError> {
-    let mut answer = accept_run(api, done.position, done.value).await?;
+    let mut answer = accept_run(api, by, done.position, done.value).await?;
     Ok(answer.json(StartedRun { run: done.value.to_string() }))
 }
 
 /// The head of an answer whose work is done in a run, which can be read by then, or `X-Stale`.
 async fn accept_run(
     api: &Api,
+    by: &Caller,
     position: Position,
     run: RunId,
 ) -> Result<HttpResponseBuilder, HttpError> {
     let mut answer = api.answer_to(position, HttpResponse::Accepted()).await;
     let run = run.to_string();
+    let reads = api.app.reads(by);
     // The run starts because of the command's event, so it comes a moment later.
     let deadline = Instant::now() + FRESHNESS_WAIT;
-    while api.app.read_models().read_run(&run).await?.is_none() {
+    while reads.read_run(&run).await?.is_none() {
         if Instant::now() > deadline {
             answer.insert_header((STALE_HEADER, "true"));
             break;

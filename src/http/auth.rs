@@ -3,6 +3,7 @@
 use super::Api;
 use super::local_token::{self, LOCAL_USER_HEADER, os_user};
 use super::problem::HttpError;
+use super::routes::{Access, Route};
 use super::trace::RequestId;
 use crate::app::Caller;
 use crate::trace_context::TraceContext;
@@ -13,39 +14,80 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest, ResponseError};
 use ocim_api_spec::{Problem, ProblemType};
+use ocim_domain::right::{ReadScope, Right};
 use ocim_domain::token::Scope;
+use std::sync::Arc;
 
-/// Lets a request through that bears a valid token, and tells the handler who calls.
-pub(super) async fn require_token(
+/// Lets a request to one of these routes through that may come in, and tells the handler who asks.
+///
+/// One whose method none of them has only has to say who it is.
+pub(super) async fn admit(
+    api: Data<Api>,
+    routes: Arc<[&'static Route]>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let route = routes.iter().find(|route| route.method() == *request.method());
+    let access = route.or(routes.first()).map(|route| route.access);
+    let right = match access {
+        Some(Access::Anybody { .. }) => return pass(request, next).await,
+        Some(Access::GrantedUnlessPublic(_)) if api.observing.metrics_public => {
+            return pass(request, next).await;
+        }
+        Some(Access::Granted(right) | Access::GrantedUnlessPublic(right)) => Some(right),
+        None => None,
+    };
+    admit_by(&api, right.filter(|_| route.is_some()), request, next).await
+}
+
+/// Lets nobody through who does not say who it is: who is nobody does not learn what there is.
+pub(super) async fn admit_to_nothing(
     api: Data<Api>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match authenticate(&api, request.request()).await {
+    admit_by(&api, None, request, next).await
+}
+
+async fn admit_by(
+    api: &Api,
+    right: Option<Right>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match authenticate(api, request.request()).await {
         Ok((caller, scope)) => {
             tracing::Span::current().record("actor", &caller.actor);
-            if scope == Scope::Read && !request.method().is_safe() {
-                return Ok(request.into_response(forbid().error_response()));
+            if let Some(right) = right {
+                let Some(sees) = scope.grant(right) else {
+                    return Ok(request.into_response(forbid(right).error_response()));
+                };
+                request.extensions_mut().insert(Caller { sees, ..caller });
             }
-            request.extensions_mut().insert(caller);
-            Ok(next.call(request).await?.map_into_boxed_body())
+            pass(request, next).await
         }
         Err(error) => Ok(request.into_response(error.error_response())),
     }
 }
 
-/// What a token that may only read hears when it asks for a change.
-fn forbid() -> HttpError {
-    let detail = "the token may only read: use one whose scope is `all`, which `ocim token create` \
-                  makes";
+async fn pass(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    Ok(next.call(request).await?.map_into_boxed_body())
+}
+
+/// What somebody hears whose token does not grant a right.
+fn forbid(right: Right) -> HttpError {
+    let detail = format!(
+        "the token does not grant `{right}`: use one whose scope is `all`, which `ocim token create` \
+         makes"
+    );
     Problem::new(ProblemType::Forbidden).detail(detail).into()
 }
 
 /// Who calls, and what the token allows.
-pub(super) async fn authenticate(
-    api: &Api,
-    request: &HttpRequest,
-) -> Result<(Caller, Scope), HttpError> {
+async fn authenticate(api: &Api, request: &HttpRequest) -> Result<(Caller, Scope), HttpError> {
     let refuse =
         |detail: &str| HttpError::from(Problem::new(ProblemType::Unauthorized).detail(detail));
     let Some(token) = bearer(request.headers()) else {
@@ -63,6 +105,7 @@ pub(super) async fn authenticate(
         traceparent: request.extensions().get::<TraceContext>().map(ToString::to_string),
         reason: None,
         command: None,
+        sees: ReadScope::Everything,
     };
     Ok((caller, holder.scope))
 }

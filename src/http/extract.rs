@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Largest body that is read, in bytes.
 pub(super) const BODY_BYTES_MAX: usize = 512 * 1024;
+/// Longest text that is looked for, in characters.
+const SEARCH_CHARS_MAX: usize = 1_000;
 /// Longest wait for a whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -175,6 +177,22 @@ pub(super) fn read_flag<'de, D: serde::Deserializer<'de>>(
         "" | "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
         _ => Err(serde::de::Error::custom("must be `true` or `false`")),
+    }
+}
+
+/// Reads a text of a query that something is looked for by.
+///
+/// # Errors
+/// For one that is longer than anything that could be found.
+pub(super) fn read_search_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let text: Option<String> = serde::Deserialize::deserialize(deserializer)?;
+    match text {
+        Some(text) if text.chars().count() > SEARCH_CHARS_MAX => Err(serde::de::Error::custom(
+            format!("must have at most {SEARCH_CHARS_MAX} characters"),
+        )),
+        text => Ok(text),
     }
 }
 

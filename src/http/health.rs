@@ -1,51 +1,68 @@
 //! Whether the process is up, and whether it can do its work.
 
 use super::Api;
-use super::openapi::Problems;
 use super::problem::HttpError;
+use super::routes::{Access, Answer, Content, Input, Route, Tag, Verb, handler};
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use ocim_api_spec::{Problem, ProblemType};
-use serde::Serialize;
+use ocim_api_spec::{Health, Problem, ProblemType, Readiness};
 use std::time::Duration;
-use utoipa::ToSchema;
 
 /// Longest wait for one answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// When to ask again, in seconds.
 const RETRY_AFTER_S: u64 = 2;
 
-/// The process is up.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Health {
-    /// Always `ok`.
-    status: &'static str,
-    /// The version of the program.
-    version: &'static str,
-    /// Position of the last event; null where the event store does not answer.
-    head: Option<String>,
-}
-
-/// Everything works.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Readiness {
-    /// Always `ready`.
-    status: &'static str,
-}
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(read_health),
+        method: Verb::Get,
+        path: "/health",
+        tag: Tag::Health,
+        summary: "Says that the process is up",
+        description: "And how far the event log has come.",
+        access: Access::Anybody { because: "it tells no more than that Ocim is here" },
+        takes: Input::NOTHING,
+        answers: &[Answer {
+            status: 200,
+            description: "The process is up",
+            content: &[Content::json::<Health>()],
+            headers: &[],
+            links: &[],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_readiness),
+        method: Verb::Get,
+        path: "/ready",
+        tag: Tag::Health,
+        summary: "Says whether Ocim can do its work",
+        description: "Whether the event store answers and every read model follows it; not while the \
+            node drains. Else `errors` names each part that does not do its work.",
+        access: Access::Anybody { because: "those who route requests ask without a token" },
+        takes: Input::NOTHING,
+        answers: &[Answer {
+            status: 200,
+            description: "Everything works",
+            content: &[Content::json::<Readiness>()],
+            headers: &[],
+            links: &[],
+        }],
+        refuses: &[ProblemType::Unavailable],
+    },
+];
 
 /// Says that the process is up, and how far the event log has come.
-#[utoipa::path(get, path = "/health", tag = "health", security(()),
-    responses((status = 200, body = Health)))]
-pub(super) async fn read_health(api: Data<Api>) -> HttpResponse {
-    let head = tokio::time::timeout(CHECK_TIMEOUT, api.events().head()).await;
+async fn read_health(api: Data<Api>) -> HttpResponse {
+    let head = tokio::time::timeout(CHECK_TIMEOUT, api.app.store().raw().head()).await;
     let head = head.ok().and_then(Result::ok).map(|position| position.to_string());
-    HttpResponse::Ok().json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), head })
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    HttpResponse::Ok().json(Health { status: "ok".to_owned(), version, head })
 }
 
 /// Says whether the event store answers and every read model follows it; not while draining.
-#[utoipa::path(get, path = "/ready", tag = "health", security(()),
-    responses((status = 200, body = Readiness), Problems))]
-pub(super) async fn read_readiness(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+async fn read_readiness(api: Data<Api>) -> Result<HttpResponse, HttpError> {
     if *api.stopping.borrow() {
         let problem = Problem::new(ProblemType::Unavailable).retry_after_s(RETRY_AFTER_S);
         return Err(problem.error("node", "is draining: ask another one, or wait").into());
@@ -54,7 +71,7 @@ pub(super) async fn read_readiness(api: Data<Api>) -> Result<HttpResponse, HttpE
     let faults = list_faults(&api).await.into_iter();
     let problem = faults.fold(problem, |problem, (part, rule)| problem.error(part, rule));
     if problem.errors.is_empty() {
-        return Ok(HttpResponse::Ok().json(Readiness { status: "ready" }));
+        return Ok(HttpResponse::Ok().json(Readiness { status: "ready".to_owned() }));
     }
     Err(problem.into())
 }
@@ -68,7 +85,7 @@ pub(super) async fn list_faults(api: &Api) -> Vec<(String, String)> {
 }
 
 async fn check_events(api: &Api) -> Result<(), String> {
-    let head = tokio::time::timeout(CHECK_TIMEOUT, api.events().head()).await;
+    let head = tokio::time::timeout(CHECK_TIMEOUT, api.app.store().raw().head()).await;
     if matches!(head, Ok(Ok(_))) { Ok(()) } else { Err("the event store does not answer".into()) }
 }
 

@@ -1,9 +1,12 @@
 //! Instances: create, list, read, change settings.
 
 use super::extract::{Body, Params, read_if_match, write_etag};
-use super::openapi::Problems;
 use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, invalid, not_found};
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, RequestHeader, Route, Shape, Tag,
+    Verb, handler,
+};
 use super::sites::read_site;
 use super::{Api, STALE_HEADER, convert};
 use crate::app::Caller;
@@ -12,21 +15,138 @@ use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
-    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, Page,
+    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, ProblemType, texts,
 };
 use ocim_domain::ids::InstanceId;
+use ocim_domain::right::Right;
 use ocim_domain::text::check_note;
 use serde_json::{Map, Value};
 
+/// The id of an instance in a path.
+pub(super) const INSTANCE_ID: PathPart = PathPart {
+    name: "id",
+    description: "Which instance, `inst_…`",
+    shape: Shape::of::<texts::InstanceId>(),
+};
+
+/// What one may do with the id of an instance.
+const INSTANCE_LINKS: &[Link] = &[
+    Link { name: "instance", to: "read_instance", parameter: "id", from: "$response.body#/id" },
+    Link { name: "launch", to: "launch_appserver", parameter: "id", from: "$response.body#/id" },
+    Link {
+        name: "appservers",
+        to: "list_instance_appservers",
+        parameter: "id",
+        from: "$response.body#/id",
+    },
+    Link {
+        name: "timeline",
+        to: "read_instance_timeline",
+        parameter: "id",
+        from: "$response.body#/id",
+    },
+];
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(create_instance),
+        method: Verb::Post,
+        path: "/api/v1/instances",
+        tag: Tag::Instances,
+        summary: "Makes an instance",
+        description: "Nothing is deployed until an Appserver is launched. What is left out gets the \
+            default that this Ocim is set up with; the site's domains must be nobody else's. Fields \
+            that are not known are refused.",
+        access: Access::Granted(Right::InstancesCreate),
+        takes: Input::NOTHING.body::<CreateInstance>(),
+        answers: &[Answer {
+            status: 201,
+            description: "It is made",
+            content: &[Content::json::<CreatedInstance>()],
+            headers: &[AnswerHeader::Location, AnswerHeader::ETag, AnswerHeader::Stale],
+            links: INSTANCE_LINKS,
+        }],
+        refuses: &[ProblemType::NameTaken, ProblemType::CommandRejected],
+    },
+    Route {
+        handler: handler!(list_instances),
+        method: Verb::Get,
+        path: "/api/v1/instances",
+        tag: Tag::Instances,
+        summary: "Lists instances, newest first",
+        description: "Each with who serves it and the launches that have not settled; the settings \
+            are in the instance itself.",
+        access: Access::Granted(Right::InstancesRead),
+        takes: Input::NOTHING.page_after::<texts::InstanceId>(),
+        answers: &[Answer {
+            status: 200,
+            description: "A page of instances",
+            content: &[Content::page::<Instance>()],
+            headers: &[AnswerHeader::Link],
+            links: &[Link {
+                name: "instance",
+                to: "read_instance",
+                parameter: "id",
+                from: "$response.body#/items/0/id",
+            }],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_instance),
+        method: Verb::Get,
+        path: "/api/v1/instances/{id}",
+        tag: Tag::Instances,
+        summary: "Reads an instance with its settings",
+        description: "Also where it is to be found, and the test login that opens it where no balancer \
+            does. The master secret is never shown. With `If-None-Match` the answer is 304 while the \
+            settings are the same.",
+        access: Access::Granted(Right::InstancesRead),
+        takes: Input::NOTHING.path(&[INSTANCE_ID]),
+        answers: &[Answer {
+            status: 200,
+            description: "The instance",
+            content: &[Content::json::<InstanceDetail>()],
+            headers: &[AnswerHeader::ETag],
+            links: INSTANCE_LINKS,
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(change_settings),
+        method: Verb::Patch,
+        path: "/api/v1/instances/{id}",
+        tag: Tag::Instances,
+        summary: "Changes some of the settings",
+        description: "Appservers that exist keep theirs; the next launch takes the new ones. Fields \
+            that are not known are refused, and so is null.",
+        access: Access::Granted(Right::InstancesChange),
+        takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<ChangeSettings>().headers(&[
+            RequestHeader {
+                name: "If-Match",
+                description: "The ETag that was read; 412 if the settings have changed since. Without \
+                    it, they change whatever they are",
+                pattern: "^(\"[0-9]{1,19}\"|\\*)$",
+                example: "\"3\"",
+            },
+        ]),
+        answers: &[Answer {
+            status: 200,
+            description: "The instance as it is now",
+            content: &[Content::json::<InstanceDetail>()],
+            headers: &[AnswerHeader::ETag, AnswerHeader::Stale],
+            links: INSTANCE_LINKS,
+        }],
+        refuses: &[
+            ProblemType::StaleVersion,
+            ProblemType::NameTaken,
+            ProblemType::CommandRejected,
+        ],
+    },
+];
+
 /// Makes an instance. Nothing is deployed until an Appserver is launched.
-#[utoipa::path(post, path = "/api/v1/instances", tag = "instances", request_body = CreateInstance,
-    responses(
-        (status = 201, body = CreatedInstance, headers(
-            ("Location" = String, description = "Where to read the instance"),
-            ("ETag" = String, description = "The settings' version; absent with `X-Stale`"),
-            ("X-Stale" = bool, description = "Present when lists may not show it yet"))),
-        Problems))]
-pub(super) async fn create_instance(
+async fn create_instance(
     api: Data<Api>,
     by: ReqData<Caller>,
     Body(mut input): Body<Map<String, Value>>,
@@ -36,57 +156,39 @@ pub(super) async fn create_instance(
     let id = done.value.to_string();
     let mut answer = api.answer_to(done.position, HttpResponse::Created()).await;
     answer.insert_header((LOCATION, format!("/api/v1/instances/{id}")));
-    if let Some(row) = api.app.read_models().read_instance(&id).await? {
+    if let Some(row) = api.app.reads(&by).read_instance(&id).await? {
         answer.insert_header((ETAG, write_etag(row.settings_version)));
     }
     Ok(answer.json(CreatedInstance { id }))
 }
 
 /// Lists instances, newest first.
-#[utoipa::path(get, path = "/api/v1/instances", tag = "instances", params(PageParams),
-    responses((status = 200, body = Page<Instance>), Problems))]
-pub(super) async fn list_instances(
+async fn list_instances(
     api: Data<Api>,
+    by: ReqData<Caller>,
     Params(params): Params<PageParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let choice = Choice::new::<InstanceId>(params.limit, params.after.as_deref())?;
-    let models = api.app.read_models();
-    let rows = models.list_instances(choice.rows_to_read(), choice.after.as_deref()).await?;
+    let reads = api.app.reads(&by);
+    let rows = reads.list_instances(choice.rows_to_read(), choice.after.as_deref()).await?;
     let page = choice.page(rows, |row: &InstanceRow| row.id.clone(), convert::instance)?;
     Ok(answer_with_page(&request, page))
 }
 
 /// Reads an instance with its settings.
-#[utoipa::path(get, path = "/api/v1/instances/{id}", tag = "instances",
-    params(("id" = String, Path, description = "`inst_…`")),
-    responses(
-        (status = 200, body = InstanceDetail,
-            headers(("ETag" = String, description = "The settings' version"))),
-        Problems))]
-pub(super) async fn read_instance(
+async fn read_instance(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<InstanceId>,
 ) -> Result<HttpResponse, HttpError> {
-    let detail = read_detail(&api, *id).await?;
+    let detail = read_detail(&api, &by, *id).await?;
     let etag = write_etag(detail.settings_version);
     Ok(HttpResponse::Ok().insert_header((ETAG, etag)).json(detail))
 }
 
 /// Changes some of the settings. Appservers that exist keep theirs.
-#[utoipa::path(patch, path = "/api/v1/instances/{id}", tag = "instances",
-    request_body = ChangeSettings,
-    params(
-        ("id" = String, Path, description = "`inst_…`"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; \
-            412 if the settings have changed since. Without it, they change whatever they are")),
-    responses(
-        (status = 200, body = InstanceDetail, headers(
-            ("ETag" = String, description = "The settings' version"),
-            ("X-Stale" = bool, description = "Present when the body is older than the change, or \
-                shows another one that came after it; its ETag is always the body's"))),
-        Problems))]
-pub(super) async fn change_settings(
+async fn change_settings(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<InstanceId>,
@@ -97,7 +199,7 @@ pub(super) async fn change_settings(
     let if_match = read_if_match(request.headers())?;
     let done = api.app.change_settings(&by, *id, input, if_match).await?;
     let mut answer = api.answer_to(done.position, HttpResponse::Ok()).await;
-    let detail = read_detail(&api, *id).await?;
+    let detail = read_detail(&api, &by, *id).await?;
     if u64::try_from(detail.settings_version) != Ok(done.value) {
         answer.insert_header((STALE_HEADER, "true"));
     }
@@ -117,10 +219,11 @@ fn take_reason(input: &mut Map<String, Value>) -> Result<Option<String>, HttpErr
     }
 }
 
-async fn read_detail(api: &Api, id: InstanceId) -> Result<InstanceDetail, HttpError> {
-    let row = api.app.read_models().read_instance(&id.to_string()).await?;
+async fn read_detail(api: &Api, by: &Caller, id: InstanceId) -> Result<InstanceDetail, HttpError> {
+    let reads = api.app.reads(by);
+    let row = reads.read_instance(&id.to_string()).await?;
     let row = row.ok_or_else(|| not_found("such instance"))?;
     let opened = api.app.open(&row.settings).await?;
-    let site = read_site(api, &opened, row.load_balancer.as_deref()).await?;
+    let site = read_site(&reads, &opened, row.load_balancer.as_deref()).await?;
     convert::instance_detail(row, opened, site)
 }

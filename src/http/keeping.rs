@@ -1,22 +1,52 @@
 //! Failed Appservers: how long their machines are kept, and taking them away.
 
 use super::Api;
-use super::appservers::answer_with_run;
+use super::appservers::{APPSERVER_ID, answer_with_run};
 use super::extract::Body;
-use super::openapi::Problems;
 use super::problem::HttpError;
+use super::routes::{Access, Answer, AnswerHeader, Input, Route, STARTED_RUN, Tag, Verb, handler};
 use crate::app::Caller;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
-use ocim_api_spec::{CleanUpAppserver, KeepServer, StartedRun};
+use ocim_api_spec::{CleanUpAppserver, KeepServer, ProblemType};
 use ocim_domain::ids::AppserverId;
+use ocim_domain::right::Right;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(keep_server),
+        method: Verb::Post,
+        path: "/api/v1/appservers/{id}/keep",
+        tag: Tag::Appservers,
+        summary: "Keeps a failed Appserver's machine until another date",
+        description: "Longer or shorter than it would be; the date must lie ahead.",
+        access: Access::Granted(Right::AppserversKeep),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<KeepServer>(),
+        answers: &[Answer {
+            status: 204,
+            description: "Its machine stays until then",
+            content: &[],
+            headers: &[AnswerHeader::Stale],
+            links: &[],
+        }],
+        refuses: &[ProblemType::CommandRejected],
+    },
+    Route {
+        handler: handler!(clean_up_appserver),
+        method: Verb::Post,
+        path: "/api/v1/appservers/{id}/clean_up",
+        tag: Tag::Appservers,
+        summary: "Takes a failed Appserver's machine away now",
+        description: "Without waiting for its date.",
+        access: Access::Granted(Right::AppserversCleanUp),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<CleanUpAppserver>(),
+        answers: &[STARTED_RUN],
+        refuses: &[ProblemType::CommandRejected],
+    },
+];
 
 /// Keeps a failed Appserver's machine until another date.
-#[utoipa::path(post, path = "/api/v1/appservers/{id}/keep", tag = "appservers",
-    request_body = KeepServer,
-    params(("id" = String, Path, description = "`apps_…`")),
-    responses((status = 204, description = "Its machine stays until then"), Problems))]
-pub(super) async fn keep_server(
+async fn keep_server(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<AppserverId>,
@@ -28,16 +58,12 @@ pub(super) async fn keep_server(
 }
 
 /// Takes a failed Appserver's machine away now, without waiting for its date.
-#[utoipa::path(post, path = "/api/v1/appservers/{id}/clean_up", tag = "appservers",
-    request_body = CleanUpAppserver,
-    params(("id" = String, Path, description = "`apps_…`")),
-    responses((status = 202, body = StartedRun), Problems))]
-pub(super) async fn clean_up_appserver(
+async fn clean_up_appserver(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<AppserverId>,
     Body(body): Body<CleanUpAppserver>,
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: Some(body.reason), ..by.into_inner() };
-    answer_with_run(&api, api.app.clean_up_appserver(&by, *id).await?).await
+    answer_with_run(&api, &by, api.app.clean_up_appserver(&by, *id).await?).await
 }

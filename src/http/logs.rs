@@ -1,19 +1,25 @@
 //! Logs of runs: any range, as a file, or live until the run has ended.
 
-use super::extract::{Params, read_flag};
-use super::openapi::Problems;
+use super::appservers::APPSERVER_ID;
+use super::extract::{Params, read_flag, read_search_text};
 use super::problem::{HttpError, bad_request, internal, not_found};
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, RequestHeader, Route, Tag, Verb, handler,
+};
+use super::runs::RUN_ID;
 use super::sse::{self, Message};
 use super::{Api, convert};
+use crate::app::Caller;
 use crate::logs::{LineRange, Logs};
 use actix_web::http::header::{CONTENT_DISPOSITION, HeaderName};
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Bytes, Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, Stream, StreamExt};
 use ocim_adapters::logs::LogLine as StoredLine;
-use ocim_api_spec::LogPage;
+use ocim_api_spec::{LogPage, texts};
 use ocim_domain::ids::{AppserverId, RunId};
 use ocim_domain::port_error::PortError;
+use ocim_domain::right::Right;
 use serde::Deserialize;
 use serde_json::json;
 use std::future::ready;
@@ -32,20 +38,107 @@ const DOWNLOAD_LINES: usize = 1000;
 /// How many lines the log has by now.
 const LINE_COUNT: HeaderName = HeaderName::from_static("x-line-count");
 
+/// The header by which a client that follows comes back.
+const LAST_LINE: &[RequestHeader] = &[RequestHeader {
+    name: "Last-Event-ID",
+    description: "With `follow`: go on after this line",
+    pattern: "^[0-9]{1,18}$",
+    example: "128",
+}];
+
+/// The answer with a range of lines.
+const LINES: Answer = Answer {
+    status: 200,
+    description: "A range of lines; with `follow` server-sent events: a `log` for each line, with a \
+        `LogLine` as its data, and an `end`",
+    content: &[
+        Content::json::<LogPage>(),
+        Content::events("id: 128\nevent: log\ndata: {\"number\":128,…}\n\n"),
+    ],
+    headers: &[AnswerHeader::LineCount],
+    links: &[],
+};
+
+/// The answer with a log as a file.
+const FILE: Answer = Answer {
+    status: 200,
+    description: "The lines as text",
+    content: &[Content::Text {
+        media_type: "text/plain",
+        example: "TASK [nginx : install]\nok: [alpha-2]\n",
+    }],
+    headers: &[AnswerHeader::Disposition, AnswerHeader::LineCount],
+    links: &[],
+};
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(read_run_logs),
+        method: Verb::Get,
+        path: "/api/v1/runs/{id}/logs",
+        tag: Tag::Logs,
+        summary: "Reads the log of a run",
+        description: "A range by numbers, or live with `follow` until the run has ended. Secrets are masked.",
+        access: Access::Granted(Right::LogsRead),
+        takes: Input::NOTHING.path(&[RUN_ID]).query::<LogParams>().headers(LAST_LINE),
+        answers: &[LINES],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_appserver_logs),
+        method: Verb::Get,
+        path: "/api/v1/appservers/{id}/logs",
+        tag: Tag::Logs,
+        summary: "Reads the log of the run that launched an Appserver",
+        description: "A range by numbers, or live with `follow` until the run has ended. Secrets are masked.",
+        access: Access::Granted(Right::LogsRead),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]).query::<LogParams>().headers(LAST_LINE),
+        answers: &[LINES],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(download_run_logs),
+        method: Verb::Get,
+        path: "/api/v1/runs/{id}/logs/raw",
+        tag: Tag::Logs,
+        summary: "Downloads the log of a run as a text file",
+        description: "As it is by now, whole lines, secrets masked.",
+        access: Access::Granted(Right::LogsRead),
+        takes: Input::NOTHING.path(&[RUN_ID]).query::<RawParams>(),
+        answers: &[FILE],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(download_appserver_logs),
+        method: Verb::Get,
+        path: "/api/v1/appservers/{id}/logs/raw",
+        tag: Tag::Logs,
+        summary: "Downloads the log of the run that launched an Appserver as a text file",
+        description: "As it is by now, whole lines, secrets masked.",
+        access: Access::Granted(Right::LogsRead),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]).query::<RawParams>(),
+        answers: &[FILE],
+        refuses: &[],
+    },
+];
+
 /// Which lines are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LogParams {
     /// Number of the first line, from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
     from: Option<u64>,
     /// Number of the last line. Means nothing with `follow`.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
     to: Option<u64>,
     /// Only lines of this step, and of those below it.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
     step: Option<String>,
     /// Most lines, 1 to 10,000; 1,000 when left out. Means nothing with `follow`.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// Answer with server-sent events: a `log` a line, whose id is its number, and an `end` once
     /// the run has ended.
@@ -59,86 +152,60 @@ pub(super) struct LogParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct RawParams {
     /// Number of the first line, from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
     from: Option<u64>,
     /// Number of the last line.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
     to: Option<u64>,
     /// Only lines of this step, and of those below it.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
     step: Option<String>,
 }
 
 /// Reads the log of a run.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs", tag = "logs",
-    params(("id" = String, Path, description = "`run_…`"), LogParams,
-        ("Last-Event-ID" = Option<u64>, Header, description = "With `follow`: go on after this line")),
-    responses(
-        (status = 200, description = "A range of lines; with `follow` server-sent events: a `log` \
-            for each line, with a `LogLine` as its data, and an `end`",
-            content((LogPage = "application/json"), (String = "text/event-stream")),
-            headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
-        Problems))]
-pub(super) async fn read_run_logs(
+async fn read_run_logs(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<RunId>,
     params: Params<LogParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
-    check_run(&api, *id).await?;
+    check_run(&api, &by, *id).await?;
     answer_with_logs(&api, *id, params.0, &request).await
 }
 
 /// Reads the log of the run that launched an Appserver.
-#[utoipa::path(get, path = "/api/v1/appservers/{id}/logs", tag = "logs",
-    params(("id" = String, Path, description = "`apps_…`"), LogParams,
-        ("Last-Event-ID" = Option<u64>, Header, description = "With `follow`: go on after this line")),
-    responses(
-        (status = 200, description = "A range of lines; with `follow` server-sent events: a `log` \
-            for each line, with a `LogLine` as its data, and an `end`",
-            content((LogPage = "application/json"), (String = "text/event-stream")),
-            headers(("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
-        Problems))]
-pub(super) async fn read_appserver_logs(
+async fn read_appserver_logs(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<AppserverId>,
     params: Params<LogParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
-    let run = launch_of(&api, *id).await?;
+    let run = launch_of(&api, &by, *id).await?;
     answer_with_logs(&api, run, params.0, &request).await
 }
 
 /// Downloads the log of a run, as it is by now, as a text file.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/raw", tag = "logs",
-    params(("id" = String, Path, description = "`run_…`"), RawParams),
-    responses(
-        (status = 200, content_type = "text/plain", body = String, headers(
-            ("Content-Disposition" = String, description = "The file's name"),
-            ("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
-        Problems))]
-pub(super) async fn download_run_logs(
+async fn download_run_logs(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<RunId>,
     params: Params<RawParams>,
 ) -> Result<HttpResponse, HttpError> {
-    check_run(&api, *id).await?;
+    check_run(&api, &by, *id).await?;
     answer_with_file(&api, *id, params.0).await
 }
 
 /// Downloads the log of the run that launched an Appserver, as it is by now, as a text file.
-#[utoipa::path(get, path = "/api/v1/appservers/{id}/logs/raw", tag = "logs",
-    params(("id" = String, Path, description = "`apps_…`"), RawParams),
-    responses(
-        (status = 200, content_type = "text/plain", body = String, headers(
-            ("Content-Disposition" = String, description = "The file's name"),
-            ("X-Line-Count" = u64, description = "Lines of the whole log by now"))),
-        Problems))]
-pub(super) async fn download_appserver_logs(
+async fn download_appserver_logs(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<AppserverId>,
     params: Params<RawParams>,
 ) -> Result<HttpResponse, HttpError> {
-    let run = launch_of(&api, *id).await?;
+    let run = launch_of(&api, &by, *id).await?;
     answer_with_file(&api, run, params.0).await
 }
 
@@ -146,13 +213,13 @@ pub(super) async fn download_appserver_logs(
 ///
 /// # Errors
 /// Not found; without a database.
-pub(super) async fn check_run(api: &Api, run: RunId) -> Result<(), HttpError> {
-    let row = api.app.read_models().read_run(&run.to_string()).await?;
+pub(super) async fn check_run(api: &Api, by: &Caller, run: RunId) -> Result<(), HttpError> {
+    let row = api.app.reads(by).read_run(&run.to_string()).await?;
     row.map(drop).ok_or_else(|| not_found("such run"))
 }
 
-async fn launch_of(api: &Api, appserver: AppserverId) -> Result<RunId, HttpError> {
-    let row = api.app.read_models().read_appserver(&appserver.to_string()).await?;
+async fn launch_of(api: &Api, by: &Caller, appserver: AppserverId) -> Result<RunId, HttpError> {
+    let row = api.app.reads(by).read_appserver(&appserver.to_string()).await?;
     let row = row.ok_or_else(|| not_found("such appserver"))?;
     row.launch_run.parse().map_err(|error| internal(&error))
 }
@@ -181,8 +248,8 @@ async fn answer_with_logs(
     request: &HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let mut range = read_range(params.from, params.to, params.step)?;
+    let last = resume_after(request)?;
     if params.follow {
-        let last = resume_after(request)?;
         range.from = last.map_or(range.from, |last| last.saturating_add(1));
         range.to = NUMBER_MAX;
         let messages = follow_log(api.app.logs(), run, range);

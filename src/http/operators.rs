@@ -2,24 +2,56 @@
 
 use super::Api;
 use super::extract::Body;
-use super::openapi::Problems;
 use super::problem::{HttpError, internal};
+use super::routes::{Access, Answer, Content, Input, Route, Tag, Verb, handler};
+use super::runs::{OPERATED, RUN_ID};
 use crate::app::Caller;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
-use ocim_api_spec::{OperateRun, RunExplanation, RunOperation, RunVerb};
+use ocim_api_spec::{OperateRun, ProblemType, RunExplanation, RunOperation, RunVerb};
 use ocim_domain::ids::RunId;
-use ocim_domain::saga::Verb;
+use ocim_domain::right::Right;
+use ocim_domain::saga;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(operate_run),
+        method: Verb::Post,
+        path: "/api/v1/runs/{id}/operate",
+        tag: Tag::Runs,
+        summary: "Does something to a run that can't go on by itself, or goes the wrong way",
+        description: "`dry_run` only tells what would happen. Everything done stands in the run's \
+            timeline with who did it and why.",
+        access: Access::Granted(Right::RunsOperate),
+        takes: Input::NOTHING.path(&[RUN_ID]).body::<OperateRun>(),
+        answers: &[OPERATED],
+        refuses: &[ProblemType::CommandRejected],
+    },
+    Route {
+        handler: handler!(explain_run),
+        method: Verb::Get,
+        path: "/api/v1/runs/{id}/explain",
+        tag: Tag::Runs,
+        summary: "Says where a run stands",
+        description: "What it waits for, since when, until when, and what comes next.",
+        access: Access::Granted(Right::RunsRead),
+        takes: Input::NOTHING.path(&[RUN_ID]),
+        answers: &[Answer {
+            status: 200,
+            description: "Where it stands",
+            content: &[Content::json::<RunExplanation>()],
+            headers: &[],
+            links: &[],
+        }],
+        refuses: &[],
+    },
+];
 
 /// Does something to a run that can't go on by itself, or goes the wrong way.
 ///
 /// `dry_run` only tells what would happen. Everything done stands in the run's timeline with who
 /// did it and why.
-#[utoipa::path(post, path = "/api/v1/runs/{id}/operate", tag = "runs",
-    request_body = OperateRun,
-    params(("id" = String, Path, description = "`run_…`")),
-    responses((status = 200, body = RunOperation), Problems))]
-pub(super) async fn operate_run(
+async fn operate_run(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<RunId>,
@@ -27,12 +59,12 @@ pub(super) async fn operate_run(
 ) -> Result<HttpResponse, HttpError> {
     let OperateRun { operation, reason, dry_run } = body;
     let verb = match operation {
-        RunVerb::RetryStep { step } => Verb::RetryStep { step },
-        RunVerb::SkipStep { step, output } => Verb::SkipStep { step, output },
-        RunVerb::MarkUndone { step } => Verb::MarkUndone { step },
-        RunVerb::ForceUnwind {} => Verb::ForceUnwind,
-        RunVerb::ResumeForward {} => Verb::ResumeForward,
-        RunVerb::Abandon {} => Verb::Abandon,
+        RunVerb::RetryStep { step } => saga::Verb::RetryStep { step },
+        RunVerb::SkipStep { step, output } => saga::Verb::SkipStep { step, output },
+        RunVerb::MarkUndone { step } => saga::Verb::MarkUndone { step },
+        RunVerb::ForceUnwind {} => saga::Verb::ForceUnwind,
+        RunVerb::ResumeForward {} => saga::Verb::ResumeForward,
+        RunVerb::Abandon {} => saga::Verb::Abandon,
     };
     let done = api.app.operate_run(&by, *id, verb, reason, dry_run).await?;
     let told = RunOperation { done: !dry_run, sentences: done.value };
@@ -40,14 +72,12 @@ pub(super) async fn operate_run(
 }
 
 /// Says where a run stands: what it waits for, since when, until when, and what comes next.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/explain", tag = "runs",
-    params(("id" = String, Path, description = "`run_…`")),
-    responses((status = 200, body = RunExplanation), Problems))]
-pub(super) async fn explain_run(
+async fn explain_run(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<RunId>,
 ) -> Result<HttpResponse, HttpError> {
-    let told = api.app.explain_run(*id).await?;
+    let told = api.app.explain_run(&by, *id).await?;
     // As it stands in the log.
     let code = serde_json::to_value(told.code).map_err(|error| internal(&error))?;
     Ok(HttpResponse::Ok().json(RunExplanation {

@@ -20,8 +20,10 @@ pub(super) const LIMIT_MAX: usize = 200;
 #[into_params(parameter_in = Query)]
 pub(super) struct PageParams {
     /// Most items on the page, 1 to 200; 50 when left out.
+    #[param(minimum = 1, maximum = 200)]
     pub limit: Option<usize>,
     /// The `next` of the page before.
+    #[param(min_length = 1)]
     pub after: Option<String>,
 }
 

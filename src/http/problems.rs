@@ -1,20 +1,68 @@
 //! The pages about problems: what happened, what to do. Anybody may read them.
 
-use super::openapi::Problems;
 use super::problem::{HttpError, not_found};
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, PathPart, Route, Shape, Tag, Verb, handler,
+};
 use crate::problem_pages::{find_page, first_sentence, list_pages};
 use actix_web::http::header::{ACCEPT, VARY};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
+use ocim_api_spec::texts;
 use std::fmt::Write;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(list_problem_pages),
+        method: Verb::Get,
+        path: "/problems",
+        tag: Tag::Problems,
+        summary: "Lists the pages about problems",
+        description: "The name of each page and what happened. As HTML where that is asked for.",
+        access: Access::Anybody { because: "the pages are part of the program" },
+        takes: Input::NOTHING,
+        answers: &[Answer {
+            status: 200,
+            description: "All pages",
+            content: &[Content::Text {
+                media_type: "text/markdown",
+                example: "# Problems\n\n- [not_found](/problems/not_found): …\n",
+            }],
+            headers: &[AnswerHeader::Vary],
+            links: &[],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_problem_page),
+        method: Verb::Get,
+        path: "/problems/{name}",
+        tag: Tag::Problems,
+        summary: "Reads the page about a problem",
+        description: "Of one problem type, of one reason why a step failed for good, or of one kind of stuck run: what happened, what to do, common causes. As HTML where that is asked for.",
+        access: Access::Anybody { because: "the pages are part of the program" },
+        takes: Input::NOTHING.path(&[PathPart {
+            name: "name",
+            description: "The last part of a problem's `type`, or a code",
+            shape: Shape::of::<texts::Word>(),
+        }]),
+        answers: &[Answer {
+            status: 200,
+            description: "The page",
+            content: &[Content::Text {
+                media_type: "text/markdown",
+                example: "# not_found\n\nThere is no such thing.\n",
+            }],
+            headers: &[AnswerHeader::Vary],
+            links: &[],
+        }],
+        refuses: &[],
+    },
+];
 
 /// Reads the page of one problem type, of one reason why a step failed for good, or of one kind of
 /// stuck run.
-#[utoipa::path(get, path = "/problems/{name}", tag = "problems", security(()),
-    params(("name" = String, Path, description = "The last part of a problem's `type`, or a code")),
-    responses((status = 200, description = "What happened, what to do, common causes; as HTML \
-        where that is asked for", content_type = "text/markdown", body = String), Problems))]
-pub(super) async fn read_problem_page(
+async fn read_problem_page(
     name: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
@@ -23,10 +71,7 @@ pub(super) async fn read_problem_page(
 }
 
 /// Lists the pages.
-#[utoipa::path(get, path = "/problems", tag = "problems", security(()),
-    responses((status = 200, description = "The name of each page and what happened; as HTML \
-        where that is asked for", content_type = "text/markdown", body = String), Problems))]
-pub(super) async fn list_problem_pages(request: HttpRequest) -> HttpResponse {
+async fn list_problem_pages(request: HttpRequest) -> HttpResponse {
     let mut text = "# Problems\n\n".to_owned();
     for name in list_pages() {
         let what = find_page(name).map(first_sentence).unwrap_or_default();

@@ -1,12 +1,14 @@
 //! References: which things a name, a domain or the beginning of an id stands for.
 
 use super::extract::Params;
-use super::openapi::Problems;
 use super::problem::{HttpError, bad_request};
+use super::routes::{Access, Answer, Content, Input, Route, Tag, Verb, handler};
 use super::{Api, convert};
+use crate::app::Caller;
 use actix_web::HttpResponse;
-use actix_web::web::Data;
+use actix_web::web::{Data, ReqData};
 use ocim_api_spec::{Page, Reference, ReferenceKind};
+use ocim_domain::right::Right;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,6 +17,25 @@ const MATCHES_MAX: usize = 20;
 /// Longest text, in characters; no name is longer.
 const TEXT_MAX: usize = 300;
 
+pub(super) const ROUTES: &[Route] = &[Route {
+    handler: handler!(find_references),
+    method: Verb::Get,
+    path: "/api/v1/references",
+    tag: Tag::References,
+    summary: "Finds the things that a text stands for",
+    description: "Newest first and 20 at most; one where it is unambiguous.",
+    access: Access::Granted(Right::ReferencesRead),
+    takes: Input::NOTHING.query::<ReferenceParams>(),
+    answers: &[Answer {
+        status: 200,
+        description: "The things, each with its id and what people call it",
+        content: &[Content::page::<Reference>()],
+        headers: &[],
+        links: &[],
+    }],
+    refuses: &[],
+}];
+
 /// What is looked for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -22,16 +43,20 @@ const TEXT_MAX: usize = 300;
 pub(super) struct ReferenceParams {
     /// A name, a domain, its first label, an id or the beginning of one; `alpha/2` is the second
     /// Appserver of the site `alpha`.
+    #[param(
+        min_length = 1,
+        max_length = 300,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     text: String,
     /// Only things of this kind.
     kind: Option<ReferenceKind>,
 }
 
 /// Finds the things that a text stands for, newest first and 20 at most; one where it is unambiguous.
-#[utoipa::path(get, path = "/api/v1/references", tag = "references", params(ReferenceParams),
-    responses((status = 200, body = Page<Reference>), Problems))]
-pub(super) async fn find_references(
+async fn find_references(
     api: Data<Api>,
+    by: ReqData<Caller>,
     Params(params): Params<ReferenceParams>,
 ) -> Result<HttpResponse, HttpError> {
     let length = params.text.trim().chars().count();
@@ -40,7 +65,7 @@ pub(super) async fn find_references(
         return Err(bad_request("text", rule));
     }
     let kind = params.kind.map(ReferenceKind::word);
-    let models = api.app.read_models();
+    let models = api.app.reads(&by);
     let rows = models.find_references(kind, &params.text, MATCHES_MAX).await?;
     let items = rows.into_iter().map(convert::reference).collect::<Result<Vec<_>, _>>()?;
     Ok(HttpResponse::Ok().json(Page { items, next: None }))

@@ -1,29 +1,76 @@
 //! Regions: their slots, to look at and to change.
 
 use super::extract::Body;
-use super::openapi::Problems;
 use super::problem::{HttpError, not_found};
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, Shape, Tag, Verb, handler,
+};
 use super::{Api, convert};
 use crate::app::Caller;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
-use ocim_api_spec::{ChangeRegion, Page, Region};
+use ocim_api_spec::{ChangeRegion, Page, ProblemType, Region, texts};
+use ocim_domain::right::Right;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(list_regions),
+        method: Verb::Get,
+        path: "/api/v1/regions",
+        tag: Tag::Servers,
+        summary: "Lists all regions by name",
+        description: "With the launches that have a slot and those that wait in line.",
+        access: Access::Granted(Right::RegionsRead),
+        takes: Input::NOTHING,
+        answers: &[Answer {
+            status: 200,
+            description: "All regions",
+            content: &[Content::page::<Region>()],
+            headers: &[],
+            links: &[Link {
+                name: "change",
+                to: "change_region",
+                parameter: "region",
+                from: "$response.body#/items/0/name",
+            }],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(change_region),
+        method: Verb::Patch,
+        path: "/api/v1/regions/{region}",
+        tag: Tag::Servers,
+        summary: "Changes how many launches run at a time in a region",
+        description: "Those that have a slot keep it.",
+        access: Access::Granted(Right::RegionsChange),
+        takes: Input::NOTHING
+            .path(&[PathPart {
+                name: "region",
+                description: "Its name in `OCIM_CLOUDS`",
+                shape: Shape::of::<texts::Name>(),
+            }])
+            .body::<ChangeRegion>(),
+        answers: &[Answer {
+            status: 200,
+            description: "The region as it is now",
+            content: &[Content::json::<Region>()],
+            headers: &[AnswerHeader::Stale],
+            links: &[],
+        }],
+        refuses: &[ProblemType::CommandRejected],
+    },
+];
 
 /// Lists all regions by name, with the launches that have a slot and those that wait in line.
-#[utoipa::path(get, path = "/api/v1/regions", tag = "servers",
-    responses((status = 200, body = Page<Region>), Problems))]
-pub(super) async fn list_regions(api: Data<Api>) -> Result<HttpResponse, HttpError> {
-    let rows = api.app.read_models().list_regions().await?;
+async fn list_regions(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
+    let rows = api.app.reads(&by).list_regions().await?;
     let items: Vec<_> = rows.into_iter().map(convert::region).collect();
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 
 /// Changes how many launches run at a time in a region. Those that have a slot keep it.
-#[utoipa::path(patch, path = "/api/v1/regions/{region}", tag = "servers",
-    request_body = ChangeRegion,
-    params(("region" = String, Path, description = "Its name in `OCIM_CLOUDS`")),
-    responses((status = 200, body = Region, description = "The region as it is now"), Problems))]
-pub(super) async fn change_region(
+async fn change_region(
     api: Data<Api>,
     by: ReqData<Caller>,
     region: Path<String>,
@@ -32,7 +79,7 @@ pub(super) async fn change_region(
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let done = api.app.set_launches_max(&by, &region, body.launches_max).await?;
     let mut answer = api.answer_to(done.position, HttpResponse::Ok()).await;
-    let rows = api.app.read_models().list_regions().await?;
+    let rows = api.app.reads(&by).list_regions().await?;
     let row = rows.into_iter().find(|row| row.name == *region);
     let row = row.ok_or_else(|| not_found(&format!("region {region}")))?;
     Ok(answer.json(convert::region(row)))

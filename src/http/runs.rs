@@ -1,22 +1,154 @@
 //! Runs: list, read with their steps and attempts, cancel, and how they went.
 
-use super::extract::{Body, Params, read_flag, read_time};
-use super::openapi::Problems;
+use super::extract::{Body, Params, read_flag, read_search_text, read_time};
 use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, bad_request, not_found};
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, Shape, Tag, Verb, handler,
+};
 use super::{Api, convert};
 use crate::app::Caller;
 use crate::read_models::{RunFilter, RunRow};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, TimeDelta, Utc};
-use ocim_api_spec::{CancelRun, Page, Run, RunDetail, RunOperation, RunPhase, RunStatistics};
+use ocim_api_spec::{
+    CancelRun, ProblemType, Run, RunDetail, RunOperation, RunPhase, RunStatistics, texts,
+};
 use ocim_domain::ids::RunId;
+use ocim_domain::right::Right;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 /// Days that statistics look back when nothing else is asked for.
 const STATISTICS_DAYS: i64 = 30;
+
+/// The id of a run in a path.
+pub(super) const RUN_ID: PathPart =
+    PathPart {
+        name: "id", description: "Which run, `run_…`", shape: Shape::of::<texts::RunId>()
+    };
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(list_runs),
+        method: Verb::Get,
+        path: "/api/v1/runs",
+        tag: Tag::Runs,
+        summary: "Lists runs, newest first",
+        description: "All filters must hold.",
+        access: Access::Granted(Right::RunsRead),
+        takes: Input::NOTHING.query::<RunParams>(),
+        answers: &[Answer {
+            status: 200,
+            description: "A page of runs",
+            content: &[Content::page::<Run>()],
+            headers: &[AnswerHeader::Link],
+            links: &[Link {
+                name: "run",
+                to: "read_run",
+                parameter: "id",
+                from: "$response.body#/items/0/id",
+            }],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_run),
+        method: Verb::Get,
+        path: "/api/v1/runs/{id}",
+        tag: Tag::Runs,
+        summary: "Reads a run with its steps and their attempts",
+        description: "`phase` says whether more is to come: `completed`, `unwound` and `abandoned` are \
+            final.",
+        access: Access::Granted(Right::RunsRead),
+        takes: Input::NOTHING.path(&[RUN_ID]),
+        answers: &[Answer {
+            status: 200,
+            description: "The run",
+            content: &[Content::json::<RunDetail>()],
+            headers: &[],
+            links: &[
+                Link {
+                    name: "explanation",
+                    to: "explain_run",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "log",
+                    to: "read_run_logs",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "timeline",
+                    to: "read_run_timeline",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "cancel",
+                    to: "cancel_run",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "operate",
+                    to: "operate_run",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
+                    name: "raw_log",
+                    to: "download_run_logs",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+            ],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_run_statistics),
+        method: Verb::Get,
+        path: "/api/v1/runs/statistics",
+        tag: Tag::Runs,
+        summary: "Tells how runs went, and how long they and their steps took",
+        description: "Of runs that started in the last 30 days, unless `since` says otherwise.",
+        access: Access::Granted(Right::RunsRead),
+        takes: Input::NOTHING.query::<StatisticsParams>(),
+        answers: &[Answer {
+            status: 200,
+            description: "The figures, by what runs do",
+            content: &[Content::json::<RunStatistics>()],
+            headers: &[],
+            links: &[],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(cancel_run),
+        method: Verb::Post,
+        path: "/api/v1/runs/{id}/cancel",
+        tag: Tag::Runs,
+        summary: "Asks a run to stop and undo what it did",
+        description: "Before its point of no return only. `dry_run` only tells what would happen.",
+        access: Access::Granted(Right::RunsCancel),
+        takes: Input::NOTHING.path(&[RUN_ID]).body::<CancelRun>(),
+        answers: &[OPERATED],
+        refuses: &[ProblemType::CommandRejected],
+    },
+];
+
+/// The answer of what is done to a run.
+pub(super) const OPERATED: Answer = Answer {
+    status: 200,
+    description: "What was done, or would be (`dry_run`), in sentences",
+    content: &[Content::json::<RunOperation>()],
+    headers: &[AnswerHeader::Stale],
+    links: &[],
+};
 
 /// Which runs are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -24,8 +156,12 @@ const STATISTICS_DAYS: i64 = 30;
 #[into_params(parameter_in = Query)]
 pub(super) struct RunParams {
     /// Only those about the thing with this id.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
     subject: Option<String>,
     /// Only those that do this, e.g. `launch_appserver`.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
     definition: Option<String>,
     /// Only those that go this way: `forward`, `unwinding`, `stuck`, `completed`, `unwound`,
     /// `abandoned`.
@@ -40,16 +176,17 @@ pub(super) struct RunParams {
     #[param(value_type = Option<u64>, maximum = 4_294_967_295_u32)]
     older_than_s: Option<u32>,
     /// Most items on the page, 1 to 200; 50 when left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
     /// The `next` of the page before.
+    #[param(value_type = Option<texts::RunId>)]
     after: Option<String>,
 }
 
 /// Lists runs, newest first.
-#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(RunParams),
-    responses((status = 200, body = Page<Run>), Problems))]
-pub(super) async fn list_runs(
+async fn list_runs(
     api: Data<Api>,
+    by: ReqData<Caller>,
     Params(params): Params<RunParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
@@ -66,18 +203,19 @@ pub(super) async fn list_runs(
         open_only: params.open,
         started_before: params.older_than_s.map(|age| now - TimeDelta::seconds(age.into())),
     };
-    let models = api.app.read_models();
+    let models = api.app.reads(&by);
     let rows = models.list_runs(&filter, choice.rows_to_read(), choice.after.as_deref()).await?;
     let page = choice.page(rows, |row: &RunRow| row.id.clone(), |row| convert::run(row, now))?;
     Ok(answer_with_page(&request, page))
 }
 
 /// Reads a run with its steps and their attempts.
-#[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs",
-    params(("id" = String, Path, description = "`run_…`")),
-    responses((status = 200, body = RunDetail), Problems))]
-pub(super) async fn read_run(api: Data<Api>, id: Path<RunId>) -> Result<HttpResponse, HttpError> {
-    let models = api.app.read_models();
+async fn read_run(
+    api: Data<Api>,
+    by: ReqData<Caller>,
+    id: Path<RunId>,
+) -> Result<HttpResponse, HttpError> {
+    let models = api.app.reads(&by);
     let id = id.to_string();
     let row = models.read_run(&id).await?.ok_or_else(|| not_found("such run"))?;
     let steps = models.list_run_steps(&id).await?;
@@ -97,19 +235,20 @@ pub(super) struct StatisticsParams {
     #[serde(default, deserialize_with = "read_time")]
     since: Option<DateTime<Utc>>,
     /// Only runs that do this, e.g. `launch_appserver`.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
     definition: Option<String>,
 }
 
 /// Tells how runs went, and how long they and their steps took.
-#[utoipa::path(get, path = "/api/v1/runs/statistics", tag = "runs", params(StatisticsParams),
-    responses((status = 200, body = RunStatistics), Problems))]
-pub(super) async fn read_run_statistics(
+async fn read_run_statistics(
     api: Data<Api>,
+    by: ReqData<Caller>,
     Params(params): Params<StatisticsParams>,
 ) -> Result<HttpResponse, HttpError> {
     let default = || api.app.journal().now() - TimeDelta::days(STATISTICS_DAYS);
     let since = params.since.unwrap_or_else(default);
-    let models = api.app.read_models();
+    let models = api.app.reads(&by);
     let definition = params.definition.as_deref();
     let (definitions, steps) = tokio::try_join!(
         models.read_definition_figures(definition, since),
@@ -121,10 +260,7 @@ pub(super) async fn read_run_statistics(
 /// Asks a run to stop and undo what it did, before its point of no return.
 ///
 /// `dry_run` only tells what would happen.
-#[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", request_body = CancelRun,
-    params(("id" = String, Path, description = "`run_…`")),
-    responses((status = 200, body = RunOperation), Problems))]
-pub(super) async fn cancel_run(
+async fn cancel_run(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<RunId>,

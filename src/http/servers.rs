@@ -2,9 +2,12 @@
 
 use super::appservers::answer_with_run;
 use super::extract::{Body, Params};
-use super::openapi::Problems;
 use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, not_found};
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, STARTED_RUN, Shape, Tag,
+    Verb, handler,
+};
 use super::{Api, convert};
 use crate::app::Caller;
 use crate::read_models::{LoadBalancerRow, ServerRow};
@@ -12,56 +15,243 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
     DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, PreparationPlan,
-    PrepareLoadBalancer, RegionLook, Server, StartedRun,
+    PrepareLoadBalancer, ProblemType, RegionLook, Server, texts,
 };
 use ocim_domain::ids::{LoadBalancerId, ServerId};
+use ocim_domain::right::Right;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(list_servers),
+        method: Verb::Get,
+        path: "/api/v1/servers",
+        tag: Tag::Servers,
+        summary: "Lists machines, newest first",
+        description: "From the moment they are asked for, and those that are gone, too.",
+        access: Access::Granted(Right::ServersRead),
+        takes: Input::NOTHING.page_after::<texts::ServerId>(),
+        answers: &[Answer {
+            status: 200,
+            description: "A page of machines",
+            content: &[Content::page::<Server>()],
+            headers: &[AnswerHeader::Link],
+            links: &[Link {
+                name: "server",
+                to: "read_server",
+                parameter: "id",
+                from: "$response.body#/items/0/id",
+            }],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_server),
+        method: Verb::Get,
+        path: "/api/v1/servers/{id}",
+        tag: Tag::Servers,
+        summary: "Reads a machine",
+        description: "As its cloud last told of it.",
+        access: Access::Granted(Right::ServersRead),
+        takes: Input::NOTHING.path(&[PathPart {
+            name: "id",
+            description: "Which machine, `serv_…`",
+            shape: Shape::of::<texts::ServerId>(),
+        }]),
+        answers: &[Answer {
+            status: 200,
+            description: "The machine",
+            content: &[Content::json::<Server>()],
+            headers: &[],
+            links: &[Link {
+                name: "appserver",
+                to: "read_appserver",
+                parameter: "id",
+                from: "$response.body#/appserver",
+            }],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(list_orphans),
+        method: Verb::Get,
+        path: "/api/v1/servers/orphans",
+        tag: Tag::Servers,
+        summary: "Lists the machines that bear our mark, but that nothing accounts for",
+        description: "All of them, by region.",
+        access: Access::Granted(Right::ServersRead),
+        takes: Input::NOTHING,
+        answers: &[Answer {
+            status: 200,
+            description: "All such machines",
+            content: &[Content::page::<Orphan>()],
+            headers: &[],
+            links: &[],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(delete_orphan),
+        method: Verb::Post,
+        path: "/api/v1/servers/orphans/{region}/{machine}/delete",
+        tag: Tag::Servers,
+        summary: "Takes away a machine that nothing accounts for",
+        description: "With its disk. `dry_run` only tells what would be done.",
+        access: Access::Granted(Right::ServersDelete),
+        takes: Input::NOTHING
+            .path(&[
+                PathPart {
+                    name: "region",
+                    description: "The region's name",
+                    shape: Shape::of::<texts::Name>(),
+                },
+                PathPart {
+                    name: "machine",
+                    description: "The cloud's id of the machine",
+                    shape: Shape::of::<texts::Name>(),
+                },
+            ])
+            .body::<DeleteOrphan>(),
+        answers: &[
+            Answer {
+                status: 200,
+                description: "What would be done (`dry_run`)",
+                content: &[Content::json::<OrphanDeletionPlan>()],
+                headers: &[],
+                links: &[],
+            },
+            STARTED_RUN,
+        ],
+        refuses: &[ProblemType::CommandRejected],
+    },
+    Route {
+        handler: handler!(list_looks),
+        method: Verb::Get,
+        path: "/api/v1/servers/looks",
+        tag: Tag::Servers,
+        summary: "Lists the configured regions, with what this node last saw of them",
+        description: "All of them. A region that did not answer says why.",
+        access: Access::Granted(Right::ServersRead),
+        takes: Input::NOTHING,
+        answers: &[Answer {
+            status: 200,
+            description: "All regions",
+            content: &[Content::page::<RegionLook>()],
+            headers: &[],
+            links: &[],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(list_load_balancers),
+        method: Verb::Get,
+        path: "/api/v1/load_balancers",
+        tag: Tag::Servers,
+        summary: "Lists balancers, newest first",
+        description: "Each with what is not as it should be there.",
+        access: Access::Granted(Right::LoadBalancersRead),
+        takes: Input::NOTHING.page_after::<texts::LoadBalancerId>(),
+        answers: &[Answer {
+            status: 200,
+            description: "A page of balancers",
+            content: &[Content::page::<LoadBalancer>()],
+            headers: &[AnswerHeader::Link],
+            links: &[Link {
+                name: "load_balancer",
+                to: "read_load_balancer",
+                parameter: "id",
+                from: "$response.body#/items/0/id",
+            }],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(read_load_balancer),
+        method: Verb::Get,
+        path: "/api/v1/load_balancers/{id}",
+        tag: Tag::Servers,
+        summary: "Reads a balancer",
+        description: "With what is not as it should be there.",
+        access: Access::Granted(Right::LoadBalancersRead),
+        takes: Input::NOTHING.path(&[LOAD_BALANCER_ID]),
+        answers: &[Answer {
+            status: 200,
+            description: "The balancer",
+            content: &[Content::json::<LoadBalancer>()],
+            headers: &[],
+            links: &[Link {
+                name: "prepare",
+                to: "prepare_load_balancer",
+                parameter: "id",
+                from: "$response.body#/id",
+            }],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(prepare_load_balancer),
+        method: Verb::Post,
+        path: "/api/v1/load_balancers/{id}/prepare",
+        tag: Tag::Servers,
+        summary: "Has everything at a balancer as it should be",
+        description: "HAProxy, our program, and what the sites need. `dry_run` only tells what would be \
+            done.",
+        access: Access::Granted(Right::LoadBalancersPrepare),
+        takes: Input::NOTHING.path(&[LOAD_BALANCER_ID]).body::<PrepareLoadBalancer>(),
+        answers: &[
+            Answer {
+                status: 200,
+                description: "What would be done (`dry_run`)",
+                content: &[Content::json::<PreparationPlan>()],
+                headers: &[],
+                links: &[],
+            },
+            STARTED_RUN,
+        ],
+        refuses: &[ProblemType::CommandRejected],
+    },
+];
+
+/// The id of a balancer in a path.
+const LOAD_BALANCER_ID: PathPart = PathPart {
+    name: "id",
+    description: "Which balancer, `lbal_…`",
+    shape: Shape::of::<texts::LoadBalancerId>(),
+};
 
 /// Lists machines, newest first.
-#[utoipa::path(get, path = "/api/v1/servers", tag = "servers", params(PageParams),
-    responses((status = 200, body = Page<Server>), Problems))]
-pub(super) async fn list_servers(
+async fn list_servers(
     api: Data<Api>,
+    by: ReqData<Caller>,
     Params(params): Params<PageParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let choice = Choice::new::<ServerId>(params.limit, params.after.as_deref())?;
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
-    let rows = api.app.read_models().list_servers(limit, after).await?;
+    let rows = api.app.reads(&by).list_servers(limit, after).await?;
     let page = choice.page(rows, |row: &ServerRow| row.id.clone(), convert::server)?;
     Ok(answer_with_page(&request, page))
 }
 
 /// Reads a machine.
-#[utoipa::path(get, path = "/api/v1/servers/{id}", tag = "servers",
-    params(("id" = String, Path, description = "`serv_…`")),
-    responses((status = 200, body = Server), Problems))]
-pub(super) async fn read_server(
+async fn read_server(
     api: Data<Api>,
+    by: ReqData<Caller>,
     id: Path<ServerId>,
 ) -> Result<HttpResponse, HttpError> {
-    let row = api.app.read_models().read_server(&id.to_string()).await?;
+    let row = api.app.reads(&by).read_server(&id.to_string()).await?;
     let row = row.ok_or_else(|| not_found("such server"))?;
     Ok(HttpResponse::Ok().json(convert::server(row)?))
 }
 
 /// Lists the machines that bear our mark, but that nothing accounts for.
-#[utoipa::path(get, path = "/api/v1/servers/orphans", tag = "servers",
-    responses((status = 200, body = Page<Orphan>), Problems))]
-pub(super) async fn list_orphans(api: Data<Api>) -> Result<HttpResponse, HttpError> {
-    let rows = api.app.read_models().list_orphans().await?;
+async fn list_orphans(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
+    let rows = api.app.reads(&by).list_orphans().await?;
     let items = rows.into_iter().map(convert::orphan).collect::<Result<Vec<_>, _>>()?;
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 
 /// Takes away a machine that nothing accounts for.
-#[utoipa::path(post, path = "/api/v1/servers/orphans/{region}/{machine}/delete", tag = "servers",
-    request_body = DeleteOrphan,
-    params(("region" = String, Path, description = "The region's name"),
-        ("machine" = String, Path, description = "The cloud's id of the machine")),
-    responses(
-        (status = 200, body = OrphanDeletionPlan, description = "What would be done (`dry_run`)"),
-        (status = 202, body = StartedRun), Problems))]
-pub(super) async fn delete_orphan(
+async fn delete_orphan(
     api: Data<Api>,
     by: ReqData<Caller>,
     path: Path<(String, String)>,
@@ -77,13 +267,11 @@ pub(super) async fn delete_orphan(
         );
         return Ok(HttpResponse::Ok().json(OrphanDeletionPlan { would }));
     }
-    answer_with_run(&api, api.app.delete_orphan(&by, &region, &machine).await?).await
+    answer_with_run(&api, &by, api.app.delete_orphan(&by, &region, &machine).await?).await
 }
 
 /// Lists the configured regions, with what this node last saw of them.
-#[utoipa::path(get, path = "/api/v1/servers/looks", tag = "servers",
-    responses((status = 200, body = Page<RegionLook>), Problems))]
-pub(super) async fn list_looks(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+async fn list_looks(api: Data<Api>, _: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
     let show = |name: &String| {
         let look = api.app.looks().of(name);
         RegionLook {
@@ -98,29 +286,33 @@ pub(super) async fn list_looks(api: Data<Api>) -> Result<HttpResponse, HttpError
 }
 
 /// Lists balancers, newest first.
-#[utoipa::path(get, path = "/api/v1/load_balancers", tag = "servers", params(PageParams),
-    responses((status = 200, body = Page<LoadBalancer>), Problems))]
-pub(super) async fn list_load_balancers(
+async fn list_load_balancers(
     api: Data<Api>,
+    by: ReqData<Caller>,
     Params(params): Params<PageParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let choice = Choice::new::<LoadBalancerId>(params.limit, params.after.as_deref())?;
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
-    let rows = api.app.read_models().list_load_balancers(limit, after).await?;
+    let rows = api.app.reads(&by).list_load_balancers(limit, after).await?;
     let id = |row: &LoadBalancerRow| row.id.clone();
     let page = choice.page(rows, id, convert::load_balancer)?;
     Ok(answer_with_page(&request, page))
 }
 
+/// Reads a balancer.
+async fn read_load_balancer(
+    api: Data<Api>,
+    by: ReqData<Caller>,
+    id: Path<LoadBalancerId>,
+) -> Result<HttpResponse, HttpError> {
+    let row = api.app.reads(&by).read_load_balancer(&id.to_string()).await?;
+    let row = row.ok_or_else(|| not_found("such load balancer"))?;
+    Ok(HttpResponse::Ok().json(convert::load_balancer(row)?))
+}
+
 /// Has everything at a balancer as it should be: HAProxy, our program, and what the sites need.
-#[utoipa::path(post, path = "/api/v1/load_balancers/{id}/prepare", tag = "servers",
-    request_body = PrepareLoadBalancer,
-    params(("id" = String, Path, description = "`lbal_…`")),
-    responses(
-        (status = 200, body = PreparationPlan, description = "What would be done (`dry_run`)"),
-        (status = 202, body = StartedRun), Problems))]
-pub(super) async fn prepare_load_balancer(
+async fn prepare_load_balancer(
     api: Data<Api>,
     by: ReqData<Caller>,
     id: Path<LoadBalancerId>,
@@ -135,5 +327,5 @@ pub(super) async fn prepare_load_balancer(
         );
         return Ok(HttpResponse::Ok().json(PreparationPlan { would }));
     }
-    answer_with_run(&api, api.app.prepare_load_balancer(&by, *id).await?).await
+    answer_with_run(&api, &by, api.app.prepare_load_balancer(&by, *id).await?).await
 }

@@ -1,8 +1,7 @@
 //! Where visitors find a site, and the login with which people look at one that has no traffic.
 
-use super::Api;
 use super::problem::{HttpError, internal};
-use crate::read_models::{LoadBalancerRow, ServerRow};
+use crate::read_models::{LoadBalancerRow, Reads, ServerRow};
 use ocim_api_spec::Site;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::names::{Service, effective_domain};
@@ -12,14 +11,14 @@ use std::net::SocketAddr;
 
 /// The site that these settings, with protected texts opened, make behind this balancer.
 pub(super) async fn read_site(
-    api: &Api,
+    reads: &Reads<'_>,
     opened: &Value,
     balancer: Option<&str>,
 ) -> Result<Site, HttpError> {
     let settings: InstanceSettings =
         serde_json::from_value(opened.clone()).map_err(|error| internal(&error))?;
     let balancer = match balancer {
-        Some(id) => api.app.read_models().read_load_balancer(id).await?,
+        Some(id) => reads.read_load_balancer(id).await?,
         None => None,
     };
     let login = HttpAuth::derive(settings.secret_key_b64encoded.text());

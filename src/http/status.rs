@@ -1,36 +1,61 @@
 //! The state of affairs in one answer: what needs a person, what runs.
 
 use super::health::list_faults;
-use super::openapi::Problems;
 use super::problem::HttpError;
+use super::routes::{Access, Answer, Content, Input, Link, Route, Tag, Verb, handler};
 use super::{Api, convert};
-use crate::read_models::{RunFilter, RunRow};
+use crate::app::Caller;
+use crate::read_models::{Reads, RunFilter, RunRow};
 use actix_web::HttpResponse;
-use actix_web::web::Data;
+use actix_web::web::{Data, ReqData};
 use chrono::{DateTime, Utc};
 use ocim_api_spec::{AppserverStatus, Need, NeedCode, RunPhase, Running, Status};
+use ocim_domain::right::Right;
 
 /// Most things of a kind that need a person.
 const NEEDS_MAX: usize = 100;
 /// Most runs.
 const RUNS_MAX: usize = 200;
 
+pub(super) const ROUTES: &[Route] = &[Route {
+    handler: handler!(read_status),
+    method: Verb::Get,
+    path: "/api/v1/status",
+    tag: Tag::Health,
+    summary: "Tells what needs a person, and what runs",
+    description: "The state of affairs in one answer: at most 100 needs of a kind, and 200 runs.",
+    access: Access::Granted(Right::StatusRead),
+    takes: Input::NOTHING,
+    answers: &[Answer {
+        status: 200,
+        description: "The state of affairs now",
+        content: &[Content::json::<Status>()],
+        headers: &[],
+        links: &[Link {
+            name: "run",
+            to: "read_run",
+            parameter: "id",
+            from: "$response.body#/running/0/run",
+        }],
+    }],
+    refuses: &[],
+}];
+
 /// Tells what needs a person, and what runs.
-#[utoipa::path(get, path = "/api/v1/status", tag = "health",
-    responses((status = 200, body = Status), Problems))]
-pub(super) async fn read_status(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+async fn read_status(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
     let now = api.app.journal().now();
+    let reads = api.app.reads(&by);
     let mut needs = find_faults(&api).await;
     let (runs, troubled, misled) =
-        tokio::join!(list_open_runs(&api, now), find_troubled(&api), find_misled(&api));
+        tokio::join!(list_open_runs(&reads, now), find_troubled(&reads), find_misled(&reads));
     let (stuck, running): (Vec<_>, Vec<_>) = runs?.into_iter().partition(|(is_stuck, _)| *is_stuck);
     needs.extend(stuck.into_iter().take(NEEDS_MAX).map(|(_, run)| stuck_run(run)));
     needs.extend(troubled?);
     needs.extend(misled?);
-    needs.extend(find_troubled_balancers(&api).await?);
+    needs.extend(find_troubled_balancers(&reads).await?);
     needs.extend(find_circuits(&api));
     needs.extend(find_silent_regions(&api));
-    needs.extend(find_orphans(&api).await?);
+    needs.extend(find_orphans(&reads).await?);
     let running = running.into_iter().take(RUNS_MAX).map(|(_, run)| run).collect();
     Ok(HttpResponse::Ok().json(Status { needs, running }))
 }
@@ -49,9 +74,12 @@ async fn find_faults(api: &Api) -> Vec<Need> {
 }
 
 /// Runs that have not ended, each with whether it is stuck.
-async fn list_open_runs(api: &Api, now: DateTime<Utc>) -> Result<Vec<(bool, Running)>, HttpError> {
+async fn list_open_runs(
+    reads: &Reads<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<(bool, Running)>, HttpError> {
     let filter = RunFilter { open_only: true, ..RunFilter::default() };
-    let rows = api.app.read_models().list_runs(&filter, RUNS_MAX + NEEDS_MAX, None).await?;
+    let rows = reads.list_runs(&filter, RUNS_MAX + NEEDS_MAX, None).await?;
     let show = |row: RunRow| {
         let run = convert::run(row, now)?;
         let running = Running {
@@ -79,8 +107,8 @@ fn stuck_run(run: Running) -> Need {
 }
 
 /// Appservers that get traffic and are not well, and failed ones whose machines are kept.
-async fn find_troubled(api: &Api) -> Result<Vec<Need>, HttpError> {
-    let rows = api.app.read_models().list_troubled_appservers(NEEDS_MAX).await?;
+async fn find_troubled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
+    let rows = reads.list_troubled_appservers(NEEDS_MAX).await?;
     let show = |row: crate::read_models::TroubledRow| {
         let name = format!("{}/{}", row.domain, row.appserver.number);
         let shown = convert::appserver(row.appserver)?;
@@ -104,8 +132,8 @@ async fn find_troubled(api: &Api) -> Result<Vec<Need>, HttpError> {
 }
 
 /// Instances that visitors do not reach under all of their names.
-async fn find_misled(api: &Api) -> Result<Vec<Need>, HttpError> {
-    let rows = api.app.read_models().list_misled_instances(NEEDS_MAX).await?;
+async fn find_misled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
+    let rows = reads.list_misled_instances(NEEDS_MAX).await?;
     let show = |row| {
         let site = convert::instance(row)?;
         let troubles: Vec<_> =
@@ -123,8 +151,8 @@ async fn find_misled(api: &Api) -> Result<Vec<Need>, HttpError> {
 }
 
 /// Balancers that are not as they should be.
-async fn find_troubled_balancers(api: &Api) -> Result<Vec<Need>, HttpError> {
-    let rows = api.app.read_models().list_troubled_balancers(NEEDS_MAX).await?;
+async fn find_troubled_balancers(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
+    let rows = reads.list_troubled_balancers(NEEDS_MAX).await?;
     let show = |row| {
         let shown = convert::load_balancer(row)?;
         let advice = match &shown.preparation_run {
@@ -176,8 +204,8 @@ fn find_silent_regions(api: &Api) -> Vec<Need> {
     api.app.regions().iter().filter_map(need).collect()
 }
 
-async fn find_orphans(api: &Api) -> Result<Vec<Need>, HttpError> {
-    let rows = api.app.read_models().list_orphans().await?;
+async fn find_orphans(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
+    let rows = reads.list_orphans().await?;
     let need = |row: crate::read_models::OrphanRow| Need {
         code: NeedCode::Orphan,
         sentence: format!("nothing accounts for this machine of region {}", row.region),

@@ -3,21 +3,52 @@
 use super::Api;
 use super::extract::Params;
 use super::logs::{check_run, log_message};
-use super::openapi::Problems;
 use super::problem::{HttpError, bad_request};
+use super::routes::{Access, Answer, Content, Input, RequestHeader, Route, Tag, Verb, handler};
 use super::sse::{self, Message};
-use actix_web::web::Data;
+use crate::app::Caller;
+use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use ocim_adapters::logs::LogLine;
-use ocim_api_spec::AppendedEvent;
+use ocim_api_spec::{AppendedEvent, ProblemType, texts};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
+use ocim_domain::right::Right;
 use ocim_engine::store::{Filter, SubscriptionEvent};
 use serde::Deserialize;
 use serde_json::json;
 use std::future::ready;
 use utoipa::IntoParams;
+
+pub(super) const ROUTES: &[Route] = &[Route {
+    handler: handler!(stream_events),
+    method: Verb::Get,
+    path: "/api/v1/stream",
+    tag: Tag::Stream,
+    summary: "Tells live what happens",
+    description: "`appended` events, `caught_up` once all that was missed is sent, and `log` lines of a \
+        run. Server-sent events; resumes by `Last-Event-ID`. What events hold is not told here.",
+    access: Access::Granted(Right::EventsRead),
+    takes: Input::NOTHING.query::<StreamParams>().headers(&[RequestHeader {
+        name: "Last-Event-ID",
+        description: "Go on after this message",
+        pattern: r"^[0-9]{20}\.[0-9]{20}/[0-9]{1,18}$",
+        example: "00000000000000000042.00000000000000000000/0",
+    }]),
+    answers: &[Answer {
+        status: 200,
+        description: "Server-sent events: `appended` with an `AppendedEvent` as its data, `caught_up` \
+            with a position, `log` with a `LogLine`",
+        content: &[Content::events(
+            "id: 00000000000000000042.00000000000000000000/0\nevent: appended\n\
+             data: {\"kind\":\"instance.created\",…}\n\n",
+        )],
+        headers: &[],
+        links: &[],
+    }],
+    refuses: &[ProblemType::NotFound],
+}];
 
 /// What the stream is to tell.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -25,9 +56,10 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(super) struct StreamParams {
     /// Also the log lines of this run, `run_…`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<texts::RunId>)]
     run: Option<RunId>,
     /// Go on after this id of a message; `Last-Event-ID` wins. Without either, from now on.
+    #[param(pattern = r"^[0-9]{20}\.[0-9]{20}(/[0-9]{1,18})?$")]
     after: Option<String>,
 }
 
@@ -58,16 +90,9 @@ impl std::str::FromStr for Cursor {
 
 /// Tells live what happens: `appended` events, `caught_up` once all that was missed is sent, and
 /// `log` lines of a run. Server-sent events; resumes by `Last-Event-ID`.
-#[utoipa::path(get, path = "/api/v1/stream", tag = "stream",
-    params(StreamParams,
-        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this message")),
-    responses(
-        (status = 200, content_type = "text/event-stream", body = String,
-            description = "Server-sent events: `appended` with an `AppendedEvent` as its data, \
-                `caught_up` with a position, `log` with a `LogLine`"),
-        Problems))]
-pub(super) async fn stream_events(
+async fn stream_events(
     api: Data<Api>,
+    by: ReqData<Caller>,
     Params(params): Params<StreamParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
@@ -76,11 +101,11 @@ pub(super) async fn stream_events(
         (None, Some(text)) => {
             text.parse().map_err(|()| bad_request("after", "must be the id of a message"))?
         }
-        (None, None) => Cursor { position: api.events().head().await?, line: 0 },
+        (None, None) => Cursor { position: api.events(&by).head().await?, line: 0 },
     };
-    let events = api.events().subscribe_all(from.position, Filter::default());
+    let events = api.events(&by).subscribe_all(from.position, Filter::default());
     if let Some(run) = params.run {
-        check_run(&api, run).await?;
+        check_run(&api, &by, run).await?;
     }
     let lines = match params.run {
         Some(run) => api.app.logs().follow(run, from.line.saturating_add(1)),

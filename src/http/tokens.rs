@@ -2,20 +2,88 @@
 
 use super::extract::Body;
 use super::idempotency::ShownOnce;
-use super::openapi::Problems;
 use super::problem::HttpError;
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, Shape, Tag, Verb, handler,
+};
 use super::{Api, convert};
 use crate::app::Caller;
 use crate::app::access::NewToken;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
-use ocim_api_spec::{CreateToken, CreatedToken, Page, Token};
+use ocim_api_spec::{CreateToken, CreatedToken, Page, ProblemType, Token, texts};
+use ocim_domain::right::Right;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        handler: handler!(create_token),
+        method: Verb::Post,
+        path: "/api/v1/tokens",
+        tag: Tag::Tokens,
+        summary: "Makes a token",
+        description: "Its secret stands in this answer and nowhere else, so a request that is sent \
+            again, also with the same idempotency key, is refused: revoke the token and make another.",
+        access: Access::Granted(Right::TokensCreate),
+        takes: Input::NOTHING.body::<CreateToken>(),
+        answers: &[Answer {
+            status: 201,
+            description: "It is made",
+            content: &[Content::json::<CreatedToken>()],
+            headers: &[AnswerHeader::Stale],
+            links: &[Link {
+                name: "revoke",
+                to: "revoke_token",
+                parameter: "token",
+                from: "$response.body#/token/id",
+            }],
+        }],
+        refuses: &[ProblemType::CommandRejected],
+    },
+    Route {
+        handler: handler!(list_tokens),
+        method: Verb::Get,
+        path: "/api/v1/tokens",
+        tag: Tag::Tokens,
+        summary: "Lists tokens, newest first",
+        description: "With those that are valid no more; never their secrets.",
+        access: Access::Granted(Right::TokensRead),
+        takes: Input::NOTHING,
+        answers: &[Answer {
+            status: 200,
+            description: "All tokens",
+            content: &[Content::page::<Token>()],
+            headers: &[],
+            links: &[],
+        }],
+        refuses: &[],
+    },
+    Route {
+        handler: handler!(revoke_token),
+        method: Verb::Post,
+        path: "/api/v1/tokens/{token}/revoke",
+        tag: Tag::Tokens,
+        summary: "Takes a token back",
+        description: "It opens nothing from now on. Doing it again changes nothing.",
+        access: Access::Granted(Right::TokensRevoke),
+        takes: Input::NOTHING.path(&[PathPart {
+            name: "token",
+            description: "`tokn_…`, or the name of a valid token",
+            shape: Shape::of::<texts::Name>(),
+        }]),
+        answers: &[Answer {
+            status: 200,
+            description: "The token as it is now",
+            content: &[Content::json::<Token>()],
+            headers: &[AnswerHeader::Stale],
+            links: &[],
+        }],
+        refuses: &[ProblemType::CommandRejected],
+    },
+];
 
 /// Makes a token. Its secret stands in this answer and nowhere else, so a request that is sent
 /// again, also with the same idempotency key, is refused: revoke the token and make another.
-#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = CreateToken,
-    responses((status = 201, body = CreatedToken), Problems))]
-pub(super) async fn create_token(
+async fn create_token(
     api: Data<Api>,
     by: ReqData<Caller>,
     Body(body): Body<CreateToken>,
@@ -32,9 +100,7 @@ pub(super) async fn create_token(
 }
 
 /// Lists tokens, the newest first, with those that are valid no more; never their secrets.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens",
-    responses((status = 200, body = Page<Token>), Problems))]
-pub(super) async fn list_tokens(api: Data<Api>) -> Result<HttpResponse, HttpError> {
+async fn list_tokens(api: Data<Api>, _: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
     let now = api.app.journal().now();
     let rows = api.tokens.list_tokens().await?;
     let items = rows.into_iter().map(|row| convert::token(row, now)).collect();
@@ -42,10 +108,7 @@ pub(super) async fn list_tokens(api: Data<Api>) -> Result<HttpResponse, HttpErro
 }
 
 /// Takes a token back: it opens nothing from now on. Doing it again changes nothing.
-#[utoipa::path(post, path = "/api/v1/tokens/{token}/revoke", tag = "tokens",
-    params(("token" = String, Path, description = "`tokn_…`, or the name of a valid token")),
-    responses((status = 200, body = Token), Problems))]
-pub(super) async fn revoke_token(
+async fn revoke_token(
     api: Data<Api>,
     by: ReqData<Caller>,
     token: Path<String>,

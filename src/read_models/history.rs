@@ -1,6 +1,6 @@
 //! All events as the API reads them: by stream, kind, actor, time and what they concern.
 
-use super::{QueryError, ReadModels, limit_value};
+use super::{QueryError, Reads, limit_value};
 use chrono::{DateTime, Utc};
 use ocim_domain::event::{Metadata, Position, Recorded, StreamId};
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,7 @@ impl Order {
     }
 }
 
-impl ReadModels {
+impl Reads<'_> {
     /// At most `limit` of the wanted events, those after `after` in this order.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What people call things, and which ids that stands for. One query knows all the names.
 
-use super::{QueryError, ReadModels, limit_value};
+use super::{QueryError, Reads, limit_value};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ pub struct ReferenceRow {
     pub name: String,
 }
 
-impl ReadModels {
+impl Reads<'_> {
     /// At most `limit` things that `text` may stand for, newest first: those that are called so;
     /// where there is none, those whose domain begins with it as a label; else those whose id
     /// does, with or without its prefix. Upper and lower case are the same.

@@ -1,6 +1,6 @@
 //! Runs as the API reads them: lists, steps, attempts, and how long things take.
 
-use super::{QueryError, ReadModels, limit_value};
+use super::{QueryError, Reads, limit_value};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -164,7 +164,7 @@ pub struct StepFigures {
     pub max: Option<f64>,
 }
 
-impl ReadModels {
+impl Reads<'_> {
     /// At most `limit` of the runs that one wants, those after the id `after`.
     ///
     /// # Errors

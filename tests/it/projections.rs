@@ -13,6 +13,7 @@ use ocim::read_models::{FRESHNESS_WAIT, ReadModels, RegionRunRow, RunFilter};
 use ocim_domain::ids::RunId;
 use ocim_domain::instance;
 use ocim_domain::region::region_id;
+use ocim_domain::right::ReadScope;
 use ocim_engine::projector::{BuildState, FailureClass, ProjectionStatus, ProjectorRuntime};
 use ocim_engine::store::EventStore;
 use ocim_projections::ALL;
@@ -53,7 +54,12 @@ async fn rows_tell_the_whole_life_of_a_site() {
 
     let end = record_all(&log, one.launch());
     assert!(models.wait_for(end, LONG).await);
-    let instance = models.read_instance(&one.instance.to_string()).await.unwrap().unwrap();
+    let instance = models
+        .seen_by(ReadScope::Everything)
+        .read_instance(&one.instance.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(instance.name, "Alpha");
     assert_eq!(instance.settings["email"]["$protected"]["sealed"], "c2VhbGVkIG1haWw=");
     assert_eq!(instance.settings_version, 1);
@@ -61,16 +67,37 @@ async fn rows_tell_the_whole_life_of_a_site() {
     assert_eq!(instance.active_appservers, [one.appserver.to_string()]);
     assert_eq!((instance.appserver_count, &instance.launches[..]), (1, &[][..]));
     assert!(instance.successfully_provisioned);
-    let appserver = models.read_appserver(&one.appserver.to_string()).await.unwrap().unwrap();
+    let appserver = models
+        .seen_by(ReadScope::Everything)
+        .read_appserver(&one.appserver.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((appserver.number, &*appserver.status, appserver.active), (1, "running", true));
     assert_eq!(appserver.server, Some(one.server.to_string()));
-    let server = models.read_server(&one.server.to_string()).await.unwrap().unwrap();
+    let server = models
+        .seen_by(ReadScope::Everything)
+        .read_server(&one.server.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((&*server.status, server.ssh_port), ("ready", Some(2203)));
-    let balancer = models.read_load_balancer(&one.balancer.to_string()).await.unwrap().unwrap();
+    let balancer = models
+        .seen_by(ReadScope::Everything)
+        .read_load_balancer(&one.balancer.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(balancer.public_ip, "127.0.3.1");
-    let run = models.read_run(&one.run.to_string()).await.unwrap().unwrap();
+    let run = models
+        .seen_by(ReadScope::Everything)
+        .read_run(&one.run.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((&*run.phase, &*run.actor), ("completed", "token:tester"));
-    let steps = models.list_run_steps(&one.run.to_string()).await.unwrap();
+    let steps =
+        models.seen_by(ReadScope::Everything).list_run_steps(&one.run.to_string()).await.unwrap();
     let steps: Vec<_> =
         steps.iter().map(|it| (it.place, &*it.step, &*it.state, it.attempt)).collect();
     assert_eq!(
@@ -78,13 +105,28 @@ async fn rows_tell_the_whole_life_of_a_site() {
         [(0, "freeze", "done", 1), (1, "dns", "skipped", 0), (2, "server", "done", 2)]
     );
 
-    let unfrozen = models.read_appserver(&two.appserver.to_string()).await.unwrap().unwrap();
+    let unfrozen = models
+        .seen_by(ReadScope::Everything)
+        .read_appserver(&two.appserver.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((&*unfrozen.status, unfrozen.settings, unfrozen.server), ("new", None, None));
-    let launching = models.read_instance(&two.instance.to_string()).await.unwrap().unwrap();
+    let launching = models
+        .seen_by(ReadScope::Everything)
+        .read_instance(&two.instance.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(launching.launches, [two.run.to_string()]);
     let end = record_all(&log, two.cancelled_launch());
     assert!(models.wait_for(end, LONG).await);
-    let unfrozen = models.read_appserver(&two.appserver.to_string()).await.unwrap().unwrap();
+    let unfrozen = models
+        .seen_by(ReadScope::Everything)
+        .read_appserver(&two.appserver.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(unfrozen.status, "cancelled");
     handle.stop().await;
 }
@@ -101,7 +143,7 @@ async fn lists_come_newest_first_page_by_page() {
     let mut seen: Vec<String> = vec![];
     loop {
         let after = seen.last().map(String::as_str);
-        let page = models.list_instances(3, after).await.unwrap();
+        let page = models.seen_by(ReadScope::Everything).list_instances(3, after).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -113,16 +155,37 @@ async fn lists_come_newest_first_page_by_page() {
 
     let site = Site::new(3);
     let wanted = RunFilter { subject: Some(site.appserver.to_string()), ..RunFilter::default() };
-    let runs = models.list_runs(&wanted, 10, None).await.unwrap();
+    let runs = models.seen_by(ReadScope::Everything).list_runs(&wanted, 10, None).await.unwrap();
     assert_eq!(runs.iter().map(|run| &*run.phase).collect::<Vec<_>>(), ["unwound"]);
     let open = RunFilter { open_only: true, ..RunFilter::default() };
-    assert_eq!(models.list_runs(&open, 10, None).await.unwrap(), []);
-    assert_eq!(models.list_runs(&RunFilter::default(), 10, None).await.unwrap().len(), 7);
-    let of_one = models.list_appservers(Some(&site.instance.to_string()), 10, None).await.unwrap();
+    assert_eq!(models.seen_by(ReadScope::Everything).list_runs(&open, 10, None).await.unwrap(), []);
+    assert_eq!(
+        models
+            .seen_by(ReadScope::Everything)
+            .list_runs(&RunFilter::default(), 10, None)
+            .await
+            .unwrap()
+            .len(),
+        7
+    );
+    let of_one = models
+        .seen_by(ReadScope::Everything)
+        .list_appservers(Some(&site.instance.to_string()), 10, None)
+        .await
+        .unwrap();
     assert_eq!(of_one.len(), 1);
-    assert_eq!(models.list_appservers(None, 10, None).await.unwrap().len(), 7);
-    assert_eq!(models.list_servers(10, None).await.unwrap().len(), 5);
-    assert_eq!(models.list_load_balancers(10, None).await.unwrap().len(), 7);
+    assert_eq!(
+        models.seen_by(ReadScope::Everything).list_appservers(None, 10, None).await.unwrap().len(),
+        7
+    );
+    assert_eq!(
+        models.seen_by(ReadScope::Everything).list_servers(10, None).await.unwrap().len(),
+        5
+    );
+    assert_eq!(
+        models.seen_by(ReadScope::Everything).list_load_balancers(10, None).await.unwrap().len(),
+        7
+    );
     handle.stop().await;
 }
 
@@ -160,9 +223,18 @@ async fn a_poison_event_pauses_its_projection_and_no_other() {
         others.clone().all(|it| it.position == end && it.state == BuildState::Running).then_some(())
     })
     .await;
-    let server = models.read_server(&one.server.to_string()).await.unwrap().unwrap();
+    let server = models
+        .seen_by(ReadScope::Everything)
+        .read_server(&one.server.to_string())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(server.status, "ready", "what came before the poison is there");
-    assert_eq!(models.read_server(&two.server.to_string()).await.unwrap(), None, "never skipped");
+    assert_eq!(
+        models.seen_by(ReadScope::Everything).read_server(&two.server.to_string()).await.unwrap(),
+        None,
+        "never skipped"
+    );
     assert!(models.wait_for(good, LONG).await);
     let start = Instant::now();
     assert!(!models.wait_for(end, LONG).await);
@@ -227,10 +299,13 @@ async fn a_database_that_is_gone_is_waited_for() {
     admin.execute(kill, &[&name]).await.unwrap();
     let end = record_all(&log, site.launch());
     assert!(!models.wait_for(end, Duration::from_millis(200)).await);
-    models.list_servers(10, None).await.unwrap_err();
+    models.seen_by(ReadScope::Everything).list_servers(10, None).await.unwrap_err();
     admin.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
     assert!(models.wait_for(end, LONG).await);
-    assert_eq!(models.list_servers(10, None).await.unwrap().len(), 1);
+    assert_eq!(
+        models.seen_by(ReadScope::Everything).list_servers(10, None).await.unwrap().len(),
+        1
+    );
     handle.stop().await;
 }
 
@@ -269,7 +344,7 @@ async fn a_region_shows_who_has_a_slot_and_who_waits_in_which_place() {
     log.record_raw(&stream, "region.run_admitted", json!({"run": run(3)}));
     let end = log.record_raw(&stream, "region.run_left", json!({"run": run(4)}));
     assert!(models.wait_for(end, LONG).await);
-    let regions = models.list_regions().await.unwrap();
+    let regions = models.seen_by(ReadScope::Everything).list_regions().await.unwrap();
     let [north] = &regions[..] else { panic!("{regions:?}") };
     assert_eq!((&*north.name, north.launches_max), ("north", 1));
     let runs = |rows: &[RegionRunRow]| rows.iter().map(|row| row.run.clone()).collect::<Vec<_>>();

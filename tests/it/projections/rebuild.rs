@@ -6,6 +6,7 @@ use super::{LONG, connect, serving, start, until};
 use crate::support::postgres::Database;
 use deadpool_postgres::Pool;
 use ocim::read_models::ReadModels;
+use ocim_domain::right::ReadScope;
 use ocim_engine::projector::{
     BuildState, ProjectorError, ProjectorHandle, ProjectorRuntime, cancel_rebuild, request_rebuild,
 };
@@ -58,8 +59,23 @@ async fn a_rebuild_gives_the_rows_that_live_reading_gave_while_readers_read() {
         async move {
             let mut reads = 0;
             while !is_over.load(Ordering::Relaxed) {
-                assert_eq!(models.list_instances(100, None).await.unwrap().len(), 30);
-                assert!(models.read_run(&known.run.to_string()).await.unwrap().is_some());
+                assert_eq!(
+                    models
+                        .seen_by(ReadScope::Everything)
+                        .list_instances(100, None)
+                        .await
+                        .unwrap()
+                        .len(),
+                    30
+                );
+                assert!(
+                    models
+                        .seen_by(ReadScope::Everything)
+                        .read_run(&known.run.to_string())
+                        .await
+                        .unwrap()
+                        .is_some()
+                );
                 reads += 1;
             }
             reads
@@ -76,7 +92,10 @@ async fn a_rebuild_gives_the_rows_that_live_reading_gave_while_readers_read() {
 
     let end = record_all(&log, Site::new(31).creation());
     assert!(models.wait_for(end, LONG).await, "the new builds follow the log");
-    assert_eq!(models.list_instances(100, None).await.unwrap().len(), 31);
+    assert_eq!(
+        models.seen_by(ReadScope::Everything).list_instances(100, None).await.unwrap().len(),
+        31
+    );
     handle.stop().await;
 }
 

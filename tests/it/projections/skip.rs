@@ -11,6 +11,7 @@ use ocim_adapters::system::SystemIds;
 use ocim_domain::event::{DomainEvent, Metadata, NewEvent};
 use ocim_domain::instance;
 use ocim_domain::projection::{Event, projection_id};
+use ocim_domain::right::ReadScope;
 use ocim_domain::system::Ids;
 use ocim_engine::projector::{BuildState, ProjectionStatus, ProjectorHandle, resume_past};
 use ocim_engine::store::{EventStore, Expected};
@@ -68,7 +69,7 @@ async fn a_paused_projection_steps_over_the_event_it_is_told() {
     // It may not have gone on yet.
     until("all is read", async || models.wait_for(end, LONG).await.then_some(())).await;
     let names = async || {
-        let rows = models.list_instances(10, None).await.unwrap();
+        let rows = models.seen_by(ReadScope::Everything).list_instances(10, None).await.unwrap();
         rows.into_iter().map(|row| row.name).collect::<Vec<_>>()
     };
     assert_eq!(names().await, ["Delta", "Alpha"]);

@@ -254,7 +254,7 @@ async fn a_run_that_waits_in_line_is_explained_with_its_place_and_who_is_before_
     stage.drive_until(first.run, |run| run.steps.contains_key("create_server")).await;
     let second = stage.begin_launch(ask()).await;
     stage.drive_until(second.run, |run| run.steps.contains_key("await_turn")).await;
-    let told = stage.app().explain_run(second.run).await.unwrap().waits_for.unwrap();
+    let told = stage.app().explain_run(&somebody(), second.run).await.unwrap().waits_for.unwrap();
     let place = format!("place 2 of 2 in the instance's launches; before it: {}", first.run);
     assert!(told.contains(&place), "{told}");
 }

@@ -22,7 +22,7 @@ async fn a_stuck_termination_is_explained_seen_dry_retried_and_completes() {
     stage.cloud.faults.fail_always("read_machine", Fault::Before(Class::Permanent));
     let run = stage.drive(id).await;
     assert!(run.phase.is_stuck(), "{run:?}");
-    let told = stage.app().explain_run(id).await.unwrap();
+    let told = stage.app().explain_run(&somebody(), id).await.unwrap();
     assert_eq!(told.code, Some(StuckCode::StepFailed));
     assert!(told.sentence.contains("stuck at `delete_server`"), "{}", told.sentence);
 
@@ -57,7 +57,7 @@ async fn a_verb_that_does_not_fit_is_refused_and_so_is_an_unknown_run() {
         assert!(detail.contains("give a reason"), "{detail}");
     }
     let nobody = RunId(uuid::Uuid::nil());
-    let unknown = app.explain_run(nobody).await;
+    let unknown = app.explain_run(&somebody(), nobody).await;
     assert!(matches!(unknown, Err(AppError::NotFound { .. })), "{unknown:?}");
 }
 
@@ -99,17 +99,17 @@ async fn what_stays_behind_is_told_as_it_was_recorded_though_a_step_moved_meanwh
 #[tokio::test(start_paused = true)]
 async fn a_run_is_explained_with_the_node_that_has_its_lease_until_when() {
     let (stage, id) = Scenario::Launch.prepare().await;
-    let nobody = stage.app().explain_run(id).await.unwrap();
+    let nobody = stage.app().explain_run(&somebody(), id).await.unwrap();
     assert_eq!((nobody.holder, nobody.held_until), (None, None));
     let (one, two) = (stage.node(1), stage.node(2));
     one.take(id).await.unwrap();
     stage.sleep_until(stage.app().journal().now() + stage.world.limits.lease_ttl).await;
     two.take(id).await.unwrap();
-    let told = stage.app().explain_run(id).await.unwrap();
+    let told = stage.app().explain_run(&somebody(), id).await.unwrap();
     let until = stage.app().journal().now() + stage.world.limits.lease_ttl;
     assert_eq!((told.holder, told.held_until), (Some(two.node()), Some(until)));
     two.release(id).await;
-    let told = stage.app().explain_run(id).await.unwrap();
+    let told = stage.app().explain_run(&somebody(), id).await.unwrap();
     assert!(told.sentence.contains("no node holds it"), "{}", told.sentence);
 }
 
@@ -119,10 +119,10 @@ async fn a_run_that_waits_for_a_circuit_is_explained_with_its_provider() {
     stage.cloud.faults.fail_always("ensure_security_groups", Fault::Before(Class::Transient));
     let (stage, id) = Scenario::Launch.prepare_on(stage).await;
     let mut driver = stage.open(id).await.unwrap();
-    let mut told = stage.app().explain_run(id).await.unwrap();
+    let mut told = stage.app().explain_run(&somebody(), id).await.unwrap();
     for _ in 0..100 {
         let pace = driver.advance().await.unwrap();
-        told = stage.app().explain_run(id).await.unwrap();
+        told = stage.app().explain_run(&somebody(), id).await.unwrap();
         match pace {
             _ if told.sentence.contains("put off") => break,
             Pace::At(time) => stage.sleep_until(time).await,
@@ -139,7 +139,7 @@ async fn a_run_that_waits_for_a_circuit_is_explained_with_its_provider() {
     assert_eq!(lines.iter().filter(|line| says(line)).count(), 1, "{lines:?}");
     let until = told.until.unwrap();
     stage.sleep_until(until).await;
-    let told = stage.app().explain_run(id).await.unwrap();
+    let told = stage.app().explain_run(&somebody(), id).await.unwrap();
     assert!(!told.sentence.contains("put off"), "{}", told.sentence);
 }
 

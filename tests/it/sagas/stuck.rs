@@ -143,7 +143,7 @@ async fn assert_told(stage: &Stage, id: RunId, run: &Run, step: &str, side: Side
     };
     assert_eq!((named.as_str(), why.as_str(), *code), (step, ORDERED, expected));
     assert_eq!(cause.is_some(), side == Side::Undo);
-    let told = stage.app().explain_run(id).await.unwrap();
+    let told = stage.app().explain_run(&somebody(), id).await.unwrap();
     assert_eq!((told.code, told.steps), (Some(expected), vec![step.to_owned()]));
     assert!(told.sentence.contains(&format!("stuck at `{step}`: {ORDERED}")), "{}", told.sentence);
 }

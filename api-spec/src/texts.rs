@@ -1,0 +1,105 @@
+//! What texts look like: the pattern, length and example of each kind of text on the wire.
+//!
+//! On the wire they are plain texts. A field names its kind by `#[schema(value_type = …)]`, so that
+//! the document says it once.
+
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+macro_rules! texts {
+    ($($name:ident = $description:literal, $example:expr $(, $set:ident: $value:expr)*;)*) => {
+        $(
+        #[doc = concat!($description, ".")]
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl $name {
+            /// One that could be real.
+            pub const EXAMPLE: &'static str = $example;
+        }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some($description))
+                    .examples([$example])
+                    $(.$set(Some($value)))*
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {}
+        )*
+
+        /// Every kind of text, by its name.
+        #[must_use]
+        pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
+            vec![$(($name::name().into_owned(), $name::schema())),*]
+        }
+    };
+}
+
+/// The pattern of a UUID behind a prefix.
+macro_rules! id {
+    ($prefix:literal) => {
+        concat!("^", $prefix, "_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+    };
+}
+
+/// The pattern of a text without U+0000, which nothing can store.
+const STORABLE: &str = r"^[^\u0000]*$";
+
+texts! {
+    InstanceId = "The id of an instance", "inst_01985f6e-3c0a-7d52-9c1b-0a4f6f5d2e11",
+        pattern: id!("inst");
+    AppserverId = "The id of an Appserver", "apps_01985f70-91b4-7e0e-8a35-5b1f0c7d9a42",
+        pattern: id!("apps");
+    ServerId = "The id of a machine", "serv_01985f70-91f0-7aa1-b0d6-7f3c2b1e8d53",
+        pattern: id!("serv");
+    LoadBalancerId = "The id of a balancer", "lbal_3b0c1f5e-6a2d-5f84-9d1e-2c7b8a9f0e64",
+        pattern: id!("lbal");
+    RunId = "The id of a run", "run_01985f70-91b2-7c33-a7f8-6d4e1b0c9f75", pattern: id!("run");
+    RegionId = "The id of a region", "regn_5d2e8c4a-1f7b-5a39-8e6d-4b0c9a7f3e86",
+        pattern: id!("regn");
+    TokenId = "The id of a token", "tokn_01985f6b-0d4e-7b17-9f2a-8c6e5d3b1a97",
+        pattern: id!("tokn");
+    ThingId = "The id of any thing; its prefix says of which kind", RunId::EXAMPLE,
+        pattern: id!("[a-z]{3,4}");
+    LogPosition = "Where an event stands in the log. Opaque; sorts as text",
+        "00000000000000000042.00000000000000000000", pattern: r"^[0-9]{20}\.[0-9]{20}$";
+    StreamName = "Whose events: a category and a UUID",
+        "instance-01985f6e-3c0a-7d52-9c1b-0a4f6f5d2e11",
+        pattern: "^[a-z_]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
+    EventKind = "What happened, for programs", "appserver.running_started",
+        pattern: r"^[a-z_]+\.[a-z_]+$";
+    Actor = "Who did it: `token:<name>`, `local:<os user>`, `saga:<run>` or `system`",
+        "token:alice", min_length: 1, max_length: 1000;
+    Word = "A word for programs, of a list that grows", "launch_appserver",
+        pattern: "^[a-z][a-z0-9_]{0,99}$";
+    StepPath = "The path of a step in its process", "run_main_playbook",
+        pattern: "^[a-z0-9_]+(/[a-z0-9_]+)*$", max_length: 200;
+    Reason = "Why, for people who look back", "agreed with the customer",
+        pattern: STORABLE, max_length: 2000;
+    NeededReason = "Why, for people who look back; required, and not blank",
+        "agreed with the customer",
+        pattern: r"^[^\u0000]*[^\s\u0000][^\u0000]*$", min_length: 1, max_length: 2000;
+    SearchText = "A text to be looked for", "alpha", pattern: STORABLE, max_length: 1000;
+    Prose = "A text for people", "no hosts matched", max_length: 100_000;
+    Name = "What people call it", "alpha.example.com", min_length: 1, max_length: 300;
+    HostName = "A host name, in letters of any language", "alpha.example.com",
+        min_length: 1, max_length: 253;
+    Url = "An address on the web", "https://alpha.example.com/", pattern: r"^https?://\S+$";
+    IpAddress = "An IP address, of version 4 or 6", "203.0.113.7",
+        pattern: "^[0-9a-fA-F.:]{2,45}$";
+    SocketAddress = "An IP address with its port", "127.0.0.1:8080", pattern: r"^\S+:[0-9]{1,5}$";
+    Commit = "A commit, in full", "6ee9dd6b1d4a4c1e0b9f8a7d6c5b4a3928170f6e",
+        pattern: "^[0-9a-f]{7,64}$";
+    HostKey = "An SSH host key: its kind and the key",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDkNCq9nPmV0nq2b", pattern: r"^\S+ \S+$";
+    Secret = "What only its holder knows", "hardly-a-secret", min_length: 1, max_length: 1000;
+    TraceParent = "A W3C trace context",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        pattern: "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$";
+}
