@@ -24,6 +24,7 @@ mod regions;
 pub mod routes;
 mod runs;
 mod servers;
+mod settings_schema;
 mod sites;
 mod sse;
 mod status;

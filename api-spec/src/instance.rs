@@ -5,88 +5,21 @@ use crate::texts::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-macro_rules! settings {
-    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
-        /// All settings of an instance but its master secret, which is never shown.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-        pub struct Settings {
-            $($(#[$doc])* pub $field: $type,)*
-        }
+/// All settings of an instance by name, but its master secret, which is never shown.
+///
+/// Which there are, and of which form, is the server's to say: its document describes each, and
+/// `docs/settings.md` lists them. So a client reads the settings of newer servers, too.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct Settings(#[schema(value_type = Object)] pub Map<String, Value>);
 
-        impl Settings {
-            /// Every field, in order.
-            pub const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
-        }
-
-        /// The settings to set; what is left out stays as it is, or gets its default.
-        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-        pub struct SettingsChange {
-            $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none", default)]
-            pub $field: Option<$type>,)*
-        }
-    };
-}
-
-settings! {
-    /// Display name, 1–250 characters.
-    name: String,
-    /// The site's LMS; like all its domains unique among those of all instances, and in letters of
-    /// any language.
-    internal_lms_domain: String,
-    /// The LMS preview; made from the LMS's name where none is given.
-    internal_lms_preview_domain: String,
-    /// Studio; made from the LMS's name where none is given.
-    internal_studio_domain: String,
-    /// Discovery; made from the LMS's name where none is given.
-    internal_discovery_domain: String,
-    /// Ecommerce; made from the LMS's name where none is given.
-    internal_ecommerce_domain: String,
-    /// The customer's own name for the LMS; blank where there is none.
-    external_lms_domain: String,
-    /// The customer's own name for the LMS preview.
-    external_lms_preview_domain: String,
-    /// The customer's own name for Studio.
-    external_studio_domain: String,
-    /// The customer's own name for Discovery.
-    external_discovery_domain: String,
-    /// The customer's own name for Ecommerce.
-    external_ecommerce_domain: String,
-    /// Adds `studio-`, `preview-`, `discovery-` and `ecommerce-` names that redirect.
-    enable_prefix_domains_redirect: bool,
-    /// Contact and From address of the site.
-    email: String,
-    /// Release that most components are taken at, ≤ 128 characters.
-    openedx_release: String,
-    /// Where the main playbook comes from, ≤ 256 characters.
-    configuration_source_repo_url: String,
-    /// Branch, tag or commit of it, ≤ 50 characters.
-    configuration_version: String,
-    /// Path of the main playbook inside the repository.
-    configuration_playbook_name: String,
-    /// A YAML mapping on top of all computed variables. Shown to all who may change it.
-    configuration_extra_settings: String,
-    /// Repository of edx-platform, ≤ 256 characters.
-    edx_platform_repository_url: String,
-    /// Branch, tag or commit of edx-platform.
-    edx_platform_commit: String,
-    /// Region of new machines, ≤ 16 characters; names a configured cloud.
-    openstack_region: String,
-    /// Selector of the flavor, e.g. `{"ram": 4096, "disk": 40}`.
-    openstack_server_flavor: Value,
-    /// Selector of the image, e.g. `{"name": "Ubuntu 16.04"}`.
-    openstack_server_base_image: Value,
-    /// Key pair put on the machine; none where blank or null.
-    openstack_server_ssh_keyname: String,
-    /// Further security groups, which must exist.
-    additional_security_groups: Vec<String>,
-    /// Further alert recipients.
-    additional_monitoring_emails: Vec<String>,
-    /// Whether the simple theme is deployed.
-    deploy_simpletheme: bool,
-}
+/// The settings to set, by name; what is left out stays as it is, or gets its default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct SettingsChange(#[schema(value_type = Object)] pub Map<String, Value>);
 
 /// Asks for a new instance. Needs `internal_lms_domain` or `sub_domain`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -11,8 +11,9 @@ use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::ids::{AppserverId, InstanceId, RunId, ServerId};
 use crate::protected::Protected;
-use crate::settings::InstanceSettings;
+use crate::settings::{self, InstanceSettings};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What an Appserver was made from; never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -227,6 +228,10 @@ impl DomainEvent for Event {
         ("appserver.machine_troubled", 1),
         ("appserver.machine_recovered", 1),
     ];
+
+    fn is_known(kind: &str, data: &Value) -> bool {
+        kind != "appserver.launched" || settings::are_known(&data["settings"])
+    }
 }
 
 /// An Appserver as its events tell.

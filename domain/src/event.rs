@@ -172,7 +172,7 @@ impl FromStr for Position {
 /// Why a recorded event can't be read as one of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// The kind, or this schema of it, is unknown to this version of Ocim.
+    /// The kind, this schema of it, or what it names is unknown to this version of Ocim.
     #[error("event kind `{kind}` schema {schema} is unknown here")]
     Unknown {
         /// The event's kind.
@@ -204,6 +204,12 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + Parti
         data
     }
 
+    /// Whether this version of Ocim knows all that the payload names; if not, a newer one wrote it.
+    #[must_use]
+    fn is_known(_kind: &str, _data: &Value) -> bool {
+        true
+    }
+
     /// Kind, schema number and payload.
     ///
     /// # Errors
@@ -218,9 +224,11 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + Parti
     /// The typed event.
     ///
     /// # Errors
-    /// [`DecodeError::Unknown`] for a kind or newer schema that this version does not know.
+    /// [`DecodeError::Unknown`] for a kind, a newer schema or a name that this version does not know.
     fn decode(kind: &str, schema: u16, data: &Value) -> Result<Self, DecodeError> {
-        if !Self::KINDS.iter().any(|(k, newest)| *k == kind && schema >= 1 && schema <= *newest) {
+        let is_ours =
+            |(k, newest): &(&str, u16)| *k == kind && schema >= 1 && schema <= *newest;
+        if !Self::KINDS.iter().any(is_ours) || !Self::is_known(kind, data) {
             return Err(DecodeError::Unknown { kind: kind.to_owned(), schema });
         }
         let data = Self::upcast(kind, schema, data.clone());

@@ -7,8 +7,9 @@ use crate::ids::{AppserverId, InstanceId, LoadBalancerId, RunId};
 use crate::name::Kind;
 use crate::names::{RoutedNames, reserved_domains};
 use crate::resources::ResourceNames;
-use crate::settings::InstanceSettings;
+use crate::settings::{self, InstanceSettings, SettingsChanges};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What one may ask of an Instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,10 +83,10 @@ pub enum Event {
     /// It never came to be; `by` took a name it held.
     #[serde(rename = "instance.creation_abandoned")]
     CreationAbandoned { by: InstanceId },
-    /// Its settings are now these; `changed` names the fields that differ. The first settings are
-    /// version 1, and each change makes the next `version`.
+    /// These of its settings are others now. The first settings are version 1, and each change makes
+    /// the next `version`.
     #[serde(rename = "instance.settings_changed")]
-    SettingsChanged { settings: Box<InstanceSettings>, changed: Vec<String>, version: u64 },
+    SettingsChanged { changes: Box<SettingsChanges>, version: u64 },
     /// It had reserved a name, and never came to want it; `by` took it.
     #[serde(rename = "instance.name_disowned")]
     NameDisowned { kind: Kind, name: String, by: InstanceId },
@@ -159,6 +160,14 @@ impl DomainEvent for Event {
         ("instance.names_troubled", 1),
         ("instance.names_recovered", 1),
     ];
+
+    fn is_known(kind: &str, data: &Value) -> bool {
+        match kind {
+            "instance.created" => settings::are_known(&data["settings"]),
+            "instance.settings_changed" => settings::are_known(&data["changes"]),
+            _ => true,
+        }
+    }
 }
 
 /// How a launch ended.
@@ -352,7 +361,7 @@ impl Decider for Instance {
                 State::Present(_) => Ok(vec![Event::NameDisowned { kind, name, by }]),
             },
             Command::ChangeSettings { settings } => {
-                decide_change_settings(present(state)?, settings)
+                Ok(decide_change_settings(present(state)?, &settings))
             }
             Command::ReleaseDomains => {
                 let domains = present(state)?.unserved_domains();
@@ -430,14 +439,14 @@ fn present(state: &State) -> Result<&Present, Rejected> {
 
 fn decide_change_settings(
     present: &Present,
-    settings: Box<InstanceSettings>,
-) -> Result<Vec<Event>, Rejected> {
-    let changed = present.settings.differing_fields(&settings);
-    if changed.is_empty() {
-        return Ok(vec![]);
+    settings: &InstanceSettings,
+) -> Vec<Event> {
+    let changes = Box::new(present.settings.difference(settings));
+    if changes.fields().is_empty() {
+        return vec![];
     }
     let version = present.settings_version + 1;
-    Ok(vec![Event::SettingsChanged { settings, changed, version }])
+    vec![Event::SettingsChanged { changes, version }]
 }
 
 fn decide_request_launch(
@@ -494,8 +503,8 @@ fn decide_assign_traffic(
 fn evolve_present(mut present: Present, event: &Event) -> Present {
     match event {
         Event::Created { .. } | Event::CreationAbandoned { .. } | Event::NameDisowned { .. } => {}
-        Event::SettingsChanged { settings, version, .. } => {
-            change_settings(&mut present, settings);
+        Event::SettingsChanged { changes, version } => {
+            change_settings(&mut present, changes);
             present.settings_version = *version;
         }
         Event::DomainsReleased { domains } => {
@@ -532,15 +541,16 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
 
 /// What the settings drop stays the instance's while a balancer may serve it; without a balancer
 /// nothing does.
-fn change_settings(present: &mut Present, settings: &InstanceSettings) {
-    let dropped = present.dropped_domains(settings);
+fn change_settings(present: &mut Present, changes: &SettingsChanges) {
+    let settings = present.settings.with(changes);
+    let dropped = present.dropped_domains(&settings);
     if present.load_balancer.is_some() {
         present.leaving_domains.extend(dropped);
     }
-    present.settings = settings.clone();
-    let wanted: Vec<_> = reserved_domains(settings);
+    let wanted: Vec<_> = reserved_domains(&settings);
     let is_wanted = |key: &String| wanted.iter().any(|(_, it)| Kind::Domain.key(it) == *key);
     present.leaving_domains.retain(|domain| !is_wanted(domain));
     present.leaving_domains.sort_unstable();
     present.leaving_domains.dedup();
+    present.settings = settings;
 }

@@ -20,6 +20,8 @@ pub enum Action {
     Upsert,
     /// Change each row that is there.
     Update,
+    /// Change each row that is there; of the JSON object in this column, only the members given.
+    Merge(&'static str),
     /// Take each row away.
     Delete,
 }
@@ -81,10 +83,10 @@ impl Extend<RowChange> for Batch {
 
 /// One change that does what both do in turn, whatever was there before; `None` if there is none.
 fn fold(earlier: RowChange, later: &RowChange) -> Option<RowChange> {
-    use RowChange::{Delete, Update, Upsert};
+    use RowChange::{Delete, Merge, Update, Upsert};
     match (earlier, later) {
         (_, Delete { .. }) => Some(later.clone()),
-        (delete @ Delete { .. }, Update { .. }) => Some(delete),
+        (delete @ Delete { .. }, Update { .. } | Merge { .. }) => Some(delete),
         // The later `initial` finds the row made already.
         (
             Upsert { table, key, initial, set: first },
@@ -95,6 +97,8 @@ fn fold(earlier: RowChange, later: &RowChange) -> Option<RowChange> {
         }
         // What the first does depends on whether the row was there.
         (Delete { .. } | Update { .. }, Upsert { .. }) => None,
+        // Members are set one by one where the object is.
+        (Merge { .. }, _) | (_, Merge { .. }) => None,
     }
 }
 
@@ -111,6 +115,7 @@ fn group<'a>(changes: impl Iterator<Item = &'a RowChange>) -> Vec<Group> {
         let (action, initial, set) = match change {
             RowChange::Upsert { initial, set, .. } => (Action::Upsert, initial, set),
             RowChange::Update { set, .. } => (Action::Update, &none, set),
+            RowChange::Merge { set, into, .. } => (Action::Merge(into), &none, set),
             RowChange::Delete { .. } => (Action::Delete, &none, &none),
         };
         // A column that is set in either case is no longer one that only a new row takes.
@@ -164,6 +169,19 @@ mod tests {
                     row.extend(set.clone());
                 }
             }
+            RowChange::Merge { set, into, .. } => {
+                if let Some(row) = rows.get_mut(&id) {
+                    let mut set = set.clone();
+                    if let (Some(Value::Object(old)), Some(Value::Object(new))) =
+                        (row.get(into), set.get_mut(into))
+                    {
+                        let mut all = old.clone();
+                        all.extend(std::mem::take(new));
+                        *new = all;
+                    }
+                    row.extend(set);
+                }
+            }
             RowChange::Delete { .. } => {
                 rows.remove(&id);
             }
@@ -177,10 +195,14 @@ mod tests {
 
     fn any_change() -> impl Strategy<Value = RowChange> {
         let key = (0..3).prop_map(|id| Columns::from([("id", json!(id))]));
-        (key, any_columns(), any_columns(), 0..4).prop_map(|(key, initial, set, which)| match which
+        (key, any_columns(), any_columns(), 0..5).prop_map(|(key, initial, set, which)| match which
         {
             0 | 1 => RowChange::Upsert { table: "t", key, initial, set },
             2 => RowChange::Update { table: "t", key, set },
+            3 => {
+                let members = Columns::from([("o", json!(set))]);
+                RowChange::Merge { table: "t", key, set: join(members, &initial), into: "o" }
+            }
             _ => RowChange::Delete { table: "t", key },
         })
     }

@@ -32,6 +32,18 @@ pub enum RowChange {
         /// What it takes.
         set: Columns,
     },
+    /// Changes the row as `Update` does, but for one column that holds a JSON object: of that, the
+    /// members that are given are set, and the others stay.
+    Merge {
+        /// Whose row.
+        table: &'static str,
+        /// Which row.
+        key: Columns,
+        /// What it takes.
+        set: Columns,
+        /// The column whose members are set one by one; it is one of `set`.
+        into: &'static str,
+    },
     /// Takes the row away; nothing where there is none.
     Delete {
         /// Whose row.
@@ -58,6 +70,7 @@ impl RowChange {
         match self {
             Self::Upsert { table, .. }
             | Self::Update { table, .. }
+            | Self::Merge { table, .. }
             | Self::Delete { table, .. } => table,
         }
     }
@@ -66,7 +79,10 @@ impl RowChange {
     #[must_use]
     pub fn key(&self) -> &Columns {
         match self {
-            Self::Upsert { key, .. } | Self::Update { key, .. } | Self::Delete { key, .. } => key,
+            Self::Upsert { key, .. }
+            | Self::Update { key, .. }
+            | Self::Merge { key, .. }
+            | Self::Delete { key, .. } => key,
         }
     }
 }

@@ -5,7 +5,6 @@ use crate::{ColumnType, Projector, Table, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{Event, LaunchOutcome};
-use ocim_domain::names::{Service, effective_domain};
 
 /// The read model of instances.
 pub const PROJECTOR: Projector = Projector {
@@ -18,7 +17,9 @@ pub const PROJECTOR: Projector = Projector {
             columns: &[
                 ("id", ColumnType::Text),
                 ("name", ColumnType::Text),
-                ("domain", ColumnType::Text),
+                ("external_domain", ColumnType::Text),
+                ("internal_domain", ColumnType::Text),
+                ("domain", ColumnType::FirstText("external_domain", "internal_domain")),
                 ("settings", ColumnType::Json),
                 ("settings_version", ColumnType::BigInteger),
                 ("load_balancer", ColumnType::Text),
@@ -66,7 +67,8 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             columns! { id: id },
             columns! {
                 name: settings.name,
-                domain: effective_domain(&settings, Service::Lms),
+                external_domain: settings.external_lms_domain,
+                internal_domain: settings.internal_lms_domain,
                 settings: settings,
                 settings_version: 1,
                 load_balancer: NULL,
@@ -80,12 +82,18 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             },
         )],
         Event::CreationAbandoned { .. } => vec![], // It has no row: it never came to be.
-        Event::SettingsChanged { settings, changed: _, version } => vec![update(columns! {
-            name: settings.name,
-            domain: effective_domain(&settings, Service::Lms),
-            settings: settings,
-            settings_version: version,
-        })],
+        Event::SettingsChanged { changes, version } => {
+            let mut set = columns! { settings: changes, settings_version: version, updated_at: at };
+            // What has a column of its own.
+            let own = [
+                ("name", &changes.name),
+                ("external_domain", &changes.external_lms_domain),
+                ("internal_domain", &changes.internal_lms_domain),
+            ];
+            set.extend(own.into_iter().filter_map(|(column, text)| Some((column, text.clone()?.into()))));
+            let key = columns! { id: id };
+            vec![RowChange::Merge { table: INSTANCES, key, set, into: "settings" }]
+        }
         Event::NameDisowned { .. } | Event::DomainsReleased { .. } => vec![],
         Event::ResourcesNamed { names } => vec![update(columns! { resources: names })],
         Event::LoadBalancerAssigned { load_balancer } => {

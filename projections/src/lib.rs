@@ -37,8 +37,11 @@ pub enum ColumnType {
     Boolean,
     /// A point in time; RFC 3339.
     Timestamp,
-    /// Any JSON, kept as written.
+    /// Any JSON, kept as written unless members of it are set one by one.
     Json,
+    /// A text that follows from two others of the row, which are given: the first unless that is
+    /// blank, else the second.
+    FirstText(&'static str, &'static str),
 }
 
 /// One table of a read model. Columns outside the key may be null.

@@ -19,7 +19,7 @@ use ocim_domain::region;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
-use ocim_domain::settings::InstanceSettings;
+use ocim_domain::settings::{InstanceSettings, SettingsChanges};
 use ocim_domain::{Timestamp, name, token};
 use ocim_projections::{ALL, Columns, RowChange};
 use serde_json::json;
@@ -48,6 +48,12 @@ fn settings() -> Box<InstanceSettings> {
     serde_json::from_str(include_str!("sealed_settings.json")).unwrap()
 }
 
+fn changes() -> Box<SettingsChanges> {
+    let name = Some("Another name".to_owned());
+    let external_lms_domain = Some("alpha.example.org".to_owned());
+    Box::new(SettingsChanges { name, external_lms_domain, ..SettingsChanges::default() })
+}
+
 fn recorded<E: DomainEvent>(stream: StreamId, event: &E) -> Recorded {
     let (kind, schema, data) = event.encode().unwrap();
     Recorded {
@@ -68,7 +74,7 @@ fn instance_events() -> Vec<instance::Event> {
     vec![
         E::Created { settings: settings() },
         E::CreationAbandoned { by: InstanceId(id(9)) },
-        E::SettingsChanged { settings: settings(), changed: vec!["name".to_owned()], version: 2 },
+        E::SettingsChanged { changes: changes(), version: 2 },
         E::NameDisowned {
             kind: name::Kind::Domain,
             name: "beta.example.com".to_owned(),

@@ -152,7 +152,8 @@ impl App {
         for event in self.journal.store().read_stream(&id.stream(), 0).await? {
             let typed = instance::Event::decode(&event.kind, event.schema, &event.data)
                 .map_err(AppError::internal)?;
-            let instance::Event::SettingsChanged { changed, version, .. } = typed else { continue };
+            let instance::Event::SettingsChanged { changes, version } = typed else { continue };
+            let changed = changes.fields().into_iter().map(str::to_owned).collect();
             let (actor, at) = (event.meta.actor, event.recorded_at);
             edits.push(SettingsEdit { version, actor, at, changed });
         }

@@ -8,6 +8,7 @@ use super::sites::open_site;
 use super::timeline::{TimelineArgs, print_timeline};
 use clap::Subcommand;
 use ocim_api_spec::{CreatedInstance, Instance, InstanceDetail, ReferenceKind};
+use ocim_domain::settings::SETTINGS;
 use serde_json::{Map, Value};
 
 /// What one may do with instances.
@@ -60,8 +61,18 @@ pub(super) enum InstanceCommand {
 #[derive(Debug, clap::Args)]
 pub(super) struct Settings {
     /// FIELD=TEXT, FIELD:=JSON, or FIELD=@FILE for a file's content
-    #[arg(value_name = "FIELD=VALUE")]
+    #[arg(value_name = "FIELD=VALUE", long_help = list_settings())]
     assignments: Vec<String>,
+}
+
+/// What may be set, a line each.
+fn list_settings() -> String {
+    let mut text = "FIELD=TEXT, FIELD:=JSON, or FIELD=@FILE for a file's content:\n".to_owned();
+    for setting in SETTINGS.iter().filter(|setting| setting.is_peoples) {
+        let fixed = if setting.is_fixed { " At creation only." } else { "" };
+        text += &format!("\n{}: {}{fixed}", setting.name, setting.documentation());
+    }
+    text
 }
 
 impl Settings {

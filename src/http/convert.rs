@@ -15,7 +15,7 @@ use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::yaml::parse_mapping;
 use ocim_domain::event::Recorded;
 use ocim_domain::load_balancer::Trouble;
-use ocim_domain::protected::{MARK, Protected};
+use ocim_domain::settings::InstanceSettings;
 use ocim_domain::token::Scope;
 use ocim_engine::projector::{BuildState, ProjectionStatus};
 use ocim_projections::history::hide_protected;
@@ -50,14 +50,14 @@ pub(super) fn instance_detail(
     opened: Value,
     site: wire::Site,
 ) -> Result<wire::InstanceDetail, HttpError> {
-    let settings = settings(opened)?;
+    let settings = read_settings(opened)?;
     // What was saved can be read: the door sees to that.
-    let extra = parse_mapping(&settings.configuration_extra_settings).unwrap_or_default();
+    let extra = parse_mapping(settings.configuration_extra_settings.text()).unwrap_or_default();
     Ok(wire::InstanceDetail {
         settings_version: row.settings_version,
         warnings: warn_of_weak_secrets(&extra),
         resources: resources(row.resources.clone())?,
-        settings,
+        settings: wire::Settings(settings.show()),
         site,
         instance: instance(row)?,
     })
@@ -67,27 +67,13 @@ fn resources(names: Option<Value>) -> Result<Option<wire::ResourceNames>, HttpEr
     names.map(serde_json::from_value).transpose().map_err(|error| internal(&error))
 }
 
-/// The settings as people see them. What is not of the wire's form, the master secret before all,
-/// falls away.
+/// The settings as people see them; what is Ocim's own, the master secret before all, falls away.
 pub(super) fn settings(opened: Value) -> Result<wire::Settings, HttpError> {
-    serde_json::from_value(show_protected(opened)).map_err(|error| internal(&error))
+    read_settings(opened).map(|settings| wire::Settings(settings.show()))
 }
 
-/// Puts the text in place of each protected value.
-fn show_protected(value: Value) -> Value {
-    match value {
-        Value::Object(map) if map.contains_key(MARK) => {
-            match serde_json::from_value::<Protected>(Value::Object(map)) {
-                Ok(protected) => Value::String(protected.text().to_owned()),
-                Err(_) => Value::Null,
-            }
-        }
-        Value::Object(map) => {
-            map.into_iter().map(|(key, value)| (key, show_protected(value))).collect()
-        }
-        Value::Array(list) => list.into_iter().map(show_protected).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
-    }
+fn read_settings(opened: Value) -> Result<InstanceSettings, HttpError> {
+    serde_json::from_value(opened).map_err(|error| internal(&error))
 }
 
 /// A word of a read model as one of the wire's.
@@ -448,52 +434,39 @@ pub(super) fn log_line(line: StoredLine) -> wire::LogLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ocim_domain::protected::{MARK, Protected};
+    use ocim_domain::settings::{SETTINGS, Setting};
     use ocim_domain::{appserver, server};
     use serde_json::json;
 
+    /// Settings as they are recorded, with the example of each.
     fn sample_settings() -> Value {
-        let mut settings = json!({
-            "enable_prefix_domains_redirect": false,
-            "email": Protected::new("inst_1", "staff@example.com"),
-            "configuration_extra_settings": Protected::new("inst_1", "A: 1"),
-            "openstack_server_flavor": {"ram": 4096},
-            "openstack_server_base_image": {"name": "Debian"},
-            "additional_security_groups": ["web"],
-            "additional_monitoring_emails": [Protected::new("inst_1", "ops@example.com")],
-            "deploy_simpletheme": true,
-            "secret_key_b64encoded": Protected::new("inst_1", "master"),
-        });
-        for field in wire::Settings::FIELDS {
-            if settings.get(field).is_none() {
-                settings[*field] = json!(format!("<{field}>"));
-            }
-        }
-        settings
+        let value = |setting: &Setting| match ((setting.example)(), setting.is_protected) {
+            (Value::String(text), true) => json!(Protected::new("inst_1", text)),
+            (Value::Array(texts), true) => texts
+                .iter()
+                .map(|text| json!(Protected::new("inst_1", text.as_str().unwrap())))
+                .collect(),
+            (value, _) => value,
+        };
+        SETTINGS.iter().map(|setting| (setting.name.to_owned(), value(setting))).collect()
     }
 
     #[test]
-    fn the_wire_has_every_setting_but_the_master_secret() {
-        let domain: ocim_domain::settings::InstanceSettings =
-            serde_json::from_value(sample_settings()).unwrap();
-        let Value::Object(fields) = serde_json::to_value(domain).unwrap() else { panic!() };
-        let mut expected: Vec<_> = fields.keys().map(String::as_str).collect();
-        expected.retain(|field| *field != "secret_key_b64encoded");
-        assert_eq!(wire::Settings::FIELDS, expected);
-    }
-
-    #[test]
-    fn protected_texts_are_shown_and_the_master_secret_is_not() {
+    fn every_setting_of_peoples_is_shown_and_the_master_secret_is_not() {
         let shown = settings(sample_settings()).unwrap();
-        assert_eq!(shown.email, "staff@example.com");
-        assert_eq!(shown.additional_monitoring_emails, ["ops@example.com"]);
-        assert_eq!(shown.openstack_server_flavor, json!({"ram": 4096}));
-        assert!(!serde_json::to_string(&shown).unwrap().contains("master"));
+        for setting in SETTINGS {
+            let expected = setting.is_peoples.then(|| (setting.example)());
+            assert_eq!(shown.0.get(setting.name), expected.as_ref(), "{}", setting.name);
+        }
+        assert!(!shown.0.contains_key("secret_key_b64encoded"));
     }
 
     #[test]
     fn a_shredded_text_is_called_that() {
-        let shredded = json!({MARK: {"subject": "inst_1"}});
-        assert_eq!(show_protected(shredded), json!("[shredded]"));
+        let mut shredded = sample_settings();
+        shredded["email"] = json!({MARK: {"subject": "inst_1"}});
+        assert_eq!(settings(shredded).unwrap().0["email"], "[shredded]");
     }
 
     #[test]

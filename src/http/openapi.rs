@@ -6,6 +6,7 @@ mod problems;
 
 use super::idempotency::KEY_HEADER;
 use super::routes::{self, Access, AnswerHeader, Body, Input, Route, Shape, Tag, Verb};
+use super::settings_schema::describe_settings;
 use crate::app::idempotency::KEY_BYTES_MAX;
 use ocim_api_spec::{AppendedEvent, LogLine, Problem, texts};
 use ocim_domain::right::Right;
@@ -55,14 +56,16 @@ pub fn document() -> OpenApi {
     let tag =
         |tag: &Tag| TagBuilder::new().name(tag.name()).description(Some(tag.description())).build();
     let server = ServerBuilder::new().url("/").description(Some("The Ocim that served this"));
-    OpenApiBuilder::new()
+    let mut document = OpenApiBuilder::new()
         .info(info.build())
         .servers(Some([server.build()]))
         .paths(paths.build())
         .components(Some(components()))
         .tags(Some(Tag::ALL.iter().map(tag)))
         .security(Some([SecurityRequirement::new("bearer", Vec::<String>::new())]))
-        .build()
+        .build();
+    describe_settings(&mut document);
+    document
 }
 
 /// The document as it is checked in: indented, with a last line end.

@@ -230,7 +230,7 @@ pub(super) struct Body {
 impl Body {
     /// A body of this type.
     pub(super) const fn of<T: Example>() -> Self {
-        Self { shape: Shape::of::<T>(), example: || json!(T::example()) }
+        Self { shape: Shape::of::<T>(), example: || complete_example(json!(T::example())) }
     }
 }
 

@@ -6,32 +6,28 @@ use crate::{
     ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, ResourceNames,
     Settings, SettingsChange, Site,
 };
-use serde_json::{Map, Value, json};
-use utoipa::PartialSchema;
+use serde_json::{Map, Value};
 
 /// What the site of the examples is set to.
-fn change() -> SettingsChange {
-    SettingsChange {
-        name: Some("Alpha Academy".to_owned()),
-        external_lms_domain: Some("learn.alpha.example".to_owned()),
-        email: Some("staff@alpha.example".to_owned()),
-        ..SettingsChange::default()
-    }
+fn change() -> Map<String, Value> {
+    let set = [
+        ("name", "Alpha Academy"),
+        ("external_lms_domain", "learn.alpha.example"),
+        ("email", "staff@alpha.example"),
+    ];
+    set.map(|(name, text)| (name.to_owned(), text.into())).into_iter().collect()
 }
 
 impl Example for CreateInstance {
     fn example() -> Self {
-        Self { sub_domain: Some("alpha".to_owned()), reason: reason(), settings: change() }
+        Self { sub_domain: Some("alpha".to_owned()), reason: reason(), settings: SettingsChange(change()) }
     }
 }
 
 impl Example for ChangeSettings {
     fn example() -> Self {
-        let settings = SettingsChange {
-            openedx_release: Some("open-release/ironwood.2".to_owned()),
-            ..SettingsChange::default()
-        };
-        Self { reason: reason(), settings }
+        let release = ("openedx_release".to_owned(), "open-release/ironwood.2".into());
+        Self { reason: reason(), settings: SettingsChange(Map::from_iter([release])) }
     }
 }
 
@@ -73,31 +69,11 @@ impl Example for Site {
 }
 
 impl Example for Settings {
-    /// What is set, and what an empty one of its type is for the rest: a new setting needs nothing
-    /// here.
+    /// What is set. Who describes the API adds the settings that there are.
     fn example() -> Self {
-        let schema = json!(Self::schema());
-        let empty = |field: &str| {
-            let schema = &schema["properties"][field];
-            match schema["type"].as_str() {
-                Some("boolean") => json!(false),
-                Some("array") => json!([]),
-                Some("string") => json!(""),
-                Some("integer" | "number") => json!(0),
-                // A kind of text by its name.
-                None if schema["$ref"].is_string() => json!(""),
-                _ => json!({}),
-            }
-        };
-        let mut fields: Map<String, Value> =
-            Self::FIELDS.iter().map(|field| ((*field).to_owned(), empty(field))).collect();
-        if let Value::Object(set) = json!(change()) {
-            fields.extend(set);
-        }
-        fields.insert("internal_lms_domain".to_owned(), json!("alpha.example.com"));
-        serde_json::from_value(Value::Object(fields)).unwrap_or_else(|error| {
-            unreachable!("a setting whose empty value is none of its type: {error}")
-        })
+        let mut settings = change();
+        settings.insert("internal_lms_domain".to_owned(), "alpha.example.com".into());
+        Self(settings)
     }
 }
 

@@ -4,6 +4,7 @@
 //! is never rewritten: when one differs, the schema number must go up and an upcaster be written.
 
 use crate::sample;
+use crate::settings_page::golden_names;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::{
@@ -14,12 +15,12 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a switch for people who run the test by hand")]
-fn is_blessing() -> bool {
+pub(crate) fn is_blessing() -> bool {
     std::env::var("BLESS").is_ok_and(|value| value == "1")
 }
 
@@ -106,6 +107,7 @@ fn every_event_kind_and_schema_still_reads() {
     ]
     .into_iter()
     .flatten()
+    .chain(golden_names())
     .collect();
     let found: BTreeSet<String> = std::fs::read_dir(folder())
         .unwrap()

@@ -11,7 +11,7 @@ use ocim_domain::instance::{
 use ocim_domain::name::Kind;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
-use ocim_domain::settings::InstanceSettings;
+use ocim_domain::settings::{InstanceSettings, SettingsChanges};
 use uuid::Uuid;
 
 fn created() -> Event {
@@ -112,11 +112,9 @@ fn changed_settings_name_the_fields_that_differ() {
     let change = |settings| Command::ChangeSettings { settings: Box::new(settings) };
     let instance = given::<Instance>([created()]);
     instance.when_silent(change(settings()));
-    let changed = Event::SettingsChanged {
-        settings: Box::new(other_settings()),
-        changed: vec!["name".to_owned()],
-        version: 2,
-    };
+    let changed = changed_to(&other_settings());
+    let Event::SettingsChanged { changes, .. } = &changed else { panic!("{changed:?}") };
+    assert_eq!(changes.fields(), ["name"]);
     instance.when_then(change(other_settings()), [changed]);
     let after = instance.after(change(other_settings()));
     let state = after.state();
@@ -202,11 +200,7 @@ fn the_last_active_appserver_leaves_only_by_force() {
 fn the_names_of_a_site_stay_as_traffic_was_assigned_until_it_is_assigned_anew() {
     let renamed =
         || InstanceSettings { external_lms_domain: "tiny.example.org".to_owned(), ..settings() };
-    let change = || Event::SettingsChanged {
-        settings: Box::new(renamed()),
-        changed: vec!["external_lms_domain".to_owned()],
-        version: 2,
-    };
+    let change = || changed_to(&renamed());
     let names =
         |history: Vec<Event>| given::<Instance>(history).state().present().unwrap().routed_names();
     let (old, new) = (RoutedNames::new(&settings()), RoutedNames::new(&renamed()));
@@ -259,9 +253,15 @@ fn disown(name: &str) -> Command {
 }
 
 fn with_external(domain: &str) -> Event {
-    let settings =
-        InstanceSettings { external_lms_domain: domain.to_owned(), ..sample::settings() };
-    Event::SettingsChanged { settings: Box::new(settings), changed: vec![], version: 2 }
+    let external_lms_domain = Some(domain.to_owned());
+    let changes = SettingsChanges { external_lms_domain, ..SettingsChanges::default() };
+    Event::SettingsChanged { changes: Box::new(changes), version: 2 }
+}
+
+/// The change from the sample's settings to these.
+fn changed_to(settings: &InstanceSettings) -> Event {
+    let changes = sample::settings().difference(settings);
+    Event::SettingsChanged { changes: Box::new(changes), version: 2 }
 }
 
 /// Traffic under one name alone.

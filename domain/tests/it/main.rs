@@ -22,6 +22,7 @@ mod saga_parallel;
 mod sample;
 mod server;
 mod settings;
+mod settings_page;
 mod state_machines;
 mod vectors;
 mod yaml;

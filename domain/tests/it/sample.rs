@@ -125,8 +125,7 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
         E::CreationAbandoned { by: InstanceId(Uuid::from_u128(2)) },
         E::Created { settings: Box::new(settings()) },
         E::SettingsChanged {
-            settings: Box::new(other_settings()),
-            changed: vec!["name".to_owned()],
+            changes: Box::new(settings().difference(&other_settings())),
             version: 2,
         },
         E::NameDisowned {

@@ -6,8 +6,8 @@ use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings, compos
 use ocim_domain::event::APPEND_BYTES_MAX;
 use ocim_domain::protected::Protected;
 use ocim_domain::settings::{
-    Defaults, InstanceSettings, SettingsInput, Violation, change_settings, create_settings,
-    default_playbook_name,
+    Defaults, InstanceSettings, SETTINGS, SettingsChanges, SettingsInput, Violation,
+    change_settings, create_settings, default_playbook_name,
 };
 use serde_json::{Value, json};
 
@@ -61,32 +61,17 @@ fn a_sub_domain_is_all_that_must_be_given() {
     assert_eq!(json, expected);
 }
 
-/// Another value for each field that may change.
+/// Another value for each field that may change: its example, or one of a rarer form.
 fn other_values() -> Value {
-    json!({
-        "name": "Other",
-        "external_lms_domain": "courses.uni.example.net",
-        "external_lms_preview_domain": "preview.uni.example.net",
-        "external_studio_domain": "studio.uni.example.net",
-        "external_discovery_domain": "discovery.uni.example.net",
-        "external_ecommerce_domain": "shop.uni.example.net",
-        "enable_prefix_domains_redirect": true,
-        "email": "learn+us@uni.example.net",
-        "openedx_release": "open-release/hawthorn.1",
-        "configuration_source_repo_url": "git@host".replace("git@host", "ssh://git@host/r.git"),
-        "configuration_version": "feature/x",
-        "configuration_playbook_name": "playbooks/other.yml",
-        "configuration_extra_settings": "A: yes",
-        "edx_platform_repository_url": "/srv/git/edx-platform.git",
-        "edx_platform_commit": "0a1b2c3",
-        "openstack_region": "BHS1",
-        "openstack_server_flavor": { "name": "vps-ssd-2" },
-        "openstack_server_base_image": { "name": "Ubuntu 18.04" },
-        "openstack_server_ssh_keyname": "other",
-        "additional_security_groups": ["more"],
-        "additional_monitoring_emails": ["a@example.com", "b@example.com"],
-        "deploy_simpletheme": true,
-    })
+    let may_change = SETTINGS.iter().filter(|it| it.is_peoples && !it.is_fixed);
+    let mut values: Value =
+        may_change.map(|setting| (setting.name.to_owned(), (setting.example)())).collect();
+    values["email"] = json!("learn+us@uni.example.net");
+    values["configuration_source_repo_url"] = json!("ssh://git@host/r.git");
+    values["configuration_extra_settings"] = json!("A: yes");
+    values["edx_platform_repository_url"] = json!("/srv/git/edx-platform.git");
+    values["additional_monitoring_emails"] = json!(["a@example.com", "b@example.com"]);
+    values
 }
 
 #[test]
@@ -94,7 +79,8 @@ fn every_field_can_be_given_and_changed() {
     let current = settings();
     let changed = change_settings(&current, input(other_values())).unwrap();
     let expected: Vec<_> = other_values().as_object().unwrap().keys().cloned().collect();
-    assert_eq!(current.differing_fields(&changed), expected);
+    assert_eq!(current.difference(&changed).fields(), expected);
+    assert!(expected.len() >= 22, "{expected:?}");
     assert_eq!(changed.email.subject(), current.email.subject());
 
     let mut values = other_values();
@@ -469,7 +455,7 @@ fn the_input_shows_no_secrets() {
     let settings = recorded[0].settings();
     let unchanged = change_settings(&settings, SettingsInput::default());
     assert_eq!(unchanged, Ok(settings), "what the original stored passes our rules");
-    assert_eq!(sample::settings().differing_fields(&sample::settings()), Vec::<String>::new());
+    assert_eq!(sample::settings().difference(&sample::settings()), SettingsChanges::default());
 }
 
 /// Variables by which Ansible and its connection plugins choose machine, account and programs.

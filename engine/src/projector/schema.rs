@@ -1,6 +1,7 @@
 //! The tables of a build, and the views through which readers see one build of each read model.
 
 use ocim_projections::{ColumnType, Projector, Table};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The schema of readers' views.
@@ -48,8 +49,8 @@ fn create_table(sql: &mut String, schema: &str, table: &Table) {
     }
 }
 
-fn sql_type(column_type: ColumnType) -> &'static str {
-    match column_type {
+fn sql_type(column_type: ColumnType) -> Cow<'static, str> {
+    Cow::Borrowed(match column_type {
         ColumnType::Text => "text",
         ColumnType::TextList => "text[]",
         ColumnType::Integer => "integer",
@@ -57,7 +58,12 @@ fn sql_type(column_type: ColumnType) -> &'static str {
         ColumnType::Boolean => "boolean",
         ColumnType::Timestamp => "timestamptz",
         ColumnType::Json => "json",
-    }
+        ColumnType::FirstText(first, second) => {
+            let (first, second) = (quote(first), quote(second));
+            let text = format!("coalesce(nullif({first}, ''), {second})");
+            return format!("text generated always as ({text}) stored").into();
+        }
+    })
 }
 
 /// The statements that let readers see this build.

@@ -45,6 +45,15 @@ fn statement(schema: &str, group: &Group) -> String {
             let set = each(&group.set, |name| format!("{name} = r.{name}"), ", ");
             format!("update {table} as t set {set} from {rows} where {same_row}")
         }
+        // Only `jsonb` has a merge; the column keeps what it is given as it is written.
+        Action::Merge(object) => {
+            let new = |name: &str| match name == quote(object) {
+                true => format!("{name} = (coalesce(t.{name}::jsonb, '{{}}') || r.{name}::jsonb)::json"),
+                false => format!("{name} = r.{name}"),
+            };
+            let set = each(&group.set, new, ", ");
+            format!("update {table} as t set {set} from {rows} where {same_row}")
+        }
         Action::Delete => format!("delete from {table} as t using {rows} where {same_row}"),
     }
 }
@@ -82,6 +91,13 @@ mod tests {
             statement("s", &group(Action::Update)),
             format!(
                 r#"update "s"."steps" as t set "state" = r."state" from {rows} where {same_row}"#
+            )
+        );
+        let merge = Group { set: vec!["note", "state"], ..group(Action::Merge("note")) };
+        assert_eq!(
+            statement("s", &merge),
+            format!(
+                r#"update "s"."steps" as t set "note" = (coalesce(t."note"::jsonb, '{{}}') || r."note"::jsonb)::json, "state" = r."state" from {rows} where {same_row}"#
             )
         );
         assert_eq!(

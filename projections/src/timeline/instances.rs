@@ -17,8 +17,8 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         Event::CreationAbandoned { by } => {
             format!("{who} gave up the creation of {site}: {} took a name it held", teller.name(by))
         }
-        Event::SettingsChanged { changed, .. } => {
-            format!("{who} changed settings of {site}: {}", list(changed))
+        Event::SettingsChanged { changes, .. } => {
+            format!("{who} changed settings of {site}: {}", list(&changes.fields()))
         }
         Event::NameDisowned { kind, name, by } => {
             let noun = kind.noun();

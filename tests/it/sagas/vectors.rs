@@ -11,6 +11,7 @@ use ocim_adapters::dns::TTL_SECONDS;
 use ocim_adapters::playbooks::Source;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::Phase;
+use ocim_domain::settings::SETTINGS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,11 +77,11 @@ fn commit_of(version: &str) -> String {
 impl Recorded {
     /// The original's fields as people would give them to us, in a region of ours.
     fn settings(&self) -> Map<String, Value> {
-        let known = ocim_api_spec::Settings::FIELDS.iter();
+        let known = SETTINGS.iter().filter(|it| it.is_peoples).map(|it| it.name);
         let mut settings: Map<_, _> = known
             .filter_map(|field| {
-                let value = self.inputs["instance_fields"].get(*field)?;
-                Some(((*field).to_owned(), value.clone()))
+                let value = self.inputs["instance_fields"].get(field)?;
+                Some((field.to_owned(), value.clone()))
             })
             .collect();
         settings.insert("name".to_owned(), self.inputs["name"].clone());

@@ -1,0 +1,236 @@
+//! The rules of texts, each with its limits.
+
+use crate::configuration::{is_ansibles_own, secrets, yaml};
+use crate::event::APPEND_BYTES_MAX;
+use crate::hosts::{DOMAIN_LENGTH_MAX, check_domain, check_host};
+use serde_json::Value;
+
+/// What a rule says to a text, after the name of the field.
+pub type Verdict = Result<(), String>;
+
+/// What a text must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextRule {
+    /// One line of at most so many characters, without template expressions.
+    Line(usize),
+    /// A branch, tag or commit of at most so many characters.
+    Reference(usize),
+    /// Something that git can clone.
+    RepositoryUrl,
+    /// The path of a playbook inside its repository.
+    Playbook,
+    /// A host name of two parts or more.
+    Domain,
+    /// An e-mail address.
+    Email,
+    /// A YAML mapping, or nothing.
+    ExtraSettings,
+    /// Base64 of 1 to 36 bytes.
+    MasterSecret,
+}
+
+impl TextRule {
+    /// The rule that the text breaks, as a sentence without its subject. Never quotes a secret.
+    ///
+    /// # Errors
+    /// That sentence.
+    pub fn check(self, text: &str) -> Verdict {
+        match self {
+            Self::Line(length_max) => check_line(text, length_max),
+            Self::Reference(length_max) => check_reference(text, length_max),
+            Self::RepositoryUrl => check_repository_url(text),
+            Self::Playbook => check_playbook(text),
+            Self::Domain => check_domain(text),
+            Self::Email => check_email(text),
+            Self::ExtraSettings => check_extra_settings(text),
+            Self::MasterSecret => check_secret(text),
+        }
+    }
+
+    /// The most characters that may pass.
+    #[must_use]
+    pub fn length_max(self) -> usize {
+        match self {
+            Self::Line(length_max) | Self::Reference(length_max) => length_max,
+            Self::RepositoryUrl => URL_LENGTH_MAX,
+            Self::Playbook => PLAYBOOK_LENGTH_MAX,
+            Self::Domain => DOMAIN_LENGTH_MAX,
+            Self::Email => EMAIL_LENGTH_MAX,
+            Self::ExtraSettings => EXTRA_SETTINGS_BYTES_MAX,
+            Self::MasterSecret => SECRET_LENGTH_MAX,
+        }
+    }
+
+    /// What passes, in a few words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Line(_) => "one line",
+            Self::Reference(_) => "branch, tag or commit",
+            Self::RepositoryUrl => "address that git can clone, without a password",
+            Self::Playbook => "path inside the repository",
+            Self::Domain => "host name, in letters of any language",
+            Self::Email => "e-mail address",
+            Self::ExtraSettings => "YAML mapping",
+            Self::MasterSecret => "base64",
+        }
+    }
+
+    /// A pattern (ECMA 262) that all that pass have, where a pattern says something.
+    #[must_use]
+    pub fn pattern(self) -> Option<&'static str> {
+        match self {
+            Self::Reference(_) => Some(r"^[^-\s]\S*$"),
+            Self::RepositoryUrl => Some(r"^[^-\s]\S*$"),
+            Self::Playbook => Some(r"^[^-/]"),
+            Self::Email => Some(r"^[^@\s]+@[^@\s]+$"),
+            Self::Line(_) | Self::Domain | Self::ExtraSettings | Self::MasterSecret => None,
+        }
+    }
+}
+
+/// Longest address of a repository, in characters (core §1.2).
+const URL_LENGTH_MAX: usize = 256;
+/// Longest path of a playbook, in characters (core §1.2).
+const PLAYBOOK_LENGTH_MAX: usize = 100;
+/// Longest master secret, in characters of base64 (core §1.2).
+const SECRET_LENGTH_MAX: usize = 48;
+
+/// One line that says something. Playbooks would run what stands between double braces on the
+/// machine that Ocim runs on; it has a place in extra settings only.
+fn check_line(text: &str, length_max: usize) -> Verdict {
+    if text.trim().is_empty() {
+        return Err("must not be blank".to_owned());
+    }
+    if text.chars().count() > length_max {
+        return Err(format!("must have at most {length_max} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must be one line without control characters".to_owned());
+    }
+    if ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening)) {
+        return Err("must not hold template expressions".to_owned());
+    }
+    Ok(())
+}
+
+/// A branch, tag or commit, which git must not take for an option.
+fn check_reference(text: &str, length_max: usize) -> Verdict {
+    check_line(text, length_max)?;
+    if text.starts_with('-') || text.contains(char::is_whitespace) {
+        return Err("must be a branch, tag or commit: no white space, no leading hyphen".to_owned());
+    }
+    Ok(())
+}
+
+/// Longest e-mail address, in characters (RFC 5321).
+const EMAIL_LENGTH_MAX: usize = 254;
+
+fn check_email(email: &str) -> Verdict {
+    let is_local = |local: &str| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b".!#$&'*+/=?^_~-".contains(&b);
+        !local.is_empty() && local.len() <= 64 && local.bytes().all(allowed)
+    };
+    let is_host = |host: &str| host.eq_ignore_ascii_case("localhost") || check_host(host).is_ok();
+    match email.split_once('@') {
+        _ if email.chars().count() > EMAIL_LENGTH_MAX => {
+            Err(format!("must have at most {EMAIL_LENGTH_MAX} characters"))
+        }
+        Some((local, host)) if is_local(local) && is_host(host) => Ok(()),
+        _ => Err("must be an e-mail address like `name@example.com`".to_owned()),
+    }
+}
+
+/// Something that git can clone. Its address is shown and logged, so it must not hold a secret.
+fn check_repository_url(url: &str) -> Verdict {
+    check_line(url, URL_LENGTH_MAX)?;
+    let shape = "must be an http, https, ssh, git or file URL, `user@host:path`, an absolute path, \
+                 or bundled:NAME";
+    if url.contains(char::is_whitespace) {
+        return Err(shape.to_owned());
+    }
+    if url.starts_with('/') {
+        return Ok(());
+    }
+    if let Some(name) = url.strip_prefix("bundled:") {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let fits = !name.is_empty() && name.chars().all(is_name);
+        return if fits { Ok(()) } else { Err("has no name after `bundled:`".to_owned()) };
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return if is_scp_address(url) { Ok(()) } else { Err(shape.to_owned()) };
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    match scheme {
+        "file" => return if rest.starts_with('/') { Ok(()) } else { Err(shape.to_owned()) },
+        "http" | "https" | "git" if !user.is_empty() => {
+            return Err(format!(
+                "must not hold a user name, password or token, because it is shown and logged: \
+                 write `{scheme}://{host}/…`, and give the credential of `{host}` to Ocim in \
+                 OCIM_GIT_CREDENTIALS"
+            ));
+        }
+        "ssh" if user.contains(':') => {
+            return Err("must not hold a password: SSH logs in by key".to_owned());
+        }
+        "http" | "https" | "git" | "ssh" => {}
+        _ => return Err(shape.to_owned()),
+    }
+    if host.is_empty() || host.starts_with('-') || user.starts_with('-') {
+        return Err(shape.to_owned());
+    }
+    Ok(())
+}
+
+/// `user@host:path`, which git takes for SSH, as `git@github.com:org/repo.git`. The user must be
+/// there, so that nothing like `ext::sh` passes.
+fn is_scp_address(url: &str) -> bool {
+    let Some((user, rest)) = url.split_once('@') else { return false };
+    let Some((host, path)) = rest.split_once(':') else { return false };
+    let is_user = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_host = host == "localhost" || check_host(host).is_ok();
+    let user_fits = !user.is_empty() && !user.starts_with('-') && user.chars().all(is_user);
+    user_fits && is_host && !path.is_empty() && !path.starts_with(['-', ':'])
+}
+
+fn check_playbook(path: &str) -> Verdict {
+    check_line(path, PLAYBOOK_LENGTH_MAX)?;
+    if path.starts_with(['/', '-']) || path.split('/').any(|part| part == "..") {
+        return Err("must be a path inside the configuration repository".to_owned());
+    }
+    Ok(())
+}
+
+/// The share of the text: a launch freezes settings and variables into one append.
+///
+/// Each protected text grows by a third when it is sealed. These are the shares of what has no other
+/// limit; what is left is far more than the computed variables and the short settings need.
+const EXTRA_SETTINGS_BYTES_MAX: usize = APPEND_BYTES_MAX / 8;
+/// As JSON, with every alias written out.
+const EXTRA_VARIABLES_BYTES_MAX: usize = APPEND_BYTES_MAX / 4;
+fn check_extra_settings(text: &str) -> Verdict {
+    if text.len() > EXTRA_SETTINGS_BYTES_MAX {
+        return Err(format!("must not have more than {} KiB", EXTRA_SETTINGS_BYTES_MAX / 1024));
+    }
+    let variables = yaml::parse_mapping(text).map_err(|error| format!("can't be read: {error}"))?;
+    if let Some(name) = variables.keys().find(|name| is_ansibles_own(name)) {
+        return Err(format!(
+            "must not set `{name}`: names that begin with `ansible_` are Ansible's own, and say how \
+             a play reaches its machine; that is Ocim's to know"
+        ));
+    }
+    if Value::Object(variables).to_string().len() > EXTRA_VARIABLES_BYTES_MAX {
+        let limit = EXTRA_VARIABLES_BYTES_MAX / 1024;
+        return Err(format!("must not have more than {limit} KiB with every alias written out"));
+    }
+    Ok(())
+}
+
+fn check_secret(secret: &str) -> Verdict {
+    if secret.len() <= SECRET_LENGTH_MAX && secrets::is_master_secret(secret) {
+        Ok(())
+    } else {
+        Err("must be base64 of 1 to 36 bytes".to_owned())
+    }
+}
