@@ -23,23 +23,30 @@ pub mod traffic;
 pub mod world;
 
 use ocim_domain::saga::{Plan, Run};
+use ocim_engine::sagas::versions::Former;
 use step::Definition;
-use world::Limits;
+use world::{Limits, World};
+
+/// Every process, in its newest version.
+pub const NEWEST: &[&Definition] = &[
+    &launch_appserver::LAUNCH_APPSERVER,
+    &activate_appserver::ACTIVATE_APPSERVER,
+    &deactivate_appserver::DEACTIVATE_APPSERVER,
+    &terminate_appserver::TERMINATE_APPSERVER,
+    &provision_load_balancer::PROVISION_LOAD_BALANCER,
+    &clean_up_appserver::CLEAN_UP_APPSERVER,
+    &delete_orphan::DELETE_ORPHAN,
+    &prepare_load_balancer::PREPARE_LOAD_BALANCER,
+];
+
+/// Versions that runs may still have which began before they had a successor.
+pub const FORMER: &[Former<World>] = &[];
 
 /// Every definition in every version that an open run may have; the newest of a name first.
 #[must_use]
 pub fn definitions() -> Vec<&'static Definition> {
-    vec![
-        &launch_appserver::LAUNCH_APPSERVER,
-        &activate_appserver::ACTIVATE_APPSERVER,
-        &deactivate_appserver::DEACTIVATE_APPSERVER,
-        &terminate_appserver::TERMINATE_APPSERVER,
-        &provision_load_balancer::PROVISION_LOAD_BALANCER,
-        &launch_appserver::LAUNCH_APPSERVER_1,
-        &clean_up_appserver::CLEAN_UP_APPSERVER,
-        &delete_orphan::DELETE_ORPHAN,
-        &prepare_load_balancer::PREPARE_LOAD_BALANCER,
-    ]
+    let former = FORMER.iter().map(|former| former.definition);
+    NEWEST.iter().copied().chain(former).collect()
 }
 
 pub use playbook_steps::PLAYBOOK_STEPS;
@@ -51,8 +58,13 @@ pub use step::StartRequest;
 /// change what comes after what.
 #[must_use]
 pub fn plan_of(run: &Run) -> Plan {
-    let known = definitions()
-        .into_iter()
-        .find(|known| known.name == run.definition && known.version == run.version);
+    plan_among(definitions(), run)
+}
+
+/// As [`plan_of`], of these definitions.
+#[must_use]
+pub fn plan_among(all: impl IntoIterator<Item = &'static Definition>, run: &Run) -> Plan {
+    let is_it = |it: &&Definition| it.name == run.definition && it.version == run.version;
+    let known = all.into_iter().find(is_it);
     known.map(|definition| definition.plan(&Limits::default())).unwrap_or_default()
 }

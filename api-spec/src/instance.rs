@@ -14,12 +14,14 @@ use utoipa::ToSchema;
 /// `docs/settings.md` lists them. So a client reads the settings of newer servers, too.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-pub struct Settings(#[schema(value_type = Object)] pub Map<String, Value>);
+#[schema(value_type = Object)]
+pub struct Settings(pub Map<String, Value>);
 
 /// The settings to set, by name; what is left out stays as it is, or gets its default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-pub struct SettingsChange(#[schema(value_type = Object)] pub Map<String, Value>);
+#[schema(value_type = Object)]
+pub struct SettingsChange(pub Map<String, Value>);
 
 /// Asks for a new instance. Needs `internal_lms_domain` or `sub_domain`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -4,6 +4,6 @@ pub mod definition;
 pub mod holds;
 pub mod host;
 pub mod node_leases;
-pub mod rows;
 pub mod runner;
 pub mod steady;
+pub mod versions;

@@ -392,6 +392,10 @@ fn render(changes: &[(&'static str, RowChange)]) -> String {
                 ("upsert", &[("initial", initial), ("set", set)])
             }
             RowChange::Update { set, .. } => ("update", &[("set", set)]),
+            RowChange::Merge { set, into, .. } => {
+                writeln!(text, "{projector}: merge into {into}").unwrap();
+                ("update", &[("set", set)])
+            }
             RowChange::Delete { .. } => ("delete", &[]),
         };
         let key = json!(change.key());
@@ -458,7 +462,9 @@ fn changes_name_only_columns_of_their_tables() {
             assert_eq!(key, table.key.iter().copied().collect(), "{}", event.kind);
             let (initial, set) = match &change {
                 RowChange::Upsert { initial, set, .. } => (initial.clone(), set.clone()),
-                RowChange::Update { set, .. } => (Columns::new(), set.clone()),
+                RowChange::Update { set, .. } | RowChange::Merge { set, .. } => {
+                    (Columns::new(), set.clone())
+                }
                 RowChange::Delete { .. } => (Columns::new(), Columns::new()),
             };
             for name in initial.keys().chain(set.keys()) {

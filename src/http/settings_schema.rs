@@ -47,9 +47,9 @@ fn schema(setting: &Setting, is_change: bool) -> Schema {
         true => SchemaType::from_iter([kind, Type::Null]),
         false => SchemaType::new(kind),
     };
-    let (documentation, example) = (Some(setting.documentation()), Some((setting.example)()));
+    let (documentation, examples) = (Some(setting.documentation()), [(setting.example)()]);
     let described = |object: ObjectBuilder| {
-        let object = object.description(documentation.clone()).example(example.clone());
+        let object = object.description(documentation.clone()).examples(examples.clone());
         Schema::Object(object.build())
     };
     // What Ocim shows of a text that was erased has no rule.
@@ -73,7 +73,7 @@ fn schema(setting: &Setting, is_change: bool) -> Schema {
                 .schema_type(kind(Type::Array))
                 .items(item)
                 .max_items(Some(ITEMS_MAX));
-            Schema::Array(list.description(documentation).example(example).build())
+            Schema::Array(list.description(documentation).examples(examples).build())
         }
         Form::Map { rule } => {
             let shape = TextShape { rule, may_be_blank: false, may_be_erased };

@@ -27,7 +27,6 @@ use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::{names, server};
 use ocim_engine::call;
 use ocim_engine::sagas::host::Host;
-use ocim_engine::sagas::rows::insert_before;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -43,38 +42,15 @@ const KEPT: &str = "the machine is kept for debugging until the date on the apps
 /// takes it away then. What is the instance's (balancer, page, names) stays for its next launch.
 pub static LAUNCH_APPSERVER: Definition = Definition {
     name: "launch_appserver",
-    version: 2,
-    deadline: Some(|limits| limits.turn_wait + limits.launch_time),
-    on_abandoned: Some(call!(give_turn_back)),
-    settles_on_undo: true,
-    steps: &ROWS_2,
-};
-
-/// The process before regions had slots, for the runs that began with it.
-pub static LAUNCH_APPSERVER_1: Definition = Definition {
-    name: "launch_appserver",
     version: 1,
     deadline: Some(|limits| limits.turn_wait + limits.launch_time),
     on_abandoned: Some(call!(give_turn_back)),
     settles_on_undo: true,
-    steps: &ROWS_1,
+    steps: &ROWS,
 };
 
-const AWAIT_SLOT: Step =
-    Step::watching("await_slot", call!(await_slot), Kind::Compensable(call!(leave_slot)), 5, |l| {
-        l.turn_wait
-    });
-
-const LEAVE_SLOT: Step =
-    Step::new("leave_slot", call!(leave_slot), Kind::Retryable("its slot was released"), 20, brief);
-
-const ROWS_2: [Step; 28] = {
-    // Only what comes after it touches the cloud.
-    let rows: [Step; 27] = insert_before(&ROWS_1, "ensure_security_groups", AWAIT_SLOT);
-    insert_before(&rows, "settle_launch", LEAVE_SLOT)
-};
-
-const ROWS_1: [Step; 26] = [
+/// Its rows, in order.
+pub const ROWS: [Step; 28] = [
     Step::watching(
         "await_turn",
         call!(await_turn),
@@ -138,6 +114,10 @@ const ROWS_1: [Step; 26] = [
         5,
         brief,
     ),
+    // Only what comes after it touches the cloud.
+    Step::watching("await_slot", call!(await_slot), Kind::Compensable(call!(leave_slot)), 5, |l| {
+        l.turn_wait
+    }),
     Step::new(
         "ensure_security_groups",
         call!(ensure_security_groups),
@@ -199,6 +179,7 @@ const ROWS_1: [Step; 26] = [
         20,
         brief,
     ),
+    Step::new("leave_slot", call!(leave_slot), Kind::Retryable("its slot was released"), 20, brief),
     Step::new(
         "settle_launch",
         call!(settle_launch),

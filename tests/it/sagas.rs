@@ -9,6 +9,7 @@ mod ends;
 mod engine;
 mod errors;
 mod failures;
+pub(crate) mod former;
 mod frozen;
 mod frozen_names;
 mod histories;

@@ -10,7 +10,7 @@ pub struct Setting {
     /// Its name in events, in the API and on the command line.
     pub name: &'static str,
     /// What it is, in sentences; may hold Markdown.
-    documentation: &'static str,
+    pub(super) documentation: &'static str,
     /// Its form and limits.
     pub form: fn() -> Form,
     /// Whether it is secret or personal.

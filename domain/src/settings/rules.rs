@@ -6,7 +6,7 @@ use crate::hosts::{DOMAIN_LENGTH_MAX, check_domain, check_host};
 use serde_json::Value;
 
 /// What a rule says to a text, after the name of the field.
-pub type Verdict = Result<(), String>;
+pub(super) type Verdict = Result<(), String>;
 
 /// What a text must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl TextRule {
     ///
     /// # Errors
     /// That sentence.
-    pub fn check(self, text: &str) -> Verdict {
+    pub fn check(self, text: &str) -> Result<(), String> {
         match self {
             Self::Line(length_max) => check_line(text, length_max),
             Self::Reference(length_max) => check_reference(text, length_max),

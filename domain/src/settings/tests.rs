@@ -3,6 +3,7 @@
 use invented::{INVENTED, Invented, InventedChanges, InventedInput};
 use serde_json::{Value, json};
 
+#[allow(unreachable_pub, reason = "what the macro declares is public")]
 mod invented {
     use super::super::check::Violation;
     use super::super::declare::{Origin, Setting, declare_settings};
@@ -32,7 +33,7 @@ mod invented {
                 since: 3, before: BTreeMap::new(),
                 default: |origin| [("main".to_owned(), origin.ours.base_domain.clone())].into(),
                 from: "the base domain",
-                example: { "main": "#aa3" },
+                example: serde_json::json!({ "main": "#aa3" }),
             }
             /// Came with schema 3, with somebody in it.
             contacts: ProtectedList(Email) {

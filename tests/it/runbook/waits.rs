@@ -28,7 +28,7 @@ async fn a_step_that_waits_for_its_next_attempt_is_tried_at_once() {
         Event::UndoFailed { step, attempt: 1, class, code: None, error, retry_at, at: None };
     let timer = Event::TimerSet { step: STEP.to_owned(), due: at, at: None };
     let before = || -> Vec<Event> {
-        let earlier = ocim::processes::launch_appserver::LAUNCH_APPSERVER_1.steps.iter();
+        let earlier = ocim::processes::launch_appserver::LAUNCH_APPSERVER.steps.iter();
         let earlier = earlier.take_while(|step| step.path != STEP).map(|step| Event::StepSkipped {
             step: step.path.to_owned(),
             reason: "a test".to_owned(),

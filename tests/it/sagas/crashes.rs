@@ -1,11 +1,11 @@
 //! The process dies at every point of every step, and the run ends as if it had not.
 
 use super::crash_store::Moment;
+use super::former::definitions;
 use super::matrix::place_of;
 use super::recording::{Cut, Recording};
 use super::scenarios::{Scenario, look};
 use crate::support::counts::report_counts;
-use ocim::processes::definitions;
 use std::collections::{BTreeMap, BTreeSet};
 
 const RESULTS: &[&str] = &["saga.step_done", "saga.step_skipped", "saga.step_failed"];

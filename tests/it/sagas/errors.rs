@@ -3,12 +3,12 @@
 use super::ends::{
     appserver_left, assert_nothing_left, assert_undone_in_order, is_before_pivot, with_undo,
 };
+use super::former::definitions;
 use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, beginnings};
 use super::scenarios::{Outcome, Scenario, look};
 use super::stage::{Stage, somebody};
 use super::tamper::{self, Harm, ORDERED, Order, RATE_PAUSE, Side};
-use ocim::processes::definitions;
 use ocim::processes::step::{Kind, Step};
 use ocim::processes::world::Limits;
 use ocim_domain::saga::{Cause, ErrorClass, Phase, Run, StuckCode, Verb};

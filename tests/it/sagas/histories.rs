@@ -8,8 +8,8 @@
 mod altered;
 mod record;
 
+use super::former::definitions;
 use chrono::{DateTime, Utc};
-use ocim::processes::definitions;
 use ocim::processes::step::Definition;
 use ocim::processes::world::Limits;
 use ocim_domain::decider::Decider;

@@ -1,10 +1,10 @@
 //! What a failed launch leaves, and how it goes: kept until its date, then taken away once.
 
+use super::former::definitions;
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::{Stage, somebody};
 use ocim::app::{Caller, LaunchAsk};
 use ocim::clean_up::KeptServers;
-use ocim::processes::definitions;
 use ocim::processes::step::{Definition, Kind};
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;

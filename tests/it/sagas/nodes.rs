@@ -1,12 +1,12 @@
 //! Several nodes on one store: they share the runs, survive each other, and never do a thing twice.
 
+use super::former::definitions;
 use super::runner::{LONG, await_ends};
 use super::stage::{Stage, somebody};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use ocim::app::{LaunchAsk, Launched};
-use ocim::processes::definitions;
 use ocim::processes::step::{
     Definition, Driver, Kind, Progress, RunFn, Step, StepContext, StepError, done,
 };

@@ -1,11 +1,11 @@
 //! Operators' verbs on real processes: seen dry, then done, and the run goes on.
 
+use super::former::definitions;
 use super::outages::guarded_stage;
 use super::runner::await_ends;
 use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::somebody;
 use ocim::app::AppError;
-use ocim::processes::definitions;
 use ocim_adapters::faults::Fault;
 use ocim_adapters::logs::LogLine;
 use ocim_domain::event::{DomainEvent, NewEvent};

@@ -1,5 +1,6 @@
 //! Runs to be disturbed, and what is left once each of them is at rest.
 
+use super::former::FORMER_LAUNCH;
 use super::stage::{BALANCER, REGION, SITE, Stage, somebody};
 use ocim::app::load_balancers::load_balancer_id;
 use ocim::app::{Caller, LaunchAsk};
@@ -7,7 +8,7 @@ use ocim::processes::activate_appserver::ACTIVATE_APPSERVER;
 use ocim::processes::clean_up_appserver::CLEAN_UP_APPSERVER;
 use ocim::processes::deactivate_appserver::DEACTIVATE_APPSERVER;
 use ocim::processes::delete_orphan::DELETE_ORPHAN;
-use ocim::processes::launch_appserver::{LAUNCH_APPSERVER, LAUNCH_APPSERVER_1};
+use ocim::processes::launch_appserver::LAUNCH_APPSERVER;
 use ocim::processes::prepare_load_balancer::PREPARE_LOAD_BALANCER;
 use ocim::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
 use ocim::processes::step::Definition;
@@ -128,7 +129,7 @@ impl Scenario {
             | Self::LaunchWithoutMachine
             | Self::LaunchMisconfigured
             | Self::LaunchCancelled => &LAUNCH_APPSERVER,
-            Self::FormerLaunch | Self::FormerLaunchCancelled => &LAUNCH_APPSERVER_1,
+            Self::FormerLaunch | Self::FormerLaunchCancelled => &FORMER_LAUNCH,
             Self::ActivateFirst
             | Self::ActivateSecond
             | Self::ActivateUnproven
@@ -171,7 +172,7 @@ impl Scenario {
             Self::FormerLaunch | Self::FormerLaunchCancelled => {
                 let asked = stage.app().launch_appserver(&somebody(), stage.instance, ACTIVE).await;
                 let run = asked.unwrap().value.run;
-                stage.start_version(run, LAUNCH_APPSERVER_1.version).await;
+                stage.start_version(run, FORMER_LAUNCH.version).await;
                 run
             }
             Self::LaunchWithoutMachine => {

@@ -1,13 +1,14 @@
 //! A world in memory, on virtual time, and runs that are driven in it.
 
 use super::crash_store::CrashStore;
+use super::former::{definitions, plan_of};
 use super::outside::Outside;
 use ocim::app::{ActivateAsk, App, AppSetting, Caller, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
 use ocim::processes::slots::Slots;
 use ocim::processes::step::{Definition, Driver, Registry};
 use ocim::processes::world::{Limits, World};
-use ocim::processes::{StartRequest, definitions, plan_of, started_by};
+use ocim::processes::{StartRequest, started_by};
 pub(crate) use ocim::simulation::stage::VirtualClock;
 use ocim::simulation::stage::{deployment, unconnected};
 use ocim_adapters::cloud::Cloud;

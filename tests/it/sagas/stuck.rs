@@ -2,12 +2,12 @@
 
 use super::crash_store::Moment;
 use super::ends::{is_before_pivot, place, with_undo};
+use super::former::definitions;
 use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, Snapshot, beginnings, undo_beginnings};
 use super::scenarios::{Outcome, Scenario, assert_sound, look};
 use super::stage::{REGION, Stage, somebody};
 use super::tamper::{self, Harm, ORDERED, Order, Side};
-use ocim::processes::definitions;
 use ocim::processes::step::Definition;
 use ocim::reconciler::RegionWatch;
 use ocim_domain::ids::RunId;

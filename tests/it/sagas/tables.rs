@@ -1,12 +1,13 @@
 //! The tables of the processes, what starts them, and the points where tests hold them.
 
+use super::former::definitions;
 use super::stage::Stage;
 use crate::support::counts::report_count;
 use futures_util::FutureExt;
 use ocim::app::LaunchAsk;
 use ocim::processes::step::{Definition, Kind, Progress, Step, done};
 use ocim::processes::world::Limits;
-use ocim::processes::{PLAYBOOK_STEPS, TRIGGERS, definitions, started_by};
+use ocim::processes::{PLAYBOOK_STEPS, TRIGGERS, started_by};
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::instance::OnSuccess;

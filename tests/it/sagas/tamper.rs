@@ -3,9 +3,9 @@
 //! Every row of the registry is wrapped; what is ordered, and what was called, is kept for each
 //! test's own thread.
 
+use super::former::definitions;
 use super::stage::index;
 use futures_util::future::BoxFuture;
-use ocim::processes::definitions;
 use ocim::processes::step::{
     Definition, Found, Kind, Progress, Registry, RunFn, Step, StepContext, StepError,
 };

@@ -2,11 +2,11 @@
 
 use super::crash_store::{Moment, Sight};
 use super::ends::{appserver_left, assert_nothing_left, assert_undone_in_order, place};
+use super::former::definitions;
 use super::matrix::{Matrix, place_of};
 use super::recording::Recording;
 use super::scenarios::{Scenario, look};
 use super::stage::somebody;
-use ocim::processes::definitions;
 use ocim::processes::step::Step;
 use ocim_domain::saga::{Cause, Phase, Verb};
 use std::time::Duration;

@@ -2,11 +2,11 @@
 
 use super::crash_store::Moment;
 use super::ends::with_undo;
+use super::former::definitions;
 use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, beginnings, undo_beginnings};
 use super::scenarios::{Scenario, look};
 use super::tamper::{self, Harm, Order, Side};
-use ocim::processes::definitions;
 
 async fn repeat(recording: &Recording, step: &'static str, side: Side) {
     let kind = if side == Side::Run { "saga.step_intended" } else { "saga.undo_intended" };

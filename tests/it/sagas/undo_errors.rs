@@ -3,12 +3,12 @@
 use super::crash_store::Moment;
 use super::ends::with_undo;
 use super::errors::{CLASSES, MODES, Mode};
+use super::former::definitions;
 use super::matrix::{Matrix, place_of};
 use super::recording::{Recording, undo_beginnings};
 use super::scenarios::{Scenario, look};
 use super::stage::{Stage, somebody};
 use super::tamper::{self, Call, Harm, ORDERED, Order, RATE_PAUSE, Side};
-use ocim::processes::definitions;
 use ocim::processes::world::Limits;
 use ocim_domain::saga::{ErrorClass, Phase, Run, StuckCode, Verb};
 use ocim_engine::sagas::runner::UNDO_CALL_MAX;

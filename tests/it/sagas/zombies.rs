@@ -1,6 +1,7 @@
 //! Two nodes on one run: one freezes within a step, another takes over, and the first comes back.
 
 use super::crash_store::{self, Mark, Moment};
+use super::former::definitions;
 use super::matrix::{Matrix, place_of};
 use super::nodes::drive_as_zombie;
 use super::reconciler::stray;
@@ -9,7 +10,6 @@ use super::runner::LONG;
 use super::scenarios::{Outcome, Scenario, look};
 use super::stage::{REGION, Stage};
 use super::tamper::{self, Harm, Order, Side};
-use ocim::processes::definitions;
 use ocim::reconciler::RegionWatch;
 use ocim_adapters::cloud::Cloud;
 use ocim_domain::event::Metadata;

@@ -1,8 +1,8 @@
 //! The histories tell when a version is altered: its order, its kinds, and what it keeps.
 
+use super::super::former::definitions;
 use super::{decide_anew, load_histories, version_of};
 use crate::support::counts::report_counts;
-use ocim::processes::definitions;
 use ocim::processes::world::Limits;
 use ocim_domain::saga::{Kind, Plan, StepPlan};
 use std::collections::BTreeMap;

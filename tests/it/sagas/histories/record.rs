@@ -1,14 +1,15 @@
 //! How the histories come about: every scenario, and more trouble than scenarios have.
 
+use super::super::former::definitions;
 use super::super::nodes::crash_and_restart;
 use super::super::outages::guarded_stage;
 use super::super::runner::await_ends;
 use super::super::scenarios::Scenario;
 use super::super::stage::{Stage, somebody};
 use ocim::app::LaunchAsk;
+use ocim::processes::started_by;
 use ocim::processes::step::Definition;
 use ocim::processes::world::Limits;
-use ocim::processes::{definitions, started_by};
 use ocim_adapters::faults::Fault;
 use ocim_domain::ids::RunId;
 use ocim_domain::port_error::Class;
