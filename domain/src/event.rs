@@ -226,8 +226,7 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + Parti
     /// # Errors
     /// [`DecodeError::Unknown`] for a kind, a newer schema or a name that this version does not know.
     fn decode(kind: &str, schema: u16, data: &Value) -> Result<Self, DecodeError> {
-        let is_ours =
-            |(k, newest): &(&str, u16)| *k == kind && schema >= 1 && schema <= *newest;
+        let is_ours = |(k, newest): &(&str, u16)| *k == kind && schema >= 1 && schema <= *newest;
         if !Self::KINDS.iter().any(is_ours) || !Self::is_known(kind, data) {
             return Err(DecodeError::Unknown { kind: kind.to_owned(), schema });
         }

@@ -437,10 +437,7 @@ fn present(state: &State) -> Result<&Present, Rejected> {
     state.present().ok_or(Rejected::Absent)
 }
 
-fn decide_change_settings(
-    present: &Present,
-    settings: &InstanceSettings,
-) -> Vec<Event> {
+fn decide_change_settings(present: &Present, settings: &InstanceSettings) -> Vec<Event> {
     let changes = Box::new(present.settings.difference(settings));
     if changes.fields().is_empty() {
         return vec![];

@@ -90,7 +90,9 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 ("external_domain", &changes.external_lms_domain),
                 ("internal_domain", &changes.internal_lms_domain),
             ];
-            set.extend(own.into_iter().filter_map(|(column, text)| Some((column, text.clone()?.into()))));
+            set.extend(
+                own.into_iter().filter_map(|(column, text)| Some((column, text.clone()?.into()))),
+            );
             let key = columns! { id: id };
             vec![RowChange::Merge { table: INSTANCES, key, set, into: "settings" }]
         }

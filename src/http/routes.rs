@@ -5,6 +5,7 @@
 //! is missing or an empty text does not compile.
 
 use super::paging::PageParams;
+use super::settings_schema::complete_example;
 use super::{
     appservers, events, health, instances, keeping, logs, metrics, operators, problems,
     projections, references, regions, runs, servers, status, stream, timeline, tokens,

@@ -129,7 +129,10 @@ mod tests {
         let commit = &schemas["Settings"]["properties"]["configuration_version"];
         assert_eq!((&commit["maxLength"], &commit["minLength"]), (&json!(50), &json!(1)));
         let emails = &schemas["SettingsChange"]["properties"]["additional_monitoring_emails"];
-        assert_eq!((&emails["type"], &emails["maxItems"]), (&json!(["array", "null"]), &json!(100)));
+        assert_eq!(
+            (&emails["type"], &emails["maxItems"]),
+            (&json!(["array", "null"]), &json!(100))
+        );
         let required = schemas["Settings"]["required"].as_array().unwrap();
         let peoples = SETTINGS.iter().filter(|setting| setting.is_peoples).count();
         assert_eq!((required.len(), schemas["SettingsChange"].get("required")), (peoples, None));

@@ -20,7 +20,11 @@ fn change() -> Map<String, Value> {
 
 impl Example for CreateInstance {
     fn example() -> Self {
-        Self { sub_domain: Some("alpha".to_owned()), reason: reason(), settings: SettingsChange(change()) }
+        Self {
+            sub_domain: Some("alpha".to_owned()),
+            reason: reason(),
+            settings: SettingsChange(change()),
+        }
     }
 }
 

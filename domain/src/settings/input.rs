@@ -169,7 +169,8 @@ fn choose_lms_domain(
 /// What is blank and chosen by the release is chosen (core §1.2).
 fn fill_blanks(settings: &mut InstanceSettings) {
     if settings.configuration_playbook_name.is_empty() {
-        settings.configuration_playbook_name = default_playbook_name(&settings.openedx_release).to_owned();
+        settings.configuration_playbook_name =
+            default_playbook_name(&settings.openedx_release).to_owned();
     }
     if settings.edx_platform_commit.is_empty() {
         settings.edx_platform_commit.clone_from(&settings.openedx_release);

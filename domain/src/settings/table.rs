@@ -3,7 +3,8 @@
 use super::check::Violation;
 use super::declare::{Origin, Setting, declare_settings};
 use super::kinds::{
-    Boolean, DerivedText, Kind, OptionalText, ProtectedList, ProtectedText, Selector, Text, TextList,
+    Boolean, DerivedText, Kind, OptionalText, ProtectedList, ProtectedText, Selector, Text,
+    TextList,
 };
 use super::rules::TextRule::{
     Domain, Email, ExtraSettings, Line, MasterSecret, Playbook, Reference, RepositoryUrl,

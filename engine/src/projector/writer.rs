@@ -48,7 +48,9 @@ fn statement(schema: &str, group: &Group) -> String {
         // Only `jsonb` has a merge; the column keeps what it is given as it is written.
         Action::Merge(object) => {
             let new = |name: &str| match name == quote(object) {
-                true => format!("{name} = (coalesce(t.{name}::jsonb, '{{}}') || r.{name}::jsonb)::json"),
+                true => {
+                    format!("{name} = (coalesce(t.{name}::jsonb, '{{}}') || r.{name}::jsonb)::json")
+                }
                 false => format!("{name} = r.{name}"),
             };
             let set = each(&group.set, new, ", ");
