@@ -144,7 +144,7 @@ declare_settings! {
         configuration_playbook_name: OptionalText(Playbook) {
             default: |_| "".into(),
             from: "`openedx_release`",
-            example: "playbooks/university.yml",
+            example: "university/site.yml",
         }
 
         /// Variables that go on top of all computed ones; may hold passwords. Shown to all who may
