@@ -4,7 +4,7 @@
 use crate::app::load_balancers::load_balancer_id;
 use crate::app::{App, AppError, Caller};
 use crate::held_address::HeldAddress;
-use crate::processes::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
+use crate::processes::provision_load_balancer::start_provision;
 use crate::processes::world::Limits;
 use ocim_adapters::cloud::is_simulated;
 use ocim_adapters::hosts::Hosts;
@@ -12,6 +12,7 @@ use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::port_error::PortError;
+use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::Saga;
 use ocim_domain::server::ServerAddress;
 use serde_json::Value;

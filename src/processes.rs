@@ -50,7 +50,6 @@ pub fn definitions() -> Vec<&'static Definition> {
 }
 
 pub use playbook_steps::PLAYBOOK_STEPS;
-pub use provision_load_balancer::ProvisionLoadBalancer;
 pub use start::{TRIGGERS, started_by};
 pub use step::StartRequest;
 

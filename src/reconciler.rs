@@ -188,7 +188,7 @@ impl RegionWatch {
         let Some(address) = &machine.address else { return Ok(()) };
         let app = &self.world.app;
         // It may have come back elsewhere.
-        let address_seen = Some(crate::processes::machines::server_address(address));
+        let address_seen = Some(address.clone());
         let boots = Command::StartBooting { address: address_seen, cause: BootCause::FoundAgain };
         app.observe_server(server, boots).await?;
         let host_keys = &machine.host_keys;

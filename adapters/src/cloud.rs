@@ -54,19 +54,7 @@ pub enum Power {
 }
 
 /// Where to reach a machine. Ports are part of the answer: nobody may assume 22 or 80.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    /// Its public address.
-    pub ip: IpAddr,
-    /// Where its sshd listens.
-    pub ssh_port: u16,
-    /// Where its web server is to listen.
-    pub http_port: u16,
-    /// Whom to log in as.
-    pub ssh_user: String,
-    /// Whether that user may become root there.
-    pub may_become_root: bool,
-}
+pub use ocim_domain::server::ServerAddress as Address;
 
 /// A machine as its cloud reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ pub mod protected;
 pub mod region;
 pub mod resources;
 pub mod right;
-pub mod run_input;
+pub mod run_record;
 pub mod saga;
 pub mod server;
 pub mod settings;

@@ -12,6 +12,7 @@ mod next;
 mod operate;
 mod plan;
 mod planted;
+mod record;
 mod report;
 mod run;
 mod tell;
@@ -23,6 +24,7 @@ pub use next::{DEATHS_MAX, Directive, UNDO_TIME, may_retry_undo, next};
 pub use operate::{Operation, Verb, foresee, foretell, preview, preview_cancel};
 pub use plan::{Block, Fault, Kind, Plan, StepPlan};
 pub use planted::{Planted, PlantedBug};
+pub use record::RunRecord;
 pub use run::{Effort, Lease, Phase, Run, Step};
 pub use tell::{tell_cause, tell_directive};
 

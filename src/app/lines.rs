@@ -4,7 +4,7 @@ use super::App;
 use super::error::AppError;
 use ocim_domain::ids::RunId;
 use ocim_domain::region::{Region, region_id};
-use ocim_domain::run_input::{LaunchInput, TrafficInput};
+use ocim_domain::run_record::{LaunchInput, TrafficInput};
 use ocim_domain::saga::Run;
 use ocim_domain::server::Server;
 use serde::de::DeserializeOwned;

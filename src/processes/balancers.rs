@@ -1,6 +1,6 @@
 //! Steps around an instance's load balancer: choose one, compose its fragment, send it.
 
-use super::machines::{load_server, port_address};
+use super::machines::load_server;
 use super::step::{Progress, StepContext, StepError, done};
 use crate::app::AppError;
 use crate::logs::masking::Masker;
@@ -15,7 +15,7 @@ use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
 use ocim_domain::names::RoutedNames;
-use ocim_domain::run_input::LaunchInput;
+use ocim_domain::run_record::LaunchInput;
 use ocim_domain::saga::ErrorCode;
 
 /// Ties the instance to a balancer, chosen by the run's key among those that accept backends
@@ -128,7 +128,7 @@ impl Site {
 pub fn balancer_host(registration: &Registration) -> BalancerHost {
     BalancerHost {
         domain: registration.domain.clone(),
-        address: port_address(&registration.address),
+        address: registration.address.clone(),
         host_keys: registration.host_keys.clone(),
         also_listens: registration.also_listens,
     }

@@ -2,13 +2,14 @@
 
 use super::balancers::Site;
 use super::step::{Kind, Progress, Step, StepContext, StepError, done};
-use super::traffic::{TrafficPlan, line_names, site_of};
+use super::traffic::{line_names, site_of};
 use crate::app::AppError;
 use futures_util::future::join_all;
 use ocim_adapters::sites::SiteAnswer;
 use ocim_domain::ids::AppserverId;
 use ocim_domain::instance::{Command, Instance, NameTrouble};
 use ocim_domain::port_error::PortError;
+use ocim_domain::run_record::TrafficPlan;
 use ocim_engine::call;
 use serde_json::Value;
 use std::time::Duration;
@@ -56,7 +57,7 @@ async fn check_names(context: StepContext) -> Result<Progress, StepError> {
         context.say(format!("visitors do not reach the site as {name}: {trouble}")).await;
     }
     record(&context, &site, troubles).await?;
-    done(Value::Null)
+    done(())
 }
 
 async fn record(

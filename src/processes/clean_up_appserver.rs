@@ -1,12 +1,12 @@
 //! `clean_up_appserver`: takes the machine away that a failed configuration left for debugging.
 
 use super::deactivate_appserver::{CLAIM, RELEASE};
-use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use super::terminate_appserver::{DELETE, RECORD_TERMINATED, record};
 use super::traffic::release_traffic;
 use chrono::TimeDelta;
 use ocim_domain::appserver;
-use ocim_domain::run_input::TrafficInput;
+use ocim_domain::run_record::TrafficInput;
 use ocim_engine::call;
 use serde_json::Value;
 use std::time::Duration;
@@ -44,13 +44,13 @@ async fn start_clean_up(context: StepContext) -> Result<Progress, StepError> {
     let run = context.run;
     record(&context, appserver::Command::StartCleanUp { run }).await?;
     context.say("the machine that was kept for debugging goes now").await;
-    done(Value::Null)
+    done(())
 }
 
 async fn stop_clean_up(context: StepContext) -> Result<Progress, StepError> {
     let run = context.run;
     record(&context, appserver::Command::StopCleanUp { run }).await?;
-    done("the machine stays until somebody decides anew")
+    undone("the machine stays until somebody decides anew")
 }
 
 /// Gives the traffic back, and what is left of the machine a new date.
@@ -60,7 +60,7 @@ async fn put_off_clean_up(context: StepContext) -> Result<Progress, StepError> {
     let appserver = context.world.app.load_appserver(input.appserver).await?;
     let is_own = appserver.clean_up.is_some_and(|clean_up| clean_up.run == context.run);
     if !is_own || appserver.server_gone {
-        return done("there is nothing left to be done");
+        return undone("there is nothing left to be done");
     }
     record(&context, appserver::Command::StopCleanUp { run: context.run }).await?;
     let until = context.world.app.journal().now() + context.world.limits.failed_server_kept;
@@ -69,5 +69,5 @@ async fn put_off_clean_up(context: StepContext) -> Result<Progress, StepError> {
     let until = next.map_or(until, |next| next.max(until));
     let reason = "its clean-up was abandoned".to_owned();
     record(&context, appserver::Command::KeepServer { until, reason }).await?;
-    done("the clean-up comes again")
+    undone("the clean-up comes again")
 }

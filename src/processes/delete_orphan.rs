@@ -1,11 +1,11 @@
 //! `delete_orphan`: takes a machine away that bears our mark, but that nothing in the log accounts for.
 
 use super::provision_load_balancer::{has_given_up, machine_made, started_with};
-use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::AppError;
 use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
-use ocim_domain::run_input::OrphanInput;
+use ocim_domain::run_record::OrphanInput;
 use ocim_domain::saga::{ErrorCode, Saga};
 use ocim_domain::server::{Server, Status};
 use ocim_engine::call;
@@ -70,7 +70,7 @@ async fn confirm_orphan(context: StepContext) -> Result<Progress, StepError> {
             format!("it is the balancer's machine of {run}"),
         ));
     }
-    done(Value::Null)
+    done(())
 }
 
 /// Has the machine offered again to whoever looks at the orphans.
@@ -82,7 +82,7 @@ async fn stop_deletion(context: StepContext) -> Result<Progress, StepError> {
     let journal = context.world.app.journal();
     let stopped = journal.execute::<Inventory>(&stream, &context.metadata(), command).await;
     stopped.map_err(AppError::from)?;
-    done("the machine may be asked for again")
+    undone("the machine may be asked for again")
 }
 
 /// The Server whose machine it is after all.
@@ -124,7 +124,7 @@ async fn delete_machine(context: StepContext) -> Result<Progress, StepError> {
     let input: OrphanInput = context.input()?;
     let cloud = context.world.cloud(&input.region)?;
     if cloud.read_machine(&input.machine).await?.is_none() {
-        return done(Value::Null);
+        return done(());
     }
     cloud.delete_machine(&input.machine).await?;
     Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
@@ -138,5 +138,5 @@ async fn settle_orphan(context: StepContext) -> Result<Progress, StepError> {
     let settled = journal.execute::<Inventory>(&stream, &context.metadata(), command).await;
     settled.map_err(AppError::from)?;
     context.say(format!("machine {} is gone", input.machine)).await;
-    done(Value::Null)
+    done(())
 }

@@ -1,10 +1,10 @@
 //! What becomes of an Appserver whose launch turns back.
 
-use super::step::{Progress, StepContext, StepError, done};
+use super::step::{Progress, StepContext, StepError, undone};
 use crate::app::ExecuteError;
 use ocim_domain::appserver::{self, Appserver, Status};
 use ocim_domain::ids::RunId;
-use ocim_domain::run_input::LaunchInput;
+use ocim_domain::run_record::LaunchInput;
 use ocim_domain::saga::{Cause, step_key};
 
 /// Records how the launch ended on the Appserver, once: cancelled, never came up, or not configured.
@@ -73,7 +73,7 @@ async fn execute(
 /// As an undo of its own: for steps that only moved the Appserver on.
 pub async fn undo_by_settling(context: StepContext) -> Result<Progress, StepError> {
     settle_appserver(&context).await?;
-    done("the appserver shows how its launch ended")
+    undone("the appserver shows how its launch ended")
 }
 
 /// Why a run turned back, in one sentence.

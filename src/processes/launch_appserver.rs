@@ -3,7 +3,7 @@
 use super::balancers::{Lineup, Site, apply_lineup_locked, assign_load_balancer};
 use super::failure::{record_server_gone, settle_appserver, settle_status, undo_by_settling};
 use super::machines::{
-    CreatedServer, await_heartbeat, await_reboot, await_server, await_ssh, create_server,
+    await_heartbeat, await_reboot, await_server, await_ssh, create_server,
     load_server, probe_create_server, probe_reboot_server, reboot_server, record_server, server_of,
     undo_create_server,
 };
@@ -13,7 +13,7 @@ use super::playbook_steps::{
 };
 use super::resolve_playbooks::{RESOLVE_PLAYBOOKS, commit_for, resolve_playbooks};
 use super::slots::{await_slot, leave_slot};
-use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::{AppError, ExecuteError, activation_after};
 use ocim_adapters::dns::{Alias, TTL_SECONDS};
 use ocim_adapters::logs::Level;
@@ -22,7 +22,7 @@ use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::{CronTime, compose_variables};
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::protected::Protected;
-use ocim_domain::run_input::LaunchInput;
+use ocim_domain::run_record::{CreatedServer, LaunchInput, PointedNames};
 use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::{names, server};
 use ocim_engine::call;
@@ -227,7 +227,7 @@ async fn await_turn(context: StepContext) -> Result<Progress, StepError> {
     let input: LaunchInput = context.input()?;
     let (instance, _) = context.world.app.load_instance(input.instance).await?;
     match instance.launches.iter().position(|launch| launch.appserver == input.appserver) {
-        Some(0) => done(Value::Null),
+        Some(0) => done(()),
         Some(_) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
         None => {
             Err(StepError::permanent(ErrorCode::LaunchSettled, "the launch has settled already"))
@@ -239,7 +239,7 @@ async fn await_turn(context: StepContext) -> Result<Progress, StepError> {
 async fn undo_launch(context: StepContext) -> Result<Progress, StepError> {
     settle_appserver(&context).await?;
     settle_as_shown(&context).await?;
-    done("the next launch may begin")
+    undone("the next launch may begin")
 }
 
 /// What an abandoned launch releases: the next one may begin, and the Appserver can be
@@ -248,7 +248,7 @@ async fn give_turn_back(context: StepContext) -> Result<Progress, StepError> {
     settle_status(&context).await?;
     settle_as_shown(&context).await?;
     end_playbooks(&context, &PLAYBOOK_STEPS).await?;
-    done("the next launch may begin, and no playbook of this one is running")
+    undone("the next launch may begin, and no playbook of this one is running")
 }
 
 /// Settles the launch by what its Appserver shows.
@@ -291,7 +291,7 @@ async fn publish_preliminary_page(context: StepContext) -> Result<Progress, Step
     match Site::load(&context, input.instance).await? {
         Some(site) if site.instance.active.is_empty() && site.instance.traffic_run.is_none() => {
             apply_lineup_locked(&context, &site, &Lineup::recorded(&site.instance)).await?;
-            done(Value::Null)
+            done(())
         }
         _ => Ok(Progress::Skipped("the site is being served".to_owned())),
     }
@@ -316,7 +316,7 @@ async fn write_dns_records(context: StepContext) -> Result<Progress, StepError> 
         dns.set_alias(&Alias { name, target, ttl_seconds: TTL_SECONDS }).await?;
     }
     context.say(format!("{} lead to {target}", names.join(", "))).await;
-    done(names)
+    done(PointedNames(names))
 }
 
 /// Gives the instance's databases, buckets and accounts their names, unless they have them.
@@ -392,7 +392,7 @@ async fn undo_create_appserver(context: StepContext) -> Result<Progress, StepErr
         record_server(&context, id, server::Command::Terminate).await?;
         record_server_gone(&context).await?;
     }
-    done("the appserver shows how its launch ended")
+    undone("the appserver shows how its launch ended")
 }
 
 async fn move_appserver(
@@ -411,31 +411,31 @@ async fn ensure_security_groups(context: StepContext) -> Result<Progress, StepEr
     let cloud = context.world.cloud(&requested.region)?;
     match cloud.ensure_security_groups(&requested.security_groups).await? {
         Some(reason) => Ok(Progress::Skipped(reason)),
-        None => done(Value::Null),
+        None => done(()),
     }
 }
 
 async fn start_waiting(context: StepContext) -> Result<Progress, StepError> {
     move_appserver(&context, appserver::Command::StartWaiting).await?;
-    done(Value::Null)
+    done(())
 }
 
 async fn start_configuring(context: StepContext) -> Result<Progress, StepError> {
     move_appserver(&context, appserver::Command::StartConfiguring).await?;
-    done(Value::Null)
+    done(())
 }
 
 async fn start_running(context: StepContext) -> Result<Progress, StepError> {
     move_appserver(&context, appserver::Command::StartRunning).await?;
     let created: CreatedServer = context.need("create_server")?;
     context.say(format!("the site runs on machine {}", created.machine)).await;
-    done(Value::Null)
+    done(())
 }
 
 async fn settle_launch(context: StepContext) -> Result<Progress, StepError> {
     forget_playbooks(&context, &["run_main_playbook", "run_common_playbook"]).await?;
     settle(&context, LaunchOutcome::Running).await?;
-    done(Value::Null)
+    done(())
 }
 
 /// Hands over to a run of its own, whose id follows from this one: asked for once.

@@ -2,26 +2,16 @@
 
 use super::failure::{record_server_gone, settle_appserver};
 use super::heartbeat::request_heartbeat;
-use super::step::{Found, Progress, StepContext, StepError, done};
+use super::step::{found, Found, Progress, StepContext, StepError, done, undone};
 use crate::app::AppError;
 use ocim_adapters::cloud::{Address, Machine, MachineSpec, Power};
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::ServerId;
 use ocim_domain::names::{self, Service};
 use ocim_domain::port_error::Class;
-use ocim_domain::run_input::LaunchInput;
+use ocim_domain::run_record::{BootId, CreatedServer, HeartbeatStatus, LaunchInput};
 use ocim_domain::saga::{ErrorCode, step_key};
-use ocim_domain::server::{self, BootCause, Command, Server, ServerAddress};
-use serde::{Deserialize, Serialize};
-
-/// What `create_server` gives.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CreatedServer {
-    /// The Server.
-    pub server: ServerId,
-    /// The cloud's id of its machine.
-    pub machine: String,
-}
+use ocim_domain::server::{self, BootCause, Command, Server};
 
 /// The Server that a launch makes: its id follows from the run.
 #[must_use]
@@ -98,10 +88,7 @@ pub async fn probe_create_server(context: StepContext) -> Result<Found, StepErro
     };
     let Some(machine) = found else { return Ok(Found::Absent) };
     record_server(&context, id, Command::RecordMachine { machine: machine.id.clone() }).await?;
-    let output = CreatedServer { server: id, machine: machine.id };
-    let output = serde_json::to_value(output)
-        .map_err(|e| StepError::permanent(ErrorCode::UnreadableRecord, e.to_string()))?;
-    Ok(Found::Done(output))
+    found(CreatedServer { server: id, machine: machine.id })
 }
 
 /// Takes the launch's machine away, and sees that it is gone.
@@ -110,7 +97,7 @@ pub async fn undo_create_server(context: StepContext) -> Result<Progress, StepEr
     let id = server_of(&context);
     let loaded = context.world.app.journal().load::<Server>(&id.stream()).await?;
     let Some(present) = loaded.state.present() else {
-        return done("no machine was asked for");
+        return undone("no machine was asked for");
     };
     if is_serving(&context).await? {
         // Visitors leave first: the run that takes it out of traffic is asked for.
@@ -138,7 +125,7 @@ pub async fn remove_machine(
     present: &server::Present,
 ) -> Result<Progress, StepError> {
     if present.status == server::Status::Terminated {
-        return done("the machine was gone already");
+        return undone("the machine was gone already");
     }
     let cloud = context.world.cloud(&present.requested.region)?;
     let known = match &present.machine {
@@ -153,7 +140,7 @@ pub async fn remove_machine(
     let deleted = match looked {
         Ok(None) => {
             record_server(context, id, Command::Terminate).await?;
-            return done("the machine is gone");
+            return undone("the machine is gone");
         }
         Ok(Some(machine)) => cloud.delete_machine(&machine.id).await,
         Err(error) => Err(error),
@@ -178,11 +165,10 @@ pub async fn await_server(context: StepContext) -> Result<Progress, StepError> {
     match see(cloud.read_machine(&created.machine).await)? {
         Seen::Machine(machine) => match (machine.power, machine.address) {
             (Power::Active, Some(address)) => {
-                let address = Some(server_address(&address));
-                let command = Command::StartBooting { address, cause: BootCause::Built };
+                let command = Command::StartBooting { address: Some(address), cause: BootCause::Built };
                 record_server(&context, created.server, command).await?;
                 context.say("the machine is up, and boots").await;
-                done(serde_json::Value::Null)
+                done(())
             }
             (Power::Error, _) => {
                 let fault = machine.fault.unwrap_or_else(|| "no fault was given".to_owned());
@@ -216,13 +202,13 @@ pub async fn await_ssh(context: StepContext) -> Result<Progress, StepError> {
     let command = Command::BecomeReady { host_keys, boot_id: boot_id.clone() };
     record_server(&context, created.server, command).await?;
     context.say(format!("{} answers SSH on port {}", address.ip, address.ssh_port)).await;
-    done(boot_id)
+    done(BootId(boot_id))
 }
 
 /// Asks for an orderly reboot, once: the boot id of before tells whether it has happened.
 pub async fn reboot_server(context: StepContext) -> Result<Progress, StepError> {
     let created: CreatedServer = context.need("create_server")?;
-    let before: String = context.need("await_ssh")?;
+    let before: BootId = context.need("await_ssh")?;
     let present = load_server(&context, created.server).await?;
     let cloud = context.world.cloud(&present.requested.region)?;
     let machine = cloud.read_machine(&created.machine).await?;
@@ -241,24 +227,24 @@ pub async fn reboot_server(context: StepContext) -> Result<Progress, StepError> 
 /// Looks whether the reboot of unknown outcome has happened: the boot id has changed.
 pub async fn probe_reboot_server(context: StepContext) -> Result<Found, StepError> {
     let created: CreatedServer = context.need("create_server")?;
-    let before: String = context.need("await_ssh")?;
-    Ok(match look_by_ssh(&context, &created).await? {
-        Some((.., now)) if now != before => Found::Done(before.into()),
-        Some(_) => Found::Absent,
+    let before: BootId = context.need("await_ssh")?;
+    match look_by_ssh(&context, &created).await? {
+        Some((.., now)) if now != before.0 => found(before),
+        Some(_) => Ok(Found::Absent),
         // It may be rebooting right now: a second reboot would cut that short.
-        None => Found::Unknown { again_in: context.world.limits.poll_interval },
-    })
+        None => Ok(Found::Unknown { again_in: context.world.limits.poll_interval }),
+    }
 }
 
 /// Waits for a boot id other than the one before the reboot.
 pub async fn await_reboot(context: StepContext) -> Result<Progress, StepError> {
     let created: CreatedServer = context.need("create_server")?;
-    let before: String = context.need("reboot_server")?;
+    let before: BootId = context.need("reboot_server")?;
     match look_by_ssh(&context, &created).await? {
-        Some((_, host_keys, boot_id)) if boot_id != before => {
+        Some((_, host_keys, boot_id)) if boot_id != before.0 => {
             let command = Command::BecomeReady { host_keys, boot_id: boot_id.clone() };
             record_server(&context, created.server, command).await?;
-            done(boot_id)
+            done(BootId(boot_id))
         }
         Some(_) => {
             say_waiting(&context, "the machine has not rebooted yet").await;
@@ -285,7 +271,7 @@ pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError
     match request_heartbeat(&*context.world.site_probe, to, &hosts).await {
         Ok(answer) if answer.status < 400 => {
             context.say(format!("the heartbeat answers with {}", answer.status)).await;
-            done(answer.status)
+            done(HeartbeatStatus(answer.status))
         }
         Ok(answer) => {
             say_waiting(&context, &format!("the heartbeat answers with {}", answer.status)).await;
@@ -383,29 +369,5 @@ fn describe_unready(power: Power) -> String {
 async fn say_waiting(context: &StepContext, text: &str) {
     if context.world.logs.is_news(context.run, context.step, text) {
         context.say(format!("waiting: {text}")).await;
-    }
-}
-
-/// A port's address in the domain's words.
-#[must_use]
-pub fn server_address(address: &Address) -> ServerAddress {
-    ServerAddress {
-        ip: address.ip,
-        ssh_port: address.ssh_port,
-        http_port: address.http_port,
-        ssh_user: address.ssh_user.clone(),
-        may_become_root: address.may_become_root,
-    }
-}
-
-/// The domain's address in the ports' words.
-#[must_use]
-pub fn port_address(address: &ServerAddress) -> Address {
-    Address {
-        ip: address.ip,
-        ssh_port: address.ssh_port,
-        http_port: address.http_port,
-        ssh_user: address.ssh_user.clone(),
-        may_become_root: address.may_become_root,
     }
 }

@@ -1,8 +1,8 @@
 //! Steps that run playbooks: started once by key, followed by their output, found again after a crash.
 
-use super::machines::{CreatedServer, load_server, port_address};
+use super::machines::load_server;
 use super::resolve_playbooks::{MAIN_REQUIREMENTS, main_source, pin, pin_common};
-use super::step::{Progress, StepContext, StepError, done};
+use super::step::{Progress, StepContext, StepError, done, undone};
 use crate::logs::SourceRead;
 use crate::logs::masking::Masker;
 use crate::trace_context::{TraceContext, playbook_span};
@@ -12,7 +12,7 @@ use ocim_domain::appserver;
 use ocim_domain::configuration::secret_values::{SecretValue, list_secret_values};
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
-use ocim_domain::run_input::LaunchInput;
+use ocim_domain::run_record::{CreatedServer, ExitStatus, LaunchInput};
 use ocim_domain::saga::{ErrorCode, Saga, step_key};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -85,14 +85,14 @@ pub async fn undo_playbook(context: StepContext) -> Result<Progress, StepError> 
     context.world.playbooks.cancel_playbook(context.key).await?;
     context.world.playbooks.forget_playbook(context.key).await?;
     super::failure::settle_appserver(&context).await?;
-    done("no playbook of this step is running")
+    undone("no playbook of this step is running")
 }
 
 /// Ends the run's process group where a person did the work, or skipped it: what it would still do
 /// nobody wants. Its output stays in the log as far as it came.
 pub async fn end_playbook(context: StepContext) -> Result<Progress, StepError> {
     context.world.playbooks.cancel_playbook(context.key).await?;
-    done("no playbook of this step is running")
+    undone("no playbook of this step is running")
 }
 
 /// As [`end_playbook`], for the steps of a run that was abandoned.
@@ -133,7 +133,7 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
         RunState::Running | RunState::Absent => Ok(Progress::NotYet { again_in }),
         _ if !caught_up => Ok(Progress::NotYet { again_in }),
         // Its files stay until the result is recorded: without them it would be started again.
-        RunState::Exited(0) => done(0),
+        RunState::Exited(0) => done(ExitStatus(0)),
         RunState::Exited(code) => Err(StepError::permanent(
             ErrorCode::PlaybookFailed,
             format!("the playbook ended with exit status {code}"),
@@ -268,7 +268,7 @@ async fn compose_run(
     variables.extend(context.world.deployment.extra_variables.clone());
     let target = Target {
         groups: vec!["openedx-app".to_owned(), "app".to_owned()],
-        address: port_address(&address),
+        address: address.clone(),
         host_keys: server.host_keys,
     };
     Ok(PlaybookRun {

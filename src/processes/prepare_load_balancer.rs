@@ -8,7 +8,7 @@ use crate::app::AppError;
 use ocim_adapters::balancer::Fragment;
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::load_balancer::{Command, LoadBalancer, Trouble, fragment_owner};
-use ocim_domain::run_input::BalancerInput;
+use ocim_domain::run_record::BalancerInput;
 use ocim_engine::call;
 use serde_json::Value;
 use std::time::Duration;
@@ -67,7 +67,7 @@ async fn prepare_balancer(context: StepContext) -> Result<Progress, StepError> {
     let balancer = &context.world.load_balancer;
     balancer.prepare_balancer(&balancer_host(&registration)).await?;
     context.say(format!("{} is prepared, and HAProxy is running", registration.domain)).await;
-    done(Value::Null)
+    done(())
 }
 
 /// Removes the fragments with our mark that belong to nobody; they may hold a name that is needed.
@@ -78,7 +78,7 @@ async fn remove_strays(context: StepContext) -> Result<Progress, StepError> {
             remove_fragment(&context, input.load_balancer, fragment, false).await?;
         }
     }
-    done(Value::Null)
+    done(())
 }
 
 /// Sends the fragments that are missing or differ. One that can't be sent holds up no other.
@@ -93,7 +93,7 @@ async fn apply_fragments(context: StepContext) -> Result<Progress, StepError> {
             failed.get_or_insert(error);
         }
     }
-    failed.map_or_else(|| done(Value::Null), Err)
+    failed.map_or_else(|| done(()), Err)
 }
 
 async fn apply_fragment(
@@ -159,5 +159,5 @@ async fn record_troubles(context: StepContext) -> Result<Progress, StepError> {
     let stream = input.load_balancer.stream();
     let recorded = journal.execute::<LoadBalancer>(&stream, &context.metadata(), observe).await;
     recorded.map_err(AppError::from)?;
-    done(Value::Null)
+    done(())
 }

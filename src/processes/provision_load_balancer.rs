@@ -1,10 +1,8 @@
 //! `provision_load_balancer`: makes a machine of a region a balancer of our own, and registers it.
 
-use super::machines::{look_at_machine, server_address};
+use super::machines::look_at_machine;
 use super::playbook_steps::{Play, follow_playbook, forget_playbooks};
-use super::step::{
-    Definition, Found, Kind, Progress, StartRequest, Step, StepContext, StepError, done,
-};
+use super::step::{found, Definition, Found, Kind, Progress, StartRequest, Step, StepContext, StepError, done, undone};
 use super::world::Limits;
 use crate::app::{App, AppError, Caller};
 use ocim_adapters::balancer::install_variables;
@@ -14,6 +12,7 @@ use ocim_domain::Timestamp;
 use ocim_domain::event::{DecodeError, DomainEvent, Recorded};
 use ocim_domain::ids::RunId;
 use ocim_domain::load_balancer::Registration;
+use ocim_domain::run_record::{MachineId, ProvisionLoadBalancer, ReachedMachine};
 use ocim_domain::saga::{Command, Event, Phase, Run, step_key};
 use ocim_domain::server::ServerAddress;
 use ocim_engine::call;
@@ -26,30 +25,6 @@ use uuid::Uuid;
 
 /// The step that makes the machine, and gives the cloud's id of it.
 pub const CREATE_MACHINE: &str = "create_machine";
-
-/// Input: where, and under which domain.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ProvisionLoadBalancer {
-    /// The region that the machine is made in.
-    pub region: String,
-    /// The balancer's domain.
-    pub domain: String,
-    /// Sets this manager's fragments apart.
-    pub fragment_name_postfix: String,
-    /// Flavor selector.
-    pub flavor: Value,
-    /// Image selector.
-    pub image: Value,
-    /// A second address that it listens on, where the machine shares the host's network.
-    pub also_listens: Option<SocketAddr>,
-}
-
-/// What `await_machine` gives.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Reached {
-    address: Address,
-    host_keys: Vec<String>,
-}
 
 /// The key of the machine that a run makes, if this event starts such a run, and its input.
 ///
@@ -92,8 +67,8 @@ pub async fn has_given_up(app: &App, run: &Run) -> Result<bool, AppError> {
 
 fn address_reached(run: &Run) -> Option<ServerAddress> {
     let reached = run.outputs.get("await_machine")?.clone();
-    let reached: Reached = serde_json::from_value(reached).ok()?;
-    Some(server_address(&reached.address))
+    let reached: ReachedMachine = serde_json::from_value(reached).ok()?;
+    Some(reached.address)
 }
 
 /// The process.
@@ -152,13 +127,13 @@ async fn create_machine(context: StepContext) -> Result<Progress, StepError> {
         keyname: String::new(),
         security_groups: vec![],
     };
-    done(context.world.cloud(&input.region)?.create_machine(&spec).await?.id)
+    done(MachineId(context.world.cloud(&input.region)?.create_machine(&spec).await?.id))
 }
 
 async fn probe_create_machine(context: StepContext) -> Result<Found, StepError> {
     let input: ProvisionLoadBalancer = context.input()?;
     let machine = context.world.cloud(&input.region)?.find_machine(context.key).await?;
-    Ok(machine.map_or(Found::Absent, |machine| Found::Done(machine.id.into())))
+    machine.map_or(Ok(Found::Absent), |machine| found(MachineId(machine.id)))
 }
 
 async fn undo_create_machine(context: StepContext) -> Result<Progress, StepError> {
@@ -166,7 +141,7 @@ async fn undo_create_machine(context: StepContext) -> Result<Progress, StepError
     let cloud = context.world.cloud(&input.region)?;
     let key = step_key(context.run, CREATE_MACHINE);
     match cloud.find_machine(key).await? {
-        None => done("the machine is gone"),
+        None => undone("the machine is gone"),
         Some(machine) => {
             cloud.delete_machine(&machine.id).await?;
             Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
@@ -176,9 +151,9 @@ async fn undo_create_machine(context: StepContext) -> Result<Progress, StepError
 
 async fn await_machine(context: StepContext) -> Result<Progress, StepError> {
     let input: ProvisionLoadBalancer = context.input()?;
-    let machine: String = context.need(CREATE_MACHINE)?;
+    let MachineId(machine) = context.need(CREATE_MACHINE)?;
     match look_at_machine(&context, &input.region, &machine).await? {
-        Some((address, host_keys, _)) => done(Reached { address, host_keys }),
+        Some((address, host_keys, _)) => done(ReachedMachine { address, host_keys }),
         None => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
     }
 }
@@ -212,7 +187,7 @@ async fn install_balancer(context: StepContext) -> Result<Progress, StepError> {
 
 fn compose_install(context: &StepContext) -> Result<PlaybookRun, StepError> {
     let input: ProvisionLoadBalancer = context.input()?;
-    let reached: Reached = context.need("await_machine")?;
+    let reached: ReachedMachine = context.need("await_machine")?;
     let also: Vec<SocketAddr> = input.also_listens.into_iter().collect();
     let variables = install_variables(&reached.address, &also);
     Ok(PlaybookRun {
@@ -235,16 +210,16 @@ fn compose_install(context: &StepContext) -> Result<PlaybookRun, StepError> {
 async fn undo_install_balancer(context: StepContext) -> Result<Progress, StepError> {
     context.world.playbooks.cancel_playbook(context.key).await?;
     context.world.playbooks.forget_playbook(context.key).await?;
-    done("no playbook of this step is running")
+    undone("no playbook of this step is running")
 }
 
 async fn register_balancer(context: StepContext) -> Result<Progress, StepError> {
     forget_playbooks(&context, &["install_balancer"]).await?;
     let input: ProvisionLoadBalancer = context.input()?;
-    let reached: Reached = context.need("await_machine")?;
+    let reached: ReachedMachine = context.need("await_machine")?;
     let registration = Registration {
         domain: input.domain,
-        address: server_address(&reached.address),
+        address: reached.address,
         also_listens: input.also_listens,
         host_keys: reached.host_keys,
         fragment_name_prefix: context.world.deployment.fragment_prefix.clone(),

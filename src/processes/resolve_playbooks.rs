@@ -7,40 +7,15 @@
 use super::playbook_steps::until_unwanted;
 use super::step::{Progress, StepContext, StepError, done};
 use ocim_adapters::playbooks::{Playable, Source};
-use ocim_domain::run_input::LaunchInput;
+use ocim_domain::run_record::{LaunchInput, ResolvedPlaybooks};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::settings::InstanceSettings;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The step's path.
 pub const RESOLVE_PLAYBOOKS: &str = "resolve_playbooks";
 /// Path of the pip requirements inside the repository of a site's own playbook.
 pub const MAIN_REQUIREMENTS: &str = "requirements.txt";
-
-/// What [`resolve_playbooks`] gives: what was looked at, and the commits that will be played.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resolved {
-    /// The site's own repository, or `bundled:NAME`.
-    repository: String,
-    /// The version that was asked for.
-    version: String,
-    /// Its playbook.
-    playbook: String,
-    /// The commit that it meant; none where the playbook ships inside this binary.
-    commit: Option<String>,
-    /// The commit of the common playbook, if there is one and it is in a git repository.
-    common_commit: Option<String>,
-}
-
-impl Resolved {
-    /// Whether that is still what the settings say.
-    fn fits(&self, settings: &InstanceSettings) -> bool {
-        self.repository == settings.configuration_source_repo_url
-            && self.version == settings.configuration_version
-            && self.playbook == settings.configuration_playbook_name
-    }
-}
 
 /// Step: looks for the playbooks of the launch.
 pub async fn resolve_playbooks(context: StepContext) -> Result<Progress, StepError> {
@@ -56,7 +31,7 @@ pub async fn resolve_playbooks(context: StepContext) -> Result<Progress, StepErr
 async fn resolve_all(
     context: &StepContext,
     settings: &InstanceSettings,
-) -> Result<Resolved, StepError> {
+) -> Result<ResolvedPlaybooks, StepError> {
     let commit = resolve_main(context, settings).await?;
     let common_commit = match &context.world.deployment.common_playbook {
         None => None,
@@ -65,7 +40,7 @@ async fn resolve_all(
             resolve(context, &settings.openstack_region, wanted).await?
         }
     };
-    Ok(Resolved {
+    Ok(ResolvedPlaybooks {
         repository: settings.configuration_source_repo_url.clone(),
         version: settings.configuration_version.clone(),
         playbook: settings.configuration_playbook_name.clone(),
@@ -80,7 +55,7 @@ pub async fn commit_for(
     context: &StepContext,
     settings: &InstanceSettings,
 ) -> Result<Option<String>, StepError> {
-    match context.output::<Resolved>(RESOLVE_PLAYBOOKS)? {
+    match context.output::<ResolvedPlaybooks>(RESOLVE_PLAYBOOKS)? {
         Some(resolved) if resolved.fits(settings) => Ok(resolved.commit),
         _ => resolve_main(context, settings).await,
     }
@@ -88,7 +63,7 @@ pub async fn commit_for(
 
 /// The common playbook's source, at the commit that was looked at.
 pub fn pin_common(context: &StepContext, source: Source) -> Result<Source, StepError> {
-    let resolved = context.output::<Resolved>(RESOLVE_PLAYBOOKS)?;
+    let resolved = context.output::<ResolvedPlaybooks>(RESOLVE_PLAYBOOKS)?;
     Ok(pin(source, resolved.and_then(|resolved| resolved.common_commit)))
 }
 

@@ -142,7 +142,7 @@ pub async fn await_slot(context: StepContext) -> Result<Progress, StepError> {
         }
         Some(Place::Running) | None => {
             world.slots.told().remove(&run);
-            done(Value::Null)
+            done(())
         }
     }
 }
@@ -151,7 +151,7 @@ pub async fn await_slot(context: StepContext) -> Result<Progress, StepError> {
 pub async fn leave_slot(context: StepContext) -> Result<Progress, StepError> {
     let region = load_server(&context, server_of(&context)).await?.requested.region;
     leave_region(&context.world, &context.metadata(), &region, context.run).await?;
-    done(Value::Null)
+    done(())
 }
 
 /// Makes the configured limits those of the regions, except where a person has set another one.

@@ -3,9 +3,8 @@
 use super::step::StartRequest;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
-use ocim_domain::run_input::{BalancerInput, LaunchInput, OrphanInput};
+use ocim_domain::run_record::{BalancerInput, LaunchInput, OrphanInput, TrafficInput};
 use ocim_domain::{appserver, instance, inventory, load_balancer};
-use serde_json::json;
 
 /// The kinds of events that start a process.
 pub const TRIGGERS: &[&str] = &[
@@ -64,9 +63,8 @@ fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
             }
             _ => return None,
         };
-    let input = json!({
-        "appserver": appserver, "deactivate_others": deactivate_others, "force": force
-    });
+    let input = TrafficInput { appserver, deactivate_others, force };
+    let input = serde_json::to_value(input).ok()?;
     Some(StartRequest { run, definition, input, subject: appserver.to_string() })
 }
 

@@ -3,11 +3,11 @@
 use super::check_names::CHECK_NAMES;
 use super::deactivate_appserver::{CLAIM, DRAIN, PLAN, RECORD, RELEASE, WITHDRAW};
 use super::machines::{load_server, remove_machine};
-use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
+use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use super::traffic::release_traffic;
 use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
-use ocim_domain::run_input::TrafficInput;
+use ocim_domain::run_record::TrafficInput;
 use ocim_engine::call;
 use serde_json::Value;
 use std::time::Duration;
@@ -73,13 +73,13 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
 /// From here on it can't be given traffic.
 async fn start_termination(context: StepContext) -> Result<Progress, StepError> {
     record(&context, appserver::Command::StartTermination { run: context.run }).await?;
-    done(Value::Null)
+    done(())
 }
 
 /// It may have traffic again.
 async fn stop_termination(context: StepContext) -> Result<Progress, StepError> {
     record(&context, appserver::Command::StopTermination { run: context.run }).await?;
-    done("the appserver stays")
+    undone("the appserver stays")
 }
 
 /// What an abandoned termination releases: its machine may be gone or not, which whoever
@@ -102,7 +102,7 @@ async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
 async fn record_terminated(context: StepContext) -> Result<Progress, StepError> {
     record(&context, appserver::Command::Terminate).await?;
     context.say("the appserver and its machine are gone").await;
-    done(Value::Null)
+    done(())
 }
 
 /// Records it on the run's Appserver.

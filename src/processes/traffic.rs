@@ -1,7 +1,7 @@
 //! Steps that move traffic: prove a site, switch it over, record it, let old connections end.
 
 use super::balancers::{Lineup, Site, apply_lineup, apply_recorded_lineup, server_line_name};
-use super::step::{Progress, StepContext, StepError, done};
+use super::step::{Progress, StepContext, StepError, done, undone};
 use crate::app::{AppError, ExecuteError};
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::fragment::probe_host;
@@ -9,9 +9,8 @@ use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::names::RoutedNames;
 use ocim_domain::port_error::Class;
-use ocim_domain::run_input::TrafficInput;
+use ocim_domain::run_record::{TrafficInput, TrafficPlan};
 use ocim_domain::saga::ErrorCode;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -21,24 +20,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// What a drain leaves of its step's time, so that it ends well before the step times out.
 pub const DRAIN_MARGIN: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
-/// Who serves a site before and after a change, as decided when the run began.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrafficPlan {
-    /// Who served when the run began.
-    pub before: Vec<AppserverId>,
-    /// Who is to serve.
-    pub after: Vec<AppserverId>,
-    /// Under which names: an activation takes those of the settings, and so does the page that is
-    /// shown when the last one leaves; all else leaves them.
-    pub names: RoutedNames,
-}
-
-impl TrafficPlan {
-    /// Who serves once it is carried out.
-    #[must_use]
-    pub fn lineup(&self) -> Lineup {
-        Lineup::serving(self.names.clone(), self.after.clone())
-    }
+/// Who serves once it is carried out.
+fn lineup_of(plan: &TrafficPlan) -> Lineup {
+    Lineup::serving(plan.names.clone(), plan.after.clone())
 }
 
 /// The site of the run's Appserver. Without a balancer there is no traffic to move.
@@ -60,7 +44,7 @@ pub async fn claim_traffic(context: StepContext) -> Result<Progress, StepError> 
     let journal = context.world.app.journal();
     let stream = instance.stream();
     match journal.execute::<Instance>(&stream, &context.metadata(), claim).await {
-        Ok(_) => done(Value::Null),
+        Ok(_) => done(()),
         Err(ExecuteError::Rejected(instance::Rejected::TrafficClaimed { .. })) => {
             Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
         }
@@ -77,7 +61,7 @@ pub async fn release_traffic(context: StepContext) -> Result<Progress, StepError
     let released = journal.execute::<Instance>(&stream, &context.metadata(), release).await;
     released.map_err(AppError::from)?;
     context.world.app.release_domains(&context.metadata(), instance).await?;
-    done("the next run may move the traffic")
+    undone("the next run may move the traffic")
 }
 
 async fn instance_of(context: &StepContext) -> Result<InstanceId, StepError> {
@@ -156,14 +140,14 @@ pub async fn publish_probe(context: StepContext) -> Result<Progress, StepError> 
     let plan: TrafficPlan = context.need("plan_traffic")?;
     let site = need_site(&context).await?;
     apply_lineup(&context, &site, &standing_by(&site, &plan, input.appserver)).await?;
-    done(Value::Null)
+    done(())
 }
 
 /// Takes the probe host away again: the balancer serves who served before.
 pub async fn undo_publish_probe(context: StepContext) -> Result<Progress, StepError> {
-    let Some(site) = site_of(&context).await? else { return done("there is no balancer") };
+    let Some(site) = site_of(&context).await? else { return undone("there is no balancer") };
     apply_recorded_lineup(&context, &site).await?;
-    done("the balancer serves who served before")
+    undone("the balancer serves who served before")
 }
 
 /// Those who serve, under the names that they serve, and one that waits.
@@ -208,7 +192,7 @@ pub async fn prove_site(context: StepContext) -> Result<Progress, StepError> {
                 ));
             }
             context.say("the site answers through the balancer").await;
-            done(Value::Null)
+            done(())
         }
         Err(error) if error.class == Class::Permanent => Err(error.into()),
         Ok(_) | Err(_) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
@@ -221,8 +205,8 @@ pub async fn switch_traffic(context: StepContext) -> Result<Progress, StepError>
     let plan: TrafficPlan = context.need("plan_traffic")?;
     let site = need_site(&context).await?;
     move_servers(&context, &site, &plan.before, &plan.after).await?;
-    apply_lineup(&context, &site, &plan.lineup()).await?;
-    done(Value::Null)
+    apply_lineup(&context, &site, &lineup_of(&plan)).await?;
+    done(())
 }
 
 /// Gives traffic back to those who are recorded to have it: those of before, unless the run was
@@ -230,14 +214,14 @@ pub async fn switch_traffic(context: StepContext) -> Result<Progress, StepError>
 pub async fn undo_switch_traffic(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? else {
-        return done("no traffic was moved");
+        return undone("no traffic was moved");
     };
     let site = need_site(&context).await?;
     let plan = TrafficPlan { before: site.instance.active.clone(), ..plan };
     apply_lineup(&context, &site, &standing_by(&site, &plan, input.appserver)).await?;
     move_servers(&context, &site, &plan.after, &plan.before).await?;
     apply_recorded_lineup(&context, &site).await?;
-    done("those who are recorded serve again")
+    undone("those who are recorded serve again")
 }
 
 async fn move_servers(
@@ -299,7 +283,7 @@ pub async fn record_traffic(context: StepContext) -> Result<Progress, StepError>
         let recorded = journal.execute::<Appserver>(&id.stream(), &meta, command).await;
         recorded.map_err(AppError::from)?;
     }
-    done(Value::Null)
+    done(())
 }
 
 /// Waits until those who left have no connection any more, or the drain wait is over. Traffic has
@@ -315,7 +299,7 @@ pub async fn drain_connections(context: StepContext) -> Result<Progress, StepErr
     let waited = context.deadline - context.time.now() < DRAIN_MARGIN;
     if waited {
         context.say("connections are left to end by themselves").await;
-        return done("the drain wait is over");
+        return undone("the drain wait is over");
     }
     let site = need_site(&context).await?;
     let balancer = &context.world.load_balancer;
@@ -327,7 +311,7 @@ pub async fn drain_connections(context: StepContext) -> Result<Progress, StepErr
             }
         }
     }
-    done(Value::Null)
+    done(())
 }
 
 /// Takes the Appserver off the balancer; those who stay take its share first.
@@ -337,17 +321,17 @@ pub async fn withdraw_traffic(context: StepContext) -> Result<Progress, StepErro
     };
     let site = need_site(&context).await?;
     move_servers(&context, &site, &plan.before, &plan.after).await?;
-    apply_lineup(&context, &site, &plan.lineup()).await?;
-    done(Value::Null)
+    apply_lineup(&context, &site, &lineup_of(&plan)).await?;
+    done(())
 }
 
 /// Puts it back on the balancer, unless the run was forced back after it had recorded the change.
 pub async fn undo_withdraw_traffic(context: StepContext) -> Result<Progress, StepError> {
-    let Some(site) = site_of(&context).await? else { return done("there is no balancer") };
+    let Some(site) = site_of(&context).await? else { return undone("there is no balancer") };
     apply_recorded_lineup(&context, &site).await?;
     // A fragment that the balancer still has is not loaded again: what was switched stays so.
     if let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? {
         move_servers(&context, &site, &plan.after, &site.instance.active).await?;
     }
-    done("those who are recorded serve again")
+    undone("those who are recorded serve again")
 }

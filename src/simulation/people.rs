@@ -3,11 +3,12 @@
 use super::stage::{REGION, Stage, limits, somebody};
 use super::{Plan, SimulationError};
 use crate::app::{ActivateAsk, AppError, ForceAsk, LaunchAsk, Launched};
-use crate::processes::provision_load_balancer::{ProvisionLoadBalancer, start_provision};
+use crate::processes::provision_load_balancer::start_provision;
 use ocim_adapters::simulated::dice::Dice;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::instance::OnSuccess;
+use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::Saga;
 use serde_json::json;
 use std::collections::VecDeque;

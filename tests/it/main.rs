@@ -21,6 +21,7 @@ mod plays;
 mod private_sshd;
 mod projections;
 mod readme;
+mod recipes;
 mod runbook;
 mod sagas;
 mod simulation;

@@ -55,7 +55,7 @@ const LAYERS: [(&str, &[&str], &[&str], &str); 10] = [
             "ocim_domain::name",
             "ocim_domain::region",
             "ocim_domain::resources",
-            "ocim_domain::run_input",
+            "ocim_domain::run_record",
             "ocim_domain::server",
             "ocim_domain::settings",
             "ocim_domain::token",

@@ -3,8 +3,7 @@
 //! A new kind or schema: add its sample, then run this test once with `BLESS=1`. An existing file
 //! is never rewritten: when one differs, the schema number must go up and an upcaster be written.
 
-use crate::sample;
-use crate::settings_page::golden_names;
+use crate::{run_record, sample, settings_page};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::{
@@ -107,7 +106,8 @@ fn every_event_kind_and_schema_still_reads() {
     ]
     .into_iter()
     .flatten()
-    .chain(golden_names())
+    .chain(settings_page::golden_names())
+    .chain(run_record::golden_names())
     .collect();
     let found: BTreeSet<String> = std::fs::read_dir(folder())
         .unwrap()

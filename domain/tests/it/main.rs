@@ -16,6 +16,7 @@ mod names;
 mod projection;
 mod properties;
 mod region;
+mod run_record;
 mod saga;
 mod saga_operators;
 mod saga_parallel;

@@ -85,7 +85,7 @@ fn page() -> String {
          a test compares the two. They are given to `ocim instance create` and `ocim instance set` \
          as `FIELD=TEXT`, `FIELD:=JSON` or `FIELD=@FILE`, and to `POST /api/v1/instances` and \
          `PATCH /api/v1/instances/{id}` as JSON. A setting that is left out keeps its value, or gets \
-         its default.\n",
+         its default. Adding one: [recipes/setting.md](recipes/setting.md).\n",
     );
     for setting in SETTINGS.iter().filter(|setting| setting.is_peoples) {
         page += &format!("\n## `{}`\n\n{}\n\n", setting.name, setting.documentation());

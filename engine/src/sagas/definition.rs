@@ -11,9 +11,7 @@ use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
 use ocim_domain::log_level::Level;
 use ocim_domain::port_error::{Class, PortError};
-use ocim_domain::saga::{self, Cause, Command, ErrorClass, ErrorCode, Plan, StepPlan};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use ocim_domain::saga::{self, Cause, Command, ErrorClass, ErrorCode, Plan, RunRecord, StepPlan};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -163,7 +161,7 @@ impl<H: Host> StepContext<H> {
     ///
     /// # Errors
     /// When it was written by a definition that had another type.
-    pub fn input<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+    pub fn input<T: RunRecord>(&self) -> Result<T, StepError> {
         serde_json::from_value(self.input.clone())
             .map_err(|error| unreadable(format!("the run's input can't be read: {error}")))
     }
@@ -172,7 +170,7 @@ impl<H: Host> StepContext<H> {
     ///
     /// # Errors
     /// When it was written by a definition that had another type.
-    pub fn output<T: DeserializeOwned>(&self, step: &str) -> Result<Option<T>, StepError> {
+    pub fn output<T: RunRecord>(&self, step: &str) -> Result<Option<T>, StepError> {
         let Some(value) = self.outputs.get(step) else { return Ok(None) };
         serde_json::from_value(value.clone())
             .map(Some)
@@ -183,7 +181,7 @@ impl<H: Host> StepContext<H> {
     ///
     /// # Errors
     /// When it gave nothing.
-    pub fn need<T: DeserializeOwned>(&self, step: &str) -> Result<T, StepError> {
+    pub fn need<T: RunRecord>(&self, step: &str) -> Result<T, StepError> {
         self.output(step)?.ok_or_else(|| unreadable(format!("`{step}` gave nothing")))
     }
 
@@ -208,13 +206,32 @@ fn unreadable(message: String) -> StepError {
     StepError::permanent(ErrorCode::UnreadableRecord, message)
 }
 
-/// A step's result as JSON.
+/// What a step gives; `()` where its effect is all.
 ///
 /// # Errors
 /// When it has no JSON form.
-pub fn done(output: impl Serialize) -> Result<Progress, StepError> {
+pub fn done<T: RunRecord>(output: T) -> Result<Progress, StepError> {
+    write(output).map(Progress::Done)
+}
+
+/// What a probe found that a step had given.
+///
+/// # Errors
+/// When it has no JSON form.
+pub fn found<T: RunRecord>(output: T) -> Result<Found, StepError> {
+    write(output).map(Found::Done)
+}
+
+/// The end of an undo, with a sentence for people about what there is now.
+///
+/// # Errors
+/// None: it is shaped like [`done`].
+pub fn undone(note: &str) -> Result<Progress, StepError> {
+    Ok(Progress::Done(note.into()))
+}
+
+fn write<T: RunRecord>(output: T) -> Result<Value, StepError> {
     serde_json::to_value(output)
-        .map(Progress::Done)
         .map_err(|error| unreadable(format!("the output has no JSON form: {error}")))
 }
 

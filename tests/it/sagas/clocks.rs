@@ -58,7 +58,7 @@ type Outcome = BoxFuture<'static, Result<Progress, StepError>>;
 fn poll(context: StepContext) -> Outcome {
     Box::pin(async move {
         if is_last_call(&context) {
-            return done(Value::Null);
+            return done(());
         }
         Ok(Progress::NotYet { again_in: 10 * SECOND })
     })
@@ -68,7 +68,7 @@ fn poll(context: StepContext) -> Outcome {
 fn fail(context: StepContext) -> Outcome {
     Box::pin(async move {
         if is_last_call(&context) {
-            return done(Value::Null);
+            return done(());
         }
         let retry_after = Some(10 * SECOND);
         Err(StepError { retry_after, ..StepError::transient("no answer") })
@@ -79,7 +79,7 @@ fn fail(context: StepContext) -> Outcome {
 fn set_timer(context: StepContext) -> Outcome {
     Box::pin(async move {
         if is_last_call(&context) {
-            return done(Value::Null);
+            return done(());
         }
         Ok(Progress::Until(context.time.now() + 10 * SECOND))
     })
@@ -90,7 +90,7 @@ fn work(context: StepContext) -> Outcome {
     Box::pin(async move {
         assert!(!is_last_call(&context));
         tokio::time::sleep(50 * SECOND).await;
-        done(Value::Null)
+        done(())
     })
 }
 
@@ -174,7 +174,7 @@ static UNDO: Definition = process(
         &[
             Step {
                 kind: Kind::Compensable(fail),
-                ..row(|_| Box::pin(async { done(Value::Null) }))
+                ..row(|_| Box::pin(async { done(()) }))
             },
             Step {
                 path: "break",

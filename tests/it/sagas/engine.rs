@@ -3,7 +3,7 @@
 use super::stage::{Stage, somebody};
 use futures_util::future::BoxFuture;
 use ocim::processes::step::{
-    Costs, Definition, Driver, Kind, Progress, Registry, Step, StepContext, StepError, done,
+    Costs, Definition, Driver, Kind, Progress, Registry, Step, StepContext, StepError, done, undone,
 };
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorCode, Phase, Run, StuckCode, Verb};
@@ -38,7 +38,7 @@ fn quick(context: StepContext) -> Outcome {
     Box::pin(async move {
         tokio::time::sleep(Duration::from_secs(10)).await;
         note(&context, "did");
-        done(Value::Null)
+        done(())
     })
 }
 
@@ -46,7 +46,7 @@ fn slow(context: StepContext) -> Outcome {
     Box::pin(async move {
         tokio::time::sleep(Duration::from_secs(100)).await;
         note(&context, "did");
-        done(Value::Null)
+        done(())
     })
 }
 
@@ -62,7 +62,7 @@ fn undo(context: StepContext) -> Outcome {
     Box::pin(async move {
         tokio::time::sleep(Duration::from_secs(10)).await;
         note(&context, "undid");
-        done("gone")
+        undone("gone")
     })
 }
 
@@ -86,7 +86,7 @@ fn sleep_for_a_day(context: StepContext) -> Outcome {
             let day = Duration::from_secs(24 * 3600);
             return Ok(Progress::Until(context.world.app.journal().now() + day));
         }
-        done(Value::Null)
+        done(())
     })
 }
 
@@ -97,7 +97,7 @@ fn call_by_circuit(context: StepContext) -> Outcome {
             let costs = Costs::Nothing { again_in: Duration::from_secs(45) };
             return Err(StepError { costs, ..StepError::transient("the circuit is open") });
         }
-        done(Value::Null)
+        done(())
     })
 }
 

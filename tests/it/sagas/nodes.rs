@@ -293,7 +293,7 @@ const fn sink(run: RunFn) -> Step {
 }
 
 static RETIRE_CONTINENT: Definition =
-    retire_continent(&[sink(|_| Box::pin(async { done(Value::Null) }))]);
+    retire_continent(&[sink(|_| Box::pin(async { done(()) }))]);
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_nobody_knows_is_stuck_after_a_grace_and_not_before() {
@@ -327,7 +327,7 @@ async fn a_process_unknown_here_is_left_to_a_node_that_knows_it() {
 static RETIRE_SLOWLY: Definition = retire_continent(&[sink(|_| {
     Box::pin(async {
         tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
-        done(Value::Null)
+        done(())
     })
 })]);
 
@@ -437,7 +437,7 @@ static PANICS: AtomicU32 = AtomicU32::new(0);
 static STUMBLE: Definition = retire_continent(&[sink(|_| {
     Box::pin(async {
         assert!(PANICS.fetch_add(1, Ordering::Relaxed) >= 2, "as ordered");
-        done(Value::Null)
+        done(())
     })
 })]);
 

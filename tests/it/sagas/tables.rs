@@ -21,7 +21,7 @@ use uuid::Uuid;
 const fn step(path: &'static str) -> Step {
     Step {
         path,
-        run: |_| Box::pin(async { done(Value::Null) }),
+        run: |_| Box::pin(async { done(()) }),
         probe: None,
         kind: Kind::NoUndo("it does nothing"),
         attempts_max: 1,

@@ -269,7 +269,7 @@ async fn answer(
 ) -> Result<Progress, StepError> {
     tokio::time::sleep(Duration::from_secs(takes)).await;
     match turn {
-        Turn::Works => done(context.key),
+        Turn::Works => Ok(Progress::Done(json!(context.key))),
         Turn::Fails(class @ (ErrorClass::RateLimited | ErrorClass::Conflict)) => {
             let retry_after = Some(retry_after);
             Err(StepError { retry_after, ..StepError::new(class, "as drawn") })

@@ -1,7 +1,7 @@
 //! One call of a step: fenced, in time, and with its doubt looked at first.
 
 use super::super::fence::Fence;
-use crate::sagas::definition::{Found, Progress, Step, StepContext, StepError, done};
+use crate::sagas::definition::{Found, Progress, Step, StepContext, StepError, undone};
 use crate::sagas::host::Host;
 use derive_where::derive_where;
 use ocim_domain::Timestamp;
@@ -122,7 +122,7 @@ async fn perform_fenced<H: Host>(
     if call.is_undo {
         guard()?;
         if planted.has(PlantedBug::NoUndo) {
-            return Ok(done("not undone")?);
+            return Ok(undone("not undone")?);
         }
         let Some(undo) = call.row.kind.undo() else {
             return Err(StepError::permanent(

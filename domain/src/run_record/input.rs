@@ -3,6 +3,8 @@
 use crate::ids::{AppserverId, InstanceId, LoadBalancerId};
 use crate::instance::OnSuccess;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::SocketAddr;
 
 /// Input of `launch_appserver`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,4 +47,21 @@ pub struct OrphanInput {
 pub struct BalancerInput {
     /// The balancer.
     pub load_balancer: LoadBalancerId,
+}
+
+/// Input of `provision_load_balancer`: where, and under which domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProvisionLoadBalancer {
+    /// The region that the machine is made in.
+    pub region: String,
+    /// The balancer's domain.
+    pub domain: String,
+    /// Sets this manager's fragments apart.
+    pub fragment_name_postfix: String,
+    /// Flavor selector.
+    pub flavor: Value,
+    /// Image selector.
+    pub image: Value,
+    /// A second address that it listens on, where the machine shares the host's network.
+    pub also_listens: Option<SocketAddr>,
 }
