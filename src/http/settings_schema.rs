@@ -85,6 +85,7 @@ fn schema(setting: &Setting, is_change: bool) -> Schema {
         Form::Selector => described(
             ObjectBuilder::new()
                 .schema_type(kind(Type::Object))
+                .min_properties(Some(1))
                 .additional_properties(Some(AdditionalProperties::FreeForm(true))),
         ),
     }
