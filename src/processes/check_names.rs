@@ -11,7 +11,6 @@ use ocim_domain::instance::{Command, Instance, NameTrouble};
 use ocim_domain::port_error::PortError;
 use ocim_domain::run_record::TrafficPlan;
 use ocim_engine::call;
-use serde_json::Value;
 use std::time::Duration;
 
 /// Longest wait for one answer.

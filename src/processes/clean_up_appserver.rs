@@ -8,7 +8,6 @@ use chrono::TimeDelta;
 use ocim_domain::appserver;
 use ocim_domain::run_record::TrafficInput;
 use ocim_engine::call;
-use serde_json::Value;
 use std::time::Duration;
 
 /// The process.

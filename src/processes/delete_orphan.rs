@@ -11,7 +11,6 @@ use ocim_domain::server::{Server, Status};
 use ocim_engine::call;
 use ocim_engine::log_tail::LogTail;
 use ocim_engine::store::Filter;
-use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 

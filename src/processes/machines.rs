@@ -2,7 +2,7 @@
 
 use super::failure::{record_server_gone, settle_appserver};
 use super::heartbeat::request_heartbeat;
-use super::step::{found, Found, Progress, StepContext, StepError, done, undone};
+use super::step::{Found, Progress, StepContext, StepError, done, found, undone};
 use crate::app::AppError;
 use ocim_adapters::cloud::{Address, Machine, MachineSpec, Power};
 use ocim_domain::appserver::Appserver;
@@ -82,11 +82,11 @@ pub async fn probe_create_server(context: StepContext) -> Result<Found, StepErro
         Some(machine) => cloud.read_machine(machine).await?,
         None => None,
     };
-    let found = match recorded {
+    let machine = match recorded {
         None => cloud.find_machine(context.key).await?,
         recorded => recorded,
     };
-    let Some(machine) = found else { return Ok(Found::Absent) };
+    let Some(machine) = machine else { return Ok(Found::Absent) };
     record_server(&context, id, Command::RecordMachine { machine: machine.id.clone() }).await?;
     found(CreatedServer { server: id, machine: machine.id })
 }
@@ -165,7 +165,8 @@ pub async fn await_server(context: StepContext) -> Result<Progress, StepError> {
     match see(cloud.read_machine(&created.machine).await)? {
         Seen::Machine(machine) => match (machine.power, machine.address) {
             (Power::Active, Some(address)) => {
-                let command = Command::StartBooting { address: Some(address), cause: BootCause::Built };
+                let command =
+                    Command::StartBooting { address: Some(address), cause: BootCause::Built };
                 record_server(&context, created.server, command).await?;
                 context.say("the machine is up, and boots").await;
                 done(())

@@ -10,7 +10,6 @@ use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::load_balancer::{Command, LoadBalancer, Trouble, fragment_owner};
 use ocim_domain::run_record::BalancerInput;
 use ocim_engine::call;
-use serde_json::Value;
 use std::time::Duration;
 
 /// How long one step may take: packages may have to be installed.

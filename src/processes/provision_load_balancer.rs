@@ -2,11 +2,14 @@
 
 use super::machines::look_at_machine;
 use super::playbook_steps::{Play, follow_playbook, forget_playbooks};
-use super::step::{found, Definition, Found, Kind, Progress, StartRequest, Step, StepContext, StepError, done, undone};
+use super::step::{
+    Definition, Found, Kind, Progress, StartRequest, Step, StepContext, StepError, done, found,
+    undone,
+};
 use super::world::Limits;
 use crate::app::{App, AppError, Caller};
 use ocim_adapters::balancer::install_variables;
-use ocim_adapters::cloud::{Address, MachineSpec};
+use ocim_adapters::cloud::MachineSpec;
 use ocim_adapters::playbooks::{PlaybookRun, Source, Target};
 use ocim_domain::Timestamp;
 use ocim_domain::event::{DecodeError, DomainEvent, Recorded};
@@ -16,8 +19,7 @@ use ocim_domain::run_record::{MachineId, ProvisionLoadBalancer, ReachedMachine};
 use ocim_domain::saga::{Command, Event, Phase, Run, step_key};
 use ocim_domain::server::ServerAddress;
 use ocim_engine::call;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,6 @@ use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::ids::RunId;
 use ocim_domain::region::{Command, Event, Place, Region, region_id};
 use ocim_domain::saga::Saga;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

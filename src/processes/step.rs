@@ -3,7 +3,8 @@
 use super::world::World;
 use ocim_engine::sagas::{definition, runner};
 
-pub use ocim_engine::sagas::definition::{Costs, Found, Progress, StartRequest, StepError, done, found, undone,
+pub use ocim_engine::sagas::definition::{
+    Costs, Found, Progress, StartRequest, StepError, done, found, undone,
 };
 
 /// What a step may know and use.

@@ -9,7 +9,6 @@ use crate::app::AppError;
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::run_record::TrafficInput;
 use ocim_engine::call;
-use serde_json::Value;
 use std::time::Duration;
 
 /// How long a cloud is asked to delete a machine before somebody has to see to it.

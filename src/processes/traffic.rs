@@ -11,7 +11,6 @@ use ocim_domain::names::RoutedNames;
 use ocim_domain::port_error::Class;
 use ocim_domain::run_record::{TrafficInput, TrafficPlan};
 use ocim_domain::saga::ErrorCode;
-use serde_json::Value;
 use std::time::Duration;
 
 /// Longest wait for one answer of a site that is being proved.

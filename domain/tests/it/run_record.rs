@@ -11,9 +11,9 @@ use ocim_domain::instance::OnSuccess;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::run_record::{
-    BalancerInput, BootId, CreatedServer, ExitStatus, HeartbeatStatus, LaunchInput, MachineId, NAMES,
-    OrphanInput, PointedNames, ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks, TrafficInput,
-    TrafficPlan,
+    BalancerInput, BootId, CreatedServer, ExitStatus, HeartbeatStatus, LaunchInput, MachineId,
+    NAMES, OrphanInput, PointedNames, ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks,
+    TrafficInput, TrafficPlan,
 };
 use ocim_domain::saga::RunRecord;
 use serde_json::{Value, json};

@@ -17,7 +17,7 @@ use ocim_domain::system::Clock;
 use ocim_engine::leases::memory::MemoryLeases;
 use ocim_engine::sagas::node_leases::{NodeLeases, Take};
 use ocim_engine::sagas::runner::Pace;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -172,10 +172,7 @@ static UNDO: Definition = process(
     "undo",
     const {
         &[
-            Step {
-                kind: Kind::Compensable(fail),
-                ..row(|_| Box::pin(async { done(()) }))
-            },
+            Step { kind: Kind::Compensable(fail), ..row(|_| Box::pin(async { done(()) })) },
             Step {
                 path: "break",
                 attempts_max: 1,

@@ -9,7 +9,7 @@ use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorCode, Phase, Run, StuckCode, Verb};
 use ocim_engine::sagas::holds::Holds;
 use ocim_engine::sagas::runner::{DriveError, Fence, Pace};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

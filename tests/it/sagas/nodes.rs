@@ -292,8 +292,7 @@ const fn sink(run: RunFn) -> Step {
     Step::new("sink", run, Kind::NoUndo("it is gone"), 1, |_| Duration::from_secs(3 * 3600))
 }
 
-static RETIRE_CONTINENT: Definition =
-    retire_continent(&[sink(|_| Box::pin(async { done(()) }))]);
+static RETIRE_CONTINENT: Definition = retire_continent(&[sink(|_| Box::pin(async { done(()) }))]);
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_nobody_knows_is_stuck_after_a_grace_and_not_before() {

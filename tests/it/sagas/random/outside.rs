@@ -2,7 +2,7 @@
 
 use super::case::{Row, Turn};
 use futures_util::future::BoxFuture;
-use ocim::processes::step::{Costs, Found, Progress, StepContext, StepError, done};
+use ocim::processes::step::{Costs, Found, Progress, StepContext, StepError};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{ErrorClass, Phase, Plan, Run, Saga, Step};
 use serde_json::json;
