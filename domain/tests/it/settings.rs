@@ -26,7 +26,11 @@ fn fields(violations: &[Violation]) -> Vec<&str> {
 #[test]
 fn a_sub_domain_is_all_that_must_be_given() {
     let settings = create(json!({ "sub_domain": "alpha" })).unwrap();
-    let json = serde_json::to_value(&settings).unwrap();
+    let mut json = serde_json::to_value(&settings).unwrap();
+    // What came later has its golden files.
+    for later in SETTINGS.iter().filter(|setting| setting.since > 1) {
+        json.as_object_mut().unwrap().remove(later.name);
+    }
     let open = |text: &str| json!({ "$protected": { "subject": "inst", "open": text } });
     let expected = json!({
         "name": "Instance",
