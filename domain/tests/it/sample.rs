@@ -18,7 +18,7 @@ use ocim_domain::saga::{
     self, Action, Cause, Direction, ErrorClass, ErrorCode, LeftBehind, StuckCode,
 };
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
-use ocim_domain::settings::{Defaults, InstanceSettings, SettingsInput, create_settings};
+use ocim_domain::settings::{Defaults, InstanceSettings, SETTINGS, SettingsInput, create_settings};
 use ocim_domain::token;
 use serde_json::json;
 use uuid::Uuid;
@@ -54,7 +54,8 @@ pub(crate) fn defaults() -> Defaults {
     Defaults::new("example.com", "test-region")
 }
 
-/// Settings below `lms.example.com`, with a secret and a person in them.
+/// Settings below `lms.example.com`, with a secret and a person in them; as the first schema had them,
+/// so that the golden files of events stay as they are.
 pub(crate) fn settings() -> InstanceSettings {
     let input = SettingsInput {
         name: Some("A site".to_owned()),
@@ -64,7 +65,12 @@ pub(crate) fn settings() -> InstanceSettings {
         ..SettingsInput::default()
     };
     let subject = instance_id().to_string();
-    create_settings(input, &defaults(), &subject, MASTER.to_owned()).unwrap()
+    let settings = create_settings(input, &defaults(), &subject, MASTER.to_owned()).unwrap();
+    let mut json = serde_json::to_value(settings).unwrap();
+    for later in SETTINGS.iter().filter(|setting| setting.since > 1) {
+        json.as_object_mut().unwrap().remove(later.name);
+    }
+    serde_json::from_value(json).unwrap()
 }
 
 pub(crate) fn other_settings() -> InstanceSettings {
