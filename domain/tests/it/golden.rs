@@ -5,7 +5,7 @@
 
 use crate::{run_record, sample, settings_page};
 use ocim_domain::decider::Decider;
-use ocim_domain::event::DomainEvent;
+use ocim_domain::event::{DecodeError, DomainEvent};
 use ocim_domain::{
     appserver, event_log, instance, inventory, load_balancer, name, projection, region, saga,
     server, token,
@@ -86,6 +86,30 @@ fn a_sealed_or_shredded_payload_still_reads() {
         assert_eq!(settings.email.is_shredded(), is_shredded);
         assert_eq!(settings.email.subject(), sample::instance_id().to_string());
         assert_eq!(event.encode().unwrap().2 == data, !is_shredded, "sealed texts stay sealed");
+    }
+}
+
+#[test]
+fn an_event_that_names_a_setting_of_a_newer_ocim_is_unknown() {
+    fn decode<E: DomainEvent>(event: &E, member: &str, setting: &str) -> Result<E, DecodeError> {
+        let (kind, schema, mut data) = event.encode().unwrap();
+        data[member][setting] = "x".into();
+        E::decode(&kind, schema, &data)
+    }
+    let [_, created, changed, ..] = &sample::instance_events()[..] else { panic!() };
+    let launched = &sample::appserver_events()[0];
+    let decode_all = |setting| {
+        [
+            decode(created, "settings", setting).map(|event| assert_ne!(&event, created)),
+            decode(changed, "changes", setting).map(|event| assert_ne!(&event, changed)),
+            decode(launched, "settings", setting).map(|event| assert_ne!(&event, launched)),
+        ]
+    };
+    for read in decode_all("name") {
+        read.unwrap();
+    }
+    for refused in decode_all("of_tomorrow") {
+        assert!(matches!(refused, Err(DecodeError::Unknown { schema: 1, .. })), "{refused:?}");
     }
 }
 
