@@ -3,9 +3,10 @@
 pub mod access;
 mod appservers;
 mod balancer_attempts;
+mod drives;
 mod error;
 pub mod idempotency;
-mod instances;
+pub mod instances;
 mod keeping;
 mod lines;
 pub mod load_balancers;
@@ -23,6 +24,7 @@ pub mod tokens;
 
 pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched, activation_after};
 pub use balancer_attempts::BalancerAttempts;
+pub use drives::Drives;
 pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;
 pub use looks::{LastLook, LastLooks};
@@ -57,6 +59,7 @@ pub struct App {
     setting: Arc<AppSetting>,
     looks: LastLooks,
     put_offs: PutOffs,
+    drives: Drives,
     balancer_attempts: BalancerAttempts,
     leases: Option<Arc<dyn Leases>>,
     circuits: Option<Arc<dyn Circuits>>,
@@ -110,13 +113,10 @@ impl Caller {
     /// # Errors
     /// [`AppError::Invalid`] where there is none.
     pub fn need_reason(&self) -> Result<String, AppError> {
-        match self.reason.as_deref().map(str::trim) {
-            Some(reason) if !reason.is_empty() => {
-                check_reason(reason)?;
-                Ok(reason.to_owned())
-            }
-            _ => Err(AppError::invalid("reason", "is required")),
-        }
+        let reason = self.reason.as_deref();
+        let reason = reason.ok_or_else(|| AppError::invalid("reason", "is required"))?;
+        check_reason(reason)?;
+        Ok(reason.trim().to_owned())
     }
 
     /// What goes beside the events that this caller causes.
@@ -165,6 +165,7 @@ impl App {
             setting: Arc::new(setting),
             looks: LastLooks::default(),
             put_offs: PutOffs::default(),
+            drives: Drives::default(),
             balancer_attempts: BalancerAttempts::default(),
             leases: None,
             circuits: None,
@@ -258,6 +259,12 @@ impl App {
     #[must_use]
     pub fn put_offs(&self) -> &PutOffs {
         &self.put_offs
+    }
+
+    /// The times by which this node drives runs.
+    #[must_use]
+    pub fn drives(&self) -> &Drives {
+        &self.drives
     }
 
     /// A read model's JSON with its sealed values opened; shredded ones stay without text.

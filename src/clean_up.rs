@@ -3,7 +3,7 @@
 use crate::app::{App, AppError};
 use ocim_domain::Timestamp;
 use ocim_domain::appserver::Event;
-use ocim_domain::event::{DomainEvent, Recorded};
+use ocim_domain::event::{DecodeError, DomainEvent, Recorded};
 use ocim_domain::ids::AppserverId;
 use ocim_engine::log_tail::LogTail;
 use ocim_engine::store::Filter;
@@ -51,8 +51,13 @@ impl KeptServers {
         let now = self.app.journal().now();
         let over: Vec<_> = self.due.iter().filter(|(_, due)| **due <= now).collect();
         for (id, due) in over {
-            if self.app.clean_up_when_due(*id, *due).await? {
-                tracing::info!(appserver = %id, %due, "a failed appserver is cleaned up");
+            match self.app.clean_up_when_due(*id, *due).await {
+                Ok(true) => {
+                    tracing::info!(appserver = %id, %due, "a failed appserver is cleaned up")
+                }
+                // A newer program's, which sees to it.
+                Ok(false) | Err(AppError::Newer(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(self.due.values().filter(|due| **due > now).min().copied())
@@ -65,7 +70,9 @@ fn note(due: &mut BTreeMap<AppserverId, Timestamp>, recorded: &Recorded) {
         Ok(Event::ConfigurationFailed { keeps_server_until, .. }) => keeps_server_until,
         Ok(Event::ServerKept { until, .. }) => Some(until),
         Ok(Event::CleanUpRequested { .. } | Event::Terminated { .. }) => None,
-        Ok(_) => return,
+        // Whoever wrote what is unknown here knows the date, too, and so does whoever deletes: it
+        // reads the whole stream.
+        Ok(_) | Err(DecodeError::Unknown { .. }) => return,
         Err(error) => {
             tracing::error!(%id, %error, "a date can't be read: its machine is kept");
             return;

@@ -5,7 +5,7 @@ use crate::store::sealed::SealError;
 use crate::store::{AppendError, Appended, EventStore, Expected, ReadError};
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
-use ocim_domain::event::{DomainEvent, Metadata, NewEvent, Position, StreamId};
+use ocim_domain::event::{DecodeError, DomainEvent, Metadata, NewEvent, Position, StreamId};
 use ocim_domain::system::{Clock, Ids};
 use std::error::Error;
 use std::sync::Arc;
@@ -88,7 +88,10 @@ pub enum JournalError {
         #[source]
         source: Source,
     },
-    /// A defect, or an event that this version does not know.
+    /// A newer program wrote what this one would have to read.
+    #[error("a newer Ocim has written what this one does not know")]
+    Newer(#[source] DecodeError),
+    /// A defect.
     #[error("an unexpected error")]
     Internal(#[source] Source),
 }
@@ -117,6 +120,15 @@ impl From<AppendError> for JournalError {
             AppendError::Unavailable(source) | AppendError::OutcomeUnknown(source) => {
                 Self::unavailable(source)
             }
+        }
+    }
+}
+
+impl From<DecodeError> for JournalError {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Unknown { .. } => Self::Newer(error),
+            DecodeError::Payload { .. } => Self::internal(error),
         }
     }
 }
@@ -179,8 +191,8 @@ impl Journal {
     /// Folds a stream.
     ///
     /// # Errors
-    /// [`JournalError::Unavailable`] when the store does not answer, [`JournalError::Internal`] when an
-    /// event is not one that this version knows.
+    /// [`JournalError::Unavailable`] when the store does not answer, [`JournalError::Newer`] when an event
+    /// is not one that this version knows.
     pub async fn load<D: Decider>(&self, stream: &StreamId) -> Result<Loaded<D>, JournalError> {
         Ok(self.load_with_caused(stream, None).await?.0)
     }
@@ -195,8 +207,7 @@ impl Journal {
             Loaded::<D> { state: D::State::default(), version: None, position: Position::START };
         let mut caused = vec![];
         for recorded in self.store.read_stream(stream, 0).await? {
-            let event = D::Event::decode(&recorded.kind, recorded.schema, &recorded.data)
-                .map_err(JournalError::internal)?;
+            let event = D::Event::decode(&recorded.kind, recorded.schema, &recorded.data)?;
             loaded.state = D::evolve(loaded.state, &event);
             loaded.version = Some(recorded.version);
             loaded.position = recorded.position;

@@ -133,16 +133,22 @@ pub async fn load_status(pool: &Pool) -> Result<Vec<ProjectionStatus>, Projector
 /// way already is given up for it.
 ///
 /// # Errors
-/// [`ProjectorError::UnknownProjection`] for a name that is not in `registry`.
+/// [`ProjectorError::UnknownProjection`] for a name that is not in `registry`,
+/// [`ProjectorError::Newer`] where a newer program's build is there.
 pub async fn request_rebuild(
     pool: &Pool,
     registry: &[Projector],
     name: &str,
 ) -> Result<Build, ProjectorError> {
-    let projector = registry.iter().find(|projector| projector.name == name);
-    let projector =
-        projector.ok_or_else(|| ProjectorError::UnknownProjection { name: name.to_owned() })?;
-    checkpoints::begin_rebuild(pool, projector).await
+    checkpoints::begin_rebuild(pool, find_projector(registry, name)?).await
+}
+
+fn find_projector<'a>(
+    registry: &'a [Projector],
+    name: &str,
+) -> Result<&'a Projector, ProjectorError> {
+    let found = registry.iter().find(|projector| projector.name == name);
+    found.ok_or_else(|| ProjectorError::UnknownProjection { name: name.to_owned() })
 }
 
 /// Lets the builds of a projection that are paused at this event go on, once the log says that they
@@ -154,10 +160,15 @@ pub async fn resume_past(pool: &Pool, name: &str, event: Uuid) -> Result<(), Pro
     checkpoints::resume_past(pool, name, event).await
 }
 
-/// Gives up the rebuild of a projection that is under way; false where there is none.
+/// Gives up the rebuild of a projection that is under way, unless it is a newer program's; false
+/// where there is none.
 ///
 /// # Errors
-/// [`ProjectorError::Unavailable`] without a database.
-pub async fn cancel_rebuild(pool: &Pool, name: &str) -> Result<bool, ProjectorError> {
-    checkpoints::cancel_rebuild(pool, name).await
+/// As [`request_rebuild`].
+pub async fn cancel_rebuild(
+    pool: &Pool,
+    registry: &[Projector],
+    name: &str,
+) -> Result<bool, ProjectorError> {
+    checkpoints::cancel_rebuild(pool, find_projector(registry, name)?).await
 }

@@ -39,7 +39,7 @@ pub fn check_storable(event: &NewEvent) -> Result<(), Unstorable> {
     }
 }
 
-/// Refuses a reason that can't be stored, or is longer than reasons are.
+/// Refuses a reason that says nothing, can't be stored, or is longer than reasons are.
 ///
 /// # Errors
 /// [`Unstorable`].

@@ -1,7 +1,7 @@
 //! Why a command was not carried out, in words that every surface can use.
 
 use ocim_domain::Timestamp;
-use ocim_domain::event::APPEND_BYTES_MAX;
+use ocim_domain::event::{APPEND_BYTES_MAX, DecodeError};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::ErrorCode;
 use ocim_engine::journal::{ExecuteError, JournalError};
@@ -67,6 +67,9 @@ pub enum AppError {
         #[source]
         source: Source,
     },
+    /// A newer program wrote what this one would have to read.
+    #[error("a newer Ocim has written what this one does not know: ask that one")]
+    Newer(#[source] Source),
     /// A defect of Ocim's.
     #[error("an unexpected error")]
     Internal(#[source] Source),
@@ -127,6 +130,7 @@ impl From<JournalError> for AppError {
             }
             JournalError::Busy { retry_after } => Self::Busy { retry_after },
             JournalError::Unavailable { what, source } => Self::Unavailable { what, source },
+            JournalError::Newer(error) => Self::Newer(error.into()),
             JournalError::Internal(source) => Self::Internal(source),
         }
     }
@@ -138,6 +142,12 @@ impl<R: Error + Send + Sync + 'static> From<ExecuteError<R>> for AppError {
             ExecuteError::Rejected(why) => Self::rejected(why),
             ExecuteError::Journal(error) => error.into(),
         }
+    }
+}
+
+impl From<DecodeError> for AppError {
+    fn from(error: DecodeError) -> Self {
+        JournalError::from(error).into()
     }
 }
 
@@ -169,6 +179,7 @@ impl From<AppError> for StepError {
             AppError::Busy { .. } | AppError::Unavailable { .. } => {
                 Self { costs: Costs::Outage, ..Self::transient(message) }
             }
+            AppError::Newer(_) => Self { costs: Costs::Newer, ..Self::transient(message) },
             AppError::VersionConflict => Self::transient(message),
             AppError::NotFound { .. }
             | AppError::Invalid(_)

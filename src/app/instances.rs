@@ -5,6 +5,8 @@ use super::reservations::Claim;
 use super::{App, Caller, Done};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
+use ocim_domain::configuration::yaml::parse_mapping;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DomainEvent, Position};
 use ocim_domain::ids::InstanceId;
@@ -150,8 +152,7 @@ impl App {
     async fn list_edits(&self, id: InstanceId) -> Result<Vec<SettingsEdit>, AppError> {
         let mut edits = vec![];
         for event in self.journal.store().read_stream(&id.stream(), 0).await? {
-            let typed = instance::Event::decode(&event.kind, event.schema, &event.data)
-                .map_err(AppError::internal)?;
+            let typed = instance::Event::decode(&event.kind, event.schema, &event.data)?;
             let instance::Event::SettingsChanged { changes, version } = typed else { continue };
             let changed = changes.fields().into_iter().map(str::to_owned).collect();
             let (actor, at) = (event.meta.actor, event.recorded_at);
@@ -210,6 +211,19 @@ fn parse_input(input: Map<String, Value>) -> Result<SettingsInput, AppError> {
     serde_json::from_value(Value::Object(input)).map_err(AppError::internal)
 }
 
+/// What to tell whoever set these extra settings: passwords that logs can't hide by themselves.
+///
+/// # Errors
+/// [`AppError::Internal`] where the work breaks off.
+pub async fn warn_of_settings(extra: &str) -> Result<Vec<String>, AppError> {
+    let text = extra.to_owned();
+    let warn = move || {
+        // What was saved can be read: the door sees to that.
+        warn_of_weak_secrets(&parse_mapping(&text).unwrap_or_default())
+    };
+    compute(is_long(Some(extra)), warn).await
+}
+
 /// Whether checking settings with these extra settings may take long enough to hold others up.
 fn is_long(extra: Option<&str>) -> bool {
     extra.is_some_and(|text| text.len() > EXTRA_BYTES_SHORT || text.contains('*'))
@@ -224,4 +238,20 @@ async fn compute<T: Send + 'static>(
         return Ok(work());
     }
     tokio::task::spawn_blocking(work).await.map_err(AppError::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[tokio::test]
+    async fn long_settings_are_read_apart_from_the_threads_that_answer_requests() {
+        let short = "EDXAPP_PASSWORD: edx\nEDXAPP_USER: edx\n";
+        let at_once = warn_of_settings(short).now_or_never().unwrap().unwrap();
+        assert_eq!(at_once.len(), 1, "{at_once:?}");
+        let long = format!("{short}# {}\n", "x".repeat(EXTRA_BYTES_SHORT));
+        assert!(warn_of_settings(&long).now_or_never().is_none(), "it held the thread");
+        assert_eq!(warn_of_settings(&long).await.unwrap(), at_once);
+    }
 }

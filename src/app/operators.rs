@@ -20,15 +20,20 @@ impl App {
         let mut state = None;
         let mut facts = Facts::default();
         for recorded in self.journal.store().read_stream(&id.stream(), 0).await? {
-            let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)
-                .map_err(AppError::internal)?;
+            let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)?;
             facts.note(&event, recorded.recorded_at);
             state = Saga::evolve(state, &event);
         }
-        let run = state.ok_or_else(|| AppError::not_found("run", id))?;
+        let mut run = state.ok_or_else(|| AppError::not_found("run", id))?;
         let now = self.journal.now();
         facts.holder = self.holder_of(id, now).await;
-        facts.put_off = self.put_offs.of(id, now);
+        // What is left of a pause is what whoever drives the run waits for, however the clock was set.
+        let drive = self.drives.of(id);
+        let (began, drive_now) = drive.map_or((now, now), |time| (time.began(), time.now()));
+        run.bound_times(began);
+        run.shift_times(now - drive_now);
+        facts.put_off = self.put_offs.of(id, drive_now);
+        facts.put_off.values_mut().for_each(|put_off| put_off.until += now - drive_now);
         facts.lines = self.lines_of(id, &run).await?;
         Ok(saga::explain(&self.plan_of(&run), &run, now, &facts))
     }
@@ -49,8 +54,8 @@ impl App {
     /// What an operator's verb does, in sentences, and does it unless it is only to be seen.
     ///
     /// # Errors
-    /// [`AppError::Rejected`] when it does not fit what the run is doing, or no reason is given;
-    /// [`AppError::Invalid`] for a reason that is longer than reasons are.
+    /// [`AppError::Rejected`] when it does not fit what the run is doing; [`AppError::Invalid`] for a
+    /// reason that is blank, or longer than reasons are.
     pub async fn operate_run(
         &self,
         by: &Caller,

@@ -11,8 +11,6 @@ use crate::read_models::{
 use chrono::{DateTime, Utc};
 use ocim_adapters::logs::{Level, LogLine as StoredLine};
 use ocim_api_spec as wire;
-use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
-use ocim_domain::configuration::yaml::parse_mapping;
 use ocim_domain::event::Recorded;
 use ocim_domain::load_balancer::Trouble;
 use ocim_domain::settings::InstanceSettings;
@@ -44,18 +42,16 @@ pub(super) fn instance(row: InstanceRow) -> Result<wire::Instance, HttpError> {
     })
 }
 
-/// A site with its settings; `opened` are the row's, with protected texts opened.
+/// A site with its settings, and what to tell whoever set them.
 pub(super) fn instance_detail(
     row: InstanceRow,
-    opened: Value,
+    settings: &InstanceSettings,
+    warnings: Vec<String>,
     site: wire::Site,
 ) -> Result<wire::InstanceDetail, HttpError> {
-    let settings = read_settings(opened)?;
-    // What was saved can be read: the door sees to that.
-    let extra = parse_mapping(settings.configuration_extra_settings.text()).unwrap_or_default();
     Ok(wire::InstanceDetail {
         settings_version: row.settings_version,
-        warnings: warn_of_weak_secrets(&extra),
+        warnings,
         resources: resources(row.resources.clone())?,
         settings: wire::Settings(settings.show()),
         site,
@@ -72,7 +68,8 @@ pub(super) fn settings(opened: Value) -> Result<wire::Settings, HttpError> {
     read_settings(opened).map(|settings| wire::Settings(settings.show()))
 }
 
-fn read_settings(opened: Value) -> Result<InstanceSettings, HttpError> {
+/// The settings with all that is in them; `opened` has the texts of protected ones.
+pub(super) fn read_settings(opened: Value) -> Result<InstanceSettings, HttpError> {
     serde_json::from_value(opened).map_err(|error| internal(&error))
 }
 

@@ -10,6 +10,7 @@ use super::routes::{
 use super::sites::read_site;
 use super::{Api, STALE_HEADER, convert};
 use crate::app::Caller;
+use crate::app::instances::warn_of_settings;
 use crate::read_models::InstanceRow;
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
@@ -225,5 +226,7 @@ async fn read_detail(api: &Api, by: &Caller, id: InstanceId) -> Result<InstanceD
     let row = row.ok_or_else(|| not_found("such instance"))?;
     let opened = api.app.open(&row.settings).await?;
     let site = read_site(&reads, &opened, row.load_balancer.as_deref()).await?;
-    convert::instance_detail(row, opened, site)
+    let settings = convert::read_settings(opened)?;
+    let warnings = warn_of_settings(settings.configuration_extra_settings.text()).await?;
+    convert::instance_detail(row, &settings, warnings, site)
 }

@@ -145,6 +145,14 @@ impl From<AppError> for HttpError {
                 Problem::new(ProblemType::Busy).retry_after_s(retry_after.as_secs().max(1)).into()
             }
             AppError::Unavailable { what, source } => unavailable(what, &*source),
+            AppError::Newer(source) => {
+                tracing::info!(error = &*source as &dyn Error, "a request needs a newer Ocim");
+                let detail = "a newer Ocim has written what this one does not know: ask that one";
+                Problem::new(ProblemType::Unavailable)
+                    .detail(detail)
+                    .retry_after_s(RETRY_AFTER_S)
+                    .into()
+            }
             AppError::Internal(source) => internal(&*source),
         }
     }
@@ -178,7 +186,7 @@ impl From<TokenError> for HttpError {
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Unavailable(_) => unavailable("the database", &error),
-            TokenError::Name => invalid("name", error.to_string()),
+            TokenError::Name | TokenError::Reserved => invalid("name", error.to_string()),
             TokenError::NameTaken { .. } => {
                 Problem::new(ProblemType::CommandRejected).detail(error.to_string()).into()
             }
@@ -220,6 +228,7 @@ mod tests {
             (AppError::Stale { current: 3, changes: vec![] }, ProblemType::StaleVersion),
             (AppError::Busy { retry_after: Duration::from_millis(300) }, ProblemType::Busy),
             (AppError::unavailable("the database", cause()), ProblemType::Unavailable),
+            (AppError::Newer(cause()), ProblemType::Unavailable),
             (AppError::Internal(cause()), ProblemType::Internal),
         ];
         for (error, kind) in cases {

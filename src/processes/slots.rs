@@ -111,8 +111,7 @@ async fn catch_up(
 ) -> Result<(), AppError> {
     let from = fold.version.map_or(0, |version| version + 1);
     for recorded in journal.store().read_stream(stream, from).await? {
-        let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)
-            .map_err(AppError::internal)?;
+        let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)?;
         fold.state = Region::evolve(std::mem::take(&mut fold.state), &event);
         fold.version = Some(recorded.version);
         fold.position = recorded.position;

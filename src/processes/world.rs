@@ -22,6 +22,7 @@ use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::saga::{ErrorCode, Planted, PutOff};
 use ocim_engine::sagas::holds::Holds;
 use ocim_engine::sagas::host::{Host, RunnerLimits};
+use ocim_engine::sagas::steady::SteadyTime;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex};
@@ -258,6 +259,10 @@ impl Host for World {
 
     fn note_put_off(&self, run: RunId, step: &str, put_off: PutOff, now: Timestamp) {
         self.app.put_offs().note(run, step, put_off, now);
+    }
+
+    fn note_drive(&self, run: RunId, time: Option<SteadyTime>) {
+        self.app.drives().note(run, time);
     }
 
     async fn release_places(&self, run: Option<RunId>) -> Result<(), Box<dyn Error + Send + Sync>> {

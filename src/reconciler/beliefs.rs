@@ -4,7 +4,7 @@ use crate::app::AppError;
 use crate::processes::provision_load_balancer::started_with;
 use ocim_domain::appserver;
 use ocim_domain::decider::Decider;
-use ocim_domain::event::{DomainEvent, Recorded};
+use ocim_domain::event::{DecodeError, DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, RunId, ServerId};
 use ocim_domain::server::{self, Event, Present, Server};
 use ocim_engine::log_tail::LogTail;
@@ -88,13 +88,13 @@ impl Known {
             AppserverId::CATEGORY => self.note_appserver(recorded),
             _ => self.note_run(recorded),
         };
-        if let Err(error) = noted {
-            // What this version can't read, it does not watch.
+        // What this version does not know, it does not watch: a newer one does.
+        if let Err(error @ DecodeError::Payload { .. }) = noted {
             tracing::error!(stream = %recorded.stream, %error, "an event can't be read");
         }
     }
 
-    fn note_server(&mut self, recorded: &Recorded) -> Result<(), ocim_domain::event::DecodeError> {
+    fn note_server(&mut self, recorded: &Recorded) -> Result<(), DecodeError> {
         let id = ServerId(recorded.stream.id());
         let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)?;
         match &event {
@@ -112,10 +112,7 @@ impl Known {
         Ok(())
     }
 
-    fn note_appserver(
-        &mut self,
-        recorded: &Recorded,
-    ) -> Result<(), ocim_domain::event::DecodeError> {
+    fn note_appserver(&mut self, recorded: &Recorded) -> Result<(), DecodeError> {
         let id = AppserverId(recorded.stream.id());
         match appserver::Event::decode(&recorded.kind, recorded.schema, &recorded.data)? {
             appserver::Event::MachineTroubled { trouble } => {
@@ -126,7 +123,7 @@ impl Known {
         Ok(())
     }
 
-    fn note_run(&mut self, recorded: &Recorded) -> Result<(), ocim_domain::event::DecodeError> {
+    fn note_run(&mut self, recorded: &Recorded) -> Result<(), DecodeError> {
         if let Some((key, input)) = started_with(recorded)?
             && input.region == self.region
         {

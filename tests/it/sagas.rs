@@ -19,6 +19,7 @@ mod launches;
 mod leases;
 mod matrix;
 mod mutation;
+mod newer;
 mod nodes;
 mod operators;
 mod outages;

@@ -91,6 +91,7 @@ fn evolve_step(run: &mut Run, event: &Event) {
             effort.key = Some(*key);
             effort.attempt = *attempt;
             effort.declared_done = false;
+            effort.began_at = *at;
             effort.since.get_or_insert(at.unwrap_or(*deadline));
             (step, Step::Intended { attempt: *attempt, deadline: *deadline })
         }
@@ -101,14 +102,14 @@ fn evolve_step(run: &mut Run, event: &Event) {
         Event::StepSkipped { step, .. } => (step, Step::Skipped),
         Event::StepFailed { step, attempt, class, error, retry_at, at, .. } => {
             let effort = run.efforts.entry(step.clone()).or_default();
-            effort.paused_at = *at;
+            effort.began_at = *at;
             // Once in doubt, always in doubt: what a look did not find may still come.
             effort.doubt |= matches!(class, ErrorClass::Ambiguous | ErrorClass::Timeout);
             (step, failed(*attempt, *class, error, *retry_at, effort.doubt))
         }
         Event::TimerSet { step, due, at } => {
             let effort = run.efforts.entry(step.clone()).or_default();
-            effort.paused_at = *at;
+            effort.began_at = *at;
             (step, Step::TimerSet { attempt: effort.attempt, due: *due })
         }
         Event::TimerFired { step } => {
@@ -117,13 +118,14 @@ fn evolve_step(run: &mut Run, event: &Event) {
         Event::UndoIntended { step, attempt, deadline, at } => {
             let effort = run.efforts.entry(step.clone()).or_default();
             effort.undo_attempt = *attempt;
+            effort.began_at = *at;
             effort.undo_since.get_or_insert(at.unwrap_or(*deadline));
             (step, Step::UndoIntended { attempt: *attempt, deadline: *deadline })
         }
         Event::UndoDone { step, .. } => (step, Step::Undone),
         Event::UndoSkipped { step, .. } => (step, Step::Kept),
         Event::UndoFailed { step, attempt, error, retry_at, at, .. } => {
-            run.efforts.entry(step.clone()).or_default().paused_at = *at;
+            run.efforts.entry(step.clone()).or_default().began_at = *at;
             let error = error.clone();
             let waiting = |at: &Timestamp| Step::UndoWaiting {
                 attempt: *attempt,

@@ -3,6 +3,7 @@
 use super::code::StuckCode;
 use super::event::{Cause, ErrorClass, LeftBehind};
 use crate::Timestamp;
+use chrono::TimeDelta;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -42,6 +43,18 @@ impl Step {
     pub fn is_finished(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Skipped)
     }
+
+    /// Until when its attempt or its pause lasts.
+    fn until_mut(&mut self) -> Option<&mut Timestamp> {
+        match self {
+            Self::Intended { deadline: until, .. }
+            | Self::UndoIntended { deadline: until, .. }
+            | Self::Waiting { retry_at: until, .. }
+            | Self::TimerSet { due: until, .. }
+            | Self::UndoWaiting { retry_at: until, .. } => Some(until),
+            _ => None,
+        }
+    }
 }
 
 /// What a step has used up of its limits, and the key that its effect bears.
@@ -65,8 +78,15 @@ pub struct Effort {
     pub undo_since: Option<Timestamp>,
     /// Nodes in a row that died while they were at it.
     pub deaths: u32,
-    /// When its latest pause began, by the time of who recorded it.
-    pub paused_at: Option<Timestamp>,
+    /// When its latest attempt or pause began, by the time of who recorded it.
+    pub began_at: Option<Timestamp>,
+}
+
+impl Effort {
+    /// From when on its limits over all attempts count.
+    fn beginnings_mut(&mut self) -> impl Iterator<Item = &mut Timestamp> {
+        self.since.iter_mut().chain(&mut self.undo_since)
+    }
 }
 
 /// Which way a run goes.
@@ -157,20 +177,28 @@ impl Run {
         self.efforts.get(step).cloned().unwrap_or_default()
     }
 
-    /// No pause is longer from `now` on than it was when it was recorded. The clock may have been set
-    /// back since, or have been ahead when it was recorded.
-    pub fn bound_pauses(&mut self, now: Timestamp) {
+    /// No pause and no attempt is longer from `now` on than it was when it was recorded, and nothing
+    /// began after `now`. The clock may have been set back since, or have been ahead then.
+    pub fn bound_times(&mut self, now: Timestamp) {
         for (path, step) in &mut self.steps {
-            let (Step::Waiting { retry_at: until, .. }
-            | Step::TimerSet { due: until, .. }
-            | Step::UndoWaiting { retry_at: until, .. }) = step
-            else {
-                continue;
-            };
-            let began = self.efforts.get(path).and_then(|effort| effort.paused_at);
+            let Some(until) = step.until_mut() else { continue };
+            let began = self.efforts.get(path).and_then(|effort| effort.began_at);
             if let Some(length) = began.map(|began| *until - began) {
                 *until = (*until).min(now + length);
             }
+        }
+        for since in self.efforts.values_mut().flat_map(Effort::beginnings_mut) {
+            *since = (*since).min(now);
+        }
+    }
+
+    /// The same run as seen by a clock that is so much ahead: what is left of each pause, attempt and
+    /// limit stays.
+    pub fn shift_times(&mut self, by: TimeDelta) {
+        let untils = self.steps.values_mut().filter_map(Step::until_mut);
+        let beginnings = self.efforts.values_mut().flat_map(Effort::beginnings_mut);
+        for time in untils.chain(beginnings).chain(self.deadline.as_mut()) {
+            *time += by;
         }
     }
 

@@ -199,11 +199,12 @@ async fn prepare_projector(
                   state = case when serving then 'running' else 'rebuilding' end \
                   where name = $1 and version = $2 and state = 'paused'";
     transaction.execute(resume, &[&projector.name, &version]).await?;
+    // What a newer program builds, or reads, is its own.
     let give_up = "update es.checkpoints set state = 'retired', updated_at = now() \
-                   where name = $1 and version <> $2 and not serving and state <> 'retired'";
+                   where name = $1 and version < $2 and not serving and state <> 'retired'";
     transaction.execute(give_up, &[&projector.name, &version]).await?;
     let present = "select coalesce(bool_or(serving), false) as is_served, \
-                   coalesce(bool_or(version = $2), false) as is_built \
+                   coalesce(bool_or(version = $2 or serving and version > $2), false) as is_built \
                    from es.checkpoints where name = $1 and state <> 'retired'";
     let row = transaction.query_one(present, &[&projector.name, &version]).await?;
     match (row.try_get("is_served")?, row.try_get("is_built")?) {
@@ -246,7 +247,8 @@ pub(super) async fn begin_rebuild(
     let mut connection = Connection::get(pool).await?;
     let build = within_limit(async {
         let transaction = begin_change(&mut connection).await?;
-        give_up_rebuild(&transaction, projector.name).await?;
+        refuse_newer(&transaction, projector).await?;
+        give_up_rebuild(&transaction, projector).await?;
         let build = create_build(&transaction, projector, false).await?;
         transaction.commit().await?;
         Ok(build)
@@ -256,12 +258,32 @@ pub(super) async fn begin_rebuild(
     Ok(build)
 }
 
-/// Gives up the build that is catching up; false where there is none.
-pub(super) async fn cancel_rebuild(pool: &Pool, name: &str) -> Result<bool, ProjectorError> {
+/// Leaves a read model alone that a newer program makes or reads.
+async fn refuse_newer(
+    transaction: &Transaction<'_>,
+    projector: &Projector,
+) -> Result<(), ProjectorError> {
+    let sql = "select version from es.checkpoints where name = $1 and version > $2 \
+               and state <> 'retired' order by version desc limit 1";
+    let version = i32::from(projector.version);
+    match transaction.query_opt(sql, &[&projector.name, &version]).await? {
+        Some(row) => Err(ProjectorError::Newer {
+            name: projector.name.to_owned(),
+            version: row.try_get("version")?,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Gives up the build that is catching up, unless a newer program makes it; false where there is none.
+pub(super) async fn cancel_rebuild(
+    pool: &Pool,
+    projector: &Projector,
+) -> Result<bool, ProjectorError> {
     let mut connection = Connection::get(pool).await?;
     let given_up = within_limit(async {
         let transaction = begin_change(&mut connection).await?;
-        let given_up = give_up_rebuild(&transaction, name).await?;
+        let given_up = give_up_rebuild(&transaction, projector).await?;
         transaction.commit().await?;
         Ok(given_up)
     })
@@ -272,11 +294,12 @@ pub(super) async fn cancel_rebuild(pool: &Pool, name: &str) -> Result<bool, Proj
 
 async fn give_up_rebuild(
     transaction: &Transaction<'_>,
-    name: &str,
+    projector: &Projector,
 ) -> Result<bool, ProjectorError> {
     let sql = "update es.checkpoints set state = 'retired', updated_at = now() \
-               where name = $1 and not serving and state <> 'retired'";
-    Ok(transaction.execute(sql, &[&name]).await? > 0)
+               where name = $1 and version <= $2 and not serving and state <> 'retired'";
+    let version = i32::from(projector.version);
+    Ok(transaction.execute(sql, &[&projector.name, &version]).await? > 0)
 }
 
 /// Moves a build on, if it still stands at `from` and is to be moved at all. Part of the
@@ -334,8 +357,8 @@ pub(super) async fn resume_past(
 }
 
 /// Lets readers see `build`, which stands at `position`, and retires the one they saw; all at once.
-/// False while the one they see is ahead (nobody is to miss what they have seen), and where the
-/// build was moved or switched in by others.
+/// False while the one they see is ahead (nobody is to miss what they have seen), or a newer
+/// program's, and where the build was moved or switched in by others.
 pub(super) async fn switch_in(
     pool: &Pool,
     projector: &Projector,
@@ -355,7 +378,10 @@ pub(super) async fn switch_in(
         let in_place = builds.iter().any(|it| {
             it.build == *build && it.position == position && it.state == BuildState::Rebuilding
         });
-        if !in_place || builds.iter().any(|it| it.serving && it.position > position) {
+        let goes_first = |it: &ProjectionStatus| {
+            it.serving && (it.position > position || it.build.version > build.version)
+        };
+        if !in_place || builds.iter().any(goes_first) {
             return Ok(false);
         }
         let retire = "update es.checkpoints set state = 'retired', serving = false, \

@@ -20,6 +20,16 @@ pub enum ProjectorError {
         /// The database's message, without the rows.
         message: String,
     },
+    /// A newer program makes the read model, or has made what readers see.
+    #[error(
+        "the read model `{name}` is of version {version}, which a newer Ocim has made: use that one"
+    )]
+    Newer {
+        /// The projection.
+        name: String,
+        /// The version of what is there.
+        version: i32,
+    },
     /// There is no projection of this name.
     #[error("there is no projection `{name}`")]
     UnknownProjection {

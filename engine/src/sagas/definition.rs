@@ -71,6 +71,8 @@ pub enum Costs {
     Attempt,
     /// Nothing: the event store did not answer, which says nothing of the step.
     Outage,
+    /// Nothing: a newer program wrote what the step would have to read, and may do it.
+    Newer,
     /// Nothing: the call was not made, e.g. because its circuit is open; ask again after that.
     Nothing {
         /// When to ask again.
@@ -118,6 +120,7 @@ impl From<JournalError> for StepError {
             JournalError::Busy { .. } | JournalError::Unavailable { .. } => {
                 Self { costs: Costs::Outage, ..Self::transient(message) }
             }
+            JournalError::Newer(_) => Self { costs: Costs::Newer, ..Self::transient(message) },
             JournalError::VersionConflict => Self::transient(message),
             JournalError::Unstorable(_) | JournalError::TooLarge => {
                 Self::permanent(ErrorCode::StateForbids, message)

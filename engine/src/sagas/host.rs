@@ -2,6 +2,7 @@
 
 use super::definition::StartRequest;
 use super::holds::Holds;
+use super::steady::SteadyTime;
 use crate::journal::Journal;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Recorded;
@@ -78,6 +79,9 @@ pub trait Host: Debug + Send + Sync + Sized + 'static {
 
     /// A call of the step was put off, for whoever explains the run.
     fn note_put_off(&self, run: RunId, step: &str, put_off: PutOff, now: Timestamp);
+
+    /// The time that this node drives a run by, for whoever explains it; none once it stops.
+    fn note_drive(&self, run: RunId, time: Option<SteadyTime>);
 
     /// Has a run that is at rest, or every such run, release what the others wait for in line.
     fn release_places(

@@ -26,6 +26,9 @@ use futures_util::StreamExt;
 
 /// Pause after the store did not answer.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+/// Pause before another look at a run that only a newer program understands; meanwhile its lease is
+/// free for that one.
+const NEWER_PAUSE: Duration = Duration::from_secs(60);
 
 /// The definitions by name; versions of one name stand side by side.
 pub type Registry<H> = BTreeMap<(String, u16), &'static Definition<H>>;
@@ -193,6 +196,7 @@ impl From<JournalError> for DriveError {
             JournalError::Unavailable { .. } | JournalError::Busy { .. } => {
                 Self::Unavailable(error)
             }
+            JournalError::Newer(_) => Self::Newer(error),
             other => Self::Defect(other),
         }
     }

@@ -22,6 +22,12 @@ impl SteadyTime {
         Self { began: clock.now(), since: Instant::now() }
     }
 
+    /// What the clock showed when it was read.
+    #[must_use]
+    pub fn began(&self) -> Timestamp {
+        self.began
+    }
+
     /// Now.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -170,9 +170,9 @@ async fn a_rebuild_is_asked_for_and_given_up_by_any_process() {
 
     let unknown = request_rebuild(&database.pool(), ALL, "nothing").await.unwrap_err();
     assert!(matches!(unknown, ProjectorError::UnknownProjection { .. }));
-    assert!(!cancel_rebuild(&database.pool(), "runs").await.unwrap());
+    assert!(!cancel_rebuild(&database.pool(), ALL, "runs").await.unwrap());
     let given_up = request_rebuild(&database.pool(), ALL, "runs").await.unwrap();
-    assert!(cancel_rebuild(&database.pool(), "runs").await.unwrap());
+    assert!(cancel_rebuild(&database.pool(), ALL, "runs").await.unwrap());
     let replaced = request_rebuild(&database.pool(), ALL, "runs").await.unwrap();
     let wanted = request_rebuild(&database.pool(), ALL, "runs").await.unwrap();
     assert_eq!([given_up.generation, replaced.generation, wanted.generation], [2, 3, 4]);

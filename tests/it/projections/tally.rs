@@ -4,7 +4,9 @@ use super::fake_log::FakeLog;
 use super::{LONG, connect, serving, start, until};
 use crate::support::postgres::Database;
 use ocim_domain::event::{DecodeError, Position, Recorded, StreamId};
-use ocim_engine::projector::BuildState;
+use ocim_engine::projector::{
+    BuildState, ProjectorError, ProjectorHandle, cancel_rebuild, request_rebuild,
+};
 use ocim_projections::{ColumnType, Columns, Projector, RowChange, Table};
 use serde_json::json;
 use uuid::Uuid;
@@ -165,6 +167,80 @@ async fn a_new_version_is_built_beside_the_old_one_and_switched_in() {
     })
     .await;
     handle.stop().await;
+}
+
+/// Another read model, which tells by its build that a runtime has looked at all of its own.
+const MARK: Projector = Projector {
+    name: "mark",
+    tables: &[Table {
+        name: "marks",
+        columns: &[("id", ColumnType::Text), ("latest", ColumnType::Integer)],
+        key: &["id"],
+        indexed: &[],
+    }],
+    project: |_| Ok(vec![]),
+    ..TALLY
+};
+
+/// The builds of the tally: version, whether readers see it, whether it is given up.
+async fn builds(handle: &ProjectorHandle) -> Vec<(i32, bool, bool)> {
+    let status = handle.status().await.unwrap();
+    let tallies = status.iter().filter(|it| it.build.name == "tally");
+    tallies.map(|it| (it.build.version, it.serving, it.state == BuildState::Retired)).collect()
+}
+
+async fn until_prepared(handle: &ProjectorHandle) {
+    until("the runtime has looked at its builds", async || {
+        let status = handle.status().await.unwrap();
+        status.iter().any(|it| it.build.name == "mark").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_older_program_leaves_what_a_newer_one_builds_and_reads() {
+    let database = Database::migrated().await;
+    let log = FakeLog::new();
+    let end = count(&log, 7);
+    let old = start(&log, &database, &[TALLY]);
+    assert!(old.freshness().wait_for(end, LONG).await);
+    // The newer one is still building when an older one starts beside it.
+    log.hold_back(Some(Position::START));
+    let new = start(&log, &database, &[TALLY_2]);
+    until("version 2 is being built", async || (builds(&new).await.len() == 2).then_some(())).await;
+    old.stop().await;
+    let old = start(&log, &database, &[TALLY, MARK]);
+    until_prepared(&old).await;
+    assert_eq!(builds(&old).await, [(1, true, false), (2, false, false)]);
+    let pool = database.pool();
+    let refused = request_rebuild(&pool, &[TALLY], "tally").await.unwrap_err();
+    assert!(matches!(refused, ProjectorError::Newer { version: 2, .. }), "{refused}");
+    assert!(!cancel_rebuild(&pool, &[TALLY], "tally").await.unwrap());
+    assert_eq!(builds(&old).await, [(1, true, false), (2, false, false)]);
+    // It serves, and an older one starts: nothing is built over it.
+    log.hold_back(None);
+    let end = count(&log, 8);
+    assert!(new.freshness().wait_for(end, LONG).await);
+    old.stop().await;
+    connect(&database)
+        .await
+        .execute("delete from es.checkpoints where name = 'mark'", &[])
+        .await
+        .unwrap();
+    connect(&database)
+        .await
+        .batch_execute("drop schema if exists rm_mark_v1_g1 cascade")
+        .await
+        .unwrap();
+    let old = start(&log, &database, &[TALLY, MARK]);
+    until_prepared(&old).await;
+    assert_eq!(builds(&old).await, [(1, false, true), (2, true, false)]);
+    let refused = old.rebuild("tally").await.unwrap_err();
+    assert!(refused.to_string().contains("a newer Ocim"), "{refused}");
+    let end = count(&log, 9);
+    assert!(new.freshness().wait_for(end, LONG).await, "the newer one goes on");
+    old.stop().await;
+    new.stop().await;
 }
 
 #[tokio::test]

@@ -1,17 +1,20 @@
 //! Clocks that are set while runs go on: a pause is what was asked for, and nothing ends too early.
 
 use super::outside::Outside;
-use super::stage::{Stage, index};
+use super::stage::{REGION, Stage, index, somebody};
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
+use ocim::processes::provision_load_balancer::ProvisionLoadBalancer;
 use ocim::processes::step::{
     Definition, Driver, Kind, Progress, Step, StepContext, StepError, done,
 };
 use ocim::processes::world::Limits;
 use ocim::simulation::stage::VirtualClock;
+use ocim_adapters::faults::Fault;
 use ocim_adapters::system::FixedClock;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
+use ocim_domain::port_error::Class;
 use ocim_domain::saga::{ErrorCode, Phase};
 use ocim_domain::system::Clock;
 use ocim_engine::leases::memory::MemoryLeases;
@@ -223,6 +226,80 @@ async fn a_recorded_pause_is_after_a_restart_no_longer_than_what_was_asked_for()
             // The half that was waited for may be waited for again.
             assert!(took <= 100 * SECOND, "{}: {took:?} at {shift}", process.name);
         }
+    }
+}
+
+/// Its one step never ends by itself.
+static HANG: Definition = process(
+    "hang",
+    const { &[Step { attempts_max: 1, ..row(|_| Box::pin(std::future::pending())) }] },
+);
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_has_after_a_restart_no_more_time_than_was_asked_for() {
+    for shift in [TimeDelta::zero(), TimeDelta::minutes(-30), TimeDelta::days(-3)] {
+        let clock =
+            Arc::new(SettableClock { clock: VirtualClock::start(), shift: Mutex::default() });
+        let mut stage = Stage::resume(Outside::with_clock(clock.clone()), InstanceId(Uuid::nil()));
+        stage.registry = [(("hang".to_owned(), 1), &HANG)].into_iter().collect();
+        let id = RunId(Uuid::from_u128(rand::random()));
+        stage.start_run(id, HANG.name, json!({}), "thing".to_owned()).await;
+        let open = || Driver::open(Arc::clone(&stage.world), &stage.registry, id);
+        // The step has begun, and the driver dies in the middle of its 120 seconds.
+        let mut dies = open().await.unwrap();
+        assert!(tokio::time::timeout(60 * SECOND, dies.advance()).await.is_err());
+        *clock.shift.lock().unwrap() = shift;
+        let (began, mut driver) = (Instant::now(), open().await.unwrap());
+        while driver.advance().await.unwrap() != Pace::AtRest {}
+        assert!(matches!(driver.run().phase, Phase::Unwound(_)), "{:?}", driver.run().phase);
+        // What it has had of its time it may have again.
+        assert!(began.elapsed() <= 121 * SECOND, "{:?} at {shift}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_explains_a_run_tells_what_is_really_left_of_a_pause() {
+    for (shift, is_driven) in [
+        (TimeDelta::zero(), true),
+        (TimeDelta::minutes(-30), true),
+        (TimeDelta::hours(5), true),
+        (TimeDelta::minutes(-30), false),
+    ] {
+        let clock =
+            Arc::new(SettableClock { clock: VirtualClock::start(), shift: Mutex::default() });
+        let stage = Stage::resume(Outside::with_clock(clock.clone()), InstanceId(Uuid::nil()));
+        // The other side asks to wait for a minute.
+        let asked = Fault::Before(Class::RateLimited(60 * SECOND));
+        stage.cloud.faults.fail_always("create_machine", asked);
+        let id = RunId(Uuid::from_u128(rand::random()));
+        let input = json!(ProvisionLoadBalancer {
+            region: REGION.to_owned(),
+            domain: "balancer.example.com".to_owned(),
+            fragment_name_postfix: "7".to_owned(),
+            flavor: json!({}),
+            image: json!({}),
+            also_listens: None,
+        });
+        stage.start_run(id, "provision_load_balancer", input, "balancer".to_owned()).await;
+        let opened = Driver::open(Arc::clone(&stage.world), &stage.registry, id).await;
+        let mut driver = opened.unwrap();
+        let until = loop {
+            match driver.advance().await.unwrap() {
+                Pace::Again => {}
+                Pace::At(time) => break time,
+                Pace::AtRest => panic!("{:?}", driver.run()),
+            }
+        };
+        let whole = driver.until(until);
+        stage.app().drives().note(id, is_driven.then(|| driver.time()));
+        tokio::time::sleep(20 * SECOND).await;
+        *clock.shift.lock().unwrap() = shift;
+        let told = stage.app().explain_run(&somebody(), id).await.unwrap();
+        let left = (told.until.expect(&told.sentence) - clock.now()).to_std().unwrap();
+        // Whoever takes it up anew waits for all of it at the most.
+        let expected = if is_driven { driver.until(until) } else { whole };
+        assert!(left.abs_diff(expected) < SECOND, "{left:?}, not {expected:?}: {}", told.sentence);
+        assert!(expected >= 40 * SECOND, "{expected:?}");
     }
 }
 

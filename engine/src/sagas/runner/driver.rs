@@ -60,6 +60,9 @@ pub enum DriveError {
         /// Its version.
         version: u16,
     },
+    /// A newer program wrote what this one would have to read: that one may go on.
+    #[error("a newer Ocim has written what this one does not know")]
+    Newer(#[source] JournalError),
     /// There is no such run.
     #[error("there is no such run")]
     Absent,
@@ -121,7 +124,11 @@ impl<H: Host> Driver<H> {
             return Err(DriveError::UnknownDefinition { definition, version });
         };
         let time = SteadyTime::start(world.journal().clock());
-        run.bound_pauses(time.now());
+        run.bound_times(time.began());
+        if let Some(longest) = definition.deadline {
+            let latest = time.began() + longest(world.limits());
+            run.deadline = run.deadline.map(|deadline| deadline.min(latest));
+        }
         Ok(Self {
             plan: definition.plan(world.limits()),
             time,
@@ -150,6 +157,12 @@ impl<H: Host> Driver<H> {
     #[must_use]
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// The time that this driver goes by.
+    #[must_use]
+    pub fn time(&self) -> SteadyTime {
+        self.time
     }
 
     /// How long a pause until then is, for this driver.

@@ -1,9 +1,9 @@
 //! The task of one run: acquires its lease, drives it until it rests, releases the lease.
 
-use super::OUTAGE_PAUSE;
 use super::driver::{DriveError, Driver, Pace};
 use super::fence::Fence;
 use super::tasks::Shared;
+use super::{NEWER_PAUSE, OUTAGE_PAUSE};
 use crate::journal::{ExecuteError, JournalError, Loaded};
 use crate::leases::Tenure;
 use crate::sagas::host::Host;
@@ -140,6 +140,7 @@ impl<H: Host> RunTask<H> {
             Ok(Err(error)) => self.give_up_or_wait(error),
             Err(panic) => self.record_panic(describe_panic(&*panic)).await,
         };
+        self.shared.world.note_drive(self.run, None);
         self.shared.leases.release(self.run).await;
         outlook
     }
@@ -151,6 +152,7 @@ impl<H: Host> RunTask<H> {
         let fence = Arc::clone(&shared.leases) as Arc<dyn Fence>;
         let opened = Driver::open(Arc::clone(world), &shared.registry, self.run).await?;
         let mut driver = opened.with_fence(fence);
+        world.note_drive(self.run, Some(driver.time()));
         while !shared.is_stopped() {
             match driver.advance().await? {
                 Pace::Again => {}
@@ -186,6 +188,10 @@ impl<H: Host> RunTask<H> {
             DriveError::Fenced => {
                 tracing::warn!(%run, error = told, "a run is another node's");
                 NextMove::Later(OUTAGE_PAUSE)
+            }
+            DriveError::Newer(_) => {
+                tracing::warn!(%run, error = told, "a run is left to a newer Ocim");
+                NextMove::Later(NEWER_PAUSE)
             }
             DriveError::UnknownDefinition { .. } => NextMove::Later(OUTAGE_PAUSE),
             DriveError::Absent | DriveError::Defect(_) => {

@@ -54,7 +54,7 @@ impl<H: Host> Driver<H> {
         let newer = self.world.journal().store().read_stream(&stream, self.version + 1).await;
         for recorded in newer.map_err(JournalError::from)? {
             let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)
-                .map_err(|error| DriveError::Defect(JournalError::internal(error)))?;
+                .map_err(JournalError::from)?;
             if !self.is_by_people(&event, &recorded) {
                 return Err(DriveError::Fenced);
             }

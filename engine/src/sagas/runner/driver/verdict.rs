@@ -5,6 +5,7 @@ use super::{DriveError, Driver};
 use crate::journal::JournalError;
 use crate::sagas::definition::{Costs, Progress, StepError};
 use crate::sagas::host::Host;
+use crate::sagas::runner::NEWER_PAUSE;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::RunId;
 use ocim_domain::log_level::Level;
@@ -47,6 +48,14 @@ impl<H: Host> Driver<H> {
             Costs::Outage => {
                 // Unless it comes back, nothing can be recorded either; then it is looked up.
                 Err(DriveError::Unavailable(JournalError::unavailable(error)))
+            }
+            Costs::Newer => {
+                let (path, now) = (call.row.path, self.now());
+                let why = self.world.mask(&error.message);
+                say_put_off(&*self.world, self.id, path, &why).await;
+                let put_off = PutOff { until: now + NEWER_PAUSE, why };
+                self.world.note_put_off(self.id, path, put_off, now);
+                Err(DriveError::Newer(JournalError::internal(error)))
             }
             Costs::Nothing { again_in }
                 if error.class == ErrorClass::Ambiguous || call.in_doubt =>
