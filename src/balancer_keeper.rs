@@ -193,9 +193,8 @@ impl BalancerKeeper {
         flavor: Value,
         image: Value,
     ) -> Result<(), AppError> {
-        // What an attempt of before held is free again.
-        self.hold(None);
-        let held = if simulated { None } else { hold_address() };
+        // What an attempt of before held is this one's, which then has the same links.
+        let held = if simulated { None } else { self.take_held().or_else(hold_address) };
         let balancer = ProvisionLoadBalancer {
             region: region.to_owned(),
             domain: own_domain(simulated).to_owned(),
@@ -214,6 +213,10 @@ impl BalancerKeeper {
 
     fn hold(&self, held: Option<HeldAddress>) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+
+    fn take_held(&self) -> Option<HeldAddress> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// As the original: a 32-bit number in hexadecimal, not padded (infra §1.1).

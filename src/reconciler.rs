@@ -23,7 +23,7 @@ use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory;
 use ocim_domain::port_error::PortError;
 use ocim_domain::saga::{ErrorCode, Phase, Saga};
-use ocim_domain::server::{BootCause, Command};
+use ocim_domain::server::{BootCause, Command, Event, Power};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +127,14 @@ impl RegionWatch {
     }
 
     async fn record(&self, finding: Finding) -> Result<(), AppError> {
+        match self.try_record(finding).await {
+            // A newer program's, which looks at it itself.
+            Err(AppError::Newer(_)) => Ok(()),
+            recorded => recorded,
+        }
+    }
+
+    async fn try_record(&self, finding: Finding) -> Result<(), AppError> {
         let (app, region) = (&self.world.app, self.region.clone());
         match finding {
             Finding::Server { server, appserver, seen } => {
@@ -134,7 +142,11 @@ impl RegionWatch {
                     return Ok(());
                 }
                 for event in app.observe_server(server, seen).await? {
-                    tracing::warn!(region, %server, ?event, "a machine is not as it was");
+                    if is_trouble(&event) {
+                        tracing::warn!(region, %server, ?event, "a machine is not as it was");
+                    } else {
+                        tracing::info!(region, %server, ?event, "a machine is back");
+                    }
                 }
             }
             Finding::Boots { server, appserver, machine } => {
@@ -200,6 +212,17 @@ impl RegionWatch {
             Err(error) => tracing::debug!(%server, %error, "a machine does not answer SSH yet"),
         }
         Ok(())
+    }
+}
+
+/// Whether a machine is worse off by what was seen, so that people should hear of it.
+fn is_trouble(event: &Event) -> bool {
+    match event {
+        Event::CameBack { after: power } | Event::PowerChanged { after: power, .. } => {
+            matches!(power, Power::Shutoff | Power::Error)
+        }
+        Event::BootingStarted { .. } | Event::FoundBuilding {} | Event::BecameReady { .. } => false,
+        _ => true,
     }
 }
 
@@ -285,4 +308,28 @@ fn jittered(world: &World, interval: Duration) -> Duration {
     let mut random = [0; 1];
     world.app.journal().fill_random(&mut random);
     interval.mul_f64(0.9 + 0.2 * f64::from(random[0]) / 255.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocim_domain::server::Status;
+
+    #[test]
+    fn only_what_is_worse_than_before_is_a_warning() {
+        for (event, expected) in [
+            (Event::CameBack { after: Power::Active }, false),
+            (Event::CameBack { after: Power::Shutoff }, true),
+            (Event::PowerChanged { before: Some(Power::Error), after: Power::Active }, false),
+            (Event::PowerChanged { before: None, after: Power::Building }, false),
+            (Event::PowerChanged { before: Some(Power::Active), after: Power::Shutoff }, true),
+            (Event::BootingStarted { address: None, cause: BootCause::FoundAgain }, false),
+            (Event::FoundBuilding {}, false),
+            (Event::Vanished { before: Status::Ready }, true),
+            (Event::SightLost { reason: "unreadable".to_owned() }, true),
+            (Event::ErrorSeen { before: None, fault: "no disk".to_owned() }, true),
+        ] {
+            assert_eq!(is_trouble(&event), expected, "{event:?}");
+        }
+    }
 }

@@ -51,6 +51,8 @@ pub enum Power {
     Shutoff,
     /// The cloud gave up on it.
     Error,
+    /// It is there, and its cloud can't tell what it does.
+    Unknown,
 }
 
 /// Where to reach a machine. Ports are part of the answer: nobody may assume 22 or 80.
@@ -67,7 +69,7 @@ pub struct Machine {
     pub name: String,
     /// What it is doing.
     pub power: Power,
-    /// The fault's text when `power` is [`Power::Error`].
+    /// The fault's text when `power` is [`Power::Error`] or [`Power::Unknown`].
     pub fault: Option<String>,
     /// Where to reach it, once known.
     pub address: Option<Address>,

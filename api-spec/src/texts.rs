@@ -50,6 +50,8 @@ macro_rules! id {
 
 /// The pattern of a text without U+0000, which nothing can store.
 const STORABLE: &str = r"^[^\u0000]*$";
+/// As [`STORABLE`], and not blank.
+const SAYING: &str = r"^[^\u0000]*[^\s\u0000][^\u0000]*$";
 
 texts! {
     InstanceId = "The id of an instance", "inst_01985f6e-3c0a-7d52-9c1b-0a4f6f5d2e11",
@@ -80,11 +82,11 @@ texts! {
         pattern: "^[a-z][a-z0-9_]{0,99}$";
     StepPath = "The path of a step in its process", "run_main_playbook",
         pattern: "^[a-z0-9_]+(/[a-z0-9_]+)*$", max_length: 200;
-    Reason = "Why, for people who look back", "agreed with the customer",
-        pattern: STORABLE, max_length: 2000;
+    Reason = "Why, for people who look back; not blank where it is given", "agreed with the customer",
+        pattern: SAYING, min_length: 1, max_length: 2000;
     NeededReason = "Why, for people who look back; required, and not blank",
         "agreed with the customer",
-        pattern: r"^[^\u0000]*[^\s\u0000][^\u0000]*$", min_length: 1, max_length: 2000;
+        pattern: SAYING, min_length: 1, max_length: 2000;
     SearchText = "A text to be looked for", "alpha", pattern: STORABLE, max_length: 1000;
     Prose = "A text for people", "no hosts matched", max_length: 100_000;
     Name = "What people call it", "alpha.example.com", min_length: 1, max_length: 300;

@@ -257,6 +257,12 @@ impl Present {
         }
     }
 
+    /// Whether a name is a domain that its settings have dropped and that it has all the same.
+    #[must_use]
+    pub fn is_leaving(&self, kind: Kind, name: &str) -> bool {
+        kind == Kind::Domain && self.leaving_domains.contains(&kind.key(name))
+    }
+
     /// The domains that its settings have dropped and that its balancer serves no more: traffic is
     /// assigned under others. While a run moves it, that may be any that the run has planned with.
     #[must_use]

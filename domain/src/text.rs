@@ -29,6 +29,9 @@ pub fn check_note(text: &str) -> Result<(), String> {
     if text.contains('\0') {
         return Err(NUL_RULE.to_owned());
     }
+    if text.trim().is_empty() {
+        return Err("must not be blank".to_owned());
+    }
     if text.chars().count() > NOTE_CHARS_MAX {
         return Err(format!("must have at most {NOTE_CHARS_MAX} characters"));
     }
@@ -209,6 +212,9 @@ mod tests {
         assert_eq!(check_note(&"é".repeat(NOTE_CHARS_MAX)), Ok(()));
         assert!(check_note(&"é".repeat(NOTE_CHARS_MAX + 1)).unwrap_err().contains("2000"));
         assert_eq!(check_note("a\0"), Err(NUL_RULE.to_owned()));
+        for blank in ["", " ", "\t\n"] {
+            assert_eq!(check_note(blank), Err("must not be blank".to_owned()), "{blank:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,10 @@ const DECISIONS_MAX: usize = 16;
 /// How long a reservation may wait for its use before it counts as left by a crash.
 const RESERVATION_GRACE: Duration = Duration::from_secs(30);
 
+/// How one comes by a domain that its owner has dropped, after "which … has".
+const LEAVING: &str = "has still, though its settings have dropped it: its balancer serves it until \
+                       one of its appservers is activated or deactivated";
+
 /// A name that an instance wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
@@ -56,8 +60,15 @@ enum Standing {
     Ours,
     /// That instance has it, and never came to want it.
     Left(InstanceId),
-    /// Somebody else has it.
+    /// Somebody else has it: who, with the verb.
     Taken(String),
+}
+
+impl Standing {
+    /// Somebody has it, and keeps it.
+    fn taken(by: impl std::fmt::Display) -> Self {
+        Self::Taken(format!("{by} has"))
+    }
 }
 
 impl App {
@@ -172,7 +183,8 @@ impl App {
                 }
                 Standing::Left(former) => {
                     if !self.have_disowned(meta, former, claim, owner).await? {
-                        return Err(AppError::NamesTaken(vec![tell_taken(claim, former)]));
+                        let taken = tell_taken(claim, &format!("{former} has"));
+                        return Err(AppError::NamesTaken(vec![taken]));
                     }
                     name::Command::Reclaim { from: former.to_string(), owner: to }
                 }
@@ -215,16 +227,19 @@ impl App {
 
     async fn judge_holder(&self, claim: &Claim, holder: &str) -> Result<Standing, AppError> {
         let Ok(id) = holder.parse::<InstanceId>() else {
-            return Ok(Standing::Taken(holder.to_owned()));
+            return Ok(Standing::taken(holder));
         };
         let is_left = match self.journal.load::<Instance>(&id.stream()).await?.state {
             instance::State::Abandoned => true,
+            instance::State::Present(present) if present.is_leaving(claim.kind, &claim.name) => {
+                return Ok(Standing::Taken(format!("{holder} {LEAVING}")));
+            }
             instance::State::Present(present) if present.holds(claim.kind, &claim.name) => false,
             instance::State::Absent | instance::State::Present(_) => {
                 !self.is_fresh(&claim.stream()).await?
             }
         };
-        Ok(if is_left { Standing::Left(id) } else { Standing::Taken(holder.to_owned()) })
+        Ok(if is_left { Standing::Left(id) } else { Standing::taken(holder) })
     }
 
     async fn is_fresh(&self, name: &StreamId) -> Result<bool, AppError> {
@@ -253,7 +268,7 @@ impl App {
     }
 }
 
-fn tell_taken(claim: &Claim, by: impl std::fmt::Display) -> Violation {
-    let rule = format!("asks for the {} `{}`, which {by} has", claim.kind.noun(), claim.name);
+fn tell_taken(claim: &Claim, by: &str) -> Violation {
+    let rule = format!("asks for the {} `{}`, which {by}", claim.kind.noun(), claim.name);
     Violation { field: claim.field.to_owned(), rule }
 }

@@ -17,7 +17,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Rejected`] when it has ended, is turning back, is stuck, or is past its point of no
-    /// return; [`AppError::Invalid`] for a reason that is longer than reasons are.
+    /// return; [`AppError::Invalid`] for a reason that is blank, or longer than reasons are.
     pub async fn cancel_run(
         &self,
         by: &Caller,

@@ -5,6 +5,7 @@ use super::output::Output;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use clap::Subcommand;
+use ocim_adapters::cloud::Power;
 use ocim_adapters::cloud::local::{Found, list_all, stop_machines};
 use std::path::PathBuf;
 
@@ -50,13 +51,14 @@ pub(super) fn run(
     for region in &regions {
         stop_machines(region, is_wanted)?;
     }
-    let stopped = machines.iter().filter(|it| it.is_running && is_wanted(&it.id)).count();
+    let is_running = |machine: &Found| machine.power == Power::Active;
+    let stopped = machines.iter().filter(|it| is_running(it) && is_wanted(&it.id)).count();
     let said = format!("{stopped} stopped; `ocim serve` starts them again");
     if output.json { Ok(()) } else { output.line(said) }
 }
 
 /// The folders of the local regions that have, or had, machines.
-fn list_regions(config: &Config) -> Result<Vec<PathBuf>, CliError> {
+pub(super) fn list_regions(config: &Config) -> Result<Vec<PathBuf>, CliError> {
     let entries = match std::fs::read_dir(config.data_dir.join("cloud")) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
@@ -65,15 +67,25 @@ fn list_regions(config: &Config) -> Result<Vec<PathBuf>, CliError> {
     Ok(entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?)
 }
 
+fn tell_power(power: Power) -> &'static str {
+    match power {
+        Power::Building | Power::Active => "running",
+        Power::Shutoff => "stopped",
+        Power::Error => "failed",
+        Power::Unknown => "unknown",
+    }
+}
+
 fn print(machines: &[Found], output: &mut Output) -> Result<(), CliError> {
     output.table(
         machines,
         &[
             ("ID", &|it| it.id.clone()),
             ("NAME", &|it| it.name.clone()),
-            ("REGION", &|it| it.region.clone()),
-            ("STATE", &|it| if it.is_running { "running" } else { "stopped" }.to_owned()),
-            ("ADDRESS", &|it| it.ip.to_string()),
+            ("REGION", &|it| it.region.clone().unwrap_or_default()),
+            ("STATE", &|it| tell_power(it.power).to_owned()),
+            ("ADDRESS", &|it| it.ip.map(|ip| ip.to_string()).unwrap_or_default()),
+            ("FAULT", &|it| it.fault.clone().unwrap_or_default()),
         ],
     )
 }

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::http::LOCAL_TOKEN_FILE;
 use crate::telemetry;
+use ocim_adapters::cloud::Power;
 use ocim_adapters::cloud::local::list_all;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -57,7 +58,7 @@ fn greet(config: &Config, node: &Node, output: &mut Output) -> Result<(), CliErr
 fn tell_machines(folder: &DataFolder, output: &mut Output) -> Result<(), CliError> {
     let regions = std::fs::read_dir(folder.cloud())?.flatten();
     let machines = regions.flat_map(|entry| list_all(&entry.path()).unwrap_or_default());
-    match machines.filter(|machine| machine.is_running).count() {
+    match machines.filter(|machine| machine.power == Power::Active).count() {
         0 => Ok(()),
         count => output.line(format!(
             "{count} local machines go on; `ocim machine list` shows them, `ocim machine stop` stops them"

@@ -4,7 +4,7 @@ use super::problem::{HttpError, bad_request, invalid};
 use super::strict_json::StrictJson;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, IF_MATCH};
 use actix_web::web::{Bytes, BytesMut, PathConfig};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
@@ -33,12 +33,17 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request.content_type());
+        let coding = content_coding(request.headers());
         let announced = announced_length(request.headers());
         let payload = payload.take();
         Box::pin(async move {
             let bytes = read_whole(announced, payload).await?;
             if bytes.is_empty() {
                 return parse_json(b"{}").map(Self);
+            }
+            if let Some(coding) = coding {
+                let detail = format!("send the body as it is: `{coding}` is not decoded here");
+                return Err(Problem::new(ProblemType::UnsupportedMediaType).detail(detail).into());
             }
             if !is_json {
                 let detail = "send the body as application/json";
@@ -47,6 +52,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             parse_json(&bytes).map(Self)
         })
     }
+}
+
+/// How the body is coded, e.g. `gzip`; nothing where it comes as it is.
+fn content_coding(headers: &HeaderMap) -> Option<String> {
+    let codings = headers.get_all(CONTENT_ENCODING);
+    let mut codings = codings.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    codings.find(|coding| !coding.trim().eq_ignore_ascii_case("identity"))
 }
 
 fn is_json(content_type: &str) -> bool {

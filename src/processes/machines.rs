@@ -363,6 +363,7 @@ fn describe_unready(power: Power) -> String {
         Power::Active => "the machine is up, but has no address yet".to_owned(),
         Power::Shutoff => "the cloud has stopped the machine".to_owned(),
         Power::Error => "the cloud gave up on the machine".to_owned(),
+        Power::Unknown => "the cloud can't tell what the machine does".to_owned(),
     }
 }
 

@@ -98,7 +98,11 @@ impl Memory {
         findings.extend(seen_twice.into_iter().map(|(_, found)| found.clone()));
         self.strange = strange.into_iter().map(|(id, _)| id.clone()).collect();
 
-        let absent = reported.iter().filter(|id| !orphans.contains_key(*id));
+        let unknown = |id: &String| {
+            listed.iter().any(|found| found.id == *id && found.power == Seen::Unknown)
+        };
+        let is_settled = |id: &&String| !orphans.contains_key(*id) && !unknown(id);
+        let absent = reported.iter().filter(is_settled);
         let (seen_twice, settled): (Vec<_>, Vec<_>) =
             absent.partition(|id| self.settled.contains(*id));
         findings.extend(seen_twice.into_iter().cloned().map(Finding::OrphanSettled));
@@ -109,7 +113,12 @@ impl Memory {
 
 /// What is new at a machine that is there.
 fn compare_machine(present: &Present, machine: &Machine) -> Option<Command> {
-    let power = power_of(machine.power);
+    let Some(power) = power_of(machine.power) else {
+        // A machine that is there, and of which nothing else is known.
+        let is_known = matches!(present.status, Status::Building | Status::Booting | Status::Ready);
+        let reason = machine.fault.clone().unwrap_or_default();
+        return is_known.then_some(Command::LoseSight { reason });
+    };
     match (present.status, power) {
         (Status::Vanished, _) => Some(Command::ComeBack { power }),
         (Status::Unknown, Power::Active) => {
@@ -136,28 +145,31 @@ fn find_stray(
     let balancer = machine.key.and_then(|key| provisioned.get(&key));
     // The machine in use, once that is known.
     let used = match (server, balancer) {
-        (None, None) => return Some(Finding::Orphan(orphan(machine))),
+        (None, None) => return orphan(machine).map(Finding::Orphan),
         (Some(server), _) => server.machine.as_ref(),
         (None, Some(balancer)) => balancer.as_ref(),
     };
     let is_used = used.is_none_or(|id| *id == machine.id);
-    (!is_used).then(|| Finding::Duplicate(orphan(machine)))
+    if is_used { None } else { orphan(machine).map(Finding::Duplicate) }
 }
 
-fn orphan(machine: &Machine) -> Orphan {
-    Orphan {
+/// None of a machine of which nothing is known: nobody is offered to delete it.
+fn orphan(machine: &Machine) -> Option<Orphan> {
+    Some(Orphan {
         machine: machine.id.clone(),
         name: machine.name.clone(),
         key: machine.key,
-        power: power_of(machine.power),
-    }
+        power: power_of(machine.power)?,
+    })
 }
 
-fn power_of(seen: Seen) -> Power {
+/// What it does; nothing where its cloud can't tell.
+fn power_of(seen: Seen) -> Option<Power> {
     match seen {
-        Seen::Building => Power::Building,
-        Seen::Active => Power::Active,
-        Seen::Shutoff => Power::Shutoff,
-        Seen::Error => Power::Error,
+        Seen::Building => Some(Power::Building),
+        Seen::Active => Some(Power::Active),
+        Seen::Shutoff => Some(Power::Shutoff),
+        Seen::Error => Some(Power::Error),
+        Seen::Unknown => None,
     }
 }

@@ -115,6 +115,12 @@ async fn a_dropped_name_is_free_once_no_balancer_can_serve_it() {
     stage.change(first, external(name), None).await.unwrap();
     stage.change(first, external(""), None).await.unwrap();
     assert_eq!(taken(stage.change(second, external(name), None).await), ["external_lms_domain"]);
+    let Err(AppError::NamesTaken(told)) = stage.change(second, external(name), None).await else {
+        panic!("it is free");
+    };
+    let told = told[0].to_string();
+    assert!(told.contains(&format!("which {first} has still")), "{told}");
+    assert!(told.contains("until one of its appservers is activated or deactivated"), "{told}");
     let meta = Metadata::by("system");
     let run = RunId(Uuid::from_u128(6));
     stage.execute(first, instance::Command::ClaimTraffic { run }).await;

@@ -236,10 +236,12 @@ fn find_program(address: &Address) -> String {
     match (address.may_become_root, address.ssh_user.as_str()) {
         (false, _) => "\"$HOME\"/ocim-balancer/ocim-haproxy".into(),
         (true, "root") => ROOT_PROGRAM.into(),
-        (true, _) => format!(
-            "sudo -n sh -c 'test -x {ROOT_PROGRAM} || exit {ABSENT}; exec {ROOT_PROGRAM} \"$@\"' sh"
-        ),
+        (true, _) => through_sudo(ROOT_PROGRAM),
     }
+}
+
+fn through_sudo(program: &str) -> String {
+    format!("sudo -n sh -c 'test -x {program} || exit {ABSENT}; exec {program} \"$@\"' sh")
 }
 
 fn unprepared(domain: &str) -> PortError {
@@ -283,16 +285,17 @@ fn read_shell_answer(output: &str) -> Answer {
 fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> PortError {
     let answer = read_play_answer(output);
     let words = answer.words.join("\n");
-    match (state, answer.status.as_deref()) {
-        (RunState::Exited(_), Some(REFUSED)) => PortError::permanent(
+    let (RunState::Exited(status) | RunState::Failed { status, .. }) = state else {
+        return explain_break(domain, state);
+    };
+    match answer.status.as_deref() {
+        Some(REFUSED) => PortError::permanent(
             ErrorCode::BalancerRefusedConfiguration,
             format!("HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"),
         ),
-        (RunState::Exited(_), Some(ABSENT)) => unprepared(domain),
-        (RunState::Exited(_), Some(_)) => {
-            PortError::transient(format!("the balancer {domain} says:\n{words}"))
-        }
-        (RunState::Exited(status), None) => {
+        Some(ABSENT) => unprepared(domain),
+        Some(_) => PortError::transient(format!("the balancer {domain} says:\n{words}")),
+        None => {
             let lines: Vec<&str> = output.iter().map(|line| line.text.as_str()).collect();
             let told: Vec<&str> = lines
                 .iter()
@@ -303,14 +306,20 @@ fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> Por
             let last = shown[shown.len().saturating_sub(LAST_LINES)..].join("\n");
             PortError::transient(format!("Ansible ended with {status} on {domain}:\n{last}"))
         }
-        (RunState::Unmatched, _) => PortError::permanent(
+    }
+}
+
+/// A play that did not come to an end of its own.
+fn explain_break(domain: &str, state: &RunState) -> PortError {
+    match state {
+        RunState::Unmatched => PortError::permanent(
             ErrorCode::NoHostsMatched,
             format!("the playbook for {domain} found no host"),
         ),
-        (RunState::TimedOut(reason), _) => {
+        RunState::TimedOut(reason) => {
             PortError::transient(format!("the playbook for {domain} was ended: {reason}"))
         }
-        (RunState::Lost | RunState::Absent | RunState::Running, _) => {
+        _ => {
             let text = format!("the playbook for {domain} is gone without a trace");
             PortError::new(Class::Ambiguous, text).blamed_on(Blame::Other)
         }
@@ -361,6 +370,53 @@ mod tests {
             let error = explain_failure("b.example.org", &state, &lines(output));
             assert_eq!((error.class, error.blame), (class, blame), "{state:?} {output}");
         }
+    }
+
+    /// The exit status and the words of a call through a `sudo` that does as it is told, or refuses.
+    fn call_through_sudo(program: &str, refuses: bool) -> (Option<i32>, String) {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        write("tool", "#!/bin/sh\nfor word in \"$@\"; do echo \"<$word>\"; done\n");
+        let refusal = "echo sudo: a password is required >&2; exit 1";
+        let obedience = "[ \"$1\" = -n ] || exit 9; shift; exec \"$@\"";
+        write("sudo", &format!("#!/bin/sh\n{}\n", if refuses { refusal } else { obedience }));
+        let program = folder.path().join(program).display().to_string();
+        let called =
+            format!("{} {} {}", through_sudo(&program), quote("apply"), quote("it's $HOME"));
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.arg("-c").arg(called).env_clear();
+        shell.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+        let output = shell.output().unwrap();
+        let words = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(words).unwrap())
+    }
+
+    #[test]
+    fn an_ordinary_user_becomes_root_to_call_the_program_and_learns_where_there_is_none() {
+        let (status, words) = call_through_sudo("tool", false);
+        assert_eq!((status, words.as_str()), (Some(0), "<apply>\n<it's $HOME>\n"));
+        let (status, words) = call_through_sudo("none", false);
+        assert_eq!(
+            (status.map(|it| it.to_string()).as_deref(), words.as_str()),
+            (Some(ABSENT), "")
+        );
+        let (status, words) = call_through_sudo("tool", true);
+        assert_eq!((status, words.as_str()), (Some(1), "sudo: a password is required\n"));
+        let user = |name: &str, may_become_root| Address {
+            ip: std::net::Ipv4Addr::LOCALHOST.into(),
+            ssh_port: 22,
+            http_port: 80,
+            ssh_user: name.to_owned(),
+            may_become_root,
+        };
+        assert!(find_program(&user("ubuntu", true)).starts_with("sudo -n "));
+        assert_eq!(find_program(&user("root", true)), ROOT_PROGRAM);
+        assert!(!find_program(&user("ubuntu", false)).contains("sudo"));
     }
 
     #[test]

@@ -28,6 +28,7 @@ struct State {
     is_blind: bool,
     made: u8,
     hidden: BTreeSet<String>,
+    obscured: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -113,6 +114,16 @@ impl FakeCloud {
             state.hidden.insert(id.to_owned());
         } else {
             state.hidden.remove(id);
+        }
+    }
+
+    /// Lists a machine as one of which nothing is known, or as it is.
+    pub fn obscure_machine(&self, id: &str, is_obscured: bool) {
+        let mut state = self.lock();
+        if is_obscured {
+            state.obscured.insert(id.to_owned());
+        } else {
+            state.obscured.remove(id);
         }
     }
 
@@ -248,9 +259,19 @@ impl Cloud for FakeCloud {
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
         self.perform("list_machines", |state| {
-            let State { machines, hidden, .. } = state;
+            let State { machines, hidden, obscured, .. } = state;
             let listed = machines.values_mut().filter(|fake| !hidden.contains(&fake.machine.id));
-            Ok(listed.map(FakeMachine::read).collect())
+            let show = |machine: Machine| match obscured.contains(&machine.id) {
+                true => Machine {
+                    power: Power::Unknown,
+                    fault: Some("its record can't be read".to_owned()),
+                    address: None,
+                    host_keys: vec![],
+                    ..machine
+                },
+                false => machine,
+            };
+            Ok(listed.map(|fake| show(fake.read())).collect())
         })
     }
 }

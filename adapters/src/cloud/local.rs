@@ -152,7 +152,7 @@ impl Cloud for LocalCloud {
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
         self.work("list the machines", |cloud| {
             let all = list_folders(&cloud.config.folder).map_err(failed("list the machines"))?;
-            Ok(all.iter().map(|(folder, record)| folder.describe(record)).collect())
+            Ok(all.iter().map(Entry::describe).collect())
         })
         .await
     }
@@ -165,7 +165,7 @@ impl Inner {
         let isolation = self.isolation()?;
         let id = id_of(key);
         let folder = MachineFolder::new(machines(&self.config.folder).join(&id));
-        let record = match folder.read_record().map_err(failed(what))? {
+        let record = match folder.read_record().map_err(of_machine(what))? {
             Some(record) => record,
             None => {
                 // What a crash left before the record was written is of no use.
@@ -190,7 +190,9 @@ impl Inner {
     ) -> Result<Record, PortError> {
         let what = "find a free address";
         let others = list_folders(&self.config.folder).map_err(failed(what))?;
-        let is_taken = |ip: IpAddr| others.iter().any(|(_, other)| other.ip == ip);
+        let is_taken = |ip: IpAddr| {
+            others.iter().any(|other| other.record.as_ref().is_ok_and(|record| record.ip == ip))
+        };
         let seed = format!("{} {key}", self.config.folder.display());
         let place = choose_place(&seed, is_taken).map_err(failed(what))?;
         let fault = fs::read_to_string(self.config.folder.join("control/create_error")).ok();
@@ -281,9 +283,9 @@ pub fn destroy_all(folder: &Path) -> io::Result<()> {
     }
     let lock = lock(folder)?;
     let mut outcome = Ok(());
-    for (machine, record) in list_folders(folder)? {
-        let removed = machine.stop(&record).and_then(|()| machine.remove(&trash(folder)));
-        outcome = outcome.and(removed);
+    for Entry { machine, record, .. } in list_folders(folder)? {
+        let stopped = record.and_then(|record| machine.stop(&record));
+        outcome = outcome.and(stopped.and_then(|()| machine.remove(&trash(folder))));
     }
     outcome?;
     drop(lock);
@@ -307,8 +309,9 @@ pub fn stop_machines(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Res
         return Ok(());
     }
     let _lock = lock(folder)?;
-    let wanted = list_folders(folder)?.into_iter().filter(|(_, record)| is_wanted(&record.id));
-    wanted.map(|(machine, record)| machine.stop(&record)).fold(Ok(()), io::Result::and)
+    let wanted = list_folders(folder)?.into_iter().filter(|entry| is_wanted(&entry.id));
+    let stop = |Entry { machine, record, .. }| record.and_then(|record| machine.stop(&record));
+    wanted.map(stop).fold(Ok(()), io::Result::and)
 }
 
 /// A machine that was found in a cloud's folder.
@@ -316,14 +319,16 @@ pub fn stop_machines(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Res
 pub struct Found {
     /// Its id.
     pub id: String,
-    /// Name shown by the cloud.
+    /// Name shown by the cloud; its id where that can't be read.
     pub name: String,
-    /// Its region.
-    pub region: String,
-    /// Its address.
-    pub ip: IpAddr,
-    /// Whether it is up, or booting.
-    pub is_running: bool,
+    /// Its region, where that can be read.
+    pub region: Option<String>,
+    /// Its address, where that can be read.
+    pub ip: Option<IpAddr>,
+    /// What it does.
+    pub power: Power,
+    /// Why it failed, or can't be read.
+    pub fault: Option<String>,
 }
 
 /// Every machine of the cloud in `folder`; changes nothing. Absent is an empty cloud.
@@ -331,14 +336,13 @@ pub struct Found {
 /// # Errors
 /// When the folder can't be read.
 pub fn list_all(folder: &Path) -> io::Result<Vec<Found>> {
-    let show = |(machine, record): (MachineFolder, Record)| Found {
-        is_running: machine.describe(&record).power == Power::Active,
-        id: record.id,
-        name: record.name,
-        region: record.region,
-        ip: record.ip,
+    let show = |entry: &Entry| {
+        let Machine { id, name, power, fault, .. } = entry.describe();
+        let record = entry.record.as_ref().ok();
+        let region = record.map(|record| record.region.clone());
+        Found { id, name, region, ip: record.map(|record| record.ip), power, fault }
     };
-    Ok(list_folders(folder)?.into_iter().map(show).collect())
+    Ok(list_folders(folder)?.iter().map(show).collect())
 }
 
 const ID_PREFIX: &str = "local-";
@@ -382,7 +386,36 @@ fn lock(folder: &Path) -> io::Result<File> {
     }
 }
 
-fn list_folders(folder: &Path) -> io::Result<Vec<(MachineFolder, Record)>> {
+/// A folder that is a machine, whether its record can be read or not.
+struct Entry {
+    id: String,
+    machine: MachineFolder,
+    record: io::Result<Record>,
+}
+
+impl Entry {
+    fn describe(&self) -> Machine {
+        match &self.record {
+            Ok(record) => self.machine.describe(record),
+            Err(error) => describe_unreadable(&self.id, error),
+        }
+    }
+}
+
+/// A machine of whose record nothing is known: it is there, and nobody else is the worse for it.
+fn describe_unreadable(id: &str, error: &io::Error) -> Machine {
+    Machine {
+        id: id.to_owned(),
+        key: id.strip_prefix(ID_PREFIX).and_then(|key| Uuid::try_parse(key).ok()),
+        name: id.to_owned(),
+        power: Power::Unknown,
+        fault: Some(format!("its `machine.json` can't be read: {error}")),
+        address: None,
+        host_keys: vec![],
+    }
+}
+
+fn list_folders(folder: &Path) -> io::Result<Vec<Entry>> {
     let entries = match fs::read_dir(machines(folder)) {
         Ok(entries) => entries,
         Err(error) if is_absent(&error) => return Ok(Vec::new()),
@@ -390,9 +423,11 @@ fn list_folders(folder: &Path) -> io::Result<Vec<(MachineFolder, Record)>> {
     };
     let mut all = Vec::new();
     for entry in entries {
-        let machine = MachineFolder::new(entry?.path());
-        if let Some(record) = machine.read_record()? {
-            all.push((machine, record));
+        let entry = entry?;
+        let machine = MachineFolder::new(entry.path());
+        if let Some(record) = machine.read_record().transpose() {
+            let id = entry.file_name().to_string_lossy().into_owned();
+            all.push(Entry { id, machine, record });
         }
     }
     Ok(all)
@@ -411,4 +446,55 @@ fn of_machine(what: &'static str) -> impl Fn(io::Error) -> PortError {
 
 fn no_such_machine(id: &str) -> PortError {
     PortError::permanent(ErrorCode::MachineVanished, format!("there is no machine {id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: &str) -> Record {
+        Record {
+            id: id.to_owned(),
+            key: Uuid::from_u128(1),
+            region: "here".to_owned(),
+            name: "edxapp-alpha-1".to_owned(),
+            isolation: Isolation::Plain,
+            ip: IpAddr::from([127, 1, 2, 3]),
+            ssh_port: 22,
+            http_port: 80,
+            ssh_user: "root".to_owned(),
+            fault: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn one_record_that_cannot_be_read_hides_no_other_machine() {
+        let data = tempfile::tempdir().unwrap();
+        let [good, bad] = [1, 2].map(|key| id_of(Uuid::from_u128(key)));
+        let good_folder = MachineFolder::new(machines(data.path()).join(&good));
+        good_folder.create(&record(&good), "ssh-ed25519 KEY").unwrap();
+        let bad_folder = machines(data.path()).join(&bad);
+        fs::create_dir(&bad_folder).unwrap();
+        fs::write(bad_folder.join("machine.json"), "{\"id\": ").unwrap();
+        let cloud = LocalCloud::new(LocalCloudConfig {
+            folder: data.path().to_owned(),
+            region: "here".to_owned(),
+            authorized_key: String::new(),
+            hidden: vec![],
+            isolation: Some(Isolation::Plain),
+            account: String::new(),
+            shutdown_timeout: Duration::ZERO,
+        });
+        let mut listed = cloud.list_machines().await.unwrap();
+        listed.sort_by_key(|machine| machine.key);
+        let powers: Vec<_> = listed.iter().map(|it| (it.id.as_str(), it.power)).collect();
+        assert_eq!(powers, [(&*good, Power::Building), (&*bad, Power::Unknown)]);
+        assert_eq!(listed[1].key, Some(Uuid::from_u128(2)), "its name tells whose it is");
+        assert!(listed[1].fault.as_ref().unwrap().contains("machine.json"));
+        let shown = list_all(data.path()).unwrap();
+        assert_eq!(shown.iter().filter(|it| it.power == Power::Unknown).count(), 1);
+        // What stops all machines tells of it, and stops the others.
+        assert!(stop_all(data.path()).is_err());
+        assert!(stop_machines(data.path(), |id| id == good).is_ok());
+    }
 }

@@ -1,10 +1,13 @@
 //! The data folder, its disk, its SSH key, and the address to listen on.
 
 use super::{Finding, fault};
+use crate::cli::machines::list_regions;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
+use ocim_adapters::cloud::Power;
+use ocim_adapters::cloud::local::{Found, list_all};
 use ocim_domain::error_chain::chain;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -30,6 +33,7 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     if !is_running {
         findings.push(Finding::new("port", look_at_port(config)));
     }
+    findings.extend(look_at_machines(config));
     if root.join("postgres").exists() {
         findings.push(Finding::new("ssh_key", look_at_key(root)));
     }
@@ -68,6 +72,19 @@ fn look_at_disk(root: &Path) -> Result<String, super::Fault> {
         return Err(fault(says, format!("make room: a launch needs {ROOM_MIN_MIB} MiB")));
     }
     Ok(format!("{free} MiB are free at {}", place.display()))
+}
+
+/// One finding for each local machine of which nothing can be known.
+fn look_at_machines(config: &Config) -> Vec<Finding> {
+    let regions = list_regions(config).unwrap_or_default();
+    let machines = regions.iter().flat_map(|region| list_all(region).unwrap_or_default());
+    let unknown = machines.filter(|machine| machine.power == Power::Unknown);
+    let tell = |machine: Found| {
+        let says = format!("{}: {}", machine.id, machine.fault.unwrap_or_default());
+        let advice = "put its `machine.json` back; until then nothing is done to the machine";
+        Finding::new("machine_unreadable", Err(fault(says, advice)))
+    };
+    unknown.map(tell).collect()
 }
 
 fn look_at_port(config: &Config) -> Result<String, super::Fault> {

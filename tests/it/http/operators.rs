@@ -72,7 +72,7 @@ async fn a_dry_run_tells_and_changes_nothing_and_the_verb_then_does_it() {
     let (status, problem) = operate(&server, run, mark(false)).await;
     assert_eq!(status, 409, "{problem}");
     let nameless = json!({ "operation": { "verb": "abandon" }, "reason": " " });
-    assert_eq!(operate(&server, run, nameless).await.0, 409);
+    assert_eq!(operate(&server, run, nameless).await.0, 422);
     let unknown = json!({ "operation": { "verb": "hide" }, "reason": "why not" });
     assert_eq!(operate(&server, run, unknown).await.0, 422);
     let mistyped =

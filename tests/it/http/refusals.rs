@@ -73,6 +73,21 @@ async fn the_frameworks_own_refusals_are_problems() {
     assert_eq!(problem(refused).await["status"], 400);
     let refused = send(post("/instances").header("content-type", "text/plain").body("hi")).await;
     assert_eq!(problem(refused).await["status"], 415);
+    // As `gzip` makes it of `{}`: nobody decodes it, whichever operation it is sent to.
+    let gzipped = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xab, 0xae, 5, 0, 0x43, 0xbf, 0xa6, 0xa3];
+    let gzipped = [&gzipped[..], &[2, 0, 0, 0]].concat();
+    let run = "/runs/run_01936f0e-8d5a-7000-8000-000000000000/cancel";
+    for path in ["/instances", run, &format!("/instances/{id}/appservers")] {
+        for coding in ["gzip", "identity, br"] {
+            let coded = post(path).header(json_body.0, json_body.1);
+            let coded = coded.header("content-encoding", coding).body(gzipped.clone());
+            let refused = problem(send(coded).await).await;
+            assert_eq!(refused["status"], 415, "{path} {coding}: {refused}");
+        }
+    }
+    let plain = post("/instances").header(json_body.0, json_body.1);
+    let plain = send(plain.header("content-encoding", "identity").body("{\"na")).await;
+    assert_eq!(problem(plain).await["status"], 400);
     let large = format!("{{\"name\": \"{}\"}}", "x".repeat(600_000));
     let refused = send(post("/instances").header(json_body.0, json_body.1).body(large)).await;
     assert_eq!(problem(refused).await["status"], 413);

@@ -1,18 +1,22 @@
 //! The configured balancer is registered once, however long its host takes to be found.
 
-use super::stage::{Stage, registration, somebody};
+use super::outside::Outside;
+use super::stage::{REGION, Stage, registration, somebody};
 use async_trait::async_trait;
 use ocim::app::LaunchAsk;
 use ocim::app::load_balancers::load_balancer_id;
 use ocim::balancer_keeper::{BalancerKeeper, KeeperTask, Progress, Wanted};
 use ocim_adapters::hosts::Hosts;
+use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::port_error::PortError;
-use ocim_domain::saga::{Cause, Phase};
+use ocim_domain::saga::{Cause, Phase, Verb};
+use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Finds its host from the call after `failures` on.
 #[derive(Debug, Default)]
@@ -79,6 +83,32 @@ async fn a_host_that_is_not_found_is_looked_for_again_with_growing_pauses() {
     assert_eq!(stage.app().list_registered_balancers().await.unwrap().len(), 2);
     assert_eq!(hosts.calls.load(Ordering::Relaxed), 4);
     task.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_attempt_at_a_balancer_has_the_same_links_as_the_one_before() {
+    let stage = Stage::resume(Outside::new(), InstanceId(Uuid::nil()));
+    let wanted = Wanted::Made {
+        region: REGION.to_owned(),
+        simulated: false,
+        flavor: json!({}),
+        image: json!({}),
+    };
+    let (app, limits) = (stage.app().clone(), stage.world.limits.clone());
+    let keeper = BalancerKeeper::new(app, Arc::new(SlowHosts::default()), wanted, limits);
+    let mut addresses = vec![];
+    for attempt in 1..=3 {
+        assert_eq!(keeper.attempt().await.unwrap(), Progress::UnderWay);
+        let started = stage.events(&["saga.started"]).await;
+        assert_eq!(started.len(), attempt);
+        let input = &started.last().unwrap().data["input"];
+        addresses.push(input["also_listens"].as_str().unwrap().to_owned());
+        let run = RunId(started.last().unwrap().stream.id());
+        let given_up = Verb::Abandon;
+        stage.app().operate_run(&somebody(), run, given_up, "no".to_owned(), false).await.unwrap();
+    }
+    addresses.dedup();
+    assert_eq!(addresses.len(), 1, "{addresses:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,12 @@ async fn a_stuck_termination_is_explained_seen_dry_retried_and_completes() {
     assert_sound(&look(&stage, id, &run).await, "retried");
 }
 
+fn assert_blank_refused(outcome: &Result<(), AppError>) {
+    let Err(AppError::Invalid(violations)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(violations[0].field, "reason");
+    assert_eq!(violations[0].rule, "must not be blank");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_verb_that_does_not_fit_is_refused_and_so_is_an_unknown_run() {
     let (stage, id) = Scenario::Launch.prepare().await;
@@ -53,8 +59,9 @@ async fn a_verb_that_does_not_fit_is_refused_and_so_is_an_unknown_run() {
     for dry_run in [true, false] {
         let refused =
             app.operate_run(&somebody(), id, Verb::Abandon, " ".to_owned(), dry_run).await;
-        let Err(AppError::Rejected { detail, .. }) = refused else { panic!("{refused:?}") };
-        assert!(detail.contains("give a reason"), "{detail}");
+        assert_blank_refused(&refused.map(drop));
+        let cancelled = app.cancel_run(&somebody(), id, "\n".to_owned(), dry_run).await;
+        assert_blank_refused(&cancelled.map(drop));
     }
     let nobody = RunId(uuid::Uuid::nil());
     let unknown = app.explain_run(&somebody(), nobody).await;

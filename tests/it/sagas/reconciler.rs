@@ -309,6 +309,36 @@ async fn a_machine_that_comes_back_boots_until_it_answers() {
     assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_machine_of_which_nothing_is_known_is_neither_gone_nor_an_orphan() {
+    let stage = Stage::new().await;
+    let launched = stage.launch_active().await;
+    let stray = stage.cloud.create_machine(&stray(7)).await.unwrap().id;
+    let machine = server_of(&stage, &launched).await.machine.unwrap();
+    let mut watch = watch(&stage);
+    for id in [&machine, &stray] {
+        stage.cloud.obscure_machine(id, true);
+    }
+    look(&mut watch, 4).await;
+    let told = stage.events(&["server.sight_lost"]).await;
+    assert_eq!(told.len(), 1, "told once");
+    assert_eq!(told[0].data, json!({"reason": "its record can't be read"}));
+    assert_eq!(server_of(&stage, &launched).await.status, Status::Unknown);
+    assert_eq!(kinds(&stage, &FACTS).await, [""; 0], "it has not vanished");
+    assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0], "nobody is offered to delete it");
+    for id in [&machine, &stray] {
+        stage.cloud.obscure_machine(id, false);
+    }
+    look(&mut watch, 3).await;
+    assert_eq!(server_of(&stage, &launched).await.status, Status::Ready);
+    let found = ["inventory.orphan_found"];
+    assert_eq!(kinds(&stage, &INVENTORIES).await, found);
+    // One that was reported is not settled because nothing is known of it for a while.
+    stage.cloud.obscure_machine(&stray, true);
+    look(&mut watch, 4).await;
+    assert_eq!(kinds(&stage, &INVENTORIES).await, found);
+}
+
 /// On real time, with a real machine and a real login.
 #[tokio::test]
 async fn a_local_machine_whose_folder_is_removed_by_hand_has_vanished() {
