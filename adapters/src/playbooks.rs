@@ -116,6 +116,17 @@ impl OutputLine {
     }
 }
 
+/// The task that a playbook failed at. The texts are Ansible's own, and may hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFailure {
+    /// The task's name, with its role.
+    pub task: String,
+    /// The host as the inventory calls it.
+    pub host: String,
+    /// What the task said; it may have several lines.
+    pub message: String,
+}
+
 /// How a run is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunState {
@@ -125,6 +136,13 @@ pub enum RunState {
     Running,
     /// Ended by itself; 0 is success.
     Exited(i32),
+    /// Ended by itself because a task failed, or its host could not be reached.
+    Failed {
+        /// Ansible's exit status.
+        status: i32,
+        /// Which task.
+        at: TaskFailure,
+    },
     /// Ended by itself, and well, but none of its plays found a host: nothing was done.
     Unmatched,
     /// Ended by a timeout of ours; the text says which.

@@ -4,14 +4,16 @@ use super::machines::load_server;
 use super::resolve_playbooks::{MAIN_REQUIREMENTS, main_source, pin, pin_common};
 use super::step::{Progress, StepContext, StepError, done, undone};
 use crate::logs::SourceRead;
+use crate::logs::lines::{cut_at, strip_control};
 use crate::logs::masking::Masker;
 use crate::trace_context::{TraceContext, playbook_span};
 use futures_util::future::BoxFuture;
-use ocim_adapters::playbooks::{PlaybookRun, RunState, Source, Target};
+use ocim_adapters::playbooks::{PlaybookRun, RunState, Source, Target, TaskFailure};
 use ocim_domain::appserver;
 use ocim_domain::configuration::secret_values::{SecretValue, list_secret_values};
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
+use ocim_domain::outside_text;
 use ocim_domain::run_record::{CreatedServer, ExitStatus, LaunchInput};
 use ocim_domain::saga::{ErrorCode, Saga, step_key};
 use serde_json::{Map, Value};
@@ -22,6 +24,9 @@ use std::time::Duration;
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 /// Chunks of output taken in one look, so that a chatty playbook does not hold up the run.
 const CHUNKS_MAX: usize = 16;
+
+/// How much of a failed task's words is told in the run's outcome, bytes; the log has all of them.
+const FAILURE_BYTES_MAX: usize = 500;
 
 const NO_COMMON_PLAYBOOK: &str = "ANSIBLE_APPSERVER_REPO is empty";
 const SITE_MASKER: Look<Arc<Masker>> = |context| Box::pin(site_masker(context));
@@ -134,6 +139,10 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
         _ if !caught_up => Ok(Progress::NotYet { again_in }),
         // Its files stay until the result is recorded: without them it would be started again.
         RunState::Exited(0) => done(ExitStatus(0)),
+        RunState::Failed { at, .. } => {
+            let told = tell_failure(&at, &*(play.masker)(context).await?);
+            Err(StepError::permanent(ErrorCode::PlaybookFailed, told))
+        }
         RunState::Exited(code) => Err(StepError::permanent(
             ErrorCode::PlaybookFailed,
             format!("the playbook ended with exit status {code}"),
@@ -148,6 +157,18 @@ pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progre
             ErrorCode::PlaybookKilled,
             "the playbook was killed before it ended; it may have done a part of its work",
         )),
+    }
+}
+
+/// The task that failed and what it said, in one line as it may be shown: masked as the log is, and
+/// cut only after that, so that no half of a secret is left.
+fn tell_failure(at: &TaskFailure, masker: &Masker) -> String {
+    let TaskFailure { task, host, message } = at;
+    let text = strip_control(&format!("task '{task}' on {host}: {message}"));
+    let text = outside_text::take_in(&masker.mask(&text)).replace('\n', " ");
+    match cut_at(&text, FAILURE_BYTES_MAX) {
+        (_, 0) => text,
+        (shown, _) => format!("{shown}…"),
     }
 }
 
@@ -313,4 +334,35 @@ async fn site_masker(context: &StepContext) -> Result<Arc<Masker>, StepError> {
     }
     let own = secrets.into_iter().map(SecretValue::new);
     Ok(Arc::new(Masker::of_values(own.chain(values))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(message: &str) -> String {
+        let at = TaskFailure {
+            task: "nginx : install".to_owned(),
+            host: "127.1.2.3".to_owned(),
+            message: message.to_owned(),
+        };
+        tell_failure(&at, &Masker::new(["a-long-password".to_owned()]))
+    }
+
+    #[test]
+    fn a_failed_task_is_told_in_one_line_without_secrets() {
+        let text = told("no a-long-\npassword at \u{1b}[31mhttps://user:pw@host/x\u{1b}[0m");
+        assert_eq!(text, "task 'nginx : install' on 127.1.2.3: no *** *** at https://***@host/x");
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_left_where_the_words_are_cut() {
+        let start = told("").len();
+        for ahead in 0..20 {
+            let fill = "x".repeat(FAILURE_BYTES_MAX - start - ahead);
+            let text = told(&format!("{fill}a-long-password"));
+            assert!(text.len() <= FAILURE_BYTES_MAX + '…'.len_utf8(), "{text}");
+            assert!(!text.contains("a-"), "{text}");
+        }
+    }
 }

@@ -164,7 +164,9 @@ async fn another_host_key_is_refused() {
     let other = PrivateSshd::start();
     run.target.host_keys = other.host_keys();
     playbooks.start_playbook(&run).await.unwrap();
-    assert_eq!(wait_end(&playbooks, run.key).await, RunState::Exited(4));
+    let state = wait_end(&playbooks, run.key).await;
+    let RunState::Failed { status: 4, at } = &state else { panic!("{state:?}") };
+    assert!(at.message.contains("Host key verification failed"), "{at:?}");
     let lines = read_all(&playbooks, run.key).await;
     assert!(has(&lines, "Host key verification failed"), "{lines:?}");
     assert_eq!(bench.marks(), 0);

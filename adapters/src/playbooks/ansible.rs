@@ -197,9 +197,11 @@ fn make_scratch(config: &AnsibleConfig) -> Result<tempfile::TempDir, PortError> 
 
 /// How a run ended that has an exit status.
 fn read_end(folder: &RunFolder) -> Option<RunState> {
-    Some(match folder.read_exit()? {
-        0 if folder.is_unmatched() => RunState::Unmatched,
-        status => RunState::Exited(status),
+    Some(match (folder.read_exit()?, folder.read_failure()) {
+        (0, _) if folder.is_unmatched() => RunState::Unmatched,
+        (0, _) => RunState::Exited(0),
+        (status, Some(at)) => RunState::Failed { status, at },
+        (status, None) => RunState::Exited(status),
     })
 }
 

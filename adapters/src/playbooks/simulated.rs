@@ -1,7 +1,9 @@
 //! Playbooks of a simulated region: tasks that take their time, one of which may fail.
 
 use crate::playbooks::fake::{fake_commit, read_printed};
-use crate::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
+use crate::playbooks::{
+    OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source, TaskFailure,
+};
 use crate::simulated::machine::SimulatedMachine;
 use crate::simulated::{FaultKind, SimulatedRegion};
 use async_trait::async_trait;
@@ -23,6 +25,8 @@ pub(crate) struct Play {
     started_at: Timestamp,
     ends_at: Timestamp,
     status: i32,
+    /// The task that it fails at.
+    failure: Option<TaskFailure>,
     /// What it prints, spread evenly over its time.
     output: Vec<OutputLine>,
     /// The Appserver whose site is there when it has succeeded.
@@ -42,7 +46,10 @@ impl Play {
 
     fn state(&self, now: Timestamp, machines: &BTreeMap<Uuid, SimulatedMachine>) -> RunState {
         match self.end(machines) {
-            (ends_at, status) if ends_at <= now => RunState::Exited(status),
+            (ends_at, status) if ends_at <= now => match &self.failure {
+                Some(at) if status == FAILED => RunState::Failed { status, at: at.clone() },
+                _ => RunState::Exited(status),
+            },
             _ if self.cancelled => RunState::Lost,
             _ => RunState::Running,
         }
@@ -75,8 +82,14 @@ impl SimulatedRegion {
         let last = failing.unwrap_or(tasks);
         let whole = self.dice.span(120, 2_400, &key, "play", 0);
         let took = self.scaled(whole).mul_f64(f64::from(last) / f64::from(tasks));
+        let name = |task: u32| format!("simulated : {task} of {tasks}");
+        let failure = failing.map(|task| TaskFailure {
+            task: name(task),
+            host: run.target.address.ip.to_string(),
+            message: "it was to fail".to_owned(),
+        });
         let mut output = vec![line(format!("PLAY [{}]", run.playbook))];
-        output.extend((1..=last).map(|task| line(format!("TASK [simulated : {task} of {tasks}]"))));
+        output.extend((1..=last).map(|task| line(format!("TASK [{}]", name(task)))));
         if let Some(task) = failing {
             output.push(OutputLine::new(true, format!("fatal: task {task} failed")));
         }
@@ -87,6 +100,7 @@ impl SimulatedRegion {
             started_at: now,
             ends_at: now + took,
             status: if failing.is_some() { FAILED } else { 0 },
+            failure,
             output,
             site: run.variables["OCIM_APPSERVER_ID"].as_str().map(str::to_owned),
             cancelled: false,
@@ -135,7 +149,7 @@ impl Playbooks for SimulatedRegion {
                     machine.site = play.site.clone().or_else(|| machine.site.take());
                 }
             }
-            RunState::Exited(FAILED) => self.trouble.strike_once(FaultKind::PlayFailed, key),
+            RunState::Failed { .. } => self.trouble.strike_once(FaultKind::PlayFailed, key),
             _ => {}
         }
         Ok(found)

@@ -5,8 +5,8 @@ use super::scenarios::{Scenario, assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use ocim::app::{AppError, ForceAsk, LaunchAsk};
 use ocim_adapters::faults::Fault;
-use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
+use ocim_adapters::playbooks::{RunState, TaskFailure};
 use ocim_domain::appserver::Status;
 use ocim_domain::instance::{Instance, OnSuccess};
 use ocim_domain::port_error::Class;
@@ -105,6 +105,26 @@ async fn a_launch_that_fails_or_is_cancelled_lets_the_next_one_begin() {
         assert_eq!(outcome.appservers[&2].status, Status::Running);
         assert_eq!(outcome.machines.len(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_playbook_is_told_by_its_task_and_words() {
+    let stage = Stage::new().await;
+    let site = stage.app().journal().load::<Instance>(&stage.instance.stream()).await.unwrap();
+    let master = &site.state.present().unwrap().settings;
+    let master = master.secret_key_b64encoded.open().unwrap().to_owned();
+    let at = TaskFailure {
+        task: "nginx : install".to_owned(),
+        host: "127.1.2.3".to_owned(),
+        message: format!("no package\nfor {master}"),
+    };
+    let end = RunState::Failed { status: 2, at };
+    stage.playbooks.set_default_script(Script { end, ..Script::default() });
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    let run = stage.drive(launched.run).await;
+    let Phase::Unwound(Cause::StepFailed { step, error }) = &run.phase else { panic!("{run:?}") };
+    assert_eq!(step, "run_main_playbook");
+    assert_eq!(error, "task 'nginx : install' on 127.1.2.3: no package for ***");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! One run's folder: what Ansible reads, what its wrapper writes, and what that says about the run.
 
 use super::watch::Spans;
-use crate::playbooks::{OutputLine, PlaybookRun, Source};
+use crate::playbooks::{OutputLine, PlaybookRun, Source, TaskFailure};
 use crate::shell::ssh::quote_path;
 use nix::fcntl::{Flock, FlockArg};
 use ocim_domain::Timestamp;
@@ -19,6 +19,12 @@ use uuid::Uuid;
 
 /// About how much output one read returns.
 const READ_BYTES: u64 = 256 * 1024;
+/// Has the lock of a machine as long as a byte comes now and then. A play that does not is dead.
+const LOCK_SCRIPT: &str = "f=\"$HOME/.ocim-play\"; exec 9>>\"$f\" || exit 1; \
+    command -v flock >/dev/null || { echo there is no flock on the machine; exit 1; }; \
+    until flock -w 20 9; do echo \"ocim-play-waits $(head -n 1 \"$f.key\")\"; done; \
+    echo \"run key KEY\" >\"$f.key\"; echo ocim-play-has; \
+    while [ -n \"$(timeout 60 head -c 1)\" ]; do :; done";
 /// The Python of the bundled playbooks' machines; others find it themselves.
 const BUNDLED_INTERPRETER: &str = "/usr/bin/python3";
 
@@ -115,6 +121,7 @@ impl RunFolder {
         self.write("limits.json", &json!(limits).to_string())?;
         self.write("known_hosts", &known_hosts(run))?;
         self.write("inventory.json", &self.inventory(run, private_key).to_string())?;
+        self.write("machine_lock.json", &self.machine_lock(run, private_key).to_string())?;
         self.write("variables.json", &run.variables.to_string())
     }
 
@@ -149,6 +156,34 @@ impl RunFolder {
             group = json!({ "children": children });
         }
         json!({ "all": group })
+    }
+
+    /// How the wrapper locks the machine: another play may still run there that another folder knows.
+    fn machine_lock(&self, run: &PlaybookRun, private_key: &Path) -> Value {
+        let address = &run.target.address;
+        let known_hosts = format!("UserKnownHostsFile={}", quote_path(&self.path("known_hosts")));
+        let key = private_key.display().to_string();
+        let (port, login) =
+            (address.ssh_port.to_string(), format!("{}@{}", address.ssh_user, address.ip));
+        let mut command = vec!["ssh", "-F", "none", "-T", "-i", &key, "-p", &port];
+        for option in [
+            "BatchMode=yes",
+            "IdentitiesOnly=yes",
+            "StrictHostKeyChecking=yes",
+            &known_hosts,
+            "GlobalKnownHostsFile=/dev/null",
+            "ConnectTimeout=30",
+            "ServerAliveInterval=15",
+            "ServerAliveCountMax=4",
+            "ControlMaster=no",
+            "ControlPath=none",
+        ] {
+            command.extend(["-o", option]);
+        }
+        let script = LOCK_SCRIPT.replace("KEY", &run.key.to_string());
+        let script = format!("exec sh -c '{script}'");
+        command.extend([login.as_str(), &script]);
+        json!({ "host": address.ip, "command": command })
     }
 
     /// Written under another name first: there is no half of it.
@@ -198,6 +233,11 @@ impl RunFolder {
     /// Whether no play of the playbook found a host.
     pub(super) fn is_unmatched(&self) -> bool {
         self.path("unmatched").exists()
+    }
+
+    /// Which task the playbook failed at, where Ansible came to tell.
+    pub(super) fn read_failure(&self) -> Option<TaskFailure> {
+        serde_json::from_slice(&std::fs::read(self.path("failure")).ok()?).ok()
     }
 
     pub(super) fn read_timed_out(&self) -> Option<String> {
