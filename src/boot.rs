@@ -18,6 +18,7 @@ use crate::http::{self, Api, RunningServer};
 use crate::log_head::{HeadKeeper, check_head};
 use crate::logs::Logs;
 use crate::metrics::{MeteredLogs, MeteredStore};
+use crate::nodes::{self, Presence};
 use crate::observer::follow_runs;
 use crate::processes;
 use crate::processes::slots::{self, Slots};
@@ -52,6 +53,7 @@ pub struct Node {
 struct Services {
     app: App,
     tokens: Tokens,
+    presence: Presence,
     store: Arc<dyn Engine>,
     head: HeadKeeper,
     projector: ProjectorHandle,
@@ -135,8 +137,13 @@ impl Services {
         let (observing, exporter) = parts::observe(config)?;
         let metrics = &observing.metrics;
         // What the ports lack is said before anything stands on the database.
-        let ports = parts::open_ports(config, folder).await?;
+        let key = folder.ensure_ssh_key().await.map_err(BootError::Folder)?;
+        let ports = parts::open_ports(config, folder, &key).await?;
         let pool = parts::migrate(database).await?;
+        // Before anything is changed that belongs to another node.
+        let node = parts::describe_node(config, folder, &key, &*ids)?;
+        let presence = nodes::register(&pool, &node).await.map_err(BootError::Node)?;
+        let node = node.node;
         let store = parts::open_store(config, database, &pool).await?;
         let metered = MeteredStore::new(Arc::clone(&store) as _, Arc::clone(metrics));
         let metered: Arc<dyn EventStore> = Arc::new(metered);
@@ -182,7 +189,6 @@ impl Services {
             slots: Slots::default(),
         });
         slots::set_limits(&world).await.map_err(BootError::Regions)?;
-        let node = folder.node_id(&*ids).map_err(BootError::Folder)?;
         let leases = Arc::new(NodeLeases::new(leases, node, world.limits.runner()));
         let (stopping, stops) = watch::channel(false);
         let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
@@ -195,7 +201,7 @@ impl Services {
             stopping: stops,
             observing: observing.clone(),
         });
-        let made = http::ensure_local_token(&tokens, folder.root()).await;
+        let made = http::ensure_local_token(&tokens, folder.root(), node).await;
         made.map_err(BootError::LocalToken)?;
         let server = http::start(api, listener).map_err(BootError::Http)?;
         folder.write_server(server.address).map_err(BootError::Folder)?;
@@ -207,6 +213,7 @@ impl Services {
         Ok(Self {
             app,
             tokens,
+            presence,
             store,
             head,
             projector,
@@ -237,5 +244,6 @@ impl Services {
         self.projector.stop().await;
         self.head.stop().await;
         self.store.shutdown().await;
+        self.presence.end().await;
     }
 }

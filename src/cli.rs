@@ -16,6 +16,7 @@ mod list;
 mod login;
 mod logs;
 mod machines;
+mod nodes;
 mod operators;
 mod orders;
 mod output;
@@ -110,6 +111,9 @@ enum Command {
     /// Machines of this computer, which outlive `ocim serve`
     #[command(subcommand)]
     Machine(machines::MachineCommand),
+    /// Nodes of Ocim on one database
+    #[command(subcommand)]
+    Node(nodes::NodeCommand),
     /// The log of events
     #[command(subcommand)]
     Events(events::EventCommand),
@@ -176,6 +180,7 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
             None => explain::print_page(&args, output),
         },
         Command::Machine(command) => machines::run(command, &target.local("machine")?, output),
+        Command::Node(command) => nodes::run(command, &target.local("node")?, output).await,
         Command::Events(command) => {
             events::run_events(command, &target.local("events")?, output).await
         }

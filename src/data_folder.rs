@@ -12,6 +12,7 @@
 //! | `postgres/` | the database cluster, its socket and log (or a link to where they are) | `embedded_postgres` |
 //! | `cloud/` | machines of `local` clouds | `ocim_adapters::cloud::local` |
 //! | `playbooks/` | runs, git mirrors, virtual environments | `ocim_adapters::playbooks::ansible` |
+//! | `playbooks/folder_id` | which folder of playbook runs this is | [`DataFolder::playbooks_id`] |
 //!
 //! The folder is 0700 and so is each below it. Under root it is 0711, because PostgreSQL refuses
 //! to run as root and its user must pass through.
@@ -23,9 +24,11 @@ pub use ocim_adapters::program::ProgramError;
 
 use crate::config::Secret;
 use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use ocim_adapters::program::Program;
 use ocim_domain::system::Ids;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
@@ -129,6 +132,16 @@ pub struct SshKey {
     pub public: String,
 }
 
+impl SshKey {
+    /// The key's fingerprint, as `ssh-keygen -l` shows it; of a key that is none, of its text.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let blob = self.public.split(' ').nth(1).unwrap_or_default();
+        let bytes = STANDARD.decode(blob).unwrap_or_else(|_| blob.as_bytes().to_vec());
+        format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes)))
+    }
+}
+
 /// A data folder that is ours until this value is dropped.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -210,7 +223,7 @@ impl DataFolder {
         }
         let mut bytes = [0; 48];
         ids.fill_random(&mut bytes);
-        let key = base64::engine::general_purpose::STANDARD.encode(bytes);
+        let key = STANDARD.encode(bytes);
         write_file(&path, key.as_bytes())?;
         Ok(Secret::new(key))
     }
@@ -244,19 +257,15 @@ impl DataFolder {
     /// # Errors
     /// [`DataFolderError::Damaged`] when the file is not what we wrote.
     pub fn node_id(&self, ids: &dyn Ids) -> Result<Uuid, DataFolderError> {
-        let path = self.root.join("node_id");
-        match fs::read_to_string(&path) {
-            Ok(text) => Uuid::try_parse(text.trim()).map_err(|_| DataFolderError::Damaged {
-                path,
-                advice: "remove it, and a new one is drawn at the next start",
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let node = ids.new_id();
-                write_file(&path, node.to_string().as_bytes())?;
-                Ok(node)
-            }
-            Err(error) => Err(failed("read", &path)(error)),
-        }
+        ensure_id(self.root.join("node_id"), ids)
+    }
+
+    /// Which folder of playbook runs this is: nodes that share it find each other's plays.
+    ///
+    /// # Errors
+    /// [`DataFolderError::Damaged`] when the file is not what we wrote.
+    pub fn playbooks_id(&self, ids: &dyn Ids) -> Result<Uuid, DataFolderError> {
+        ensure_id(self.playbooks().join("folder_id"), ids)
     }
 
     /// Tells commands on this machine where the server answers.
@@ -424,6 +433,22 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), DataFolderError>
         _ => {}
     }
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed("own", path))
+}
+
+/// The id in a file, drawn once.
+fn ensure_id(path: PathBuf, ids: &dyn Ids) -> Result<Uuid, DataFolderError> {
+    match fs::read_to_string(&path) {
+        Ok(text) => Uuid::try_parse(text.trim()).map_err(|_| DataFolderError::Damaged {
+            path,
+            advice: "remove it, and a new one is drawn at the next start",
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = ids.new_id();
+            write_file(&path, id.to_string().as_bytes())?;
+            Ok(id)
+        }
+        Err(error) => Err(failed("read", &path)(error)),
+    }
 }
 
 /// Writes a file of mode 0600 that is there whole or not at all.

@@ -35,8 +35,8 @@ mod tokens;
 mod trace;
 
 pub use local_token::{
-    LOCAL_TOKEN_FILE, LOCAL_USER_HEADER, LocalTokenError, ensure_local_token, os_user,
-    read_local_token,
+    LOCAL_TOKEN_FILE, LOCAL_USER_HEADER, LocalTokenError, ensure_local_token, local_token_name,
+    os_user, read_local_token,
 };
 
 use crate::app::idempotency::IdempotencyKeys;

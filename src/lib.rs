@@ -6,6 +6,7 @@ pub mod embedded_postgres;
 mod held_address;
 pub mod log_head;
 pub mod migrations;
+pub mod nodes;
 
 pub mod logs;
 pub mod metrics;

@@ -34,12 +34,18 @@ const LISTED_MAX: i64 = 1000;
 /// Longest wait for the database.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What the names of the tokens begin with that data folders have.
+pub const LOCAL_PREFIX: &str = "local:";
+
 /// Why a token could not be made or looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The name is blank, too long, or has control characters.
     #[error("a token's name has 1 to {NAME_CHARACTERS_MAX} printable characters")]
     Name,
+    /// The name is kept for the tokens that data folders have.
+    #[error("names that begin with `{LOCAL_PREFIX}` are kept for commands on Ocim's own computers")]
+    Reserved,
     /// Another token has the name.
     #[error("there is a token with the name `{name}` already: choose another name")]
     NameTaken {
@@ -180,7 +186,8 @@ impl Tokens {
     /// revoked, is free.
     ///
     /// # Errors
-    /// [`TokenError::Name`], [`TokenError::NameTaken`], [`TokenError::Unavailable`].
+    /// [`TokenError::Name`], [`TokenError::Reserved`], [`TokenError::NameTaken`],
+    /// [`TokenError::Unavailable`].
     pub async fn create_token(
         &self,
         name: &str,
@@ -188,6 +195,9 @@ impl Tokens {
         expires_at: Option<Timestamp>,
     ) -> Result<Token, TokenError> {
         check_name(name)?;
+        if name.starts_with(LOCAL_PREFIX) {
+            return Err(TokenError::Reserved);
+        }
         self.execute(REVOKE_EXPIRED, &[&name, &self.clock.now()]).await?;
         self.insert(INSERT, name, scope, expires_at).await.map_err(|error| match error {
             InsertError::Taken => TokenError::NameTaken { name: name.to_owned() },

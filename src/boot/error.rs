@@ -6,6 +6,7 @@ use crate::embedded_postgres::PostgresError;
 use crate::http::{LocalTokenError, ServeError};
 use crate::log_head::HeadError;
 use crate::migrations::MigrationError;
+use crate::nodes::NodeError;
 use ocim_domain::port_error::PortError;
 use ocim_engine::database::DatabaseUrlError;
 use ocim_engine::store::OpenError;
@@ -38,6 +39,9 @@ pub enum BootError {
     /// The schema can't be brought up to date.
     #[error("the database's schema can't be used")]
     Migration(#[source] MigrationError),
+    /// This node can't work on the database.
+    #[error("this node may not work on the database")]
+    Node(#[source] NodeError),
     /// The event store can't be opened.
     #[error("the event store could not be opened")]
     Store(#[source] OpenError),

@@ -2,10 +2,11 @@
 
 use super::error::BootError;
 use crate::config::{CloudConfig, Config, GitCredential, Secret};
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, SshKey};
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::metrics::Metrics;
 use crate::migrations::run_migrations;
+use crate::nodes::NodeFacts;
 use crate::telemetry::Observing;
 use crate::telemetry::traces::{Exporter, Tracer};
 use deadpool_postgres::{Pool, Runtime};
@@ -170,9 +171,32 @@ impl Ports {
     }
 }
 
+/// What other nodes on the database must know of this one.
+pub(super) fn describe_node(
+    config: &Config,
+    folder: &DataFolder,
+    key: &SshKey,
+    ids: &dyn Ids,
+) -> Result<NodeFacts, BootError> {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let root = std::fs::canonicalize(folder.root()).unwrap_or_else(|_| folder.root().to_owned());
+    Ok(NodeFacts {
+        node: folder.node_id(ids).map_err(BootError::Folder)?,
+        host: host.to_string_lossy().into_owned(),
+        folder: root.display().to_string(),
+        ssh_key: key.fingerprint(),
+        playbooks: folder.playbooks_id(ids).map_err(BootError::Folder)?,
+        // Both kinds of clouds that there are live on this computer, or in this process.
+        own_regions: config.clouds.keys().cloned().collect(),
+    })
+}
+
 /// The adapters that the configuration asks for.
-pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<Ports, BootError> {
-    let key = folder.ensure_ssh_key().await.map_err(BootError::Folder)?;
+pub(super) async fn open_ports(
+    config: &Config,
+    folder: &DataFolder,
+    key: &SshKey,
+) -> Result<Ports, BootError> {
     let breakers = Breakers::new(Arc::new(SystemClock), BreakerLimits::default());
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
     let mut simulated = vec![];
@@ -203,7 +227,7 @@ pub(super) async fn open_ports(config: &Config, folder: &DataFolder) -> Result<P
         Arc::new(SshShell::new(key.private.clone(), folder.root().join("ssh")));
     let ansible = AnsibleConfig {
         folder: folder.playbooks(),
-        private_key: key.private,
+        private_key: key.private.clone(),
         python: config.ansible_python_path.clone(),
         wheels_dir: config.wheels_dir.clone(),
         git_logins: git_logins(config),

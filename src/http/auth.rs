@@ -6,6 +6,7 @@ use super::problem::HttpError;
 use super::routes::{Access, Route};
 use super::trace::RequestId;
 use crate::app::Caller;
+use crate::app::tokens::LOCAL_PREFIX;
 use crate::trace_context::TraceContext;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -112,7 +113,7 @@ async fn authenticate(api: &Api, request: &HttpRequest) -> Result<(Caller, Scope
 
 /// Who calls, as events show it: `token:<name>`, or `local:<os user>` for the local commands.
 fn actor(holder: &str, headers: &HeaderMap) -> String {
-    if holder != local_token::NAME {
+    if !holder.starts_with(LOCAL_PREFIX) {
         return format!("token:{holder}");
     }
     let said = headers.get(LOCAL_USER_HEADER).and_then(|value| value.to_str().ok());
@@ -139,11 +140,11 @@ mod tests {
     #[test]
     fn the_local_token_acts_for_the_user_who_is_named() {
         let named = headers("ocim-local-user", "alice");
-        assert_eq!(actor("local", &named), "local:alice");
+        assert_eq!(actor("local:1", &named), "local:alice");
         assert_eq!(actor("deploy", &named), "token:deploy");
         let own = format!("local:{}", os_user());
-        assert_eq!(actor("local", &HeaderMap::new()), own);
-        assert_eq!(actor("local", &headers("ocim-local-user", "a b\\u202e")), own);
+        assert_eq!(actor("local:1", &HeaderMap::new()), own);
+        assert_eq!(actor("local:1", &headers("ocim-local-user", "a b\\u202e")), own);
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! The token of this machine's own commands: a file in the data folder that only its owner reads.
 
-use crate::app::tokens::{TokenError, Tokens};
+use crate::app::tokens::{LOCAL_PREFIX, TokenError, Tokens};
 use crate::data_folder::{self, DataFolderError};
 use std::io;
 use std::path::Path;
+use uuid::Uuid;
 
 /// The file's name in the data folder.
 pub const LOCAL_TOKEN_FILE: &str = "cli_token";
-/// The token's name.
-pub(super) const NAME: &str = "local";
 /// Says which of this machine's users calls; only believed of who has the local token.
 pub const LOCAL_USER_HEADER: &str = "Ocim-Local-User";
 /// Longest name of a user, in characters.
@@ -33,6 +32,12 @@ pub(super) fn is_user_name(text: &str) -> bool {
     (1..=USER_CHARACTERS_MAX).contains(&text.len()) && text.chars().all(fits)
 }
 
+/// The name of the token of a node's own computer: each node has one, and leaves the others theirs.
+#[must_use]
+pub fn local_token_name(node: Uuid) -> String {
+    format!("{LOCAL_PREFIX}{node}")
+}
+
 /// Why there is no local token.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalTokenError {
@@ -44,17 +49,21 @@ pub enum LocalTokenError {
     Folder(#[from] DataFolderError),
 }
 
-/// Sees to it that the data folder `root` has a valid token; one that is valid stays.
+/// Sees to it that the data folder `root` of a node has a valid token; one that is valid stays.
 ///
 /// # Errors
 /// [`LocalTokenError`].
-pub async fn ensure_local_token(tokens: &Tokens, root: &Path) -> Result<(), LocalTokenError> {
+pub async fn ensure_local_token(
+    tokens: &Tokens,
+    root: &Path,
+    node: Uuid,
+) -> Result<(), LocalTokenError> {
     if let Ok(text) = read_local_token(root)
         && tokens.find_holder(&text).await?.is_some()
     {
         return Ok(());
     }
-    let token = tokens.replace_token(NAME).await?;
+    let token = tokens.replace_token(&local_token_name(node)).await?;
     data_folder::write_file(&root.join(LOCAL_TOKEN_FILE), token.expose().as_bytes())?;
     Ok(())
 }

@@ -6,6 +6,7 @@ mod database_tls;
 mod embedded_postgres;
 mod kurrentdb;
 mod log_head;
+mod nodes;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

@@ -93,7 +93,7 @@ impl ApiServer {
         let tokens = Tokens::new(pool, clock, ids.clone());
         let kept = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(kept.path()).unwrap();
-        http::ensure_local_token(&tokens, folder.root()).await.unwrap();
+        http::ensure_local_token(&tokens, folder.root(), uuid::Uuid::from_u128(1)).await.unwrap();
         let (stopping, stops) = watch::channel(false);
         let api = Api {
             app: Arc::new(app.clone()),
