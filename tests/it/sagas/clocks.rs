@@ -4,7 +4,6 @@ use super::outside::Outside;
 use super::stage::{REGION, Stage, index, somebody};
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
-use ocim::processes::provision_load_balancer::ProvisionLoadBalancer;
 use ocim::processes::step::{
     Definition, Driver, Kind, Progress, Step, StepContext, StepError, done,
 };
@@ -15,6 +14,7 @@ use ocim_adapters::system::FixedClock;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::port_error::Class;
+use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::{ErrorCode, Phase};
 use ocim_domain::system::Clock;
 use ocim_engine::leases::memory::MemoryLeases;
