@@ -41,10 +41,13 @@ use ocim_domain::right::ReadScope;
 use ocim_domain::saga::{Plan, Run};
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::{Clock, Ids};
+use ocim_engine::derived::Derived;
 use ocim_engine::leases::Leases;
+use ocim_engine::sagas::open_runs::OpenRuns;
 use ocim_engine::storable::check_reason;
 use ocim_engine::store::EventStore;
 use ocim_engine::store::sealed::SealedStore;
+use ocim_engine::tracker::Tracker;
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -60,6 +63,7 @@ pub struct App {
     looks: LastLooks,
     put_offs: PutOffs,
     drives: Drives,
+    open_runs: Arc<tokio::sync::Mutex<Tracker<OpenRuns<()>>>>,
     balancer_attempts: BalancerAttempts,
     leases: Option<Arc<dyn Leases>>,
     circuits: Option<Arc<dyn Circuits>>,
@@ -157,8 +161,10 @@ impl App {
         setting: AppSetting,
     ) -> Self {
         let journal = Journal::new(Arc::clone(&store) as Arc<dyn EventStore>, clock, ids);
+        let open_runs = track_open_runs(&journal);
         Self {
             journal,
+            open_runs,
             store,
             read_models,
             logs,
@@ -170,6 +176,14 @@ impl App {
             leases: None,
             circuits: None,
         }
+    }
+
+    /// The same, which keeps there what it derives from the log. To be said first.
+    #[must_use]
+    pub fn with_derived(self, derived: Arc<dyn Derived>) -> Self {
+        let journal = self.journal.with_derived(derived);
+        let open_runs = track_open_runs(&journal);
+        Self { journal, open_runs, ..self }
     }
 
     /// The same, which asks these leases who holds a run.
@@ -275,4 +289,9 @@ impl App {
     pub async fn open(&self, sealed: &Value) -> Result<Value, AppError> {
         Ok(self.store.open_value(sealed).await?)
     }
+}
+
+fn track_open_runs(journal: &Journal) -> Arc<tokio::sync::Mutex<Tracker<OpenRuns<()>>>> {
+    // The runner keeps the checkpoint: it hears of runs that are asked for, too.
+    Arc::new(tokio::sync::Mutex::new(Tracker::new(journal, OpenRuns::started()).read_only()))
 }

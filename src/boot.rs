@@ -29,6 +29,8 @@ use background::Background;
 use ocim_adapters::logs::postgres::PostgresLogs;
 use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_engine::database::DatabaseAddress;
+use ocim_engine::derived::Derived;
+use ocim_engine::derived::postgres::PostgresDerived;
 use ocim_engine::leases::postgres::PostgresLeases;
 use ocim_engine::projector::{ProjectorHandle, ProjectorRuntime};
 use ocim_engine::sagas::holds::Holds;
@@ -170,8 +172,9 @@ impl Services {
                 plan_of: processes::plan_of,
             },
         );
+        let derived: Arc<dyn Derived> = Arc::new(PostgresDerived::new(pool.clone()));
         let leases = Arc::new(PostgresLeases::new(pool.clone()));
-        let app = app.with_leases(leases.clone());
+        let app = app.with_derived(Arc::clone(&derived)).with_leases(leases.clone());
         let app = app.with_circuits(ports.circuits);
         let world = Arc::new(World {
             app: app.clone(),
@@ -206,7 +209,7 @@ impl Services {
         let server = http::start(api, listener).map_err(BootError::Http)?;
         folder.write_server(server.address).map_err(BootError::Folder)?;
         let observer =
-            follow_runs(app.store().raw(), Arc::clone(metrics), observing.tracer.clone());
+            follow_runs(app.store().raw(), &derived, Arc::clone(metrics), observing.tracer.clone());
         // Last, when nothing can fail any more: from here on there are effects.
         let runner = Runner::start(Arc::clone(&world), &processes::definitions(), leases);
         let background = Background::start(config, &world);

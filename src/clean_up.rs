@@ -5,9 +5,8 @@ use ocim_domain::Timestamp;
 use ocim_domain::appserver::Event;
 use ocim_domain::event::{DecodeError, DomainEvent, Recorded};
 use ocim_domain::ids::AppserverId;
-use ocim_engine::log_tail::LogTail;
 use ocim_engine::store::Filter;
-use std::collections::BTreeMap;
+use ocim_engine::tracker::{Items, Tracked, Tracker};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -27,18 +26,19 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct KeptServers {
     app: App,
-    tail: LogTail,
-    due: BTreeMap<AppserverId, Timestamp>,
+    due: Tracker<Dates>,
 }
+
+/// Until when each machine is kept, by the text of its appserver's id.
+#[derive(Debug)]
+struct Dates;
 
 impl KeptServers {
     /// Knows nothing before its first look.
     #[must_use]
     pub fn new(app: App) -> Self {
-        let kinds = KINDS.map(str::to_owned).to_vec();
-        let store = std::sync::Arc::clone(app.journal().store());
-        let tail = LogTail::new(store, Filter { categories: vec![], kinds });
-        Self { app, tail, due: BTreeMap::new() }
+        let due = Tracker::new(app.journal(), Dates);
+        Self { app, due }
     }
 
     /// Asks for the clean-ups that are due. Returns the next date, if there is one.
@@ -46,41 +46,56 @@ impl KeptServers {
     /// # Errors
     /// When the store does not answer: look again later.
     pub async fn look(&mut self) -> Result<Option<Timestamp>, AppError> {
-        let due = &mut self.due;
-        self.tail.drain(|event| note(due, event)).await?;
+        self.due.catch_up(drop).await?;
         let now = self.app.journal().now();
-        let over: Vec<_> = self.due.iter().filter(|(_, due)| **due <= now).collect();
-        for (id, due) in over {
+        let dates: Vec<(AppserverId, Timestamp)> = (self.due.items().iter())
+            .filter_map(|(id, due)| Some((id.parse().ok()?, *due)))
+            .collect();
+        for (id, due) in dates.iter().filter(|(_, due)| *due <= now) {
             match self.app.clean_up_when_due(*id, *due).await {
                 Ok(true) => {
-                    tracing::info!(appserver = %id, %due, "a failed appserver is cleaned up")
+                    tracing::info!(appserver = %id, %due, "a failed appserver is cleaned up");
                 }
                 // A newer program's, which sees to it.
                 Ok(false) | Err(AppError::Newer(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.due.values().filter(|due| **due > now).min().copied())
+        Ok(dates.into_iter().map(|(_, due)| due).filter(|due| *due > now).min())
     }
 }
 
-fn note(due: &mut BTreeMap<AppserverId, Timestamp>, recorded: &Recorded) {
-    let id = AppserverId(recorded.stream.id());
-    let until = match Event::decode(&recorded.kind, recorded.schema, &recorded.data) {
-        Ok(Event::ConfigurationFailed { keeps_server_until, .. }) => keeps_server_until,
-        Ok(Event::ServerKept { until, .. }) => Some(until),
-        Ok(Event::CleanUpRequested { .. } | Event::Terminated { .. }) => None,
-        // Whoever wrote what is unknown here knows the date, too, and so does whoever deletes: it
-        // reads the whole stream.
-        Ok(_) | Err(DecodeError::Unknown { .. }) => return,
-        Err(error) => {
-            tracing::error!(%id, %error, "a date can't be read: its machine is kept");
-            return;
+impl Tracked for Dates {
+    const SCHEMA: u16 = 1;
+    type Item = Timestamp;
+    type Told = ();
+
+    fn name(&self) -> String {
+        "kept_servers".to_owned()
+    }
+
+    fn filter(&self) -> Filter {
+        Filter { categories: vec![], kinds: KINDS.map(str::to_owned).to_vec() }
+    }
+
+    fn apply(&self, items: &mut Items<Timestamp>, recorded: &Recorded) {
+        let id = AppserverId(recorded.stream.id());
+        let until = match Event::decode(&recorded.kind, recorded.schema, &recorded.data) {
+            Ok(Event::ConfigurationFailed { keeps_server_until, .. }) => keeps_server_until,
+            Ok(Event::ServerKept { until, .. }) => Some(until),
+            Ok(Event::CleanUpRequested { .. } | Event::Terminated { .. }) => None,
+            // Whoever wrote what is unknown here knows the date, too, and so does whoever deletes: it
+            // reads the whole stream.
+            Ok(_) | Err(DecodeError::Unknown { .. }) => return,
+            Err(error) => {
+                tracing::error!(%id, %error, "a date can't be read: its machine is kept");
+                return;
+            }
+        };
+        match until {
+            Some(until) => items.put(id.to_string(), until),
+            None => drop(items.remove(&id.to_string())),
         }
-    };
-    match until {
-        Some(until) => drop(due.insert(id, until)),
-        None => drop(due.remove(&id)),
     }
 }
 

@@ -20,7 +20,8 @@ use ocim_domain::ids::RunId;
 use ocim_domain::outside_text;
 use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::system::Clock;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -73,13 +74,23 @@ pub struct Logs {
     clock: Arc<dyn Clock>,
     appended: broadcast::Sender<RunId>,
     news: News,
+    followed: follow::Followed,
+    /// What must not stand in the logs of runs that are under way.
+    maskers: Mutex<HashMap<RunId, Arc<Masker>>>,
 }
 
 impl Logs {
     /// The logs in this store.
     #[must_use]
     pub fn new(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, appended: broadcast::Sender::new(WAKE_UPS), news: News::default() }
+        Self {
+            store,
+            clock,
+            appended: broadcast::Sender::new(WAKE_UPS),
+            news: News::default(),
+            followed: follow::Followed::default(),
+            maskers: Mutex::default(),
+        }
     }
 
     /// Appends each line of `text`; returns the number of the log's last line.
@@ -165,7 +176,7 @@ impl Logs {
     /// order. Ends when the log is finished and all was told. Waits while the store is away.
     #[must_use]
     pub fn follow(&self, run: RunId, from: u64) -> BoxStream<'static, LogLine> {
-        follow::follow_log(Arc::clone(&self.store), self.appended.subscribe(), run, from)
+        self.followed.follow_log(Arc::clone(&self.store), &self.appended, run, from)
     }
 
     /// Says that no line will follow. Finishing again is fine.
@@ -174,6 +185,7 @@ impl Logs {
     /// When the store can't be reached.
     pub async fn finish(&self, run: RunId) -> Result<(), PortError> {
         self.news.forget(run);
+        self.maskers().remove(&run);
         self.store.finish_log(run).await?;
         self.wake_followers(run);
         Ok(())
@@ -184,6 +196,22 @@ impl Logs {
     #[must_use]
     pub fn is_news(&self, run: RunId, step: &str, text: &str) -> bool {
         self.news.is_news(run, step, text, self.clock.now())
+    }
+
+    /// The masker that is kept for the run: to make one takes as long as to mask thousands of lines,
+    /// and a run's secrets are frozen with it.
+    #[must_use]
+    pub fn kept_masker(&self, run: RunId) -> Option<Arc<Masker>> {
+        self.maskers().get(&run).cloned()
+    }
+
+    /// Keeps a masker until the run's log is finished.
+    pub fn keep_masker(&self, run: RunId, masker: &Arc<Masker>) {
+        self.maskers().insert(run, Arc::clone(masker));
+    }
+
+    fn maskers(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Masker>>> {
+        self.maskers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn new_line(&self, step: &str, level: Level, text: &str) -> NewLine {

@@ -9,11 +9,12 @@ pub mod runs;
 pub use meters::{MeteredLogs, MeteredStore};
 
 use ocim_domain::Timestamp;
-use ocim_domain::event::Recorded;
+use ocim_domain::ids::RunId;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use runs::{Fact, Runs};
+use runs::{Fact, OpenRun, tally};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub struct Lag {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    runs: Mutex<Runs>,
+    runs: Mutex<BTreeMap<RunId, OpenRun>>,
     runs_open: IntGaugeVec,
     runs_stuck: IntGaugeVec,
     oldest_run: IntGaugeVec,
@@ -185,12 +186,12 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    fn show_runs(&self, runs: &Runs, now: Timestamp) {
+    fn show_runs(&self, runs: &BTreeMap<RunId, OpenRun>, now: Timestamp) {
         // Definitions without any run are shown no more, rather than with an old number.
         self.runs_open.reset();
         self.runs_stuck.reset();
         self.oldest_run.reset();
-        for (definition, tally) in runs.tally() {
+        for (definition, tally) in tally(runs.values()) {
             self.runs_open.with_label_values(&[definition]).set(tally.open);
             self.runs_stuck.with_label_values(&[definition]).set(tally.stuck);
             let age = tally.oldest.map_or(0, |oldest| (now - oldest).num_seconds().max(0));
@@ -198,10 +199,12 @@ impl Metrics {
         }
     }
 
-    /// Takes in one event of the log.
-    #[must_use]
-    pub fn note_event(&self, event: &Recorded) -> Option<Fact> {
-        self.lock_runs().note(event)
+    /// The run is like this now; none where it is over.
+    pub fn show_run(&self, run: RunId, state: Option<&OpenRun>) {
+        match state {
+            Some(state) => drop(self.lock_runs().insert(run, state.clone())),
+            None => drop(self.lock_runs().remove(&run)),
+        }
     }
 
     /// The log was read to its end.
@@ -261,7 +264,7 @@ impl Metrics {
         self.spans.with_label_values(&[outcome]).inc_by(spans as u64);
     }
 
-    fn lock_runs(&self) -> MutexGuard<'_, Runs> {
+    fn lock_runs(&self) -> MutexGuard<'_, BTreeMap<RunId, OpenRun>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

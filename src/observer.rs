@@ -4,43 +4,65 @@
 //! outlives a crash of Ocim is still one trace, and a span told twice is still one span.
 
 use crate::metrics::Metrics;
-use crate::metrics::runs::{Attempt, Ended, Fact};
+use crate::metrics::runs::{Attempt, Ended, Fact, Runs};
 use crate::processes::PLAYBOOK_STEPS;
 use crate::telemetry::traces::{Span, SpanKind, Tracer};
 use crate::trace_context::{derive_span, playbook_span};
 use futures_util::StreamExt;
-use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::step_key;
-use ocim_engine::store::{EventStore, Filter, SubscriptionEvent};
+use ocim_engine::derived::Derived;
+use ocim_engine::store::{EventStore, SubscriptionEvent};
+use ocim_engine::tracker::Tracker;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
+
+/// Pause before a store that does not answer is asked again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Follows until aborted. What was recorded before now makes the gauges true; only what follows is
 /// counted and traced.
 pub fn follow_runs(
     store: &Arc<dyn EventStore>,
+    derived: &Arc<dyn Derived>,
     metrics: Arc<Metrics>,
     tracer: Tracer,
 ) -> JoinHandle<()> {
-    let filter = Filter { categories: vec![RunId::CATEGORY.to_owned()], kinds: vec![] };
-    let mut events = store.subscribe_all(Position::START, filter);
+    let store = Arc::clone(store);
+    let mut runs = Tracker::on(Arc::clone(&store), Arc::clone(derived), Runs);
     tokio::spawn(async move {
+        while let Err(error) = runs.load().await {
+            tracing::warn!(%error, "what the log says of runs can't be read yet");
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        for (id, run) in runs.items().iter() {
+            if let Ok(id) = id.parse() {
+                metrics.show_run(id, Some(run));
+            }
+        }
+        let mut events = store.subscribe_all(runs.position(), runs.filter());
         let mut is_live = false;
         while let Some(event) = events.next().await {
             match event {
-                SubscriptionEvent::Checkpoint(_) => {}
-                SubscriptionEvent::CaughtUp(_) => {
+                SubscriptionEvent::Checkpoint(position) => runs.pass(position),
+                SubscriptionEvent::CaughtUp(position) => {
+                    runs.pass(position);
                     is_live = true;
                     metrics.show_caught_up();
                 }
                 SubscriptionEvent::Event(event) => {
-                    let fact = metrics.note_event(&event);
+                    let fact = runs.take(&event);
+                    let run = RunId(event.stream.id());
+                    metrics.show_run(run, runs.items().get(&run.to_string()));
                     if let (Some(fact), true) = (fact, is_live) {
                         metrics.count_fact(&fact);
                         trace_fact(&tracer, fact);
                     }
                 }
+            }
+            if is_live {
+                runs.save_when_due().await;
             }
         }
     })

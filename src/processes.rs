@@ -3,6 +3,7 @@
 pub mod activate_appserver;
 pub mod balancer_troubles;
 pub mod balancers;
+pub mod beliefs;
 pub mod check_names;
 pub mod clean_up_appserver;
 pub mod deactivate_appserver;

@@ -281,9 +281,8 @@ impl Reads<'_> {
         limit: usize,
         after: Option<&str>,
     ) -> Result<Vec<InstanceRow>, QueryError> {
-        let sql = format!(
-            "{INSTANCES} where $2::text is null or id < $2 order by id desc limit $1::bigint"
-        );
+        let sql =
+            format!("{INSTANCES} where {} order by id desc limit $1::bigint", beyond("$2", after));
         self.query(&sql, &[&limit_value(limit), &after]).await
     }
 
@@ -321,8 +320,9 @@ impl Reads<'_> {
         after: Option<&str>,
     ) -> Result<Vec<AppserverRow>, QueryError> {
         let sql = format!(
-            "{APPSERVERS} where ($3::text is null or id < $3) \
-             and ($1::text is null or instance = $1) order by id desc limit $2::bigint"
+            "{APPSERVERS} where {} and {} order by id desc limit $2::bigint",
+            beyond("$3", after),
+            wanted("$1", "instance", instance),
         );
         self.query(&sql, &[&instance, &limit_value(limit), &after]).await
     }
@@ -353,9 +353,11 @@ impl Reads<'_> {
         limit: usize,
         after: Option<&str>,
     ) -> Result<Vec<ServerRow>, QueryError> {
-        let sql = "select * from rm.servers where $2::text is null or id < $2 \
-                   order by id desc limit $1::bigint";
-        self.query(sql, &[&limit_value(limit), &after]).await
+        let sql = format!(
+            "select * from rm.servers where {} order by id desc limit $1::bigint",
+            beyond("$2", after)
+        );
+        self.query(&sql, &[&limit_value(limit), &after]).await
     }
 
     /// All machines that nobody accounts for.
@@ -437,6 +439,17 @@ const REGIONS: &str = "select *, array(select row_to_json(m) from \
 /// Appservers; one whose launch ended before it was frozen shows how.
 const APPSERVERS: &str = "select *, coalesce(own_status, launch_outcome, 'new') as status \
                           from rm.appservers";
+
+/// What a page after `after` holds, which is that parameter. Each combination of conditions is a
+/// statement of its own, so that its plan may use an index, however often it is run.
+fn beyond(parameter: &str, after: Option<&str>) -> String {
+    after.map_or(format!("{parameter}::text is null"), |_| format!("id < {parameter}"))
+}
+
+/// Rows whose column has the value, which is that parameter, if one is wanted.
+fn wanted(parameter: &str, column: &str, value: Option<&str>) -> String {
+    value.map_or(format!("{parameter}::text is null"), |_| format!("{column} = {parameter}"))
+}
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> QueryError {
     QueryError(Box::new(error))

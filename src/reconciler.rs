@@ -1,20 +1,19 @@
 //! Compares what the log believes of machines with what their clouds answer, on a timer; of balancers
 //! with what is there (`balancers`).
 //!
-//! In reading order: `beliefs` is what the log says, `compare` finds what differs, and here each
+//! In reading order: `crate::processes::beliefs` is what the log says, `compare` finds what differs, and here each
 //! difference is recorded, decided on the aggregate's own stream. Nothing is deleted here, nothing is
 //! recorded twice, and a cloud that does not answer says nothing about its machines. A late duplicate
 //! of a machine in use is the one thing that is not left to people: a run is asked to take it away.
 
 pub mod balancers;
-pub mod beliefs;
 pub mod compare;
 
 use crate::app::AppError;
+use crate::processes::beliefs::Beliefs;
 use crate::processes::provision_load_balancer::{has_given_up, machine_made};
 use crate::processes::world::World;
 use balancers::BalancerWatch;
-use beliefs::Beliefs;
 use compare::{Finding, Memory};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ocim_adapters::cloud::Machine;
@@ -51,7 +50,7 @@ impl RegionWatch {
     /// Knows nothing before its first look.
     #[must_use]
     pub fn new(world: Arc<World>, region: &str) -> Self {
-        let beliefs = Beliefs::new(world.app.journal().store(), region);
+        let beliefs = Beliefs::new(world.app.journal(), region);
         Self { world, region: region.to_owned(), beliefs, memory: Memory::default() }
     }
 

@@ -22,6 +22,7 @@ pub mod breaker;
 pub mod cloud;
 pub mod dns;
 pub mod faults;
+mod file_work;
 pub mod hosts;
 pub mod logs;
 pub mod playbooks;

@@ -2,19 +2,23 @@
 
 use crate::Timestamp;
 use crate::event::DomainEvent;
+use crate::snapshot::SnapshotFormat;
 
 /// One aggregate: commands in, events out, state folded from events.
-pub trait Decider {
+pub trait Decider: 'static {
     /// The category of its streams.
     const CATEGORY: &'static str;
     /// What the events add up to; `Default` is the state before the first event.
-    type State: Default + Clone + Send;
+    type State: Default + Clone + Send + 'static;
     /// What one may ask.
     type Command: Send;
     /// What happened.
     type Event: DomainEvent + Send;
     /// Why not.
     type Rejected: std::error::Error + Send + Sync + 'static;
+    /// How its state is kept beside its stream; for aggregates whose streams grow with what all others
+    /// do, as a balancer's does with each site that it serves.
+    const SNAPSHOT: Option<SnapshotFormat<Self::State>> = None;
 
     /// The events that answer a command; empty when it is already so.
     ///

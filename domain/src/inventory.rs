@@ -5,6 +5,7 @@ use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::ids::{InventoryId, NAMESPACE, RunId};
 use crate::server::Power;
+use crate::snapshot::SnapshotFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -29,7 +30,7 @@ pub struct Orphan {
 }
 
 /// An orphan that was reported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reported {
     /// The region's name.
     pub region: String,
@@ -94,7 +95,7 @@ impl DomainEvent for Event {
 }
 
 /// An inventory as its events tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Why it does not answer, if it does not.
     pub error: Option<String>,
@@ -131,6 +132,7 @@ impl Decider for Inventory {
     type Command = Command;
     type Event = Event;
     type Rejected = Rejected;
+    const SNAPSHOT: Option<SnapshotFormat<State>> = Some(SnapshotFormat::of_schema(1));
 
     fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
         match command {

@@ -1,6 +1,6 @@
 //! What Ocim knows: aggregates as deciders, settings and their layers, and the saga log. No I/O, clock or randomness.
 //!
-//! In reading order: `ids`, `text`, `protected`, `event` and `decider` are the vocabulary; `instance`,
+//! In reading order: `ids`, `text`, `protected`, `event`, `snapshot` and `decider` are the vocabulary; `instance`,
 //! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name`, `projection`, `event_log` and
 //! `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
@@ -32,6 +32,7 @@ pub mod run_record;
 pub mod saga;
 pub mod server;
 pub mod settings;
+pub mod snapshot;
 pub mod system;
 pub mod text;
 pub mod token;

@@ -6,6 +6,7 @@ use crate::event::DomainEvent;
 use crate::fragment::fragment_name;
 use crate::ids::{InstanceId, LoadBalancerId, RunId};
 use crate::server::ServerAddress;
+use crate::snapshot::SnapshotFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -95,7 +96,7 @@ impl fmt::Display for Trouble {
 }
 
 /// A balancer as its events tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Present {
     /// What is known of it.
     pub registration: Registration,
@@ -119,6 +120,7 @@ pub enum Command {
     /// Let it take new instances, or not.
     AcceptBackends(bool),
     /// It serves the content with this digest under this name; it has no such fragment without one.
+    /// Silent where that is known.
     RecordApplied { fragment: String, digest: Option<String> },
     /// That is what is not as it should be. Where a run can put it right, `run` is
     /// asked to, unless another is at it (`preparation_is_open`) or has just been.
@@ -200,6 +202,7 @@ impl Decider for LoadBalancer {
     type Command = Command;
     type Event = Event;
     type Rejected = Rejected;
+    const SNAPSHOT: Option<SnapshotFormat<State>> = Some(SnapshotFormat::of_schema(1));
 
     fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
         let Some(known) = state else {
@@ -227,7 +230,11 @@ impl Decider for LoadBalancer {
                 })
             }
             Command::RecordApplied { fragment, digest } => {
-                Ok(vec![Event::FragmentApplied { fragment, digest }])
+                Ok(if known.fragments.get(&fragment) == digest.as_ref() {
+                    vec![]
+                } else {
+                    vec![Event::FragmentApplied { fragment, digest }]
+                })
             }
             Command::Observe { troubles, preparation_is_open, run } => {
                 let is_wanted = troubles.iter().any(Trouble::can_be_put_right)

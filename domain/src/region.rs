@@ -4,6 +4,7 @@ use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::ids::{NAMESPACE, RegionId, RunId};
+use crate::snapshot::SnapshotFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use uuid::Uuid;
@@ -69,7 +70,7 @@ pub enum Place {
 }
 
 /// A region as its events tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Most runs at a time; none before it was set.
     pub limit: Option<u32>,
@@ -116,6 +117,7 @@ impl Decider for Region {
     type Command = Command;
     type Event = Event;
     type Rejected = Rejected;
+    const SNAPSHOT: Option<SnapshotFormat<State>> = Some(SnapshotFormat::of_schema(1));
 
     fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
         let events = match command {

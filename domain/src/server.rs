@@ -227,7 +227,7 @@ pub enum State {
 }
 
 /// An existing Server.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Present {
     /// What was wanted.
     pub requested: Requested,

@@ -1,6 +1,9 @@
 //! How the database is reached: where it is, and TLS as `sslmode` says.
 
+mod query;
 mod tls;
+
+pub(crate) use query::query;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,8 +1,14 @@
 //! Aggregates on the event store: load a stream, decide, append at the version that was read.
 
+mod folds;
+
+use crate::derived::memory::MemoryDerived;
+use crate::derived::{Derived, Snapshot};
+use crate::payload::weigh;
 use crate::storable::{Unstorable, check_storable};
 use crate::store::sealed::SealError;
 use crate::store::{AppendError, Appended, EventStore, Expected, ReadError};
+use folds::{Fold, Folds};
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DecodeError, DomainEvent, Metadata, NewEvent, Position, StreamId};
@@ -17,6 +23,10 @@ pub const COMMAND_CAUSE: &str = "command:";
 
 /// How often a command is decided anew because somebody else wrote first.
 const DECISIONS_MAX: usize = 16;
+/// Events of a stream read at a time.
+const PAGE: usize = 1_000;
+/// A stream that is so many events beyond its snapshot gets another one.
+const SNAPSHOT_EVERY: u64 = 100;
 
 /// Typed streams over an event store.
 #[derive(Debug, Clone)]
@@ -24,6 +34,8 @@ pub struct Journal {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    derived: Arc<dyn Derived>,
+    folds: Arc<Folds>,
 }
 
 /// An aggregate as its stream tells.
@@ -153,10 +165,23 @@ impl From<SealError> for JournalError {
 }
 
 impl Journal {
-    /// A journal on this store.
+    /// A journal on this store. What it derives from it ends with the process.
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, clock, ids }
+        let derived = Arc::new(MemoryDerived::default());
+        Self { store, clock, ids, derived, folds: Arc::default() }
+    }
+
+    /// The same, which keeps there what it derives.
+    #[must_use]
+    pub fn with_derived(self, derived: Arc<dyn Derived>) -> Self {
+        Self { derived, ..self }
+    }
+
+    /// What is derived from the log, and kept beside it.
+    #[must_use]
+    pub fn derived(&self) -> &Arc<dyn Derived> {
+        &self.derived
     }
 
     /// The store below, which opens what is sealed.
@@ -194,28 +219,93 @@ impl Journal {
     /// [`JournalError::Unavailable`] when the store does not answer, [`JournalError::Newer`] when an event
     /// is not one that this version knows.
     pub async fn load<D: Decider>(&self, stream: &StreamId) -> Result<Loaded<D>, JournalError> {
-        Ok(self.load_with_caused(stream, None).await?.0)
+        Ok(loaded(self.fold::<D>(stream, false).await?))
     }
 
-    /// Folds a stream, and picks the events that this cause led to.
-    async fn load_with_caused<D: Decider>(
+    /// Folds a stream: what is known of it here, or of its snapshot, and all that came after that.
+    async fn fold<D: Decider>(
         &self,
         stream: &StreamId,
-        cause: Option<&str>,
-    ) -> Result<(Loaded<D>, Vec<D::Event>), JournalError> {
-        let mut loaded =
-            Loaded::<D> { state: D::State::default(), version: None, position: Position::START };
-        let mut caused = vec![];
-        for recorded in self.store.read_stream(stream, 0).await? {
-            let event = D::Event::decode(&recorded.kind, recorded.schema, &recorded.data)?;
-            loaded.state = D::evolve(loaded.state, &event);
-            loaded.version = Some(recorded.version);
-            loaded.position = recorded.position;
-            if cause.is_some() && recorded.meta.causation_id.as_deref() == cause {
-                caused.push(event);
+        with_commands: bool,
+    ) -> Result<Fold<D>, JournalError> {
+        let known = self.folds.get::<D>(stream);
+        let known = known.filter(|fold| !with_commands || fold.commands.is_some());
+        let mut fold = match known {
+            Some(fold) => fold,
+            None if with_commands => Fold::default(),
+            None => self.load_snapshot(stream).await.unwrap_or_default(),
+        };
+        loop {
+            let page = self.store.read_stream_page(stream, fold.next_version(), PAGE).await?;
+            for recorded in &page {
+                fold.take(recorded, command_of(&recorded.meta))?;
+            }
+            if page.len() < PAGE {
+                break;
             }
         }
-        Ok((loaded, caused))
+        if fold.version.is_some() {
+            self.keep(stream, fold.clone()).await;
+        }
+        Ok(fold)
+    }
+
+    /// Keeps a fold for the next who asks, and for the next start where its stream grows without end.
+    async fn keep<D: Decider>(&self, stream: &StreamId, mut fold: Fold<D>) {
+        if let (Some(format), Some(version)) = (&D::SNAPSHOT, fold.version)
+            && fold.beyond_snapshot() >= SNAPSHOT_EVERY
+        {
+            // Whether it was kept or not, the next one is tried after as many events.
+            fold.snapshot = fold.version;
+            match (format.write)(&fold.state) {
+                Ok(state) => {
+                    let (schema, position) = (format.schema, fold.position);
+                    let snapshot = Snapshot { schema, version, position, state };
+                    if let Err(error) = self.derived.save_snapshot(stream, snapshot).await {
+                        tracing::warn!(%stream, %error, "a snapshot could not be kept");
+                    }
+                }
+                Err(error) => tracing::error!(%stream, %error, "a state has no JSON form"),
+            }
+        }
+        self.folds.put(stream, fold);
+    }
+
+    async fn load_snapshot<D: Decider>(&self, stream: &StreamId) -> Option<Fold<D>> {
+        let format = D::SNAPSHOT.as_ref()?;
+        let loaded = self.derived.load_snapshot(stream, format.schema).await;
+        let snapshot = match loaded {
+            Ok(snapshot) => snapshot?,
+            Err(error) => {
+                tracing::warn!(%stream, %error, "a stream is folded without its snapshot");
+                return None;
+            }
+        };
+        match (format.read)(snapshot.state) {
+            Ok(state) => Some(Fold::at_snapshot(state, snapshot.version, snapshot.position)),
+            Err(error) => {
+                tracing::error!(%stream, %error, "a snapshot can't be read");
+                None
+            }
+        }
+    }
+
+    /// The events of a stream that a command with a key led to, if it was carried out on it before.
+    async fn read_caused<D: Decider>(
+        &self,
+        stream: &StreamId,
+        fold: &Fold<D>,
+        command: &str,
+    ) -> Result<Vec<D::Event>, JournalError> {
+        let commands = fold.commands.as_ref().and_then(|commands| commands.get(command));
+        let Some([first, .., last] | [first @ last]) = commands.map(Vec::as_slice) else {
+            return Ok(vec![]);
+        };
+        let wanted = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
+        let page = self.store.read_stream_page(stream, *first, wanted).await?;
+        let caused = page.iter().filter(|it| command_of(&it.meta) == Some(command));
+        let decoded = caused.map(|it| D::Event::decode(&it.kind, it.schema, &it.data));
+        Ok(decoded.collect::<Result<_, _>>()?)
     }
 
     /// What a command with a key led to in this stream when it was carried out before; `None` if
@@ -228,9 +318,10 @@ impl Journal {
         stream: &StreamId,
         meta: &Metadata,
     ) -> Result<Option<Executed<D>>, JournalError> {
-        let Some(cause) = command_of(meta) else { return Ok(None) };
-        let (loaded, caused) = self.load_with_caused(stream, Some(cause)).await?;
-        Ok((!caused.is_empty()).then(|| unchanged(loaded, caused)))
+        let Some(command) = command_of(meta) else { return Ok(None) };
+        let fold = self.fold::<D>(stream, true).await?;
+        let caused = self.read_caused(stream, &fold, command).await?;
+        Ok((!caused.is_empty()).then(|| unchanged(loaded(fold), caused)))
     }
 
     /// Loads, decides and appends; decides anew when somebody else wrote first.
@@ -280,11 +371,16 @@ impl Journal {
         D::Command: Clone,
     {
         for _ in 0..DECISIONS_MAX {
-            let (loaded, caused) =
-                self.load_with_caused::<D>(stream, cause).await.map_err(ExecuteError::Journal)?;
-            if !caused.is_empty() {
-                return Ok(unchanged(loaded, caused));
+            let fold =
+                self.fold::<D>(stream, cause.is_some()).await.map_err(ExecuteError::Journal)?;
+            if let Some(command) = cause {
+                let caused = self.read_caused(stream, &fold, command).await;
+                let caused = caused.map_err(ExecuteError::Journal)?;
+                if !caused.is_empty() {
+                    return Ok(unchanged(loaded(fold), caused));
+                }
             }
+            let loaded = loaded(fold);
             let events = D::decide(&loaded.state, command.clone(), self.clock.now())
                 .map_err(ExecuteError::Rejected)?;
             match self.append::<D>(stream, meta, loaded, events).await {
@@ -313,9 +409,26 @@ impl Journal {
         }
         let expected = loaded.version.map_or(Expected::NoStream, Expected::Exact);
         let new_events = self.encode::<D>(meta, &events)?;
+        let payloads: Vec<_> = new_events.iter().map(|event| weigh(&event.data)).collect();
         let appended = self.append_surely(stream, expected, new_events).await?;
+        let Appended { version, position, .. } = appended;
         let state = events.iter().fold(loaded.state, |state, event| D::evolve(state, event));
-        Ok(Executed { events, state, version: appended.version, position: appended.position })
+        let known = match loaded.version {
+            None => Some(Fold::<D>::default()),
+            Some(_) => self.folds.get::<D>(stream).filter(|known| known.version == loaded.version),
+        };
+        if let Some(mut fold) = known {
+            for (version, (bytes, has_protected)) in (fold.next_version()..).zip(payloads) {
+                fold.note_command(command_of(meta), version);
+                fold.note_payload(bytes, has_protected);
+            }
+            // Not from what the caller holds, who may have changed it for its own use.
+            let own = std::mem::take(&mut fold.state);
+            fold.state = events.iter().fold(own, |state, event| D::evolve(state, event));
+            (fold.version, fold.position) = (Some(version), position);
+            self.keep(stream, fold).await;
+        }
+        Ok(Executed { events, state, version, position })
     }
 
     fn encode<D: Decider>(
@@ -352,6 +465,10 @@ impl Journal {
 /// The command that the metadata's events belong to, if it came with a key.
 fn command_of(meta: &Metadata) -> Option<&str> {
     meta.causation_id.as_deref().filter(|cause| cause.starts_with(COMMAND_CAUSE))
+}
+
+fn loaded<D: Decider>(fold: Fold<D>) -> Loaded<D> {
+    Loaded { state: fold.state, version: fold.version, position: fold.position }
 }
 
 /// The answer of a command that wrote nothing now; `events` are those that it led to before.

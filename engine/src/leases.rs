@@ -58,6 +58,9 @@ pub trait Leases: Send + Sync + std::fmt::Debug {
     /// Ends a lease at once; silent when it is not that tenure's any more.
     async fn release(&self, resource: Uuid, tenure: Tenure) -> Result<(), PortError>;
 
+    /// As [`Leases::release`], of what nobody will want any more: nothing is kept of it.
+    async fn end(&self, resource: Uuid, tenure: Tenure) -> Result<(), PortError>;
+
     /// Who has the lease, and for how long at most; none when it is free or has ended.
     async fn holder(&self, resource: Uuid) -> Result<Option<(Tenure, Duration)>, PortError>;
 }

@@ -124,6 +124,19 @@ pub trait EventStore: Send + Sync + std::fmt::Debug {
     /// The stream's events from version `from` on, in order; empty if there is no such stream.
     async fn read_stream(&self, stream: &StreamId, from: u64) -> Result<Vec<Recorded>, ReadError>;
 
+    /// At most `limit` of the stream's events from version `from` on, in order: who folds a long
+    /// stream need not hold all of it. An engine that can't read a part reads all.
+    async fn read_stream_page(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        let mut events = self.read_stream(stream, from).await?;
+        events.truncate(limit);
+        Ok(events)
+    }
+
     /// At most `limit` events after `after` that pass, in order, and the position up to which all
     /// were looked at (the last event's, or the head's when nothing more is there).
     async fn read_all(

@@ -37,7 +37,12 @@ pub const PROJECTOR: Projector = Projector {
             ("terminated_at", ColumnType::Timestamp),
         ],
         key: &["id"],
-        indexed: &["instance"],
+        indexed: &[
+            "instance, id",
+            "id where active and (trouble is not null \
+             or coalesce(own_status, launch_outcome, '') <> 'running') \
+             or keeps_server_until is not null",
+        ],
     }],
     project,
 };

@@ -38,7 +38,13 @@ pub const PROJECTOR: Projector = Projector {
                 ("recorded_at", ColumnType::Timestamp),
             ],
             key: &["position"],
-            indexed: &["stream", "kind", "actor", "correlation", "recorded_at"],
+            indexed: &[
+                "stream, position",
+                "kind, position",
+                "actor, position",
+                "correlation, position",
+                "recorded_at",
+            ],
         },
         Table {
             name: MENTIONS,

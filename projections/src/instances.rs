@@ -32,7 +32,7 @@ pub const PROJECTOR: Projector = Projector {
                 ("updated_at", ColumnType::Timestamp),
             ],
             key: &["id"],
-            indexed: &[],
+            indexed: &["id where json_array_length(name_troubles) > 0"],
         },
         Table {
             name: LAUNCHES,

@@ -53,7 +53,8 @@ pub struct Table {
     pub columns: &'static [(&'static str, ColumnType)],
     /// The columns of its primary key.
     pub key: &'static [&'static str],
-    /// Further columns that rows are looked up by, each with an index of its own.
+    /// What rows are looked up by, each with an index of its own: a column, or several in order
+    /// (`phase, id`), of all rows or of those that a list shows (`id where ended_at is null`).
     pub indexed: &'static [&'static str],
 }
 

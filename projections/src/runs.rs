@@ -36,7 +36,14 @@ pub const PROJECTOR: Projector = Projector {
             ],
             key: &["id"],
             // A run that another one started has that as its actor.
-            indexed: &["subject", "created_at", "actor"],
+            indexed: &[
+                "subject",
+                "created_at",
+                "actor",
+                "phase, id",
+                "definition, id",
+                "id where ended_at is null",
+            ],
         },
         Table {
             name: STEPS,

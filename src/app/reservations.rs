@@ -220,12 +220,19 @@ impl App {
         let standing = match &loaded.state {
             name::State::Free => Standing::Free,
             name::State::Held { owner: holder } if *holder == owner.to_string() => Standing::Ours,
-            name::State::Held { owner: holder } => self.judge_holder(claim, holder).await?,
+            name::State::Held { owner: holder } => {
+                self.judge_holder(claim, holder, loaded.version).await?
+            }
         };
         Ok((Reservation { stream, loaded }, standing))
     }
 
-    async fn judge_holder(&self, claim: &Claim, holder: &str) -> Result<Standing, AppError> {
+    async fn judge_holder(
+        &self,
+        claim: &Claim,
+        holder: &str,
+        version: Option<u64>,
+    ) -> Result<Standing, AppError> {
         let Ok(id) = holder.parse::<InstanceId>() else {
             return Ok(Standing::taken(holder));
         };
@@ -236,15 +243,16 @@ impl App {
             }
             instance::State::Present(present) if present.holds(claim.kind, &claim.name) => false,
             instance::State::Absent | instance::State::Present(_) => {
-                !self.is_fresh(&claim.stream()).await?
+                !self.is_fresh(&claim.stream(), version).await?
             }
         };
         Ok(if is_left { Standing::Left(id) } else { Standing::taken(holder) })
     }
 
-    async fn is_fresh(&self, name: &StreamId) -> Result<bool, AppError> {
-        let events = self.journal.store().read_stream(name, 0).await?;
-        Ok(events.last().is_some_and(|event| {
+    /// Whether the reservation, a name's last event, is a young one.
+    async fn is_fresh(&self, name: &StreamId, version: Option<u64>) -> Result<bool, AppError> {
+        let events = self.journal.store().read_stream(name, version.unwrap_or(0)).await?;
+        Ok(events.first().is_some_and(|event| {
             let age = (self.journal.now() - event.recorded_at).to_std().unwrap_or_default();
             age < RESERVATION_GRACE
         }))

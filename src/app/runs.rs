@@ -2,14 +2,10 @@
 
 use super::error::AppError;
 use super::{App, Caller, Done};
-use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{self, Saga};
+use ocim_engine::sagas::open_runs::OpenRuns;
 use ocim_engine::storable::check_reason;
-use ocim_engine::store::Filter;
-
-/// Events read at a time when runs are looked for.
-const PAGE: usize = 1000;
 
 impl App {
     /// Asks a run to stop and turn back, unless that is only to be seen, and says in sentences what
@@ -52,25 +48,8 @@ impl App {
         definition: &str,
         subject: Option<&str>,
     ) -> Result<bool, AppError> {
-        let filter = Filter { kinds: vec!["saga.started".to_owned()], ..Filter::default() };
-        let mut after = Position::START;
-        loop {
-            let (events, position) = self.journal.store().read_all(after, &filter, PAGE).await?;
-            for event in &events {
-                if event.data["definition"] != definition
-                    || subject.is_some_and(|subject| event.data["subject"] != subject)
-                {
-                    continue;
-                }
-                let run = self.journal.load::<Saga>(&event.stream).await?.state;
-                if run.is_some_and(|run| !run.phase.is_over()) {
-                    return Ok(true);
-                }
-            }
-            if events.len() < PAGE {
-                return Ok(false);
-            }
-            after = position;
-        }
+        let mut open = self.open_runs.lock().await;
+        open.catch_up(|_| {}).await?;
+        Ok(OpenRuns::has_started(open.items(), definition, subject))
     }
 }

@@ -11,6 +11,8 @@ use nix::unistd::{Uid, User};
 use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_domain::event::Position;
 use ocim_domain::event_log::{Command, EventLog, event_log_id};
+use ocim_engine::derived::Derived;
+use ocim_engine::derived::postgres::PostgresDerived;
 use ocim_engine::projector;
 use ocim_engine::store::{Engine, EventStore};
 use serde_json::json;
@@ -75,6 +77,7 @@ async fn accept(
         _ => found.position,
     };
     projector::retire_ahead(&database.pool, trusted).await.map_err(unavailable)?;
+    PostgresDerived::new(database.pool.clone()).forget_all().await.map_err(unavailable)?;
     let head = read_head(&*store).await.map_err(unavailable)?;
     file.write(&head).map_err(unavailable)?;
     output.record(

@@ -55,6 +55,15 @@ impl EventStore for MeteredStore {
         self.store.read_stream(stream, from).await
     }
 
+    async fn read_stream_page(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        self.store.read_stream_page(stream, from, limit).await
+    }
+
     async fn read_all(
         &self,
         after: Position,

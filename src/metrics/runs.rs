@@ -4,6 +4,9 @@ use crate::trace_context::TraceContext;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Recorded;
 use ocim_domain::ids::RunId;
+use ocim_engine::store::Filter;
+use ocim_engine::tracker::{Items, Tracked};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -73,44 +76,71 @@ pub struct Tally {
     pub oldest: Option<Timestamp>,
 }
 
-/// The runs that are not over. Its size is bounded by them: what ends is forgotten.
-#[derive(Debug, Default)]
-pub struct Runs(BTreeMap<RunId, Open>);
-
+/// The runs that are not over, by the text of their ids. What ends is forgotten.
 #[derive(Debug)]
-struct Open {
-    definition: String,
-    trace: Option<TraceContext>,
-    started: Timestamp,
-    is_stuck: bool,
-    /// By step and direction: the attempt that is under way.
-    intents: BTreeMap<(String, bool), (u32, Timestamp)>,
+pub struct Runs;
+
+/// A run that is not over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenRun {
+    /// The name of its definition.
+    pub definition: String,
+    /// When it was started.
+    pub started: Timestamp,
+    /// Whether it waits for a person.
+    pub is_stuck: bool,
+    /// Where it belongs in its trace, as its request said.
+    traceparent: Option<String>,
+    /// The attempts that are under way.
+    intents: Vec<Intent>,
     /// When the first attempt of each step began.
     began: BTreeMap<String, Timestamp>,
 }
 
-impl Runs {
-    /// Takes in one event; kinds that say nothing about runs are let by. Payloads are read field by
-    /// field, so that a schema that grows is still understood.
-    pub fn note(&mut self, event: &Recorded) -> Option<Fact> {
+/// An attempt that is under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Intent {
+    step: String,
+    is_undo: bool,
+    number: u32,
+    at: Timestamp,
+}
+
+impl Tracked for Runs {
+    const SCHEMA: u16 = 1;
+    type Item = OpenRun;
+    type Told = Option<Fact>;
+
+    fn name(&self) -> String {
+        "runs_measured".to_owned()
+    }
+
+    fn filter(&self) -> Filter {
+        Filter { categories: vec![RunId::CATEGORY.to_owned()], kinds: vec![] }
+    }
+
+    /// Kinds that say nothing about runs are let by. Payloads are read field by field, so that a schema
+    /// that grows is still understood.
+    fn apply(&self, items: &mut Items<OpenRun>, event: &Recorded) -> Option<Fact> {
         let kind = event.kind.strip_prefix("saga.")?;
         let id = RunId(event.stream.id());
+        let key = id.to_string();
         if kind == "started" {
-            let open = Open {
+            let open = OpenRun {
                 definition: text(&event.data, "definition"),
-                trace: event.meta.traceparent.as_deref().and_then(|text| text.parse().ok()),
+                traceparent: event.meta.traceparent.clone(),
                 started: event.recorded_at,
                 is_stuck: false,
-                intents: BTreeMap::new(),
+                intents: vec![],
                 began: BTreeMap::new(),
             };
-            self.0.insert(id, open);
+            items.put(key, open);
             return None;
         }
         if let "completed" | "unwound" | "abandoned" = kind {
-            return self.0.remove(&id).map(|open| Fact::Ended(open.end(id, kind, event)));
+            return items.remove(&key).map(|open| Fact::Ended(open.end(id, kind, event)));
         }
-        let open = self.0.get_mut(&id)?;
+        let open = items.get_mut(&key)?;
         match kind {
             "stuck" if !open.is_stuck => {
                 open.is_stuck = true;
@@ -128,41 +158,48 @@ impl Runs {
         }
         None
     }
-
-    /// How the runs are, by definition.
-    #[must_use]
-    pub fn tally(&self) -> BTreeMap<&str, Tally> {
-        let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
-        for open in self.0.values() {
-            let tally = tallies.entry(&open.definition).or_default();
-            if open.is_stuck {
-                tally.stuck += 1;
-            } else {
-                tally.open += 1;
-                tally.oldest = Some(tally.oldest.map_or(open.started, |it| it.min(open.started)));
-            }
-        }
-        tallies
-    }
 }
 
-impl Open {
+/// How these runs are, by definition.
+pub fn tally<'a>(runs: impl Iterator<Item = &'a OpenRun>) -> BTreeMap<&'a str, Tally> {
+    let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
+    for open in runs {
+        let tally = tallies.entry(&open.definition).or_default();
+        if open.is_stuck {
+            tally.stuck += 1;
+        } else {
+            tally.open += 1;
+            tally.oldest = Some(tally.oldest.map_or(open.started, |it| it.min(open.started)));
+        }
+    }
+    tallies
+}
+
+impl OpenRun {
+    fn trace(&self) -> Option<TraceContext> {
+        self.traceparent.as_deref()?.parse().ok()
+    }
+
     fn intend(&mut self, event: &Recorded, is_undo: bool) {
         let step = text(&event.data, "step");
         let number = event.data["attempt"].as_u64().and_then(|it| u32::try_from(it).ok());
         self.began.entry(step.clone()).or_insert(event.recorded_at);
-        self.intents.insert((step, is_undo), (number.unwrap_or(1), event.recorded_at));
+        self.intents.retain(|intent| intent.step != step || intent.is_undo != is_undo);
+        let number = number.unwrap_or(1);
+        self.intents.push(Intent { step, is_undo, number, at: event.recorded_at });
     }
 
     /// A result without an intent, as of what was skipped unseen, is no attempt.
     fn finish(&mut self, run: RunId, event: &Recorded, outcome: &'static str) -> Option<Fact> {
         let is_undo = event.kind.starts_with("saga.undo_");
         let step = text(&event.data, "step");
-        let (number, started) = self.intents.remove(&(step.clone(), is_undo))?;
+        let mut intents = self.intents.iter();
+        let place = intents.position(|it| it.step == step && it.is_undo == is_undo)?;
+        let Intent { number, at: started, .. } = self.intents.remove(place);
         let step_began = self.began.get(&step).copied().unwrap_or(started);
         Some(Fact::Attempt(Attempt {
             run,
-            trace: self.trace,
+            trace: self.trace(),
             definition: self.definition.clone(),
             step,
             number,
@@ -181,8 +218,8 @@ impl Open {
             "unwound" => "unwound",
             _ => "abandoned",
         };
-        let (started, ended) = (self.started, event.recorded_at);
-        Ended { run, trace: self.trace, definition: self.definition, outcome, started, ended }
+        let (started, ended, trace) = (self.started, event.recorded_at, self.trace());
+        Ended { run, trace, definition: self.definition, outcome, started, ended }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `delete_orphan`: takes a machine away that bears our mark, but that nothing in the log accounts for.
 
-use super::provision_load_balancer::{has_given_up, machine_made, started_with};
+use super::beliefs::Beliefs;
+use super::provision_load_balancer::{has_given_up, machine_made};
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::AppError;
 use ocim_domain::ids::{RunId, ServerId};
@@ -9,9 +10,6 @@ use ocim_domain::run_record::OrphanInput;
 use ocim_domain::saga::{ErrorCode, Saga};
 use ocim_domain::server::{Server, Status};
 use ocim_engine::call;
-use ocim_engine::log_tail::LogTail;
-use ocim_engine::store::Filter;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The process.
@@ -63,7 +61,7 @@ async fn confirm_orphan(context: StepContext) -> Result<Progress, StepError> {
             format!("it is the machine of {server}"),
         ));
     }
-    if let Some(run) = find_provision(&context, orphan).await? {
+    if let Some(run) = find_provision(&context, &input.region, orphan).await? {
         return Err(StepError::permanent(
             ErrorCode::NotAnOrphan,
             format!("it is the balancer's machine of {run}"),
@@ -99,19 +97,18 @@ async fn find_owner(context: &StepContext, orphan: &Orphan) -> Result<Option<Ser
 /// The run that has made a balancer of it, or is making one.
 async fn find_provision(
     context: &StepContext,
+    region: &str,
     orphan: &Orphan,
 ) -> Result<Option<RunId>, StepError> {
     let Some(key) = orphan.key else { return Ok(None) };
-    let (app, mut maker) = (&context.world.app, None);
-    let filter = Filter { kinds: vec!["saga.started".to_owned()], ..Filter::default() };
-    let mut log = LogTail::new(Arc::clone(app.journal().store()), filter);
-    log.drain(|event| {
-        if matches!(started_with(event), Ok(Some((made_with, _))) if made_with == key) {
-            maker = Some(RunId(event.stream.id()));
-        }
-    })
-    .await?;
-    let Some(id) = maker else { return Ok(None) };
+    let app = &context.world.app;
+    let mut known = Beliefs::for_a_look(app.journal(), region);
+    known.refresh().await?;
+    let Some(id) =
+        known.provisions().find_map(|(made_with, run)| (made_with == key).then_some(run))
+    else {
+        return Ok(None);
+    };
     let Some(run) = app.journal().load::<Saga>(&id.stream()).await?.state else { return Ok(None) };
     let owns = machine_made(&run).is_none_or(|machine| machine == orphan.machine)
         && !has_given_up(app, &run).await?;

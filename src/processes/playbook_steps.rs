@@ -322,6 +322,10 @@ fn frozen_variables(appserver: &appserver::Present) -> Result<Map<String, Value>
 
 /// Everything that must not stand in this run's log.
 async fn site_masker(context: &StepContext) -> Result<Arc<Masker>, StepError> {
+    let logs = &context.world.logs;
+    if let Some(masker) = logs.kept_masker(context.run) {
+        return Ok(masker);
+    }
     let appserver = launched(context).await?;
     let mut secrets = context.world.deployment.own_secrets.clone();
     // Without them it is not known what to mask: then nothing is logged.
@@ -333,7 +337,9 @@ async fn site_masker(context: &StepContext) -> Result<Arc<Masker>, StepError> {
         }
     }
     let own = secrets.into_iter().map(SecretValue::new);
-    Ok(Arc::new(Masker::of_values(own.chain(values))))
+    let masker = Arc::new(Masker::of_values(own.chain(values)));
+    logs.keep_masker(context.run, &masker);
+    Ok(masker)
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use super::machines::{load_server, server_of};
 use super::step::{Progress, StepContext, StepError, done};
 use super::world::World;
-use crate::app::{AppError, Journal, JournalError, Loaded};
+use crate::app::{AppError, Journal};
 use ocim_domain::decider::Decider;
-use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
+use ocim_domain::event::{DomainEvent, Metadata, Recorded};
 use ocim_domain::ids::RunId;
 use ocim_domain::region::{Command, Event, Place, Region, region_id};
 use ocim_domain::saga::Saga;
@@ -24,14 +24,12 @@ pub fn woken_by(event: &Recorded) -> Option<RunId> {
     }
 }
 
-/// How often a command is decided anew because another node wrote first.
-const DECISIONS_MAX: usize = 64;
-
-/// The regions' streams, folded as far as this process has seen: they grow with every launch, and
-/// each run of a queue asks for its place.
+/// Who may launch in which region: the regions themselves are their streams.
 #[derive(Debug, Default)]
 pub struct Slots {
-    regions: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Loaded<Region>>>>>,
+    /// One command at a time of this process to each region, so that they do not get in each other's
+    /// way; other nodes' are met by the version of the stream.
+    regions: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// The place that each run's log told last.
     told: Mutex<BTreeMap<RunId, usize>>,
 }
@@ -49,38 +47,15 @@ impl Slots {
         command: &Command,
     ) -> Result<<Region as Decider>::State, AppError> {
         let stream = region_id(region).stream();
-        let cell = self.region(region);
-        let mut fold = cell.lock().await;
-        for _ in 0..DECISIONS_MAX {
-            catch_up(journal, &stream, &mut fold).await?;
-            let events = Region::decide(&fold.state, command.clone(), journal.now())
-                .map_err(AppError::rejected)?;
-            if events.is_empty() {
-                return Ok(fold.state.clone());
-            }
-            match journal.append::<Region>(&stream, meta, fold.clone(), events).await {
-                Err(JournalError::VersionConflict) => {}
-                Err(error) => return Err(error.into()),
-                Ok(executed) => {
-                    fold.state = executed.state;
-                    fold.version = Some(executed.version);
-                    fold.position = executed.position;
-                    return Ok(fold.state.clone());
-                }
-            }
-        }
-        Err(AppError::VersionConflict)
+        let region = self.region(region);
+        let _one_at_a_time = region.lock().await;
+        Ok(journal.execute::<Region>(&stream, meta, command.clone()).await?.state)
     }
 
     /// Whoever is in the region and will not leave by itself: it has ended, or is stuck.
     async fn find_ended(&self, world: &World, region: &str) -> Result<Vec<RunId>, AppError> {
         let journal = world.app.journal();
-        let fold = {
-            let cell = self.region(region);
-            let mut fold = cell.lock().await;
-            catch_up(journal, &region_id(region).stream(), &mut fold).await?;
-            fold.state.clone()
-        };
+        let fold = journal.load::<Region>(&region_id(region).stream()).await?.state;
         let mut ended = vec![];
         for run in fold.running.into_iter().chain(fold.queue) {
             let state = journal.load::<Saga>(&run.stream()).await?.state;
@@ -91,32 +66,14 @@ impl Slots {
         Ok(ended)
     }
 
-    fn region(&self, name: &str) -> Arc<tokio::sync::Mutex<Loaded<Region>>> {
-        let unread = Loaded { state: Default::default(), version: None, position: Position::START };
+    fn region(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut all = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = || Arc::new(tokio::sync::Mutex::new(unread));
-        Arc::clone(all.entry(name.to_owned()).or_insert_with(cell))
+        Arc::clone(all.entry(name.to_owned()).or_default())
     }
 
     fn told(&self) -> MutexGuard<'_, BTreeMap<RunId, usize>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Folds what was recorded since the last look.
-async fn catch_up(
-    journal: &Journal,
-    stream: &StreamId,
-    fold: &mut Loaded<Region>,
-) -> Result<(), AppError> {
-    let from = fold.version.map_or(0, |version| version + 1);
-    for recorded in journal.store().read_stream(stream, from).await? {
-        let event = Event::decode(&recorded.kind, recorded.schema, &recorded.data)?;
-        fold.state = Region::evolve(std::mem::take(&mut fold.state), &event);
-        fold.version = Some(recorded.version);
-        fold.position = recorded.position;
-    }
-    Ok(())
 }
 
 /// Step: waits for a slot of the region that the launch's machine is to be in.

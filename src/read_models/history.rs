@@ -123,7 +123,6 @@ impl Reads<'_> {
         let beyond = format!("position {beyond} $");
         let wanted = [
             ("stream = $", parameter(stream.as_ref())),
-            ("kind = any ($)", parameter(kinds)),
             ("actor = $", parameter(query.actor.as_ref())),
             ("correlation = $", parameter(query.correlation.as_ref())),
             ("recorded_at >= $", parameter(query.since.as_ref())),
@@ -131,16 +130,27 @@ impl Reads<'_> {
             (&beyond, parameter(after.as_ref())),
         ];
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&limit];
-        let mut sql = "select * from rm.events where true".to_owned();
+        let mut conditions = "true".to_owned();
         // Each combination is a statement of its own, so that the planner may use an index.
         for (condition, value) in wanted {
             if let Some(value) = value {
                 parameters.push(value);
-                sql.push_str(" and ");
-                sql.push_str(&condition.replace('$', &format!("${}", parameters.len())));
+                conditions.push_str(" and ");
+                conditions.push_str(&condition.replace('$', &format!("${}", parameters.len())));
             }
         }
-        sql.push_str(&format!(" order by position {direction} limit $1::bigint"));
+        let ordered = format!("order by position {direction} limit $1::bigint");
+        let mut sql = format!("select * from rm.events where {conditions} {ordered}");
+        if let Some(kinds) = &kinds {
+            // So many of each kind by its index, and of those the first.
+            parameters.push(kinds);
+            let place = parameters.len();
+            sql = format!(
+                "select e.* from (select distinct unnest(${place}::text[]) as kind) as k cross join lateral \
+                 (select * from rm.events where kind = k.kind and {conditions} {ordered}) as e \
+                 {ordered}"
+            );
+        }
         self.query(&sql, &parameters).await
     }
 
@@ -172,14 +182,15 @@ impl Reads<'_> {
 pub fn timeline_sql(order: Order) -> String {
     let (beyond, direction) = order.sql();
     format!(
-        "with appservers as (select id from rm.appservers where id = $1 or instance = $1),
-              mine as (
+        "with subjects as (
             select $1::text as id
-            union select id from appservers
-            union select id from rm.servers
-                   where appserver = $1 or appserver in (select id from appservers)
-            union select id from rm.runs
-                   where subject = $1 or subject in (select id from appservers)),
+            union all select id from rm.appservers where instance = $1),
+              mine as (
+            select id from subjects
+            union select s.id from subjects cross join lateral (
+                select id from rm.servers where appserver = subjects.id offset 0) as s
+            union select r.id from subjects cross join lateral (
+                select id from rm.runs where subject = subjects.id offset 0) as r),
               mentioned as materialized (
             select distinct m.position from mine cross join lateral (
                 select position from rm.event_mentions where subject = mine.id

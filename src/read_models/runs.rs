@@ -1,6 +1,6 @@
 //! Runs as the API reads them: lists, steps, attempts, and how long things take.
 
-use super::{QueryError, Reads, limit_value};
+use super::{QueryError, Reads, beyond, limit_value, wanted};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -175,19 +175,19 @@ impl Reads<'_> {
         limit: usize,
         after: Option<&str>,
     ) -> Result<Vec<RunRow>, QueryError> {
-        let sql = format!(
-            "{RUNS} where ($2::text is null or id < $2) \
-                   and ($3::text is null or subject = $3) \
-                   and ($4::text is null or definition = $4) \
-                   and (not $5::boolean or ended_at is null) \
-                   and ($6::text is null or phase = $6) \
-                   and ($7::timestamptz is null or created_at < $7) \
-                   order by id desc limit $1::bigint"
-        );
         let RunFilter { subject, definition, phase, open_only, started_before } = filter;
+        let conditions = [
+            beyond("$2", after),
+            wanted("$3", "subject", subject.as_deref()),
+            wanted("$4", "definition", definition.as_deref()),
+            wanted("$5", "phase", phase.as_deref()),
+            "($6::timestamptz is null or created_at < $6)".to_owned(),
+            (if *open_only { "ended_at is null" } else { "true" }).to_owned(),
+        ];
+        let conditions = conditions.join(" and ");
+        let sql = format!("{RUNS} where {conditions} order by id desc limit $1::bigint");
         let limit = limit_value(limit);
-        self.query(&sql, &[&limit, &after, subject, definition, open_only, phase, started_before])
-            .await
+        self.query(&sql, &[&limit, &after, subject, definition, phase, started_before]).await
     }
 
     /// One run.

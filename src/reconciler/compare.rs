@@ -1,6 +1,6 @@
 //! What differs between the log and a cloud's list of machines. Absence counts from the second look.
 
-use super::beliefs::Beliefs;
+use crate::processes::beliefs::Beliefs;
 use ocim_adapters::cloud::{Machine, Power as Seen};
 use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory::Orphan;

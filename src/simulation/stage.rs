@@ -22,6 +22,8 @@ use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::{Clock, Ids};
+use ocim_engine::derived::Derived;
+use ocim_engine::derived::memory::MemoryDerived;
 use ocim_engine::leases::memory::MemoryLeases;
 use ocim_engine::projector::Freshness;
 use ocim_engine::sagas::holds::Holds;
@@ -86,6 +88,7 @@ pub(super) struct Stage {
     ids: Arc<dyn Ids>,
     reads: ReadModels,
     leases: MemoryLeases,
+    derived: Arc<dyn Derived>,
 }
 
 impl Stage {
@@ -100,6 +103,7 @@ impl Stage {
         let region =
             SimulatedRegion::with_crashes(nature, Arc::clone(&clock), Arc::clone(&crashes));
         let leases = MemoryLeases::new(Arc::clone(&clock));
+        let derived = Arc::new(MemoryDerived::default());
         let log_lines = Arc::new(MemoryLogs::default());
         let reads = unconnected()?;
         let logs = Arc::new(Logs::new(log_lines.clone(), Arc::clone(&clock)));
@@ -121,6 +125,7 @@ impl Stage {
             ids,
             reads,
             leases,
+            derived,
         };
         stage.app.register_load_balancer(&somebody(), registration()).await?;
         Ok(stage)
@@ -137,7 +142,8 @@ impl Stage {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let cloud: Arc<dyn Cloud> = self.region.clone();
         Arc::new(World {
-            app: new_app(sealed, self.reads.clone(), Arc::clone(&logs), clock, ids),
+            app: new_app(sealed, self.reads.clone(), Arc::clone(&logs), clock, ids)
+                .with_derived(Arc::clone(&self.derived)),
             clouds: BTreeMap::from([(REGION.to_owned(), cloud)]),
             shell: self.region.clone(),
             playbooks: self.region.clone(),

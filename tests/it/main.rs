@@ -6,6 +6,7 @@ mod balancers;
 mod cli;
 mod commands;
 mod contract;
+mod cost;
 mod crash;
 mod disk_full;
 mod haproxy;

@@ -1,7 +1,7 @@
 //! The projections on a real database server: exactly once, poison, rebuilds, versions, freshness.
 
 mod fake_log;
-mod history;
+pub(crate) mod history;
 mod rebuild;
 mod skip;
 mod tally;

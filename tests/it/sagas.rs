@@ -3,7 +3,7 @@
 mod abandoned;
 mod balancer_watch;
 mod clocks;
-mod crash_store;
+pub(crate) mod crash_store;
 mod crashes;
 mod ends;
 mod engine;
@@ -23,7 +23,7 @@ mod newer;
 mod nodes;
 mod operators;
 mod outages;
-mod outside;
+pub(crate) mod outside;
 mod random;
 pub(crate) mod reconciler;
 mod recording;

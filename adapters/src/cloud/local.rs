@@ -20,6 +20,7 @@ mod process;
 pub use isolation::{Isolation, missing_programs};
 
 use crate::cloud::{Cloud, Machine, MachineSpec, Power};
+use crate::file_work::work_aside;
 use address::choose_place;
 use async_trait::async_trait;
 use machine_folder::{MachineFolder, Record, is_absent, remove_tree};
@@ -99,9 +100,7 @@ impl LocalCloud {
         work: impl FnOnce(&Inner) -> Result<T, PortError> + Send + 'static,
     ) -> Result<T, PortError> {
         let inner = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || work(&inner))
-            .await
-            .map_err(|error| PortError::transient(format!("could not {what}: {error}")))?
+        work_aside(what, move || work(&inner)).await
     }
 }
 

@@ -12,6 +12,7 @@ mod submodules;
 mod tools;
 mod watch;
 
+use crate::file_work::work_aside;
 use crate::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use crate::program::Program;
 use async_trait::async_trait;
@@ -222,7 +223,7 @@ impl Playbooks for AnsiblePlaybooks {
         if folder.is_started() {
             return Ok(());
         }
-        folder.remove("source")?;
+        folder.remove("source").await?;
         let PlaybookRun { source, playbook, requirements, .. } = run;
         let wanted = (source, playbook.as_str(), requirements.as_str());
         let (_, environment) = self.prepare(wanted, &folder.path("source"), false).await?;
@@ -258,7 +259,8 @@ impl Playbooks for AnsiblePlaybooks {
         key: Uuid,
         offset: u64,
     ) -> Result<(Vec<OutputLine>, u64), PortError> {
-        self.run_folder(key).read_output(offset)
+        let folder = self.run_folder(key);
+        work_aside("read a run's output", move || folder.read_output(offset)).await
     }
 
     async fn cancel_playbook(&self, key: Uuid) -> Result<(), PortError> {
@@ -279,12 +281,12 @@ impl Playbooks for AnsiblePlaybooks {
             return Err(PortError::new(Class::Conflict, message));
         }
         self.watches.forget(key);
-        folder.remove("variables.json")?;
+        folder.remove("variables.json").await?;
         // What a killed wrapper left; a run that is absent has nothing, and needs no look.
         if folder.exists() {
             Self::end(&folder).await?;
         }
-        folder.remove("")
+        folder.remove("").await
     }
 }
 

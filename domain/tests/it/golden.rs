@@ -65,6 +65,47 @@ where
     names
 }
 
+/// The state that all files of an aggregate add up to, as it is kept in snapshots: when it changes, the
+/// number of their form must go up, and the file with the old number go.
+fn check_snapshot<D: Decider>() -> String
+where
+    D::State: std::fmt::Debug + PartialEq,
+{
+    let format = D::SNAPSHOT.as_ref().unwrap();
+    let kinds = D::Event::KINDS.iter();
+    let files = kinds.flat_map(|(kind, newest)| (1..=*newest).map(move |schema| (*kind, schema)));
+    let events = files.map(|(kind, schema)| {
+        D::Event::decode(kind, schema, &read(&folder().join(format!("{kind}.v{schema}.json"))))
+            .unwrap()
+    });
+    let state = D::fold(&events.collect::<Vec<_>>());
+    let name = format!("{}.v{}.json", D::CATEGORY, format.schema);
+    let path = folder().join("../snapshots").join(&name);
+    let written = (format.write)(&state).unwrap();
+    if !path.exists() && is_blessing() {
+        let text = serde_json::to_string_pretty(&written).unwrap();
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+    }
+    assert_eq!(read(&path), written, "{name}: what was kept in snapshots means something else now");
+    assert_eq!((format.read)(written).unwrap(), state);
+    name
+}
+
+#[test]
+fn snapshots_hold_what_their_events_add_up_to() {
+    let mut names = [
+        check_snapshot::<load_balancer::LoadBalancer>(),
+        check_snapshot::<region::Region>(),
+        check_snapshot::<inventory::Inventory>(),
+    ];
+    names.sort();
+    let files = std::fs::read_dir(folder().join("../snapshots")).unwrap();
+    let mut files: Vec<_> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    assert_eq!(files, names, "no snapshot of an old form is kept");
+}
+
 fn read(path: &std::path::Path) -> Value {
     let text = std::fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("{}: {error}; see the head of golden.rs", path.display()));

@@ -90,6 +90,14 @@ impl Leases for MemoryLeases {
         Ok(())
     }
 
+    async fn end(&self, resource: Uuid, tenure: Tenure) -> Result<(), PortError> {
+        let mut rows = self.rows();
+        if rows.get(&resource).is_some_and(|(by, _)| *by == tenure) {
+            rows.remove(&resource);
+        }
+        Ok(())
+    }
+
     async fn holder(&self, resource: Uuid) -> Result<Option<(Tenure, Duration)>, PortError> {
         let row = self.rows().get(&resource).copied();
         Ok(row.and_then(|(tenure, ends_at)| Some((tenure, self.left(ends_at)?))))

@@ -1,5 +1,6 @@
 //! Leases in the table `engine.leases`, by the database's clock.
 
+use crate::database::query;
 use crate::leases::{Claim, Leases, Tenure};
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 /// How long one query may take, with the wait for a connection: much less than a lease.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A row stays when its lease ends: its epoch must go on growing. What was released ended long
+/// A row stays when its lease ends, until its run has: its epoch must go on growing. What was released ended long
 /// ago, so that the next one knows that nobody died.
 const ACQUIRE: &str = "insert into engine.leases as l (resource, owner, epoch, ends_at) \
     values ($1, $2, 1, clock_timestamp() + $3::double precision * interval '1 second') \
@@ -32,6 +33,7 @@ const RENEW: &str = "update engine.leases as l \
     returning l.resource";
 const RELEASE: &str = "update engine.leases set ends_at = '-infinity' \
     where resource = $1 and owner = $2 and epoch = $3";
+const END: &str = "delete from engine.leases where resource = $1 and owner = $2 and epoch = $3";
 const HOLDER: &str = "select owner, epoch, \
         extract(epoch from ends_at - clock_timestamp())::double precision \
     from engine.leases where resource = $1 and ends_at > clock_timestamp()";
@@ -54,14 +56,7 @@ impl PostgresLeases {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, PortError> {
-        let query = async {
-            let client = self.pool.get().await.map_err(|error| unavailable(&error))?;
-            let prepared = client.prepare_cached(sql).await;
-            let statement = prepared.map_err(|error| unavailable(&error))?;
-            client.query(&statement, parameters).await.map_err(|error| unavailable(&error))
-        };
-        let answered = tokio::time::timeout(QUERY_TIMEOUT, query).await;
-        answered.map_err(|error| unavailable(&error))?
+        query(&self.pool, QUERY_TIMEOUT, sql, parameters).await.map_err(|why| told(&why))
     }
 }
 
@@ -105,6 +100,12 @@ impl Leases for PostgresLeases {
         Ok(())
     }
 
+    async fn end(&self, resource: Uuid, tenure: Tenure) -> Result<(), PortError> {
+        let epoch = tenure.epoch.cast_signed();
+        self.query(END, &[&resource, &tenure.owner, &epoch]).await?;
+        Ok(())
+    }
+
     async fn holder(&self, resource: Uuid) -> Result<Option<(Tenure, Duration)>, PortError> {
         let rows = self.query(HOLDER, &[&resource]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -121,6 +122,9 @@ fn read_epoch(row: &Row, column: usize) -> Result<u64, PortError> {
 }
 
 fn unavailable(error: &dyn std::error::Error) -> PortError {
-    let why = ocim_domain::error_chain::chain(error);
+    told(&ocim_domain::error_chain::chain(error))
+}
+
+fn told(why: &str) -> PortError {
     PortError::transient(format!("the leases can't be read or written: {why}"))
 }

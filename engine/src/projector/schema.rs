@@ -44,8 +44,13 @@ fn create_table(sql: &mut String, schema: &str, table: &Table) {
         "create table {qualified} ({columns}primary key ({}));",
         quote_all(table.key)
     );
-    for column in table.indexed {
-        let _ = writeln!(sql, "create index on {qualified} ({});", quote(column));
+    for indexed in table.indexed {
+        let (columns, condition) = match indexed.split_once(" where ") {
+            Some((columns, condition)) => (columns, format!(" where {condition}")),
+            None => (*indexed, String::new()),
+        };
+        let columns = quote_all(&columns.split(", ").collect::<Vec<_>>());
+        let _ = writeln!(sql, "create index on {qualified} ({columns}){condition};");
     }
 }
 

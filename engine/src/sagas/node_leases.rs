@@ -129,6 +129,14 @@ impl NodeLeases {
         }
     }
 
+    /// Ends the lease of a run that is over: nobody wants it any more.
+    pub async fn end(&self, run: RunId) {
+        let Some(held) = self.held().remove(&run) else { return };
+        if let Err(error) = self.leases.end(run.0, held.tenure).await {
+            tracing::warn!(%run, %error, "the lease of a run that is over stays in its table");
+        }
+    }
+
     /// Releases all leases, of whatever is still under way too: its end is looked up by whoever
     /// takes it up.
     pub async fn release_all(&self) {

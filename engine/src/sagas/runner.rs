@@ -9,13 +9,13 @@ mod tasks;
 pub use driver::{DriveError, Driver, Pace, UNDO_CALL_MAX};
 pub use fence::{Alone, Fence};
 
-use super::definition::{Definition, StartRequest};
+use super::definition::Definition;
 use super::host::Host;
 use super::node_leases::NodeLeases;
+use super::open_runs::{OpenRun, OpenRuns};
 use crate::journal::JournalError;
-use crate::store::{Filter, SubscriptionEvent};
-use ocim_domain::event::{Metadata, Position, Recorded};
-use ocim_domain::ids::RunId;
+use crate::store::SubscriptionEvent;
+use crate::tracker::{Items, Tracker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,17 +32,6 @@ const NEWER_PAUSE: Duration = Duration::from_secs(60);
 
 /// The definitions by name; versions of one name stand side by side.
 pub type Registry<H> = BTreeMap<(String, u16), &'static Definition<H>>;
-
-/// What the runner hears of, beside what its host names.
-const HEARD: &[&str] = &[
-    "saga.started",
-    "saga.completed",
-    "saga.unwound",
-    "saga.abandoned",
-    "saga.stuck",
-    "saga.cancel_requested",
-    "saga.operator_acted",
-];
 
 /// Drives runs until it is stopped.
 #[derive(Debug)]
@@ -85,74 +74,20 @@ impl Runner {
     }
 }
 
-/// What an event means for the runner.
-enum Signal {
-    /// Somebody must look after this run.
-    NeedsTask(RunId),
-    /// Whoever looks after this run should look now.
-    Wake(RunId),
-    /// This run is at rest.
-    Rests(RunId),
-    /// This run is at rest, and others may wait for what it held.
-    Abandoned(RunId),
-    /// It is noted, and nothing more.
-    Nothing,
-}
-
-/// What is known of runs while the log is read.
-#[derive(Default)]
-struct OpenRuns {
-    asked: BTreeMap<RunId, (StartRequest, Metadata)>,
-    open: BTreeSet<RunId>,
-    abandoned: BTreeSet<RunId>,
-}
-
-impl OpenRuns {
-    /// Notes one event of the log.
-    fn apply(&mut self, event: &Recorded, host: &impl Host) -> Signal {
-        let run = RunId(event.stream.id());
-        match event.kind.as_str() {
-            "saga.started" => {
-                self.asked.remove(&run);
-                self.open.insert(run);
-                Signal::NeedsTask(run)
-            }
-            "saga.completed" | "saga.unwound" => {
-                self.open.remove(&run);
-                Signal::Rests(run)
-            }
-            "saga.abandoned" => {
-                self.open.remove(&run);
-                self.abandoned.insert(run);
-                Signal::Abandoned(run)
-            }
-            "saga.stuck" => Signal::Rests(run),
-            "saga.cancel_requested" | "saga.operator_acted" => Signal::NeedsTask(run),
-            _ => {
-                let Some(request) = host.started_by(event) else {
-                    return host.woken_by(event).map_or(Signal::Nothing, Signal::Wake);
-                };
-                let meta = Metadata {
-                    correlation_id: Some(request.run.to_string()),
-                    causation_id: Some(event.id.to_string()),
-                    ..event.meta.clone()
-                };
-                self.asked.insert(request.run, (request, meta));
-                Signal::Nothing
-            }
+async fn drive_all<H: Host>(shared: Arc<Shared<H>>) {
+    let world = Arc::clone(&shared.world);
+    let journal = world.journal();
+    let mut runs = Tracker::new(journal, OpenRuns::of(Arc::clone(&world)));
+    while let Err(error) = runs.load().await {
+        tracing::warn!(%error, "the runs that are open can't be read yet");
+        shared.pause(OUTAGE_PAUSE).await;
+        if shared.is_stopped() {
+            return;
         }
     }
-}
-
-async fn drive_all<H: Host>(shared: Arc<Shared<H>>) {
-    let heard = shared.world.kinds_heard();
-    let kinds = heard.iter().chain(HEARD).map(|kind| (*kind).to_owned()).collect();
-    let filter = Filter { categories: vec![], kinds };
-    let mut events = shared.world.journal().store().subscribe_all(Position::START, filter);
+    let mut events = journal.store().subscribe_all(runs.position(), runs.filter());
     let mut stopped = shared.stopped.clone();
-    let mut open_runs = OpenRuns::default();
     let mut caught_up = false;
-    let world = Arc::clone(&shared.world);
     let mut tasks = RunTasks::new(shared);
     loop {
         tokio::select! {
@@ -162,32 +97,47 @@ async fn drive_all<H: Host>(shared: Arc<Shared<H>>) {
             event = events.next() => match event {
                 None => break,
                 Some(SubscriptionEvent::Event(event)) => {
-                    let signal = open_runs.apply(&event, &*world);
+                    let signal = runs.take(&event);
                     if caught_up {
-                        tasks.handle(&signal);
+                        tasks.handle(signal).await;
                     }
+                    runs.save_when_due().await;
                 }
-                Some(SubscriptionEvent::Checkpoint(_)) => {}
-                Some(SubscriptionEvent::CaughtUp(_)) => {
-                    for run in std::mem::take(&mut open_runs.open) {
-                        tasks.ensure_task(run);
-                    }
-                    tasks.sweep_places();
-                    // A crash may have come between the order and the release of its claims.
-                    tasks.release_claims(std::mem::take(&mut open_runs.abandoned));
+                Some(SubscriptionEvent::Checkpoint(position)) => runs.pass(position),
+                Some(SubscriptionEvent::CaughtUp(position)) => {
+                    runs.pass(position);
+                    take_up(&mut tasks, &world, runs.items()).await;
+                    runs.save_when_due().await;
                     caught_up = true;
                 }
             },
         }
-        if caught_up {
-            for (_, (request, meta)) in std::mem::take(&mut open_runs.asked) {
-                tasks.start(request, meta).await;
-            }
-            open_runs.open.clear();
-            open_runs.abandoned.clear();
+        for run in tasks.take_released() {
+            runs.settle(&run.to_string());
         }
     }
+    runs.save().await;
     tasks.shut_down().await;
+}
+
+/// Takes up everything that the log has left open.
+async fn take_up<H: Host>(tasks: &mut RunTasks<H>, world: &Arc<H>, open: &Items<OpenRun>) {
+    let mut abandoned = BTreeSet::new();
+    let mut asked = vec![];
+    for (run, item) in open.iter() {
+        let Ok(run) = run.parse() else { continue };
+        match item {
+            OpenRun::Started { .. } => tasks.ensure_task(run),
+            OpenRun::Asked { stream, version } => asked.push((stream, *version)),
+            OpenRun::Abandoned => drop(abandoned.insert(run)),
+        }
+    }
+    tasks.sweep_places();
+    // A crash may have come between the order and the release of its claims.
+    tasks.release_claims(abandoned);
+    for (stream, version) in asked {
+        tasks.start_asked(world, stream, version).await;
+    }
 }
 
 impl From<JournalError> for DriveError {

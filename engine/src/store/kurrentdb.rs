@@ -14,6 +14,7 @@ mod read;
 pub use address::check_address;
 pub use connection::{CallError, ClientError};
 
+use super::subscription::Recent;
 use super::{
     AppendError, Appended, Capabilities, ChainError, Engine, EventStore, Expected, Filter, Hash,
     ReadError, StoreUrlError, SubscriptionEvent, Verified,
@@ -92,6 +93,7 @@ pub struct KurrentStore(Arc<Shared>);
 struct Shared {
     connection: Arc<Connection>,
     heads: Arc<Heads>,
+    recent: Arc<Recent>,
     version: String,
     stop: watch::Sender<bool>,
     listener: Mutex<Option<JoinHandle<()>>>,
@@ -126,7 +128,8 @@ impl KurrentStore {
         let (stop, stopped) = watch::channel(false);
         let listener = Mutex::new(Some(tokio::spawn(listener.run(stopped))));
         let version = version.to_string();
-        Ok(Self(Arc::new(Shared { connection, heads, version, stop, listener })))
+        let recent = Arc::default();
+        Ok(Self(Arc::new(Shared { connection, heads, recent, version, stop, listener })))
     }
 }
 
@@ -148,7 +151,16 @@ impl EventStore for KurrentStore {
     }
 
     async fn read_stream(&self, stream: &StreamId, from: u64) -> Result<Vec<Recorded>, ReadError> {
-        read::read_stream(&self.0.connection, stream, from).await
+        self.read_stream_page(stream, from, usize::MAX).await
+    }
+
+    async fn read_stream_page(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        read::read_stream(&self.0.connection, stream, from, limit).await
     }
 
     async fn read_all(
@@ -166,7 +178,8 @@ impl EventStore for KurrentStore {
         after: Position,
         filter: Filter,
     ) -> BoxStream<'static, SubscriptionEvent> {
-        super::subscription::follow(self.clone(), self.0.heads.watch(), after, filter)
+        let (heads, recent) = (self.0.heads.watch(), Arc::clone(&self.0.recent));
+        super::subscription::follow(self.clone(), heads, recent, after, filter)
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

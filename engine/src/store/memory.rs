@@ -3,6 +3,7 @@
 use super::row::{
     EncodedAppend, EncodedEvent, GENESIS, Hash, Refusal, Row, position, whole_micros,
 };
+use super::subscription::Recent;
 use super::{
     AppendError, Appended, Capabilities, EventStore, Expected, Filter, ReadError, SubscriptionEvent,
 };
@@ -25,6 +26,7 @@ struct Shared {
     heads: watch::Sender<Position>,
     clock: Arc<dyn Clock>,
     positions: Positions,
+    recent: Arc<Recent>,
 }
 
 /// Which position follows another.
@@ -84,7 +86,13 @@ impl MemoryStore {
 
     fn with(log: Log, clock: Arc<dyn Clock>, positions: Positions) -> Self {
         let (heads, _) = watch::channel(log.head_hash().0);
-        Self(Arc::new(Shared { log: Mutex::new(log), heads, clock, positions }))
+        Self(Arc::new(Shared {
+            log: Mutex::new(log),
+            heads,
+            clock,
+            positions,
+            recent: Arc::default(),
+        }))
     }
 
     /// How many events there are.
@@ -186,10 +194,21 @@ impl EventStore for MemoryStore {
     }
 
     async fn read_stream(&self, stream: &StreamId, from: u64) -> Result<Vec<Recorded>, ReadError> {
+        self.read_stream_page(stream, from, usize::MAX).await
+    }
+
+    async fn read_stream_page(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
         let log = self.log();
         let rows = log.by_stream.get(stream).map_or(&[][..], Vec::as_slice);
-        let rows = rows.iter().map(|row| &log.rows[*row]).filter(|row| row.version >= from);
-        rows.cloned().map(Row::into_recorded).collect()
+        // Versions are without gaps, from 0.
+        let first = usize::try_from(from).unwrap_or(usize::MAX).min(rows.len());
+        let page = rows[first..].iter().take(limit).map(|row| &log.rows[*row]);
+        page.cloned().map(Row::into_recorded).collect()
     }
 
     async fn read_all(
@@ -222,7 +241,8 @@ impl EventStore for MemoryStore {
         after: Position,
         filter: Filter,
     ) -> BoxStream<'static, SubscriptionEvent> {
-        super::subscription::follow(self.clone(), self.0.heads.subscribe(), after, filter)
+        let (heads, recent) = (self.0.heads.subscribe(), Arc::clone(&self.0.recent));
+        super::subscription::follow(self.clone(), heads, recent, after, filter)
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

@@ -12,6 +12,7 @@ pub use complaint::{is_disk_full, is_table_missing, is_value_refused};
 pub use session::ConnectError;
 
 use super::row::{EncodedAppend, Hash};
+use super::subscription::Recent;
 use super::{
     AppendError, Appended, Capabilities, ChainError, Engine, EventStore, Expected, Filter,
     ReadError, SubscriptionEvent, Verified,
@@ -46,6 +47,7 @@ struct Shared {
     queue: mpsc::Sender<Request>,
     heads: watch::Receiver<Position>,
     reader: Reader,
+    recent: Arc<Recent>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -81,7 +83,7 @@ impl PostgresStore {
             tokio::spawn(committer.run(stopped.clone())),
             tokio::spawn(wakeup.run(stopped)),
         ]);
-        Ok(Self(Arc::new(Shared { queue, heads, reader, stop, tasks })))
+        Ok(Self(Arc::new(Shared { queue, heads, reader, recent: Arc::default(), stop, tasks })))
     }
 }
 
@@ -103,7 +105,16 @@ impl EventStore for PostgresStore {
     }
 
     async fn read_stream(&self, stream: &StreamId, from: u64) -> Result<Vec<Recorded>, ReadError> {
-        self.0.reader.read_stream(stream, from).await
+        self.0.reader.read_stream(stream, from, usize::MAX).await
+    }
+
+    async fn read_stream_page(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        self.0.reader.read_stream(stream, from, limit).await
     }
 
     async fn read_all(
@@ -120,7 +131,8 @@ impl EventStore for PostgresStore {
         after: Position,
         filter: Filter,
     ) -> BoxStream<'static, SubscriptionEvent> {
-        super::subscription::follow(self.clone(), self.0.heads.clone(), after, filter)
+        let (heads, recent) = (self.0.heads.clone(), Arc::clone(&self.0.recent));
+        super::subscription::follow(self.clone(), heads, recent, after, filter)
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

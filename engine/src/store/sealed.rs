@@ -57,7 +57,7 @@ impl SealedStore {
     }
 
     /// Deletes the subject's key: its values can't be read again (other nodes may have the key in
-    /// memory for a minute more), and no new ones can be written for it.
+    /// memory, or what it opened, for a minute more), and no new ones can be written for it.
     ///
     /// # Errors
     /// [`KeyError`] if the keyring can't be reached.
@@ -81,7 +81,16 @@ impl EventStore for SealedStore {
     }
 
     async fn read_stream(&self, stream: &StreamId, from: u64) -> Result<Vec<Recorded>, ReadError> {
-        let mut events = self.inner.read_stream(stream, from).await?;
+        self.read_stream_page(stream, from, usize::MAX).await
+    }
+
+    async fn read_stream_page(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        let mut events = self.inner.read_stream_page(stream, from, limit).await?;
         for event in &mut events {
             event.data = self.sealer.open(&event.data, Some(event.id)).await?;
         }

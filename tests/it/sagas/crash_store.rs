@@ -1,7 +1,7 @@
 //! A store that fails or "kills the process" at the append that a test names, and shows each append.
 
 use async_trait::async_trait;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt};
 use ocim::simulation::OpenedStore;
 use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
 use ocim_engine::store::memory::MemoryStore;
@@ -89,6 +89,16 @@ pub(crate) struct CrashStore {
     watch: Mutex<Watch>,
     crashed: Notify,
     slowed: Notify,
+    reads: Arc<Mutex<Reads>>,
+}
+
+/// What was read since the store was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reads {
+    /// Calls of the store.
+    pub(crate) calls: usize,
+    /// Events that they gave.
+    pub(crate) events: usize,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +117,18 @@ impl CrashStore {
         let (orders, watch) = (Mutex::default(), Mutex::default());
         let opened = OpenedStore::new(Arc::new(inner.clone()), opening);
         let (crashed, slowed) = (Notify::new(), Notify::new());
-        Self { inner, opened, orders, watch, crashed, slowed }
+        Self { inner, opened, orders, watch, crashed, slowed, reads: Arc::default() }
+    }
+
+    /// What was read until now, by whoever.
+    pub(crate) fn reads(&self) -> Reads {
+        *self.reads.lock().unwrap()
+    }
+
+    fn count(&self, events: usize) {
+        let mut reads = self.reads.lock().unwrap();
+        reads.calls += 1;
+        reads.events += events;
     }
 
     /// Shows every append from now on.
@@ -250,7 +271,9 @@ impl EventStore for CrashStore {
             let expected = last.map_or(Expected::NoStream, Expected::Exact);
             self.inner.append(stream, expected, vec![event]).await.expect("it is next");
         }
-        self.opened.read_stream(stream, from).await
+        let events = self.opened.read_stream(stream, from).await?;
+        self.count(events.len());
+        Ok(events)
     }
 
     async fn read_all(
@@ -259,7 +282,9 @@ impl EventStore for CrashStore {
         filter: &Filter,
         limit: usize,
     ) -> Result<(Vec<Recorded>, Position), ReadError> {
-        self.inner.read_all(after, filter, limit).await
+        let (events, looked_at) = self.inner.read_all(after, filter, limit).await?;
+        self.count(events.len());
+        Ok((events, looked_at))
     }
 
     fn subscribe_all(
@@ -267,7 +292,13 @@ impl EventStore for CrashStore {
         after: Position,
         filter: Filter,
     ) -> BoxStream<'static, SubscriptionEvent> {
-        self.inner.subscribe_all(after, filter)
+        let reads = Arc::clone(&self.reads);
+        let count = move |event: &SubscriptionEvent| {
+            if matches!(event, SubscriptionEvent::Event(_)) {
+                reads.lock().unwrap().events += 1;
+            }
+        };
+        self.inner.subscribe_all(after, filter).inspect(count).boxed()
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

@@ -67,6 +67,13 @@ async fn check_engine(leases: &dyn Leases) {
     assert_eq!(take(leases, run, 1, HOUR).await, tenure(1, 4));
     assert_eq!(leases.renew(id(2), &[(run, 3)], HOUR).await.unwrap(), BTreeSet::new());
     assert_eq!(leases.renew(id(2), &[], HOUR).await.unwrap(), BTreeSet::new());
+
+    // Of a run that is over nothing stays; whoever lost the lease can't end it.
+    leases.end(run, tenure(2, 3)).await.unwrap();
+    assert_eq!(leases.holder(run).await.unwrap().unwrap().0, tenure(1, 4));
+    leases.end(run, tenure(1, 4)).await.unwrap();
+    assert_eq!(leases.holder(run).await.unwrap(), None);
+    assert_eq!(take(leases, run, 2, HOUR).await, tenure(2, 1), "as if nobody had ever had it");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use ocim_adapters::sites::fake::FakeSite;
 use ocim_adapters::system::CountingIds;
 use ocim_domain::Timestamp;
 use ocim_domain::system::{Clock, Ids};
+use ocim_engine::derived::memory::MemoryDerived;
 use ocim_engine::leases::memory::MemoryLeases;
 use ocim_engine::store::memory::MemoryStore;
 use ocim_engine::store::sealed::MemoryKeys;
@@ -26,6 +27,7 @@ pub(crate) struct Outside {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) leases: MemoryLeases,
+    pub(crate) derived: MemoryDerived,
     pub(crate) cloud: Arc<FakeCloud>,
     pub(crate) shell: Arc<FakeShell>,
     pub(crate) playbooks: Arc<FakePlaybooks>,
@@ -51,6 +53,7 @@ impl Outside {
             keys: Arc::new(MemoryKeys::new(ids.clone())),
             ids,
             leases: MemoryLeases::new(clock.clone()),
+            derived: MemoryDerived::default(),
             clock,
             shell: Arc::new(FakeShell::new(cloud.clone())),
             cloud,
@@ -61,7 +64,7 @@ impl Outside {
         }
     }
 
-    /// The same as it is now, at that time; nobody has a lease in it. Ids go on counting together.
+    /// The same as it is now, at that time; nobody has a lease in it, and nothing is derived yet. Ids go on counting together.
     pub(crate) fn fork(&self, now: Timestamp) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::starting_at(now));
         let cloud = Arc::new(self.cloud.fork());
@@ -72,6 +75,7 @@ impl Outside {
             keys: self.keys.clone(),
             ids: self.ids.clone(),
             leases: MemoryLeases::new(clock.clone()),
+            derived: MemoryDerived::default(),
             clock,
             shell: Arc::new(self.shell.fork(cloud.clone())),
             cloud,

@@ -348,6 +348,7 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     let reads = unconnected().unwrap();
     let setting = AppSetting { defaults, regions, plan_of };
     let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, setting)
+        .with_derived(Arc::new(outside.derived.clone()))
         .with_leases(Arc::new(outside.leases.clone()));
     let cloud = outside.cloud.clone() as Arc<dyn Cloud>;
     let world = World {

@@ -19,6 +19,8 @@ use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Command, Event, Saga};
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::Ids;
+use ocim_engine::derived::Derived;
+use ocim_engine::derived::postgres::PostgresDerived;
 use ocim_engine::leases::postgres::PostgresLeases;
 use ocim_engine::projector::{ProjectorHandle, ProjectorRuntime};
 use ocim_engine::store::postgres::PostgresStore;
@@ -78,7 +80,8 @@ impl ApiServer {
         let keys = Arc::new(MemoryKeys::new(ids.clone()));
         let sealed = Arc::new(SealedStore::new(metered.clone(), keys, ids.clone()));
         let tracer = observing.tracer.clone();
-        let observer = follow_runs(&metered, Arc::clone(&observing.metrics), tracer);
+        let derived: Arc<dyn Derived> = Arc::new(PostgresDerived::new(pool.clone()));
+        let observer = follow_runs(&metered, &derived, Arc::clone(&observing.metrics), tracer);
         let projector = ProjectorRuntime::start(raw, pool.clone(), ocim_projections::ALL);
         let read_models = ReadModels::new(pool.clone(), projector.freshness());
         let log_store = Arc::new(PostgresLogs::new(pool.clone()));
@@ -88,6 +91,7 @@ impl ApiServer {
         let regions = vec!["local".to_owned()];
         let setting = AppSetting { defaults, regions, plan_of: ocim::processes::plan_of };
         let app = App::new(sealed, read_models, logs, clock.clone(), ids.clone(), setting)
+            .with_derived(derived)
             .with_leases(Arc::new(PostgresLeases::new(pool.clone())));
         let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());
         let tokens = Tokens::new(pool, clock, ids.clone());

@@ -8,6 +8,7 @@
 use super::AnsibleConfig;
 use super::answers::judge_pip;
 use super::tools::{TellPort, copy_tree, lock_file, run_tool};
+use crate::file_work::work_aside;
 use crate::playbooks::Source;
 use ocim_domain::port_error::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
@@ -89,7 +90,7 @@ pub(super) async fn ensure_environment(
     let copy = scratch.path().join(OWN_COPY);
     copy_tree(config, wanted.root, &copy).await?;
     let report = run_pip(config, &resolver, &copy, wanted.requirements, &["--dry-run"]).await?;
-    let pins = read_pins(&report, &copy, wanted.root)?;
+    let pins = read_pins_aside(report, &copy, wanted.root).await?;
     let text = pins.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     let folder = named(&text);
     let fill = async || {
@@ -99,7 +100,7 @@ pub(super) async fn ensure_environment(
             copy_tree(config, wanted.root, &place).await?;
         }
         let report = install(config, &folder, &place, wanted.requirements).await?;
-        if read_pins(&report, &place, wanted.root)? == pins {
+        if read_pins_aside(report, &place, wanted.root).await? == pins {
             return Ok(());
         }
         let text = "other versions of packages came out while the requirements were installed";
@@ -127,7 +128,11 @@ async fn ensure_complete(
         return Ok(());
     }
     if folder.exists() {
-        std::fs::remove_dir_all(folder).map_err(|error| broken(folder, &error))?;
+        let broken_one = folder.to_owned();
+        work_aside("remove a broken environment", move || {
+            std::fs::remove_dir_all(&broken_one).map_err(|error| broken(&broken_one, &error))
+        })
+        .await?;
     }
     make().await?;
     std::fs::write(&complete, text).map_err(|error| broken(folder, &error))
@@ -203,6 +208,12 @@ struct Download {
     archive_info: Option<Value>,
     vcs_info: Option<Value>,
     dir_info: Option<Value>,
+}
+
+/// As [`read_pins`]: what local folders hold may be much.
+async fn read_pins_aside(report: Report, copy: &Path, root: &Path) -> Result<Pins, PortError> {
+    let (copy, root) = (copy.to_owned(), root.to_owned());
+    work_aside("read what pip installed", move || read_pins(&report, &copy, &root)).await
 }
 
 /// The packages of a report on the source's copy `copy`; local folders by what they hold in `root`,

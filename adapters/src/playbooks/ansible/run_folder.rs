@@ -1,6 +1,7 @@
 //! One run's folder: what Ansible reads, what its wrapper writes, and what that says about the run.
 
 use super::watch::Spans;
+use crate::file_work::work_aside;
 use crate::playbooks::{OutputLine, PlaybookRun, Source, TaskFailure};
 use crate::shell::ssh::quote_path;
 use nix::fcntl::{Flock, FlockArg};
@@ -29,7 +30,7 @@ const LOCK_SCRIPT: &str = "f=\"$HOME/.ocim-play\"; exec 9>>\"$f\" || exit 1; \
 const BUNDLED_INTERPRETER: &str = "/usr/bin/python3";
 
 /// See the wrapper's own text for the files that it writes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RunFolder {
     key: Uuid,
     root: PathBuf,
@@ -76,7 +77,12 @@ impl RunFolder {
     }
 
     /// Removes a file or folder of the run, or with "" the run's folder; absent is success.
-    pub(super) fn remove(&self, name: &str) -> Result<(), PortError> {
+    pub(super) async fn remove(&self, name: &'static str) -> Result<(), PortError> {
+        let folder = self.clone();
+        work_aside("remove a run's files", move || folder.remove_now(name)).await
+    }
+
+    fn remove_now(&self, name: &str) -> Result<(), PortError> {
         let path = self.path(name);
         let removed = if path.is_dir() {
             std::fs::remove_dir_all(&path)

@@ -1,6 +1,7 @@
 //! Where playbooks come from: this binary, or cached mirrors of git repositories.
 
 use super::{AnsibleConfig, git};
+use crate::file_work::work_aside;
 use crate::playbooks::Source;
 use include_dir::{Dir, DirEntry, include_dir};
 use ocim_domain::port_error::{Blame, PortError};
@@ -18,7 +19,11 @@ pub(super) async fn fetch_source(
     is_look: bool,
 ) -> Result<Option<String>, PortError> {
     match source {
-        Source::Bundled(name) => unpack_bundled(name, into).map(|()| None),
+        Source::Bundled(name) => {
+            let (name, into) = (name.clone(), into.to_owned());
+            work_aside("unpack a playbook", move || unpack_bundled(&name, &into)).await?;
+            Ok(None)
+        }
         Source::Git { repository, version } => {
             git::checkout(config, repository, version, into, is_look).await.map(Some)
         }

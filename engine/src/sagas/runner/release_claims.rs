@@ -8,26 +8,34 @@ use crate::sagas::steady::SteadyTime;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, ErrorClass, Phase, Saga, step_key};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// What the key, and thereby the cause of what is recorded, is made of.
 const STEP: &str = "on_abandoned";
 /// The time that it is given; nothing here waits for anything.
 const TIME: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
-/// Has each of these runs release what others wait for; tries again until the runner stops.
-pub(super) async fn release_claims<H: Host>(shared: Arc<Shared<H>>, runs: BTreeSet<RunId>) {
-    for run in runs {
+/// Has each of these runs release what others wait for; tries again until the runner stops. That it
+/// is `for_good` is noted, so that no later start does it again.
+pub(super) async fn release_claims<H: Host>(
+    shared: Arc<Shared<H>>,
+    runs: BTreeSet<RunId>,
+    for_good: bool,
+) {
+    'runs: for run in runs {
         while let Err(error) = release_claims_once(&shared, run).await {
             if error.class == ErrorClass::Permanent {
                 tracing::error!(%run, %error, "an abandoned run can't release what it held");
-                break;
+                continue 'runs;
             }
             tracing::warn!(%run, %error, "an abandoned run could not yet release what it held");
             shared.pause(OUTAGE_PAUSE).await;
             if shared.is_stopped() {
                 return;
             }
+        }
+        if for_good {
+            shared.released.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
         }
     }
 }

@@ -136,7 +136,12 @@ impl<H: Host> RunTask<H> {
             outcome = drive => outcome,
         };
         let outlook = match outcome {
-            Ok(Ok(())) => NextMove::Done,
+            Ok(Ok(is_over)) => {
+                if is_over {
+                    self.shared.leases.end(self.run).await;
+                }
+                NextMove::Done
+            }
             Ok(Err(error)) => self.give_up_or_wait(error),
             Err(panic) => self.record_panic(describe_panic(&*panic)).await,
         };
@@ -145,8 +150,8 @@ impl<H: Host> RunTask<H> {
         outlook
     }
 
-    /// Until the run is at rest, or the runner stops: then at the next boundary.
-    async fn drive_to_rest(&self) -> Result<(), DriveError> {
+    /// Until the run is at rest, or the runner stops: then at the next boundary. True where it is over.
+    async fn drive_to_rest(&self) -> Result<bool, DriveError> {
         let shared = &self.shared;
         let world = &shared.world;
         let fence = Arc::clone(&shared.leases) as Arc<dyn Fence>;
@@ -158,12 +163,11 @@ impl<H: Host> RunTask<H> {
                 Pace::Again => {}
                 Pace::AtRest => {
                     // A stuck run may go on one day: its log stays open.
-                    if driver.run().phase.is_over()
-                        && let Err(error) = world.finish_log(self.run).await
-                    {
+                    let is_over = driver.run().phase.is_over();
+                    if is_over && let Err(error) = world.finish_log(self.run).await {
                         tracing::warn!(run = %self.run, %error, "a log could not be closed");
                     }
-                    return Ok(());
+                    return Ok(is_over);
                 }
                 Pace::At(time) => {
                     tokio::select! {
@@ -173,7 +177,7 @@ impl<H: Host> RunTask<H> {
                 }
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// An outage or a lost lease passes; anything else is nothing that another look would mend.

@@ -2,17 +2,18 @@
 
 use super::release_claims::release_claims;
 use super::run_task::drive_run;
-use super::{OUTAGE_PAUSE, Registry, Signal};
+use super::{OUTAGE_PAUSE, Registry};
 use crate::journal::ExecuteError;
 use crate::sagas::definition::StartRequest;
 use crate::sagas::host::Host;
 use crate::sagas::node_leases::NodeLeases;
+use crate::sagas::open_runs::{Hears, Signal};
 use futures_util::FutureExt;
-use ocim_domain::event::Metadata;
+use ocim_domain::event::{Metadata, StreamId};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::Saga;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{self, JoinSet};
@@ -31,6 +32,8 @@ pub(super) struct Shared<H: Host> {
     pub(super) stopped: watch::Receiver<bool>,
     /// Runs are taken up one after the other: after a restart the store has other work, too.
     pub(super) door: Semaphore,
+    /// Abandoned runs whose claims are released for good.
+    pub(super) released: Mutex<BTreeSet<RunId>>,
 }
 
 impl<H: Host> Shared<H> {
@@ -40,7 +43,14 @@ impl<H: Host> Shared<H> {
         leases: Arc<NodeLeases>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { world, registry, leases, stopped, door: Semaphore::new(1) }
+        Self {
+            world,
+            registry,
+            leases,
+            stopped,
+            door: Semaphore::new(1),
+            released: Mutex::default(),
+        }
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -99,17 +109,45 @@ impl<H: Host> RunTasks<H> {
         }
     }
 
+    /// Records the start of a run that this event of the log asks for.
+    pub(super) async fn start_asked(&mut self, world: &Arc<H>, stream: &StreamId, version: u64) {
+        while !self.shared.is_stopped() {
+            match world.journal().store().read_stream_page(stream, version, 1).await {
+                Ok(page) => {
+                    if let Some(Signal::Asked(request, meta)) =
+                        page.first().map(|it| world.hear(it))
+                    {
+                        self.start(*request, *meta).await;
+                    }
+                    return;
+                }
+                Err(error) => tracing::warn!(%stream, %error, "a request can't be read yet"),
+            }
+            self.shared.pause(OUTAGE_PAUSE).await;
+        }
+    }
+
+    /// The abandoned runs whose claims were released for good since the last call.
+    pub(super) fn take_released(&self) -> BTreeSet<RunId> {
+        std::mem::take(&mut *self.shared.released.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Does what a signal asks for.
-    pub(super) fn handle(&mut self, signal: &Signal) {
-        match *signal {
+    pub(super) async fn handle(&mut self, signal: Signal) {
+        match signal {
+            Signal::Asked(request, meta) => self.start(*request, *meta).await,
             Signal::NeedsTask(run) => self.ensure_task(run),
             Signal::Wake(run) => self.wake(run),
             Signal::Rests(run) => self.settle(run),
             Signal::Abandoned(run) => {
                 self.settle(run);
-                self.release_claims(BTreeSet::from([run]));
                 if self.wakes.contains_key(&run) {
+                    // The call that is under way may claim something anew: that is not for good.
+                    let shared = Arc::clone(&self.shared);
+                    self.tasks.spawn(release_claims(shared, BTreeSet::from([run]), false));
                     self.abandoned.insert(run);
+                } else {
+                    self.release_claims(BTreeSet::from([run]));
                 }
             }
             Signal::Nothing => {}
@@ -121,9 +159,9 @@ impl<H: Host> RunTasks<H> {
         self.tasks.spawn(release_places(Arc::clone(&self.shared), Some(run)));
     }
 
-    /// Releases the turns and claims of these abandoned runs.
+    /// Releases the turns and claims of these abandoned runs, which nobody drives any more.
     pub(super) fn release_claims(&mut self, runs: BTreeSet<RunId>) {
-        self.tasks.spawn(release_claims(Arc::clone(&self.shared), runs));
+        self.tasks.spawn(release_claims(Arc::clone(&self.shared), runs, true));
     }
 
     /// Takes all runs that are at rest out of the lines that they stand in.

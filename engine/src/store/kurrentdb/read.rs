@@ -26,17 +26,19 @@ impl From<CallError> for ReadError {
 )]
 struct NoPosition;
 
-/// The stream's events from version `from` on.
+/// At most `limit` of the stream's events from version `from` on.
 pub(super) async fn read_stream(
     connection: &Connection,
     stream: &StreamId,
     from: u64,
+    limit: usize,
 ) -> Result<Vec<Recorded>, ReadError> {
     let mut events: Vec<Recorded> = Vec::new();
     let mut next = from;
     // No stream is that long, and the server has no larger numbers.
-    while i64::try_from(next).is_ok() {
-        let page = read_stream_page(connection, stream, next, PAGE_EVENTS).await?;
+    while i64::try_from(next).is_ok() && events.len() < limit {
+        let wanted = PAGE_EVENTS.min(limit - events.len());
+        let page = read_stream_page(connection, stream, next, wanted).await?;
         let is_last = page.len() < PAGE_EVENTS;
         events.extend(page);
         let Some(last) = events.last().filter(|_| !is_last) else { break };

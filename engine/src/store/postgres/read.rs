@@ -71,12 +71,14 @@ impl Reader {
         &self,
         stream: &StreamId,
         from: u64,
+        limit: usize,
     ) -> Result<Vec<Recorded>, ReadError> {
         let sql = format!(
             "select {COLUMNS} from es.events e \
-             where e.stream_id = $1 and e.version >= $2 order by e.version"
+             where e.stream_id = $1 and e.version >= $2 order by e.version limit $3"
         );
-        let rows = self.query(&sql, &[&stream.to_string(), &signed(from)]).await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.query(&sql, &[&stream.to_string(), &signed(from), &limit]).await?;
         rows.iter().map(|row| decode(row)?.into_recorded()).collect()
     }
 
