@@ -21,6 +21,7 @@ mod runs;
 mod servers;
 mod timeline;
 pub mod tokens;
+mod variables;
 
 pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched, activation_after};
 pub use balancer_attempts::BalancerAttempts;

@@ -96,13 +96,15 @@ impl Api {
         self.app.store().raw()
     }
 
-    /// Waits a while for the read models; the answer gets a header when they lag behind.
+    /// Waits a while for the read models that show what was done, by their names; the answer gets a
+    /// header when one of them lags behind.
     async fn answer_to(
         &self,
+        shown_by: &[&str],
         position: Position,
         mut answer: HttpResponseBuilder,
     ) -> HttpResponseBuilder {
-        if !self.app.read_models().wait_for(position, FRESHNESS_WAIT).await {
+        if !self.app.read_models().wait_for_some(shown_by, position, FRESHNESS_WAIT).await {
             answer.insert_header((STALE_HEADER, "true"));
         }
         answer

@@ -1,79 +1,15 @@
 //! Appservers, and what one may ask of them.
 
+use crate::appserver_status::AppserverStatus;
 use crate::instance::{Settings, Site};
 use crate::texts::{
-    AppserverId, Commit, InstanceId, Name, NeededReason, Prose, Reason, RunId, ServerId,
+    AppserverId, Commit, HostName, InstanceId, Name, NeededReason, Prose, Reason, RunId, ServerId,
+    Url,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
-
-/// How far an Appserver came. `error`, `terminated` and `cancelled` are final, and so is `failed` but for
-/// its machine, which goes later; `running` lasts until somebody ends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AppserverStatus {
-    /// Made, nothing begun.
-    New,
-    /// Its machine can't be reached yet.
-    Waiting,
-    /// Playbooks are running.
-    Configuring,
-    /// Up.
-    Running,
-    /// Not configured successfully; may be partly up.
-    Failed,
-    /// The machine never came up.
-    Error,
-    /// Ran, then was shut down.
-    Terminated,
-    /// Somebody cancelled its launch.
-    Cancelled,
-}
-
-impl AppserverStatus {
-    /// What people call it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::New => "New",
-            Self::Waiting => "Waiting for VM",
-            Self::Configuring => "Configuring VM",
-            Self::Running => "Running",
-            Self::Failed => "Configuration failed",
-            Self::Error => "Error",
-            Self::Terminated => "Terminated",
-            Self::Cancelled => "Cancelled",
-        }
-    }
-
-    /// What it means.
-    #[must_use]
-    pub fn description(self) -> &'static str {
-        match self {
-            Self::New => "Just made; nothing has begun",
-            Self::Waiting => "Its machine can't be reached yet",
-            Self::Configuring => "Playbooks are running on its machine",
-            Self::Running => "Up and running",
-            Self::Failed => "It was not configured successfully; it may be partly up",
-            Self::Error => "Its machine went wrong and never came up",
-            Self::Terminated => "It ran, and was shut down",
-            Self::Cancelled => "Somebody cancelled its launch",
-        }
-    }
-
-    /// True where nothing is under way.
-    #[must_use]
-    pub fn is_steady(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Configuring)
-    }
-
-    /// True where nothing went wrong.
-    #[must_use]
-    pub fn is_healthy(self) -> bool {
-        !matches!(self, Self::Failed | Self::Error)
-    }
-}
 
 /// One frozen configuration of an instance, on one machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,6 +20,9 @@ pub struct Appserver {
     /// `inst_…` that it belongs to.
     #[schema(value_type = InstanceId)]
     pub instance: String,
+    /// What people call that instance.
+    #[schema(value_type = HostName)]
+    pub instance_name: String,
     /// "AppServer <number>".
     #[schema(value_type = Name)]
     pub name: String,
@@ -110,6 +49,12 @@ pub struct Appserver {
     /// `serv_…`, its machine, once there is one.
     #[schema(value_type = Option<ServerId>)]
     pub server: Option<String>,
+    /// Its own address, past the balancer, once it has one; ask there with the site's name as `Host`.
+    #[schema(value_type = Option<Url>)]
+    pub machine_url: Option<String>,
+    /// The release that it was made from; none until it is frozen.
+    #[schema(value_type = Option<Prose>)]
+    pub release: Option<String>,
     /// `run_…` of its launch.
     #[schema(value_type = RunId)]
     pub launch_run: String,
@@ -145,6 +90,10 @@ pub struct AppserverDetail {
     pub settings: Option<Settings>,
     /// Where its site is, and its test login; none until the settings are frozen.
     pub site: Option<Site>,
+    /// The variables that its playbooks get, each secret as `<protected>`; none until they are
+    /// composed.
+    #[schema(value_type = Option<Object>)]
+    pub variables: Option<Map<String, Value>>,
 }
 
 /// Asks for a new Appserver.

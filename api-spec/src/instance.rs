@@ -1,5 +1,6 @@
 //! Instances and their settings.
 
+use crate::appserver_status::AppserverStatus;
 use crate::texts::{
     AppserverId, HostName, InstanceId, LoadBalancerId, Name, Prose, Reason, RunId, Secret, Url,
 };
@@ -70,6 +71,21 @@ pub struct NameTrouble {
     pub trouble: String,
 }
 
+/// The Appserver of a site that was asked for last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewestAppserver {
+    /// `apps_…`.
+    #[schema(value_type = AppserverId)]
+    pub id: String,
+    /// From 1.
+    #[schema(minimum = 1)]
+    pub number: i32,
+    /// How far it came.
+    pub status: AppserverStatus,
+    /// True where nothing went wrong.
+    pub is_healthy: bool,
+}
+
 /// One site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Instance {
@@ -88,6 +104,19 @@ pub struct Instance {
     /// `apps_…` of those that receive traffic.
     #[schema(value_type = Vec<AppserverId>)]
     pub active_appservers: Vec<String>,
+    /// The release that it is set to.
+    #[schema(value_type = Prose)]
+    pub release: String,
+    /// Where visitors find its LMS.
+    #[schema(value_type = Url)]
+    pub lms_url: String,
+    /// Where authors find its Studio.
+    #[schema(value_type = Url)]
+    pub studio_url: String,
+    /// True where all Appservers that receive traffic are well, and all names lead to them.
+    pub is_healthy: bool,
+    /// The Appserver that was asked for last.
+    pub newest_appserver: Option<NewestAppserver>,
     /// Its names under which visitors get something else, as seen after its traffic moved last.
     pub name_troubles: Vec<NameTrouble>,
     /// `run_…` of launches that have not ended, the one under way first.

@@ -3,6 +3,7 @@
 //! `openapi.json` beside this crate is made from these types and the routes; a test compares it.
 
 pub mod appserver;
+pub mod appserver_status;
 pub mod event;
 pub mod examples;
 pub mod health;
@@ -22,15 +23,16 @@ pub mod timeline;
 pub mod token;
 
 pub use appserver::{
-    ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
-    DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, TerminateAppserver,
+    ActivateAppserver, Appserver, AppserverDetail, CleanUpAppserver, DeactivateAppserver,
+    KeepServer, LaunchAppserver, LaunchedAppserver, TerminateAppserver,
 };
+pub use appserver_status::AppserverStatus;
 pub use event::{AppendedEvent, RecordedEvent};
 pub use examples::Example;
 pub use health::{Health, Readiness};
 pub use instance::{
-    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, ResourceNames,
-    Settings, SettingsChange, Site,
+    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, NewestAppserver,
+    ResourceNames, Settings, SettingsChange, Site,
 };
 pub use log::{LogLevel, LogLine, LogPage};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};

@@ -5,7 +5,7 @@ use crate::postgres::Database;
 use futures_util::future::join_all;
 use ocim::app::load_balancers::load_balancer_id;
 use ocim::metrics::runs::Runs;
-use ocim::read_models::{Order, ReadModels, RunFilter};
+use ocim::read_models::{InstanceFilter, Order, ReadModels, RunFilter};
 use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_domain::event::{DomainEvent, Metadata, NewEvent, StreamId};
 use ocim_domain::ids::{InstanceId, LoadBalancerId, RunId};
@@ -132,7 +132,7 @@ async fn measure_pages(models: &ReadModels, run: &str) -> Rates {
     let mut rates = Rates::new();
     let rate = measure_rate(REPEATS, async {
         for _ in 0..REPEATS {
-            models.list_instances(50, None).await.unwrap();
+            models.list_instances(&InstanceFilter::default(), 50, None).await.unwrap();
         }
     });
     rates.push(("pages of instances", rate.await));

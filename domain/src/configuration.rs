@@ -7,6 +7,7 @@ mod reserved;
 mod secret_names;
 pub mod secret_values;
 pub mod secrets;
+pub mod shown_variables;
 mod template;
 pub mod yaml;
 

@@ -30,7 +30,7 @@ pub use checkpoints::{
     Build, BuildState, Failure, FailureClass, ProjectionStatus, find_ahead, retire_ahead,
 };
 pub use connection::ProjectorError;
-pub use freshness::Freshness;
+pub use freshness::{Freshness, Served};
 
 use crate::store::EventStore;
 use deadpool_postgres::Pool;

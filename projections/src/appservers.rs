@@ -1,53 +1,87 @@
 //! Appservers, from the moment they are asked for.
 
 use crate::change::{Columns, NULL, RowChange, columns};
-use crate::{ColumnType, Projector, Table, decode};
+use crate::table::table;
+use crate::{Index, Projector, decode};
 use ocim_domain::appserver::{Event, Launched, Status};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance;
 use serde_json::json;
 
+table! {
+    /// Appservers.
+    APPSERVERS, columns = "appservers", key [id],
+    indexes [
+        Index::on("instance, number desc"),
+        Index::on("instance").only("active"),
+        Index::on("instance, id"),
+        Index::on("id").only(
+            "active and (trouble is not null or coalesce(own_status, launch_outcome, '') <> 'running') \
+             or keeps_server_until is not null",
+        ),
+    ]
+    {
+        /// `apps_…`.
+        id: String,
+        /// `inst_…`.
+        instance: String,
+        /// From 1, as in `AppServer 7`.
+        number: i32,
+        /// How far it came; none until it is frozen.
+        own_status: Option<String>,
+        /// How its launch ended.
+        launch_outcome: Option<String>,
+        /// Why it failed or was cancelled.
+        failure: Option<String>,
+        /// Whether it receives traffic.
+        active: bool,
+        /// When it last began to receive traffic.
+        last_activated: Option<DateTime<Utc>>,
+        /// `serv_…`; none until it is frozen.
+        server: Option<String>,
+        /// `run_…` of its launch.
+        launch_run: String,
+        /// `run_…` of what was asked for last.
+        latest_run: String,
+        /// The release that it was made from; none until it is frozen.
+        release: Option<String>,
+        /// The region of its machine; none until it is frozen.
+        region: Option<String>,
+        /// The repository of its main playbook; none until it is frozen.
+        playbooks: Option<String>,
+        /// The frozen settings, protected ones sealed; none until it is frozen.
+        settings: Option<Value>,
+        /// The commit that is played; none until it is frozen, and where the playbook is Ocim's own.
+        configuration_commit: Option<String>,
+        /// Until when a failed one keeps its machine for debugging.
+        keeps_server_until: Option<DateTime<Utc>>,
+        /// What is wrong with its machine.
+        trouble: Option<String>,
+        /// When it was asked for.
+        created_at: DateTime<Utc>,
+        /// When it last changed.
+        updated_at: DateTime<Utc>,
+        /// When its machine went, if it had run.
+        terminated_at: Option<DateTime<Utc>>,
+    }
+    {
+        /// How far it came; one whose launch ended before it was frozen shows how.
+        status: String = "coalesce(own_status, launch_outcome, 'new')",
+        /// Whether nothing went wrong, with its machine neither.
+        healthy: bool =
+            "trouble is null and coalesce(own_status, launch_outcome, 'new') not in ('failed', 'error')",
+    }
+}
+
 /// The read model of appservers.
 pub const PROJECTOR: Projector = Projector {
     name: "appservers",
     version: 2,
     categories: &[InstanceId::CATEGORY, AppserverId::CATEGORY],
-    tables: &[Table {
-        name: APPSERVERS,
-        columns: &[
-            ("id", ColumnType::Text),
-            ("instance", ColumnType::Text),
-            ("number", ColumnType::Integer),
-            // None until it is frozen: then how its launch ended, if it did, is its status.
-            ("own_status", ColumnType::Text),
-            ("launch_outcome", ColumnType::Text),
-            ("failure", ColumnType::Text),
-            ("active", ColumnType::Boolean),
-            ("last_activated", ColumnType::Timestamp),
-            ("server", ColumnType::Text),
-            ("launch_run", ColumnType::Text),
-            ("latest_run", ColumnType::Text),
-            ("settings", ColumnType::Json),
-            ("configuration_commit", ColumnType::Text),
-            ("keeps_server_until", ColumnType::Timestamp),
-            ("trouble", ColumnType::Text),
-            ("created_at", ColumnType::Timestamp),
-            ("updated_at", ColumnType::Timestamp),
-            ("terminated_at", ColumnType::Timestamp),
-        ],
-        key: &["id"],
-        indexed: &[
-            "instance, id",
-            "id where active and (trouble is not null \
-             or coalesce(own_status, launch_outcome, '') <> 'running') \
-             or keeps_server_until is not null",
-        ],
-    }],
+    tables: &[APPSERVERS],
     project,
 };
-
-const APPSERVERS: &str = "appservers";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     if let Some(event) = decode::<instance::Event>(recorded)? {
@@ -68,14 +102,14 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
                 instance: instance, number: number, launch_run: run, latest_run: run,
             });
             vec![RowChange::Upsert {
-                table: APPSERVERS,
+                table: APPSERVERS.name,
                 key: columns! { id: appserver },
                 initial,
                 set: columns! { updated_at: recorded.recorded_at },
             }]
         }
         E::LaunchSettled { appserver, outcome } => vec![RowChange::update(
-            APPSERVERS,
+            APPSERVERS.name,
             columns! { id: appserver },
             columns! { launch_outcome: outcome, updated_at: recorded.recorded_at },
         )],
@@ -130,14 +164,14 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
         Event::MachineRecovered { .. } => columns! { trouble: NULL },
     };
     set.insert("updated_at", json!(recorded.recorded_at));
-    RowChange::update(APPSERVERS, key, set)
+    RowChange::update(APPSERVERS.name, key, set)
 }
 
 fn freeze(recorded: &Recorded, key: Columns, launched: Launched) -> RowChange {
     let mut initial = new_row(recorded);
     initial.extend(columns! { launch_run: launched.run, latest_run: launched.run });
     RowChange::Upsert {
-        table: APPSERVERS,
+        table: APPSERVERS.name,
         key,
         initial,
         set: columns! {
@@ -145,6 +179,9 @@ fn freeze(recorded: &Recorded, key: Columns, launched: Launched) -> RowChange {
             number: launched.number,
             own_status: Status::New,
             server: launched.server,
+            release: launched.settings.openedx_release,
+            region: launched.settings.openstack_region,
+            playbooks: launched.settings.configuration_source_repo_url,
             settings: launched.settings,
             configuration_commit: launched.configuration_commit,
             updated_at: recorded.recorded_at,

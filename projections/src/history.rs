@@ -1,7 +1,8 @@
 //! Every event, to be found by what it concerns. Protected values keep their place, not their text.
 
 use crate::change::{RowChange, columns};
-use crate::{ColumnType, Projector, Table};
+use crate::table::table;
+use crate::{Index, Projector};
 use ocim_domain::event::{DecodeError, Recorded, StreamId};
 use ocim_domain::ids::{
     AppserverId, EventLogId, InstanceId, InventoryId, LoadBalancerId, NameId, ProjectionId,
@@ -16,49 +17,61 @@ use uuid::Uuid;
 /// What people see in place of a protected value.
 pub const PROTECTED: &str = "<protected>";
 
+table! {
+    /// All events.
+    EVENTS, columns = "events", key [position],
+    indexes [
+        Index::on("stream, position"),
+        Index::on("kind, position"),
+        Index::on("actor, position"),
+        Index::on("correlation, position").only("correlation is not null"),
+        Index::on("recorded_at"),
+    ]
+    {
+        /// Where it stands in the log, as text.
+        position: String,
+        /// Whose event it is.
+        stream: String,
+        /// Its number in the stream, from 0.
+        version: i64,
+        /// Its own id.
+        id: String,
+        /// `noun.verb_past`.
+        kind: String,
+        /// The payload's schema number.
+        schema: i32,
+        /// The payload.
+        data: Value,
+        /// Who and why.
+        meta: Value,
+        /// Who did it.
+        actor: String,
+        /// The request or run that it belongs to.
+        correlation: Option<String>,
+        /// When the store took it.
+        recorded_at: DateTime<Utc>,
+    }
+}
+
+table! {
+    /// Which things an event concerns: the one whose stream it is in, and all that its payload names.
+    MENTIONS, mention_columns = "event_mentions", key [subject, position], indexes []
+    {
+        /// The id of the thing.
+        subject: String,
+        /// Where the event stands in the log.
+        position: String,
+    }
+}
+
 /// The read model of all events. It reads payloads as they are, so that none is poison to it.
 pub const PROJECTOR: Projector = Projector {
     name: "history",
     version: 1,
     categories: &[],
-    tables: &[
-        Table {
-            name: EVENTS,
-            columns: &[
-                ("position", ColumnType::Text),
-                ("stream", ColumnType::Text),
-                ("version", ColumnType::BigInteger),
-                ("id", ColumnType::Text),
-                ("kind", ColumnType::Text),
-                ("schema", ColumnType::Integer),
-                ("data", ColumnType::Json),
-                ("meta", ColumnType::Json),
-                ("actor", ColumnType::Text),
-                ("correlation", ColumnType::Text),
-                ("recorded_at", ColumnType::Timestamp),
-            ],
-            key: &["position"],
-            indexed: &[
-                "stream, position",
-                "kind, position",
-                "actor, position",
-                "correlation, position",
-                "recorded_at",
-            ],
-        },
-        Table {
-            name: MENTIONS,
-            columns: &[("subject", ColumnType::Text), ("position", ColumnType::Text)],
-            key: &["subject", "position"],
-            indexed: &[],
-        },
-    ],
+    tables: &[EVENTS, MENTIONS],
     project,
 };
-
-const EVENTS: &str = "events";
-/// Which things an event concerns: the one whose stream it is in, and all that its payload names.
-const MENTIONS: &str = "event_mentions";
 
 /// The prefix of the ids of the things that streams of a category belong to.
 const PREFIXES: [(&str, &str); 11] = [
@@ -79,7 +92,7 @@ const PREFIXES: [(&str, &str); 11] = [
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let position = recorded.position.to_string();
     let event = RowChange::put(
-        EVENTS,
+        EVENTS.name,
         columns! { position: position },
         columns! {
             stream: recorded.stream,
@@ -95,7 +108,11 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         },
     );
     let mentions = mentioned(recorded).into_iter().map(|subject| {
-        RowChange::put(MENTIONS, columns! { subject: subject, position: position }, columns! {})
+        RowChange::put(
+            MENTIONS.name,
+            columns! { subject: subject, position: position },
+            columns! {},
+        )
     });
     Ok(std::iter::once(event).chain(mentions).collect())
 }

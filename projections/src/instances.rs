@@ -1,57 +1,91 @@
 //! Sites, and their launches that have not settled.
 
 use crate::change::{NULL, RowChange, columns};
-use crate::{ColumnType, Projector, Table, decode};
+use crate::table::table;
+use crate::{Index, Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{Event, LaunchOutcome};
+
+table! {
+    /// Sites.
+    INSTANCES, columns = "instances", key [id],
+    indexes [
+        Index::on("release, id"),
+        Index::on("id").only("json_array_length(name_troubles) > 0"),
+    ]
+    {
+        /// `inst_…`.
+        id: String,
+        /// Display name.
+        name: String,
+        /// The customer's own name for its LMS; blank where there is none.
+        external_domain: String,
+        /// Its LMS below our own domains.
+        internal_domain: String,
+        /// The customer's own name for its Studio; blank where there is none.
+        external_studio_domain: String,
+        /// Its Studio below our own domains.
+        internal_studio_domain: String,
+        /// The release that it is set to.
+        release: String,
+        /// The region of its next machines.
+        region: String,
+        /// The repository of its main playbook.
+        playbooks: String,
+        /// All settings as their event has them: protected ones sealed.
+        settings: Value,
+        /// Counts the changes of the settings, from 1.
+        settings_version: i64,
+        /// `lbal_…` of its balancer.
+        load_balancer: Option<String>,
+        /// Number of Appservers ever asked for.
+        appserver_count: i32,
+        /// `apps_…` of those who receive traffic.
+        active_appservers: Vec<String>,
+        /// Its names under which visitors get something else: name and trouble of each.
+        name_troubles: Value,
+        /// True once a launch succeeded.
+        successfully_provisioned: bool,
+        /// Names of its databases, buckets and accounts; none until the first launch.
+        resources: Option<Value>,
+        /// When it was created.
+        created_at: DateTime<Utc>,
+        /// When it last changed.
+        updated_at: DateTime<Utc>,
+    }
+    {
+        /// Its LMS as visitors see it.
+        domain: String = "coalesce(nullif(external_domain, ''), internal_domain)",
+        /// Its Studio as visitors see it.
+        studio_domain: String = "coalesce(nullif(external_studio_domain, ''), internal_studio_domain)",
+    }
+}
+
+table! {
+    /// Launches that have not settled; in order of `number`, the first is under way.
+    LAUNCHES, launch_columns = "instance_launches", key [appserver],
+    indexes [Index::on("instance, number")]
+    {
+        /// `apps_…`.
+        appserver: String,
+        /// `inst_…`.
+        instance: String,
+        /// `run_…`.
+        run: String,
+        /// The number of the Appserver.
+        number: i32,
+    }
+}
 
 /// The read model of instances.
 pub const PROJECTOR: Projector = Projector {
     name: "instances",
     version: 1,
     categories: &[InstanceId::CATEGORY],
-    tables: &[
-        Table {
-            name: INSTANCES,
-            columns: &[
-                ("id", ColumnType::Text),
-                ("name", ColumnType::Text),
-                ("external_domain", ColumnType::Text),
-                ("internal_domain", ColumnType::Text),
-                ("domain", ColumnType::FirstText("external_domain", "internal_domain")),
-                ("settings", ColumnType::Json),
-                ("settings_version", ColumnType::BigInteger),
-                ("load_balancer", ColumnType::Text),
-                ("appserver_count", ColumnType::Integer),
-                ("active_appservers", ColumnType::TextList),
-                ("name_troubles", ColumnType::Json),
-                ("successfully_provisioned", ColumnType::Boolean),
-                ("resources", ColumnType::Json),
-                ("created_at", ColumnType::Timestamp),
-                ("updated_at", ColumnType::Timestamp),
-            ],
-            key: &["id"],
-            indexed: &["id where json_array_length(name_troubles) > 0"],
-        },
-        Table {
-            name: LAUNCHES,
-            columns: &[
-                ("appserver", ColumnType::Text),
-                ("instance", ColumnType::Text),
-                ("run", ColumnType::Text),
-                ("number", ColumnType::Integer),
-            ],
-            key: &["appserver"],
-            indexed: &["instance"],
-        },
-    ],
+    tables: &[INSTANCES, LAUNCHES],
     project,
 };
-
-const INSTANCES: &str = "instances";
-/// Launches that have not settled; in order of `number`, the first is under way.
-const LAUNCHES: &str = "instance_launches";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
@@ -59,16 +93,21 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let at = recorded.recorded_at;
     let update = |mut set: crate::Columns| {
         set.extend(columns! { updated_at: at });
-        RowChange::update(INSTANCES, columns! { id: id }, set)
+        RowChange::update(INSTANCES.name, columns! { id: id }, set)
     };
     Ok(match event {
         Event::Created { settings } => vec![RowChange::put(
-            INSTANCES,
+            INSTANCES.name,
             columns! { id: id },
             columns! {
                 name: settings.name,
                 external_domain: settings.external_lms_domain,
                 internal_domain: settings.internal_lms_domain,
+                external_studio_domain: settings.external_studio_domain,
+                internal_studio_domain: settings.internal_studio_domain,
+                release: settings.openedx_release,
+                region: settings.openstack_region,
+                playbooks: settings.configuration_source_repo_url,
                 settings: settings,
                 settings_version: 1,
                 load_balancer: NULL,
@@ -89,12 +128,17 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 ("name", &changes.name),
                 ("external_domain", &changes.external_lms_domain),
                 ("internal_domain", &changes.internal_lms_domain),
+                ("external_studio_domain", &changes.external_studio_domain),
+                ("internal_studio_domain", &changes.internal_studio_domain),
+                ("release", &changes.openedx_release),
+                ("region", &changes.openstack_region),
+                ("playbooks", &changes.configuration_source_repo_url),
             ];
             set.extend(
                 own.into_iter().filter_map(|(column, text)| Some((column, text.clone()?.into()))),
             );
             let key = columns! { id: id };
-            vec![RowChange::Merge { table: INSTANCES, key, set, into: "settings" }]
+            vec![RowChange::Merge { table: INSTANCES.name, key, set, into: "settings" }]
         }
         Event::NameDisowned { .. } | Event::DomainsReleased { .. } => vec![],
         Event::ResourcesNamed { names } => vec![update(columns! { resources: names })],
@@ -104,7 +148,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         Event::LaunchRequested { appserver, run, number, .. } => vec![
             update(columns! { appserver_count: number }),
             RowChange::put(
-                LAUNCHES,
+                LAUNCHES.name,
                 columns! { appserver: appserver },
                 columns! { instance: id, run: run, number: number },
             ),
@@ -118,7 +162,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             };
             vec![
                 update(set),
-                RowChange::Delete { table: LAUNCHES, key: columns! { appserver: appserver } },
+                RowChange::Delete { table: LAUNCHES.name, key: columns! { appserver: appserver } },
             ]
         }
         Event::TrafficClaimed { .. } | Event::TrafficReleased { .. } => vec![],

@@ -1,35 +1,43 @@
 //! Machines that nobody accounts for, by region.
 
 use crate::change::{RowChange, columns};
-use crate::{ColumnType, Projector, Table, decode};
+use crate::table::table;
+use crate::{Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::InventoryId;
 use ocim_domain::inventory::Event;
+
+table! {
+    /// Machines without an owner.
+    ORPHANS, columns = "orphans", key [inventory_id, machine], indexes []
+    {
+        /// `invt_…` of its region.
+        inventory_id: String,
+        /// The cloud's id.
+        machine: String,
+        /// Region.
+        region: String,
+        /// Its name in the cloud.
+        name: String,
+        /// The key that it was made with.
+        made_with_key: Option<String>,
+        /// What it was doing when it was found.
+        power: String,
+        /// `run_…` that takes it away.
+        deletion_run: Option<String>,
+        /// When it was found.
+        found_at: DateTime<Utc>,
+    }
+}
 
 /// The read model of machines without an owner.
 pub const PROJECTOR: Projector = Projector {
     name: "inventories",
     version: 1,
     categories: &[InventoryId::CATEGORY],
-    tables: &[Table {
-        name: ORPHANS,
-        columns: &[
-            ("inventory_id", ColumnType::Text),
-            ("machine", ColumnType::Text),
-            ("region", ColumnType::Text),
-            ("name", ColumnType::Text),
-            ("made_with_key", ColumnType::Text),
-            ("power", ColumnType::Text),
-            ("deletion_run", ColumnType::Text),
-            ("found_at", ColumnType::Timestamp),
-        ],
-        key: &["inventory_id", "machine"],
-        indexed: &[],
-    }],
+    tables: &[ORPHANS],
     project,
 };
-
-const ORPHANS: &str = "orphans";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
@@ -46,21 +54,21 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 power: orphan.power,
                 found_at: recorded.recorded_at,
             };
-            vec![RowChange::put(ORPHANS, key, set)]
+            vec![RowChange::put(ORPHANS.name, key, set)]
         }
         Event::OrphanSettled { machine } => {
             vec![RowChange::Delete {
-                table: ORPHANS,
+                table: ORPHANS.name,
                 key: columns! { inventory_id: id, machine: machine },
             }]
         }
         Event::OrphanDeletionRequested { machine, run, .. } => {
             let key = columns! { inventory_id: id, machine: machine };
-            vec![RowChange::update(ORPHANS, key, columns! { deletion_run: run })]
+            vec![RowChange::update(ORPHANS.name, key, columns! { deletion_run: run })]
         }
         Event::OrphanDeletionStopped { machine, .. } => {
             let key = columns! { inventory_id: id, machine: machine };
-            vec![RowChange::update(ORPHANS, key, columns! { deletion_run: None::<String> })]
+            vec![RowChange::update(ORPHANS.name, key, columns! { deletion_run: None::<String> })]
         }
     })
 }

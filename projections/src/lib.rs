@@ -1,11 +1,13 @@
 //! Ocim's read models as pure functions: a recorded event in, row changes as data out. No I/O.
 //!
-//! In reading order: `change` is what a projector may say, `batch` folds many of them into few, and
+//! In reading order: `table` declares tables and the rows that are read of them, `change` is what a
+//! projector may say, `batch` folds many of them into few, and
 //! each further module is one read model. Events are read as they lie in the store: protected
 //! values stay sealed, and nothing here needs their text.
 
 mod batch;
 mod change;
+mod table;
 
 pub mod appservers;
 pub mod history;
@@ -19,44 +21,9 @@ pub mod timeline;
 
 pub use batch::{Action, Batch, Group};
 pub use change::{Columns, RowChange};
+pub use table::{ColumnType, ColumnValue, Index, ReadRow, RowSource, Table};
 
 use ocim_domain::event::{DecodeError, DomainEvent, Recorded};
-
-/// What a column holds. Values arrive as JSON and take this type in the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ColumnType {
-    /// A text.
-    Text,
-    /// A list of texts; JSON array.
-    TextList,
-    /// 32 bits.
-    Integer,
-    /// 64 bits.
-    BigInteger,
-    /// True or false.
-    Boolean,
-    /// A point in time; RFC 3339.
-    Timestamp,
-    /// Any JSON, kept as written unless members of it are set one by one.
-    Json,
-    /// A text that follows from two others of the row, which are given: the first unless that is
-    /// blank, else the second.
-    FirstText(&'static str, &'static str),
-}
-
-/// One table of a read model. Columns outside the key may be null.
-#[derive(Debug, Clone, Copy)]
-pub struct Table {
-    /// Its name, unique over all projectors: readers find it by it.
-    pub name: &'static str,
-    /// Its columns, in order.
-    pub columns: &'static [(&'static str, ColumnType)],
-    /// The columns of its primary key.
-    pub key: &'static [&'static str],
-    /// What rows are looked up by, each with an index of its own: a column, or several in order
-    /// (`phase, id`), of all rows or of those that a list shows (`id where ended_at is null`).
-    pub indexed: &'static [&'static str],
-}
 
 /// One read model: the tables it owns and how events change them.
 #[derive(Debug, Clone, Copy)]

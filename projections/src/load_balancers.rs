@@ -1,37 +1,47 @@
 //! Shared load balancer hosts.
 
 use crate::change::{Columns, RowChange, columns};
-use crate::{ColumnType, Projector, Table, decode};
+use crate::table::table;
+use crate::{Index, Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::load_balancer::{Event, Registration};
+
+table! {
+    /// Balancers.
+    LOAD_BALANCERS, columns = "load_balancers", key [id], indexes [Index::on("created_at, id")]
+    {
+        /// `lbal_…`.
+        id: String,
+        /// DNS target.
+        domain: String,
+        /// Public address.
+        public_ip: String,
+        /// Where it listens for visitors.
+        http_port: i32,
+        /// A second address where it listens for visitors of its own machine.
+        also_listens: Option<String>,
+        /// Whether new instances may be given to it.
+        accepts_new_backends: bool,
+        /// What is not as it should be.
+        troubles: Value,
+        /// `run_…` that was last asked to prepare it.
+        preparation_run: Option<String>,
+        /// When it was registered.
+        created_at: DateTime<Utc>,
+        /// When it last changed.
+        updated_at: DateTime<Utc>,
+    }
+}
 
 /// The read model of load balancers.
 pub const PROJECTOR: Projector = Projector {
     name: "load_balancers",
     version: 1,
     categories: &[LoadBalancerId::CATEGORY],
-    tables: &[Table {
-        name: LOAD_BALANCERS,
-        columns: &[
-            ("id", ColumnType::Text),
-            ("domain", ColumnType::Text),
-            ("public_ip", ColumnType::Text),
-            ("http_port", ColumnType::Integer),
-            ("also_listens", ColumnType::Text),
-            ("accepts_new_backends", ColumnType::Boolean),
-            ("troubles", ColumnType::Json),
-            ("preparation_run", ColumnType::Text),
-            ("created_at", ColumnType::Timestamp),
-            ("updated_at", ColumnType::Timestamp),
-        ],
-        key: &["id"],
-        indexed: &[],
-    }],
+    tables: &[LOAD_BALANCERS],
     project,
 };
-
-const LOAD_BALANCERS: &str = "load_balancers";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
@@ -39,32 +49,32 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let at = recorded.recorded_at;
     Ok(match event {
         Event::Registered(registration) => vec![RowChange::Upsert {
-            table: LOAD_BALANCERS,
+            table: LOAD_BALANCERS.name,
             key,
             initial: columns! { created_at: at, troubles: serde_json::Value::Array(vec![]) },
             set: describe(recorded, &registration),
         }],
         Event::RegistrationChanged(registration) => {
-            vec![RowChange::update(LOAD_BALANCERS, key, describe(recorded, &registration))]
+            vec![RowChange::update(LOAD_BALANCERS.name, key, describe(recorded, &registration))]
         }
         Event::AcceptanceChanged { accepts_new_backends } => vec![RowChange::update(
-            LOAD_BALANCERS,
+            LOAD_BALANCERS.name,
             key,
             columns! { accepts_new_backends: accepts_new_backends, updated_at: at },
         )],
         Event::FragmentApplied { .. } => vec![], // Nothing is known otherwise of the balancer itself.
         Event::Troubled { troubles } => vec![RowChange::update(
-            LOAD_BALANCERS,
+            LOAD_BALANCERS.name,
             key,
             columns! { troubles: troubles, updated_at: at },
         )],
         Event::Recovered {} => vec![RowChange::update(
-            LOAD_BALANCERS,
+            LOAD_BALANCERS.name,
             key,
             columns! { troubles: serde_json::Value::Array(vec![]), updated_at: at },
         )],
         Event::PreparationRequested { run, .. } => vec![RowChange::update(
-            LOAD_BALANCERS,
+            LOAD_BALANCERS.name,
             key,
             columns! { preparation_run: run, updated_at: at },
         )],

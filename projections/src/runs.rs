@@ -1,92 +1,119 @@
 //! Runs of processes, their steps that have begun, and every move of those.
 
 use crate::change::{Columns, NULL, RowChange, columns};
-use crate::{ColumnType, Projector, Table, decode};
+use crate::table::table;
+use crate::{Index, Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Action, Cause, Direction, Event};
 use serde_json::json;
+
+table! {
+    /// Runs of processes.
+    RUNS, columns = "runs", key [id],
+    // A run that another one started has that as its actor.
+    indexes [
+        Index::on("subject"),
+        Index::on("created_at"),
+        Index::on("actor"),
+        Index::on("definition, id"),
+        Index::on("id").only("ended_at is null"),
+        Index::on("phase, id"),
+    ]
+    {
+        /// `run_…`.
+        id: String,
+        /// `launch_appserver`, ….
+        definition: String,
+        /// Its version.
+        version: i32,
+        /// Text id of what it is about.
+        subject: String,
+        /// `forward`, `unwinding`, `stuck`, `completed`, `unwound`, `abandoned`.
+        phase: String,
+        /// Why it turns back; what keeps it from going on stands beside it.
+        cause: Option<String>,
+        /// What keeps it from going on, while it is stuck.
+        trouble: Option<String>,
+        /// Which kind of trouble a stuck run has.
+        stuck_code: Option<String>,
+        /// Why a step, or its undo, failed for good.
+        error_code: Option<String>,
+        /// The step under way or tried last.
+        current_step: Option<String>,
+        /// Whether a cancel waits to be obeyed.
+        cancel_requested: bool,
+        /// Who started it.
+        actor: String,
+        /// When it started.
+        created_at: DateTime<Utc>,
+        /// When it last moved.
+        updated_at: DateTime<Utc>,
+        /// When it ended.
+        ended_at: Option<DateTime<Utc>>,
+    }
+}
+
+table! {
+    /// Steps of runs that have begun.
+    STEPS, step_columns = "run_steps", key [run, step], indexes []
+    {
+        /// `run_…`.
+        run: String,
+        /// Its path.
+        step: String,
+        /// The version of the event it began with: steps stand in this order.
+        began: i64,
+        /// `intended`, `waiting`, `failed`, `done`, `skipped`, `undoing`, `undo_waiting`,
+        /// `undo_failed`, `undone`, `kept`.
+        state: String,
+        /// The number of its latest attempt.
+        attempt: i32,
+        /// What it said: error, reason for skipping, note.
+        note: Option<String>,
+        /// When it is tried again.
+        retry_at: Option<DateTime<Utc>>,
+        /// When it began.
+        started_at: DateTime<Utc>,
+        /// When it last moved.
+        updated_at: DateTime<Utc>,
+    }
+}
+
+table! {
+    /// What steps did, one row an event. An attempt begins with `intended` or `undo_intended`, and
+    /// ends with the step's next move.
+    MOVES, move_columns = "run_moves", key [run, version], indexes []
+    {
+        /// `run_…`.
+        run: String,
+        /// The version of the event.
+        version: i64,
+        /// The step's path.
+        step: String,
+        /// What it did.
+        what: String,
+        /// The number of the attempt.
+        attempt: Option<i32>,
+        /// What kind of failure.
+        class: Option<String>,
+        /// Why it failed for good.
+        code: Option<String>,
+        /// What it said.
+        note: Option<String>,
+        /// When.
+        at: DateTime<Utc>,
+    }
+}
 
 /// The read model of runs.
 pub const PROJECTOR: Projector = Projector {
     name: "runs",
     version: 2,
     categories: &[RunId::CATEGORY],
-    tables: &[
-        Table {
-            name: RUNS,
-            columns: &[
-                ("id", ColumnType::Text),
-                ("definition", ColumnType::Text),
-                ("version", ColumnType::Integer),
-                ("subject", ColumnType::Text),
-                ("phase", ColumnType::Text),
-                // Why it turns back; what keeps it from going on stands beside it.
-                ("cause", ColumnType::Text),
-                ("trouble", ColumnType::Text),
-                ("stuck_code", ColumnType::Text),
-                // Why a step, or its undo, failed for good.
-                ("error_code", ColumnType::Text),
-                ("current_step", ColumnType::Text),
-                ("cancel_requested", ColumnType::Boolean),
-                ("actor", ColumnType::Text),
-                ("created_at", ColumnType::Timestamp),
-                ("updated_at", ColumnType::Timestamp),
-                ("ended_at", ColumnType::Timestamp),
-            ],
-            key: &["id"],
-            // A run that another one started has that as its actor.
-            indexed: &[
-                "subject",
-                "created_at",
-                "actor",
-                "phase, id",
-                "definition, id",
-                "id where ended_at is null",
-            ],
-        },
-        Table {
-            name: STEPS,
-            columns: &[
-                ("run", ColumnType::Text),
-                ("step", ColumnType::Text),
-                // The version of the event it began with: steps stand in this order.
-                ("began", ColumnType::BigInteger),
-                ("state", ColumnType::Text),
-                ("attempt", ColumnType::Integer),
-                ("note", ColumnType::Text),
-                ("retry_at", ColumnType::Timestamp),
-                ("started_at", ColumnType::Timestamp),
-                ("updated_at", ColumnType::Timestamp),
-            ],
-            key: &["run", "step"],
-            indexed: &[],
-        },
-        Table {
-            name: MOVES,
-            columns: &[
-                ("run", ColumnType::Text),
-                ("version", ColumnType::BigInteger),
-                ("step", ColumnType::Text),
-                // An attempt begins with `intended` or `undo_intended`, and ends with the step's
-                // next move.
-                ("what", ColumnType::Text),
-                ("attempt", ColumnType::Integer),
-                ("class", ColumnType::Text),
-                ("code", ColumnType::Text),
-                ("note", ColumnType::Text),
-                ("at", ColumnType::Timestamp),
-            ],
-            key: &["run", "version"],
-            indexed: &[],
-        },
-    ],
+    tables: &[RUNS, STEPS, MOVES],
     project,
 };
-
-const RUNS: &str = "runs";
-const STEPS: &str = "run_steps";
-const MOVES: &str = "run_moves";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
@@ -111,7 +138,7 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
                 created_at: at,
                 updated_at: at,
             };
-            return RowChange::put(RUNS, key, set);
+            return RowChange::put(RUNS.name, key, set);
         }
         Event::StepIntended { step, .. }
         | Event::StepResumed { step }
@@ -158,7 +185,7 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
         Event::Unwound {} => columns! { phase: "unwound", ended_at: at, cancel_requested: false },
     };
     set.insert("updated_at", json!(at));
-    RowChange::update(RUNS, key, set)
+    RowChange::update(RUNS.name, key, set)
 }
 
 fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
@@ -249,7 +276,7 @@ fn project_move(recorded: &Recorded, event: &Event) -> Option<RowChange> {
     };
     set.extend(columns! { step: step, at: recorded.recorded_at });
     let key = columns! { run: RunId(recorded.stream.id()), version: recorded.version };
-    Some(RowChange::put(MOVES, key, set))
+    Some(RowChange::put(MOVES.name, key, set))
 }
 
 /// The first event of a step makes its row, whichever it is: a skipped step has no intent.
@@ -260,7 +287,7 @@ fn change_step(recorded: &Recorded, step: &str, mut set: Columns) -> RowChange {
     }
     set.extend(columns! { updated_at: recorded.recorded_at });
     RowChange::Upsert {
-        table: STEPS,
+        table: STEPS.name,
         key: columns! { run: RunId(recorded.stream.id()), step: step },
         initial,
         set,

@@ -1,43 +1,59 @@
 //! Virtual machines as their clouds report them.
 
 use crate::change::{NULL, RowChange, columns};
-use crate::{ColumnType, Projector, Table, decode};
+use crate::table::table;
+use crate::{Index, Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::ServerId;
 use ocim_domain::server::{Event, Power, Status};
 use serde_json::json;
+
+table! {
+    /// Virtual machines.
+    SERVERS, columns = "servers", key [id],
+    indexes [Index::on("appserver"), Index::on("status, id")]
+    {
+        /// `serv_…`.
+        id: String,
+        /// `apps_…`.
+        appserver: String,
+        /// Region.
+        region: String,
+        /// Its name in the cloud.
+        name: String,
+        /// `pending`, `building`, ….
+        status: String,
+        /// The cloud's id.
+        machine: Option<String>,
+        /// Public address.
+        public_ip: Option<String>,
+        /// Where sshd listens.
+        ssh_port: Option<i32>,
+        /// Where the web server listens.
+        http_port: Option<i32>,
+        /// Whom to log in as.
+        ssh_user: Option<String>,
+        /// Its SSH host keys, once it was ready.
+        host_keys: Option<Vec<String>>,
+        /// Why it failed or is out of sight.
+        reason: Option<String>,
+        /// `building`, `active`, `shutoff` or `error`, as its cloud last said.
+        power: Option<String>,
+        /// When it was asked for.
+        created_at: DateTime<Utc>,
+        /// When it last changed.
+        updated_at: DateTime<Utc>,
+    }
+}
 
 /// The read model of servers.
 pub const PROJECTOR: Projector = Projector {
     name: "servers",
     version: 2,
     categories: &[ServerId::CATEGORY],
-    tables: &[Table {
-        name: SERVERS,
-        columns: &[
-            ("id", ColumnType::Text),
-            ("appserver", ColumnType::Text),
-            ("region", ColumnType::Text),
-            ("name", ColumnType::Text),
-            ("status", ColumnType::Text),
-            ("machine", ColumnType::Text),
-            ("public_ip", ColumnType::Text),
-            ("ssh_port", ColumnType::Integer),
-            ("http_port", ColumnType::Integer),
-            ("ssh_user", ColumnType::Text),
-            ("host_keys", ColumnType::TextList),
-            ("reason", ColumnType::Text),
-            ("power", ColumnType::Text),
-            ("created_at", ColumnType::Timestamp),
-            ("updated_at", ColumnType::Timestamp),
-        ],
-        key: &["id"],
-        indexed: &["appserver"],
-    }],
+    tables: &[SERVERS],
     project,
 };
-
-const SERVERS: &str = "servers";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
@@ -53,7 +69,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 created_at: at,
                 updated_at: at,
             };
-            return Ok(vec![RowChange::put(SERVERS, key, set)]);
+            return Ok(vec![RowChange::put(SERVERS.name, key, set)]);
         }
         Event::BuildingStarted {} => {
             columns! { status: Status::Building, power: Power::Building }
@@ -96,5 +112,5 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         Event::ErrorSeen { fault, .. } => columns! { power: Power::Error, reason: fault },
     };
     set.insert("updated_at", json!(at));
-    Ok(vec![RowChange::update(SERVERS, key, set)])
+    Ok(vec![RowChange::update(SERVERS.name, key, set)])
 }

@@ -47,10 +47,10 @@ pub(super) enum AppserverCommand {
         #[arg(long)]
         wait: bool,
     },
-    /// List an instance's appservers, newest first
+    /// List appservers, newest first
     List {
-        /// The instance: name, domain, its first label, id or the beginning of it
-        instance: String,
+        /// Only those of this instance: name, domain, its first label, id or the beginning of it
+        instance: Option<String>,
         #[command(flatten)]
         wanted: ListArgs,
     },
@@ -151,7 +151,7 @@ pub(super) async fn run(
             output.record(&launched)
         }
         AppserverCommand::List { instance, wanted } => {
-            list_appservers(&instance, &wanted, client, output).await
+            list_appservers(instance.as_deref(), &wanted, client, output).await
         }
         AppserverCommand::Show { id } => {
             let id = client.find_id(ReferenceKind::Appserver, &id).await?;
@@ -258,18 +258,24 @@ async fn await_activation(
 }
 
 async fn list_appservers(
-    instance: &str,
+    instance: Option<&str>,
     wanted: &ListArgs,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let instance = client.find_id(ReferenceKind::Instance, instance).await?;
-    let path = format!("/instances/{instance}/appservers");
+    let path = match instance {
+        Some(instance) => {
+            let id = client.find_id(ReferenceKind::Instance, instance).await?;
+            format!("/instances/{id}/appservers")
+        }
+        None => "/appservers".to_owned(),
+    };
     let items: Vec<Appserver> = client.list(&path, &[], wanted).await?;
     output.wide_table(
         &items,
         &[
             ("ID", &|it| it.id.clone()),
+            ("SITE", &|it| it.instance_name.clone()),
             ("NAME", &|it| it.name.clone()),
             ("STATUS", &|it| it.status_name.clone()),
             ("ACTIVE", &|it| if it.is_active { "yes" } else { "" }.to_owned()),
@@ -277,6 +283,8 @@ async fn list_appservers(
             ("WHY", &|it| it.failure.clone().or(it.machine_trouble.clone()).unwrap_or_default()),
         ],
         &[
+            ("RELEASE", &|it| it.release.clone().unwrap_or_default()),
+            ("ADDRESS", &|it| it.machine_url.clone().unwrap_or_default()),
             ("SERVER", &|it| it.server.clone().unwrap_or_default()),
             ("LAST RUN", &|it| it.latest_run.clone()),
             ("KEPT UNTIL", &|it| it.keeps_server_until.map(time).unwrap_or_default()),

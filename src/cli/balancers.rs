@@ -13,6 +13,11 @@ use ocim_api_spec::{LoadBalancer, PreparationPlan, PrepareLoadBalancer, Referenc
 pub(super) enum BalancerCommand {
     /// List all balancers, newest first
     List(ListArgs),
+    /// Show a balancer
+    Show {
+        /// Its id or domain
+        balancer: String,
+    },
     /// Have everything there as it should be: HAProxy, our program, what the sites need
     Prepare {
         /// Its id or domain
@@ -33,6 +38,10 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     match command {
         BalancerCommand::List(wanted) => list_balancers(&wanted, client, output).await,
+        BalancerCommand::Show { balancer } => {
+            let id = client.find_id(ReferenceKind::LoadBalancer, &balancer).await?;
+            output.record(&client.get::<LoadBalancer>(&format!("/load_balancers/{id}")).await?)
+        }
         BalancerCommand::Prepare { balancer, order } => {
             let id = client.find_id(ReferenceKind::LoadBalancer, &balancer).await?;
             let path = format!("/load_balancers/{id}/prepare");

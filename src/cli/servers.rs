@@ -6,13 +6,18 @@ use super::list::ListArgs;
 use super::orders::OrderArgs;
 use super::output::{Output, time};
 use clap::Subcommand;
-use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, RegionLook, Server};
+use ocim_api_spec::{DeleteOrphan, Orphan, OrphanDeletionPlan, ReferenceKind, RegionLook, Server};
 
 /// What one may do with machines.
 #[derive(Debug, Subcommand)]
 pub(super) enum ServerCommand {
     /// List all machines, newest first
     List(ListArgs),
+    /// Show a machine
+    Show {
+        /// Its id, the beginning of it, or its name in the cloud
+        server: String,
+    },
     /// List the regions, and when each was last seen
     Looks(ListArgs),
     /// List machines that bear our mark, but that nothing accounts for
@@ -39,6 +44,10 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     match command {
         ServerCommand::List(wanted) => list_servers(&wanted, client, output).await,
+        ServerCommand::Show { server } => {
+            let id = client.find_id(ReferenceKind::Server, &server).await?;
+            output.record(&client.get::<Server>(&format!("/servers/{id}")).await?)
+        }
         ServerCommand::Looks(wanted) => list_looks(&wanted, client, output).await,
         ServerCommand::Orphans(wanted) => list_orphans(&wanted, client, output).await,
         ServerCommand::DeleteOrphan { region, machine, order } => {

@@ -1,6 +1,6 @@
 //! Appservers: launch, list, read, activate, deactivate, terminate.
 
-use super::extract::{Body, Params, read_flag};
+use super::extract::{Body, Params, read_choice, read_flag, read_search_text};
 use super::instances::INSTANCE_ID;
 use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, not_found};
@@ -8,28 +8,26 @@ use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, STARTED_RUN, Shape, Tag,
     Verb, handler,
 };
-use super::sites::{machine_url, read_site};
+use super::sites::{Listens, machine_url, site};
 use super::{Api, STALE_HEADER, convert};
 use crate::app::{ActivateAsk, Caller, Done, ForceAsk, LaunchAsk};
-use crate::read_models::{AppserverRow, FRESHNESS_WAIT, Reads};
+use crate::read_models::{AppserverFilter, AppserverRow, FRESHNESS_WAIT, Reads};
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use ocim_api_spec::{
-    ActivateAppserver, Appserver, AppserverDetail, DeactivateAppserver, LaunchAppserver,
-    LaunchedAppserver, ProblemType, Site, StartedRun, TerminateAppserver, texts,
+    ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, DeactivateAppserver,
+    LaunchAppserver, LaunchedAppserver, ProblemType, Site, StartedRun, TerminateAppserver, texts,
 };
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance::OnSuccess;
 use ocim_domain::right::Right;
+use ocim_projections::{appservers, instances};
 use serde::Deserialize;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use tokio::time::{Instant, timeout_at};
 use utoipa::IntoParams;
-
-/// Pause between two looks for a run that was just asked for.
-const RUN_POLL: Duration = Duration::from_millis(20);
 
 /// The id of an Appserver in a path.
 pub(super) const APPSERVER_ID: PathPart = PathPart {
@@ -37,6 +35,10 @@ pub(super) const APPSERVER_ID: PathPart = PathPart {
     description: "Which Appserver, `apps_…`",
     shape: Shape::of::<texts::AppserverId>(),
 };
+
+/// The read models that show what became of a command on an Appserver, and of a launch.
+pub(super) const SHOWN_BY: &[&str] = &[appservers::PROJECTOR.name];
+const LAUNCH_SHOWN_BY: [&str; 2] = [instances::PROJECTOR.name, appservers::PROJECTOR.name];
 
 /// What one may do with the id of an Appserver.
 const APPSERVER_LINKS: &[Link] = &[Link {
@@ -79,6 +81,24 @@ pub(super) const ROUTES: &[Route] = &[
         refuses: &[ProblemType::CommandRejected],
     },
     Route {
+        handler: handler!(list_appservers),
+        method: Verb::Get,
+        path: "/api/v1/appservers",
+        tag: Tag::Appservers,
+        summary: "Lists the Appservers of all instances, newest first",
+        description: "From the moment they are asked for, and for ever. All filters must hold.",
+        access: Access::Granted(Right::AppserversRead),
+        takes: Input::NOTHING.query::<AppserverParams>(),
+        answers: &[Answer {
+            status: 200,
+            description: "A page of Appservers",
+            content: &[Content::page::<Appserver>()],
+            headers: &[AnswerHeader::Link],
+            links: APPSERVER_LINKS,
+        }],
+        refuses: &[],
+    },
+    Route {
         handler: handler!(list_instance_appservers),
         method: Verb::Get,
         path: "/api/v1/instances/{id}/appservers",
@@ -102,7 +122,7 @@ pub(super) const ROUTES: &[Route] = &[
         path: "/api/v1/appservers/{id}",
         tag: Tag::Appservers,
         summary: "Reads an Appserver with the settings it was made from",
-        description: "`settings` and `site` are null until its run has frozen them.",
+        description: "`settings`, `site` and `variables` are null until its run has frozen them.",
         access: Access::Granted(Right::AppserversRead),
         takes: Input::NOTHING.path(&[APPSERVER_ID]),
         answers: &[Answer {
@@ -214,6 +234,34 @@ pub(super) const ROUTES: &[Route] = &[
     },
 ];
 
+/// Which Appservers are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AppserverParams {
+    /// Only those of this instance.
+    #[param(value_type = Option<texts::InstanceId>)]
+    instance: Option<InstanceId>,
+    /// Only those that came so far.
+    status: Option<AppserverStatus>,
+    /// Only those that receive traffic (`true`), or that do not (`false`).
+    #[serde(default, deserialize_with = "read_choice")]
+    is_active: Option<bool>,
+    /// Only those with which nothing went wrong (`true`), or with which something did (`false`).
+    #[serde(default, deserialize_with = "read_choice")]
+    is_healthy: Option<bool>,
+    /// Only those that were made from this release.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
+    release: Option<String>,
+    /// Most items on the page, 1 to 200; 50 when left out.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(value_type = Option<texts::AppserverId>)]
+    after: Option<String>,
+}
+
 /// How a launch may be asked for in the query.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -242,7 +290,7 @@ async fn launch_appserver(
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let done = api.app.launch_appserver(&by, *id, ask).await?;
     let launched = done.value;
-    let mut answer = accept_run(&api, &by, done.position, launched.run).await?;
+    let mut answer = accept_run(&api, &by, &LAUNCH_SHOWN_BY, done.position, launched.run).await?;
     Ok(answer.json(LaunchedAppserver {
         run: launched.run.to_string(),
         appserver: launched.appserver.to_string(),
@@ -250,6 +298,36 @@ async fn launch_appserver(
         queued: launched.queued,
         activation_run: launched.activation_run.map(|run| run.to_string()),
     }))
+}
+
+/// Lists the Appservers of all instances, newest first.
+async fn list_appservers(
+    api: Data<Api>,
+    by: ReqData<Caller>,
+    Params(params): Params<AppserverParams>,
+    request: HttpRequest,
+) -> Result<HttpResponse, HttpError> {
+    let filter = AppserverFilter {
+        instance: params.instance.map(|id| id.to_string()),
+        status: params.status.and_then(convert::text_of),
+        active: params.is_active,
+        healthy: params.is_healthy,
+        release: params.release,
+    };
+    let choice = Choice::new::<AppserverId>(params.limit, params.after.as_deref())?;
+    answer_with_appservers(&api.app.reads(&by), &filter, &choice, &request).await
+}
+
+async fn answer_with_appservers(
+    reads: &Reads<'_>,
+    filter: &AppserverFilter,
+    choice: &Choice,
+    request: &HttpRequest,
+) -> Result<HttpResponse, HttpError> {
+    let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
+    let rows = reads.list_appservers(filter, limit, after).await?;
+    let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), convert::appserver)?;
+    Ok(answer_with_page(request, page))
 }
 
 /// Lists the Appservers of an instance, newest first.
@@ -266,10 +344,8 @@ async fn list_instance_appservers(
     if reads.read_instance(&id).await?.is_none() {
         return Err(not_found("such instance"));
     }
-    let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
-    let rows = reads.list_appservers(Some(&id), limit, after).await?;
-    let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), convert::appserver)?;
-    Ok(answer_with_page(&request, page))
+    let filter = AppserverFilter { instance: Some(id), ..AppserverFilter::default() };
+    answer_with_appservers(&reads, &filter, &choice, &request).await
 }
 
 /// Reads an Appserver with the settings it was made from.
@@ -279,9 +355,9 @@ async fn read_appserver(
     id: Path<AppserverId>,
 ) -> Result<HttpResponse, HttpError> {
     let reads = api.app.reads(&by);
-    let row = reads.read_appserver(&id.to_string()).await?;
-    let mut row = row.ok_or_else(|| not_found("such appserver"))?;
-    let (settings, site) = match row.settings.take() {
+    let row = reads.read_appserver_detail(&id.to_string()).await?;
+    let (row, detail) = row.ok_or_else(|| not_found("such appserver"))?;
+    let (settings, site) = match detail.settings {
         Some(sealed) => {
             let opened = api.app.open(&sealed).await?;
             let site = read_own_site(&reads, &row, &opened).await?;
@@ -289,8 +365,9 @@ async fn read_appserver(
         }
         None => (None, None),
     };
-    let detail = AppserverDetail { appserver: convert::appserver(row)?, settings, site };
-    Ok(HttpResponse::Ok().json(detail))
+    let variables = api.app.read_variables(&by, *id).await?;
+    let appserver = convert::appserver(row)?;
+    Ok(HttpResponse::Ok().json(AppserverDetail { appserver, settings, site, variables }))
 }
 
 /// The site of an Appserver, with the Appserver's own address.
@@ -300,13 +377,9 @@ async fn read_own_site(
     opened: &Value,
 ) -> Result<Site, HttpError> {
     let instance = reads.read_instance(&row.instance).await?;
-    let balancer = instance.and_then(|instance| instance.load_balancer);
-    let site = read_site(reads, opened, balancer.as_deref()).await?;
-    let server = match &row.server {
-        Some(id) => reads.read_server(id).await?,
-        None => None,
-    };
-    Ok(Site { machine_url: server.as_ref().and_then(machine_url), ..site })
+    let listens = instance.as_ref().map(Listens::of).unwrap_or_default();
+    let machine_url = machine_url(row.public_ip.as_deref(), row.http_port);
+    Ok(Site { machine_url, ..site(opened, listens)? })
 }
 
 /// Brings an Appserver into traffic, once it has proved that it serves the site.
@@ -318,7 +391,7 @@ async fn activate_appserver(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let ask = ActivateAsk { deactivate_others: body.deactivate_others, force: body.force };
-    answer_with_run(&api, &by, api.app.activate_appserver(&by, *id, ask).await?).await
+    answer_with_run(&api, &by, SHOWN_BY, api.app.activate_appserver(&by, *id, ask).await?).await
 }
 
 /// Takes an Appserver out of traffic; its machine stays.
@@ -330,7 +403,7 @@ async fn deactivate_appserver(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let ask = ForceAsk { force: body.force };
-    answer_with_run(&api, &by, api.app.deactivate_appserver(&by, *id, ask).await?).await
+    answer_with_run(&api, &by, SHOWN_BY, api.app.deactivate_appserver(&by, *id, ask).await?).await
 }
 
 /// Takes an Appserver out of traffic and its machine away.
@@ -342,16 +415,17 @@ async fn terminate_appserver(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let ask = ForceAsk { force: body.force };
-    answer_with_run(&api, &by, api.app.terminate_appserver(&by, *id, ask).await?).await
+    answer_with_run(&api, &by, SHOWN_BY, api.app.terminate_appserver(&by, *id, ask).await?).await
 }
 
 /// Answers a command that only starts a run.
 pub(super) async fn answer_with_run(
     api: &Api,
     by: &Caller,
+    shown_by: &[&str],
     done: Done<RunId>,
 ) -> Result<HttpResponse, HttpError> {
-    let mut answer = accept_run(api, by, done.position, done.value).await?;
+    let mut answer = accept_run(api, by, shown_by, done.position, done.value).await?;
     Ok(answer.json(StartedRun { run: done.value.to_string() }))
 }
 
@@ -359,20 +433,21 @@ pub(super) async fn answer_with_run(
 async fn accept_run(
     api: &Api,
     by: &Caller,
+    shown_by: &[&str],
     position: Position,
     run: RunId,
 ) -> Result<HttpResponseBuilder, HttpError> {
-    let mut answer = api.answer_to(position, HttpResponse::Accepted()).await;
+    let mut answer = api.answer_to(shown_by, position, HttpResponse::Accepted()).await;
     let run = run.to_string();
     let reads = api.app.reads(by);
+    let mut changes = api.app.read_models().changes();
     // The run starts because of the command's event, so it comes a moment later.
     let deadline = Instant::now() + FRESHNESS_WAIT;
-    while reads.read_run(&run).await?.is_none() {
-        if Instant::now() > deadline {
+    while !reads.has_run(&run).await? {
+        if !matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
             answer.insert_header((STALE_HEADER, "true"));
             break;
         }
-        tokio::time::sleep(RUN_POLL).await;
     }
     answer.insert_header((LOCATION, format!("/api/v1/runs/{run}")));
     Ok(answer)

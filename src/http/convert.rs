@@ -1,12 +1,14 @@
 //! Rows of the read models become wire types.
 
 use super::problem::{HttpError, internal};
+use super::sites::{Listens, machine_url};
 use crate::app::Told;
 use crate::app::tokens::TokenRow;
 use crate::logs::lines::cut_at;
 use crate::read_models::{
-    AppserverRow, DefinitionFigures, InstanceRow, LoadBalancerRow, OrphanRow, ReferenceRow,
-    RegionRow, RunAttemptRow, RunRow, RunStepRow, ServerRow, StepFigures,
+    AppserverRow, DefinitionFigures, InstanceDetailRow, InstanceRow, LoadBalancerRow, OrphanRow,
+    ReferenceRow, RegionRow, RegionRunRow, RunAttemptRow, RunRow, RunStepRow, ServerRow,
+    StepFigures,
 };
 use chrono::{DateTime, Utc};
 use ocim_adapters::logs::{Level, LogLine as StoredLine};
@@ -17,6 +19,7 @@ use ocim_domain::settings::InstanceSettings;
 use ocim_domain::token::Scope;
 use ocim_engine::projector::{BuildState, ProjectionStatus};
 use ocim_projections::history::hide_protected;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,8 +29,25 @@ const RUN_ACTOR: &str = "saga:";
 
 /// The list's form of a site.
 pub(super) fn instance(row: InstanceRow) -> Result<wire::Instance, HttpError> {
+    let listens = Listens::of(&row);
+    let (lms_url, studio_url) =
+        (listens.visitor_url(&row.domain), listens.visitor_url(&row.studio_domain));
+    let newest_appserver = match (row.newest, row.newest_number, row.newest_status) {
+        (Some(id), Some(number), Some(status)) => Some(wire::NewestAppserver {
+            id,
+            number,
+            status: word(status)?,
+            is_healthy: row.newest_healthy.unwrap_or(true),
+        }),
+        _ => None,
+    };
     let name_troubles = serde_json::from_value(row.name_troubles);
     Ok(wire::Instance {
+        release: row.release,
+        lms_url,
+        studio_url,
+        is_healthy: row.healthy,
+        newest_appserver,
         id: row.id,
         name: row.name,
         domain: row.domain,
@@ -45,14 +65,15 @@ pub(super) fn instance(row: InstanceRow) -> Result<wire::Instance, HttpError> {
 /// A site with its settings, and what to tell whoever set them.
 pub(super) fn instance_detail(
     row: InstanceRow,
+    detail: InstanceDetailRow,
     settings: &InstanceSettings,
     warnings: Vec<String>,
     site: wire::Site,
 ) -> Result<wire::InstanceDetail, HttpError> {
     Ok(wire::InstanceDetail {
-        settings_version: row.settings_version,
+        settings_version: detail.settings_version,
         warnings,
-        resources: resources(row.resources.clone())?,
+        resources: resources(detail.resources)?,
         settings: wire::Settings(settings.show()),
         site,
         instance: instance(row)?,
@@ -78,20 +99,28 @@ fn word<T: DeserializeOwned>(text: String) -> Result<T, HttpError> {
     serde_json::from_value(Value::String(text)).map_err(|error| internal(&error))
 }
 
+/// A wire's word as the read models have it.
+pub(super) fn text_of<T: Serialize>(word: T) -> Option<String> {
+    serde_json::to_value(word).ok()?.as_str().map(str::to_owned)
+}
+
 /// The list's form of an Appserver.
 pub(super) fn appserver(row: AppserverRow) -> Result<wire::Appserver, HttpError> {
     let status: wire::AppserverStatus = word(row.status)?;
     Ok(wire::Appserver {
         id: row.id,
         instance: row.instance,
+        instance_name: row.domain,
         name: format!("AppServer {}", row.number),
+        machine_url: machine_url(row.public_ip.as_deref(), row.http_port),
+        release: row.release,
         number: row.number,
         is_active: row.active,
         status,
         status_name: status.name().to_owned(),
         status_description: status.description().to_owned(),
         is_steady: status.is_steady(),
-        is_healthy: status.is_healthy() && row.trouble.is_none(),
+        is_healthy: row.healthy,
         failure: row.failure,
         server: row.server,
         launch_run: row.launch_run,
@@ -166,20 +195,28 @@ pub(super) fn reference(row: ReferenceRow) -> Result<wire::Reference, HttpError>
     Ok(wire::Reference { kind: word(row.kind)?, id: row.id, name: row.name })
 }
 
-/// A region.
-pub(super) fn region(row: RegionRow) -> wire::Region {
-    let queued = row.queued.into_iter().zip(1..);
-    let queued =
-        queued.map(|(it, position)| wire::QueuedRun { run: it.run, position, since: it.since });
-    wire::Region {
-        id: row.id,
-        name: row.name,
-        launches_max: row.launches_max,
-        running: row.running.into_iter().map(|it| it.run).collect(),
-        queued: queued.collect(),
-        created: row.created_at,
-        modified: row.updated_at,
-    }
+/// The regions, each with its runs of all, which come in their order.
+pub(super) fn regions(rows: Vec<RegionRow>, runs: &[RegionRunRow]) -> Vec<wire::Region> {
+    let with_runs = |row: RegionRow| {
+        let id = row.id.as_str();
+        let own = |state| runs.iter().filter(move |it| it.region == id && it.state == state);
+        let queued = own("queued").zip(1..);
+        let queued = queued.map(|(it, position)| wire::QueuedRun {
+            run: it.run.clone(),
+            position,
+            since: it.since,
+        });
+        wire::Region {
+            running: own("running").map(|it| it.run.clone()).collect(),
+            queued: queued.collect(),
+            id: row.id.clone(),
+            name: row.name.clone(),
+            launches_max: row.launches_max,
+            created: row.created_at,
+            modified: row.updated_at,
+        }
+    };
+    rows.into_iter().map(with_runs).collect()
 }
 
 /// A build of a read model; none for one that is given up.
@@ -378,7 +415,6 @@ fn run_step(row: RunStepRow, attempts: Vec<wire::RunAttempt>) -> Result<wire::Ru
     })
 }
 
-/// A line of a log.
 /// A token as everybody may know it.
 pub(super) fn token(row: TokenRow, now: DateTime<Utc>) -> wire::Token {
     let state = match (row.revoked_at, row.expires_at) {
@@ -412,6 +448,7 @@ pub(super) fn domain_scope(scope: wire::TokenScope) -> Scope {
 /// Longest text of a log line that is shown whole, bytes; the raw download has all.
 const SHOWN_BYTES: usize = 16 * 1024;
 
+/// A line of a log.
 pub(super) fn log_line(line: StoredLine) -> wire::LogLine {
     let (text, more_bytes) = cut_at(&line.line.text, SHOWN_BYTES);
     wire::LogLine {

@@ -36,7 +36,7 @@ pub(super) const ROUTES: &[Route] = &[Route {
     takes: Input::NOTHING.query::<EventParams>().headers(&[RequestHeader {
         name: "Last-Event-ID",
         description: "With `follow`: go on after this position",
-        pattern: r"^[0-9]{20}\.[0-9]{20}$",
+        pattern: r"^(0[0-9]|1[0-7])[0-9]{18}\.(0[0-9]|1[0-7])[0-9]{18}$",
         example: texts::LogPosition::EXAMPLE,
     }]),
     answers: &[Answer {

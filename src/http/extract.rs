@@ -192,6 +192,16 @@ pub(super) fn read_flag<'de, D: serde::Deserializer<'de>>(
     }
 }
 
+/// Reads a flag of a query that may be left open: `true`, `1`, `false` and `0` choose.
+///
+/// # Errors
+/// For anything else.
+pub(super) fn read_choice<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
+    read_flag(deserializer).map(Some)
+}
+
 /// Reads a text of a query that something is looked for by.
 ///
 /// # Errors

@@ -1,27 +1,31 @@
 //! Instances: create, list, read, change settings.
 
-use super::extract::{Body, Params, read_if_match, write_etag};
-use super::paging::{Choice, PageParams, answer_with_page};
+use super::extract::{Body, Params, read_choice, read_if_match, read_search_text, write_etag};
+use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, invalid, not_found};
 use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, PathPart, RequestHeader, Route, Shape, Tag,
     Verb, handler,
 };
-use super::sites::read_site;
+use super::sites::{Listens, site};
 use super::{Api, STALE_HEADER, convert};
 use crate::app::Caller;
 use crate::app::instances::warn_of_settings;
-use crate::read_models::InstanceRow;
+use crate::read_models::{InstanceFilter, InstanceRow};
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
-    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, ProblemType, texts,
+    AppserverStatus, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
+    ProblemType, texts,
 };
 use ocim_domain::ids::InstanceId;
 use ocim_domain::right::Right;
 use ocim_domain::text::check_note;
+use ocim_projections::instances;
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::IntoParams;
 
 /// The id of an instance in a path.
 pub(super) const INSTANCE_ID: PathPart = PathPart {
@@ -75,10 +79,10 @@ pub(super) const ROUTES: &[Route] = &[
         path: "/api/v1/instances",
         tag: Tag::Instances,
         summary: "Lists instances, newest first",
-        description: "Each with who serves it and the launches that have not settled; the settings \
-            are in the instance itself.",
+        description: "Each with who serves it, how it is, where it is, and the launches that have not \
+            settled; the settings are in the instance itself. All filters must hold.",
         access: Access::Granted(Right::InstancesRead),
-        takes: Input::NOTHING.page_after::<texts::InstanceId>(),
+        takes: Input::NOTHING.query::<InstanceParams>(),
         answers: &[Answer {
             status: 200,
             description: "A page of instances",
@@ -146,6 +150,28 @@ pub(super) const ROUTES: &[Route] = &[
     },
 ];
 
+/// Which instances are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct InstanceParams {
+    /// Only those that are set to this release.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
+    release: Option<String>,
+    /// Only those whose newest Appserver came so far.
+    status: Option<AppserverStatus>,
+    /// Only those that are well (`true`), or that are not (`false`).
+    #[serde(default, deserialize_with = "read_choice")]
+    is_healthy: Option<bool>,
+    /// Most items on the page, 1 to 200; 50 when left out.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(value_type = Option<texts::InstanceId>)]
+    after: Option<String>,
+}
+
 /// Makes an instance. Nothing is deployed until an Appserver is launched.
 async fn create_instance(
     api: Data<Api>,
@@ -155,10 +181,11 @@ async fn create_instance(
     let by = Caller { reason: take_reason(&mut input)?, ..by.into_inner() };
     let done = api.app.create_instance(&by, input).await?;
     let id = done.value.to_string();
-    let mut answer = api.answer_to(done.position, HttpResponse::Created()).await;
+    let mut answer =
+        api.answer_to(&[instances::PROJECTOR.name], done.position, HttpResponse::Created()).await;
     answer.insert_header((LOCATION, format!("/api/v1/instances/{id}")));
-    if let Some(row) = api.app.reads(&by).read_instance(&id).await? {
-        answer.insert_header((ETAG, write_etag(row.settings_version)));
+    if let Some((_, detail)) = api.app.reads(&by).read_instance_detail(&id).await? {
+        answer.insert_header((ETAG, write_etag(detail.settings_version)));
     }
     Ok(answer.json(CreatedInstance { id }))
 }
@@ -167,12 +194,17 @@ async fn create_instance(
 async fn list_instances(
     api: Data<Api>,
     by: ReqData<Caller>,
-    Params(params): Params<PageParams>,
+    Params(params): Params<InstanceParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let choice = Choice::new::<InstanceId>(params.limit, params.after.as_deref())?;
-    let reads = api.app.reads(&by);
-    let rows = reads.list_instances(choice.rows_to_read(), choice.after.as_deref()).await?;
+    let filter = InstanceFilter {
+        release: params.release,
+        status: params.status.and_then(convert::text_of),
+        healthy: params.is_healthy,
+    };
+    let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
+    let rows = api.app.reads(&by).list_instances(&filter, limit, after).await?;
     let page = choice.page(rows, |row: &InstanceRow| row.id.clone(), convert::instance)?;
     Ok(answer_with_page(&request, page))
 }
@@ -199,7 +231,8 @@ async fn change_settings(
     let by = Caller { reason: take_reason(&mut input)?, ..by.into_inner() };
     let if_match = read_if_match(request.headers())?;
     let done = api.app.change_settings(&by, *id, input, if_match).await?;
-    let mut answer = api.answer_to(done.position, HttpResponse::Ok()).await;
+    let mut answer =
+        api.answer_to(&[instances::PROJECTOR.name], done.position, HttpResponse::Ok()).await;
     let detail = read_detail(&api, &by, *id).await?;
     if u64::try_from(detail.settings_version) != Ok(done.value) {
         answer.insert_header((STALE_HEADER, "true"));
@@ -222,11 +255,11 @@ fn take_reason(input: &mut Map<String, Value>) -> Result<Option<String>, HttpErr
 
 async fn read_detail(api: &Api, by: &Caller, id: InstanceId) -> Result<InstanceDetail, HttpError> {
     let reads = api.app.reads(by);
-    let row = reads.read_instance(&id.to_string()).await?;
-    let row = row.ok_or_else(|| not_found("such instance"))?;
-    let opened = api.app.open(&row.settings).await?;
-    let site = read_site(&reads, &opened, row.load_balancer.as_deref()).await?;
+    let row = reads.read_instance_detail(&id.to_string()).await?;
+    let (row, detail) = row.ok_or_else(|| not_found("such instance"))?;
+    let opened = api.app.open(&detail.settings).await?;
+    let site = site(&opened, Listens::of(&row))?;
     let settings = convert::read_settings(opened)?;
     let warnings = warn_of_settings(settings.configuration_extra_settings.text()).await?;
-    convert::instance_detail(row, &settings, warnings, site)
+    convert::instance_detail(row, detail, &settings, warnings, site)
 }

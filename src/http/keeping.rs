@@ -1,7 +1,7 @@
 //! Failed Appservers: how long their machines are kept, and taking them away.
 
 use super::Api;
-use super::appservers::{APPSERVER_ID, answer_with_run};
+use super::appservers::{APPSERVER_ID, SHOWN_BY, answer_with_run};
 use super::extract::Body;
 use super::problem::HttpError;
 use super::routes::{Access, Answer, AnswerHeader, Input, Route, STARTED_RUN, Tag, Verb, handler};
@@ -54,7 +54,7 @@ async fn keep_server(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: Some(body.reason), ..by.into_inner() };
     let done = api.app.keep_server(&by, *id, body.until).await?;
-    Ok(api.answer_to(done.position, HttpResponse::NoContent()).await.finish())
+    Ok(api.answer_to(SHOWN_BY, done.position, HttpResponse::NoContent()).await.finish())
 }
 
 /// Takes a failed Appserver's machine away now, without waiting for its date.
@@ -65,5 +65,5 @@ async fn clean_up_appserver(
     Body(body): Body<CleanUpAppserver>,
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: Some(body.reason), ..by.into_inner() };
-    answer_with_run(&api, &by, api.app.clean_up_appserver(&by, *id).await?).await
+    answer_with_run(&api, &by, SHOWN_BY, api.app.clean_up_appserver(&by, *id).await?).await
 }

@@ -12,6 +12,7 @@ use ocim_api_spec::{OperateRun, ProblemType, RunExplanation, RunOperation, RunVe
 use ocim_domain::ids::RunId;
 use ocim_domain::right::Right;
 use ocim_domain::saga;
+use ocim_projections::runs;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -68,7 +69,7 @@ async fn operate_run(
     };
     let done = api.app.operate_run(&by, *id, verb, reason, dry_run).await?;
     let told = RunOperation { done: !dry_run, sentences: done.value };
-    Ok(api.answer_to(done.position, HttpResponse::Ok()).await.json(told))
+    Ok(api.answer_to(&[runs::PROJECTOR.name], done.position, HttpResponse::Ok()).await.json(told))
 }
 
 /// Says where a run stands: what it waits for, since when, until when, and what comes next.

@@ -82,5 +82,5 @@ async fn skip_event(
     let event: Uuid = body.event.parse().map_err(|_| invalid("event", "must be an event's id"))?;
     let by = Caller { reason: Some(body.reason), ..by.into_inner() };
     let done = api.app.skip_event(&by, &name, event).await?;
-    Ok(api.answer_to(done.position, HttpResponse::NoContent()).await.finish())
+    Ok(api.answer_to(&[], done.position, HttpResponse::NoContent()).await.finish())
 }

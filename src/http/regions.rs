@@ -11,6 +11,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
 use ocim_api_spec::{ChangeRegion, Page, ProblemType, Region, texts};
 use ocim_domain::right::Right;
+use ocim_projections::regions;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -64,8 +65,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// Lists all regions by name, with the launches that have a slot and those that wait in line.
 async fn list_regions(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
-    let rows = api.app.reads(&by).list_regions().await?;
-    let items: Vec<_> = rows.into_iter().map(convert::region).collect();
+    let items = read_regions(&api, &by).await?;
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 
@@ -78,9 +78,14 @@ async fn change_region(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let done = api.app.set_launches_max(&by, &region, body.launches_max).await?;
-    let mut answer = api.answer_to(done.position, HttpResponse::Ok()).await;
-    let rows = api.app.reads(&by).list_regions().await?;
-    let row = rows.into_iter().find(|row| row.name == *region);
-    let row = row.ok_or_else(|| not_found(&format!("region {region}")))?;
-    Ok(answer.json(convert::region(row)))
+    let mut answer =
+        api.answer_to(&[regions::PROJECTOR.name], done.position, HttpResponse::Ok()).await;
+    let shown = read_regions(&api, &by).await?.into_iter().find(|it| it.name == *region);
+    Ok(answer.json(shown.ok_or_else(|| not_found(&format!("region {region}")))?))
+}
+
+async fn read_regions(api: &Api, by: &Caller) -> Result<Vec<Region>, HttpError> {
+    let reads = api.app.reads(by);
+    let (rows, runs) = tokio::try_join!(reads.list_regions(), reads.list_region_runs())?;
+    Ok(convert::regions(rows, &runs))
 }

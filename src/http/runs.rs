@@ -17,6 +17,7 @@ use ocim_api_spec::{
 };
 use ocim_domain::ids::RunId;
 use ocim_domain::right::Right;
+use ocim_projections::runs;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -269,5 +270,5 @@ async fn cancel_run(
     let CancelRun { reason, dry_run } = body;
     let done = api.app.cancel_run(&by, *id, reason, dry_run).await?;
     let told = RunOperation { done: !dry_run, sentences: done.value };
-    Ok(api.answer_to(done.position, HttpResponse::Ok()).await.json(told))
+    Ok(api.answer_to(&[runs::PROJECTOR.name], done.position, HttpResponse::Ok()).await.json(told))
 }

@@ -1,7 +1,7 @@
 //! Machines, regions and balancers to look at, and machines that nobody accounts for.
 
 use super::appservers::answer_with_run;
-use super::extract::{Body, Params};
+use super::extract::{Body, Params, read_search_text};
 use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, not_found};
 use super::routes::{
@@ -10,15 +10,18 @@ use super::routes::{
 };
 use super::{Api, convert};
 use crate::app::Caller;
-use crate::read_models::{LoadBalancerRow, ServerRow};
+use crate::read_models::{LoadBalancerRow, ServerFilter, ServerRow};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
     DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, PreparationPlan,
-    PrepareLoadBalancer, ProblemType, RegionLook, Server, texts,
+    PrepareLoadBalancer, ProblemType, RegionLook, Server, ServerStatus, texts,
 };
 use ocim_domain::ids::{LoadBalancerId, ServerId};
 use ocim_domain::right::Right;
+use ocim_projections::{inventories, load_balancers};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -27,9 +30,10 @@ pub(super) const ROUTES: &[Route] = &[
         path: "/api/v1/servers",
         tag: Tag::Servers,
         summary: "Lists machines, newest first",
-        description: "From the moment they are asked for, and those that are gone, too.",
+        description: "From the moment they are asked for, and those that are gone, too. All filters must \
+            hold.",
         access: Access::Granted(Right::ServersRead),
-        takes: Input::NOTHING.page_after::<texts::ServerId>(),
+        takes: Input::NOTHING.query::<ServerParams>(),
         answers: &[Answer {
             status: 200,
             description: "A page of machines",
@@ -211,6 +215,25 @@ pub(super) const ROUTES: &[Route] = &[
     },
 ];
 
+/// Which machines are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ServerParams {
+    /// Only those that are doing so.
+    status: Option<ServerStatus>,
+    /// Only those of this region.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
+    region: Option<String>,
+    /// Most items on the page, 1 to 200; 50 when left out.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(value_type = Option<texts::ServerId>)]
+    after: Option<String>,
+}
+
 /// The id of a balancer in a path.
 const LOAD_BALANCER_ID: PathPart = PathPart {
     name: "id",
@@ -222,12 +245,14 @@ const LOAD_BALANCER_ID: PathPart = PathPart {
 async fn list_servers(
     api: Data<Api>,
     by: ReqData<Caller>,
-    Params(params): Params<PageParams>,
+    Params(params): Params<ServerParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
+    let filter =
+        ServerFilter { status: params.status.and_then(convert::text_of), region: params.region };
     let choice = Choice::new::<ServerId>(params.limit, params.after.as_deref())?;
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
-    let rows = api.app.reads(&by).list_servers(limit, after).await?;
+    let rows = api.app.reads(&by).list_servers(&filter, limit, after).await?;
     let page = choice.page(rows, |row: &ServerRow| row.id.clone(), convert::server)?;
     Ok(answer_with_page(&request, page))
 }
@@ -267,7 +292,13 @@ async fn delete_orphan(
         );
         return Ok(HttpResponse::Ok().json(OrphanDeletionPlan { would }));
     }
-    answer_with_run(&api, &by, api.app.delete_orphan(&by, &region, &machine).await?).await
+    answer_with_run(
+        &api,
+        &by,
+        &[inventories::PROJECTOR.name],
+        api.app.delete_orphan(&by, &region, &machine).await?,
+    )
+    .await
 }
 
 /// Lists the configured regions, with what this node last saw of them.
@@ -327,5 +358,11 @@ async fn prepare_load_balancer(
         );
         return Ok(HttpResponse::Ok().json(PreparationPlan { would }));
     }
-    answer_with_run(&api, &by, api.app.prepare_load_balancer(&by, *id).await?).await
+    answer_with_run(
+        &api,
+        &by,
+        &[load_balancers::PROJECTOR.name],
+        api.app.prepare_load_balancer(&by, *id).await?,
+    )
+    .await
 }

@@ -109,9 +109,9 @@ fn stuck_run(run: Running) -> Need {
 /// Appservers that get traffic and are not well, and failed ones whose machines are kept.
 async fn find_troubled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
     let rows = reads.list_troubled_appservers(NEEDS_MAX).await?;
-    let show = |row: crate::read_models::TroubledRow| {
-        let name = format!("{}/{}", row.domain, row.appserver.number);
-        let shown = convert::appserver(row.appserver)?;
+    let show = |row: crate::read_models::AppserverRow| {
+        let name = format!("{}/{}", row.domain, row.number);
+        let shown = convert::appserver(row)?;
         let why = shown.machine_trouble.as_ref().or(shown.failure.as_ref());
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         let is_kept = shown.keeps_server_until.filter(|_| !shown.is_active);

@@ -33,7 +33,7 @@ pub(super) const ROUTES: &[Route] = &[Route {
     takes: Input::NOTHING.query::<StreamParams>().headers(&[RequestHeader {
         name: "Last-Event-ID",
         description: "Go on after this message",
-        pattern: r"^[0-9]{20}\.[0-9]{20}/[0-9]{1,18}$",
+        pattern: r"^(0[0-9]|1[0-7])[0-9]{18}\.(0[0-9]|1[0-7])[0-9]{18}/[0-9]{1,18}$",
         example: "00000000000000000042.00000000000000000000/0",
     }]),
     answers: &[Answer {
@@ -59,7 +59,7 @@ pub(super) struct StreamParams {
     #[param(value_type = Option<texts::RunId>)]
     run: Option<RunId>,
     /// Go on after this id of a message; `Last-Event-ID` wins. Without either, from now on.
-    #[param(pattern = r"^[0-9]{20}\.[0-9]{20}(/[0-9]{1,18})?$")]
+    #[param(pattern = r"^(0[0-9]|1[0-7])[0-9]{18}\.(0[0-9]|1[0-7])[0-9]{18}(/[0-9]{1,18})?$")]
     after: Option<String>,
 }
 

@@ -94,7 +94,7 @@ async fn create_token(
     let (made, row) = done.value;
     let token = convert::token(row, api.app.journal().now());
     let created = CreatedToken { token, secret: made.expose() };
-    let mut answer = api.answer_to(done.position, HttpResponse::Created()).await.json(created);
+    let mut answer = api.answer_to(&[], done.position, HttpResponse::Created()).await.json(created);
     answer.extensions_mut().insert(ShownOnce);
     Ok(answer)
 }
@@ -115,5 +115,5 @@ async fn revoke_token(
 ) -> Result<HttpResponse, HttpError> {
     let done = api.app.revoke_token(&api.tokens, &by, &token).await?;
     let token = convert::token(done.value, api.app.journal().now());
-    Ok(api.answer_to(done.position, HttpResponse::Ok()).await.json(token))
+    Ok(api.answer_to(&[], done.position, HttpResponse::Ok()).await.json(token))
 }

@@ -52,9 +52,9 @@ fn rank(text: &str, id: &str, names: &str, domain: &str) -> String {
 
 static REFERENCES: LazyLock<String> = LazyLock::new(|| {
     let site = |text: &str| {
-        let names = "lower(i.name), lower(i.domain), lower(i.settings->>'internal_lms_domain'), \
-                     lower(i.settings->>'external_lms_domain')";
-        rank(text, "i.id", names, "lower(i.settings->>'internal_lms_domain')")
+        let names = "lower(i.name), lower(i.domain), lower(i.internal_domain), \
+                     lower(i.external_domain)";
+        rank(text, "i.id", names, "lower(i.internal_domain)")
     };
     let named = |name: &str| rank("$2::text", "id", &format!("lower({name})"), "''");
     let (instance, its_site) = (site("$2::text"), site("$3::text"));

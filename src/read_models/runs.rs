@@ -1,67 +1,43 @@
 //! Runs as the API reads them: lists, steps, attempts, and how long things take.
 
-use super::{QueryError, Reads, beyond, limit_value, wanted};
+use super::condition::Clause;
+use super::{QueryError, Reads, limit_value};
 use chrono::{DateTime, Utc};
+use ocim_projections::row;
+use ocim_projections::runs::columns as run_columns;
+use ocim_projections::runs::step_columns;
 use serde::{Deserialize, Serialize};
 
-/// One run of a process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunRow {
-    /// `run_…`.
-    pub id: String,
-    /// `launch_appserver`, ….
-    pub definition: String,
-    /// Its version.
-    pub version: i32,
-    /// Text id of what it is about.
-    pub subject: String,
-    /// What people call that; none where it has no name.
-    pub subject_name: Option<String>,
-    /// What it depends on outside.
-    pub providers: Vec<String>,
-    /// `forward`, `unwinding`, `stuck`, `completed`, `unwound`, `abandoned`.
-    pub phase: String,
-    /// Why it turned back or is stuck.
-    pub cause: Option<String>,
-    /// What keeps it from going on, while it is stuck.
-    pub trouble: Option<String>,
-    /// Which kind of trouble a stuck run has.
-    pub stuck_code: Option<String>,
-    /// Why a step, or its undo, failed for good.
-    pub error_code: Option<String>,
-    /// The step under way or tried last.
-    pub current_step: Option<String>,
-    /// Whether a cancel waits to be obeyed.
-    pub cancel_requested: bool,
-    /// Who started it.
-    pub actor: String,
-    /// When it started.
-    pub created_at: DateTime<Utc>,
-    /// When it last moved.
-    pub updated_at: DateTime<Utc>,
-    /// When it ended.
-    pub ended_at: Option<DateTime<Utc>>,
+row! {
+    /// One run of a process.
+    pub struct RunRow of run_columns {
+        id, definition, version, subject, phase, cause, trouble, stuck_code, error_code,
+        current_step, cancel_requested, actor, created_at, updated_at, ended_at,
+    }
+    beside {
+        /// What people call what it is about; none where that has no name.
+        subject_name: Option<String> = "coalesce(i.domain || '/' || a.number, i.domain, l.domain)",
+        /// What it depends on outside.
+        providers: Vec<String> = "array_remove(array['region ' || coalesce(a.region, i.region), \
+            'playbooks ' || coalesce(a.playbooks, i.playbooks), 'balancer ' || l.domain], null)",
+    }
 }
 
-/// One step of a run that has begun.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunStepRow {
-    /// Its path.
-    pub step: String,
-    /// Its place in the order in which steps began, from 0.
-    pub place: i64,
-    /// `intended`, `waiting`, `failed`, `done`, `skipped`, `undoing`, `undo_waiting`, `undo_failed`, `undone`, `kept`.
-    pub state: String,
-    /// The number of its latest attempt.
-    pub attempt: i32,
-    /// What it said: error, reason for skipping, note.
-    pub note: Option<String>,
-    /// When it is tried again.
-    pub retry_at: Option<DateTime<Utc>>,
-    /// When it began.
-    pub started_at: DateTime<Utc>,
-    /// When it last moved.
-    pub updated_at: DateTime<Utc>,
+/// What a run is about, and whose balancer it uses.
+const BESIDE_RUNS: &str = " left join rm.appservers as a on a.id = t.subject \
+    left join rm.instances as i on i.id = coalesce(a.instance, t.subject) \
+    left join rm.load_balancers as l on l.id = coalesce(i.load_balancer, t.subject)";
+
+row! {
+    /// One step of a run that has begun.
+    pub struct RunStepRow of step_columns {
+        step, state, attempt, note, retry_at, started_at, updated_at,
+    }
+}
+
+row! {
+    /// A run by its id.
+    pub struct RunIdRow of run_columns { id }
 }
 
 /// One attempt at a step, or at its undo.
@@ -175,42 +151,41 @@ impl Reads<'_> {
         limit: usize,
         after: Option<&str>,
     ) -> Result<Vec<RunRow>, QueryError> {
-        let RunFilter { subject, definition, phase, open_only, started_before } = filter;
-        let conditions = [
-            beyond("$2", after),
-            wanted("$3", "subject", subject.as_deref()),
-            wanted("$4", "definition", definition.as_deref()),
-            wanted("$5", "phase", phase.as_deref()),
-            "($6::timestamptz is null or created_at < $6)".to_owned(),
-            (if *open_only { "ended_at is null" } else { "true" }).to_owned(),
-        ];
-        let conditions = conditions.join(" and ");
-        let sql = format!("{RUNS} where {conditions} order by id desc limit $1::bigint");
         let limit = limit_value(limit);
-        self.query(&sql, &[&limit, &after, subject, definition, phase, started_before]).await
+        let mut clause = Clause::new(BESIDE_RUNS)
+            .and_some("t.id < $", after.as_ref())
+            .and_some("t.subject = $", filter.subject.as_ref())
+            .and_some("t.definition = $", filter.definition.as_ref())
+            .and_some("t.phase = $", filter.phase.as_ref())
+            .and_some("t.created_at < $", filter.started_before.as_ref());
+        if filter.open_only {
+            clause = clause.and("t.ended_at is null");
+        }
+        self.rows(&clause.end("t.id desc", &limit)).await
     }
 
     /// One run.
     pub async fn read_run(&self, id: &str) -> Result<Option<RunRow>, QueryError> {
-        self.query_one(&format!("{RUNS} where id = $1"), id).await
+        self.one(&Clause::new(BESIDE_RUNS).and_value("t.id = $", &id)).await
+    }
+
+    /// Whether there is such a run.
+    pub async fn has_run(&self, id: &str) -> Result<bool, QueryError> {
+        let found = self.one::<RunIdRow>(&Clause::new("").and_value("t.id = $", &id)).await?;
+        Ok(found.is_some())
     }
 
     /// The ids of the runs that this one started, in the order in which they began.
     pub async fn list_started_runs(&self, run: &str) -> Result<Vec<String>, QueryError> {
-        #[derive(Deserialize)]
-        struct Started {
-            id: String,
-        }
-        let sql = "select id from rm.runs where actor = $1 order by created_at, id";
-        let started = self.query::<Started>(sql, &[&format!("saga:{run}")]).await?;
+        let actor = format!("saga:{run}");
+        let clause = Clause::new("").and_value("t.actor = $", &actor).ordered("t.created_at, t.id");
+        let started = self.rows::<RunIdRow>(&clause).await?;
         Ok(started.into_iter().map(|run| run.id).collect())
     }
 
     /// The steps of a run that have begun, in the order in which they did.
     pub async fn list_run_steps(&self, run: &str) -> Result<Vec<RunStepRow>, QueryError> {
-        let sql = "select *, row_number() over (order by began) - 1 as place \
-                   from rm.run_steps where run = $1 order by began";
-        self.query(sql, &[&run]).await
+        self.rows(&Clause::new("").and_value("t.run = $", &run).ordered("t.began")).await
     }
 
     /// All attempts of these runs, in the order in which they began.
@@ -239,21 +214,6 @@ impl Reads<'_> {
         self.query(STEP_FIGURES, &[&definition, &since]).await
     }
 }
-
-/// Runs, each with what people call the thing that it is about.
-const RUNS: &str = "
-select * from (
-    select r.*, coalesce(i.domain || '/' || a.number, i.domain, l.domain) as subject_name,
-           array_remove(array[
-               'region ' || coalesce(a.settings->>'openstack_region',
-                                     i.settings->>'openstack_region'),
-               'playbooks ' || coalesce(a.settings->>'configuration_source_repo_url',
-                                         i.settings->>'configuration_source_repo_url'),
-               'balancer ' || l.domain], null) as providers
-      from rm.runs as r
-      left join rm.appservers as a on a.id = r.subject
-      left join rm.instances as i on i.id = coalesce(a.instance, r.subject)
-      left join rm.load_balancers as l on l.id = coalesce(i.load_balancer, r.subject)) as runs";
 
 /// An attempt begins with an intent, and ends with the next move of the same step.
 const ATTEMPTS: &str = "

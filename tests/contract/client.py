@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from http import HTTPStatus
 
 from ocim_client import AuthenticatedClient, Client, models
-from ocim_client.api.appservers import activate_appserver, keep_server, launch_appserver, list_instance_appservers, read_appserver
+from ocim_client.api.appservers import activate_appserver, keep_server, launch_appserver, list_appservers, list_instance_appservers, read_appserver
 from ocim_client.api.instances import change_settings, create_instance, list_instances, read_instance
 from ocim_client.api.problems import read_problem_page
 from ocim_client.api.runs import list_runs, read_run
@@ -65,6 +65,7 @@ assert [it.id for it in given(list_instances.sync_detailed(client=client), 200).
 body = models.LaunchAppserver.from_dict({})
 launched = given(launch_appserver.sync_detailed(made.id, client=client, body=body), 202)
 assert given(read_appserver.sync_detailed(launched.appserver, client=client), 200).number == 1
+assert len(given(list_appservers.sync_detailed(client=client, is_active=False), 200).items) == 1
 assert len(given(list_instance_appservers.sync_detailed(made.id, client=client), 200).items) == 1
 assert await_end(launched.run) == "completed"
 activate = models.ActivateAppserver.from_dict({})

@@ -1,6 +1,7 @@
 //! The API from outside, on a real database.
 
 mod appservers;
+mod dashboard;
 mod history;
 mod idempotency;
 mod instances;

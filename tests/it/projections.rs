@@ -9,7 +9,10 @@ mod tally;
 use crate::support::postgres::Database;
 use fake_log::FakeLog;
 use history::{Site, instance_id, record_all, settings};
-use ocim::read_models::{FRESHNESS_WAIT, ReadModels, RegionRunRow, RunFilter};
+use ocim::read_models::{
+    AppserverFilter, FRESHNESS_WAIT, InstanceFilter, ReadModels, RegionRunRow, RunFilter,
+    ServerFilter,
+};
 use ocim_domain::ids::RunId;
 use ocim_domain::instance;
 use ocim_domain::region::region_id;
@@ -54,15 +57,16 @@ async fn rows_tell_the_whole_life_of_a_site() {
 
     let end = record_all(&log, one.launch());
     assert!(models.wait_for(end, LONG).await);
-    let instance = models
+    let (instance, detail) = models
         .seen_by(ReadScope::Everything)
-        .read_instance(&one.instance.to_string())
+        .read_instance_detail(&one.instance.to_string())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(instance.name, "Alpha");
-    assert_eq!(instance.settings["email"]["$protected"]["sealed"], "c2VhbGVkIG1haWw=");
-    assert_eq!(instance.settings_version, 1);
+    assert_eq!(detail.settings["email"]["$protected"]["sealed"], "c2VhbGVkIG1haWw=");
+    assert_eq!(detail.settings_version, 1);
+    assert_eq!(instance.newest, Some(one.appserver.to_string()));
     assert_eq!(instance.load_balancer, Some(one.balancer.to_string()));
     assert_eq!(instance.active_appservers, [one.appserver.to_string()]);
     assert_eq!((instance.appserver_count, &instance.launches[..]), (1, &[][..]));
@@ -98,20 +102,16 @@ async fn rows_tell_the_whole_life_of_a_site() {
     assert_eq!((&*run.phase, &*run.actor), ("completed", "token:tester"));
     let steps =
         models.seen_by(ReadScope::Everything).list_run_steps(&one.run.to_string()).await.unwrap();
-    let steps: Vec<_> =
-        steps.iter().map(|it| (it.place, &*it.step, &*it.state, it.attempt)).collect();
-    assert_eq!(
-        steps,
-        [(0, "freeze", "done", 1), (1, "dns", "skipped", 0), (2, "server", "done", 2)]
-    );
+    let steps: Vec<_> = steps.iter().map(|it| (&*it.step, &*it.state, it.attempt)).collect();
+    assert_eq!(steps, [("freeze", "done", 1), ("dns", "skipped", 0), ("server", "done", 2)]);
 
-    let unfrozen = models
+    let (unfrozen, detail) = models
         .seen_by(ReadScope::Everything)
-        .read_appserver(&two.appserver.to_string())
+        .read_appserver_detail(&two.appserver.to_string())
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((&*unfrozen.status, unfrozen.settings, unfrozen.server), ("new", None, None));
+    assert_eq!((&*unfrozen.status, detail.settings, unfrozen.server), ("new", None, None));
     let launching = models
         .seen_by(ReadScope::Everything)
         .read_instance(&two.instance.to_string())
@@ -143,7 +143,11 @@ async fn lists_come_newest_first_page_by_page() {
     let mut seen: Vec<String> = vec![];
     loop {
         let after = seen.last().map(String::as_str);
-        let page = models.seen_by(ReadScope::Everything).list_instances(3, after).await.unwrap();
+        let page = models
+            .seen_by(ReadScope::Everything)
+            .list_instances(&InstanceFilter::default(), 3, after)
+            .await
+            .unwrap();
         if page.is_empty() {
             break;
         }
@@ -168,18 +172,27 @@ async fn lists_come_newest_first_page_by_page() {
             .len(),
         7
     );
-    let of_one = models
-        .seen_by(ReadScope::Everything)
-        .list_appservers(Some(&site.instance.to_string()), 10, None)
-        .await
-        .unwrap();
+    let of_site =
+        AppserverFilter { instance: Some(site.instance.to_string()), ..AppserverFilter::default() };
+    let of_one =
+        models.seen_by(ReadScope::Everything).list_appservers(&of_site, 10, None).await.unwrap();
     assert_eq!(of_one.len(), 1);
     assert_eq!(
-        models.seen_by(ReadScope::Everything).list_appservers(None, 10, None).await.unwrap().len(),
+        models
+            .seen_by(ReadScope::Everything)
+            .list_appservers(&AppserverFilter::default(), 10, None)
+            .await
+            .unwrap()
+            .len(),
         7
     );
     assert_eq!(
-        models.seen_by(ReadScope::Everything).list_servers(10, None).await.unwrap().len(),
+        models
+            .seen_by(ReadScope::Everything)
+            .list_servers(&ServerFilter::default(), 10, None)
+            .await
+            .unwrap()
+            .len(),
         5
     );
     assert_eq!(
@@ -299,11 +312,20 @@ async fn a_database_that_is_gone_is_waited_for() {
     admin.execute(kill, &[&name]).await.unwrap();
     let end = record_all(&log, site.launch());
     assert!(!models.wait_for(end, Duration::from_millis(200)).await);
-    models.seen_by(ReadScope::Everything).list_servers(10, None).await.unwrap_err();
+    models
+        .seen_by(ReadScope::Everything)
+        .list_servers(&ServerFilter::default(), 10, None)
+        .await
+        .unwrap_err();
     admin.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
     assert!(models.wait_for(end, LONG).await);
     assert_eq!(
-        models.seen_by(ReadScope::Everything).list_servers(10, None).await.unwrap().len(),
+        models
+            .seen_by(ReadScope::Everything)
+            .list_servers(&ServerFilter::default(), 10, None)
+            .await
+            .unwrap()
+            .len(),
         1
     );
     handle.stop().await;
@@ -347,8 +369,13 @@ async fn a_region_shows_who_has_a_slot_and_who_waits_in_which_place() {
     let regions = models.seen_by(ReadScope::Everything).list_regions().await.unwrap();
     let [north] = &regions[..] else { panic!("{regions:?}") };
     assert_eq!((&*north.name, north.launches_max), ("north", 1));
-    let runs = |rows: &[RegionRunRow]| rows.iter().map(|row| row.run.clone()).collect::<Vec<_>>();
-    assert_eq!(runs(&north.running), [run(3).to_string()]);
-    assert_eq!(runs(&north.queued), [run(2).to_string(), run(1).to_string()]);
+    let runs = models.seen_by(ReadScope::Everything).list_region_runs().await.unwrap();
+    let told = |it: &RegionRunRow| {
+        assert_eq!(it.region, north.id);
+        (it.run.clone(), it.state.clone())
+    };
+    let expected = [(3, "running"), (2, "queued"), (1, "queued")];
+    let expected = expected.map(|(number, state)| (run(number).to_string(), state.to_owned()));
+    assert_eq!(runs.iter().map(told).collect::<Vec<_>>(), expected);
     handle.stop().await;
 }

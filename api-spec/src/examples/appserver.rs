@@ -7,6 +7,7 @@ use crate::{
     DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, Settings, Site,
     TerminateAppserver,
 };
+use serde_json::json;
 
 impl Example for Appserver {
     fn example() -> Self {
@@ -14,6 +15,7 @@ impl Example for Appserver {
         Self {
             id: AppserverId::EXAMPLE.to_owned(),
             instance: InstanceId::EXAMPLE.to_owned(),
+            instance_name: "learn.alpha.example".to_owned(),
             name: "AppServer 2".to_owned(),
             number: 2,
             is_active: true,
@@ -24,6 +26,8 @@ impl Example for Appserver {
             is_healthy: status.is_healthy(),
             failure: None,
             server: Some(ServerId::EXAMPLE.to_owned()),
+            machine_url: Some("http://203.0.113.7/".to_owned()),
+            release: Some("open-release/ironwood.2".to_owned()),
             launch_run: RunId::EXAMPLE.to_owned(),
             latest_run: RunId::EXAMPLE.to_owned(),
             configuration_commit: Some(Commit::EXAMPLE.to_owned()),
@@ -46,6 +50,12 @@ impl Example for AppserverDetail {
                 machine_url: Some("http://203.0.113.7/".to_owned()),
                 ..Site::example()
             }),
+            variables: json!({
+                "EDXAPP_LMS_BASE": "learn.alpha.example",
+                "EDXAPP_MYSQL_PASSWORD": "<protected>",
+            })
+            .as_object()
+            .cloned(),
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::{Example, reason, second};
 use crate::texts::{AppserverId, InstanceId, LoadBalancerId, RunId};
 use crate::{
-    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, ResourceNames,
-    Settings, SettingsChange, Site,
+    AppserverStatus, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
+    NewestAppserver, ResourceNames, Settings, SettingsChange, Site,
 };
 use serde_json::{Map, Value};
 
@@ -49,6 +49,16 @@ impl Example for Instance {
             domain: "learn.alpha.example".to_owned(),
             appserver_count: 2,
             active_appservers: vec![AppserverId::EXAMPLE.to_owned()],
+            release: "open-release/ironwood.2".to_owned(),
+            lms_url: "http://learn.alpha.example/".to_owned(),
+            studio_url: "http://studio.alpha.example.com/".to_owned(),
+            is_healthy: true,
+            newest_appserver: Some(NewestAppserver {
+                id: AppserverId::EXAMPLE.to_owned(),
+                number: 2,
+                status: AppserverStatus::Running,
+                is_healthy: true,
+            }),
             name_troubles: vec![],
             launches: vec![RunId::EXAMPLE.to_owned()],
             load_balancer: Some(LoadBalancerId::EXAMPLE.to_owned()),

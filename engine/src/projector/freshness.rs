@@ -35,13 +35,31 @@ impl Freshness {
     /// Waits until every projection has passed `position`. False when that took longer than
     /// `wait`, or at once when one of them stands still.
     pub async fn wait_for(&self, position: Position, wait: Duration) -> bool {
+        self.wait(|_| true, position, wait).await
+    }
+
+    /// The same for the projections with these names alone; true at once where none is named.
+    pub async fn wait_for_some(&self, names: &[&str], position: Position, wait: Duration) -> bool {
+        self.wait(|name| names.contains(&name), position, wait).await
+    }
+
+    async fn wait(
+        &self,
+        is_wanted: impl Fn(&str) -> bool,
+        position: Position,
+        wait: Duration,
+    ) -> bool {
         let passed = |served: &Served| served.position >= position;
+        let wanted = |all: &BTreeMap<&'static str, Served>| -> Vec<Served> {
+            all.iter().filter(|(name, _)| is_wanted(name)).map(|(_, served)| *served).collect()
+        };
         let settled = |all: &BTreeMap<_, Served>| {
-            all.values().all(passed) || all.values().any(|it| it.paused && !passed(it))
+            let wanted = wanted(all);
+            wanted.iter().all(passed) || wanted.iter().any(|it| it.paused && !passed(it))
         };
         let mut changes = self.0.subscribe();
         let reached = tokio::time::timeout(wait, changes.wait_for(settled)).await;
-        reached.is_ok_and(|all| all.is_ok_and(|all| all.values().all(passed)))
+        reached.is_ok_and(|all| all.is_ok_and(|all| wanted(&all).iter().all(passed)))
     }
 
     /// Readers see everything up to here; never goes back.
@@ -99,6 +117,17 @@ mod tests {
         assert!(!freshness.wait_for(at(8), LONG).await);
         assert!(freshness.wait_for(at(7), LONG).await, "what it has passed, it has passed");
         assert!(start.elapsed() < LONG);
+    }
+
+    #[tokio::test]
+    async fn waits_for_those_alone_that_are_named() {
+        let freshness = Freshness::new(["a", "b"]);
+        freshness.publish("a", at(7));
+        freshness.pause("b");
+        assert!(freshness.wait_for_some(&["a"], at(7), LONG).await);
+        assert!(freshness.wait_for_some(&[], at(9), LONG).await);
+        assert!(!freshness.wait_for_some(&["a", "b"], at(7), LONG).await, "one stands still");
+        assert!(!freshness.wait_for_some(&["a"], at(8), Duration::from_millis(20)).await);
     }
 
     #[tokio::test]

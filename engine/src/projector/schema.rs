@@ -1,7 +1,6 @@
 //! The tables of a build, and the views through which readers see one build of each read model.
 
 use ocim_projections::{ColumnType, Projector, Table};
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The schema of readers' views.
@@ -44,18 +43,15 @@ fn create_table(sql: &mut String, schema: &str, table: &Table) {
         "create table {qualified} ({columns}primary key ({}));",
         quote_all(table.key)
     );
-    for indexed in table.indexed {
-        let (columns, condition) = match indexed.split_once(" where ") {
-            Some((columns, condition)) => (columns, format!(" where {condition}")),
-            None => (*indexed, String::new()),
-        };
-        let columns = quote_all(&columns.split(", ").collect::<Vec<_>>());
-        let _ = writeln!(sql, "create index on {qualified} ({columns}){condition};");
+    for index in table.indexes {
+        let only =
+            if index.only.is_empty() { String::new() } else { format!(" where {}", index.only) };
+        let _ = writeln!(sql, "create index on {qualified} ({}){only};", index.columns);
     }
 }
 
-fn sql_type(column_type: ColumnType) -> Cow<'static, str> {
-    Cow::Borrowed(match column_type {
+fn sql_type(column_type: ColumnType) -> &'static str {
+    match column_type {
         ColumnType::Text => "text",
         ColumnType::TextList => "text[]",
         ColumnType::Integer => "integer",
@@ -63,12 +59,7 @@ fn sql_type(column_type: ColumnType) -> Cow<'static, str> {
         ColumnType::Boolean => "boolean",
         ColumnType::Timestamp => "timestamptz",
         ColumnType::Json => "json",
-        ColumnType::FirstText(first, second) => {
-            let (first, second) = (quote(first), quote(second));
-            let text = format!("coalesce(nullif({first}, ''), {second})");
-            return format!("text generated always as ({text}) stored").into();
-        }
-    })
+    }
 }
 
 /// The statements that let readers see this build.
@@ -79,7 +70,15 @@ pub(super) fn switch_views(projector: &Projector, schema: &str) -> String {
         .map(|table| {
             let view = format!("{}.{}", quote(VIEWS), quote(table.name));
             let source = format!("{}.{}", quote(schema), quote(table.name));
-            format!("drop view if exists {view};\ncreate view {view} as select * from {source};\n")
+            let computed = table
+                .computed
+                .iter()
+                .map(|(name, made_from)| format!(", {made_from} as {}", quote(name)));
+            let computed: String = computed.collect();
+            format!(
+                "drop view if exists {view};\n\
+                 create view {view} as select *{computed} from {source};\n"
+            )
         })
         .collect()
 }

@@ -5,7 +5,10 @@ use super::bygone::record_past;
 use super::{FEW, MANY};
 use crate::support::postgres::Database;
 use ocim::app::load_balancers::load_balancer_id;
-use ocim::read_models::{EventQuery, Order, QueryError, ReadModels, Reads, RunFilter};
+use ocim::read_models::{
+    AppserverFilter, EventQuery, InstanceFilter, Order, QueryError, ReadModels, Reads, RunFilter,
+    ServerFilter,
+};
 use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_domain::event::{DomainEvent, Metadata, NewEvent};
 use ocim_domain::load_balancer;
@@ -124,19 +127,28 @@ async fn record_balancer(store: &dyn EventStore, id: ocim_domain::ids::LoadBalan
 }
 
 async fn read_all(meter: &mut Meter, balancer: &str) {
-    let instances =
-        meter.measure("a page of instances", async |it| it.list_instances(PAGE, None).await).await;
+    let every = InstanceFilter::default();
+    let instances = meter
+        .measure("a page of instances", async |it| it.list_instances(&every, PAGE, None).await)
+        .await;
     assert_eq!(instances.len(), PAGE);
     let next = instances[PAGE - 1].id.clone();
     let after = Some(next.as_str());
-    meter.measure("the next page", async |it| it.list_instances(PAGE, after).await).await;
+    meter.measure("the next page", async |it| it.list_instances(&every, PAGE, after).await).await;
     let one = instances[0].id.as_str();
     meter.measure("an instance", async |it| it.read_instance(one).await).await;
-    let of_one = async |it: Reads<'_>| it.list_appservers(Some(one), PAGE, None).await;
+    let its = AppserverFilter { instance: Some(one.to_owned()), ..AppserverFilter::default() };
+    let of_one = async |it: Reads<'_>| it.list_appservers(&its, PAGE, None).await;
     let appservers = meter.measure("appservers of an instance", of_one).await;
     let appserver = appservers[0].id.clone();
-    meter.measure("appservers", async |it| it.list_appservers(None, PAGE, None).await).await;
-    meter.measure("servers", async |it| it.list_servers(PAGE, None).await).await;
+    meter
+        .measure("appservers", async |it| {
+            it.list_appservers(&AppserverFilter::default(), PAGE, None).await
+        })
+        .await;
+    meter
+        .measure("servers", async |it| it.list_servers(&ServerFilter::default(), PAGE, None).await)
+        .await;
     meter.measure("balancers", async |it| it.list_load_balancers(PAGE, None).await).await;
     meter.measure("regions", async |it| it.list_regions().await).await;
     meter.measure("orphans", async |it| it.list_orphans().await).await;

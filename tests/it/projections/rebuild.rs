@@ -5,7 +5,7 @@ use super::history::{Site, mixed_history, record_all};
 use super::{LONG, connect, serving, start, until};
 use crate::support::postgres::Database;
 use deadpool_postgres::Pool;
-use ocim::read_models::ReadModels;
+use ocim::read_models::{InstanceFilter, ReadModels};
 use ocim_domain::right::ReadScope;
 use ocim_engine::projector::{
     BuildState, ProjectorError, ProjectorHandle, ProjectorRuntime, cancel_rebuild, request_rebuild,
@@ -62,7 +62,7 @@ async fn a_rebuild_gives_the_rows_that_live_reading_gave_while_readers_read() {
                 assert_eq!(
                     models
                         .seen_by(ReadScope::Everything)
-                        .list_instances(100, None)
+                        .list_instances(&InstanceFilter::default(), 100, None)
                         .await
                         .unwrap()
                         .len(),
@@ -93,7 +93,12 @@ async fn a_rebuild_gives_the_rows_that_live_reading_gave_while_readers_read() {
     let end = record_all(&log, Site::new(31).creation());
     assert!(models.wait_for(end, LONG).await, "the new builds follow the log");
     assert_eq!(
-        models.seen_by(ReadScope::Everything).list_instances(100, None).await.unwrap().len(),
+        models
+            .seen_by(ReadScope::Everything)
+            .list_instances(&InstanceFilter::default(), 100, None)
+            .await
+            .unwrap()
+            .len(),
         31
     );
     handle.stop().await;

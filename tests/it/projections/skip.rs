@@ -6,7 +6,7 @@ use super::{LONG, serving, start, until};
 use crate::runbook::program;
 use crate::support::api_server::ApiServer;
 use crate::support::postgres::Database;
-use ocim::read_models::ReadModels;
+use ocim::read_models::{InstanceFilter, ReadModels};
 use ocim_adapters::system::SystemIds;
 use ocim_domain::event::{DomainEvent, Metadata, NewEvent};
 use ocim_domain::instance;
@@ -69,7 +69,11 @@ async fn a_paused_projection_steps_over_the_event_it_is_told() {
     // It may not have gone on yet.
     until("all is read", async || models.wait_for(end, LONG).await.then_some(())).await;
     let names = async || {
-        let rows = models.seen_by(ReadScope::Everything).list_instances(10, None).await.unwrap();
+        let rows = models
+            .seen_by(ReadScope::Everything)
+            .list_instances(&InstanceFilter::default(), 10, None)
+            .await
+            .unwrap();
         rows.into_iter().map(|row| row.name).collect::<Vec<_>>()
     };
     assert_eq!(names().await, ["Delta", "Alpha"]);

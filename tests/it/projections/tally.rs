@@ -7,7 +7,7 @@ use ocim_domain::event::{DecodeError, Position, Recorded, StreamId};
 use ocim_engine::projector::{
     BuildState, ProjectorError, ProjectorHandle, cancel_rebuild, request_rebuild,
 };
-use ocim_projections::{ColumnType, Columns, Projector, RowChange, Table};
+use ocim_projections::{ColumnType, Columns, Index, Projector, RowChange, Table};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -19,7 +19,8 @@ const TALLY: Projector = Projector {
         name: "tallies",
         columns: &[("id", ColumnType::Text), ("latest", ColumnType::Integer)],
         key: &["id"],
-        indexed: &[],
+        computed: &[],
+        indexes: &[],
     }],
     project,
 };
@@ -34,7 +35,8 @@ const TALLY_2: Projector = Projector {
             ("doubled", ColumnType::Integer),
         ],
         key: &["id"],
-        indexed: &["doubled"],
+        computed: &[],
+        indexes: &[Index::on("doubled")],
     }],
     project: project_2,
     ..TALLY
@@ -176,7 +178,8 @@ const MARK: Projector = Projector {
         name: "marks",
         columns: &[("id", ColumnType::Text), ("latest", ColumnType::Integer)],
         key: &["id"],
-        indexed: &[],
+        computed: &[],
+        indexes: &[],
     }],
     project: |_| Ok(vec![]),
     ..TALLY
