@@ -1,18 +1,17 @@
 //! The demo: everything on embedded defaults, one site deployed, proved by visitors, and removed again.
 
-mod ground;
 mod report;
 pub mod visitors;
+mod workspace;
 
-pub use ground::remove_all;
 pub use report::{DemoError, Report, Verdict};
+pub use workspace::remove_all;
 
 use crate::app::{ActivateAsk, Caller, ForceAsk, LaunchAsk, Launched};
 use crate::boot::Node;
 use crate::config::Config;
 use crate::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
 use crate::read_models::RunFilter;
-use ground::Ground;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::saga::{Phase, Saga, Step};
 use serde_json::{Map, json};
@@ -20,7 +19,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use visitors::{Crowd, fetch_page, tally};
+use visitors::{Visitors, fetch_page, tally};
+use workspace::Workspace;
 
 /// The demo's site.
 const SUB_DOMAIN: &str = "demo";
@@ -43,7 +43,7 @@ pub type Tell<'a> = &'a (dyn Fn(&str) + Send + Sync);
 #[derive(Debug)]
 pub struct Demo {
     node: Node,
-    ground: Ground,
+    workspace: Workspace,
     by: Caller,
     started: Instant,
 }
@@ -59,19 +59,19 @@ impl Demo {
         tell: Tell<'_>,
     ) -> Result<Self, DemoError> {
         let started = Instant::now();
-        let ground = Ground::prepare(options.dir, tell).await?;
-        let config = ground.configure(config);
+        let workspace = Workspace::prepare(options.dir, tell).await?;
+        let config = workspace.configure(config);
         tell("starting PostgreSQL, the API and the runner");
         let node = match Node::start(&config).await {
             Ok(node) => node,
             Err(error) => {
-                ground.clear().await;
+                workspace.clear().await;
                 return Err(DemoError::Boot(error));
             }
         };
         Ok(Self {
             node,
-            ground,
+            workspace,
             by: Caller::new(format!("local:{}", crate::http::os_user())),
             started,
         })
@@ -86,7 +86,7 @@ impl Demo {
     /// Stops everything, and removes it unless a folder was given to keep.
     pub async fn end(self) {
         let folder = self.node.stop().await;
-        self.ground.clear_stopped(folder).await;
+        self.workspace.clear_stopped(folder).await;
     }
 
     /// Deploys the site and returns its address.
@@ -123,7 +123,7 @@ impl Demo {
             json!(format!("Demo site, edition {}", site.first.number + 1)),
         )]);
         app.change_settings(&self.by, site.instance, change, None).await?;
-        let crowd = Crowd::arrive(site.balancer, &host);
+        let visitors = Visitors::arrive(site.balancer, &host);
         let second = self.launch(site.instance).await?;
         self.finish(second.run, tell).await?;
         self.activate(second.appserver, tell).await?;
@@ -133,10 +133,10 @@ impl Demo {
             .await?
             .value;
         self.finish(run, tell).await?;
-        while crowd.count() < REQUESTS_MIN {
+        while visitors.count() < REQUESTS_MIN {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        let visits = crowd.disperse().await;
+        let visits = visitors.stop().await;
         let tally = tally(&visits, [site.first.number, second.number]);
         for failure in visits.iter().filter_map(|visit| visit.outcome.as_ref().err()).take(5) {
             tell(&format!("a visitor says: {failure}"));

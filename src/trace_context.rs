@@ -1,6 +1,11 @@
 //! W3C trace contexts, and span ids that anybody can derive again from what a span is about.
 
+use opentelemetry::Context;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -32,7 +37,8 @@ impl TraceContext {
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = u8::from(self.sampled);
-        write!(f, "00-{}-{}-{flags:02x}", hex(&self.trace), hex(&self.span))
+        let (trace, span) = (TraceId::from_bytes(self.trace), SpanId::from_bytes(self.span));
+        write!(f, "00-{trace}-{span}-{flags:02x}")
     }
 }
 
@@ -40,15 +46,23 @@ impl FromStr for TraceContext {
     type Err = InvalidContext;
 
     fn from_str(text: &str) -> Result<Self, InvalidContext> {
-        let parts: Vec<&str> = text.split('-').collect();
-        let [version, trace, span, flags] = parts[..] else { return Err(InvalidContext) };
-        let [version] = read_hex::<1>(version)?;
-        let (trace, span) = (read_hex::<16>(trace)?, read_hex::<8>(span)?);
-        let [flags] = read_hex::<1>(flags)?;
-        if version == 0xff || trace == [0; 16] || span == [0; 8] {
+        let carrier = HashMap::from([("traceparent".to_owned(), text.to_owned())]);
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+        let span = context.span().span_context().clone();
+        if !span.is_valid() {
             return Err(InvalidContext);
         }
-        Ok(Self { trace, span, sampled: flags & 1 == 1 })
+        let (trace, sampled) = (span.trace_id().to_bytes(), span.is_sampled());
+        Ok(Self { trace, span: span.span_id().to_bytes(), sampled })
+    }
+}
+
+impl From<TraceContext> for SpanContext {
+    fn from(context: TraceContext) -> Self {
+        let TraceContext { trace, span, sampled } = context;
+        let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+        let (trace, span) = (TraceId::from_bytes(trace), SpanId::from_bytes(span));
+        Self::new(trace, span, flags, false, TraceState::NONE)
     }
 }
 
@@ -65,25 +79,6 @@ pub fn derive_span(parts: &[&str]) -> [u8; 8] {
 #[must_use]
 pub fn playbook_span(key: Uuid) -> [u8; 8] {
     derive_span(&["playbook", &key.to_string()])
-}
-
-/// Lower-case hex digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn read_hex<const N: usize>(text: &str) -> Result<[u8; N], InvalidContext> {
-    let is_hex = text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-    if text.len() != 2 * N || !is_hex {
-        return Err(InvalidContext);
-    }
-    let mut bytes = [0; N];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        let digits = &text[2 * index..2 * index + 2];
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| InvalidContext)?;
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

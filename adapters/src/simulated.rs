@@ -123,7 +123,7 @@ impl SimulatedRegion {
 
     /// Whether the machine with that key can never be deleted.
     #[must_use]
-    pub fn resists_for_ever(&self, key: Uuid) -> bool {
+    pub fn is_undeletable(&self, key: Uuid) -> bool {
         self.trouble.refused_deletions(key) == u32::MAX
     }
 

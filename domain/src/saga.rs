@@ -21,7 +21,7 @@ pub use code::{ErrorCode, StuckCode};
 pub use event::{Action, Cause, Direction, ErrorClass, Event, LeftBehind};
 pub use explain::{Explanation, Facts, Holder, PutOff, explain};
 pub use next::{DEATHS_MAX, Directive, UNDO_TIME, may_retry_undo, next};
-pub use operate::{Operation, Verb, foresee, foretell, preview, preview_cancel};
+pub use operate::{Operation, Verb, describe_outcome, predict, preview, preview_cancel};
 pub use plan::{Block, Fault, Kind, Plan, StepPlan};
 pub use planted::{Planted, PlantedBug};
 pub use record::RunRecord;
@@ -178,7 +178,7 @@ impl Decider for Saga {
     }
 }
 
-/// The plan of a process that is unknown here is empty: whoever knows it heeds the cancel, if it is
+/// The plan of a process that is unknown here is empty: whoever knows it obeys the cancel, if it is
 /// in time.
 fn decide_cancel(plan: &Plan, run: &Run, reason: String) -> Result<Vec<Event>, Rejected> {
     match &run.phase {

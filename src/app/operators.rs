@@ -80,7 +80,7 @@ impl App {
         let executed = self.journal.execute::<Saga>(&id.stream(), &meta, command).await?;
         // Told from what was recorded: the run may have moved since it was looked at.
         let after = executed.state.unwrap_or(run);
-        let value = saga::foretell(&plan, after, &executed.events, self.journal.now());
+        let value = saga::describe_outcome(&plan, after, &executed.events, self.journal.now());
         Ok(Done { value, position: executed.position })
     }
 }

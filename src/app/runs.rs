@@ -35,7 +35,7 @@ impl App {
         let command = saga::Command::Cancel { reason, plan: plan.clone() };
         let executed = self.journal.execute_once::<Saga>(&id.stream(), &meta, command).await?;
         let after = executed.state.unwrap_or(run);
-        let value = saga::foretell(&plan, after, &executed.events, self.journal.now());
+        let value = saga::describe_outcome(&plan, after, &executed.events, self.journal.now());
         Ok(Done { value, position: executed.position })
     }
 

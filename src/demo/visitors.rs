@@ -41,15 +41,15 @@ pub struct Tally {
     pub answered: [usize; 2],
 }
 
-/// A crowd that visits until it is sent away.
+/// People who visit until they are stopped.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct Visitors {
     leave: watch::Sender<bool>,
     count: Arc<AtomicUsize>,
     visitors: JoinSet<Vec<Visit>>,
 }
 
-impl Crowd {
+impl Visitors {
     /// Sends visitors to `host`, found at `address`.
     #[must_use]
     pub fn arrive(address: SocketAddr, host: &str) -> Self {
@@ -71,8 +71,8 @@ impl Crowd {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Sends them away; returns all visits in the order in which they were sent.
-    pub async fn disperse(mut self) -> Vec<Visit> {
+    /// Stops them; returns all visits in the order in which they were sent.
+    pub async fn stop(mut self) -> Vec<Visit> {
         self.leave.send_replace(true);
         let mut visits = Vec::new();
         while let Some(ended) = self.visitors.join_next().await {

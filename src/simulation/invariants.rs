@@ -118,7 +118,7 @@ impl End<'_> {
                 _ => step_key(id, step),
             };
             let is_planned = DELETING_STEPS.contains(&step.as_str());
-            if !is_planned || !self.stage.region.resists_for_ever(machine) {
+            if !is_planned || !self.stage.region.is_undeletable(machine) {
                 let detail = format!("{} at {step}: {why}", run.definition);
                 self.blame("runs are stuck only where undo fails for ever", id, detail);
             }
@@ -144,7 +144,7 @@ impl End<'_> {
             if created > 1 {
                 self.blame("one machine a key", key, format!("it was made {created} times"));
             }
-            if self.stage.region.resists_for_ever(key) {
+            if self.stage.region.is_undeletable(key) {
                 continue; // Somebody is stuck with it, or will be; that is looked at elsewhere.
             }
             match balancers.get(&key) {

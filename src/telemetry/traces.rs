@@ -1,9 +1,23 @@
 //! Sends spans to an OpenTelemetry collector (OTLP over HTTP, JSON), and never makes anybody wait.
+//!
+//! The SDK's own queue and tracer are not used: spans come from the event log, with ids that are derived
+//! and times that are past, and what is dropped has to be counted.
+
+mod client;
+
+pub use opentelemetry::trace::SpanKind;
 
 use crate::metrics::Metrics;
-use crate::trace_context::{TraceContext, hex};
+use crate::trace_context::TraceContext;
+use client::Client;
 use ocim_domain::Timestamp;
-use serde_json::{Value, json};
+use opentelemetry::trace::{SpanId, Status};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_otlp::{
+    ExporterBuildError, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig,
+};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -19,17 +33,6 @@ const BATCH_PAUSE: Duration = Duration::from_millis(500);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for the collector when Ocim stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What a span is to its caller, by OTLP's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpanKind {
-    /// Work inside Ocim.
-    Internal = 1,
-    /// A request that Ocim answered.
-    Server = 2,
-    /// Work of another program that Ocim started.
-    Client = 3,
-}
 
 /// A piece of work that has ended. Attributes hold names and numbers, never what people wrote.
 #[derive(Debug, Clone)]
@@ -62,6 +65,17 @@ struct Sink {
     metrics: Arc<Metrics>,
 }
 
+/// Why no spans can be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TracerError {
+    /// The HTTP client can't be made.
+    #[error("no HTTP client can be made")]
+    Client(#[source] reqwest::Error),
+    /// The exporter does not take what it is configured with.
+    #[error("the exporter of spans can't be made")]
+    Exporter(#[source] ExporterBuildError),
+}
+
 /// The task that sends; dropping it stops it.
 #[derive(Debug)]
 pub struct Exporter {
@@ -73,16 +87,12 @@ impl Tracer {
     /// Sends spans to the collector at `endpoint`, a URL before `/v1/traces`.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
-    pub fn start(
-        endpoint: &str,
-        metrics: Arc<Metrics>,
-    ) -> Result<(Self, Exporter), reqwest::Error> {
-        let client = reqwest::Client::builder().timeout(EXPORT_TIMEOUT).build()?;
+    /// See [`TracerError`].
+    pub fn start(endpoint: &str, metrics: Arc<Metrics>) -> Result<(Self, Exporter), TracerError> {
+        let exporter = make_exporter(endpoint)?;
         let (queue, spans) = mpsc::channel(QUEUE_SPANS_MAX);
         let (stop, stopped) = watch::channel(false);
-        let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-        let sender = Sender { client, url, spans, metrics: Arc::clone(&metrics) };
+        let sender = Sender { exporter, spans, metrics: Arc::clone(&metrics) };
         let task = tokio::spawn(sender.run(stopped));
         Ok((Self(Some(Sink { queue, metrics })), Exporter { task, stop }))
     }
@@ -118,9 +128,26 @@ impl Drop for Exporter {
     }
 }
 
+fn make_exporter(endpoint: &str) -> Result<SpanExporter, TracerError> {
+    let client = Client::new(EXPORT_TIMEOUT).map_err(TracerError::Client)?;
+    let mut exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpJson)
+        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .with_timeout(EXPORT_TIMEOUT)
+        // While one batch is tried again, the next ones wait, and then are dropped.
+        .with_retry_policy(RetryPolicy::disabled())
+        .with_http_client(client)
+        .build()
+        .map_err(TracerError::Exporter)?;
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let resource = Resource::builder_empty().with_service_name("ocim").with_attribute(version);
+    exporter.set_resource(&resource.build());
+    Ok(exporter)
+}
+
 struct Sender {
-    client: reqwest::Client,
-    url: String,
+    exporter: SpanExporter,
     spans: mpsc::Receiver<Span>,
     metrics: Arc<Metrics>,
 }
@@ -149,8 +176,7 @@ impl Sender {
                 batch.push(span);
             }
             if !batch.is_empty() {
-                was_well = self.send(&batch, was_well).await;
-                batch.clear();
+                was_well = self.send(&mut batch, was_well).await;
             } else if is_last {
                 return;
             }
@@ -158,17 +184,17 @@ impl Sender {
     }
 
     /// Sends one batch; a failure is told once, until it goes well again.
-    async fn send(&self, batch: &[Span], was_well: bool) -> bool {
-        let request = self.client.post(&self.url).json(&encode(batch)).send();
-        match request.await.and_then(reqwest::Response::error_for_status) {
-            Ok(_) => {
-                self.metrics.count_spans("exported", batch.len());
+    async fn send(&self, batch: &mut Vec<Span>, was_well: bool) -> bool {
+        let count = batch.len();
+        match self.exporter.export(batch.drain(..).map(describe_span).collect()).await {
+            Ok(()) => {
+                self.metrics.count_spans("exported", count);
                 true
             }
             Err(error) => {
-                self.metrics.count_spans("failed", batch.len());
+                self.metrics.count_spans("failed", count);
                 if was_well {
-                    let error = ocim_domain::error_chain::chain(&error.without_url());
+                    let error = ocim_domain::error_chain::chain(&error);
                     tracing::warn!(error, "spans can't be sent to the trace collector");
                 }
                 false
@@ -177,36 +203,21 @@ impl Sender {
     }
 }
 
-fn encode(spans: &[Span]) -> Value {
-    let resource = attributes(&[
-        ("service.name", "ocim".to_owned()),
-        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
-    ]);
-    let spans: Vec<Value> = spans.iter().map(encode_span).collect();
-    json!({ "resourceSpans": [{
-        "resource": { "attributes": resource },
-        "scopeSpans": [{ "scope": { "name": "ocim" }, "spans": spans }],
-    }] })
-}
-
-fn encode_span(span: &Span) -> Value {
-    let nanos = |time: Timestamp| time.timestamp_nanos_opt().unwrap_or_default().to_string();
-    json!({
-        "traceId": hex(&span.context.trace),
-        "spanId": hex(&span.context.span),
-        "parentSpanId": span.parent.map(|parent| hex(&parent)).unwrap_or_default(),
-        "name": span.name,
-        "kind": span.kind as u8,
-        "startTimeUnixNano": nanos(span.started),
-        "endTimeUnixNano": nanos(span.ended),
-        "attributes": attributes(&span.attributes),
-        "status": { "code": if span.failed { 2 } else { 0 } },
-    })
-}
-
-fn attributes(pairs: &[(&'static str, String)]) -> Vec<Value> {
-    pairs
-        .iter()
-        .map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } }))
-        .collect()
+fn describe_span(span: Span) -> SpanData {
+    let attributes = span.attributes.into_iter().map(|(key, value)| KeyValue::new(key, value));
+    SpanData {
+        span_context: span.context.into(),
+        parent_span_id: span.parent.map_or(SpanId::INVALID, SpanId::from_bytes),
+        parent_span_is_remote: false,
+        span_kind: span.kind,
+        name: span.name.into(),
+        start_time: span.started.into(),
+        end_time: span.ended.into(),
+        attributes: attributes.collect(),
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: if span.failed { Status::error("") } else { Status::Unset },
+        instrumentation_scope: InstrumentationScope::builder("ocim").build(),
+    }
 }

@@ -1,6 +1,7 @@
 //! Keeps the project tidy: headers, sizes, layers, documents that tell the truth.
 
 mod hardening;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -4,7 +4,7 @@ use super::code::StuckCode;
 use super::event::Event;
 use super::fold::cause_of;
 use super::next::{Directive, UNDO_TIME};
-use super::operate::foresee;
+use super::operate::predict;
 use super::plan::Plan;
 use super::run::{Phase, Run, Step};
 use super::tell::{tell_cause, tell_directive, tell_span, tell_time, tell_unknown};
@@ -128,7 +128,7 @@ struct Wait {
 /// Says where a run stands.
 #[must_use]
 pub fn explain(plan: &Plan, run: &Run, now: Timestamp, facts: &Facts) -> Explanation {
-    let mut way = foresee(plan, run.clone(), now);
+    let mut way = predict(plan, run.clone(), now);
     let current = super::next(plan, run, now);
     way.drain(..current.len().min(way.len()));
     let wait = wait_of(plan, run, &current, now, facts);

@@ -163,7 +163,7 @@ pub fn preview(
     let (actor, reason) = ("preview".to_owned(), reason.to_owned());
     let operation = Operation { verb, actor, reason, plan: plan.clone() };
     let events = decide_operation(run, operation)?;
-    Ok(foretell(plan, folded(run, &events), &events, now))
+    Ok(describe_outcome(plan, folded(run, &events), &events, now))
 }
 
 /// What would come of a cancel, in sentences.
@@ -177,18 +177,18 @@ pub fn preview_cancel(
     now: Timestamp,
 ) -> Result<Vec<String>, Rejected> {
     let events = super::decide_cancel(plan, run, reason.to_owned())?;
-    Ok(foretell(plan, folded(run, &events), &events, now))
+    Ok(describe_outcome(plan, folded(run, &events), &events, now))
 }
 
 /// What came of a verb, or of a cancel, in sentences: first what its events did, then what the run, as it was after
 /// them, does if all goes well from there.
 #[must_use]
-pub fn foretell(plan: &Plan, after: Run, events: &[Event], now: Timestamp) -> Vec<String> {
+pub fn describe_outcome(plan: &Plan, after: Run, events: &[Event], now: Timestamp) -> Vec<String> {
     let mut sentences: Vec<String> = events.iter().flat_map(super::tell::tell_verb).collect();
     if plan.is_unknown() && !after.phase.is_over() {
         sentences.push(tell_unknown(&after));
     }
-    let ways = foresee(plan, after, now);
+    let ways = predict(plan, after, now);
     sentences.extend(ways.iter().map(|directive| tell_directive(directive, now)));
     sentences
 }
@@ -196,7 +196,7 @@ pub fn foretell(plan: &Plan, after: Run, events: &[Event], now: Timestamp) -> Ve
 /// What a run would do from here on if all went well: each directive, its best outcome folded,
 /// and on to the next one, until it is at rest.
 #[must_use]
-pub fn foresee(plan: &Plan, mut run: Run, mut now: Timestamp) -> Vec<Directive> {
+pub fn predict(plan: &Plan, mut run: Run, mut now: Timestamp) -> Vec<Directive> {
     let mut all = vec![];
     // Each step is begun, taken up or waited for, and undone, a few times at most.
     let rounds = 10 * (plan.steps().count() + 1);

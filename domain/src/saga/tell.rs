@@ -42,7 +42,7 @@ pub fn tell_directive(directive: &Directive, now: Timestamp) -> String {
 /// Why one can't say what a run will do.
 pub(super) fn tell_unknown(run: &Run) -> String {
     let (name, version) = (&run.definition, run.version);
-    format!("what follows can't be foretold: `{name}` version {version} is unknown here")
+    format!("what follows can't be described: `{name}` version {version} is unknown here")
 }
 
 /// What the events of a verb, or of a cancel, do.

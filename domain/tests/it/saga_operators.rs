@@ -7,8 +7,8 @@ use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
     Cause, Command, Directive, ErrorClass, ErrorCode, Event, Explanation, Facts, Holder, Operation,
-    Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, explain, foretell, next, preview,
-    preview_cancel,
+    Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, describe_outcome, explain, next,
+    preview, preview_cancel,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -249,7 +249,7 @@ fn a_dry_run_of_a_cancel_folds_what_the_cancel_writes_and_is_refused_where_it_is
         assert_eq!(told.as_ref().err(), refusal.as_ref(), "{events:?}");
         let did = cancel(&plan, &events).map(|written| {
             let after = run_of(&[&events[..], &written].concat());
-            foretell(&plan, after, &written, at(0))
+            describe_outcome(&plan, after, &written, at(0))
         });
         assert_eq!(told, did, "{events:?}");
     }
@@ -337,7 +337,7 @@ fn a_run_whose_process_is_unknown_does_nothing_and_nothing_is_foretold() {
         let told = explain(&unknown, &run, at(0), &Facts::default());
         assert_eq!(told.next, [""; 0]);
         assert!(told.waits_for.unwrap().starts_with("a node that knows `"), "{}", told.sentence);
-        assert!(told.sentence.contains("can't be foretold"), "{}", told.sentence);
+        assert!(told.sentence.contains("can't be described"), "{}", told.sentence);
     }
     for verb in [Verb::ResumeForward, Verb::ForceUnwind] {
         let run = run_of(&stuck_between_undos(StuckCode::UnknownDefinition));
@@ -347,7 +347,7 @@ fn a_run_whose_process_is_unknown_does_nothing_and_nothing_is_foretold() {
     }
     let run = run_of(&stuck_between_undos(StuckCode::UnknownDefinition));
     let told = preview(&unknown, &run, Verb::Abandon, "a test", at(0)).unwrap();
-    assert!(told.iter().all(|told| !told.contains("foretold")), "it is over then: {told:?}");
+    assert!(told.iter().all(|told| !told.contains("described")), "it is over then: {told:?}");
     assert_eq!(unknown.check().len(), 1, "no definition is without steps");
 }
 

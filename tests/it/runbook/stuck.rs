@@ -119,11 +119,11 @@ async fn a_run_of_an_unknown_process_goes_on_whichever_way_it_went_or_is_given_u
     ] {
         let run = desk.given_run("launch_appserver", 99, events).await;
         let told = desk.explain(&run).await;
-        desk.finds(&told, &["it waits for a node that knows", "what follows can't be foretold"]);
+        desk.finds(&told, &["it waits for a node that knows", "what follows can't be described"]);
         desk.server.report(run.parse().unwrap(), unknown()).await;
         let told = desk.explain(&run).await;
         desk.finds(&told, &["no running version of Ocim knows `", ": start one that does"]);
-        desk.finds(&told, &["what follows can't be foretold"]);
+        desk.finds(&told, &["what follows can't be described"]);
         let did = desk.order(&["run", order, &run]).await;
         assert!(!did.contains("complete"), "nobody knows that: {did}");
         desk.assert_stuck(&run, false).await;

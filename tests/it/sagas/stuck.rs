@@ -55,12 +55,13 @@ impl<'a> Stuck<'a> {
         let run = stage.drive(id).await;
         let history = stage.history(id).await.split_off(before);
         let done: Vec<_> = history.iter().filter_map(|(kind, step)| tell(kind, step)).collect();
-        let foretold: Vec<_> = told.iter().filter_map(|sentence| foretell(sentence)).collect();
+        let described: Vec<_> =
+            told.iter().filter_map(|sentence| describe_outcome(sentence)).collect();
         // It says what it would do if all goes well; forward again, something may not.
         let may_differ = verb == Verb::ResumeForward && run.phase != Phase::Completed;
-        let went_well = done.iter().zip(&foretold).take_while(|(did, was)| did == was).count();
+        let went_well = done.iter().zip(&described).take_while(|(did, was)| did == was).count();
         assert!(
-            done == foretold || (may_differ && went_well > 0),
+            done == described || (may_differ && went_well > 0),
             "{verb:?} at {}: told {told:#?}, did {history:#?}",
             self.step
         );
@@ -162,7 +163,7 @@ fn tell(kind: &str, step: &str) -> Option<(&'static str, String)> {
 }
 
 /// What a sentence of a dry run says that is done, and to which step.
-fn foretell(sentence: &str) -> Option<(&'static str, String)> {
+fn describe_outcome(sentence: &str) -> Option<(&'static str, String)> {
     let beginnings = [
         ("run `", "run"),
         ("look whether `", "run"),

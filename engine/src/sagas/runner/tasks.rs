@@ -207,7 +207,7 @@ impl<H: Host> RunTasks<H> {
             self.release_claims(BTreeSet::from([run]));
         }
         let wake = self.wakes.remove(&run);
-        // Somebody called while it was on its way out: that is still to be heeded.
+        // Somebody called while it was on its way out: that call still counts.
         if wake.is_some_and(|wake| wake.notified().now_or_never().is_some()) {
             self.ensure_task(run);
         }

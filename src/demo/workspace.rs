@@ -16,12 +16,12 @@ const PREFIX: &str = "ocim-demo-";
 
 /// Where a demo lives.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct Workspace {
     path: PathBuf,
     keep: bool,
 }
 
-impl Ground {
+impl Workspace {
     /// A folder of its own, or the one given; first removes what killed demos left.
     pub(super) async fn prepare(dir: Option<PathBuf>, tell: Tell<'_>) -> Result<Self, DemoError> {
         reap_leftovers(tell).await;
@@ -162,8 +162,8 @@ mod tests {
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let config = Config::load_for(&BTreeMap::from(variables), false).unwrap();
         assert!(config.database_url.is_some() && config.event_store_url.is_some());
-        let ground = Ground { path: PathBuf::from("/demo"), keep: false };
-        let config = ground.configure(config);
+        let workspace = Workspace { path: PathBuf::from("/demo"), keep: false };
+        let config = workspace.configure(config);
         assert_eq!((config.database_url, config.event_store_url), (None, None));
     }
 }
