@@ -1,7 +1,8 @@
 //! The one way to run a program: a clean environment, no input, bounded output, a deadline.
 //!
-//! Whatever it left running in its process group ends with it. Who may start a process in another way,
-//! and why, stands beside the test that looks for them.
+//! Whatever it left running in its process group ends with it; of a contained one, whatever it left
+//! running at all. Who may start a process in another way, and why, stands beside the test that looks
+//! for them.
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -9,6 +10,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -22,6 +24,15 @@ const KEPT_BYTES: usize = 64 << 10;
 const OUTPUT_BYTES_MAX: u64 = 64 << 20;
 /// How many of its last lines tell why it failed.
 const LAST_LINES: usize = 15;
+
+/// How a program gets a PID namespace of its own, which ends with its first process; as root, and as
+/// anybody whom the system lets have a user namespace.
+const CONTAINERS: [&[&str]; 2] = [
+    &["--pid", "--fork", "--kill-child"],
+    &["--user", "--map-current-user", "--pid", "--fork", "--kill-child"],
+];
+/// The exit status of a container that could not start its program.
+const NOT_EXECUTED: i32 = 127;
 
 /// Why a program did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +102,7 @@ pub struct Program {
     kept_bytes: usize,
     output_bytes_max: u64,
     outlived: bool,
+    is_contained: bool,
 }
 
 impl Program {
@@ -104,7 +116,25 @@ impl Program {
         let search_path = std::env::var_os("PATH").unwrap_or_else(|| SEARCH_PATH.into());
         command.env_clear().env("PATH", search_path).env("LC_ALL", "C.UTF-8").current_dir("/");
         let (kept_bytes, output_bytes_max) = (KEPT_BYTES, OUTPUT_BYTES_MAX);
-        Self { command, name, package: None, kept_bytes, output_bytes_max, outlived: false }
+        Self {
+            command,
+            name,
+            package: None,
+            kept_bytes,
+            output_bytes_max,
+            outlived: false,
+            is_contained: false,
+        }
+    }
+
+    /// As [`Program::new`]; whatever it starts ends with it, even what leaves its process group. For
+    /// programs that run code of strangers. Without namespaces only its process group ends with it.
+    pub fn contained(path: impl AsRef<OsStr>) -> Self {
+        let Some(container) = container() else { return Self::new(path) };
+        let name = Self::new(path.as_ref()).name;
+        let mut program = Self { name, is_contained: true, ..Self::new("unshare") };
+        program.args(container).arg("--").arg(path);
+        program
     }
 
     /// The Debian package that brings it, for whoever misses it.
@@ -201,6 +231,10 @@ impl Program {
                 if self.outlived {
                     group.0 = None;
                 }
+                if self.is_contained && status.code() == Some(NOT_EXECUTED) && was_missing(&stderr)
+                {
+                    return Err(ProgramError::Missing { program, package: self.package });
+                }
                 Ok(Output { status, stdout, stderr })
             }
         }
@@ -228,6 +262,24 @@ impl Program {
             _ => ProgramError::NotStarted { program, source: error },
         }
     }
+}
+
+/// How programs can be contained here, if they can.
+fn container() -> Option<&'static [&'static str]> {
+    static FOUND: OnceLock<Option<&'static [&'static str]>> = OnceLock::new();
+    let works = |arguments: &&&'static [&'static str]| {
+        let mut attempt = std::process::Command::new("unshare");
+        attempt.args(**arguments).args(["--", "true"]).stdin(Stdio::null());
+        let ended = attempt.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        ended.is_ok_and(|status| status.success())
+    };
+    *FOUND.get_or_init(|| CONTAINERS.iter().find(works).copied())
+}
+
+/// Whether the container says that it found no such program.
+fn was_missing(stderr: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(stderr);
+    text.starts_with("unshare: failed to execute ") && text.contains("No such file")
 }
 
 /// The last lines of an output that say something.
@@ -352,6 +404,46 @@ mod tests {
         let pid = read_pid(&file);
         assert!(is_running(pid));
         nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_a_contained_one_nothing_goes_on_that_has_left_its_process_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("left");
+        // Its number within the namespace is another one: it is known by its arguments.
+        let mark = format!("{}", 7_000_000 + std::process::id());
+        let script = format!(
+            "setsid sh -c 'echo there >\"{0}\"; exec sleep {mark}' >/dev/null 2>&1 & \
+             until [ -s '{0}' ]; do :; done",
+            file.display()
+        );
+        let mut program = Program::contained("sh");
+        program.args(["-c", &script]).run(LONG).await.unwrap();
+        let goes_on = || {
+            let folders = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+            let mut lines = folders.map(|it| std::fs::read(it.path().join("cmdline")));
+            lines.any(|line| line.is_ok_and(|line| line == format!("sleep\0{mark}\0").as_bytes()))
+        };
+        let ends = async {
+            while goes_on() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(LONG, ends).await.expect("it goes on");
+    }
+
+    #[tokio::test]
+    async fn a_contained_one_answers_like_any_other() {
+        let error = Program::contained("/nowhere/sought").of_package("seekers").run(LONG).await;
+        let text = error.expect_err("no such program").to_string();
+        assert_eq!(text, "sought is missing: install the Debian package seekers");
+        let mut program = Program::contained("sh");
+        let error = program.args(["-c", "pwd; echo why >&2; exit 3"]).run(LONG).await.unwrap_err();
+        let ProgramError::Failed { status, complaint, program } = error else { panic!("{error}") };
+        assert_eq!(
+            (status.code(), complaint.as_str(), program.as_str()),
+            (Some(3), "/\nwhy", "sh")
+        );
     }
 
     #[tokio::test]

@@ -73,8 +73,17 @@ pub fn pick_environment(all: impl Iterator<Item = (String, String)>) -> Vec<(Str
 
 impl AnsibleConfig {
     /// A program that sees what of our environment it needs, and bears our mark.
+    /// What it starts ends with it: requirements and repositories run code of strangers.
     fn tool(&self, path: &Path) -> Program {
-        let mut program = Program::new(path);
+        self.equip(Program::contained(path))
+    }
+
+    /// As [`AnsibleConfig::tool`], for what goes on without us.
+    fn detached_tool(&self, path: &Path) -> Program {
+        self.equip(Program::new(path))
+    }
+
+    fn equip(&self, mut program: Program) -> Program {
         program.envs(self.environment.iter().cloned()).env("LC_ALL", "C.UTF-8");
         program.env(TOOLS_VARIABLE, &self.folder);
         program
@@ -111,7 +120,7 @@ impl AnsiblePlaybooks {
         let playbook = sources::find_file(&folder.path("source"), &run.playbook)?;
         let working_folder = playbook.parent().unwrap_or(Path::new("/"));
         let programs = environment.join("bin");
-        let mut command = self.config.tool(&self.config.python);
+        let mut command = self.config.detached_tool(&self.config.python);
         command
             .env_remove(TOOLS_VARIABLE)
             .arg("-I")
