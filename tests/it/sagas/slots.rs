@@ -157,28 +157,3 @@ async fn the_configured_limit_is_the_regions_from_the_start() {
     assert!(place("await_slot") < place("ensure_security_groups"));
     assert!(place("start_running") < place("leave_slot"));
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_run_of_the_version_before_goes_on_as_it_began() {
-    let stage = Stage::new().await;
-    let asked = stage.ask_many(1).await;
-    let command = ocim_domain::saga::Command::Start {
-        definition: "launch_appserver".to_owned(),
-        version: 1,
-        input: serde_json::json!({
-            "instance": InstanceId(stage.events(&["instance.launch_requested"]).await[0].stream.id()),
-            "appserver": asked[0].appserver,
-            "number": 1,
-            "activate_on_success": false,
-            "deactivate_others": false,
-        }),
-        subject: asked[0].appserver.to_string(),
-        deadline: None,
-    };
-    let stream = asked[0].run.stream();
-    let journal = stage.app().journal();
-    let meta = somebody().metadata();
-    journal.execute::<ocim_domain::saga::Saga>(&stream, &meta, command).await.unwrap();
-    assert_eq!(stage.drive(asked[0].run).await.phase, Phase::Completed);
-    assert!(stage.events(&["region.run_queued"]).await.is_empty());
-}
