@@ -8,7 +8,7 @@ use ocim::processes::slots::set_limits;
 use ocim_adapters::faults::Fault;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
-use ocim_domain::ids::{InstanceId, RunId};
+use ocim_domain::ids::RunId;
 use ocim_domain::port_error::Class;
 use ocim_domain::region::{Event, Place, Region, State, region_id};
 use ocim_domain::saga::Phase;
