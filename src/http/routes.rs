@@ -268,7 +268,7 @@ pub(super) struct Input {
     pub(super) query: Option<fn() -> Vec<Parameter>>,
     /// What a page is asked for by, where `after` is not described with the query.
     pub(super) cursor: Option<Shape>,
-    /// The headers that it heeds.
+    /// The headers that it obeys.
     pub(super) headers: &'static [RequestHeader],
     /// Its body.
     pub(super) body: Option<Body>,

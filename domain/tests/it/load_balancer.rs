@@ -47,11 +47,19 @@ fn a_balancer_accepts_new_backends_or_not() {
 }
 
 #[test]
-fn every_applied_fragment_is_told() {
+fn an_applied_fragment_is_told_once() {
     let known = given::<LoadBalancer>([Event::Registered(registration())]);
     let event = Event::FragmentApplied { fragment: "f".to_owned(), digest: Some("d".to_owned()) };
     known.when_then(applied(), [event.clone()]);
-    known.after(applied()).when_then(applied(), [event]);
+    let known = known.after(applied());
+    known.when_silent(applied());
+    let other = Event::FragmentApplied { fragment: "f".to_owned(), digest: Some("e".to_owned()) };
+    let command = Command::RecordApplied { fragment: "f".to_owned(), digest: Some("e".to_owned()) };
+    known.when_then(command, [other]);
+    let gone = Event::FragmentApplied { fragment: "f".to_owned(), digest: None };
+    let command = Command::RecordApplied { fragment: "f".to_owned(), digest: None };
+    known.when_then(command.clone(), [gone.clone()]);
+    given::<LoadBalancer>([Event::Registered(registration()), event, gone]).when_silent(command);
 }
 
 fn observe(troubles: Vec<Trouble>, preparation_is_open: bool, run: u128) -> Command {
