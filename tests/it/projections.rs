@@ -10,7 +10,7 @@ use crate::support::postgres::Database;
 use fake_log::FakeLog;
 use history::{Site, instance_id, record_all, settings};
 use ocim::read_models::{
-    AppserverFilter, FRESHNESS_WAIT, InstanceFilter, ReadModels, RegionRunRow, RunFilter,
+    AppserverFilter, FRESHNESS_WAIT, InstanceFilter, ReadModels, Reads, RegionRunRow, RunFilter,
     ServerFilter,
 };
 use ocim_domain::ids::RunId;
@@ -45,6 +45,11 @@ fn serving<'a>(status: &'a [ProjectionStatus], name: &str) -> &'a ProjectionStat
     status.iter().find(|it| it.build.name == name && it.serving).unwrap()
 }
 
+/// All that the read models hold.
+fn reads(models: &ReadModels) -> Reads<'_> {
+    models.seen_by(ReadScope::Everything)
+}
+
 #[tokio::test]
 async fn rows_tell_the_whole_life_of_a_site() {
     let database = Database::migrated().await;
@@ -57,12 +62,8 @@ async fn rows_tell_the_whole_life_of_a_site() {
 
     let end = record_all(&log, one.launch());
     assert!(models.wait_for(end, LONG).await);
-    let (instance, detail) = models
-        .seen_by(ReadScope::Everything)
-        .read_instance_detail(&one.instance.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let (instance, detail) =
+        reads(&models).read_instance_detail(&one.instance.to_string()).await.unwrap().unwrap();
     assert_eq!(instance.name, "Alpha");
     assert_eq!(detail.settings["email"]["$protected"]["sealed"], "c2VhbGVkIG1haWw=");
     assert_eq!(detail.settings_version, 1);
@@ -71,62 +72,30 @@ async fn rows_tell_the_whole_life_of_a_site() {
     assert_eq!(instance.active_appservers, [one.appserver.to_string()]);
     assert_eq!((instance.appserver_count, &instance.launches[..]), (1, &[][..]));
     assert!(instance.successfully_provisioned);
-    let appserver = models
-        .seen_by(ReadScope::Everything)
-        .read_appserver(&one.appserver.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let appserver =
+        reads(&models).read_appserver(&one.appserver.to_string()).await.unwrap().unwrap();
     assert_eq!((appserver.number, &*appserver.status, appserver.active), (1, "running", true));
     assert_eq!(appserver.server, Some(one.server.to_string()));
-    let server = models
-        .seen_by(ReadScope::Everything)
-        .read_server(&one.server.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let server = reads(&models).read_server(&one.server.to_string()).await.unwrap().unwrap();
     assert_eq!((&*server.status, server.ssh_port), ("ready", Some(2203)));
-    let balancer = models
-        .seen_by(ReadScope::Everything)
-        .read_load_balancer(&one.balancer.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let balancer =
+        reads(&models).read_load_balancer(&one.balancer.to_string()).await.unwrap().unwrap();
     assert_eq!(balancer.public_ip, "127.0.3.1");
-    let run = models
-        .seen_by(ReadScope::Everything)
-        .read_run(&one.run.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let run = reads(&models).read_run(&one.run.to_string()).await.unwrap().unwrap();
     assert_eq!((&*run.phase, &*run.actor), ("completed", "token:tester"));
-    let steps =
-        models.seen_by(ReadScope::Everything).list_run_steps(&one.run.to_string()).await.unwrap();
+    let steps = reads(&models).list_run_steps(&one.run.to_string()).await.unwrap();
     let steps: Vec<_> = steps.iter().map(|it| (&*it.step, &*it.state, it.attempt)).collect();
     assert_eq!(steps, [("freeze", "done", 1), ("dns", "skipped", 0), ("server", "done", 2)]);
 
-    let (unfrozen, detail) = models
-        .seen_by(ReadScope::Everything)
-        .read_appserver_detail(&two.appserver.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let (unfrozen, detail) =
+        reads(&models).read_appserver_detail(&two.appserver.to_string()).await.unwrap().unwrap();
     assert_eq!((&*unfrozen.status, detail.settings, unfrozen.server), ("new", None, None));
-    let launching = models
-        .seen_by(ReadScope::Everything)
-        .read_instance(&two.instance.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let launching = reads(&models).read_instance(&two.instance.to_string()).await.unwrap().unwrap();
     assert_eq!(launching.launches, [two.run.to_string()]);
     let end = record_all(&log, two.cancelled_launch());
     assert!(models.wait_for(end, LONG).await);
-    let unfrozen = models
-        .seen_by(ReadScope::Everything)
-        .read_appserver(&two.appserver.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let unfrozen =
+        reads(&models).read_appserver(&two.appserver.to_string()).await.unwrap().unwrap();
     assert_eq!(unfrozen.status, "cancelled");
     handle.stop().await;
 }
@@ -143,11 +112,8 @@ async fn lists_come_newest_first_page_by_page() {
     let mut seen: Vec<String> = vec![];
     loop {
         let after = seen.last().map(String::as_str);
-        let page = models
-            .seen_by(ReadScope::Everything)
-            .list_instances(&InstanceFilter::default(), 3, after)
-            .await
-            .unwrap();
+        let page =
+            reads(&models).list_instances(&InstanceFilter::default(), 3, after).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -159,46 +125,24 @@ async fn lists_come_newest_first_page_by_page() {
 
     let site = Site::new(3);
     let wanted = RunFilter { subject: Some(site.appserver.to_string()), ..RunFilter::default() };
-    let runs = models.seen_by(ReadScope::Everything).list_runs(&wanted, 10, None).await.unwrap();
+    let runs = reads(&models).list_runs(&wanted, 10, None).await.unwrap();
     assert_eq!(runs.iter().map(|run| &*run.phase).collect::<Vec<_>>(), ["unwound"]);
     let open = RunFilter { open_only: true, ..RunFilter::default() };
-    assert_eq!(models.seen_by(ReadScope::Everything).list_runs(&open, 10, None).await.unwrap(), []);
-    assert_eq!(
-        models
-            .seen_by(ReadScope::Everything)
-            .list_runs(&RunFilter::default(), 10, None)
-            .await
-            .unwrap()
-            .len(),
-        7
-    );
+    assert_eq!(reads(&models).list_runs(&open, 10, None).await.unwrap(), []);
+    assert_eq!(reads(&models).list_runs(&RunFilter::default(), 10, None).await.unwrap().len(), 7);
     let of_site =
         AppserverFilter { instance: Some(site.instance.to_string()), ..AppserverFilter::default() };
-    let of_one =
-        models.seen_by(ReadScope::Everything).list_appservers(&of_site, 10, None).await.unwrap();
+    let of_one = reads(&models).list_appservers(&of_site, 10, None).await.unwrap();
     assert_eq!(of_one.len(), 1);
     assert_eq!(
-        models
-            .seen_by(ReadScope::Everything)
-            .list_appservers(&AppserverFilter::default(), 10, None)
-            .await
-            .unwrap()
-            .len(),
+        reads(&models).list_appservers(&AppserverFilter::default(), 10, None).await.unwrap().len(),
         7
     );
     assert_eq!(
-        models
-            .seen_by(ReadScope::Everything)
-            .list_servers(&ServerFilter::default(), 10, None)
-            .await
-            .unwrap()
-            .len(),
+        reads(&models).list_servers(&ServerFilter::default(), 10, None).await.unwrap().len(),
         5
     );
-    assert_eq!(
-        models.seen_by(ReadScope::Everything).list_load_balancers(10, None).await.unwrap().len(),
-        7
-    );
+    assert_eq!(reads(&models).list_load_balancers(10, None).await.unwrap().len(), 7);
     handle.stop().await;
 }
 
@@ -236,15 +180,10 @@ async fn a_poison_event_pauses_its_projection_and_no_other() {
         others.clone().all(|it| it.position == end && it.state == BuildState::Running).then_some(())
     })
     .await;
-    let server = models
-        .seen_by(ReadScope::Everything)
-        .read_server(&one.server.to_string())
-        .await
-        .unwrap()
-        .unwrap();
+    let server = reads(&models).read_server(&one.server.to_string()).await.unwrap().unwrap();
     assert_eq!(server.status, "ready", "what came before the poison is there");
     assert_eq!(
-        models.seen_by(ReadScope::Everything).read_server(&two.server.to_string()).await.unwrap(),
+        reads(&models).read_server(&two.server.to_string()).await.unwrap(),
         None,
         "never skipped"
     );
@@ -312,20 +251,11 @@ async fn a_database_that_is_gone_is_waited_for() {
     admin.execute(kill, &[&name]).await.unwrap();
     let end = record_all(&log, site.launch());
     assert!(!models.wait_for(end, Duration::from_millis(200)).await);
-    models
-        .seen_by(ReadScope::Everything)
-        .list_servers(&ServerFilter::default(), 10, None)
-        .await
-        .unwrap_err();
+    reads(&models).list_servers(&ServerFilter::default(), 10, None).await.unwrap_err();
     admin.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
     assert!(models.wait_for(end, LONG).await);
     assert_eq!(
-        models
-            .seen_by(ReadScope::Everything)
-            .list_servers(&ServerFilter::default(), 10, None)
-            .await
-            .unwrap()
-            .len(),
+        reads(&models).list_servers(&ServerFilter::default(), 10, None).await.unwrap().len(),
         1
     );
     handle.stop().await;
@@ -366,10 +296,10 @@ async fn a_region_shows_who_has_a_slot_and_who_waits_in_which_place() {
     log.record_raw(&stream, "region.run_admitted", json!({"run": run(3)}));
     let end = log.record_raw(&stream, "region.run_left", json!({"run": run(4)}));
     assert!(models.wait_for(end, LONG).await);
-    let regions = models.seen_by(ReadScope::Everything).list_regions().await.unwrap();
+    let regions = reads(&models).list_regions().await.unwrap();
     let [north] = &regions[..] else { panic!("{regions:?}") };
     assert_eq!((&*north.name, north.launches_max), ("north", 1));
-    let runs = models.seen_by(ReadScope::Everything).list_region_runs().await.unwrap();
+    let runs = reads(&models).list_region_runs().await.unwrap();
     let told = |it: &RegionRunRow| {
         assert_eq!(it.region, north.id);
         (it.run.clone(), it.state.clone())
