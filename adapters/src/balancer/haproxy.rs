@@ -261,12 +261,19 @@ fn read_play_answer(output: &[OutputLine]) -> Answer {
         serde_json::from_str::<String>(line.text.trim().trim_end_matches(',')).ok()
     });
     let mut answer = Answer { words: Vec::new(), status: None };
+    let mut unasked = Vec::new();
     for text in texts {
         if let Some(words) = text.strip_prefix(WORDS) {
             answer.words.push(words.to_owned());
         } else if let Some(status) = text.strip_prefix(STATUS) {
             answer.status = Some(status.to_owned());
+        } else {
+            unasked.push(text);
         }
+    }
+    // A defect of the program itself: what Python says of it stands there without our prefix.
+    if answer.words.is_empty() {
+        answer.words = unasked.split_off(unasked.len().saturating_sub(LAST_LINES));
     }
     answer
 }
@@ -294,7 +301,9 @@ fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> Por
             format!("HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"),
         ),
         Some(ABSENT) => unprepared(domain),
-        Some(_) => PortError::transient(format!("the balancer {domain} says:\n{words}")),
+        Some(status) => PortError::transient(format!(
+            "what keeps the balancer {domain} ended with status {status}, and says:\n{words}"
+        )),
         None => {
             let lines: Vec<&str> = output.iter().map(|line| line.text.as_str()).collect();
             let told: Vec<&str> = lines
@@ -352,6 +361,23 @@ mod tests {
         let error = explain_failure("b.example.org", &RunState::Exited(4), &output);
         assert_eq!(error.class, Class::Transient);
         assert!(error.message.ends_with("UNREACHABLE! => {\"msg\": \"no\"}"), "{error}");
+    }
+
+    #[test]
+    fn a_defect_of_the_program_is_told_in_its_own_words_and_with_its_status() {
+        let output = lines(
+            "    \"msg\": [\n        \"Traceback (most recent call last):\",\n        \
+             \"ValueError: no number\",\n        \"haproxy-status: 1\"\n    ]",
+        );
+        let error = explain_failure("b.example.org", &RunState::Exited(2), &output);
+        assert!(error.message.ends_with("ValueError: no number"), "{error}");
+        assert!(error.message.contains("status 1"), "{error}");
+        let silent = explain_failure(
+            "b.example.org",
+            &RunState::Exited(2),
+            &lines("\"haproxy-status: -9\""),
+        );
+        assert!(silent.message.contains("status -9"), "{silent}");
     }
 
     #[test]
