@@ -16,6 +16,7 @@ pub mod playbook_steps;
 pub mod prepare_load_balancer;
 pub mod provision_load_balancer;
 pub mod resolve_playbooks;
+pub mod resource;
 pub mod slots;
 pub mod start;
 pub mod step;

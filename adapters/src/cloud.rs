@@ -95,9 +95,16 @@ impl Machine {
 /// One region of a cloud.
 #[async_trait]
 pub trait Cloud: Send + Sync + std::fmt::Debug {
-    /// Checks that the security groups exist, and makes the main one (core §8.3).
-    /// `Ok(Some(reason))` where this cloud has no such thing.
-    async fn ensure_security_groups(&self, names: &[String]) -> Result<Option<String>, PortError>;
+    /// Why this cloud has no security groups, if it has none.
+    fn lacks_security_groups(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Checks that the security groups exist, and makes the first one, which is ours (core §8.3).
+    async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError>;
+
+    /// Whether all these security groups exist.
+    async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError>;
 
     /// Makes the machine, or finds the one made before with the same key.
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError>;

@@ -31,4 +31,10 @@ pub trait Dns: Send + Sync + std::fmt::Debug {
     ///
     /// Permanent, with the name, when it belongs to no zone of ours.
     async fn set_alias(&self, alias: &Alias) -> Result<(), PortError>;
+
+    /// What the name is an alias of; `None` where it is none.
+    async fn read_alias(&self, name: &str) -> Result<Option<String>, PortError>;
+
+    /// Removes the alias. Absent is success.
+    async fn remove_alias(&self, name: &str) -> Result<(), PortError>;
 }

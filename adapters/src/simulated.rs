@@ -20,7 +20,7 @@ use dice::Dice;
 use faults::Trouble;
 use machine::SimulatedMachine;
 use ocim_domain::system::Clock;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) balancers: BTreeMap<IpAddr, String>,
     /// What each name leads to.
     pub(crate) aliases: BTreeMap<String, String>,
+    /// The names of those that were made.
+    pub(crate) security_groups: BTreeSet<String>,
 }
 
 impl SimulatedRegion {

@@ -73,6 +73,8 @@ ids! {
     LoadBalancerId = "lbal", "load_balancer";
     /// The inventory of one region; made from the region's name by UUID v5.
     InventoryId = "invt", "inventory";
+    /// What one instance has outside; the UUID is the instance's.
+    LedgerId = "ledg", "ledger";
     /// One run of a process (a saga; `/runs` to the outside).
     RunId = "run", "saga";
     /// One region of a cloud, with its slots; made from its name by UUID v5.

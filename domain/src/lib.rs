@@ -1,8 +1,8 @@
 //! What Ocim knows: aggregates as deciders, settings and their layers, and the saga log. No I/O, clock or randomness.
 //!
 //! In reading order: `ids`, `text`, `protected`, `event`, `snapshot` and `decider` are the vocabulary; `instance`,
-//! `appserver`, `server`, `region`, `inventory`, `load_balancer`, `name`, `projection`, `event_log` and
-//! `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
+//! `appserver`, `server`, `region`, `inventory`, `ledger`, `load_balancer`, `name`, `projection`,
+//! `event_log` and `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
 //! text may show; `saga` is the log of a process.
 
@@ -17,6 +17,7 @@ pub mod hosts;
 pub mod ids;
 pub mod instance;
 pub mod inventory;
+pub mod ledger;
 pub mod load_balancer;
 pub mod log_level;
 pub mod name;

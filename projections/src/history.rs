@@ -5,8 +5,8 @@ use crate::table::table;
 use crate::{Index, Projector};
 use ocim_domain::event::{DecodeError, Recorded, StreamId};
 use ocim_domain::ids::{
-    AppserverId, EventLogId, InstanceId, InventoryId, LoadBalancerId, NameId, ProjectionId,
-    RegionId, RunId, ServerId, TokenId,
+    AppserverId, EventLogId, InstanceId, InventoryId, LedgerId, LoadBalancerId, NameId,
+    ProjectionId, RegionId, RunId, ServerId, TokenId,
 };
 use ocim_domain::protected::MARK;
 use ocim_domain::text::make_storable;
@@ -74,7 +74,7 @@ pub const PROJECTOR: Projector = Projector {
 };
 
 /// The prefix of the ids of the things that streams of a category belong to.
-const PREFIXES: [(&str, &str); 11] = [
+const PREFIXES: [(&str, &str); 12] = [
     (InstanceId::CATEGORY, InstanceId::PREFIX),
     (AppserverId::CATEGORY, AppserverId::PREFIX),
     (ServerId::CATEGORY, ServerId::PREFIX),
@@ -82,6 +82,8 @@ const PREFIXES: [(&str, &str); 11] = [
     (RegionId::CATEGORY, RegionId::PREFIX),
     (InventoryId::CATEGORY, InventoryId::PREFIX),
     (EventLogId::CATEGORY, EventLogId::PREFIX),
+    // What an instance has outside is told with the instance.
+    (LedgerId::CATEGORY, InstanceId::PREFIX),
     (RunId::CATEGORY, RunId::PREFIX),
     (NameId::CATEGORY, NameId::PREFIX),
     (ProjectionId::CATEGORY, ProjectionId::PREFIX),

@@ -15,6 +15,7 @@ pub mod instances;
 pub mod inventories;
 pub mod load_balancers;
 pub mod regions;
+pub mod resources;
 pub mod runs;
 pub mod servers;
 pub mod timeline;
@@ -53,6 +54,7 @@ pub const ALL: &[Projector] = &[
     inventories::PROJECTOR,
     runs::PROJECTOR,
     regions::PROJECTOR,
+    resources::PROJECTOR,
     history::PROJECTOR,
 ];
 

@@ -4,6 +4,7 @@ mod appservers;
 mod balancers;
 mod instances;
 mod regions;
+mod resources;
 mod runs;
 mod servers;
 mod tokens;
@@ -11,8 +12,8 @@ mod tokens;
 use crate::decode;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::{
-    appserver, event_log, instance, inventory, load_balancer, name, projection, region, saga,
-    server, token,
+    appserver, event_log, instance, inventory, ledger, load_balancer, name, projection, region,
+    saga, server, token,
 };
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -48,6 +49,7 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
         .or_else(|| teller.tell::<name::Event>(balancers::tell_name))
         .or_else(|| teller.tell::<region::Event>(regions::tell))
         .or_else(|| teller.tell::<inventory::Event>(regions::tell_inventory))
+        .or_else(|| teller.tell::<ledger::Event>(resources::tell))
         .or_else(|| teller.tell::<projection::Event>(regions::tell_projection))
         .or_else(|| teller.tell::<token::Event>(tokens::tell))
         .or_else(|| teller.tell::<event_log::Event>(event_log_tell))

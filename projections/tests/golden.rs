@@ -12,6 +12,7 @@ use ocim_domain::ids::{
 };
 use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan, inventory_id};
+use ocim_domain::ledger::{self, Kind, Resource, ResourceKey, ledger_id};
 use ocim_domain::load_balancer::{self, Registration, Trouble};
 use ocim_domain::names::RoutedNames;
 use ocim_domain::protected::Protected;
@@ -221,6 +222,23 @@ fn inventory_events() -> Vec<inventory::Event> {
     ]
 }
 
+fn ledger_events() -> Vec<ledger::Event> {
+    use ledger::Event as E;
+    let id = || ResourceKey::new(Kind::Machine, SERVER);
+    let resource = Resource {
+        id: id(),
+        name: "ocim-alpha-1".to_owned(),
+        place: "local".to_owned(),
+        owner: APPSERVER.to_string(),
+    };
+    vec![
+        E::Wanted { resource },
+        E::Present { id: id(), provider_id: "m-1".to_owned() },
+        E::Unknown { id: id(), reason: "the cloud does not answer".to_owned() },
+        E::Absent { id: id() },
+    ]
+}
+
 fn address() -> ServerAddress {
     ServerAddress {
         ip: [127, 0, 3, 1].into(),
@@ -365,6 +383,7 @@ fn all_events() -> Vec<Recorded> {
     all.extend(
         inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),
     );
+    all.extend(ledger_events().iter().map(|event| recorded(ledger_id(INSTANCE).stream(), event)));
     all.extend(token_events().iter().map(|event| recorded(TOKEN.stream(), event)));
     all.extend(event_log_events().iter().map(|event| recorded(event_log_id().stream(), event)));
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
@@ -444,6 +463,7 @@ fn every_kind_is_sampled() {
         load_balancer::Event::KINDS,
         region::Event::KINDS,
         inventory::Event::KINDS,
+        ledger::Event::KINDS,
         event_log::Event::KINDS,
         saga::Event::KINDS,
         token::Event::KINDS,

@@ -1,6 +1,8 @@
 //! Steps around an instance's load balancer: choose one, compose its fragment, send it.
 
 use super::machines::load_server;
+use super::resource::fragment::SiteFragment;
+use super::resource::{Resource, ensure_one, record_absent};
 use super::step::{Progress, StepContext, StepError, done};
 use crate::app::AppError;
 use crate::logs::masking::Masker;
@@ -234,18 +236,16 @@ pub async fn apply_lineup_locked(
     lineup: &Lineup,
 ) -> Result<(), StepError> {
     let fragment = compose_site_fragment(context, site, lineup).await?;
-    let applied = context.world.load_balancer.apply_fragment(&site.host(), &fragment).await;
-    // HAProxy quotes the line that it does not like, which may hold the site's credentials.
-    let masker = site.masker();
-    let warnings = applied.map_err(|error| {
-        let message = masker.mask(&error.message);
-        ocim_domain::port_error::PortError { message, ..error }
-    })?;
-    for warning in warnings {
-        context.say(format!("haproxy: {}", masker.mask(&warning))).await;
+    let name = fragment.name.clone();
+    let is_empty = fragment.digest().is_none();
+    let entry = SiteFragment { site, fragment };
+    if is_empty {
+        entry.remove(context, &name).await?;
+        record_absent(context, &entry).await?;
+    } else {
+        ensure_one(context, &entry).await?;
     }
-    context.say(format!("the balancer serves fragment {}", fragment.name)).await;
-    record_applied(context, site.load_balancer, &fragment).await?;
+    context.say(format!("the balancer serves fragment {name}")).await;
     Ok(context.world.app.release_domains(&context.metadata(), site.id).await?)
 }
 

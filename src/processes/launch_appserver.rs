@@ -3,19 +3,21 @@
 use super::balancers::{Lineup, Site, apply_lineup_locked, assign_load_balancer};
 use super::failure::{record_server_gone, settle_appserver, settle_status, undo_by_settling};
 use super::machines::{
-    await_heartbeat, await_reboot, await_server, await_ssh, create_server, load_server,
-    probe_create_server, probe_reboot_server, reboot_server, record_server, server_of,
-    undo_create_server,
+    await_heartbeat, await_reboot, await_server, await_ssh, load_server, probe_reboot_server,
+    reboot_server, record_server, server_of, undo_create_server,
 };
 use super::playbook_steps::{
     PLAYBOOK_STEPS, end_playbook, end_playbooks, forget_playbooks, run_common_playbook,
     run_main_playbook, run_users_playbook, undo_playbook,
 };
 use super::resolve_playbooks::{RESOLVE_PLAYBOOKS, commit_for, resolve_playbooks};
+use super::resource::dns_name::DnsName;
+use super::resource::machine::ServerMachine;
+use super::resource::security_groups::SecurityGroups;
+use super::resource::{ensure, probe};
 use super::slots::{await_slot, leave_slot};
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::{AppError, ExecuteError, activation_after};
-use ocim_adapters::dns::{Alias, TTL_SECONDS};
 use ocim_adapters::logs::Level;
 use ocim_domain::appserver::{self, Appserver, Launched};
 use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
@@ -85,7 +87,7 @@ pub const ROWS: [Step; 28] = [
     ),
     Step::new(
         "write_dns_records",
-        call!(write_dns_records),
+        call!(ensure::<DnsName>),
         Kind::NoUndo("the names stay the instance's, for its next launch"),
         4,
         |_| Duration::from_secs(300),
@@ -120,7 +122,7 @@ pub const ROWS: [Step; 28] = [
     }),
     Step::new(
         "ensure_security_groups",
-        call!(ensure_security_groups),
+        call!(ensure::<SecurityGroups>),
         Kind::NoUndo("the groups are shared by all machines of the region"),
         5,
         brief,
@@ -133,10 +135,10 @@ pub const ROWS: [Step; 28] = [
         brief,
     ),
     Step {
-        probe: Some(call!(probe_create_server)),
+        probe: Some(call!(probe::<ServerMachine>)),
         ..Step::new(
             "create_server",
-            call!(create_server),
+            call!(ensure::<ServerMachine>),
             Kind::CompensableUnlessFailedAfter(
                 call!(undo_create_server),
                 // Before that step it is not certain that the appserver got its date.
@@ -297,28 +299,6 @@ async fn publish_preliminary_page(context: StepContext) -> Result<Progress, Step
     }
 }
 
-/// Points every name of the instance that is ours at its balancer (core §3.4 step 2).
-async fn write_dns_records(context: StepContext) -> Result<Progress, StepError> {
-    let input: LaunchInput = context.input()?;
-    let Some(dns) = &context.world.dns else {
-        return Ok(Progress::Skipped("no DNS service is configured".to_owned()));
-    };
-    let Some(site) = Site::load(&context, input.instance).await? else {
-        return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
-    };
-    let target = site.registration.domain;
-    if !dns.may_point_at(site.registration.address.ip) {
-        return Ok(Progress::Skipped(format!("no DNS service points names at {target}")));
-    }
-    let names = names::managed_domains(&site.instance.settings);
-    for name in &names {
-        let (name, target) = (name.clone(), target.clone());
-        dns.set_alias(&Alias { name, target, ttl_seconds: TTL_SECONDS }).await?;
-    }
-    context.say(format!("{} lead to {target}", names.join(", "))).await;
-    done(PointedNames(names))
-}
-
 /// Gives the instance's databases, buckets and accounts their names, unless they have them.
 async fn name_resources(context: StepContext) -> Result<Progress, StepError> {
     let input: LaunchInput = context.input()?;
@@ -404,15 +384,6 @@ async fn move_appserver(
     let stream = input.appserver.stream();
     let moved = journal.execute::<Appserver>(&stream, &context.metadata(), command).await;
     moved.map(|_| ()).map_err(|error| AppError::from(error).into())
-}
-
-async fn ensure_security_groups(context: StepContext) -> Result<Progress, StepError> {
-    let requested = load_server(&context, server_of(&context)).await?.requested;
-    let cloud = context.world.cloud(&requested.region)?;
-    match cloud.ensure_security_groups(&requested.security_groups).await? {
-        Some(reason) => Ok(Progress::Skipped(reason)),
-        None => done(()),
-    }
 }
 
 async fn start_waiting(context: StepContext) -> Result<Progress, StepError> {

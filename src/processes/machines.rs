@@ -2,11 +2,13 @@
 
 use super::failure::{record_server_gone, settle_appserver};
 use super::heartbeat::request_heartbeat;
+use super::resource::machine::ServerMachine;
+use super::resource::remove_one;
 use super::step::{Found, Progress, StepContext, StepError, done, found, undone};
 use crate::app::AppError;
-use ocim_adapters::cloud::{Address, Machine, MachineSpec, Power};
+use ocim_adapters::cloud::{Address, Machine, Power};
 use ocim_domain::appserver::Appserver;
-use ocim_domain::ids::ServerId;
+use ocim_domain::ids::{InstanceId, ServerId};
 use ocim_domain::names::{self, Service};
 use ocim_domain::port_error::Class;
 use ocim_domain::run_record::{BootId, CreatedServer, HeartbeatStatus, LaunchInput};
@@ -40,70 +42,20 @@ pub async fn record_server(
     executed.map(|_| ()).map_err(|error| AppError::from(error).into())
 }
 
-/// Asks the cloud for the machine; the intent is on the Server before the cloud hears of it.
-pub async fn create_server(context: StepContext) -> Result<Progress, StepError> {
-    let id = server_of(&context);
-    let present = load_server(&context, id).await?;
-    if present.status == server::Status::Pending {
-        record_server(&context, id, Command::StartBuilding).await?;
-    }
-    let requested = present.requested;
-    let spec = MachineSpec {
-        key: context.key,
-        name: requested.name,
-        flavor: requested.flavor,
-        image: requested.image,
-        keyname: requested.keyname,
-        security_groups: requested.security_groups,
-    };
-    context.say(format!("asking region {} for `{}`", requested.region, spec.name)).await;
-    let created = context.world.cloud(&requested.region)?.create_machine(&spec).await;
-    let machine = match created {
-        Ok(machine) => machine,
-        Err(error) => {
-            if error.class == Class::Permanent {
-                let reason = error.message.clone();
-                record_server(&context, id, Command::FailBuild { reason }).await?;
-            }
-            return Err(error.into());
-        }
-    };
-    record_server(&context, id, Command::RecordMachine { machine: machine.id.clone() }).await?;
-    done(CreatedServer { server: id, machine: machine.id })
-}
-
-/// Looks for a machine that an attempt of unknown outcome may have made.
-pub async fn probe_create_server(context: StepContext) -> Result<Found, StepError> {
-    let id = server_of(&context);
-    let present = load_server(&context, id).await?;
-    let cloud = context.world.cloud(&present.requested.region)?;
-    // The recorded one stays: a late duplicate bears the same key.
-    let recorded = match &present.machine {
-        Some(machine) => cloud.read_machine(machine).await?,
-        None => None,
-    };
-    let machine = match recorded {
-        None => cloud.find_machine(context.key).await?,
-        recorded => recorded,
-    };
-    let Some(machine) = machine else { return Ok(Found::Absent) };
-    record_server(&context, id, Command::RecordMachine { machine: machine.id.clone() }).await?;
-    found(CreatedServer { server: id, machine: machine.id })
-}
-
 /// Takes the launch's machine away, and sees that it is gone.
 pub async fn undo_create_server(context: StepContext) -> Result<Progress, StepError> {
     settle_appserver(&context).await?;
     let id = server_of(&context);
     let loaded = context.world.app.journal().load::<Server>(&id.stream()).await?;
-    let Some(present) = loaded.state.present() else {
+    if loaded.state.present().is_none() {
         return undone("no machine was asked for");
-    };
+    }
     if is_serving(&context).await? {
         // Visitors leave first: the run that takes it out of traffic is asked for.
         return Ok(Progress::NotYet { again_in: context.world.limits.poll_interval });
     }
-    let progress = remove_machine(&context, id, present).await?;
+    let input: LaunchInput = context.input()?;
+    let progress = remove_machine(&context, input.instance, id).await?;
     if matches!(progress, Progress::Done(_)) {
         record_server_gone(&context).await?;
     }
@@ -121,39 +73,11 @@ async fn is_serving(context: &StepContext) -> Result<bool, StepError> {
 /// observed absence makes a Server `terminated`; a cloud that does not answer makes it `unknown`.
 pub async fn remove_machine(
     context: &StepContext,
+    instance: InstanceId,
     id: ServerId,
-    present: &server::Present,
 ) -> Result<Progress, StepError> {
-    if present.status == server::Status::Terminated {
-        return undone("the machine was gone already");
-    }
-    let cloud = context.world.cloud(&present.requested.region)?;
-    let known = match &present.machine {
-        Some(machine) => cloud.read_machine(machine).await,
-        None => Ok(None),
-    };
-    let looked = match known {
-        // The server's id is the key that its machine was made with: a late duplicate bears it, too.
-        Ok(None) => cloud.find_machine(id.0).await,
-        known => known,
-    };
-    let deleted = match looked {
-        Ok(None) => {
-            record_server(context, id, Command::Terminate).await?;
-            return undone("the machine is gone");
-        }
-        Ok(Some(machine)) => cloud.delete_machine(&machine.id).await,
-        Err(error) => Err(error),
-    };
-    match deleted {
-        Ok(()) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
-        Err(error) => {
-            let reason = error.message.clone();
-            // From Pending or Failed there is no way to Unknown: the refusal is of no interest.
-            drop(record_server(context, id, Command::LoseSight { reason }).await);
-            Err(error.into())
-        }
-    }
+    let server = load_server(context, id).await?;
+    remove_one(context, &ServerMachine { instance, id, server }).await
 }
 
 /// Waits until the cloud says that the machine is up, and where.

@@ -2,7 +2,7 @@
 
 use super::check_names::CHECK_NAMES;
 use super::deactivate_appserver::{CLAIM, DRAIN, PLAN, RECORD, RELEASE, WITHDRAW};
-use super::machines::{load_server, remove_machine};
+use super::machines::remove_machine;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use super::traffic::release_traffic;
 use crate::app::AppError;
@@ -92,9 +92,8 @@ async fn release_abandoned(context: StepContext) -> Result<Progress, StepError> 
 async fn delete_server(context: StepContext) -> Result<Progress, StepError> {
     let input: TrafficInput = context.input()?;
     let appserver = context.world.app.load_appserver(input.appserver).await?;
-    let id = appserver.launched.server;
-    let server = load_server(&context, id).await?;
-    remove_machine(&context, id, &server).await
+    let launched = &appserver.launched;
+    remove_machine(&context, launched.instance, launched.server).await
 }
 
 /// Records that the Appserver's machine is gone.

@@ -576,8 +576,8 @@ async fn strange_ids_are_nobodys() {
         lab.cloud.delete_machine(id).await.unwrap();
         assert_eq!(lab.cloud.reboot_machine(id).await.unwrap_err().class, Class::Permanent);
     }
-    let groups = lab.cloud.ensure_security_groups(&["ssh".to_owned()]).await.unwrap();
-    assert!(groups.unwrap().contains("no security groups"));
+    assert!(lab.cloud.lacks_security_groups().unwrap().contains("no security groups"));
+    assert!(!lab.cloud.find_security_groups(&["ssh".to_owned()]).await.unwrap());
 }
 
 #[tokio::test]

@@ -27,8 +27,16 @@ impl GuardedCloud {
 
 #[async_trait]
 impl Cloud for GuardedCloud {
-    async fn ensure_security_groups(&self, names: &[String]) -> Result<Option<String>, PortError> {
+    fn lacks_security_groups(&self) -> Option<&'static str> {
+        self.inner.lacks_security_groups()
+    }
+
+    async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError> {
         self.breaker.call(self.inner.ensure_security_groups(names)).await
+    }
+
+    async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError> {
+        self.breaker.call(self.inner.find_security_groups(names)).await
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

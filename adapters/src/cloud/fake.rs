@@ -29,6 +29,7 @@ struct State {
     made: u8,
     hidden: BTreeSet<String>,
     obscured: BTreeSet<String>,
+    security_groups: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -213,8 +214,17 @@ impl State {
 
 #[async_trait]
 impl Cloud for FakeCloud {
-    async fn ensure_security_groups(&self, _names: &[String]) -> Result<Option<String>, PortError> {
-        self.perform("ensure_security_groups", |_| Ok(None))
+    async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError> {
+        self.perform("ensure_security_groups", |state| {
+            state.security_groups.extend(names.iter().cloned());
+            Ok(())
+        })
+    }
+
+    async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError> {
+        self.perform("find_security_groups", |state| {
+            Ok(names.iter().all(|name| state.security_groups.contains(name)))
+        })
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

@@ -106,8 +106,16 @@ impl LocalCloud {
 
 #[async_trait]
 impl Cloud for LocalCloud {
-    async fn ensure_security_groups(&self, _names: &[String]) -> Result<Option<String>, PortError> {
-        Ok(Some(NO_SECURITY_GROUPS.to_owned()))
+    fn lacks_security_groups(&self) -> Option<&'static str> {
+        Some(NO_SECURITY_GROUPS)
+    }
+
+    async fn ensure_security_groups(&self, _names: &[String]) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    async fn find_security_groups(&self, _names: &[String]) -> Result<bool, PortError> {
+        Ok(false)
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

@@ -140,10 +140,16 @@ fn key_of(id: &str) -> Result<Uuid, PortError> {
 
 #[async_trait]
 impl Cloud for SimulatedRegion {
-    async fn ensure_security_groups(&self, names: &[String]) -> Result<Option<String>, PortError> {
-        let key = names.join(",");
-        self.act(&key, "ensure_security_groups").await?.end().await?;
-        Ok(None)
+    async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError> {
+        let call = self.act(&names.join(","), "ensure_security_groups").await?;
+        self.lock().security_groups.extend(names.iter().cloned());
+        call.end().await
+    }
+
+    async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError> {
+        self.act(&names.join(","), "find_security_groups").await?.end().await?;
+        let state = self.lock();
+        Ok(names.iter().all(|name| state.security_groups.contains(name)))
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Names and what they stand for.
 #[derive(Debug, Default)]
 pub struct FakeDns {
-    /// What is to fail: `set_alias`.
+    /// What is to fail: `set_alias`, `read_alias`, `remove_alias`.
     pub faults: Faults,
     aliases: Mutex<BTreeMap<String, String>>,
 }
@@ -44,5 +44,18 @@ impl Dns for FakeDns {
         self.faults.before("set_alias")?;
         self.lock().insert(alias.name.clone(), alias.target.clone());
         self.faults.after("set_alias")
+    }
+
+    async fn read_alias(&self, name: &str) -> Result<Option<String>, PortError> {
+        self.faults.before("read_alias")?;
+        let target = self.lock().get(name).cloned();
+        self.faults.after("read_alias")?;
+        Ok(target)
+    }
+
+    async fn remove_alias(&self, name: &str) -> Result<(), PortError> {
+        self.faults.before("remove_alias")?;
+        self.lock().remove(name);
+        self.faults.after("remove_alias")
     }
 }

@@ -26,4 +26,15 @@ impl Dns for SimulatedRegion {
         self.lock().aliases.insert(alias.name.clone(), alias.target.clone());
         call.end().await
     }
+
+    async fn read_alias(&self, name: &str) -> Result<Option<String>, PortError> {
+        self.act(name, "read_alias").await?.end().await?;
+        Ok(self.alias(name))
+    }
+
+    async fn remove_alias(&self, name: &str) -> Result<(), PortError> {
+        let call = self.act(name, "remove_alias").await?;
+        self.lock().aliases.remove(name);
+        call.end().await
+    }
 }

@@ -7,8 +7,8 @@ use crate::{run_record, sample, settings_page};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DecodeError, DomainEvent};
 use ocim_domain::{
-    appserver, event_log, instance, inventory, load_balancer, name, projection, region, saga,
-    server, token,
+    appserver, event_log, instance, inventory, ledger, load_balancer, name, projection, region,
+    saga, server, token,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -165,6 +165,7 @@ fn every_event_kind_and_schema_still_reads() {
         check_aggregate::<projection::Projection>(&sample::projection_events()),
         check_aggregate::<region::Region>(&sample::region_events()),
         check_aggregate::<inventory::Inventory>(&sample::inventory_events()),
+        check_aggregate::<ledger::Ledger>(&sample::ledger_events()),
         check_aggregate::<saga::Saga>(&sample::saga_events()),
         check_aggregate::<server::Server>(&sample::server_events()),
         check_aggregate::<token::Token>(&sample::token_events()),

@@ -10,6 +10,7 @@ mod hosts;
 mod instance;
 mod inventory;
 mod keeping;
+mod ledger;
 mod load_balancer;
 mod name;
 mod names;

@@ -13,7 +13,7 @@ use ocim_domain::names::{
 use ocim_domain::resources::{RESOURCE_NAME_LENGTH_MAX, ResourceNames, ResourcePrefixes};
 use ocim_domain::settings::{InstanceSettings, change_settings, create_settings};
 use ocim_domain::{
-    appserver, instance, inventory, load_balancer, name, region, saga, server, token,
+    appserver, instance, inventory, ledger, load_balancer, name, region, saga, server, token,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -94,6 +94,7 @@ proptest! {
         names in any_history(sample::name_events()),
         regions in any_history(sample::region_events()),
         inventories in any_history(sample::inventory_events()),
+        ledgers in any_history(sample::ledger_events()),
         runs in any_history(sample::saga_events()),
         servers in any_history(sample::server_events()),
         tokens in any_history(sample::token_events()),
@@ -104,6 +105,7 @@ proptest! {
         check_total::<name::Name>(&names)?;
         check_total::<region::Region>(&regions)?;
         check_total::<inventory::Inventory>(&inventories)?;
+        check_total::<ledger::Ledger>(&ledgers)?;
         check_total::<saga::Saga>(&runs)?;
         check_total::<server::Server>(&servers)?;
         check_total::<token::Token>(&tokens)?;

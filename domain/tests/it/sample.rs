@@ -7,6 +7,7 @@ use ocim_domain::event_log;
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
 use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan};
+use ocim_domain::ledger::{self, Kind, Resource, ResourceKey};
 use ocim_domain::load_balancer::{self, Registration, Trouble};
 use ocim_domain::name;
 use ocim_domain::names::RoutedNames;
@@ -282,6 +283,28 @@ pub(crate) fn inventory_events() -> Vec<inventory::Event> {
         },
         E::OrphanDeletionStopped { machine: machine(), run: run_id(6) },
         E::OrphanSettled { machine: machine() },
+    ]
+}
+
+/// A machine as its instance's ledger knows it.
+pub(crate) fn resource() -> Resource {
+    Resource {
+        id: ResourceKey::new(Kind::Machine, server_id()),
+        name: "ocim-lms-1".to_owned(),
+        place: "test-region".to_owned(),
+        owner: appserver_id(1).to_string(),
+    }
+}
+
+/// One event of each kind of a ledger.
+pub(crate) fn ledger_events() -> Vec<ledger::Event> {
+    use ledger::Event as E;
+    let id = || resource().id;
+    vec![
+        E::Wanted { resource: resource() },
+        E::Present { id: id(), provider_id: "vm-1".to_owned() },
+        E::Unknown { id: id(), reason: "the cloud does not answer".to_owned() },
+        E::Absent { id: id() },
     ]
 }
 

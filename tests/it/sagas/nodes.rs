@@ -158,8 +158,12 @@ struct GatedCloud {
 
 #[async_trait]
 impl Cloud for GatedCloud {
-    async fn ensure_security_groups(&self, names: &[String]) -> Result<Option<String>, PortError> {
+    async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError> {
         self.inner.ensure_security_groups(names).await
+    }
+
+    async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError> {
+        self.inner.find_security_groups(names).await
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

@@ -1,0 +1,228 @@
+//! What one instance has outside of Ocim: each resource wanted, present, of unknown state, or gone.
+
+use crate::Timestamp;
+use crate::decider::Decider;
+use crate::event::DomainEvent;
+use crate::ids::{InstanceId, LedgerId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The ledger of an instance; it has the same UUID.
+#[must_use]
+pub fn ledger_id(instance: InstanceId) -> LedgerId {
+    LedgerId(instance.0)
+}
+
+/// What a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A virtual machine.
+    Machine,
+    /// The security groups of a region; shared by all machines there.
+    SecurityGroups,
+    /// A balancer's part for the instance.
+    Fragment,
+    /// A name in the DNS.
+    DnsName,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Machine, Self::SecurityGroups, Self::Fragment, Self::DnsName];
+
+    /// As in events, on the wire and in filters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::SecurityGroups => "security_groups",
+            Self::Fragment => "fragment",
+            Self::DnsName => "dns_name",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.as_str().replace('_', " "))
+    }
+}
+
+/// Which resource: its kind, and a key that is unique within it and never changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ResourceKey {
+    /// What it is.
+    pub kind: Kind,
+    /// E.g. the id of the Server, or the name of the fragment.
+    pub key: String,
+}
+
+impl ResourceKey {
+    /// A key of this kind.
+    #[must_use]
+    pub fn new(kind: Kind, key: impl fmt::Display) -> Self {
+        Self { kind, key: key.to_string() }
+    }
+}
+
+/// A resource as it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Which one.
+    #[serde(flatten)]
+    pub id: ResourceKey,
+    /// What people call it.
+    pub name: String,
+    /// Where it is: a region, a balancer.
+    pub place: String,
+    /// Whose it is, as people see ids: the instance's own, or an appserver's.
+    pub owner: String,
+}
+
+/// What one may ask of, or observe at, a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// The resource is about to be made.
+    Want(Resource),
+    /// It is there; what its provider calls it.
+    FindPresent { id: ResourceKey, provider_id: String },
+    /// It was looked for, and is not there any more.
+    FindAbsent { id: ResourceKey },
+    /// Whether it is there can't be told, for this `reason`.
+    LoseSight { id: ResourceKey, reason: String },
+}
+
+/// What happened to a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data")]
+pub enum Event {
+    /// It is about to be made: from here on it may be there.
+    #[serde(rename = "ledger.resource_wanted")]
+    Wanted { resource: Resource },
+    /// It is there.
+    #[serde(rename = "ledger.resource_present")]
+    Present { id: ResourceKey, provider_id: String },
+    /// It is gone.
+    #[serde(rename = "ledger.resource_absent")]
+    Absent { id: ResourceKey },
+    /// Whether it is there can't be told.
+    #[serde(rename = "ledger.resource_unknown")]
+    Unknown { id: ResourceKey, reason: String },
+}
+
+impl DomainEvent for Event {
+    const KINDS: &'static [(&'static str, u16)] = &[
+        ("ledger.resource_wanted", 1),
+        ("ledger.resource_present", 1),
+        ("ledger.resource_absent", 1),
+        ("ledger.resource_unknown", 1),
+    ];
+}
+
+/// Whether a resource is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It is being made.
+    Wanted,
+    /// It is there.
+    Present,
+    /// It can't be told.
+    Unknown,
+}
+
+/// A resource that is, or may be, there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// As it is wanted.
+    pub resource: Resource,
+    /// Whether it is there.
+    pub sight: Sight,
+    /// What its provider calls it, once known.
+    pub provider_id: Option<String>,
+}
+
+/// A ledger as its events tell. What is gone is forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// What is, or may be, there.
+    pub entries: BTreeMap<ResourceKey, Entry>,
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// Nothing is made that was not wanted first.
+    #[error("{} `{}` was found, but never wanted", .id.kind, .id.key)]
+    NeverWanted {
+        /// Which one.
+        id: ResourceKey,
+    },
+}
+
+/// The rules of one instance's ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger;
+
+impl Decider for Ledger {
+    const CATEGORY: &'static str = LedgerId::CATEGORY;
+    type State = State;
+    type Command = Command;
+    type Event = Event;
+    type Rejected = Rejected;
+
+    fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
+        let known = |id: &ResourceKey| state.entries.get(id);
+        Ok(match command {
+            Command::Want(resource) => match known(&resource.id) {
+                Some(entry) if entry.resource == resource => vec![],
+                _ => vec![Event::Wanted { resource }],
+            },
+            Command::FindPresent { id, provider_id } => match known(&id) {
+                None => return Err(Rejected::NeverWanted { id }),
+                Some(Entry { sight: Sight::Present, provider_id: Some(known), .. })
+                    if *known == provider_id =>
+                {
+                    vec![]
+                }
+                Some(_) => vec![Event::Present { id, provider_id }],
+            },
+            Command::FindAbsent { id } if known(&id).is_some() => vec![Event::Absent { id }],
+            // Whatever is said of it next: it is the same silence.
+            Command::LoseSight { id, reason }
+                if known(&id).is_some_and(|entry| entry.sight != Sight::Unknown) =>
+            {
+                vec![Event::Unknown { id, reason }]
+            }
+            Command::FindAbsent { .. } | Command::LoseSight { .. } => vec![],
+        })
+    }
+
+    fn evolve(mut state: State, event: &Event) -> State {
+        let mut change = |id: &ResourceKey, change: &dyn Fn(&mut Entry)| {
+            if let Some(entry) = state.entries.get_mut(id) {
+                change(entry);
+            }
+        };
+        match event {
+            Event::Wanted { resource } => {
+                let id = resource.id.clone();
+                let fresh = || Entry {
+                    resource: resource.clone(),
+                    sight: Sight::Wanted,
+                    provider_id: None,
+                };
+                let entry = state.entries.entry(id).or_insert_with(fresh);
+                entry.resource = resource.clone();
+            }
+            Event::Present { id, provider_id } => change(id, &|entry| {
+                entry.sight = Sight::Present;
+                entry.provider_id = Some(provider_id.clone());
+            }),
+            Event::Unknown { id, .. } => change(id, &|entry| entry.sight = Sight::Unknown),
+            Event::Absent { id } => drop(state.entries.remove(id)),
+        }
+        state
+    }
+}

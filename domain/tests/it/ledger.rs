@@ -1,0 +1,84 @@
+//! The rules of what an instance has outside.
+
+use crate::given::given;
+use crate::sample::resource;
+use ocim_domain::decider::Decider;
+use ocim_domain::ledger::{
+    Command, Event, Kind, Ledger, Rejected, Resource, ResourceKey, Sight, ledger_id,
+};
+
+fn id() -> ResourceKey {
+    resource().id
+}
+
+fn present(provider_id: &str) -> Command {
+    Command::FindPresent { id: id(), provider_id: provider_id.to_owned() }
+}
+
+fn is_present(provider_id: &str) -> Event {
+    Event::Present { id: id(), provider_id: provider_id.to_owned() }
+}
+
+fn lose_sight() -> Command {
+    Command::LoseSight { id: id(), reason: "no answer".to_owned() }
+}
+
+fn is_unknown() -> Event {
+    Event::Unknown { id: id(), reason: "no answer".to_owned() }
+}
+
+fn wanted() -> Event {
+    Event::Wanted { resource: resource() }
+}
+
+#[test]
+fn a_resource_is_wanted_once_and_again_where_it_is_wanted_otherwise() {
+    given::<Ledger>([]).when_then(Command::Want(resource()), [wanted()]);
+    given::<Ledger>([wanted()]).when_silent(Command::Want(resource()));
+    given::<Ledger>([wanted(), is_present("vm-1")]).when_silent(Command::Want(resource()));
+    let renamed = Resource { name: "another".to_owned(), ..resource() };
+    let event = Event::Wanted { resource: renamed.clone() };
+    let history = [wanted(), is_present("vm-1")];
+    given::<Ledger>(history.clone()).when_then(Command::Want(renamed.clone()), [event.clone()]);
+    let state = Ledger::fold(history.iter().chain([&event]));
+    let entry = &state.entries[&id()];
+    assert_eq!((&entry.resource, entry.sight), (&renamed, Sight::Present));
+    assert_eq!(entry.provider_id.as_deref(), Some("vm-1"));
+}
+
+#[test]
+fn what_was_never_wanted_is_refused_and_what_is_told_twice_is_told_once() {
+    given::<Ledger>([]).when_refused(present("vm-1"), Rejected::NeverWanted { id: id() });
+    given::<Ledger>([wanted()]).when_then(present("vm-1"), [is_present("vm-1")]);
+    given::<Ledger>([wanted(), is_present("vm-1")]).when_silent(present("vm-1"));
+    given::<Ledger>([wanted(), is_present("vm-1")])
+        .when_then(present("vm-2"), [is_present("vm-2")]);
+}
+
+#[test]
+fn a_lost_sight_is_told_once_and_ends_with_what_is_found() {
+    given::<Ledger>([]).when_silent(lose_sight());
+    given::<Ledger>([wanted()]).when_then(lose_sight(), [is_unknown()]);
+    let lost = [wanted(), is_present("vm-1"), is_unknown()];
+    given::<Ledger>(lost.clone()).when_silent(lose_sight());
+    given::<Ledger>(lost.clone()).when_then(present("vm-1"), [is_present("vm-1")]);
+    given::<Ledger>(lost).when_then(Command::FindAbsent { id: id() }, [Event::Absent { id: id() }]);
+}
+
+#[test]
+fn what_is_gone_is_forgotten() {
+    let gone = [wanted(), is_present("vm-1"), Event::Absent { id: id() }];
+    assert!(Ledger::fold(&gone).entries.is_empty());
+    given::<Ledger>(gone.clone()).when_silent(Command::FindAbsent { id: id() });
+    given::<Ledger>(gone).when_then(Command::Want(resource()), [wanted()]);
+}
+
+#[test]
+fn a_ledger_has_its_instances_uuid_and_kinds_have_their_words() {
+    let instance = crate::sample::instance_id();
+    assert_eq!(ledger_id(instance).0, instance.0);
+    for kind in Kind::ALL {
+        assert_eq!(serde_json::json!(kind), kind.as_str());
+    }
+    assert_eq!(Kind::SecurityGroups.to_string(), "security groups");
+}

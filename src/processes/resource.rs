@@ -1,0 +1,164 @@
+//! What an instance has outside, in one shape: made, looked for, removed, and kept in its ledger.
+//!
+//! A kind of resource says how it is made, found and removed; the steps that do so, with their probe,
+//! their undo and what they write into the ledger, are the same for all kinds.
+
+pub mod dns_name;
+pub mod fragment;
+pub mod machine;
+pub mod security_groups;
+
+use super::step::{Found, Progress, StepContext, StepError, done, found, undone};
+use crate::app::AppError;
+use async_trait::async_trait;
+use ocim_domain::ids::InstanceId;
+use ocim_domain::ledger::{self, Command, Ledger, ledger_id};
+use ocim_domain::saga::RunRecord;
+
+/// Which resources a step is about.
+#[derive(Debug)]
+pub enum Wanted<R> {
+    /// These.
+    These(Vec<R>),
+    /// None is needed, for this reason.
+    Nothing(String),
+}
+
+/// Something outside that an instance has.
+#[async_trait]
+pub trait Resource: Sized + Send + Sync {
+    /// What a step that makes them gives.
+    type Output: RunRecord;
+
+    /// Those that the run of this step wants. Only steps ask; what others make needs none.
+    async fn wanted(context: &StepContext) -> Result<Wanted<Self>, StepError>;
+
+    /// Whose it is.
+    fn instance(&self) -> InstanceId;
+
+    /// What it is, by a key that never changes, and what people call it.
+    fn describe(&self) -> ledger::Resource;
+
+    /// Makes it, or finds the one that was made with its key. Gives what its provider calls it.
+    async fn ensure(&self, context: &StepContext) -> Result<String, StepError>;
+
+    /// What its provider calls it; `None` when the provider says that there is none.
+    async fn find(&self, context: &StepContext) -> Result<Option<String>, StepError>;
+
+    /// Asks the provider to remove it. It is gone when [`Resource::find`] finds none.
+    async fn remove(&self, context: &StepContext, provider_id: &str) -> Result<(), StepError>;
+
+    /// Told when it is there, beside the ledger.
+    async fn note_present(&self, _: &StepContext, _provider_id: &str) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    /// Told when it is gone, beside the ledger.
+    async fn note_absent(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    /// Told when it can't be told whether it is there, beside the ledger.
+    async fn note_unknown(&self, _: &StepContext, _reason: &str) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    /// What later steps read of a step that has made these.
+    ///
+    /// # Errors
+    /// Where there are more, or fewer, than the step makes.
+    fn output(made: &[(Self, String)]) -> Result<Self::Output, StepError>;
+}
+
+/// The step that makes the resources.
+pub async fn ensure<R: Resource>(context: StepContext) -> Result<Progress, StepError> {
+    let wanted = match R::wanted(&context).await? {
+        Wanted::These(wanted) => wanted,
+        Wanted::Nothing(reason) => return Ok(Progress::Skipped(reason)),
+    };
+    let mut made = Vec::with_capacity(wanted.len());
+    for resource in wanted {
+        let provider_id = ensure_one(&context, &resource).await?;
+        made.push((resource, provider_id));
+    }
+    done(R::output(&made)?)
+}
+
+/// The probe of that step: whether all are there.
+pub async fn probe<R: Resource>(context: StepContext) -> Result<Found, StepError> {
+    let Wanted::These(wanted) = R::wanted(&context).await? else { return Ok(Found::Absent) };
+    let mut made = Vec::with_capacity(wanted.len());
+    for resource in wanted {
+        let Some(provider_id) = resource.find(&context).await? else { return Ok(Found::Absent) };
+        record_present(&context, &resource, &provider_id).await?;
+        made.push((resource, provider_id));
+    }
+    found(R::output(&made)?)
+}
+
+/// Makes one resource, and records that it is there. The wish is recorded before its provider hears
+/// of it.
+pub async fn ensure_one<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+) -> Result<String, StepError> {
+    record(context, resource, Command::Want(resource.describe())).await?;
+    let provider_id = resource.ensure(context).await?;
+    record_present(context, resource, &provider_id).await?;
+    Ok(provider_id)
+}
+
+/// Removes one resource, and looks until it is gone. Only observed absence counts.
+pub async fn remove_one<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+) -> Result<Progress, StepError> {
+    let asked = match resource.find(context).await {
+        Ok(None) => {
+            record_absent(context, resource).await?;
+            return undone("it is gone");
+        }
+        Ok(Some(provider_id)) => resource.remove(context, &provider_id).await,
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(()) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
+        Err(error) => {
+            let (id, reason) = (resource.describe().id, error.message.clone());
+            resource.note_unknown(context, &reason).await?;
+            record(context, resource, Command::LoseSight { id, reason }).await?;
+            Err(error)
+        }
+    }
+}
+
+/// Records that a resource is gone, which its provider has said.
+pub async fn record_absent<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+) -> Result<(), StepError> {
+    let id = resource.describe().id;
+    record(context, resource, Command::FindAbsent { id }).await?;
+    resource.note_absent(context).await
+}
+
+async fn record_present<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+    provider_id: &str,
+) -> Result<(), StepError> {
+    resource.note_present(context, provider_id).await?;
+    let (id, provider_id) = (resource.describe().id, provider_id.to_owned());
+    record(context, resource, Command::FindPresent { id, provider_id }).await
+}
+
+async fn record<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+    command: Command,
+) -> Result<(), StepError> {
+    let stream = ledger_id(resource.instance()).stream();
+    let journal = context.world.app.journal();
+    let recorded = journal.execute::<Ledger>(&stream, &context.metadata(), command).await;
+    recorded.map(|_| ()).map_err(|error| AppError::from(error).into())
+}

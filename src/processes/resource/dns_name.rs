@@ -1,0 +1,80 @@
+//! A name of an instance that leads to its balancer.
+
+use super::super::balancers::Site;
+use super::super::step::{StepContext, StepError};
+use super::{Resource, Wanted};
+use async_trait::async_trait;
+use ocim_adapters::dns::{Alias, Dns, TTL_SECONDS};
+use ocim_domain::ids::InstanceId;
+use ocim_domain::ledger::{self, Kind, ResourceKey};
+use ocim_domain::names;
+use ocim_domain::run_record::{LaunchInput, PointedNames};
+use std::sync::Arc;
+
+/// A name and the balancer that it leads to.
+#[derive(Debug)]
+pub struct DnsName {
+    service: Arc<dyn Dns>,
+    instance: InstanceId,
+    name: String,
+    target: String,
+}
+
+#[async_trait]
+impl Resource for DnsName {
+    type Output = PointedNames;
+
+    async fn wanted(context: &StepContext) -> Result<Wanted<Self>, StepError> {
+        let input: LaunchInput = context.input()?;
+        let Some(dns) = &context.world.dns else {
+            return Ok(Wanted::Nothing("no DNS service is configured".to_owned()));
+        };
+        let Some(site) = Site::load(context, input.instance).await? else {
+            return Ok(Wanted::Nothing("the instance has no load balancer".to_owned()));
+        };
+        let target = site.registration.domain;
+        if !dns.may_point_at(site.registration.address.ip) {
+            return Ok(Wanted::Nothing(format!("no DNS service points names at {target}")));
+        }
+        let names = names::managed_domains(&site.instance.settings).into_iter();
+        let name = |name| Self {
+            service: Arc::clone(dns),
+            instance: input.instance,
+            name,
+            target: target.clone(),
+        };
+        Ok(Wanted::These(names.map(name).collect()))
+    }
+
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn describe(&self) -> ledger::Resource {
+        ledger::Resource {
+            id: ResourceKey::new(Kind::DnsName, &self.name),
+            name: self.name.clone(),
+            place: self.target.clone(),
+            owner: self.instance.to_string(),
+        }
+    }
+
+    async fn ensure(&self, context: &StepContext) -> Result<String, StepError> {
+        let (name, target) = (self.name.clone(), self.target.clone());
+        self.service.set_alias(&Alias { name, target, ttl_seconds: TTL_SECONDS }).await?;
+        context.say(format!("{} leads to {}", self.name, self.target)).await;
+        Ok(self.target.clone())
+    }
+
+    async fn find(&self, _: &StepContext) -> Result<Option<String>, StepError> {
+        Ok(self.service.read_alias(&self.name).await?)
+    }
+
+    async fn remove(&self, _: &StepContext, _: &str) -> Result<(), StepError> {
+        Ok(self.service.remove_alias(&self.name).await?)
+    }
+
+    fn output(made: &[(Self, String)]) -> Result<PointedNames, StepError> {
+        Ok(PointedNames(made.iter().map(|(alias, _)| alias.name.clone()).collect()))
+    }
+}
