@@ -9,6 +9,7 @@ use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::ids::{InstanceId, RunId, ServerId};
 use ocim_domain::instance::{self, Instance};
+use ocim_domain::ledger::{Kind, Ledger, ResourceKey, Sight, ledger_id};
 use ocim_domain::names::{self, Service};
 use ocim_domain::saga::{Command, Event, Phase, Run, Saga, StuckCode, step_key};
 use ocim_domain::server::{self, Server};
@@ -212,6 +213,7 @@ impl End<'_> {
         }
         self.check_traffic(id, &site).await?;
         self.check_names(id, &site).await?;
+        self.check_ledger(id, &site).await?;
         for appserver in &site.appservers {
             let loaded = self.stage.app.journal().load::<Appserver>(&appserver.stream()).await?;
             let Some(present) = loaded.state.present() else { continue };
@@ -270,6 +272,43 @@ impl End<'_> {
             if frozen && alias.as_ref() != Some(&target) {
                 let detail = format!("{name} leads to {alias:?}, not to {target}");
                 self.blame("names lead to the balancer", id, detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ledger has the machines and names that are there, and no others.
+    async fn check_ledger(
+        &mut self,
+        id: InstanceId,
+        site: &instance::Present,
+    ) -> Result<(), SimulationError> {
+        const INVARIANT: &str = "ledgers tell what is there";
+        let journal = self.stage.app.journal();
+        let ledger = journal.load::<Ledger>(&ledger_id(id).stream()).await?.state;
+        let is_present = |kind: Kind, key: &str| {
+            let entry = ledger.entries.get(&ResourceKey::new(kind, key));
+            entry.is_some_and(|entry| entry.sight == Sight::Present)
+        };
+        let existing: BTreeSet<Uuid> = self.stage.region.existing_keys().into_iter().collect();
+        for appserver in &site.appservers {
+            let loaded = self.stage.app.journal().load::<Appserver>(&appserver.stream()).await?;
+            let Some(server) = loaded.state.present().map(|present| present.launched.server) else {
+                continue;
+            };
+            let (said, is) =
+                (is_present(Kind::Machine, &server.to_string()), existing.contains(&server.0));
+            // Who resolves a stuck run decides about its machine.
+            if said != is && !self.is_subject_of_stuck_run(&appserver.to_string()) {
+                let detail = format!("the machine of {server}: it says {said}, there is {is}");
+                self.blame(INVARIANT, id, detail);
+            }
+        }
+        for name in names::managed_domains(&site.settings) {
+            let (said, is) =
+                (is_present(Kind::DnsName, &name), self.stage.region.alias(&name).is_some());
+            if said && !is {
+                self.blame(INVARIANT, id, format!("{name} is said to be there, and is not"));
             }
         }
         Ok(())
