@@ -3,7 +3,7 @@
 use super::balancers::{Lineup, Site, apply_lineup_locked, assign_load_balancer};
 use super::failure::{record_server_gone, settle_appserver, settle_status, undo_by_settling};
 use super::machines::{
-    await_heartbeat, await_reboot, await_server, await_ssh, load_server, probe_reboot_server,
+    await_heartbeat, await_reboot, await_server, await_ssh, probe_reboot_server,
     reboot_server, record_server, server_of, undo_create_server,
 };
 use super::playbook_steps::{

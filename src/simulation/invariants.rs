@@ -296,11 +296,16 @@ impl End<'_> {
             let Some(server) = loaded.state.present().map(|present| present.launched.server) else {
                 continue;
             };
-            let (said, is) =
-                (is_present(Kind::Machine, &server.to_string()), existing.contains(&server.0));
+            let said = is_present(Kind::Machine, &server.to_string());
+            let is = existing.contains(&server.0);
+            let loaded = self.stage.app.journal().load::<Server>(&server.stream()).await?;
+            let status = loaded.state.present().map(|server| server.status);
+            // One that vanished by itself is there by all that Ocim has seen.
+            let may_be_gone = status != Some(server::Status::Terminated);
+            let is_so = said == is || (said && may_be_gone);
             // Who resolves a stuck run decides about its machine.
-            if said != is && !self.is_subject_of_stuck_run(&appserver.to_string()) {
-                let detail = format!("the machine of {server}: it says {said}, there is {is}");
+            if !is_so && !self.is_subject_of_stuck_run(&appserver.to_string()) {
+                let detail = format!("{server} ({status:?}): it says {said}, there is {is}");
                 self.blame(INVARIANT, id, detail);
             }
         }
