@@ -22,6 +22,7 @@ mod orders;
 mod output;
 mod references;
 mod regions;
+mod resources;
 mod runs;
 mod saved_servers;
 mod serve;
@@ -97,6 +98,9 @@ enum Command {
     /// Machines and regions
     #[command(subcommand)]
     Server(servers::ServerCommand),
+    /// What sites have outside of Ocim
+    #[command(subcommand)]
+    Resources(resources::ResourceCommand),
     /// Long work and its steps
     #[command(subcommand)]
     Run(runs::RunCommand),
@@ -172,6 +176,7 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
         Command::Instance(command) => instances::run(command, &target.client()?, output).await,
         Command::Appserver(command) => appservers::run(command, &target.client()?, output).await,
         Command::Server(command) => servers::run(command, &target.client()?, output).await,
+        Command::Resources(command) => resources::run(command, &target.client()?, output).await,
         Command::Balancer(command) => balancers::run(command, &target.client()?, output).await,
         Command::Run(command) => runs::run(command, &target.client()?, output).await,
         Command::Region(command) => regions::run(command, &target.client()?, output).await,

@@ -21,6 +21,7 @@ mod problems;
 mod projections;
 mod references;
 mod regions;
+mod resources;
 pub mod routes;
 mod runs;
 mod servers;

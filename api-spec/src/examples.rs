@@ -7,6 +7,7 @@ mod appserver;
 mod instance;
 mod log;
 mod operator;
+mod resource;
 mod run;
 mod server;
 mod token;

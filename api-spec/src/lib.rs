@@ -15,6 +15,7 @@ pub mod problem;
 pub mod projection;
 pub mod reference;
 pub mod region;
+pub mod resource;
 pub mod run;
 pub mod server;
 pub mod status;
@@ -41,6 +42,7 @@ pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};
 pub use projection::{Projection, ProjectionFailure, ProjectionState, SkipEvent};
 pub use reference::{Reference, ReferenceKind};
 pub use region::{ChangeRegion, QueuedRun, Region};
+pub use resource::{Resource, ResourceKind, ResourceState};
 pub use run::{
     AttemptOutcome, CancelRun, DefinitionStatistics, Durations, Run, RunAttempt, RunDetail,
     RunPhase, RunStatistics, RunStep, StartedRun, StepState, StepStatistics,

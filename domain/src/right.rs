@@ -67,6 +67,8 @@ rights! {
     ServersRead = "servers:read", Look;
     /// Take machines away that nothing accounts for.
     ServersDelete = "servers:delete", Change;
+    /// See what sites have outside.
+    ResourcesRead = "resources:read", Look;
     /// See balancers.
     LoadBalancersRead = "load_balancers:read", Look;
     /// Have balancers put right.

@@ -7,7 +7,7 @@ use crate::app::tokens::TokenRow;
 use crate::logs::lines::cut_at;
 use crate::read_models::{
     AppserverRow, DefinitionFigures, InstanceDetailRow, InstanceRow, LoadBalancerRow, OrphanRow,
-    ReferenceRow, RegionRow, RegionRunRow, RunAttemptRow, RunRow, RunStepRow, ServerRow,
+    ReferenceRow, RegionRow, RegionRunRow, ResourceRow, RunAttemptRow, RunRow, RunStepRow, ServerRow,
     StepFigures,
 };
 use chrono::{DateTime, Utc};
@@ -156,6 +156,22 @@ pub(super) fn server(row: ServerRow) -> Result<wire::Server, HttpError> {
         host_keys: row.host_keys.unwrap_or_default(),
         created: row.created_at,
         modified: row.updated_at,
+    })
+}
+
+/// Something that an instance has outside.
+pub(super) fn resource(row: ResourceRow) -> Result<wire::Resource, HttpError> {
+    Ok(wire::Resource {
+        instance: row.instance_id,
+        kind: word(row.kind)?,
+        key: row.key,
+        name: row.name,
+        place: row.place,
+        owner: row.owner,
+        state: word(row.state)?,
+        provider_id: row.provider_id,
+        reason: row.reason,
+        since: row.since,
     })
 }
 

@@ -8,7 +8,7 @@ use super::paging::PageParams;
 use super::settings_schema::complete_example;
 use super::{
     appservers, events, health, instances, keeping, logs, metrics, operators, problems,
-    projections, references, regions, runs, servers, status, stream, timeline, tokens,
+    projections, references, regions, resources, runs, servers, status, stream, timeline, tokens,
 };
 use actix_web::http::Method;
 use ocim_api_spec::{Example, ProblemType};
@@ -45,7 +45,7 @@ pub struct Route {
 }
 
 /// The lists of all modules.
-const LISTS: [&[Route]; 18] = [
+const LISTS: [&[Route]; 19] = [
     instances::ROUTES,
     appservers::ROUTES,
     keeping::ROUTES,
@@ -58,6 +58,7 @@ const LISTS: [&[Route]; 18] = [
     events::ROUTES,
     stream::ROUTES,
     references::ROUTES,
+    resources::ROUTES,
     projections::ROUTES,
     tokens::ROUTES,
     status::ROUTES,
@@ -180,6 +181,7 @@ tags! {
     Events = "events", "What happened, in full";
     Stream = "stream", "What happens, live";
     Servers = "servers", "Machines and balancers";
+    Resources = "resources", "What sites have outside of Ocim";
     Projections = "projections", "Read models, and the events they stand at";
     Problems = "problems", "What went wrong, and what to do";
     References = "references", "What people call things, and their ids";

@@ -1,0 +1,90 @@
+//! What instances have outside of Ocim.
+
+use crate::texts::{HostName, InstanceId, Name, Prose, ThingId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// A virtual machine.
+    Machine,
+    /// The security groups of a region.
+    SecurityGroups,
+    /// A balancer's part for the instance.
+    Fragment,
+    /// A name in the DNS.
+    DnsName,
+}
+
+impl ResourceKind {
+    /// As on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::SecurityGroups => "security_groups",
+            Self::Fragment => "fragment",
+            Self::DnsName => "dns_name",
+        }
+    }
+}
+
+/// Whether a resource is there. One that is gone is not listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceState {
+    /// It is being made.
+    Wanted,
+    /// It is there.
+    Present,
+    /// Its provider did not answer.
+    Unknown,
+}
+
+impl ResourceState {
+    /// As on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Wanted => "wanted",
+            Self::Present => "present",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Something that an instance has outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// Whose it is.
+    #[schema(value_type = InstanceId)]
+    pub instance: String,
+    /// What it is.
+    pub kind: ResourceKind,
+    /// What it is known by here, unique within its kind and instance.
+    #[schema(value_type = Name)]
+    pub key: String,
+    /// What people call it.
+    #[schema(value_type = Name)]
+    pub name: String,
+    /// Where it is: a region, a balancer.
+    #[schema(value_type = HostName)]
+    pub place: String,
+    /// What it belongs to: the instance, or one of its Appservers.
+    #[schema(value_type = ThingId)]
+    pub owner: String,
+    /// Whether it is there.
+    pub state: ResourceState,
+    /// What its provider calls it, once known.
+    #[schema(value_type = Option<Name>)]
+    pub provider_id: Option<String>,
+    /// Why it can't be told whether it is there.
+    #[schema(value_type = Option<Prose>)]
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}

@@ -1,0 +1,81 @@
+//! What instances have outside of Ocim, to look at.
+
+use super::extract::{Params, read_search_text};
+use super::paging::{Choice, answer_with_page};
+use super::problem::HttpError;
+use super::routes::{
+    Access, Answer, AnswerHeader, Content, Input, Link, Route, Tag, Verb, handler,
+};
+use super::{Api, convert};
+use crate::app::Caller;
+use crate::read_models::{ResourceKey, ResourceRow};
+use actix_web::web::{Data, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
+use ocim_api_spec::{Resource, ResourceKind, ResourceState, texts};
+use ocim_domain::right::Right;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+pub(super) const ROUTES: &[Route] = &[Route {
+    handler: handler!(list_resources),
+    method: Verb::Get,
+    path: "/api/v1/resources",
+    tag: Tag::Resources,
+    summary: "Lists what instances have outside of Ocim",
+    description: "Machines, balancers' fragments, names, security groups: from the moment they are \
+        wanted until they are seen to be gone. By instance, kind and key.",
+    access: Access::Granted(Right::ResourcesRead),
+    takes: Input::NOTHING.query::<ResourceParams>(),
+    answers: &[Answer {
+        status: 200,
+        description: "A page of resources",
+        content: &[Content::page::<Resource>()],
+        headers: &[AnswerHeader::Link],
+        links: &[Link {
+            name: "instance",
+            to: "read_instance",
+            parameter: "id",
+            from: "$response.body#/items/0/instance",
+        }],
+    }],
+    refuses: &[],
+}];
+
+/// Which resources are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ResourceParams {
+    /// Only those of the instance with this id.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
+    instance: Option<String>,
+    /// Only those of this kind: `machine`, `security_groups`, `fragment`, `dns_name`.
+    kind: Option<ResourceKind>,
+    /// Only those in this state: `wanted`, `present`, `unknown`.
+    state: Option<ResourceState>,
+    /// Most items on the page, 1 to 200; 50 when left out.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(min_length = 1)]
+    after: Option<String>,
+}
+
+/// Lists what instances have outside of Ocim.
+async fn list_resources(
+    api: Data<Api>,
+    by: ReqData<Caller>,
+    Params(params): Params<ResourceParams>,
+    request: HttpRequest,
+) -> Result<HttpResponse, HttpError> {
+    let choice = Choice::new::<ResourceKey>(params.limit, params.after.as_deref())?;
+    let (kind, state) =
+        (params.kind.map(ResourceKind::word), params.state.map(ResourceState::word));
+    let filter = (params.instance.as_deref(), kind, state);
+    let after = choice.after_as::<ResourceKey>();
+    let rows =
+        api.app.reads(&by).list_resources(filter, choice.rows_to_read(), after.as_ref()).await?;
+    let page = choice.page(rows, |row: &ResourceRow| row.id().to_string(), convert::resource)?;
+    Ok(answer_with_page(&request, page))
+}
