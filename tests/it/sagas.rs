@@ -17,6 +17,7 @@ mod keeper;
 mod keeping;
 mod launches;
 mod leases;
+mod ledger;
 mod matrix;
 mod mutation;
 mod newer;
