@@ -3,8 +3,8 @@
 use super::balancers::{Lineup, Site, apply_lineup_locked, assign_load_balancer};
 use super::failure::{record_server_gone, settle_appserver, settle_status, undo_by_settling};
 use super::machines::{
-    await_heartbeat, await_reboot, await_server, await_ssh, probe_reboot_server,
-    reboot_server, record_server, server_of, undo_create_server,
+    await_heartbeat, await_reboot, await_server, await_ssh, probe_reboot_server, reboot_server,
+    record_server, server_of, undo_create_server,
 };
 use super::playbook_steps::{
     PLAYBOOK_STEPS, end_playbook, end_playbooks, forget_playbooks, run_common_playbook,
@@ -24,7 +24,7 @@ use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::{CronTime, compose_variables};
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::protected::Protected;
-use ocim_domain::run_record::{CreatedServer, LaunchInput, PointedNames};
+use ocim_domain::run_record::{CreatedServer, LaunchInput};
 use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::{names, server};
 use ocim_engine::call;

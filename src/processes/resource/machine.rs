@@ -115,7 +115,9 @@ impl Resource for ServerMachine {
 
     fn output(made: &[(Self, String)]) -> Result<CreatedServer, StepError> {
         match made {
-            [(server, machine)] => Ok(CreatedServer { server: server.id, machine: machine.clone() }),
+            [(server, machine)] => {
+                Ok(CreatedServer { server: server.id, machine: machine.clone() })
+            }
             _ => Err(StepError::permanent(ErrorCode::Defect, "a launch has one machine")),
         }
     }
