@@ -1,6 +1,7 @@
 //! What the ledger of an instance says, as its launches come and go.
 
 use super::stage::{BALANCER, REGION, Stage};
+use ocim::app::LaunchAsk;
 use ocim_adapters::faults::Fault;
 use ocim_domain::ledger::{Kind, Ledger, Sight, ledger_id};
 use ocim_domain::port_error::Class;
@@ -60,8 +61,8 @@ async fn a_second_launch_adds_its_machine_and_tells_nothing_twice() {
 async fn a_launch_that_turns_back_leaves_no_machine() {
     let stage = Stage::new().await;
     stage.cloud.faults.fail_always("create_machine", Fault::After(Class::Permanent));
-    let launched = stage.launch().await;
-    assert!(matches!(stage.run(launched.run).await.phase, Phase::Unwound(_)));
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    assert!(matches!(stage.drive(launched.run).await.phase, Phase::Unwound(_)));
     assert_eq!(count(&stage, Kind::Machine).await, 0);
     assert!(!stage.events(&["ledger.resource_wanted"]).await.is_empty());
 }
