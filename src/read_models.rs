@@ -12,7 +12,7 @@ mod source;
 pub use history::{EventQuery, EventRow, Order, timeline_sql};
 pub use machines::{LoadBalancerRow, OrphanRow, RegionRow, RegionRunRow, ServerFilter, ServerRow};
 pub use references::ReferenceRow;
-pub use resources::{ResourceKey, ResourceRow};
+pub use resources::{ResourceFilter, ResourceKey, ResourceRow};
 pub use runs::{DefinitionFigures, RunAttemptRow, RunFilter, RunRow, RunStepRow, StepFigures};
 pub use sites::{AppserverFilter, AppserverRow, InstanceDetailRow, InstanceFilter, InstanceRow};
 

@@ -12,6 +12,8 @@ pub mod compare;
 use crate::app::AppError;
 use crate::processes::beliefs::Beliefs;
 use crate::processes::provision_load_balancer::{has_given_up, machine_made};
+use crate::processes::resource::Resource;
+use crate::processes::resource::machine::ServerMachine;
 use crate::processes::world::World;
 use balancers::BalancerWatch;
 use compare::{Finding, Memory};
@@ -20,9 +22,10 @@ use ocim_adapters::cloud::Machine;
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory;
+use ocim_domain::ledger;
 use ocim_domain::port_error::PortError;
 use ocim_domain::saga::{ErrorCode, Phase, Saga};
-use ocim_domain::server::{BootCause, Command, Event, Power};
+use ocim_domain::server::{BootCause, Command, Event, Power, Server};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,6 +143,8 @@ impl RegionWatch {
                 if self.is_owned(appserver).await? {
                     return Ok(());
                 }
+                // First the ledger: after a crash in between, the next look finds the same again.
+                self.note_in_ledger(server, appserver, &seen).await?;
                 for event in app.observe_server(server, seen).await? {
                     if is_trouble(&event) {
                         tracing::warn!(region, %server, ?event, "a machine is not as it was");
@@ -170,6 +175,33 @@ impl RegionWatch {
                 app.observe_inventory(&region, inventory::Command::SettleOrphan { machine })
                     .await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Tells the ledger of the instance that a machine is gone, or back.
+    async fn note_in_ledger(
+        &self,
+        id: ServerId,
+        appserver: AppserverId,
+        seen: &Command,
+    ) -> Result<(), AppError> {
+        if !matches!(seen, Command::Vanish | Command::ComeBack { .. }) {
+            return Ok(());
+        }
+        let app = &self.world.app;
+        let instance = app.load_appserver(appserver).await?.launched.instance;
+        let loaded = app.journal().load::<Server>(&id.stream()).await?;
+        let Some(server) = loaded.state.present().cloned() else { return Ok(()) };
+        let machine = server.machine.clone();
+        let resource = ServerMachine { instance, id, server }.describe();
+        let key = resource.id.clone();
+        if let (Command::ComeBack { .. }, Some(provider_id)) = (seen, machine) {
+            app.observe_resource(instance, ledger::Command::Want(resource)).await?;
+            let is_there = ledger::Command::FindPresent { id: key, provider_id };
+            app.observe_resource(instance, is_there).await?;
+        } else {
+            app.observe_resource(instance, ledger::Command::FindAbsent { id: key }).await?;
         }
         Ok(())
     }

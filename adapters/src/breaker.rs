@@ -7,7 +7,7 @@
 pub mod circuits;
 mod ports;
 
-pub use ports::{GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks};
+pub use ports::Guarded;
 
 use crate::breaker::circuits::{Circuits, OpenCircuit};
 use ocim_domain::Timestamp;

@@ -1,37 +1,52 @@
 //! What instances have outside of Ocim, as far as it is, or may be, there.
 
-use crate::change::{RowChange, columns};
-use crate::{ColumnType, Projector, Table, decode};
+use crate::change::{NULL, RowChange, columns};
+use crate::table::table;
+use crate::{Index, Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::{InstanceId, LedgerId};
 use ocim_domain::ledger::{Event, ResourceKey};
+
+table! {
+    /// What instances have outside.
+    RESOURCES, columns = "resources", key [instance_id, kind, key],
+    indexes [
+        Index::on("kind, instance_id, key"),
+        Index::on("instance_id, kind, key").only("state <> 'present'"),
+        Index::on("owner"),
+    ]
+    {
+        /// `inst_…`.
+        instance_id: String,
+        /// `machine`, `fragment`, ….
+        kind: String,
+        /// Unique within instance and kind.
+        key: String,
+        /// What people call it.
+        name: String,
+        /// Where it is: a region, a balancer.
+        place: String,
+        /// What it belongs to: the instance's id, or an appserver's.
+        owner: String,
+        /// `wanted`, `present` or `unknown`.
+        state: String,
+        /// What its provider calls it.
+        provider_id: Option<String>,
+        /// Why it can't be told whether it is there.
+        reason: Option<String>,
+        /// Since when.
+        since: DateTime<Utc>,
+    }
+}
 
 /// The read model of resources.
 pub const PROJECTOR: Projector = Projector {
     name: "resources",
     version: 1,
     categories: &[LedgerId::CATEGORY],
-    tables: &[Table {
-        name: RESOURCES,
-        columns: &[
-            ("instance_id", ColumnType::Text),
-            ("kind", ColumnType::Text),
-            ("key", ColumnType::Text),
-            ("name", ColumnType::Text),
-            ("place", ColumnType::Text),
-            ("owner", ColumnType::Text),
-            ("state", ColumnType::Text),
-            ("provider_id", ColumnType::Text),
-            ("reason", ColumnType::Text),
-            ("since", ColumnType::Timestamp),
-        ],
-        key: &["instance_id", "kind", "key"],
-        indexed: &["kind", "state", "owner"],
-    }],
+    tables: &[RESOURCES],
     project,
 };
-
-const RESOURCES: &str = "resources";
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
@@ -43,23 +58,23 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     Ok(vec![match event {
         // One that is there stays so when it is wanted under another name.
         Event::Wanted { resource } => RowChange::Upsert {
-            table: RESOURCES,
+            table: RESOURCES.name,
             key: row(&resource.id),
             initial: columns! { state: "wanted", since: since },
             set: columns! { name: resource.name, place: resource.place, owner: resource.owner },
         },
         Event::Present { id, provider_id } => RowChange::update(
-            RESOURCES,
+            RESOURCES.name,
             row(&id),
             columns! {
-                state: "present", provider_id: provider_id, reason: None::<String>, since: since,
+                state: "present", provider_id: provider_id, reason: NULL, since: since,
             },
         ),
         Event::Unknown { id, reason } => RowChange::update(
-            RESOURCES,
+            RESOURCES.name,
             row(&id),
             columns! { state: "unknown", reason: reason, since: since },
         ),
-        Event::Absent { id } => RowChange::Delete { table: RESOURCES, key: row(&id) },
+        Event::Absent { id } => RowChange::Delete { table: RESOURCES.name, key: row(&id) },
     }])
 }

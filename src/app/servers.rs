@@ -5,8 +5,9 @@ use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::Metadata;
-use ocim_domain::ids::{AppserverId, RunId, ServerId};
+use ocim_domain::ids::{AppserverId, InstanceId, RunId, ServerId};
 use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
+use ocim_domain::ledger::{self, Ledger, ledger_id};
 use ocim_domain::server::{self, Server};
 use ocim_engine::journal::{ExecuteError, Executed};
 
@@ -26,6 +27,21 @@ impl App {
     ) -> Result<Vec<server::Event>, AppError> {
         let meta = Metadata::by(ACTOR);
         let observed = self.journal.execute::<Server>(&id.stream(), &meta, seen).await;
+        told(observed.map(|executed| executed.events))
+    }
+
+    /// Records what was seen of something that an instance has outside.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn observe_resource(
+        &self,
+        instance: InstanceId,
+        seen: ledger::Command,
+    ) -> Result<Vec<ledger::Event>, AppError> {
+        let meta = Metadata::by(ACTOR);
+        let stream = ledger_id(instance).stream();
+        let observed = self.journal.execute::<Ledger>(&stream, &meta, seen).await;
         told(observed.map(|executed| executed.events))
     }
 

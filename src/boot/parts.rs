@@ -13,9 +13,7 @@ use deadpool_postgres::{Pool, Runtime};
 use ocim_adapters::balancer::LoadBalancer;
 use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
 use ocim_adapters::breaker::circuits::Circuits;
-use ocim_adapters::breaker::{
-    BreakerLimits, Breakers, GuardedCloud, GuardedLoadBalancer, GuardedPlaybooks,
-};
+use ocim_adapters::breaker::{BreakerLimits, Breakers, Guarded};
 use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig};
 use ocim_adapters::cloud::{Cloud, Power};
 use ocim_adapters::dns::Dns;
@@ -220,8 +218,9 @@ pub(super) async fn open_ports(
         };
         let cloud = LocalCloud::new(local);
         resume_cloud(&cloud).await.map_err(BootError::Port)?;
-        let cloud = GuardedCloud::new(Arc::new(cloud), &breakers, region);
-        clouds.insert(region.clone(), Arc::new(cloud));
+        let guarded =
+            Guarded::<dyn Cloud>::new(Arc::new(cloud), &breakers, format!("region {region}"));
+        clouds.insert(region.clone(), Arc::new(guarded));
     }
     let shell: Arc<dyn Shell> =
         Arc::new(SshShell::new(key.private.clone(), folder.root().join("ssh")));
@@ -240,8 +239,8 @@ pub(super) async fn open_ports(
     let ports = Ports {
         clouds,
         shell,
-        playbooks: Arc::new(GuardedPlaybooks::new(playbooks, breakers.clone())),
-        load_balancer: Arc::new(GuardedLoadBalancer::new(balancer, breakers.clone())),
+        playbooks: Arc::new(Guarded::per_call(playbooks, &breakers)),
+        load_balancer: Arc::new(Guarded::per_call(balancer, &breakers)),
         dns: None,
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
         circuits: Arc::new(breakers),

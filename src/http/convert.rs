@@ -7,8 +7,8 @@ use crate::app::tokens::TokenRow;
 use crate::logs::lines::cut_at;
 use crate::read_models::{
     AppserverRow, DefinitionFigures, InstanceDetailRow, InstanceRow, LoadBalancerRow, OrphanRow,
-    ReferenceRow, RegionRow, RegionRunRow, ResourceRow, RunAttemptRow, RunRow, RunStepRow, ServerRow,
-    StepFigures,
+    ReferenceRow, RegionRow, RegionRunRow, ResourceRow, RunAttemptRow, RunRow, RunStepRow,
+    ServerRow, StepFigures,
 };
 use chrono::{DateTime, Utc};
 use ocim_adapters::logs::{Level, LogLine as StoredLine};

@@ -8,7 +8,7 @@ use super::routes::{
 };
 use super::{Api, convert};
 use crate::app::Caller;
-use crate::read_models::{ResourceKey, ResourceRow};
+use crate::read_models::{ResourceFilter, ResourceKey, ResourceRow};
 use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{Resource, ResourceKind, ResourceState, texts};
@@ -70,12 +70,14 @@ async fn list_resources(
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let choice = Choice::new::<ResourceKey>(params.limit, params.after.as_deref())?;
-    let (kind, state) =
-        (params.kind.map(ResourceKind::word), params.state.map(ResourceState::word));
-    let filter = (params.instance.as_deref(), kind, state);
+    let filter = ResourceFilter {
+        instance: params.instance,
+        kind: params.kind.map(|kind| kind.word().to_owned()),
+        state: params.state.map(|state| state.word().to_owned()),
+    };
     let after = choice.after_as::<ResourceKey>();
-    let rows =
-        api.app.reads(&by).list_resources(filter, choice.rows_to_read(), after.as_ref()).await?;
+    let limit = choice.rows_to_read();
+    let rows = api.app.reads(&by).list_resources(&filter, limit, after.as_ref()).await?;
     let page = choice.page(rows, |row: &ResourceRow| row.id().to_string(), convert::resource)?;
     Ok(answer_with_page(&request, page))
 }

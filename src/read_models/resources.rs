@@ -1,34 +1,17 @@
 //! What instances have outside, as the read model tells.
 
+use super::condition::Clause;
 use super::{QueryError, Reads, limit_value};
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use ocim_projections::resources::columns as resource_columns;
+use ocim_projections::row;
 use std::fmt;
 use std::str::FromStr;
 
-/// One resource.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ResourceRow {
-    /// `inst_…`.
-    pub instance_id: String,
-    /// `machine`, `fragment`, ….
-    pub kind: String,
-    /// Unique within instance and kind.
-    pub key: String,
-    /// What people call it.
-    pub name: String,
-    /// Where it is.
-    pub place: String,
-    /// What it belongs to.
-    pub owner: String,
-    /// `wanted`, `present` or `unknown`.
-    pub state: String,
-    /// What its provider calls it.
-    pub provider_id: Option<String>,
-    /// Why it can't be told whether it is there.
-    pub reason: Option<String>,
-    /// Since when.
-    pub since: DateTime<Utc>,
+row! {
+    /// Something that an instance has outside.
+    pub struct ResourceRow of resource_columns {
+        instance_id, kind, key, name, place, owner, state, provider_id, reason, since,
+    }
 }
 
 impl ResourceRow {
@@ -73,35 +56,40 @@ impl FromStr for ResourceKey {
     }
 }
 
+/// Which resources are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct ResourceFilter {
+    /// Only those of this instance.
+    pub instance: Option<String>,
+    /// Only those of this kind.
+    pub kind: Option<String>,
+    /// Only those in this state.
+    pub state: Option<String>,
+}
+
 impl Reads<'_> {
-    /// At most `limit` resources of that instance, kind and state, where they are given, by instance,
-    /// kind and key; those after that one.
-    ///
-    /// # Errors
-    /// [`QueryError`] without a database.
+    /// At most `limit` of the wanted resources, by instance, kind and key; those after that one.
     pub async fn list_resources(
         &self,
-        (instance, kind, state): (Option<&str>, Option<&str>, Option<&str>),
+        filter: &ResourceFilter,
         limit: usize,
         after: Option<&ResourceKey>,
     ) -> Result<Vec<ResourceRow>, QueryError> {
-        let sql = "select * from rm.resources \
-                   where ($1::text is null or instance_id = $1) \
-                     and ($2::text is null or kind = $2) \
-                     and ($3::text is null or state = $3) \
-                     and ($4::text is null or (instance_id, kind, key) > ($4, $5::text, $6::text)) \
-                   order by instance_id, kind, key limit $7::bigint";
-        let part = |part: fn(&ResourceKey) -> &str| after.map(part);
-        let after_instance = part(|it| &it.instance);
-        let (after_kind, after_key) = (part(|it| &it.kind), part(|it| &it.key));
         let limit = limit_value(limit);
-        self.query(
-            sql,
-            &[&instance, &kind, &state, &after_instance, &after_kind, &after_key, &limit],
-        )
-        .await
+        let after = after.map(|it| vec![&it.instance, &it.kind, &it.key]);
+        let clause = Clause::new("")
+            .and_some("t.instance_id = $", filter.instance.as_ref())
+            .and_some("t.kind = $", filter.kind.as_ref())
+            .and_some("t.state = $", filter.state.as_ref())
+            .and_some(BEYOND, after.as_ref())
+            .end("t.instance_id, t.kind, t.key", &limit);
+        self.rows(&clause).await
     }
 }
+
+/// The rows after one whose key is given as a list.
+const BEYOND: &str = "(t.instance_id, t.kind, t.key) > \
+    (($::text[])[1], ($::text[])[2], ($::text[])[3])";
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 //!
 //! What each adapter's failures are charged to stands beside the adapter: git and pip in
 //! `playbooks/ansible/answers.rs`, HAProxy in `balancer/haproxy.rs`, logins in `shell/ssh.rs`, machines
-//! in `cloud/local.rs`. The other ports (DNS, hosts, sites, logs, leases) stand behind no breaker.
+//! in `cloud/local.rs`. The other ports (hosts, sites, logs, leases) stand behind no breaker.
 
 use super::tests::LIMITS;
 use super::*;
@@ -10,6 +10,8 @@ use crate::balancer::fake::FakeLoadBalancer;
 use crate::balancer::{BalancerHost, Fragment, LoadBalancer};
 use crate::cloud::fake::FakeCloud;
 use crate::cloud::{Address, Cloud, MachineSpec};
+use crate::dns::fake::FakeDns;
+use crate::dns::{Alias, Dns};
 use crate::faults::Fault;
 use crate::playbooks::fake::FakePlaybooks;
 use crate::playbooks::{Playable, PlaybookRun, Playbooks, Source, Target};
@@ -114,8 +116,9 @@ fn spec() -> MachineSpec {
     }
 }
 
-const OF_CLOUDS: [Operation<GuardedCloud>; 8] = operations! {
+const OF_CLOUDS: [Operation<Guarded<dyn Cloud>>; 9] = operations! {
     ensure_security_groups(&[]);
+    find_security_groups(&[]);
     create_machine(&spec());
     find_machine(Uuid::nil());
     read_machine("m");
@@ -148,12 +151,12 @@ fn wanted(source: &Source) -> Playable<'_> {
 }
 
 /// What asks a source's host; the rest goes on on this machine.
-const OF_SOURCES: [Operation<GuardedPlaybooks>; 2] = operations! {
+const OF_SOURCES: [Operation<Guarded<dyn Playbooks>>; 2] = operations! {
     resolve_playbook(wanted(&source()));
     start_playbook(&play());
 };
 
-const OF_PLAYS: [Operation<GuardedPlaybooks>; 4] = operations! {
+const OF_PLAYS: [Operation<Guarded<dyn Playbooks>>; 4] = operations! {
     read_playbook(Uuid::nil());
     read_output(Uuid::nil(), 0);
     cancel_playbook(Uuid::nil());
@@ -169,13 +172,24 @@ fn host() -> BalancerHost {
     }
 }
 
-const OF_BALANCERS: [Operation<GuardedLoadBalancer>; 6] = operations! {
+const OF_BALANCERS: [Operation<Guarded<dyn LoadBalancer>>; 6] = operations! {
     read_balancer(&host());
     prepare_balancer(&host());
     apply_fragment(&host(), &Fragment::default());
     read_fragment(&host(), "a");
     switch_servers(&host(), "be-a", &[], &[]);
     count_connections(&host(), "be-a", "s");
+};
+
+fn alias() -> Alias {
+    let (name, target) = ("a.example.com".to_owned(), "b.example.com".to_owned());
+    Alias { name, target, ttl_seconds: 1 }
+}
+
+const OF_NAMES: [Operation<Guarded<dyn Dns>>; 3] = operations! {
+    set_alias(&alias());
+    read_alias("a.example.com");
+    remove_alias("a.example.com");
 };
 
 /// Fails each operation in each way: outages open the circuit of a provider that was asked.
@@ -202,20 +216,26 @@ async fn every_operation_of_every_port_is_charged_to_its_provider_or_to_nobody()
     try_all(&OF_CLOUDS, true, |breakers, name, fault| {
         let cloud = FakeCloud::default();
         cloud.faults.fail_always(name, fault);
-        GuardedCloud::new(Arc::new(cloud), breakers, "north")
+        Guarded::<dyn Cloud>::new(Arc::new(cloud), breakers, "region north")
     })
     .await;
     let playbooks = |breakers: &Breakers, name: &'static str, fault| {
         let playbooks = FakePlaybooks::default();
         playbooks.faults.fail_always(name, fault);
-        GuardedPlaybooks::new(Arc::new(playbooks), breakers.clone())
+        Guarded::<dyn Playbooks>::per_call(Arc::new(playbooks), breakers)
     };
     try_all(&OF_SOURCES, true, playbooks).await;
     try_all(&OF_PLAYS, false, playbooks).await;
+    try_all(&OF_NAMES, true, |breakers, name, fault| {
+        let dns = FakeDns::default();
+        dns.faults.fail_always(name, fault);
+        Guarded::<dyn Dns>::new(Arc::new(dns), breakers, "DNS")
+    })
+    .await;
     try_all(&OF_BALANCERS, true, |breakers, name, fault| {
         let balancer = FakeLoadBalancer::default();
         balancer.faults.fail_always(name, fault);
-        GuardedLoadBalancer::new(Arc::new(balancer), breakers.clone())
+        Guarded::<dyn LoadBalancer>::per_call(Arc::new(balancer), breakers)
     })
     .await;
 }

@@ -1,129 +1,180 @@
-//! Ports behind breakers: each call to a provider goes through the provider's own.
+//! Ports behind circuits: each call goes through the circuit of its provider, and what is answered comes
+//! through fit to be stored. A port is a row here: its calls, and whom each of them asks.
 
-use super::{Breaker, Breakers};
+use super::Breakers;
 use crate::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
 use crate::cloud::{Cloud, Machine, MachineSpec};
+use crate::dns::{Alias, Dns};
 use crate::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use ocim_domain::text::make_storable;
+use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A region behind its breaker; what it says comes through fit to be stored.
+/// A port behind circuits.
 #[derive(Debug)]
-pub struct GuardedCloud {
-    inner: Arc<dyn Cloud>,
-    breaker: Arc<Breaker>,
-}
-
-impl GuardedCloud {
-    /// The cloud of this region.
-    #[must_use]
-    pub fn new(inner: Arc<dyn Cloud>, breakers: &Breakers, region: &str) -> Self {
-        Self { inner, breaker: breakers.of(&format!("region {region}")) }
-    }
-}
-
-#[async_trait]
-impl Cloud for GuardedCloud {
-    fn lacks_security_groups(&self) -> Option<&'static str> {
-        self.inner.lacks_security_groups()
-    }
-
-    async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError> {
-        self.breaker.call(self.inner.ensure_security_groups(names)).await
-    }
-
-    async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError> {
-        self.breaker.call(self.inner.find_security_groups(names)).await
-    }
-
-    async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {
-        let made = self.breaker.call(self.inner.create_machine(spec)).await?;
-        Ok(made.made_storable())
-    }
-
-    async fn find_machine(&self, key: Uuid) -> Result<Option<Machine>, PortError> {
-        let found = self.breaker.call(self.inner.find_machine(key)).await?;
-        Ok(found.map(Machine::made_storable))
-    }
-
-    async fn read_machine(&self, id: &str) -> Result<Option<Machine>, PortError> {
-        let found = self.breaker.call(self.inner.read_machine(id)).await?;
-        Ok(found.map(Machine::made_storable))
-    }
-
-    async fn reboot_machine(&self, id: &str) -> Result<(), PortError> {
-        self.breaker.call(self.inner.reboot_machine(id)).await
-    }
-
-    async fn delete_machine(&self, id: &str) -> Result<(), PortError> {
-        self.breaker.call(self.inner.delete_machine(id)).await
-    }
-
-    async fn read_console(&self, id: &str) -> Result<String, PortError> {
-        let console = self.breaker.call(self.inner.read_console(id)).await?;
-        Ok(make_storable(&console).into_owned())
-    }
-
-    async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
-        let listed = self.breaker.call(self.inner.list_machines()).await?;
-        Ok(listed.into_iter().map(Machine::made_storable).collect())
-    }
-}
-
-/// Playbooks whose sources stand behind breakers; what goes on after the start is on this machine.
-#[derive(Debug)]
-pub struct GuardedPlaybooks {
-    inner: Arc<dyn Playbooks>,
+pub struct Guarded<P: ?Sized> {
+    inner: Arc<P>,
     breakers: Breakers,
+    provider: String,
 }
 
-impl GuardedPlaybooks {
-    /// With a breaker for each source.
+impl<P: ?Sized> Guarded<P> {
+    /// A port of one provider, which is called so, e.g. `region north`.
     #[must_use]
-    pub fn new(inner: Arc<dyn Playbooks>, breakers: Breakers) -> Self {
-        Self { inner, breakers }
+    pub fn new(inner: Arc<P>, breakers: &Breakers, provider: impl Into<String>) -> Self {
+        Self { inner, breakers: breakers.clone(), provider: provider.into() }
     }
 
-    fn breaker(&self, source: &Source) -> Arc<Breaker> {
-        self.breakers.of(&match source {
-            Source::Bundled(name) => format!("playbooks bundled:{name}"),
-            Source::Git { repository, .. } => format!("playbooks {}", without_login(repository)),
-        })
+    /// A port of many providers: each call says which one it asks.
+    #[must_use]
+    pub fn per_call(inner: Arc<P>, breakers: &Breakers) -> Self {
+        Self::new(inner, breakers, "")
+    }
+
+    async fn call<T: Answer>(
+        &self,
+        asked: Asked,
+        call: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let provider = match asked {
+            Asked::Own => &self.provider,
+            Asked::Provider(ref provider) => provider,
+            Asked::Nobody => return Ok(call.await?.made_storable()),
+        };
+        Ok(self.breakers.of(provider).call(call).await?.made_storable())
     }
 }
 
-#[async_trait]
-impl Playbooks for GuardedPlaybooks {
-    async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError> {
-        self.breaker(wanted.source).call(self.inner.resolve_playbook(wanted)).await
-    }
+/// Whom a call asks.
+enum Asked {
+    /// The port's own provider.
+    Own,
+    /// The one of this name.
+    Provider(String),
+    /// What it is about is on this machine.
+    Nobody,
+}
 
-    async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
-        self.breaker(&run.source).call(self.inner.start_playbook(run)).await
+/// What a provider answers.
+trait Answer: Sized {
+    /// The same, fit to be stored.
+    fn made_storable(self) -> Self {
+        self
     }
+}
 
-    async fn read_playbook(&self, key: Uuid) -> Result<RunState, PortError> {
-        self.inner.read_playbook(key).await
-    }
+impl Answer for () {}
+impl Answer for bool {}
+impl Answer for u64 {}
+impl Answer for BalancerState {}
+impl Answer for Fragment {}
+impl Answer for OutputLine {}
+impl Answer for RunState {}
 
-    async fn read_output(
-        &self,
-        key: Uuid,
-        offset: u64,
-    ) -> Result<(Vec<OutputLine>, u64), PortError> {
-        self.inner.read_output(key, offset).await
+impl Answer for String {
+    fn made_storable(self) -> Self {
+        make_storable(&self).into_owned()
     }
+}
 
-    async fn cancel_playbook(&self, key: Uuid) -> Result<(), PortError> {
-        self.inner.cancel_playbook(key).await
+impl Answer for Machine {
+    fn made_storable(self) -> Self {
+        Self::made_storable(self)
     }
+}
 
-    async fn forget_playbook(&self, key: Uuid) -> Result<(), PortError> {
-        self.inner.forget_playbook(key).await
+impl<T: Answer> Answer for Option<T> {
+    fn made_storable(self) -> Self {
+        self.map(T::made_storable)
     }
+}
+
+impl<T: Answer> Answer for Vec<T> {
+    fn made_storable(self) -> Self {
+        self.into_iter().map(T::made_storable).collect()
+    }
+}
+
+impl<T: Answer, U: Answer> Answer for (T, U) {
+    fn made_storable(self) -> Self {
+        (self.0.made_storable(), self.1.made_storable())
+    }
+}
+
+/// A port's calls; those of the first block ask nobody, and do not wait.
+macro_rules! guarded {
+    ($port:ident {
+        $($told:ident($($told_argument:ident: $told_type:ty),*) -> $told_answer:ty;)*
+    } {
+        $($call:ident($($argument:ident: $type:ty),*) -> $answer:ty, asks $asked:expr;)*
+    }) => {
+        #[async_trait]
+        impl $port for Guarded<dyn $port> {
+            $(fn $told(&self, $($told_argument: $told_type),*) -> $told_answer {
+                self.inner.$told($($told_argument),*)
+            })*
+
+            $(async fn $call(&self, $($argument: $type),*) -> Result<$answer, PortError> {
+                self.call($asked, self.inner.$call($($argument),*)).await
+            })*
+        }
+    };
+}
+
+guarded! { Cloud {
+    lacks_security_groups() -> Option<&'static str>;
+} {
+    ensure_security_groups(names: &[String]) -> (), asks Asked::Own;
+    find_security_groups(names: &[String]) -> bool, asks Asked::Own;
+    create_machine(spec: &MachineSpec) -> Machine, asks Asked::Own;
+    find_machine(key: Uuid) -> Option<Machine>, asks Asked::Own;
+    read_machine(id: &str) -> Option<Machine>, asks Asked::Own;
+    reboot_machine(id: &str) -> (), asks Asked::Own;
+    delete_machine(id: &str) -> (), asks Asked::Own;
+    read_console(id: &str) -> String, asks Asked::Own;
+    list_machines() -> Vec<Machine>, asks Asked::Own;
+}}
+
+guarded! { Dns {
+    may_point_at(balancer: IpAddr) -> bool;
+} {
+    set_alias(alias: &Alias) -> (), asks Asked::Own;
+    read_alias(name: &str) -> Option<String>, asks Asked::Own;
+    remove_alias(name: &str) -> (), asks Asked::Own;
+}}
+
+guarded! { Playbooks {} {
+    resolve_playbook(wanted: Playable<'_>) -> Option<String>, asks host_of(wanted.source);
+    start_playbook(run: &PlaybookRun) -> (), asks host_of(&run.source);
+    read_playbook(key: Uuid) -> RunState, asks Asked::Nobody;
+    read_output(key: Uuid, offset: u64) -> (Vec<OutputLine>, u64), asks Asked::Nobody;
+    cancel_playbook(key: Uuid) -> (), asks Asked::Nobody;
+    forget_playbook(key: Uuid) -> (), asks Asked::Nobody;
+}}
+
+guarded! { LoadBalancer {} {
+    read_balancer(host: &BalancerHost) -> BalancerState, asks balancer(host);
+    prepare_balancer(host: &BalancerHost) -> (), asks balancer(host);
+    apply_fragment(host: &BalancerHost, fragment: &Fragment) -> Vec<String>, asks balancer(host);
+    read_fragment(host: &BalancerHost, name: &str) -> Option<Fragment>, asks balancer(host);
+    switch_servers(host: &BalancerHost, backend: &str, to: &[String], from: &[String]) -> (),
+        asks balancer(host);
+    count_connections(host: &BalancerHost, backend: &str, server: &str) -> u64, asks balancer(host);
+}}
+
+/// Where a playbook comes from.
+fn host_of(source: &Source) -> Asked {
+    Asked::Provider(match source {
+        Source::Bundled(name) => format!("playbooks bundled:{name}"),
+        Source::Git { repository, .. } => format!("playbooks {}", without_login(repository)),
+    })
+}
+
+fn balancer(host: &BalancerHost) -> Asked {
+    Asked::Provider(format!("balancer {}", host.domain))
 }
 
 /// A repository's URL without user and password: it goes into messages.
@@ -131,71 +182,6 @@ fn without_login(repository: &str) -> String {
     match (repository.split_once("://"), repository.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
         _ => repository.to_owned(),
-    }
-}
-
-/// Balancers, each behind its own breaker.
-#[derive(Debug)]
-pub struct GuardedLoadBalancer {
-    inner: Arc<dyn LoadBalancer>,
-    breakers: Breakers,
-}
-
-impl GuardedLoadBalancer {
-    /// With a breaker for each host.
-    #[must_use]
-    pub fn new(inner: Arc<dyn LoadBalancer>, breakers: Breakers) -> Self {
-        Self { inner, breakers }
-    }
-
-    fn breaker(&self, host: &BalancerHost) -> Arc<Breaker> {
-        self.breakers.of(&format!("balancer {}", host.domain))
-    }
-}
-
-#[async_trait]
-impl LoadBalancer for GuardedLoadBalancer {
-    async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError> {
-        self.breaker(host).call(self.inner.read_balancer(host)).await
-    }
-
-    async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
-        self.breaker(host).call(self.inner.prepare_balancer(host)).await
-    }
-
-    async fn apply_fragment(
-        &self,
-        host: &BalancerHost,
-        fragment: &Fragment,
-    ) -> Result<Vec<String>, PortError> {
-        self.breaker(host).call(self.inner.apply_fragment(host, fragment)).await
-    }
-
-    async fn read_fragment(
-        &self,
-        host: &BalancerHost,
-        name: &str,
-    ) -> Result<Option<Fragment>, PortError> {
-        self.breaker(host).call(self.inner.read_fragment(host, name)).await
-    }
-
-    async fn switch_servers(
-        &self,
-        host: &BalancerHost,
-        backend: &str,
-        to: &[String],
-        from: &[String],
-    ) -> Result<(), PortError> {
-        self.breaker(host).call(self.inner.switch_servers(host, backend, to, from)).await
-    }
-
-    async fn count_connections(
-        &self,
-        host: &BalancerHost,
-        backend: &str,
-        server: &str,
-    ) -> Result<u64, PortError> {
-        self.breaker(host).call(self.inner.count_connections(host, backend, server)).await
     }
 }
 

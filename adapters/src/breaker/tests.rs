@@ -120,8 +120,8 @@ async fn providers_do_not_share_a_breaker() {
     let breakers = Breakers::new(clock, LIMITS);
     let (dead, alive) = (Arc::new(FakeCloud::default()), Arc::new(FakeCloud::default()));
     dead.faults.fail_always("list_machines", Fault::Before(Class::Transient));
-    let north = GuardedCloud::new(dead.clone(), &breakers, "north");
-    let south = GuardedCloud::new(alive, &breakers, "south");
+    let north = Guarded::<dyn Cloud>::new(dead.clone(), &breakers, "region north");
+    let south = Guarded::<dyn Cloud>::new(alive, &breakers, "region south");
     for _ in 0..500 {
         north.list_machines().await.unwrap_err();
         south.list_machines().await.unwrap();

@@ -2,9 +2,7 @@
 
 use super::runner::await_ends;
 use super::stage::{REGION, Stage, VirtualClock};
-use ocim_adapters::breaker::{
-    BreakerLimits, BreakerSnapshot, BreakerState, Breakers, GuardedCloud, GuardedPlaybooks,
-};
+use ocim_adapters::breaker::{BreakerLimits, BreakerSnapshot, BreakerState, Breakers, Guarded};
 use ocim_adapters::faults::Fault;
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Phase, Step};
@@ -17,10 +15,11 @@ pub(crate) async fn guarded_stage() -> (Stage, Breakers) {
     let stage = Stage::build(|world| {
         let breakers = Breakers::new(Arc::new(VirtualClock::start()), BreakerLimits::default());
         for (region, cloud) in &mut world.clouds {
-            *cloud = Arc::new(GuardedCloud::new(Arc::clone(cloud), &breakers, region));
+            *cloud =
+                Arc::new(Guarded::new(Arc::clone(cloud), &breakers, format!("region {region}")));
         }
         let playbooks = Arc::clone(&world.playbooks);
-        world.playbooks = Arc::new(GuardedPlaybooks::new(playbooks, breakers.clone()));
+        world.playbooks = Arc::new(Guarded::per_call(playbooks, &breakers));
         world.limits.launches_max_default = 1_000;
         made = Some(breakers);
     })

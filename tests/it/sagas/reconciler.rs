@@ -300,6 +300,11 @@ async fn a_machine_that_comes_back_boots_until_it_answers() {
     stage.shell.faults.fail_always("read_boot_id", Fault::Before(Class::Transient));
     look(&mut watch, 3).await;
     assert_eq!(kinds(&stage, &FACTS).await, ["server.vanished", "server.came_back"]);
+    // Its ledger tells the same, once.
+    let told = ["ledger.resource_absent", "ledger.resource_wanted", "ledger.resource_present"];
+    let in_ledger = kinds(&stage, &told).await;
+    assert_eq!(in_ledger[in_ledger.len() - 3..], told, "{in_ledger:?}");
+    assert_eq!(in_ledger.iter().filter(|kind| **kind == told[0]).count(), 1);
     assert_eq!(server_of(&stage, &launched).await.status, Status::Booting);
     stage.shell.faults.clear();
     look(&mut watch, 2).await;
