@@ -204,7 +204,8 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + Parti
         data
     }
 
-    /// Whether this version of Ocim knows all that the payload names; if not, a newer one wrote it.
+    /// Whether this version of Ocim knows all that the payload names, once it is brought to the current
+    /// schema; if not, a newer one wrote it.
     #[must_use]
     fn is_known(_kind: &str, _data: &Value) -> bool {
         true
@@ -227,11 +228,83 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + Parti
     /// [`DecodeError::Unknown`] for a kind, a newer schema or a name that this version does not know.
     fn decode(kind: &str, schema: u16, data: &Value) -> Result<Self, DecodeError> {
         let is_ours = |(k, newest): &(&str, u16)| *k == kind && schema >= 1 && schema <= *newest;
-        if !Self::KINDS.iter().any(is_ours) || !Self::is_known(kind, data) {
-            return Err(DecodeError::Unknown { kind: kind.to_owned(), schema });
+        let unknown = || DecodeError::Unknown { kind: kind.to_owned(), schema };
+        if !Self::KINDS.iter().any(is_ours) {
+            return Err(unknown());
         }
         let data = Self::upcast(kind, schema, data.clone());
+        if !Self::is_known(kind, &data) {
+            return Err(unknown());
+        }
         serde_json::from_value(serde_json::json!({ "kind": kind, "data": data }))
             .map_err(|source| DecodeError::Payload { kind: kind.to_owned(), schema, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Invented: its first schema called the port `number`, and told it as a text; nobody writes that
+    /// any more.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind", content = "data")]
+    enum Invented {
+        #[serde(rename = "test.moved")]
+        Moved { port: u16 },
+        #[serde(rename = "test.ended")]
+        Ended {},
+    }
+
+    impl DomainEvent for Invented {
+        const KINDS: &'static [(&'static str, u16)] = &[("test.moved", 2), ("test.ended", 1)];
+
+        fn upcast(kind: &str, schema: u16, data: Value) -> Value {
+            match (kind, schema) {
+                ("test.moved", 1) => {
+                    let port = data["number"].as_str().and_then(|text| text.parse::<u16>().ok());
+                    json!({ "port": port })
+                }
+                _ => data,
+            }
+        }
+
+        fn is_known(_: &str, data: &Value) -> bool {
+            data.as_object().is_some_and(|members| members.keys().all(|name| name == "port"))
+        }
+    }
+
+    #[test]
+    fn an_event_of_a_former_schema_reads_as_one_of_the_current() {
+        let moved = Invented::Moved { port: 8080 };
+        let former = json!({ "number": "8080" });
+        assert_eq!(Invented::decode("test.moved", 1, &former).unwrap(), moved);
+        let (kind, schema, data) = moved.encode().unwrap();
+        assert_eq!((kind.as_str(), schema, &data), ("test.moved", 2, &json!({ "port": 8080 })));
+        assert_eq!(Invented::decode(&kind, schema, &data).unwrap(), moved);
+        assert_eq!(Invented::decode("test.ended", 1, &json!({})).unwrap(), Invented::Ended {});
+    }
+
+    #[test]
+    fn what_a_newer_program_wrote_is_unknown_and_what_makes_no_sense_is_not_read() {
+        let port = json!({ "port": 1 });
+        let newer = [
+            Invented::decode("test.moved", 3, &port),
+            Invented::decode("test.ended", 2, &json!({})),
+            Invented::decode("test.begun", 1, &json!({})),
+            Invented::decode("test.moved", 0, &port),
+            Invented::decode("test.moved", 2, &json!({ "port": 1, "of_tomorrow": true })),
+        ];
+        for refused in newer {
+            assert!(matches!(refused, Err(DecodeError::Unknown { .. })), "{refused:?}");
+        }
+        let senseless = [
+            Invented::decode("test.moved", 1, &json!({ "number": "many" })),
+            Invented::decode("test.moved", 2, &json!({})),
+        ];
+        for refused in senseless {
+            assert!(matches!(refused, Err(DecodeError::Payload { .. })), "{refused:?}");
+        }
     }
 }

@@ -112,7 +112,7 @@ pub enum Event {
         attempt: u32,
         key: Uuid,
         deadline: Timestamp,
-        /// When; unknown in events of schema 1.
+        /// When.
         #[serde(default)]
         at: Option<Timestamp>,
     },
@@ -168,7 +168,7 @@ pub enum Event {
         step: String,
         attempt: u32,
         deadline: Timestamp,
-        /// When; unknown in events of schema 1.
+        /// When.
         #[serde(default)]
         at: Option<Timestamp>,
     },
@@ -197,7 +197,7 @@ pub enum Event {
     Stuck {
         step: String,
         why: String,
-        /// Unknown in events of schema 1.
+        /// What kind of trouble.
         #[serde(default)]
         code: Option<StuckCode>,
     },
@@ -252,7 +252,7 @@ impl DomainEvent for Event {
     const KINDS: &'static [(&'static str, u16)] = &[
         ("saga.started", 1),
         ("saga.lease_taken", 1),
-        ("saga.step_intended", 2),
+        ("saga.step_intended", 1),
         ("saga.step_resumed", 1),
         ("saga.step_outlived", 1),
         ("saga.step_done", 1),
@@ -262,11 +262,11 @@ impl DomainEvent for Event {
         ("saga.timer_fired", 1),
         ("saga.cancel_requested", 1),
         ("saga.unwind_began", 1),
-        ("saga.undo_intended", 2),
+        ("saga.undo_intended", 1),
         ("saga.undo_done", 1),
         ("saga.undo_skipped", 1),
         ("saga.undo_failed", 1),
-        ("saga.stuck", 2),
+        ("saga.stuck", 1),
         ("saga.operator_acted", 1),
         ("saga.completed", 1),
         ("saga.unwound", 1),

@@ -272,7 +272,7 @@ fn a_lease_is_taken_with_a_higher_epoch_alone() {
 }
 
 #[test]
-fn intents_of_the_first_schema_count_from_their_deadline() {
+fn intents_without_a_time_count_from_their_deadline() {
     use ocim_domain::event::DomainEvent;
     let data = json!({ "step": "first", "attempt": 1, "key": Uuid::nil(), "deadline": at(500) });
     let old = Event::decode("saga.step_intended", 1, &data).unwrap();
