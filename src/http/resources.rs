@@ -58,7 +58,7 @@ pub(super) struct ResourceParams {
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
     /// The `next` of the page before.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::ResourceId>)]
     after: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 use super::condition::Clause;
 use super::{QueryError, Reads, limit_value};
+use ocim_domain::ids::InstanceId;
 use ocim_projections::resources::columns as resource_columns;
 use ocim_projections::row;
 use std::fmt;
@@ -40,7 +41,7 @@ impl fmt::Display for ResourceKey {
     }
 }
 
-/// It has not three parts.
+/// It is no instance, kind and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidKey;
 
@@ -48,11 +49,16 @@ impl FromStr for ResourceKey {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        let mut parts = text.splitn(3, '/').map(str::to_owned);
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(instance), Some(kind), Some(key)) => Ok(Self { instance, kind, key }),
-            _ => Err(InvalidKey),
+        let (instance, rest) = text.split_once('/').ok_or(InvalidKey)?;
+        let (kind, key) = rest.split_once('/').ok_or(InvalidKey)?;
+        let instance: InstanceId = instance.parse().map_err(|_| InvalidKey)?;
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
+        if key.is_empty() || !is_word(kind) {
+            return Err(InvalidKey);
         }
+        Ok(Self { instance: instance.to_string(), kind: kind.to_owned(), key: key.to_owned() })
     }
 }
 
@@ -97,10 +103,16 @@ mod tests {
 
     #[test]
     fn a_key_is_read_as_it_is_written() {
-        for text in ["inst_1/machine/serv_2", "inst_1/dns_name/a/b", "//"] {
+        let instance = InstanceId(uuid::Uuid::nil());
+        for rest in ["machine/serv_2", "dns_name/a/b"] {
+            let text = format!("{instance}/{rest}");
             assert_eq!(text.parse::<ResourceKey>().unwrap().to_string(), text);
         }
-        for wrong in ["", "inst_1", "inst_1/machine"] {
+        for rest in ["", "machine", "machine/", "/a", "Machine/a"] {
+            let wrong = format!("{instance}/{rest}");
+            assert_eq!(wrong.parse::<ResourceKey>(), Err(InvalidKey), "{wrong}");
+        }
+        for wrong in ["", "//", "inst_1/machine/serv_2"] {
             assert_eq!(wrong.parse::<ResourceKey>(), Err(InvalidKey), "{wrong}");
         }
     }
