@@ -26,6 +26,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("region", "--filter"),
     ("release", "--filter"),
     ("since", "--since"),
+    ("state", "--filter"),
     ("status", "--filter"),
     ("step", "--step"),
     ("stream", "--stream"),
