@@ -59,7 +59,11 @@ macro_rules! ids {
         impl From<$name> for String {
             fn from(id: $name) -> Self { id.to_string() }
         }
-    )*};
+    )*
+
+        /// The category and the prefix of each.
+        pub const ALL: &[(&str, &str)] = &[$(($category, $prefix)),*];
+    };
 }
 
 ids! {

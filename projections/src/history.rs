@@ -4,10 +4,7 @@ use crate::change::{RowChange, columns};
 use crate::table::table;
 use crate::{Index, Projector};
 use ocim_domain::event::{DecodeError, Recorded, StreamId};
-use ocim_domain::ids::{
-    AppserverId, EventLogId, InstanceId, InventoryId, LedgerId, LoadBalancerId, NameId,
-    ProjectionId, RegionId, RunId, ServerId, TokenId,
-};
+use ocim_domain::ids::{self, InstanceId, LedgerId};
 use ocim_domain::protected::MARK;
 use ocim_domain::text::make_storable;
 use serde_json::{Value, json};
@@ -73,23 +70,6 @@ pub const PROJECTOR: Projector = Projector {
     project,
 };
 
-/// The prefix of the ids of the things that streams of a category belong to.
-const PREFIXES: [(&str, &str); 12] = [
-    (InstanceId::CATEGORY, InstanceId::PREFIX),
-    (AppserverId::CATEGORY, AppserverId::PREFIX),
-    (ServerId::CATEGORY, ServerId::PREFIX),
-    (LoadBalancerId::CATEGORY, LoadBalancerId::PREFIX),
-    (RegionId::CATEGORY, RegionId::PREFIX),
-    (InventoryId::CATEGORY, InventoryId::PREFIX),
-    (EventLogId::CATEGORY, EventLogId::PREFIX),
-    // What an instance has outside is told with the instance.
-    (LedgerId::CATEGORY, InstanceId::PREFIX),
-    (RunId::CATEGORY, RunId::PREFIX),
-    (NameId::CATEGORY, NameId::PREFIX),
-    (ProjectionId::CATEGORY, ProjectionId::PREFIX),
-    (TokenId::CATEGORY, TokenId::PREFIX),
-];
-
 #[expect(clippy::unnecessary_wraps, reason = "projectors share this shape")]
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let position = recorded.position.to_string();
@@ -130,7 +110,11 @@ pub fn mentioned(recorded: &Recorded) -> BTreeSet<String> {
 /// The id, as people see it, of the thing whose stream it is.
 #[must_use]
 pub fn subject_of(stream: &StreamId) -> String {
-    let known = PREFIXES.iter().find(|(category, _)| *category == stream.category());
+    if stream.category() == LedgerId::CATEGORY {
+        // What an instance has outside is told with the instance.
+        return InstanceId(stream.id()).to_string();
+    }
+    let known = ids::ALL.iter().find(|(category, _)| *category == stream.category());
     known.map_or_else(|| stream.to_string(), |(_, prefix)| format!("{prefix}_{}", stream.id()))
 }
 
@@ -149,7 +133,7 @@ fn collect_ids(value: &Value, ids: &mut BTreeSet<String>) {
 
 fn is_id(text: &str) -> bool {
     text.split_once('_').is_some_and(|(prefix, uuid)| {
-        PREFIXES.iter().any(|(_, known)| *known == prefix) && Uuid::try_parse(uuid).is_ok()
+        ids::ALL.iter().any(|(_, known)| *known == prefix) && Uuid::try_parse(uuid).is_ok()
     })
 }
 

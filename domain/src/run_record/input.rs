@@ -65,3 +65,11 @@ pub struct ProvisionLoadBalancer {
     /// A second address that it listens on, where the machine shares the host's network.
     pub also_listens: Option<SocketAddr>,
 }
+
+records! {
+    BalancerInput: "balancer_input",
+    LaunchInput: "launch_input",
+    OrphanInput: "orphan_input",
+    ProvisionLoadBalancer: "provision_load_balancer_input",
+    TrafficInput: "traffic_input",
+}

@@ -1,7 +1,8 @@
 //! What steps give: recorded with their end, and read by later steps and by undos.
 
-use crate::ids::{AppserverId, ServerId};
+use crate::ids::{AppserverId, LoadBalancerId, RunId, ServerId};
 use crate::names::RoutedNames;
+use crate::resources::ResourceNames;
 use crate::server::ServerAddress;
 use crate::settings::InstanceSettings;
 use serde::{Deserialize, Serialize};
@@ -85,4 +86,20 @@ impl ResolvedPlaybooks {
             && self.version == settings.configuration_version
             && self.playbook == settings.configuration_playbook_name
     }
+}
+
+records! {
+    BootId: "boot_id",
+    CreatedServer: "created_server",
+    ExitStatus: "exit_status",
+    HeartbeatStatus: "heartbeat_status",
+    LoadBalancerId: "load_balancer_id",
+    MachineId: "machine_id",
+    PointedNames: "pointed_names",
+    ReachedMachine: "reached_machine",
+    ResolvedPlaybooks: "resolved_playbooks",
+    ResourceNames: "resource_names",
+    RunId: "run_id",
+    ServerId: "server_id",
+    TrafficPlan: "traffic_plan",
 }

@@ -6,6 +6,7 @@
 use crate::{run_record, sample, settings_page};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DecodeError, DomainEvent};
+use ocim_domain::ids;
 use ocim_domain::{
     appserver, event_log, instance, inventory, ledger, load_balancer, name, projection, region,
     saga, server, token,
@@ -180,4 +181,12 @@ fn every_event_kind_and_schema_still_reads() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(found, expected, "no file is missing, and none belongs to no event");
+    for (category, _) in ids::ALL {
+        let is_its = |file: &String| {
+            file.strip_prefix(category)
+                .is_some_and(|kind| kind.starts_with('.') && kind.contains(".v"))
+        };
+        let add = "add samples of its events to sample.rs, and their check above";
+        assert!(expected.iter().any(is_its), "`{category}` has no golden file: {add}");
+    }
 }
