@@ -1,10 +1,12 @@
 //! Events: what the live stream tells of one, and all that may be shown of it.
 
+use crate::examples::{Example, reason, second};
 use crate::texts::{
-    Actor, EventKind, IpAddress, LogPosition, Reason, SearchText, StreamName, TraceParent,
+    Actor, EventKind, IpAddress, LogPosition, Reason, RunId, SearchText, StreamName, TraceParent,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 /// An event that was appended to the log.
@@ -71,4 +73,36 @@ pub struct RecordedEvent {
     pub reason: Option<String>,
     /// The payload.
     pub data: serde_json::Value,
+}
+
+impl Example for RecordedEvent {
+    fn example() -> Self {
+        Self {
+            position: LogPosition::EXAMPLE.to_owned(),
+            stream: StreamName::EXAMPLE.to_owned(),
+            version: 4,
+            id: "01985f70-91b5-7f11-8c24-1d0e9b8a7c60".to_owned(),
+            kind: "instance.traffic_claimed".to_owned(),
+            schema: 1,
+            at: second(3_000),
+            actor: Actor::EXAMPLE.to_owned(),
+            correlation: Some(RunId::EXAMPLE.to_owned()),
+            causation: None,
+            traceparent: None,
+            source_ip: Some("192.0.2.10".to_owned()),
+            reason: reason(),
+            data: json!({ "run": RunId::EXAMPLE }),
+        }
+    }
+}
+
+impl Example for AppendedEvent {
+    fn example() -> Self {
+        Self {
+            position: LogPosition::EXAMPLE.to_owned(),
+            kind: EventKind::EXAMPLE.to_owned(),
+            stream: StreamName::EXAMPLE.to_owned(),
+            at: second(3_000),
+        }
+    }
 }

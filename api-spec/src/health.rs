@@ -1,5 +1,6 @@
 //! Whether Ocim is up, and whether it can do its work.
 
+use crate::examples::Example;
 use crate::texts::{LogPosition, Name};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,4 +25,20 @@ pub struct Readiness {
     /// Always `ready`.
     #[schema(pattern = "^ready$")]
     pub status: String,
+}
+
+impl Example for Health {
+    fn example() -> Self {
+        Self {
+            status: "ok".to_owned(),
+            version: "0.1.0".to_owned(),
+            head: Some(LogPosition::EXAMPLE.to_owned()),
+        }
+    }
+}
+
+impl Example for Readiness {
+    fn example() -> Self {
+        Self { status: "ready".to_owned() }
+    }
 }

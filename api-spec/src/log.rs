@@ -1,5 +1,6 @@
 //! Log lines of runs.
 
+use crate::examples::{Example, second};
 use crate::texts::{Prose, RunId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -49,4 +50,23 @@ pub struct LogPage {
     /// Pass it as `from` to read on; where there is no line yet, there will be.
     #[schema(minimum = 1)]
     pub next: u64,
+}
+
+impl Example for LogLine {
+    fn example() -> Self {
+        Self {
+            number: 128,
+            at: second(900),
+            level: LogLevel::Info,
+            step: "run_main_playbook".to_owned(),
+            text: "TASK [nginx : install] ok: [alpha-2]".to_owned(),
+            more_bytes: 0,
+        }
+    }
+}
+
+impl Example for LogPage {
+    fn example() -> Self {
+        Self { run: RunId::EXAMPLE.to_owned(), lines: vec![LogLine::example()], next: 129 }
+    }
 }

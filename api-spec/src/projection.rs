@@ -1,5 +1,6 @@
 //! Projections: how far each read model is, and what it stands at.
 
+use crate::examples::{Example, second};
 use crate::texts::{EventKind, LogPosition, NeededReason, Prose, StreamName, Word};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -72,4 +73,35 @@ pub struct SkipEvent {
     /// Why; people read it in the log of events.
     #[schema(value_type = NeededReason)]
     pub reason: String,
+}
+
+impl Example for Projection {
+    fn example() -> Self {
+        let failure = ProjectionFailure {
+            event: "01985f70-91b5-7f11-8c24-1d0e9b8a7c60".to_owned(),
+            kind: "instance.created".to_owned(),
+            stream: StreamName::EXAMPLE.to_owned(),
+            position: LogPosition::EXAMPLE.to_owned(),
+            error: "the payload of `instance.created` schema 1 can't be read".to_owned(),
+        };
+        Self {
+            name: "instances".to_owned(),
+            version: 1,
+            generation: 2,
+            state: ProjectionState::Paused,
+            is_serving: true,
+            position: LogPosition::EXAMPLE.to_owned(),
+            failure: Some(failure),
+            modified: second(3_000),
+        }
+    }
+}
+
+impl Example for SkipEvent {
+    fn example() -> Self {
+        Self {
+            event: "01985f70-91b5-7f11-8c24-1d0e9b8a7c60".to_owned(),
+            reason: "its site was removed by hand".to_owned(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! References: what people call things, and the ids that they stand for.
 
-use crate::texts::{Name, ThingId};
+use crate::examples::Example;
+use crate::texts::{InstanceId, Name, ThingId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -58,4 +59,14 @@ pub struct Reference {
     /// What people call it: a domain, `domain/number`, a machine's name, or what a run does.
     #[schema(value_type = Name)]
     pub name: String,
+}
+
+impl Example for Reference {
+    fn example() -> Self {
+        Self {
+            kind: ReferenceKind::Instance,
+            id: InstanceId::EXAMPLE.to_owned(),
+            name: "alpha.example.com".to_owned(),
+        }
+    }
 }

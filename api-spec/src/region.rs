@@ -1,5 +1,6 @@
 //! Regions: how many launches at a time, and the line of those that wait.
 
+use crate::examples::{Example, reason, second};
 use crate::texts::{Name, Reason, RegionId, RunId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -52,4 +53,29 @@ pub struct QueuedRun {
     pub position: usize,
     /// Since when it waits.
     pub since: DateTime<Utc>,
+}
+
+impl Example for Region {
+    fn example() -> Self {
+        let queued = QueuedRun {
+            run: "run_01985f70-91b8-7a54-9e0d-2b1c7f6e5d48".to_owned(),
+            position: 1,
+            since: second(200),
+        };
+        Self {
+            id: RegionId::EXAMPLE.to_owned(),
+            name: "local".to_owned(),
+            launches_max: 2,
+            running: vec![RunId::EXAMPLE.to_owned()],
+            queued: vec![queued],
+            created: second(-86_400),
+            modified: second(-86_400),
+        }
+    }
+}
+
+impl Example for ChangeRegion {
+    fn example() -> Self {
+        Self { launches_max: 4, reason: reason() }
+    }
 }

@@ -1,6 +1,7 @@
 //! What instances have outside of Ocim.
 
-use crate::texts::{HostName, InstanceId, Name, Prose, ThingId};
+use crate::examples::{Example, second};
+use crate::texts::{AppserverId, HostName, InstanceId, Name, Prose, ServerId, ThingId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -87,4 +88,21 @@ pub struct Resource {
     pub reason: Option<String>,
     /// Since when.
     pub since: DateTime<Utc>,
+}
+
+impl Example for Resource {
+    fn example() -> Self {
+        Self {
+            instance: InstanceId::EXAMPLE.to_owned(),
+            kind: ResourceKind::Machine,
+            key: ServerId::EXAMPLE.to_owned(),
+            name: "alpha-2".to_owned(),
+            place: "local".to_owned(),
+            owner: AppserverId::EXAMPLE.to_owned(),
+            state: ResourceState::Present,
+            provider_id: Some("6f1c0a52-3b7e-4d19-9a08-5e2d7c4b1f36".to_owned()),
+            reason: None,
+            since: second(121),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The state of affairs: what needs a person, and what runs.
 
+use crate::examples::{Example, second};
 use crate::texts::{Name, Prose, RunId, Word};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -79,4 +80,27 @@ pub struct Status {
     pub needs: Vec<Need>,
     /// What runs, newest first; at most 200.
     pub running: Vec<Running>,
+}
+
+impl Example for Status {
+    fn example() -> Self {
+        let need = Need {
+            code: NeedCode::RunStuck,
+            id: RunId::EXAMPLE.to_owned(),
+            name: "alpha.example.com/2".to_owned(),
+            sentence: "launch_appserver is stuck at delete_server: the cloud does not answer"
+                .to_owned(),
+            since: Some(second(4_200)),
+            advice: format!("ocim run explain {}", RunId::EXAMPLE),
+        };
+        let running = Running {
+            run: RunId::EXAMPLE.to_owned(),
+            definition: "launch_appserver".to_owned(),
+            name: "alpha.example.com/2".to_owned(),
+            sentence: "under way at run_main_playbook".to_owned(),
+            started: second(120),
+            duration_s: 612.4,
+        };
+        Self { needs: vec![need], running: vec![running] }
+    }
 }

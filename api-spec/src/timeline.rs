@@ -1,6 +1,7 @@
 //! Timelines: what happened to a thing, in sentences for people.
 
-use crate::texts::{Actor, EventKind, LogPosition, Prose, ThingId};
+use crate::examples::{Example, second};
+use crate::texts::{Actor, AppserverId, EventKind, LogPosition, Prose, RunId, ThingId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,4 +26,17 @@ pub struct TimelineItem {
     /// What happened, as one sentence without a full stop.
     #[schema(value_type = Prose)]
     pub sentence: String,
+}
+
+impl Example for TimelineItem {
+    fn example() -> Self {
+        Self {
+            position: LogPosition::EXAMPLE.to_owned(),
+            at: second(3_000),
+            actor: format!("saga:{}", RunId::EXAMPLE),
+            kind: EventKind::EXAMPLE.to_owned(),
+            subject: AppserverId::EXAMPLE.to_owned(),
+            sentence: "AppServer 2 is running".to_owned(),
+        }
+    }
 }
