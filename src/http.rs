@@ -63,6 +63,29 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// The routes of all modules of handlers; the document has their tags in this order.
+const LISTS: &[&[Route]] = &[
+    instances::ROUTES,
+    appservers::ROUTES,
+    keeping::ROUTES,
+    servers::ROUTES,
+    regions::ROUTES,
+    runs::ROUTES,
+    operators::ROUTES,
+    timeline::ROUTES,
+    logs::ROUTES,
+    events::ROUTES,
+    stream::ROUTES,
+    references::ROUTES,
+    resources::ROUTES,
+    projections::ROUTES,
+    tokens::ROUTES,
+    status::ROUTES,
+    health::ROUTES,
+    metrics::ROUTES,
+    problems::ROUTES,
+];
+
 /// Longest wait for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for requests under way when the server stops, in seconds.

@@ -1,7 +1,8 @@
 //! Appservers: launch, list, read, activate, deactivate, terminate.
 
+use super::convert::{text_of, word};
 use super::extract::{Body, Params, read_choice, read_flag, read_search_text};
-use super::instances::INSTANCE_ID;
+use super::instances::{INSTANCE_ID, show_settings};
 use super::paging::{Choice, PageParams, answer_with_page};
 use super::problem::{HttpError, not_found};
 use super::routes::{
@@ -9,7 +10,7 @@ use super::routes::{
     Verb, handler,
 };
 use super::sites::{Listens, machine_url, site};
-use super::{Api, STALE_HEADER, convert};
+use super::{Api, STALE_HEADER};
 use crate::app::{ActivateAsk, Caller, Done, ForceAsk, LaunchAsk};
 use crate::read_models::{AppserverFilter, AppserverRow, FRESHNESS_WAIT, Reads};
 use actix_web::http::header::LOCATION;
@@ -48,12 +49,14 @@ const APPSERVER_LINKS: &[Link] = &[Link {
     from: "$response.body#/items/0/id",
 }];
 
+pub(super) const APPSERVERS: Tag = Tag { name: "appservers", description: "Deployments of a site" };
+
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(launch_appserver),
         method: Verb::Post,
         path: "/api/v1/instances/{id}/appservers",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Launches an Appserver with the instance's settings of now",
         description: "One launch of an instance runs at a time: a second one is refused with the run \
             that is under way, unless it may queue. The run ends `completed` when the Appserver runs.",
@@ -84,7 +87,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(list_appservers),
         method: Verb::Get,
         path: "/api/v1/appservers",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Lists the Appservers of all instances, newest first",
         description: "From the moment they are asked for, and for ever. All filters must hold.",
         access: Access::Granted(Right::AppserversRead),
@@ -102,7 +105,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(list_instance_appservers),
         method: Verb::Get,
         path: "/api/v1/instances/{id}/appservers",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Lists the Appservers of an instance, newest first",
         description: "From the moment they are asked for, and for ever.",
         access: Access::Granted(Right::AppserversRead),
@@ -120,7 +123,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_appserver),
         method: Verb::Get,
         path: "/api/v1/appservers/{id}",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Reads an Appserver with the settings it was made from",
         description: "`settings`, `site` and `variables` are null until its run has frozen them.",
         access: Access::Granted(Right::AppserversRead),
@@ -199,7 +202,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(activate_appserver),
         method: Verb::Post,
         path: "/api/v1/appservers/{id}/activate",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Brings an Appserver into traffic",
         description: "It must prove first that it serves the site. The others stay in traffic unless \
             `deactivate_others` is set.",
@@ -212,7 +215,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(deactivate_appserver),
         method: Verb::Post,
         path: "/api/v1/appservers/{id}/deactivate",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Takes an Appserver out of traffic",
         description: "Its machine stays. The last one in traffic is taken out with `force` only.",
         access: Access::Granted(Right::AppserversDeactivate),
@@ -224,7 +227,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(terminate_appserver),
         method: Verb::Post,
         path: "/api/v1/appservers/{id}/terminate",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Takes an Appserver out of traffic and its machine away",
         description: "This can't be undone. The last one in traffic goes with `force` only.",
         access: Access::Granted(Right::AppserversTerminate),
@@ -309,7 +312,7 @@ async fn list_appservers(
 ) -> Result<HttpResponse, HttpError> {
     let filter = AppserverFilter {
         instance: params.instance.map(|id| id.to_string()),
-        status: params.status.and_then(convert::text_of),
+        status: params.status.and_then(text_of),
         active: params.is_active,
         healthy: params.is_healthy,
         release: params.release,
@@ -326,7 +329,7 @@ async fn answer_with_appservers(
 ) -> Result<HttpResponse, HttpError> {
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = reads.list_appservers(filter, limit, after).await?;
-    let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), convert::appserver)?;
+    let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), show_appserver)?;
     Ok(answer_with_page(request, page))
 }
 
@@ -361,12 +364,12 @@ async fn read_appserver(
         Some(sealed) => {
             let opened = api.app.open(&sealed).await?;
             let site = read_own_site(&reads, &row, &opened).await?;
-            (Some(convert::settings(opened)?), Some(site))
+            (Some(show_settings(opened)?), Some(site))
         }
         None => (None, None),
     };
     let variables = api.app.read_variables(&by, *id).await?;
-    let appserver = convert::appserver(row)?;
+    let appserver = show_appserver(row)?;
     Ok(HttpResponse::Ok().json(AppserverDetail { appserver, settings, site, variables }))
 }
 
@@ -451,4 +454,35 @@ async fn accept_run(
     }
     answer.insert_header((LOCATION, format!("/api/v1/runs/{run}")));
     Ok(answer)
+}
+
+/// The list's form of an Appserver.
+pub(super) fn show_appserver(row: AppserverRow) -> Result<Appserver, HttpError> {
+    let status: AppserverStatus = word(row.status)?;
+    Ok(Appserver {
+        id: row.id,
+        instance: row.instance,
+        instance_name: row.domain,
+        name: format!("AppServer {}", row.number),
+        machine_url: machine_url(row.public_ip.as_deref(), row.http_port),
+        release: row.release,
+        number: row.number,
+        is_active: row.active,
+        status,
+        status_name: status.name().to_owned(),
+        status_description: status.description().to_owned(),
+        is_steady: status.is_steady(),
+        is_healthy: row.healthy,
+        failure: row.failure,
+        server: row.server,
+        launch_run: row.launch_run,
+        latest_run: row.latest_run,
+        configuration_commit: row.configuration_commit,
+        last_activated: row.last_activated,
+        keeps_server_until: row.keeps_server_until,
+        machine_trouble: row.trouble,
+        created: row.created_at,
+        modified: row.updated_at,
+        terminated: row.terminated_at,
+    })
 }

@@ -1,5 +1,6 @@
 //! The log of events: pages of those that are wanted, or live. Protected values stay hidden.
 
+use super::Api;
 use super::extract::{Params, read_flag, read_search_text, read_time};
 use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, bad_request};
@@ -8,7 +9,6 @@ use super::routes::{
 };
 use super::sse::{self, Message};
 use super::timeline::read_order;
-use super::{Api, convert};
 use crate::app::Caller;
 use crate::read_models::{EventQuery, EventRow};
 use actix_web::web::{Data, ReqData};
@@ -16,19 +16,22 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use ocim_api_spec::{RecordedEvent, texts};
-use ocim_domain::event::{Position, StreamId};
+use ocim_domain::event::{Position, Recorded, StreamId};
 use ocim_domain::right::Right;
 use ocim_engine::store::{Filter, SubscriptionEvent};
+use ocim_projections::history::hide_protected;
 use serde::Deserialize;
 use serde_json::json;
 use std::future::ready;
 use utoipa::IntoParams;
 
+const EVENTS: Tag = Tag { name: "events", description: "What happened, in full" };
+
 pub(super) const ROUTES: &[Route] = &[Route {
     handler: handler!(list_events),
     method: Verb::Get,
     path: "/api/v1/events",
-    tag: Tag::Events,
+    tag: EVENTS,
     summary: "Lists events, or tells them live",
     description: "With all that they hold; protected values are shown as `<protected>`. All filters must \
         hold.",
@@ -130,7 +133,7 @@ async fn list_events(
     let limit = choice.rows_to_read();
     let rows = models.list_events(&params.query(), order, limit, choice.after_as()).await?;
     let position = |row: &EventRow| row.position.clone();
-    let page = choice.page(rows, position, |row| Ok(convert::event(row.into_recorded())))?;
+    let page = choice.page(rows, position, |row| Ok(show_event(row.into_recorded())))?;
     Ok(answer_with_page(&request, page))
 }
 
@@ -164,7 +167,7 @@ fn messages(
         ready(match item {
             SubscriptionEvent::Event(event) if query.admits(&event) => {
                 let position = event.position;
-                Some(Message::new("event", &convert::event(*event)).id(position))
+                Some(Message::new("event", &show_event(*event)).id(position))
             }
             SubscriptionEvent::CaughtUp(position) => {
                 let told = json!({ "position": position.to_string() });
@@ -173,4 +176,24 @@ fn messages(
             SubscriptionEvent::Event(_) | SubscriptionEvent::Checkpoint(_) => None,
         })
     })
+}
+
+/// An event with all that may be shown of it.
+fn show_event(recorded: Recorded) -> RecordedEvent {
+    RecordedEvent {
+        position: recorded.position.to_string(),
+        stream: recorded.stream.to_string(),
+        version: recorded.version,
+        id: recorded.id.to_string(),
+        kind: recorded.kind,
+        schema: recorded.schema,
+        at: recorded.recorded_at,
+        actor: recorded.meta.actor,
+        correlation: recorded.meta.correlation_id,
+        causation: recorded.meta.causation_id,
+        traceparent: recorded.meta.traceparent,
+        source_ip: recorded.meta.source_ip,
+        reason: recorded.meta.reason,
+        data: hide_protected(recorded.data),
+    }
 }

@@ -13,12 +13,14 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// When to ask again, in seconds.
 const RETRY_AFTER_S: u64 = 2;
 
+pub(super) const HEALTH: Tag = Tag { name: "health", description: "Whether Ocim is well" };
+
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(read_health),
         method: Verb::Get,
         path: "/health",
-        tag: Tag::Health,
+        tag: HEALTH,
         summary: "Says that the process is up",
         description: "And how far the event log has come.",
         access: Access::Anybody { because: "it tells no more than that Ocim is here" },
@@ -36,7 +38,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_readiness),
         method: Verb::Get,
         path: "/ready",
-        tag: Tag::Health,
+        tag: HEALTH,
         summary: "Says whether Ocim can do its work",
         description: "Whether the event store answers and every read model follows it; not while the \
             node drains. Else `errors` names each part that does not do its work.",

@@ -1,26 +1,28 @@
 //! Instances: create, list, read, change settings.
 
+use super::convert::{text_of, word};
 use super::extract::{Body, Params, read_choice, read_if_match, read_search_text, write_etag};
 use super::paging::{Choice, answer_with_page};
-use super::problem::{HttpError, invalid, not_found};
+use super::problem::{HttpError, internal, invalid, not_found};
 use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, PathPart, RequestHeader, Route, Shape, Tag,
     Verb, handler,
 };
 use super::sites::{Listens, site};
-use super::{Api, STALE_HEADER, convert};
+use super::{Api, STALE_HEADER};
 use crate::app::Caller;
 use crate::app::instances::warn_of_settings;
-use crate::read_models::{InstanceFilter, InstanceRow};
+use crate::read_models::{InstanceDetailRow, InstanceFilter, InstanceRow};
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
     AppserverStatus, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
-    ProblemType, texts,
+    NewestAppserver, ProblemType, ResourceNames, Settings, Site, texts,
 };
 use ocim_domain::ids::InstanceId;
 use ocim_domain::right::Right;
+use ocim_domain::settings::InstanceSettings;
 use ocim_domain::text::check_note;
 use ocim_projections::instances;
 use serde::Deserialize;
@@ -52,12 +54,14 @@ const INSTANCE_LINKS: &[Link] = &[
     },
 ];
 
+const INSTANCES: Tag = Tag { name: "instances", description: "Sites and their settings" };
+
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(create_instance),
         method: Verb::Post,
         path: "/api/v1/instances",
-        tag: Tag::Instances,
+        tag: INSTANCES,
         summary: "Makes an instance",
         description: "Nothing is deployed until an Appserver is launched. What is left out gets the \
             default that this Ocim is set up with; the site's domains must be nobody else's. Fields \
@@ -77,7 +81,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(list_instances),
         method: Verb::Get,
         path: "/api/v1/instances",
-        tag: Tag::Instances,
+        tag: INSTANCES,
         summary: "Lists instances, newest first",
         description: "Each with who serves it, how it is, where it is, and the launches that have not \
             settled; the settings are in the instance itself. All filters must hold.",
@@ -101,7 +105,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_instance),
         method: Verb::Get,
         path: "/api/v1/instances/{id}",
-        tag: Tag::Instances,
+        tag: INSTANCES,
         summary: "Reads an instance with its settings",
         description: "Also where it is to be found, and the test login that opens it where no balancer \
             does. The master secret is never shown. With `If-None-Match` the answer is 304 while the \
@@ -121,7 +125,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(change_settings),
         method: Verb::Patch,
         path: "/api/v1/instances/{id}",
-        tag: Tag::Instances,
+        tag: INSTANCES,
         summary: "Changes some of the settings",
         description: "Appservers that exist keep theirs; the next launch takes the new ones. Fields \
             that are not known are refused, and so is null.",
@@ -200,12 +204,12 @@ async fn list_instances(
     let choice = Choice::new::<InstanceId>(params.limit, params.after.as_deref())?;
     let filter = InstanceFilter {
         release: params.release,
-        status: params.status.and_then(convert::text_of),
+        status: params.status.and_then(text_of),
         healthy: params.is_healthy,
     };
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(&by).list_instances(&filter, limit, after).await?;
-    let page = choice.page(rows, |row: &InstanceRow| row.id.clone(), convert::instance)?;
+    let page = choice.page(rows, |row: &InstanceRow| row.id.clone(), show_instance)?;
     Ok(answer_with_page(&request, page))
 }
 
@@ -259,7 +263,112 @@ async fn read_detail(api: &Api, by: &Caller, id: InstanceId) -> Result<InstanceD
     let (row, detail) = row.ok_or_else(|| not_found("such instance"))?;
     let opened = api.app.open(&detail.settings).await?;
     let site = site(&opened, Listens::of(&row))?;
-    let settings = convert::read_settings(opened)?;
+    let settings = read_settings(opened)?;
     let warnings = warn_of_settings(settings.configuration_extra_settings.text()).await?;
-    convert::instance_detail(row, detail, &settings, warnings, site)
+    show_instance_detail(row, detail, &settings, warnings, site)
+}
+
+/// The list's form of a site.
+pub(super) fn show_instance(row: InstanceRow) -> Result<Instance, HttpError> {
+    let listens = Listens::of(&row);
+    let (lms_url, studio_url) =
+        (listens.visitor_url(&row.domain), listens.visitor_url(&row.studio_domain));
+    let newest_appserver = match (row.newest, row.newest_number, row.newest_status) {
+        (Some(id), Some(number), Some(status)) => Some(NewestAppserver {
+            id,
+            number,
+            status: word(status)?,
+            is_healthy: row.newest_healthy.unwrap_or(true),
+        }),
+        _ => None,
+    };
+    let name_troubles = serde_json::from_value(row.name_troubles);
+    Ok(Instance {
+        release: row.release,
+        lms_url,
+        studio_url,
+        is_healthy: row.healthy,
+        newest_appserver,
+        id: row.id,
+        name: row.name,
+        domain: row.domain,
+        appserver_count: row.appserver_count,
+        active_appservers: row.active_appservers,
+        name_troubles: name_troubles.map_err(|error| internal(&error))?,
+        launches: row.launches,
+        load_balancer: row.load_balancer,
+        successfully_provisioned: row.successfully_provisioned,
+        created: row.created_at,
+        modified: row.updated_at,
+    })
+}
+
+/// A site with its settings, and what to tell whoever set them.
+fn show_instance_detail(
+    row: InstanceRow,
+    detail: InstanceDetailRow,
+    settings: &InstanceSettings,
+    warnings: Vec<String>,
+    site: Site,
+) -> Result<InstanceDetail, HttpError> {
+    Ok(InstanceDetail {
+        settings_version: detail.settings_version,
+        warnings,
+        resources: show_resource_names(detail.resources)?,
+        settings: Settings(settings.show()),
+        site,
+        instance: show_instance(row)?,
+    })
+}
+
+fn show_resource_names(names: Option<Value>) -> Result<Option<ResourceNames>, HttpError> {
+    names.map(serde_json::from_value).transpose().map_err(|error| internal(&error))
+}
+
+/// The settings as people see them; what is Ocim's own, the master secret before all, falls away.
+pub(super) fn show_settings(opened: Value) -> Result<Settings, HttpError> {
+    read_settings(opened).map(|settings| Settings(settings.show()))
+}
+
+/// The settings with all that is in them; `opened` has the texts of protected ones.
+pub(super) fn read_settings(opened: Value) -> Result<InstanceSettings, HttpError> {
+    serde_json::from_value(opened).map_err(|error| internal(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocim_domain::protected::{MARK, Protected};
+    use ocim_domain::settings::{SETTINGS, Setting};
+    use serde_json::json;
+
+    /// Settings as they are recorded, with the example of each.
+    fn sample_settings() -> Value {
+        let value = |setting: &Setting| match ((setting.example)(), setting.is_protected) {
+            (Value::String(text), true) => json!(Protected::new("inst_1", text)),
+            (Value::Array(texts), true) => texts
+                .iter()
+                .map(|text| json!(Protected::new("inst_1", text.as_str().unwrap())))
+                .collect(),
+            (value, _) => value,
+        };
+        SETTINGS.iter().map(|setting| (setting.name.to_owned(), value(setting))).collect()
+    }
+
+    #[test]
+    fn every_setting_of_peoples_is_shown_and_the_master_secret_is_not() {
+        let shown = show_settings(sample_settings()).unwrap();
+        for setting in SETTINGS {
+            let expected = setting.is_peoples.then(|| (setting.example)());
+            assert_eq!(shown.0.get(setting.name), expected.as_ref(), "{}", setting.name);
+        }
+        assert!(!shown.0.contains_key("secret_key_b64encoded"));
+    }
+
+    #[test]
+    fn a_shredded_text_is_called_that() {
+        let mut shredded = sample_settings();
+        shredded["email"] = json!({MARK: {"subject": "inst_1"}});
+        assert_eq!(show_settings(shredded).unwrap().0["email"], "[shredded]");
+    }
 }

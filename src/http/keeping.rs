@@ -1,10 +1,10 @@
 //! Failed Appservers: how long their machines are kept, and taking them away.
 
 use super::Api;
-use super::appservers::{APPSERVER_ID, SHOWN_BY, answer_with_run};
+use super::appservers::{APPSERVER_ID, APPSERVERS, SHOWN_BY, answer_with_run};
 use super::extract::Body;
 use super::problem::HttpError;
-use super::routes::{Access, Answer, AnswerHeader, Input, Route, STARTED_RUN, Tag, Verb, handler};
+use super::routes::{Access, Answer, AnswerHeader, Input, Route, STARTED_RUN, Verb, handler};
 use crate::app::Caller;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
@@ -17,7 +17,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(keep_server),
         method: Verb::Post,
         path: "/api/v1/appservers/{id}/keep",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Keeps a failed Appserver's machine until another date",
         description: "Longer or shorter than it would be; the date must lie ahead.",
         access: Access::Granted(Right::AppserversKeep),
@@ -35,7 +35,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(clean_up_appserver),
         method: Verb::Post,
         path: "/api/v1/appservers/{id}/clean_up",
-        tag: Tag::Appservers,
+        tag: APPSERVERS,
         summary: "Takes a failed Appserver's machine away now",
         description: "Without waiting for its date.",
         access: Access::Granted(Right::AppserversCleanUp),

@@ -1,5 +1,6 @@
 //! Logs of runs: any range, as a file, or live until the run has ended.
 
+use super::Api;
 use super::appservers::APPSERVER_ID;
 use super::extract::{Params, read_flag, read_search_text};
 use super::problem::{HttpError, bad_request, internal, not_found};
@@ -8,15 +9,15 @@ use super::routes::{
 };
 use super::runs::RUN_ID;
 use super::sse::{self, Message};
-use super::{Api, convert};
 use crate::app::Caller;
+use crate::logs::lines::cut_at;
 use crate::logs::{LineRange, Logs};
 use actix_web::http::header::{CONTENT_DISPOSITION, HeaderName};
 use actix_web::web::{Bytes, Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, Stream, StreamExt};
-use ocim_adapters::logs::LogLine as StoredLine;
-use ocim_api_spec::{LogPage, texts};
+use ocim_adapters::logs::{Level, LogLine as StoredLine};
+use ocim_api_spec::{LogLevel, LogLine, LogPage, texts};
 use ocim_domain::ids::{AppserverId, RunId};
 use ocim_domain::port_error::PortError;
 use ocim_domain::right::Right;
@@ -71,12 +72,14 @@ const FILE: Answer = Answer {
     links: &[],
 };
 
+const LOGS: Tag = Tag { name: "logs", description: "What the work printed" };
+
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(read_run_logs),
         method: Verb::Get,
         path: "/api/v1/runs/{id}/logs",
-        tag: Tag::Logs,
+        tag: LOGS,
         summary: "Reads the log of a run",
         description: "A range by numbers, or live with `follow` until the run has ended. Secrets are masked.",
         access: Access::Granted(Right::LogsRead),
@@ -88,7 +91,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_appserver_logs),
         method: Verb::Get,
         path: "/api/v1/appservers/{id}/logs",
-        tag: Tag::Logs,
+        tag: LOGS,
         summary: "Reads the log of the run that launched an Appserver",
         description: "A range by numbers, or live with `follow` until the run has ended. Secrets are masked.",
         access: Access::Granted(Right::LogsRead),
@@ -100,7 +103,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(download_run_logs),
         method: Verb::Get,
         path: "/api/v1/runs/{id}/logs/raw",
-        tag: Tag::Logs,
+        tag: LOGS,
         summary: "Downloads the log of a run as a text file",
         description: "As it is by now, whole lines, secrets masked.",
         access: Access::Granted(Right::LogsRead),
@@ -112,7 +115,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(download_appserver_logs),
         method: Verb::Get,
         path: "/api/v1/appservers/{id}/logs/raw",
-        tag: Tag::Logs,
+        tag: LOGS,
         summary: "Downloads the log of the run that launched an Appserver as a text file",
         description: "As it is by now, whole lines, secrets masked.",
         access: Access::Granted(Right::LogsRead),
@@ -261,7 +264,7 @@ async fn answer_with_logs(
     }
     let count = api.app.logs().count_lines(run).await?;
     let (lines, next) = api.app.logs().read_range(run, &range, limit).await?;
-    let lines = lines.into_iter().map(convert::log_line).collect();
+    let lines = lines.into_iter().map(show_log_line).collect();
     let page = LogPage { run: run.to_string(), lines, next };
     Ok(HttpResponse::Ok().insert_header((LINE_COUNT, count)).json(page))
 }
@@ -319,7 +322,7 @@ fn resume_after(request: &HttpRequest) -> Result<Option<u64>, HttpError> {
 
 /// A line on its way to a live reader.
 pub(super) fn log_message(line: StoredLine) -> Message {
-    Message::new("log", &convert::log_line(line))
+    Message::new("log", &show_log_line(line))
 }
 
 /// Lines of the range, each with its number as id, then an `end` once the log is finished.
@@ -329,4 +332,24 @@ fn follow_log(logs: &Logs, run: RunId, range: LineRange) -> impl Stream<Item = M
         ready(range.admits(&line).then(|| log_message(line).id(number)))
     });
     lines.chain(stream::once(ready(Message::new("end", &json!({})))))
+}
+
+/// Longest text of a log line that is shown whole, bytes; the raw download has all.
+const SHOWN_BYTES: usize = 16 * 1024;
+
+/// A line of a log.
+fn show_log_line(line: StoredLine) -> LogLine {
+    let (text, more_bytes) = cut_at(&line.line.text, SHOWN_BYTES);
+    LogLine {
+        number: line.number,
+        at: line.line.at,
+        level: match line.line.level {
+            Level::Info => LogLevel::Info,
+            Level::Warning => LogLevel::Warning,
+            Level::Error => LogLevel::Error,
+        },
+        text: text.to_owned(),
+        more_bytes: more_bytes as u64,
+        step: line.line.step,
+    }
 }

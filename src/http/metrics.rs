@@ -1,8 +1,9 @@
 //! What Prometheus reads.
 
 use super::Api;
+use super::health::HEALTH;
 use super::problem::HttpError;
-use super::routes::{Access, Answer, Content, Input, Route, Tag, Verb, handler};
+use super::routes::{Access, Answer, Content, Input, Route, Verb, handler};
 use crate::metrics::Lag;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
@@ -23,7 +24,7 @@ pub(super) const ROUTES: &[Route] = &[Route {
     handler: handler!(read_metrics),
     method: Verb::Get,
     path: "/metrics",
-    tag: Tag::Health,
+    tag: HEALTH,
     summary: "Reads the metrics",
     description: "In the text format of Prometheus.",
     access: Access::GrantedUnlessPublic(Right::MetricsRead),

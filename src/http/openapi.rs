@@ -5,7 +5,7 @@ mod answers;
 mod problems;
 
 use super::idempotency::KEY_HEADER;
-use super::routes::{self, Access, AnswerHeader, Body, Input, Route, Shape, Tag, Verb};
+use super::routes::{self, Access, AnswerHeader, Body, Input, Route, Shape, Verb};
 use super::settings_schema::describe_settings;
 use crate::app::idempotency::KEY_BYTES_MAX;
 use ocim_api_spec::{AppendedEvent, LogLine, Problem, texts};
@@ -53,15 +53,16 @@ pub fn document() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(DESCRIPTION))
         .license(Some(license));
-    let tag =
-        |tag: &Tag| TagBuilder::new().name(tag.name()).description(Some(tag.description())).build();
+    let tags = routes::tags()
+        .into_iter()
+        .map(|tag| TagBuilder::new().name(tag.name).description(Some(tag.description)).build());
     let server = ServerBuilder::new().url("/").description(Some("The Ocim that served this"));
     let mut document = OpenApiBuilder::new()
         .info(info.build())
         .servers(Some([server.build()]))
         .paths(paths.build())
         .components(Some(components()))
-        .tags(Some(Tag::ALL.iter().map(tag)))
+        .tags(Some(tags))
         .security(Some([SecurityRequirement::new("bearer", Vec::<String>::new())]))
         .build();
     describe_settings(&mut document);
@@ -85,7 +86,7 @@ pub(super) fn pages() -> SwaggerUi {
 fn operation(route: &Route) -> Operation {
     let mut operation = OperationBuilder::new()
         .operation_id(Some(route.id()))
-        .tag(route.tag.name())
+        .tag(route.tag.name)
         .summary(Some(route.summary))
         .request_body(route.takes.body.map(request_body));
     for parameter in parameters(route) {

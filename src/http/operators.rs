@@ -3,7 +3,8 @@
 use super::Api;
 use super::extract::Body;
 use super::problem::{HttpError, internal};
-use super::routes::{Access, Answer, Content, Input, Route, Tag, Verb, handler};
+use super::routes::{Access, Answer, Content, Input, Route, Verb, handler};
+use super::runs::RUNS;
 use super::runs::{OPERATED, RUN_ID};
 use crate::app::Caller;
 use actix_web::HttpResponse;
@@ -19,7 +20,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(operate_run),
         method: Verb::Post,
         path: "/api/v1/runs/{id}/operate",
-        tag: Tag::Runs,
+        tag: RUNS,
         summary: "Does something to a run that can't go on by itself, or goes the wrong way",
         description: "`dry_run` only tells what would happen. Everything done stands in the run's \
             timeline with who did it and why.",
@@ -32,7 +33,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(explain_run),
         method: Verb::Get,
         path: "/api/v1/runs/{id}/explain",
-        tag: Tag::Runs,
+        tag: RUNS,
         summary: "Says where a run stands",
         description: "What it waits for, since when, until when, and what comes next.",
         access: Access::Granted(Right::RunsRead),

@@ -11,12 +11,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::texts;
 use std::fmt::Write;
 
+const PROBLEMS: Tag = Tag { name: "problems", description: "What went wrong, and what to do" };
+
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(list_problem_pages),
         method: Verb::Get,
         path: "/problems",
-        tag: Tag::Problems,
+        tag: PROBLEMS,
         summary: "Lists the pages about problems",
         description: "The name of each page and what happened. As HTML where that is asked for.",
         access: Access::Anybody { because: "the pages are part of the program" },
@@ -37,7 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_problem_page),
         method: Verb::Get,
         path: "/problems/{name}",
-        tag: Tag::Problems,
+        tag: PROBLEMS,
         summary: "Reads the page about a problem",
         description: "Of one problem type, of one reason why a step failed for good, or of one kind of stuck run: what happened, what to do, common causes. As HTML where that is asked for.",
         access: Access::Anybody { because: "the pages are part of the program" },

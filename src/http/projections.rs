@@ -1,24 +1,30 @@
 //! Projections: how far each is, and stepping over an event that one can't take in.
 
+use super::Api;
 use super::extract::Body;
 use super::problem::{HttpError, invalid};
 use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, Shape, Tag, Verb, handler,
 };
-use super::{Api, convert};
 use crate::app::Caller;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
-use ocim_api_spec::{Page, ProblemType, Projection, SkipEvent, texts};
+use ocim_api_spec::{
+    Page, ProblemType, Projection, ProjectionFailure, ProjectionState, SkipEvent, texts,
+};
 use ocim_domain::right::Right;
+use ocim_engine::projector::{BuildState, ProjectionStatus};
 use uuid::Uuid;
+
+const PROJECTIONS: Tag =
+    Tag { name: "projections", description: "Read models, and the events they stand at" };
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(list_projections),
         method: Verb::Get,
         path: "/api/v1/projections",
-        tag: Tag::Projections,
+        tag: PROJECTIONS,
         summary: "Lists the builds of all read models",
         description: "How far they are, and the events that paused ones stand at.",
         access: Access::Granted(Right::ProjectionsRead),
@@ -41,7 +47,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(skip_event),
         method: Verb::Post,
         path: "/api/v1/projections/{name}/skip",
-        tag: Tag::Projections,
+        tag: PROJECTIONS,
         summary: "Tells a paused projection to step over the event that it stands at",
         description: "What the event says is then missing in that read model, also after a rebuild, \
             unless a later version can take it in.",
@@ -67,7 +73,7 @@ pub(super) const ROUTES: &[Route] = &[
 /// Lists the builds of all read models: how far they are, and the events that paused ones stand at.
 async fn list_projections(api: Data<Api>, _: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
     let builds = api.app.read_models().projection_status().await?;
-    let items: Vec<_> = builds.into_iter().filter_map(convert::projection).collect();
+    let items: Vec<_> = builds.into_iter().filter_map(show_projection).collect();
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 
@@ -83,4 +89,31 @@ async fn skip_event(
     let by = Caller { reason: Some(body.reason), ..by.into_inner() };
     let done = api.app.skip_event(&by, &name, event).await?;
     Ok(api.answer_to(&[], done.position, HttpResponse::NoContent()).await.finish())
+}
+
+/// A build of a read model; none for one that is given up.
+fn show_projection(status: ProjectionStatus) -> Option<Projection> {
+    let state = match status.state {
+        BuildState::Running => ProjectionState::Running,
+        BuildState::Paused => ProjectionState::Paused,
+        BuildState::Rebuilding => ProjectionState::Rebuilding,
+        BuildState::Retired => return None,
+    };
+    let failure = status.failure.map(|it| ProjectionFailure {
+        event: it.event.to_string(),
+        kind: it.kind,
+        stream: it.stream,
+        position: it.position,
+        error: it.error,
+    });
+    Some(Projection {
+        name: status.build.name,
+        version: status.build.version,
+        generation: status.build.generation,
+        state,
+        is_serving: status.serving,
+        position: status.position.to_string(),
+        failure,
+        modified: status.updated_at,
+    })
 }

@@ -1,10 +1,12 @@
 //! References: which things a name, a domain or the beginning of an id stands for.
 
+use super::Api;
+use super::convert::word;
 use super::extract::Params;
 use super::problem::{HttpError, bad_request};
 use super::routes::{Access, Answer, Content, Input, Route, Tag, Verb, handler};
-use super::{Api, convert};
 use crate::app::Caller;
+use crate::read_models::ReferenceRow;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ReqData};
 use ocim_api_spec::{Page, Reference, ReferenceKind};
@@ -17,11 +19,14 @@ const MATCHES_MAX: usize = 20;
 /// Longest text, in characters; no name is longer.
 const TEXT_MAX: usize = 300;
 
+const REFERENCES: Tag =
+    Tag { name: "references", description: "What people call things, and their ids" };
+
 pub(super) const ROUTES: &[Route] = &[Route {
     handler: handler!(find_references),
     method: Verb::Get,
     path: "/api/v1/references",
-    tag: Tag::References,
+    tag: REFERENCES,
     summary: "Finds the things that a text stands for",
     description: "Newest first and 20 at most; one where it is unambiguous.",
     access: Access::Granted(Right::ReferencesRead),
@@ -67,6 +72,11 @@ async fn find_references(
     let kind = params.kind.map(ReferenceKind::word);
     let models = api.app.reads(&by);
     let rows = models.find_references(kind, &params.text, MATCHES_MAX).await?;
-    let items = rows.into_iter().map(convert::reference).collect::<Result<Vec<_>, _>>()?;
+    let items = rows.into_iter().map(show_reference).collect::<Result<Vec<_>, _>>()?;
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
+}
+
+/// A thing that a text stands for.
+fn show_reference(row: ReferenceRow) -> Result<Reference, HttpError> {
+    Ok(Reference { kind: word(row.kind)?, id: row.id, name: row.name })
 }

@@ -1,15 +1,17 @@
 //! Regions: their slots, to look at and to change.
 
+use super::Api;
 use super::extract::Body;
 use super::problem::{HttpError, not_found};
 use super::routes::{
-    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, Shape, Tag, Verb, handler,
+    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, Shape, Verb, handler,
 };
-use super::{Api, convert};
+use super::servers::SERVERS;
 use crate::app::Caller;
+use crate::read_models::{RegionRow, RegionRunRow};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
-use ocim_api_spec::{ChangeRegion, Page, ProblemType, Region, texts};
+use ocim_api_spec::{ChangeRegion, Page, ProblemType, QueuedRun, Region, texts};
 use ocim_domain::right::Right;
 use ocim_projections::regions;
 
@@ -18,7 +20,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(list_regions),
         method: Verb::Get,
         path: "/api/v1/regions",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Lists all regions by name",
         description: "With the launches that have a slot and those that wait in line.",
         access: Access::Granted(Right::RegionsRead),
@@ -41,7 +43,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(change_region),
         method: Verb::Patch,
         path: "/api/v1/regions/{region}",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Changes how many launches run at a time in a region",
         description: "Those that have a slot keep it.",
         access: Access::Granted(Right::RegionsChange),
@@ -87,5 +89,29 @@ async fn change_region(
 async fn read_regions(api: &Api, by: &Caller) -> Result<Vec<Region>, HttpError> {
     let reads = api.app.reads(by);
     let (rows, runs) = tokio::try_join!(reads.list_regions(), reads.list_region_runs())?;
-    Ok(convert::regions(rows, &runs))
+    Ok(show_regions(rows, &runs))
+}
+
+/// The regions, each with its runs of all, which come in their order.
+fn show_regions(rows: Vec<RegionRow>, runs: &[RegionRunRow]) -> Vec<Region> {
+    let with_runs = |row: RegionRow| {
+        let id = row.id.as_str();
+        let own = |state| runs.iter().filter(move |it| it.region == id && it.state == state);
+        let queued = own("queued").zip(1..);
+        let queued = queued.map(|(it, position)| QueuedRun {
+            run: it.run.clone(),
+            position,
+            since: it.since,
+        });
+        Region {
+            running: own("running").map(|it| it.run.clone()).collect(),
+            queued: queued.collect(),
+            id: row.id.clone(),
+            name: row.name.clone(),
+            launches_max: row.launches_max,
+            created: row.created_at,
+            modified: row.updated_at,
+        }
+    };
+    rows.into_iter().map(with_runs).collect()
 }

@@ -1,12 +1,13 @@
 //! What instances have outside of Ocim, to look at.
 
+use super::Api;
+use super::convert::word;
 use super::extract::{Params, read_search_text};
 use super::paging::{Choice, answer_with_page};
 use super::problem::HttpError;
 use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, Route, Tag, Verb, handler,
 };
-use super::{Api, convert};
 use crate::app::Caller;
 use crate::read_models::{ResourceFilter, ResourceKey, ResourceRow};
 use actix_web::web::{Data, ReqData};
@@ -16,11 +17,13 @@ use ocim_domain::right::Right;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+const RESOURCES: Tag = Tag { name: "resources", description: "What sites have outside of Ocim" };
+
 pub(super) const ROUTES: &[Route] = &[Route {
     handler: handler!(list_resources),
     method: Verb::Get,
     path: "/api/v1/resources",
-    tag: Tag::Resources,
+    tag: RESOURCES,
     summary: "Lists what instances have outside of Ocim",
     description: "Machines, balancers' fragments, names, security groups: from the moment they are \
         wanted until they are seen to be gone. By instance, kind and key.",
@@ -50,7 +53,7 @@ pub(super) struct ResourceParams {
     #[param(value_type = Option<texts::SearchText>)]
     #[serde(default, deserialize_with = "read_search_text")]
     instance: Option<String>,
-    /// Only those of this kind: `machine`, `security_groups`, `fragment`, `dns_name`.
+    /// Only those of this kind.
     kind: Option<ResourceKind>,
     /// Only those in this state: `wanted`, `present`, `unknown`.
     state: Option<ResourceState>,
@@ -78,6 +81,22 @@ async fn list_resources(
     let after = choice.after_as::<ResourceKey>();
     let limit = choice.rows_to_read();
     let rows = api.app.reads(&by).list_resources(&filter, limit, after.as_ref()).await?;
-    let page = choice.page(rows, |row: &ResourceRow| row.id().to_string(), convert::resource)?;
+    let page = choice.page(rows, |row: &ResourceRow| row.id().to_string(), show_resource)?;
     Ok(answer_with_page(&request, page))
+}
+
+/// Something that an instance has outside.
+fn show_resource(row: ResourceRow) -> Result<Resource, HttpError> {
+    Ok(Resource {
+        instance: row.instance_id,
+        kind: word(row.kind)?,
+        key: row.key,
+        name: row.name,
+        place: row.place,
+        owner: row.owner,
+        state: word(row.state)?,
+        provider_id: row.provider_id,
+        reason: row.reason,
+        since: row.since,
+    })
 }

@@ -1,15 +1,12 @@
 //! What is said of a route: what it does, for whom, what it takes and what it answers.
 //!
-//! Each module of handlers lists its routes as [`Route`]s. The routes that are served, the document
-//! and who may do what are made from that list alone, so nothing of it can be left out: a field that
-//! is missing or an empty text does not compile.
+//! Each module of handlers lists its routes as [`Route`]s, and [`LISTS`] has all those lists. The
+//! routes that are served, the document and who may do what are made from them alone, so nothing can
+//! be left out: a field that is missing or an empty text does not compile.
 
+use super::LISTS;
 use super::paging::PageParams;
 use super::settings_schema::complete_example;
-use super::{
-    appservers, events, health, instances, keeping, logs, metrics, operators, problems,
-    projections, references, regions, resources, runs, servers, status, stream, timeline, tokens,
-};
 use actix_web::http::Method;
 use ocim_api_spec::{Example, ProblemType};
 use ocim_domain::right::Right;
@@ -44,32 +41,9 @@ pub struct Route {
     pub(super) refuses: &'static [ProblemType],
 }
 
-/// The lists of all modules.
-const LISTS: [&[Route]; 19] = [
-    instances::ROUTES,
-    appservers::ROUTES,
-    keeping::ROUTES,
-    servers::ROUTES,
-    regions::ROUTES,
-    runs::ROUTES,
-    operators::ROUTES,
-    timeline::ROUTES,
-    logs::ROUTES,
-    events::ROUTES,
-    stream::ROUTES,
-    references::ROUTES,
-    resources::ROUTES,
-    projections::ROUTES,
-    tokens::ROUTES,
-    status::ROUTES,
-    health::ROUTES,
-    metrics::ROUTES,
-    problems::ROUTES,
-];
-
 /// Every route.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    LISTS.into_iter().flatten()
+    LISTS.iter().copied().flatten()
 }
 
 impl Route {
@@ -147,46 +121,24 @@ impl Verb {
     }
 }
 
-macro_rules! tags {
-    ($($variant:ident = $name:literal, $description:literal;)*) => {
-        /// What an operation is about.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Tag {
-            $(#[doc = $description] $variant,)*
-        }
-
-        impl Tag {
-            /// Every tag.
-            pub(super) const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// Its name.
-            pub(super) fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// What it stands for.
-            pub(super) fn description(self) -> &'static str {
-                match self { $(Self::$variant => $description,)* }
-            }
-        }
-    };
+/// What an operation is about: the document groups them by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it stands for.
+    pub(super) description: &'static str,
 }
 
-tags! {
-    Instances = "instances", "Sites and their settings";
-    Appservers = "appservers", "Deployments of a site";
-    Runs = "runs", "Long work and its steps";
-    Timeline = "timeline", "What happened, in sentences";
-    Logs = "logs", "What the work printed";
-    Events = "events", "What happened, in full";
-    Stream = "stream", "What happens, live";
-    Servers = "servers", "Machines and balancers";
-    Resources = "resources", "What sites have outside of Ocim";
-    Projections = "projections", "Read models, and the events they stand at";
-    Problems = "problems", "What went wrong, and what to do";
-    References = "references", "What people call things, and their ids";
-    Tokens = "tokens", "Who may come in";
-    Health = "health", "Whether Ocim is well";
+/// Every tag, in the order of the routes.
+pub(super) fn tags() -> Vec<Tag> {
+    let mut tags = vec![];
+    for route in all() {
+        if !tags.contains(&route.tag) {
+            tags.push(route.tag);
+        }
+    }
+    tags
 }
 
 /// Who may do something.

@@ -1,16 +1,17 @@
 //! Machines, regions and balancers to look at, and machines that nobody accounts for.
 
+use super::Api;
 use super::appservers::answer_with_run;
+use super::convert::{text_of, word};
 use super::extract::{Body, Params, read_search_text};
 use super::paging::{Choice, PageParams, answer_with_page};
-use super::problem::{HttpError, not_found};
+use super::problem::{HttpError, internal, not_found};
 use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, STARTED_RUN, Shape, Tag,
     Verb, handler,
 };
-use super::{Api, convert};
 use crate::app::Caller;
-use crate::read_models::{LoadBalancerRow, ServerFilter, ServerRow};
+use crate::read_models::{LoadBalancerRow, OrphanRow, ServerFilter, ServerRow};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
@@ -18,17 +19,20 @@ use ocim_api_spec::{
     PrepareLoadBalancer, ProblemType, RegionLook, Server, ServerStatus, texts,
 };
 use ocim_domain::ids::{LoadBalancerId, ServerId};
+use ocim_domain::load_balancer::Trouble;
 use ocim_domain::right::Right;
 use ocim_projections::{inventories, load_balancers};
 use serde::Deserialize;
 use utoipa::IntoParams;
+
+pub(super) const SERVERS: Tag = Tag { name: "servers", description: "Machines and balancers" };
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(list_servers),
         method: Verb::Get,
         path: "/api/v1/servers",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Lists machines, newest first",
         description: "From the moment they are asked for, and those that are gone, too. All filters must \
             hold.",
@@ -52,7 +56,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_server),
         method: Verb::Get,
         path: "/api/v1/servers/{id}",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Reads a machine",
         description: "As its cloud last told of it.",
         access: Access::Granted(Right::ServersRead),
@@ -79,7 +83,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(list_orphans),
         method: Verb::Get,
         path: "/api/v1/servers/orphans",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Lists the machines that bear our mark, but that nothing accounts for",
         description: "All of them, by region.",
         access: Access::Granted(Right::ServersRead),
@@ -97,7 +101,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(delete_orphan),
         method: Verb::Post,
         path: "/api/v1/servers/orphans/{region}/{machine}/delete",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Takes away a machine that nothing accounts for",
         description: "With its disk. `dry_run` only tells what would be done.",
         access: Access::Granted(Right::ServersDelete),
@@ -131,7 +135,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(list_looks),
         method: Verb::Get,
         path: "/api/v1/servers/looks",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Lists the configured regions, with what this node last saw of them",
         description: "All of them. A region that did not answer says why.",
         access: Access::Granted(Right::ServersRead),
@@ -149,7 +153,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(list_load_balancers),
         method: Verb::Get,
         path: "/api/v1/load_balancers",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Lists balancers, newest first",
         description: "Each with what is not as it should be there.",
         access: Access::Granted(Right::LoadBalancersRead),
@@ -172,7 +176,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_load_balancer),
         method: Verb::Get,
         path: "/api/v1/load_balancers/{id}",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Reads a balancer",
         description: "With what is not as it should be there.",
         access: Access::Granted(Right::LoadBalancersRead),
@@ -195,7 +199,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(prepare_load_balancer),
         method: Verb::Post,
         path: "/api/v1/load_balancers/{id}/prepare",
-        tag: Tag::Servers,
+        tag: SERVERS,
         summary: "Has everything at a balancer as it should be",
         description: "HAProxy, our program, and what the sites need. `dry_run` only tells what would be \
             done.",
@@ -248,12 +252,11 @@ async fn list_servers(
     Params(params): Params<ServerParams>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
-    let filter =
-        ServerFilter { status: params.status.and_then(convert::text_of), region: params.region };
+    let filter = ServerFilter { status: params.status.and_then(text_of), region: params.region };
     let choice = Choice::new::<ServerId>(params.limit, params.after.as_deref())?;
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(&by).list_servers(&filter, limit, after).await?;
-    let page = choice.page(rows, |row: &ServerRow| row.id.clone(), convert::server)?;
+    let page = choice.page(rows, |row: &ServerRow| row.id.clone(), show_server)?;
     Ok(answer_with_page(&request, page))
 }
 
@@ -265,13 +268,13 @@ async fn read_server(
 ) -> Result<HttpResponse, HttpError> {
     let row = api.app.reads(&by).read_server(&id.to_string()).await?;
     let row = row.ok_or_else(|| not_found("such server"))?;
-    Ok(HttpResponse::Ok().json(convert::server(row)?))
+    Ok(HttpResponse::Ok().json(show_server(row)?))
 }
 
 /// Lists the machines that bear our mark, but that nothing accounts for.
 async fn list_orphans(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
     let rows = api.app.reads(&by).list_orphans().await?;
-    let items = rows.into_iter().map(convert::orphan).collect::<Result<Vec<_>, _>>()?;
+    let items = rows.into_iter().map(show_orphan).collect::<Result<Vec<_>, _>>()?;
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 
@@ -327,7 +330,7 @@ async fn list_load_balancers(
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(&by).list_load_balancers(limit, after).await?;
     let id = |row: &LoadBalancerRow| row.id.clone();
-    let page = choice.page(rows, id, convert::load_balancer)?;
+    let page = choice.page(rows, id, show_load_balancer)?;
     Ok(answer_with_page(&request, page))
 }
 
@@ -339,7 +342,7 @@ async fn read_load_balancer(
 ) -> Result<HttpResponse, HttpError> {
     let row = api.app.reads(&by).read_load_balancer(&id.to_string()).await?;
     let row = row.ok_or_else(|| not_found("such load balancer"))?;
-    Ok(HttpResponse::Ok().json(convert::load_balancer(row)?))
+    Ok(HttpResponse::Ok().json(show_load_balancer(row)?))
 }
 
 /// Has everything at a balancer as it should be: HAProxy, our program, and what the sites need.
@@ -365,4 +368,59 @@ async fn prepare_load_balancer(
         api.app.prepare_load_balancer(&by, *id).await?,
     )
     .await
+}
+
+/// A machine.
+fn show_server(row: ServerRow) -> Result<Server, HttpError> {
+    let status: ServerStatus = word(row.status)?;
+    Ok(Server {
+        id: row.id,
+        appserver: row.appserver,
+        name: row.name,
+        openstack_id: row.machine,
+        openstack_region: row.region,
+        status,
+        status_name: status.name().to_owned(),
+        status_description: status.description().to_owned(),
+        reason: row.reason,
+        power: row.power.map(word).transpose()?,
+        public_ip: row.public_ip,
+        ssh_port: row.ssh_port,
+        http_port: row.http_port,
+        ssh_user: row.ssh_user,
+        host_keys: row.host_keys.unwrap_or_default(),
+        created: row.created_at,
+        modified: row.updated_at,
+    })
+}
+
+/// A machine that nobody accounts for.
+fn show_orphan(row: OrphanRow) -> Result<Orphan, HttpError> {
+    Ok(Orphan {
+        region: row.region,
+        machine: row.machine,
+        name: row.name,
+        key: row.made_with_key,
+        power: word(row.power)?,
+        deletion_run: row.deletion_run,
+        found: row.found_at,
+    })
+}
+
+/// A balancer.
+pub(super) fn show_load_balancer(row: LoadBalancerRow) -> Result<LoadBalancer, HttpError> {
+    let troubles: Vec<Trouble> =
+        serde_json::from_value(row.troubles).map_err(|error| internal(&error))?;
+    Ok(LoadBalancer {
+        id: row.id,
+        domain: row.domain,
+        public_ip: row.public_ip,
+        http_port: row.http_port,
+        also_listens: row.also_listens,
+        accepts_new_backends: row.accepts_new_backends,
+        troubles: troubles.iter().map(ToString::to_string).collect(),
+        preparation_run: row.preparation_run,
+        created: row.created_at,
+        modified: row.updated_at,
+    })
 }

@@ -1,9 +1,13 @@
 //! The state of affairs in one answer: what needs a person, what runs.
 
-use super::health::list_faults;
+use super::Api;
+use super::appservers::show_appserver;
+use super::health::{HEALTH, list_faults};
+use super::instances::show_instance;
 use super::problem::HttpError;
-use super::routes::{Access, Answer, Content, Input, Link, Route, Tag, Verb, handler};
-use super::{Api, convert};
+use super::routes::{Access, Answer, Content, Input, Link, Route, Verb, handler};
+use super::runs::show_run;
+use super::servers::show_load_balancer;
 use crate::app::Caller;
 use crate::read_models::{Reads, RunFilter, RunRow};
 use actix_web::HttpResponse;
@@ -21,7 +25,7 @@ pub(super) const ROUTES: &[Route] = &[Route {
     handler: handler!(read_status),
     method: Verb::Get,
     path: "/api/v1/status",
-    tag: Tag::Health,
+    tag: HEALTH,
     summary: "Tells what needs a person, and what runs",
     description: "The state of affairs in one answer: at most 100 needs of a kind, and 200 runs.",
     access: Access::Granted(Right::StatusRead),
@@ -81,7 +85,7 @@ async fn list_open_runs(
     let filter = RunFilter { open_only: true, ..RunFilter::default() };
     let rows = reads.list_runs(&filter, RUNS_MAX + NEEDS_MAX, None).await?;
     let show = |row: RunRow| {
-        let run = convert::run(row, now)?;
+        let run = show_run(row, now)?;
         let running = Running {
             name: run.subject_name.unwrap_or(run.subject),
             run: run.id,
@@ -111,7 +115,7 @@ async fn find_troubled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
     let rows = reads.list_troubled_appservers(NEEDS_MAX).await?;
     let show = |row: crate::read_models::AppserverRow| {
         let name = format!("{}/{}", row.domain, row.number);
-        let shown = convert::appserver(row)?;
+        let shown = show_appserver(row)?;
         let why = shown.machine_trouble.as_ref().or(shown.failure.as_ref());
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         let is_kept = shown.keeps_server_until.filter(|_| !shown.is_active);
@@ -135,7 +139,7 @@ async fn find_troubled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
 async fn find_misled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
     let rows = reads.list_misled_instances(NEEDS_MAX).await?;
     let show = |row| {
-        let site = convert::instance(row)?;
+        let site = show_instance(row)?;
         let troubles: Vec<_> =
             site.name_troubles.iter().map(|it| format!("{} ({})", it.name, it.trouble)).collect();
         Ok(Need {
@@ -154,7 +158,7 @@ async fn find_misled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
 async fn find_troubled_balancers(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
     let rows = reads.list_troubled_balancers(NEEDS_MAX).await?;
     let show = |row| {
-        let shown = convert::load_balancer(row)?;
+        let shown = show_load_balancer(row)?;
         let advice = match &shown.preparation_run {
             Some(run) => format!("ocim run explain {run}"),
             None => format!("ocim balancer prepare {} --dry-run", shown.domain),

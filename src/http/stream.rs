@@ -21,11 +21,13 @@ use serde_json::json;
 use std::future::ready;
 use utoipa::IntoParams;
 
+const STREAM: Tag = Tag { name: "stream", description: "What happens, live" };
+
 pub(super) const ROUTES: &[Route] = &[Route {
     handler: handler!(stream_events),
     method: Verb::Get,
     path: "/api/v1/stream",
-    tag: Tag::Stream,
+    tag: STREAM,
     summary: "Tells live what happens",
     description: "`appended` events, `caught_up` once all that was missed is sent, and `log` lines of a \
         run. Server-sent events; resumes by `Last-Event-ID`. What events hold is not told here.",

@@ -1,5 +1,6 @@
 //! Timelines: what happened to an instance, appserver or run, told for people.
 
+use super::Api;
 use super::appservers::APPSERVER_ID;
 use super::extract::Params;
 use super::instances::INSTANCE_ID;
@@ -7,8 +8,7 @@ use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, bad_request, not_found};
 use super::routes::{Access, Answer, AnswerHeader, Content, Input, Route, Tag, Verb, handler};
 use super::runs::RUN_ID;
-use super::{Api, convert};
-use crate::app::Caller;
+use crate::app::{Caller, Told};
 use crate::read_models::Order;
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
@@ -28,12 +28,14 @@ const TOLD: Answer = Answer {
     links: &[],
 };
 
+const TIMELINE: Tag = Tag { name: "timeline", description: "What happened, in sentences" };
+
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(read_instance_timeline),
         method: Verb::Get,
         path: "/api/v1/instances/{id}/timeline",
-        tag: Tag::Timeline,
+        tag: TIMELINE,
         summary: "Tells what happened to an instance, its appservers, their machines and runs",
         description: "In sentences, newest first unless `order` says otherwise.",
         access: Access::Granted(Right::EventsRead),
@@ -45,7 +47,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_appserver_timeline),
         method: Verb::Get,
         path: "/api/v1/appservers/{id}/timeline",
-        tag: Tag::Timeline,
+        tag: TIMELINE,
         summary: "Tells what happened to an Appserver, its machine and its runs",
         description: "In sentences, newest first unless `order` says otherwise.",
         access: Access::Granted(Right::EventsRead),
@@ -57,7 +59,7 @@ pub(super) const ROUTES: &[Route] = &[
         handler: handler!(read_run_timeline),
         method: Verb::Get,
         path: "/api/v1/runs/{id}/timeline",
-        tag: Tag::Timeline,
+        tag: TIMELINE,
         summary: "Tells what happened in a run",
         description: "In sentences, newest first unless `order` says otherwise.",
         access: Access::Granted(Right::EventsRead),
@@ -137,7 +139,7 @@ async fn answer_with_timeline(
     let after = choice.after_as();
     let told = api.app.read_timeline(by, subject, order, choice.rows_to_read(), after).await?;
     let position = |item: &TimelineItem| item.position.clone();
-    let items = told.into_iter().map(convert::timeline_item).collect();
+    let items = told.into_iter().map(show_timeline_item).collect();
     Ok(answer_with_page(request, choice.page(items, position, Ok)?))
 }
 
@@ -150,5 +152,17 @@ pub(super) fn read_order(order: Option<&str>) -> Result<Order, HttpError> {
         None | Some("newest") => Ok(Order::NewestFirst),
         Some("oldest") => Ok(Order::OldestFirst),
         Some(_) => Err(bad_request("order", "must be `newest` or `oldest`")),
+    }
+}
+
+/// An event told for people.
+fn show_timeline_item(told: Told) -> TimelineItem {
+    TimelineItem {
+        position: told.event.position.to_string(),
+        at: told.event.recorded_at,
+        actor: told.event.meta.actor,
+        kind: told.event.kind,
+        subject: told.subject,
+        sentence: told.sentence,
     }
 }
