@@ -140,7 +140,7 @@ impl Services {
         let metrics = &observing.metrics;
         // What the ports lack is said before anything stands on the database.
         let key = folder.ensure_ssh_key().await.map_err(BootError::Folder)?;
-        let ports = parts::open_ports(config, folder, &key).await?;
+        let (ports, circuits) = parts::open_ports(config, folder, &key).await?;
         let pool = parts::migrate(database).await?;
         // Before anything is changed that belongs to another node.
         let node = parts::describe_node(config, folder, &key, &*ids)?;
@@ -175,15 +175,10 @@ impl Services {
         let derived: Arc<dyn Derived> = Arc::new(PostgresDerived::new(pool.clone()));
         let leases = Arc::new(PostgresLeases::new(pool.clone()));
         let app = app.with_derived(Arc::clone(&derived)).with_leases(leases.clone());
-        let app = app.with_circuits(ports.circuits);
+        let app = app.with_circuits(circuits);
         let world = Arc::new(World {
             app: app.clone(),
-            clouds: ports.clouds,
-            shell: ports.shell,
-            playbooks: ports.playbooks,
-            load_balancer: ports.load_balancer,
-            dns: ports.dns,
-            site_probe: ports.site_probe,
+            ports,
             logs,
             limits: settings::limits(config),
             deployment: settings::deployment(config, own_secrets),

@@ -52,7 +52,7 @@ pub fn definitions() -> Vec<&'static Definition> {
 }
 
 pub use playbook_steps::PLAYBOOK_STEPS;
-pub use start::{TRIGGERS, started_by};
+pub use start::{started_by, triggers};
 pub use step::StartRequest;
 
 /// The plan of a run's definition; an empty one where this version does not know it. Limits don't

@@ -90,7 +90,7 @@ impl RegionWatch {
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
-        let Some(cloud) = self.world.clouds.get(&self.region) else {
+        let Some(cloud) = self.world.ports.clouds.get(&self.region) else {
             return Err(PortError::permanent(
                 ErrorCode::RegionNotConfigured,
                 "the region is not configured: see OCIM_CLOUDS",
@@ -235,7 +235,7 @@ impl RegionWatch {
         let boots = Command::StartBooting { address: address_seen, cause: BootCause::FoundAgain };
         app.observe_server(server, boots).await?;
         let host_keys = &machine.host_keys;
-        match self.world.shell.read_boot_id(address, host_keys).await {
+        match self.world.ports.shell.read_boot_id(address, host_keys).await {
             Ok(boot_id) => {
                 let ready = Command::BecomeReady { host_keys: host_keys.clone(), boot_id };
                 app.observe_server(server, ready).await?;
@@ -271,7 +271,7 @@ impl Reconciler {
     pub fn start(world: &Arc<World>, interval: Duration) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        for region in world.clouds.keys() {
+        for region in world.ports.clouds.keys() {
             let watch = RegionWatch::new(Arc::clone(world), region);
             tasks.spawn(watch_region(watch, interval, stopped.clone()));
         }

@@ -4,6 +4,7 @@ pub mod fake;
 pub mod haproxy;
 pub mod simulated;
 
+use crate::breaker::{Answer, Asked, guarded};
 use crate::cloud::Address;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
@@ -124,4 +125,22 @@ pub trait LoadBalancer: Send + Sync + std::fmt::Debug {
         backend: &str,
         server: &str,
     ) -> Result<u64, PortError>;
+}
+
+impl Answer for BalancerState {}
+impl Answer for Fragment {}
+
+guarded! { LoadBalancer {} {
+    read_balancer(host: &BalancerHost) -> BalancerState, asks balancer(host);
+    prepare_balancer(host: &BalancerHost) -> (), asks balancer(host);
+    apply_fragment(host: &BalancerHost, fragment: &Fragment) -> Vec<String>, asks balancer(host);
+    read_fragment(host: &BalancerHost, name: &str) -> Option<Fragment>, asks balancer(host);
+    switch_servers(host: &BalancerHost, backend: &str, to: &[String], from: &[String]) -> (),
+        asks balancer(host);
+    count_connections(host: &BalancerHost, backend: &str, server: &str) -> u64, asks balancer(host);
+}}
+
+/// Each balancer is a provider.
+fn balancer(host: &BalancerHost) -> Asked {
+    Asked::Provider(format!("balancer {}", host.domain))
 }

@@ -8,6 +8,7 @@ pub mod circuits;
 mod ports;
 
 pub use ports::Guarded;
+pub(crate) use ports::{Answer, Asked, guarded};
 
 use crate::breaker::circuits::{Circuits, OpenCircuit};
 use ocim_domain::Timestamp;

@@ -4,6 +4,7 @@ pub mod fake;
 pub mod local;
 pub mod simulated;
 
+use crate::breaker::{Answer, Asked, guarded};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use ocim_domain::text::make_recordable;
@@ -96,9 +97,7 @@ impl Machine {
 #[async_trait]
 pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// Why this cloud has no security groups, if it has none.
-    fn lacks_security_groups(&self) -> Option<&'static str> {
-        None
-    }
+    fn lacks_security_groups(&self) -> Option<&'static str>;
 
     /// Checks that the security groups exist, and makes the first one, which is ours (core §8.3).
     async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError>;
@@ -128,7 +127,26 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError>;
 
     /// Whether a balancer at this address can reach the region's machines.
-    fn is_reachable_from(&self, balancer: IpAddr) -> bool {
-        !is_simulated(balancer)
+    fn is_reachable_from(&self, balancer: IpAddr) -> bool;
+}
+
+impl Answer for Machine {
+    fn made_storable(self) -> Self {
+        Self::made_storable(self)
     }
 }
+
+guarded! { Cloud {
+    lacks_security_groups() -> Option<&'static str>;
+    is_reachable_from(balancer: IpAddr) -> bool;
+} {
+    ensure_security_groups(names: &[String]) -> (), asks Asked::Own;
+    find_security_groups(names: &[String]) -> bool, asks Asked::Own;
+    create_machine(spec: &MachineSpec) -> Machine, asks Asked::Own;
+    find_machine(key: Uuid) -> Option<Machine>, asks Asked::Own;
+    read_machine(id: &str) -> Option<Machine>, asks Asked::Own;
+    reboot_machine(id: &str) -> (), asks Asked::Own;
+    delete_machine(id: &str) -> (), asks Asked::Own;
+    read_console(id: &str) -> String, asks Asked::Own;
+    list_machines() -> Vec<Machine>, asks Asked::Own;
+}}

@@ -3,6 +3,7 @@
 pub mod fake;
 pub mod simulated;
 
+use crate::breaker::{Asked, guarded};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use std::net::IpAddr;
@@ -38,3 +39,11 @@ pub trait Dns: Send + Sync + std::fmt::Debug {
     /// Removes the alias. Absent is success.
     async fn remove_alias(&self, name: &str) -> Result<(), PortError>;
 }
+
+guarded! { Dns {
+    may_point_at(balancer: IpAddr) -> bool;
+} {
+    set_alias(alias: &Alias) -> (), asks Asked::Own;
+    read_alias(name: &str) -> Option<String>, asks Asked::Own;
+    remove_alias(name: &str) -> (), asks Asked::Own;
+}}

@@ -15,7 +15,7 @@
 //! | [`logs::LogStore`] | [`logs::postgres`] | | [`logs::memory`] |
 //! | `Clock`, `Ids` of the domain | [`system`] | | [`system`] (fixed ones) |
 //!
-//! [`program`] runs whatever program an adapter needs; [`breaker`] stands before any of them; [`simulated`] is the region that the simulated ones share.
+//! [`Ports`] has one adapter a port. [`program`] runs whatever program an adapter needs; [`breaker`] stands before any of them; [`simulated`] is the region that the simulated ones share.
 
 pub mod balancer;
 pub mod breaker;
@@ -31,3 +31,29 @@ pub mod shell;
 pub mod simulated;
 pub mod sites;
 pub mod system;
+
+use balancer::LoadBalancer;
+use cloud::Cloud;
+use dns::Dns;
+use playbooks::Playbooks;
+use shell::Shell;
+use sites::SiteProbe;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What steps reach outside: an adapter for each port.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    /// The configured regions, by name.
+    pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// SSH.
+    pub shell: Arc<dyn Shell>,
+    /// Ansible.
+    pub playbooks: Arc<dyn Playbooks>,
+    /// HAProxy.
+    pub load_balancer: Arc<dyn LoadBalancer>,
+    /// The zones of the sites' names; none where no DNS service is configured.
+    pub dns: Option<Arc<dyn Dns>>,
+    /// HTTP as a visitor.
+    pub site_probe: Arc<dyn SiteProbe>,
+}

@@ -4,6 +4,7 @@ pub mod ansible;
 pub mod fake;
 pub mod simulated;
 
+use crate::breaker::{Answer, Asked, guarded};
 use crate::cloud::Address;
 use async_trait::async_trait;
 use ocim_domain::Timestamp;
@@ -179,4 +180,49 @@ pub trait Playbooks: Send + Sync + std::fmt::Debug {
 
     /// Forgets a run that has ended: its files, variables first. Absent is success.
     async fn forget_playbook(&self, key: Uuid) -> Result<(), PortError>;
+}
+
+impl Answer for OutputLine {}
+impl Answer for RunState {}
+
+guarded! { Playbooks {} {
+    resolve_playbook(wanted: Playable<'_>) -> Option<String>, asks host_of(wanted.source);
+    start_playbook(run: &PlaybookRun) -> (), asks host_of(&run.source);
+    read_playbook(key: Uuid) -> RunState, asks Asked::Nobody;
+    read_output(key: Uuid, offset: u64) -> (Vec<OutputLine>, u64), asks Asked::Nobody;
+    cancel_playbook(key: Uuid) -> (), asks Asked::Nobody;
+    forget_playbook(key: Uuid) -> (), asks Asked::Nobody;
+}}
+
+/// Where a playbook comes from.
+fn host_of(source: &Source) -> Asked {
+    Asked::Provider(match source {
+        Source::Bundled(name) => format!("playbooks bundled:{name}"),
+        Source::Git { repository, .. } => format!("playbooks {}", without_login(repository)),
+    })
+}
+
+/// A repository's URL without user and password: it goes into messages.
+fn without_login(repository: &str) -> String {
+    match (repository.split_once("://"), repository.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
+        _ => repository.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_providers_name_holds_no_password() {
+        let cases = [
+            ("https://user:secret@git.example.com/a.git", "https://git.example.com/a.git"),
+            ("https://git.example.com/a.git", "https://git.example.com/a.git"),
+            ("git@git.example.com:a.git", "git@git.example.com:a.git"),
+        ];
+        for (repository, shown) in cases {
+            assert_eq!(without_login(repository), shown);
+        }
+    }
 }

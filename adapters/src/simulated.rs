@@ -13,7 +13,9 @@ pub mod routes;
 
 pub use faults::FaultKind;
 
+use crate::Ports;
 use crate::balancer::fake::FakeLoadBalancer;
+use crate::cloud::Cloud;
 use crate::playbooks::simulated::Play;
 use crashes::Crashes;
 use dice::Dice;
@@ -100,6 +102,19 @@ impl SimulatedRegion {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The region as all that one reaches outside.
+    #[must_use]
+    pub fn ports(self: &Arc<Self>, region: &str) -> Ports {
+        Ports {
+            clouds: BTreeMap::from([(region.to_owned(), Arc::clone(self) as Arc<dyn Cloud>)]),
+            shell: Arc::clone(self) as _,
+            playbooks: Arc::clone(self) as _,
+            load_balancer: Arc::clone(self) as _,
+            dns: Some(Arc::clone(self) as _),
+            site_probe: Arc::clone(self) as _,
+        }
     }
 
     /// How often each kind of fault was met so far.

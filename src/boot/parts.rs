@@ -10,13 +10,13 @@ use crate::nodes::NodeFacts;
 use crate::telemetry::Observing;
 use crate::telemetry::traces::{Exporter, Tracer};
 use deadpool_postgres::{Pool, Runtime};
+use ocim_adapters::Ports;
 use ocim_adapters::balancer::LoadBalancer;
 use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
 use ocim_adapters::breaker::circuits::Circuits;
 use ocim_adapters::breaker::{BreakerLimits, Breakers, Guarded};
 use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig};
 use ocim_adapters::cloud::{Cloud, Power};
-use ocim_adapters::dns::Dns;
 use ocim_adapters::playbooks::Playbooks;
 use ocim_adapters::playbooks::ansible::{
     AnsibleConfig, AnsiblePlaybooks, GitLogin, end_orphaned_tools,
@@ -25,7 +25,6 @@ use ocim_adapters::shell::Shell;
 use ocim_adapters::shell::ssh::SshShell;
 use ocim_adapters::simulated::routes::Routed;
 use ocim_adapters::simulated::{Nature, SimulatedRegion};
-use ocim_adapters::sites::SiteProbe;
 use ocim_adapters::sites::http::HttpSiteProbe;
 use ocim_adapters::system::SystemClock;
 use ocim_domain::port_error::PortError;
@@ -143,29 +142,15 @@ async fn resume_cloud(cloud: &LocalCloud) -> Result<(), PortError> {
     Ok(())
 }
 
-/// An adapter for each port.
-pub(super) struct Ports {
-    pub(super) clouds: BTreeMap<String, Arc<dyn Cloud>>,
-    pub(super) shell: Arc<dyn Shell>,
-    pub(super) playbooks: Arc<dyn Playbooks>,
-    pub(super) load_balancer: Arc<dyn LoadBalancer>,
-    pub(super) dns: Option<Arc<dyn Dns>>,
-    pub(super) site_probe: Arc<dyn SiteProbe>,
-    pub(super) circuits: Arc<dyn Circuits>,
-}
-
-impl Ports {
-    /// The same, but calls that concern simulated regions go there.
-    fn beside(self, regions: &[Arc<SimulatedRegion>]) -> Self {
-        Self {
-            clouds: self.clouds,
-            shell: Arc::new(Routed::new(regions.to_vec(), self.shell)),
-            playbooks: Arc::new(Routed::new(regions.to_vec(), self.playbooks)),
-            load_balancer: Arc::new(Routed::new(regions.to_vec(), self.load_balancer)),
-            dns: self.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
-            site_probe: Arc::new(Routed::new(regions.to_vec(), self.site_probe)),
-            circuits: self.circuits,
-        }
+/// The same ports, but calls that concern simulated regions go there.
+fn beside(ports: Ports, regions: &[Arc<SimulatedRegion>]) -> Ports {
+    Ports {
+        clouds: ports.clouds,
+        shell: Arc::new(Routed::new(regions.to_vec(), ports.shell)),
+        playbooks: Arc::new(Routed::new(regions.to_vec(), ports.playbooks)),
+        load_balancer: Arc::new(Routed::new(regions.to_vec(), ports.load_balancer)),
+        dns: ports.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
+        site_probe: Arc::new(Routed::new(regions.to_vec(), ports.site_probe)),
     }
 }
 
@@ -189,12 +174,12 @@ pub(super) fn describe_node(
     })
 }
 
-/// The adapters that the configuration asks for.
+/// The adapters that the configuration asks for, and the circuits before them.
 pub(super) async fn open_ports(
     config: &Config,
     folder: &DataFolder,
     key: &SshKey,
-) -> Result<Ports, BootError> {
+) -> Result<(Ports, Arc<dyn Circuits>), BootError> {
     let breakers = Breakers::new(Arc::new(SystemClock), BreakerLimits::default());
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
     let mut simulated = vec![];
@@ -243,9 +228,9 @@ pub(super) async fn open_ports(
         load_balancer: Arc::new(Guarded::per_call(balancer, &breakers)),
         dns: None,
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
-        circuits: Arc::new(breakers),
     };
-    Ok(if simulated.is_empty() { ports } else { ports.beside(&simulated) })
+    let ports = if simulated.is_empty() { ports } else { beside(ports, &simulated) };
+    Ok((ports, Arc::new(breakers)))
 }
 
 /// As whom git reads the repositories of each host.

@@ -17,7 +17,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 /// When the store does not answer.
 pub async fn find_troubles(world: &World, id: LoadBalancerId) -> Result<Vec<Trouble>, AppError> {
     let host = balancer_host(&world.app.load_balancer(id).await?);
-    let read = world.load_balancer.read_balancer(&host);
+    let read = world.ports.load_balancer.read_balancer(&host);
     let state = match tokio::time::timeout(LOOK_TIMEOUT, read).await {
         Ok(Ok(state)) => state,
         Ok(Err(error)) => {

@@ -88,7 +88,7 @@ async fn find_troubles(
     let names = plan.names.domains.iter().map(|name| (name, expected));
     let redirects = plan.names.redirects.iter().map(|name| (name, elsewhere));
     let asked = names.chain(redirects).map(|(name, expected)| async move {
-        let probe = &context.world.site_probe;
+        let probe = &context.world.ports.site_probe;
         let answer = probe.request_site("GET", to, name, "/heartbeat", ANSWER_WAIT).await;
         let trouble = judge(answer, expected)?;
         Some(NameTrouble { name: name.clone(), trouble })

@@ -193,7 +193,7 @@ pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError
     let mut hosts = vec![names::effective_host(settings, Service::Lms)];
     hosts.extend(names::load_balanced_domains(settings));
     let to = (address.ip, address.http_port).into();
-    match request_heartbeat(&*context.world.site_probe, to, &hosts).await {
+    match request_heartbeat(&*context.world.ports.site_probe, to, &hosts).await {
         Ok(answer) if answer.status < 400 => {
             context.say(format!("the heartbeat answers with {}", answer.status)).await;
             done(HeartbeatStatus(answer.status))
@@ -270,7 +270,7 @@ pub async fn look_at_machine(
         say_waiting(context, "the machine's console does not show its SSH host keys yet").await;
         return Ok(None);
     }
-    match context.world.shell.read_boot_id(&address, &machine.host_keys).await {
+    match context.world.ports.shell.read_boot_id(&address, &machine.host_keys).await {
         Ok(boot_id) => Ok(Some((address, machine.host_keys, boot_id))),
         Err(error) if error.class == Class::Permanent => Err(error.into()),
         Err(error) => {

@@ -87,8 +87,8 @@ async fn compose_common(context: &StepContext) -> Result<PlaybookRun, StepError>
 
 /// Ends the run's process group.
 pub async fn undo_playbook(context: StepContext) -> Result<Progress, StepError> {
-    context.world.playbooks.cancel_playbook(context.key).await?;
-    context.world.playbooks.forget_playbook(context.key).await?;
+    context.world.ports.playbooks.cancel_playbook(context.key).await?;
+    context.world.ports.playbooks.forget_playbook(context.key).await?;
     super::failure::settle_appserver(&context).await?;
     undone("no playbook of this step is running")
 }
@@ -96,14 +96,14 @@ pub async fn undo_playbook(context: StepContext) -> Result<Progress, StepError> 
 /// Ends the run's process group where a person did the work, or skipped it: what it would still do
 /// nobody wants. Its output stays in the log as far as it came.
 pub async fn end_playbook(context: StepContext) -> Result<Progress, StepError> {
-    context.world.playbooks.cancel_playbook(context.key).await?;
+    context.world.ports.playbooks.cancel_playbook(context.key).await?;
     undone("no playbook of this step is running")
 }
 
 /// As [`end_playbook`], for the steps of a run that was abandoned.
 pub async fn end_playbooks(context: &StepContext, steps: &[&str]) -> Result<(), StepError> {
     for step in steps {
-        context.world.playbooks.cancel_playbook(step_key(context.run, step)).await?;
+        context.world.ports.playbooks.cancel_playbook(step_key(context.run, step)).await?;
     }
     Ok(())
 }
@@ -111,14 +111,14 @@ pub async fn end_playbooks(context: &StepContext, steps: &[&str]) -> Result<(), 
 /// Forgets the files of runs whose results are recorded.
 pub async fn forget_playbooks(context: &StepContext, steps: &[&str]) -> Result<(), StepError> {
     for step in steps {
-        context.world.playbooks.forget_playbook(step_key(context.run, step)).await?;
+        context.world.ports.playbooks.forget_playbook(step_key(context.run, step)).await?;
     }
     Ok(())
 }
 
 /// Starts or finds the run, takes its output into the log, and tells how it ended.
 pub async fn follow_playbook(context: &StepContext, play: Play) -> Result<Progress, StepError> {
-    let playbooks = &context.world.playbooks;
+    let playbooks = &context.world.ports.playbooks;
     let mut state = playbooks.read_playbook(context.key).await?;
     if state == RunState::Absent {
         let run = (play.compose)(context).await?;
@@ -238,13 +238,14 @@ async fn take_chunk(
 ) -> Result<bool, StepError> {
     let logs = &context.world.logs;
     let held = logs.read_source(context.run, source).await?;
-    let (new_lines, to) = context.world.playbooks.read_output(context.key, held.bytes).await?;
+    let (new_lines, to) =
+        context.world.ports.playbooks.read_output(context.key, held.bytes).await?;
     if to == held.bytes {
         return Ok(false);
     }
     let mut lines = Vec::new();
     if held.context < held.bytes {
-        (lines, _) = context.world.playbooks.read_output(context.key, held.context).await?;
+        (lines, _) = context.world.ports.playbooks.read_output(context.key, held.context).await?;
         lines.retain(|line| line.end <= held.bytes);
     }
     lines.extend(new_lines);

@@ -63,7 +63,7 @@ async fn prepare_balancer(context: StepContext) -> Result<Progress, StepError> {
     let registration = context.world.app.load_balancer(input.load_balancer).await?;
     let lock = context.world.balancer_lock(&registration.domain);
     let _one_at_a_time = lock.lock().await;
-    let balancer = &context.world.load_balancer;
+    let balancer = &context.world.ports.load_balancer;
     balancer.prepare_balancer(&balancer_host(&registration)).await?;
     context.say(format!("{} is prepared, and HAProxy is running", registration.domain)).await;
     done(())
@@ -132,7 +132,7 @@ async fn remove_fragment(
     }
     let empty = Fragment { name, ..Fragment::default() };
     let host = balancer_host(&known.registration);
-    context.world.load_balancer.apply_fragment(&host, &empty).await?;
+    context.world.ports.load_balancer.apply_fragment(&host, &empty).await?;
     context.say(format!("the fragment {} belongs to nobody, and is removed", empty.name)).await;
     record_applied(context, id, &empty).await
 }

@@ -210,8 +210,8 @@ fn compose_install(context: &StepContext) -> Result<PlaybookRun, StepError> {
 }
 
 async fn undo_install_balancer(context: StepContext) -> Result<Progress, StepError> {
-    context.world.playbooks.cancel_playbook(context.key).await?;
-    context.world.playbooks.forget_playbook(context.key).await?;
+    context.world.ports.playbooks.cancel_playbook(context.key).await?;
+    context.world.ports.playbooks.forget_playbook(context.key).await?;
     undone("no playbook of this step is running")
 }
 

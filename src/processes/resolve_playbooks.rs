@@ -119,7 +119,7 @@ async fn resolve(
     (source, playbook, requirements): (&Source, &str, &str),
 ) -> Result<Option<String>, StepError> {
     let wanted = Playable { region, source, playbook, requirements };
-    let commit = context.world.playbooks.resolve_playbook(wanted).await?;
+    let commit = context.world.ports.playbooks.resolve_playbook(wanted).await?;
     if let (Source::Git { repository, version }, Some(commit)) = (source, &commit) {
         context.say(format!("{version} of {repository} is commit {commit}")).await;
     }

@@ -114,7 +114,7 @@ pub async fn leave_slot(context: StepContext) -> Result<Progress, StepError> {
 /// # Errors
 /// What the store says.
 pub async fn set_limits(world: &World) -> Result<(), AppError> {
-    for region in world.clouds.keys() {
+    for region in world.ports.clouds.keys() {
         let limit = world.limits.launches_max(region);
         let command = Command::Configure { region: region.clone(), limit };
         let meta = Metadata::by("system");
@@ -128,7 +128,7 @@ pub async fn set_limits(world: &World) -> Result<(), AppError> {
 /// # Errors
 /// What the store says.
 pub async fn leave_regions(world: &World, run: RunId) -> Result<(), AppError> {
-    for region in world.clouds.keys() {
+    for region in world.ports.clouds.keys() {
         leave_region(world, &Metadata::by("system"), region, run).await?;
     }
     Ok(())
@@ -139,7 +139,7 @@ pub async fn leave_regions(world: &World, run: RunId) -> Result<(), AppError> {
 /// # Errors
 /// What the store says.
 pub async fn sweep_regions(world: &World) -> Result<(), AppError> {
-    for region in world.clouds.keys() {
+    for region in world.ports.clouds.keys() {
         for run in world.slots.find_ended(world, region).await? {
             leave_region(world, &Metadata::by("system"), region, run).await?;
         }

@@ -6,27 +6,30 @@ use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
 use ocim_domain::run_record::{BalancerInput, LaunchInput, OrphanInput, TrafficInput};
 use ocim_domain::{appserver, instance, inventory, load_balancer};
 
+/// How an event of a kind tells of the run that it asks for.
+type StartedBy = fn(&Recorded) -> Option<StartRequest>;
+
 /// The kinds of events that start a process.
-pub const TRIGGERS: &[&str] = &[
-    "instance.launch_requested",
-    "appserver.activation_requested",
-    "appserver.deactivation_requested",
-    "appserver.termination_requested",
-    "appserver.clean_up_requested",
-    "inventory.orphan_deletion_requested",
-    "load_balancer.preparation_requested",
+const TRIGGERS: &[(&str, StartedBy)] = &[
+    ("instance.launch_requested", started_by_instance),
+    ("appserver.activation_requested", started_by_appserver),
+    ("appserver.deactivation_requested", started_by_appserver),
+    ("appserver.termination_requested", started_by_appserver),
+    ("appserver.clean_up_requested", started_by_appserver),
+    ("inventory.orphan_deletion_requested", started_by_inventory),
+    ("load_balancer.preparation_requested", started_by_balancer),
 ];
+
+/// The kinds of events that start a process.
+pub fn triggers() -> impl Iterator<Item = &'static str> {
+    TRIGGERS.iter().map(|(kind, _)| *kind)
+}
 
 /// The run that an event asks for, if it does.
 #[must_use]
 pub fn started_by(event: &Recorded) -> Option<StartRequest> {
-    match event.stream.category() {
-        "instance" => started_by_instance(event),
-        "appserver" => started_by_appserver(event),
-        "inventory" => started_by_inventory(event),
-        "load_balancer" => started_by_balancer(event),
-        _ => None,
-    }
+    let (_, started_by) = TRIGGERS.iter().find(|(kind, _)| *kind == event.kind)?;
+    started_by(event)
 }
 
 fn started_by_instance(event: &Recorded) -> Option<StartRequest> {

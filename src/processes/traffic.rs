@@ -173,7 +173,7 @@ pub async fn prove_site(context: StepContext) -> Result<Progress, StepError> {
     let host = probe_host(site.id, number);
     let address = &site.registration.address;
     let to = (address.ip, address.http_port).into();
-    let probe = &context.world.site_probe;
+    let probe = &context.world.ports.site_probe;
     match probe.request_site("GET", to, &host, "/heartbeat", ANSWER_WAIT).await {
         Ok(answer) if answer.status == 200 => {
             let route = format!("{}/{}", site.probe_backend(), server_line_name(number));
@@ -237,7 +237,7 @@ async fn move_servers(
     if to.is_empty() && from.is_empty() {
         return Ok(());
     }
-    let balancer = &context.world.load_balancer;
+    let balancer = &context.world.ports.load_balancer;
     Ok(balancer.switch_servers(&site.host(), &site.backend(), &to, &from).await?)
 }
 
@@ -301,7 +301,7 @@ pub async fn drain_connections(context: StepContext) -> Result<Progress, StepErr
         return undone("the drain wait is over");
     }
     let site = need_site(&context).await?;
-    let balancer = &context.world.load_balancer;
+    let balancer = &context.world.ports.load_balancer;
     for name in line_names(&context, left.into_iter()).await? {
         match balancer.count_connections(&site.host(), &site.backend(), &name).await {
             Ok(0) => {}

@@ -1,18 +1,15 @@
 //! What steps may use: commands, ports, and the limits in force.
 
 use super::slots::{self, Slots, WAKERS};
-use super::start::{TRIGGERS, started_by};
+use super::start::{started_by, triggers};
 use super::step::{StartRequest, StepError};
 use crate::app::{App, Journal};
 use crate::logs::Logs;
 use crate::logs::masking::Masker;
-use ocim_adapters::balancer::LoadBalancer;
+use ocim_adapters::Ports;
 use ocim_adapters::cloud::Cloud;
-use ocim_adapters::dns::Dns;
 use ocim_adapters::logs::Level;
-use ocim_adapters::playbooks::{Playbooks, Source};
-use ocim_adapters::shell::Shell;
-use ocim_adapters::sites::SiteProbe;
+use ocim_adapters::playbooks::Source;
 use ocim_domain::Timestamp;
 use ocim_domain::configuration::BaseContext;
 use ocim_domain::event::Recorded;
@@ -159,18 +156,8 @@ pub struct Deployment {
 pub struct World {
     /// Commands.
     pub app: App,
-    /// The configured regions.
-    pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
-    /// SSH.
-    pub shell: Arc<dyn Shell>,
-    /// Ansible.
-    pub playbooks: Arc<dyn Playbooks>,
-    /// HAProxy.
-    pub load_balancer: Arc<dyn LoadBalancer>,
-    /// The zones of the sites' names; none where no DNS service is configured.
-    pub dns: Option<Arc<dyn Dns>>,
-    /// HTTP as a visitor.
-    pub site_probe: Arc<dyn SiteProbe>,
+    /// What steps reach outside.
+    pub ports: Ports,
     /// Log lines.
     pub logs: Arc<Logs>,
     /// Limits in force.
@@ -192,7 +179,7 @@ impl World {
     /// # Errors
     /// Permanent when no such region is configured.
     pub fn cloud(&self, region: &str) -> Result<Arc<dyn Cloud>, StepError> {
-        self.clouds.get(region).cloned().ok_or_else(|| {
+        self.ports.clouds.get(region).cloned().ok_or_else(|| {
             let message = format!("the region `{region}` is not configured: see OCIM_CLOUDS");
             StepError::permanent(ErrorCode::RegionNotConfigured, message)
         })
@@ -227,7 +214,7 @@ impl Host for World {
     }
 
     fn kinds_heard(&self) -> Vec<&'static str> {
-        TRIGGERS.iter().chain(WAKERS).copied().collect()
+        triggers().chain(WAKERS.iter().copied()).collect()
     }
 
     fn started_by(&self, event: &Recorded) -> Option<StartRequest> {

@@ -9,7 +9,7 @@ use crate::processes::slots::Slots;
 use crate::processes::world::{Deployment, Limits, World};
 use crate::processes::{definitions, plan_of};
 use crate::read_models::ReadModels;
-use ocim_adapters::cloud::{Cloud, SIMULATED_PREFIX};
+use ocim_adapters::cloud::SIMULATED_PREFIX;
 use ocim_adapters::logs::memory::MemoryLogs;
 use ocim_adapters::playbooks::Source;
 use ocim_adapters::simulated::crashes::Crashes;
@@ -32,7 +32,6 @@ use ocim_engine::sagas::runner::Runner;
 use ocim_engine::store::EventStore;
 use ocim_engine::store::memory::MemoryStore;
 use ocim_engine::store::sealed::{MemoryKeys, SealedStore};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -140,16 +139,10 @@ impl Stage {
         let sealed = seal(&self.opened, &self.crashes, &self.keys, &self.ids);
         let logs = Arc::new(Logs::new(self.log_lines.clone(), Arc::clone(&self.clock)));
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
-        let cloud: Arc<dyn Cloud> = self.region.clone();
         Arc::new(World {
             app: new_app(sealed, self.reads.clone(), Arc::clone(&logs), clock, ids)
                 .with_derived(Arc::clone(&self.derived)),
-            clouds: BTreeMap::from([(REGION.to_owned(), cloud)]),
-            shell: self.region.clone(),
-            playbooks: self.region.clone(),
-            load_balancer: self.region.clone(),
-            dns: Some(self.region.clone()),
-            site_probe: self.region.clone(),
+            ports: self.region.ports(REGION),
             logs,
             limits: limits(),
             deployment: deployment(),

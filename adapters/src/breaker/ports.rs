@@ -1,22 +1,15 @@
 //! Ports behind circuits: each call goes through the circuit of its provider, and what is answered comes
-//! through fit to be stored. A port is a row here: its calls, and whom each of them asks.
+//! through fit to be stored. Beside each port stands which calls it has, and whom each of them asks.
 
 use super::Breakers;
-use crate::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
-use crate::cloud::{Cloud, Machine, MachineSpec};
-use crate::dns::{Alias, Dns};
-use crate::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState, Source};
-use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use ocim_domain::text::make_storable;
-use std::net::IpAddr;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// A port behind circuits.
 #[derive(Debug)]
 pub struct Guarded<P: ?Sized> {
-    inner: Arc<P>,
+    pub(crate) inner: Arc<P>,
     breakers: Breakers,
     provider: String,
 }
@@ -34,7 +27,8 @@ impl<P: ?Sized> Guarded<P> {
         Self::new(inner, breakers, "")
     }
 
-    async fn call<T: Answer>(
+    /// Makes a call through the circuit of whom it asks.
+    pub(crate) async fn call<T: Answer>(
         &self,
         asked: Asked,
         call: impl Future<Output = Result<T, PortError>>,
@@ -49,7 +43,7 @@ impl<P: ?Sized> Guarded<P> {
 }
 
 /// Whom a call asks.
-enum Asked {
+pub(crate) enum Asked {
     /// The port's own provider.
     Own,
     /// The one of this name.
@@ -59,7 +53,7 @@ enum Asked {
 }
 
 /// What a provider answers.
-trait Answer: Sized {
+pub(crate) trait Answer: Sized {
     /// The same, fit to be stored.
     fn made_storable(self) -> Self {
         self
@@ -69,20 +63,10 @@ trait Answer: Sized {
 impl Answer for () {}
 impl Answer for bool {}
 impl Answer for u64 {}
-impl Answer for BalancerState {}
-impl Answer for Fragment {}
-impl Answer for OutputLine {}
-impl Answer for RunState {}
 
 impl Answer for String {
     fn made_storable(self) -> Self {
         make_storable(&self).into_owned()
-    }
-}
-
-impl Answer for Machine {
-    fn made_storable(self) -> Self {
-        Self::made_storable(self)
     }
 }
 
@@ -104,100 +88,26 @@ impl<T: Answer, U: Answer> Answer for (T, U) {
     }
 }
 
-/// A port's calls; those of the first block ask nobody, and do not wait.
+/// Puts a port behind circuits, by its calls; those of the first block ask nobody, and do not wait. What
+/// is left out does not compile, as no method of a port has a body in the trait.
 macro_rules! guarded {
     ($port:ident {
         $($told:ident($($told_argument:ident: $told_type:ty),*) -> $told_answer:ty;)*
     } {
         $($call:ident($($argument:ident: $type:ty),*) -> $answer:ty, asks $asked:expr;)*
     }) => {
-        #[async_trait]
-        impl $port for Guarded<dyn $port> {
+        #[::async_trait::async_trait]
+        impl $port for $crate::breaker::Guarded<dyn $port> {
             $(fn $told(&self, $($told_argument: $told_type),*) -> $told_answer {
                 self.inner.$told($($told_argument),*)
             })*
 
-            $(async fn $call(&self, $($argument: $type),*) -> Result<$answer, PortError> {
+            $(async fn $call(&self, $($argument: $type),*)
+                -> Result<$answer, ::ocim_domain::port_error::PortError>
+            {
                 self.call($asked, self.inner.$call($($argument),*)).await
             })*
         }
     };
 }
-
-guarded! { Cloud {
-    lacks_security_groups() -> Option<&'static str>;
-} {
-    ensure_security_groups(names: &[String]) -> (), asks Asked::Own;
-    find_security_groups(names: &[String]) -> bool, asks Asked::Own;
-    create_machine(spec: &MachineSpec) -> Machine, asks Asked::Own;
-    find_machine(key: Uuid) -> Option<Machine>, asks Asked::Own;
-    read_machine(id: &str) -> Option<Machine>, asks Asked::Own;
-    reboot_machine(id: &str) -> (), asks Asked::Own;
-    delete_machine(id: &str) -> (), asks Asked::Own;
-    read_console(id: &str) -> String, asks Asked::Own;
-    list_machines() -> Vec<Machine>, asks Asked::Own;
-}}
-
-guarded! { Dns {
-    may_point_at(balancer: IpAddr) -> bool;
-} {
-    set_alias(alias: &Alias) -> (), asks Asked::Own;
-    read_alias(name: &str) -> Option<String>, asks Asked::Own;
-    remove_alias(name: &str) -> (), asks Asked::Own;
-}}
-
-guarded! { Playbooks {} {
-    resolve_playbook(wanted: Playable<'_>) -> Option<String>, asks host_of(wanted.source);
-    start_playbook(run: &PlaybookRun) -> (), asks host_of(&run.source);
-    read_playbook(key: Uuid) -> RunState, asks Asked::Nobody;
-    read_output(key: Uuid, offset: u64) -> (Vec<OutputLine>, u64), asks Asked::Nobody;
-    cancel_playbook(key: Uuid) -> (), asks Asked::Nobody;
-    forget_playbook(key: Uuid) -> (), asks Asked::Nobody;
-}}
-
-guarded! { LoadBalancer {} {
-    read_balancer(host: &BalancerHost) -> BalancerState, asks balancer(host);
-    prepare_balancer(host: &BalancerHost) -> (), asks balancer(host);
-    apply_fragment(host: &BalancerHost, fragment: &Fragment) -> Vec<String>, asks balancer(host);
-    read_fragment(host: &BalancerHost, name: &str) -> Option<Fragment>, asks balancer(host);
-    switch_servers(host: &BalancerHost, backend: &str, to: &[String], from: &[String]) -> (),
-        asks balancer(host);
-    count_connections(host: &BalancerHost, backend: &str, server: &str) -> u64, asks balancer(host);
-}}
-
-/// Where a playbook comes from.
-fn host_of(source: &Source) -> Asked {
-    Asked::Provider(match source {
-        Source::Bundled(name) => format!("playbooks bundled:{name}"),
-        Source::Git { repository, .. } => format!("playbooks {}", without_login(repository)),
-    })
-}
-
-fn balancer(host: &BalancerHost) -> Asked {
-    Asked::Provider(format!("balancer {}", host.domain))
-}
-
-/// A repository's URL without user and password: it goes into messages.
-fn without_login(repository: &str) -> String {
-    match (repository.split_once("://"), repository.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
-        _ => repository.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_providers_name_holds_no_password() {
-        let cases = [
-            ("https://user:secret@git.example.com/a.git", "https://git.example.com/a.git"),
-            ("https://git.example.com/a.git", "https://git.example.com/a.git"),
-            ("git@git.example.com:a.git", "git@git.example.com:a.git"),
-        ];
-        for (repository, shown) in cases {
-            assert_eq!(without_login(repository), shown);
-        }
-    }
-}
+pub(crate) use guarded;

@@ -1,6 +1,6 @@
 //! A cloud in memory, which fails as it is told and counts what it did.
 
-use crate::cloud::{Address, Cloud, Machine, MachineSpec, Power};
+use crate::cloud::{Address, Cloud, Machine, MachineSpec, Power, is_simulated};
 use crate::faults::Faults;
 use async_trait::async_trait;
 use ocim_domain::port_error::{Class, PortError};
@@ -214,6 +214,14 @@ impl State {
 
 #[async_trait]
 impl Cloud for FakeCloud {
+    fn lacks_security_groups(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn is_reachable_from(&self, balancer: IpAddr) -> bool {
+        !is_simulated(balancer)
+    }
+
     async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError> {
         self.perform("ensure_security_groups", |state| {
             state.security_groups.extend(names.iter().cloned());

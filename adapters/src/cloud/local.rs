@@ -19,7 +19,7 @@ mod process;
 
 pub use isolation::{Isolation, missing_programs};
 
-use crate::cloud::{Cloud, Machine, MachineSpec, Power};
+use crate::cloud::{Cloud, Machine, MachineSpec, Power, is_simulated};
 use crate::file_work::work_aside;
 use address::choose_place;
 use async_trait::async_trait;
@@ -108,6 +108,10 @@ impl LocalCloud {
 impl Cloud for LocalCloud {
     fn lacks_security_groups(&self) -> Option<&'static str> {
         Some(NO_SECURITY_GROUPS)
+    }
+
+    fn is_reachable_from(&self, balancer: IpAddr) -> bool {
+        !is_simulated(balancer)
     }
 
     async fn ensure_security_groups(&self, _names: &[String]) -> Result<(), PortError> {

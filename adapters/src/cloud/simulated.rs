@@ -140,6 +140,10 @@ fn key_of(id: &str) -> Result<Uuid, PortError> {
 
 #[async_trait]
 impl Cloud for SimulatedRegion {
+    fn lacks_security_groups(&self) -> Option<&'static str> {
+        None
+    }
+
     async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError> {
         let call = self.act(&names.join(","), "ensure_security_groups").await?;
         self.lock().security_groups.extend(names.iter().cloned());

@@ -26,7 +26,7 @@ impl Resource for DnsName {
 
     async fn wanted(context: &StepContext) -> Result<Wanted<Self>, StepError> {
         let input: LaunchInput = context.input()?;
-        let Some(dns) = &context.world.dns else {
+        let Some(dns) = &context.world.ports.dns else {
             return Ok(Wanted::Nothing("no DNS service is configured".to_owned()));
         };
         let Some(site) = Site::load(context, input.instance).await? else {

@@ -47,7 +47,7 @@ impl Resource for SiteFragment<'_> {
 
     async fn find(&self, context: &StepContext) -> Result<Option<String>, StepError> {
         let (host, name) = (self.site.host(), &self.fragment.name);
-        let found = context.world.load_balancer.read_fragment(&host, name).await?;
+        let found = context.world.ports.load_balancer.read_fragment(&host, name).await?;
         Ok(found.map(|fragment| fragment.name))
     }
 
@@ -73,7 +73,8 @@ impl Resource for SiteFragment<'_> {
 
 impl SiteFragment<'_> {
     async fn apply(&self, context: &StepContext, fragment: &Fragment) -> Result<(), StepError> {
-        let applied = context.world.load_balancer.apply_fragment(&self.site.host(), fragment).await;
+        let applied =
+            context.world.ports.load_balancer.apply_fragment(&self.site.host(), fragment).await;
         // HAProxy quotes the line that it does not like, which may hold the site's credentials.
         let masker = self.site.masker();
         let warnings = applied.map_err(|error| {

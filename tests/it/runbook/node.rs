@@ -9,6 +9,7 @@ use ocim::processes::slots::{Slots, set_limits};
 use ocim::processes::world::{Limits, World};
 use ocim::reconciler::RegionWatch;
 use ocim::simulation::stage::deployment;
+use ocim_adapters::Ports;
 use ocim_adapters::balancer::fake::FakeLoadBalancer;
 use ocim_adapters::cloud::Cloud;
 use ocim_adapters::cloud::fake::FakeCloud;
@@ -61,12 +62,14 @@ impl Node {
         };
         let world = Arc::new(World {
             logs: Arc::clone(app.logs()),
-            clouds: BTreeMap::from([(REGION.to_owned(), Arc::clone(&cloud) as Arc<dyn Cloud>)]),
-            shell: Arc::new(FakeShell::new(Arc::clone(&cloud))),
-            playbooks: playbooks.clone(),
-            load_balancer: balancer.clone(),
-            dns: None,
-            site_probe: Arc::new(site),
+            ports: Ports {
+                clouds: BTreeMap::from([(REGION.to_owned(), Arc::clone(&cloud) as Arc<dyn Cloud>)]),
+                shell: Arc::new(FakeShell::new(Arc::clone(&cloud))),
+                playbooks: playbooks.clone(),
+                load_balancer: balancer.clone(),
+                dns: None,
+                site_probe: Arc::new(site),
+            },
             app,
             limits,
             deployment: deployment(),

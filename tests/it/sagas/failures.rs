@@ -12,23 +12,17 @@ use ocim_domain::saga::{Cause, Phase, Run, Verb};
 use std::collections::BTreeMap;
 
 fn faults<'a>(stage: &'a Stage, fake: &str) -> &'a Faults {
-    match fake {
-        "cloud" => &stage.cloud.faults,
-        "shell" => &stage.shell.faults,
-        "playbooks" => &stage.playbooks.faults,
-        "balancer" => &stage.balancer.faults,
-        "dns" => &stage.dns.faults,
-        "site" => &stage.site.faults,
-        other => panic!("{other}"),
-    }
+    let all = stage.outside.faults();
+    all.into_iter().find(|(name, _)| *name == fake).expect("a fake of that name").1
 }
 
 /// How often each operation of each fake was called.
 fn count_calls(stage: &Stage) -> BTreeMap<(&'static str, String), u32> {
-    let fakes = ["cloud", "shell", "playbooks", "balancer", "dns", "site"];
-    let of =
-        |fake| faults(stage, fake).counts().into_iter().map(move |(name, n)| ((fake, name), n));
-    fakes.into_iter().flat_map(of).collect()
+    let all = stage.outside.faults().into_iter();
+    let calls = all.flat_map(|(fake, faults)| {
+        faults.counts().into_iter().map(move |(name, count)| ((fake, name), count))
+    });
+    calls.collect()
 }
 
 /// The facts may tell of lost sight; the rest is as if nothing had happened.

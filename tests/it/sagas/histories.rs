@@ -230,7 +230,11 @@ fn the_histories_show_every_step_and_every_way_back() {
         known.insert((definition, version));
     }
     let registry = definitions().into_iter().map(|it| (it.name.to_owned(), it.version));
-    assert_eq!(known, registry.collect(), "a version without a history, or one without a table");
+    assert_eq!(
+        known,
+        registry.collect(),
+        "a version without a history (its scenarios stand in scenarios.rs), or one without a table"
+    );
     for definition in definitions() {
         let shows = |kind: &str, step: &str| {
             let (name, kind) = (definition.name.to_owned(), format!("saga.{kind}"));

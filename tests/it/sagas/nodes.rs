@@ -22,6 +22,7 @@ use ocim_engine::sagas::node_leases::Take;
 use ocim_engine::sagas::runner::{DriveError, Fence, Pace, Runner};
 use ocim_engine::store::{Filter, SubscriptionEvent};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -158,6 +159,14 @@ struct GatedCloud {
 
 #[async_trait]
 impl Cloud for GatedCloud {
+    fn lacks_security_groups(&self) -> Option<&'static str> {
+        self.inner.lacks_security_groups()
+    }
+
+    fn is_reachable_from(&self, balancer: IpAddr) -> bool {
+        self.inner.is_reachable_from(balancer)
+    }
+
     async fn ensure_security_groups(&self, names: &[String]) -> Result<(), PortError> {
         self.inner.ensure_security_groups(names).await
     }
@@ -213,7 +222,7 @@ pub(crate) async fn drive_as_zombie(stage: &Stage, driver: &mut Driver) -> Drive
 pub(super) async fn a_zombie_that_comes_back_writes_nothing_and_makes_nothing_twice() {
     let mut made = None;
     let stage = Stage::build(|world| {
-        for cloud in world.clouds.values_mut() {
+        for cloud in world.ports.clouds.values_mut() {
             let (came, gate) = (Semaphore::new(0), Semaphore::new(0));
             let gated = Arc::new(GatedCloud { inner: Arc::clone(cloud), came, gate });
             made = Some(gated.clone());

@@ -14,12 +14,12 @@ pub(crate) async fn guarded_stage() -> (Stage, Breakers) {
     let mut made = None;
     let stage = Stage::build(|world| {
         let breakers = Breakers::new(Arc::new(VirtualClock::start()), BreakerLimits::default());
-        for (region, cloud) in &mut world.clouds {
+        for (region, cloud) in &mut world.ports.clouds {
             *cloud =
                 Arc::new(Guarded::new(Arc::clone(cloud), &breakers, format!("region {region}")));
         }
-        let playbooks = Arc::clone(&world.playbooks);
-        world.playbooks = Arc::new(Guarded::per_call(playbooks, &breakers));
+        let playbooks = Arc::clone(&world.ports.playbooks);
+        world.ports.playbooks = Arc::new(Guarded::per_call(playbooks, &breakers));
         world.limits.launches_max_default = 1_000;
         made = Some(breakers);
     })

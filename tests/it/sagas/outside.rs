@@ -1,9 +1,13 @@
 //! What outlives the process under test: the log, the clouds and their like. It can be forked at any moment.
 
+use super::stage::REGION;
 use ocim::simulation::stage::VirtualClock;
+use ocim_adapters::Ports;
 use ocim_adapters::balancer::fake::FakeLoadBalancer;
+use ocim_adapters::cloud::Cloud;
 use ocim_adapters::cloud::fake::FakeCloud;
 use ocim_adapters::dns::fake::FakeDns;
+use ocim_adapters::faults::Faults;
 use ocim_adapters::logs::memory::MemoryLogs;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
 use ocim_adapters::shell::fake::FakeShell;
@@ -16,6 +20,7 @@ use ocim_engine::derived::memory::MemoryDerived;
 use ocim_engine::leases::memory::MemoryLeases;
 use ocim_engine::store::memory::MemoryStore;
 use ocim_engine::store::sealed::MemoryKeys;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The world outside. Clones share it; a fork goes its own way.
@@ -84,6 +89,30 @@ impl Outside {
             site: Arc::new(self.site.fork().behind(balancer.clone())),
             balancer,
         }
+    }
+
+    /// The fakes, as a process reaches them.
+    pub(crate) fn ports(&self) -> Ports {
+        Ports {
+            clouds: BTreeMap::from([(REGION.to_owned(), self.cloud.clone() as Arc<dyn Cloud>)]),
+            shell: self.shell.clone(),
+            playbooks: self.playbooks.clone(),
+            load_balancer: self.balancer.clone(),
+            dns: Some(self.dns.clone()),
+            site_probe: self.site.clone(),
+        }
+    }
+
+    /// The faults of each fake, with its name.
+    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 6] {
+        [
+            ("cloud", &self.cloud.faults),
+            ("shell", &self.shell.faults),
+            ("playbooks", &self.playbooks.faults),
+            ("balancer", &self.balancer.faults),
+            ("dns", &self.dns.faults),
+            ("site", &self.site.faults),
+        ]
     }
 
     /// What a site answers from now on under all of its internal names, in whose name.

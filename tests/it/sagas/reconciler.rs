@@ -363,8 +363,8 @@ async fn a_local_machine_whose_folder_is_removed_by_hand_has_vanished() {
     });
     let mut stage = Stage::new().await;
     let world = Arc::get_mut(&mut stage.world).unwrap();
-    world.clouds.insert(REGION.to_owned(), Arc::new(cloud));
-    world.shell = Arc::new(SshShell::new(&key, data.path().join("ssh")));
+    world.ports.clouds.insert(REGION.to_owned(), Arc::new(cloud));
+    world.ports.shell = Arc::new(SshShell::new(&key, data.path().join("ssh")));
     let launched = stage.launch().await;
     let mut watch = watch(&stage);
     look(&mut watch, 2).await;

@@ -11,7 +11,6 @@ use ocim::processes::world::{Limits, World};
 use ocim::processes::{StartRequest, started_by};
 pub(crate) use ocim::simulation::stage::VirtualClock;
 use ocim::simulation::stage::{deployment, unconnected};
-use ocim_adapters::cloud::Cloud;
 use ocim_domain::Timestamp;
 use ocim_domain::event::{Position, Recorded};
 use ocim_domain::fragment::probe_host;
@@ -27,7 +26,6 @@ use ocim_engine::store::sealed::SealedStore;
 use ocim_engine::store::{EventStore, Filter};
 use serde_json::{Value, json};
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
@@ -350,15 +348,9 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, setting)
         .with_derived(Arc::new(outside.derived.clone()))
         .with_leases(Arc::new(outside.leases.clone()));
-    let cloud = outside.cloud.clone() as Arc<dyn Cloud>;
     let world = World {
         app,
-        clouds: BTreeMap::from([(REGION.to_owned(), cloud)]),
-        shell: outside.shell.clone(),
-        playbooks: outside.playbooks.clone(),
-        load_balancer: outside.balancer.clone(),
-        dns: Some(outside.dns.clone()),
-        site_probe: outside.site.clone(),
+        ports: outside.ports(),
         logs,
         limits: Limits { planted: PLANTED.get(), ..Limits::default() },
         deployment: deployment(),

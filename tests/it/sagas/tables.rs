@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use ocim::app::LaunchAsk;
 use ocim::processes::step::{Definition, Kind, Progress, Step, done};
 use ocim::processes::world::Limits;
-use ocim::processes::{PLAYBOOK_STEPS, TRIGGERS, started_by};
+use ocim::processes::{PLAYBOOK_STEPS, started_by, triggers};
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::instance::OnSuccess;
@@ -216,7 +216,7 @@ async fn each_trigger_starts_its_process_with_the_run_that_it_names() {
     let mut kinds = BTreeSet::new();
     for event in stage.events(&[]).await {
         let request = started_by(&event);
-        assert_eq!(request.is_some(), TRIGGERS.contains(&event.kind.as_str()), "{}", event.kind);
+        assert_eq!(request.is_some(), triggers().any(|kind| kind == event.kind), "{}", event.kind);
         let Some(request) = request else { continue };
         kinds.insert((event.kind.clone(), request.definition));
         let definition = definitions().into_iter().find(|it| it.name == request.definition);
