@@ -37,6 +37,10 @@ counts: setup ## run all tests, and take what they count as the least from now o
 bench: setup ## measure, with both sides of each ratio
 	@$(ENV) cargo bench --workspace --locked $(ARGS)
 
+.PHONY: mutants
+mutants: setup ## change domain and projections in small ways, and see that the tests notice
+	@scripts/mutants.sh $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	@$(ENV) cargo fmt --all
