@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/env.sh
+# Beside other builds, which would wait for these otherwise.
+export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/mutants
 
 version=27.1.0
 tools=$OCIM_CACHE_DIR/tools

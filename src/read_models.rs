@@ -107,6 +107,12 @@ pub struct Reads<'a> {
 
 /// Every query fails with [`QueryError`] without a database.
 impl Reads<'_> {
+    /// Every build of every projection that may be seen, by name and generation.
+    pub async fn list_projections(&self) -> Result<Vec<ProjectionStatus>, QueryError> {
+        let ReadScope::Everything = self.scope;
+        self.models.projection_status().await
+    }
+
     /// The rows of a table that may be seen, as `Row` reads them.
     async fn rows<Row: ReadRow>(&self, clause: &Clause<'_>) -> Result<Vec<Row>, QueryError> {
         let ReadScope::Everything = self.scope;

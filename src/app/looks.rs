@@ -1,6 +1,7 @@
 //! When this node last looked at each region, and what came of it: not events, since they pass.
 
 use ocim_domain::Timestamp;
+use ocim_domain::right::ReadScope;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,9 +32,10 @@ impl LastLooks {
         self.lock().entry(region.to_owned()).or_default().error = Some(error.to_owned());
     }
 
-    /// What is known of a region; nothing before the first look.
+    /// What is known of a region to somebody who may read so much; nothing before the first look.
     #[must_use]
-    pub fn of(&self, region: &str) -> LastLook {
+    pub fn of(&self, region: &str, scope: ReadScope) -> LastLook {
+        let ReadScope::Everything = scope;
         self.lock().get(region).cloned().unwrap_or_default()
     }
 

@@ -6,6 +6,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use deadpool_postgres::{Client, Pool, PoolError};
 use ocim_domain::Timestamp;
 use ocim_domain::ids::TokenId;
+use ocim_domain::right::ReadScope;
 use ocim_domain::system::{Clock, Ids};
 use ocim_domain::token::Scope;
 use sha2::{Digest, Sha256};
@@ -217,11 +218,13 @@ impl Tokens {
         })
     }
 
-    /// All tokens, the newest first; those that are valid no more, too.
+    /// All tokens that somebody may see who may read so much, the newest first; those that are valid no
+    /// more, too.
     ///
     /// # Errors
     /// [`TokenError::Unavailable`].
-    pub async fn list_tokens(&self) -> Result<Vec<TokenRow>, TokenError> {
+    pub async fn list_tokens(&self, scope: ReadScope) -> Result<Vec<TokenRow>, TokenError> {
+        let ReadScope::Everything = scope;
         let client = self.client().await?;
         let rows = tokio::time::timeout(TIMEOUT, client.query(LIST, &[&LISTED_MAX])).await??;
         Ok(rows.iter().map(TokenRow::read).collect())

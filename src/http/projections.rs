@@ -71,8 +71,8 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 /// Lists the builds of all read models: how far they are, and the events that paused ones stand at.
-async fn list_projections(api: Data<Api>, _: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
-    let builds = api.app.read_models().projection_status().await?;
+async fn list_projections(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
+    let builds = api.app.reads(&by).list_projections().await?;
     let items: Vec<_> = builds.into_iter().filter_map(show_projection).collect();
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }

@@ -305,9 +305,9 @@ async fn delete_orphan(
 }
 
 /// Lists the configured regions, with what this node last saw of them.
-async fn list_looks(api: Data<Api>, _: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
+async fn list_looks(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
     let show = |name: &String| {
-        let look = api.app.looks().of(name);
+        let look = api.app.looks().of(name, by.sees);
         RegionLook {
             name: name.clone(),
             last_seen_at: look.last_seen_at,

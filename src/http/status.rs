@@ -14,7 +14,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, ReqData};
 use chrono::{DateTime, Utc};
 use ocim_api_spec::{AppserverStatus, Need, NeedCode, RunPhase, Running, Status};
-use ocim_domain::right::Right;
+use ocim_domain::right::{ReadScope, Right};
 
 /// Most things of a kind that need a person.
 const NEEDS_MAX: usize = 100;
@@ -58,7 +58,7 @@ async fn read_status(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse
     needs.extend(misled?);
     needs.extend(find_troubled_balancers(&reads).await?);
     needs.extend(find_circuits(&api));
-    needs.extend(find_silent_regions(&api));
+    needs.extend(find_silent_regions(&api, by.sees));
     needs.extend(find_orphans(&reads).await?);
     let running = running.into_iter().take(RUNS_MAX).map(|(_, run)| run).collect();
     Ok(HttpResponse::Ok().json(Status { needs, running }))
@@ -193,9 +193,9 @@ fn find_circuits(api: &Api) -> Vec<Need> {
     api.app.open_circuits().into_iter().map(need).collect()
 }
 
-fn find_silent_regions(api: &Api) -> Vec<Need> {
+fn find_silent_regions(api: &Api, scope: ReadScope) -> Vec<Need> {
     let need = |region: &String| {
-        let look = api.app.looks().of(region);
+        let look = api.app.looks().of(region, scope);
         Some(Need {
             code: NeedCode::RegionSilent,
             id: region.clone(),

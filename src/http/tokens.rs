@@ -107,9 +107,9 @@ async fn create_token(
 }
 
 /// Lists tokens, the newest first, with those that are valid no more; never their secrets.
-async fn list_tokens(api: Data<Api>, _: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
+async fn list_tokens(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
     let now = api.app.journal().now();
-    let rows = api.tokens.list_tokens().await?;
+    let rows = api.tokens.list_tokens(by.sees).await?;
     let items = rows.into_iter().map(|row| show_token(row, now)).collect();
     Ok(HttpResponse::Ok().json(Page::<Token> { items, next: None }))
 }

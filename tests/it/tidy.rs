@@ -302,6 +302,25 @@ fn programs_are_run_in_one_way() {
     assert_none(&findings);
 }
 
+/// Those that read models without a scope: they tell how Ocim is, not what it has.
+const UNSCOPED: [&str; 2] = ["src/http/health.rs", "src/http/metrics.rs"];
+
+#[test]
+fn no_handler_leaves_out_who_asks() {
+    let mut findings = vec![];
+    for (path, text) in list_code().iter().filter(|(path, _)| path.starts_with("src/http/")) {
+        for (number, line) in working_lines(text) {
+            let reads_all = line.contains(".read_models()")
+                && !line.contains(".changes()")
+                && !UNSCOPED.contains(&path.as_str());
+            if reads_all || line.contains("_: ReqData<Caller>") {
+                findings.push(format!("{path}:{number}: what is shown depends on who asks"));
+            }
+        }
+    }
+    assert_none(&findings);
+}
+
 #[test]
 fn no_test_is_switched_off() {
     // In pieces, since this file is looked at too.

@@ -1,6 +1,7 @@
 //! Tokens: what each allows, how long, and who knows of it.
 
 use crate::support::api_server::ApiServer;
+use ocim_domain::right::ReadScope;
 use ocim_domain::token::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -142,7 +143,7 @@ async fn the_secret_is_kept_nowhere_though_the_request_has_a_key() {
         };
         assert!(!rows.iter().any(shows), "{table}");
     }
-    let scopes = server.tokens.list_tokens().await.unwrap();
+    let scopes = server.tokens.list_tokens(ReadScope::Everything).await.unwrap();
     assert!(scopes.iter().all(|token| token.scope == Scope::All));
     server.stop().await;
 }

@@ -11,6 +11,7 @@ use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::RunId;
 use ocim_domain::inventory::{self, Orphan};
 use ocim_domain::port_error::Class;
+use ocim_domain::right::ReadScope;
 use ocim_domain::saga::{Cause, Phase, Run, Step, Verb};
 use ocim_domain::server::{Power, Present, Server, Status};
 use serde_json::json;
@@ -141,7 +142,7 @@ async fn a_cloud_that_does_not_answer_says_nothing_about_machines() {
     let machine = server_of(&stage, &launched).await.machine.unwrap();
     let mut watch = watch(&stage);
     look(&mut watch, 1).await;
-    let seen_at = stage.app().looks().of(REGION).last_seen_at;
+    let seen_at = stage.app().looks().of(REGION, ReadScope::Everything).last_seen_at;
     assert!(seen_at.is_some());
     stage.cloud.vanish_machine(&machine);
     look(&mut watch, 1).await;
@@ -149,7 +150,7 @@ async fn a_cloud_that_does_not_answer_says_nothing_about_machines() {
     look(&mut watch, 5).await;
     assert_eq!(kinds(&stage, &FACTS).await, [""; 0]);
     assert_eq!(kinds(&stage, &INVENTORIES).await, ["inventory.sight_lost"], "told once");
-    assert!(stage.app().looks().of(REGION).error.is_some());
+    assert!(stage.app().looks().of(REGION, ReadScope::Everything).error.is_some());
     stage.cloud.faults.clear();
     look(&mut watch, 1).await;
     assert_eq!(kinds(&stage, &FACTS).await, [""; 0], "two looks in a row begin anew");
@@ -157,7 +158,7 @@ async fn a_cloud_that_does_not_answer_says_nothing_about_machines() {
     assert_eq!(kinds(&stage, &FACTS).await, ["server.vanished"]);
     let told = kinds(&stage, &INVENTORIES).await;
     assert_eq!(told, ["inventory.sight_lost", "inventory.sight_regained"]);
-    let look = stage.app().looks().of(REGION);
+    let look = stage.app().looks().of(REGION, ReadScope::Everything);
     assert_eq!((look.error, look.machines), (None, 0));
 }
 
