@@ -276,6 +276,12 @@ mod tests {
     }
 
     #[test]
+    fn metadata_by_somebody_name_that_actor_and_nothing_else() {
+        let expected = json!({ "actor": "token:alice" });
+        assert_eq!(serde_json::to_value(Metadata::by("token:alice")).unwrap(), expected);
+    }
+
+    #[test]
     fn an_event_of_a_former_schema_reads_as_one_of_the_current() {
         let moved = Invented::Moved { port: 8080 };
         let former = json!({ "number": "8080" });

@@ -198,6 +198,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_tool_wrote_is_a_text_whatever_its_bytes_are() {
+        assert_eq!(decode_output("für 3 €".as_bytes()), "für 3 €");
+        assert_eq!(decode_output(b"a\xffb\0c"), "a\u{fffd}b\u{fffd}c");
+    }
+
+    #[test]
     fn a_long_text_of_a_tool_keeps_its_beginning_and_its_end() {
         let told =
             make_recordable(&format!("begin {} the reason", "é\0".repeat(TOOL_TEXT_BYTES_MAX)));

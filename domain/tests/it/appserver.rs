@@ -198,6 +198,8 @@ fn termination_waits_for_the_launch_to_end() {
                 let requested =
                     Event::TerminationRequested { run: run_id(4), force: false, reason: None };
                 appserver.when_then(termination(), [requested]);
+                let asked = appserver.after(termination());
+                assert_eq!(asked.state().present().unwrap().run_in_flight, Some(run_id(4)));
             }
         }
     }

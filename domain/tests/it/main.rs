@@ -12,6 +12,7 @@ mod inventory;
 mod keeping;
 mod ledger;
 mod load_balancer;
+mod meanings;
 mod name;
 mod names;
 mod projection;

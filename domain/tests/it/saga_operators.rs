@@ -388,6 +388,11 @@ fn an_explanation_names_who_holds_the_run_now_and_not_who_took_it_once() {
     let told = explained(&events, &holder(Holder::Nobody));
     assert_eq!((told.holder, told.held_until), (None, None));
     assert!(told.sentence.contains("no node holds it"), "{}", told.sentence);
+    // One that is stuck, or over, needs none.
+    for resting in [vec![started(), stuck("first")], vec![started(), Event::Completed {}]] {
+        let told = explained(&resting, &holder(Holder::Nobody));
+        assert!(!told.sentence.contains("holds it"), "{}", told.sentence);
+    }
 }
 
 #[test]
