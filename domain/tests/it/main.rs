@@ -22,6 +22,8 @@ mod run_record;
 mod saga;
 mod saga_operators;
 mod saga_parallel;
+mod saga_plan;
+mod saga_report;
 mod sample;
 mod server;
 mod settings;
