@@ -234,3 +234,138 @@ fn check_secret(secret: &str) -> Verdict {
         Err("must be base64 of 1 to 36 bytes".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_length(length: usize) -> String {
+        "x".repeat(length)
+    }
+
+    /// A rule, what passes, what it says to all that does not, and what that is.
+    type Case = (TextRule, Vec<String>, &'static str, Vec<String>);
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    fn cases() -> Vec<Case> {
+        use TextRule::{Email, Line, MasterSecret, Playbook, Reference, RepositoryUrl};
+        let host = format!("{}.{}.{}.com", of_length(63), of_length(63), of_length(57));
+        let (local, longer) = (format!("{}@localhost", of_length(64)), of_length(65));
+        let master = |bytes: usize| "AAAA".repeat(bytes / 3);
+        let shape = "must be an http, https, ssh, git or file URL, `user@host:path`, an absolute \
+                     path, or bundled:NAME";
+        let whole = |rest: usize| format!("/{}", of_length(rest));
+        vec![
+            (Line(3), texts(&["abc", "äöü", "{a}"]), "must not be blank", texts(&["", " \t"])),
+            (Line(3), vec![], "must have at most 3 characters", texts(&["abcd", "äöüß"])),
+            (Line(9), vec![], "must be one line", texts(&["a\nb", "a\u{7f}", "\0"])),
+            (Line(9), vec![], "must not hold template", texts(&["{{ a }}", "{% a", "a {#"])),
+            (
+                Reference(9),
+                texts(&["master", "a-b/c", "v1.0"]),
+                "no white space",
+                texts(&["-a", "a b"]),
+            ),
+            (
+                Email,
+                vec![format!("a@{host}"), local],
+                "like `name@",
+                texts(&["a", "@a.com", "a@", "ä@a.com"]),
+            ),
+            (Email, texts(&["a@LOCALHOST"]), "like `name@", vec![format!("{longer}@localhost")]),
+            (Email, vec![], "at most 254", vec![format!("{}@{host}", of_length(66))]),
+            (RepositoryUrl, vec![whole(255)], "at most 256", vec![whole(256)]),
+            (
+                RepositoryUrl,
+                texts(&[
+                    "bundled:demo_site",
+                    "bundled:a1",
+                    "ssh://a@host/r",
+                    "http://a/b",
+                    "a.b_c-d@host.com:r",
+                ]),
+                shape,
+                texts(&[
+                    "a",
+                    "ftp://a/b",
+                    "file://a/b",
+                    "http:///b",
+                    "git://-a/b",
+                    "ssh://-a@host/b",
+                    "@host.com:r",
+                    "a@host.com",
+                    "a@host.com:",
+                    "a@host.com:-r",
+                    "a@host.com::r",
+                    "-a@host.com:r",
+                    "a:b@host.com:r",
+                    "a@-host:r",
+                    "/srv/a b",
+                    "ext::sh",
+                ]),
+            ),
+            (
+                RepositoryUrl,
+                vec![],
+                "no name after",
+                texts(&["bundled:", "bundled:a-b", "bundled:../a"]),
+            ),
+            (RepositoryUrl, vec![], "SSH logs in by key", texts(&["ssh://a:b@host/r"])),
+            (
+                RepositoryUrl,
+                vec![],
+                "OCIM_GIT_CREDENTIALS",
+                texts(&["http://a@b/r", "git://a@b/r"]),
+            ),
+            (Playbook, vec![of_length(100)], "at most 100", vec![of_length(101)]),
+            (
+                Playbook,
+                texts(&["a/b.yml", "..a"]),
+                "inside the",
+                texts(&["/a", "-a", "../a", "a/.."]),
+            ),
+            (MasterSecret, vec![master(3), master(36)], "base64 of 1 to 36", vec![master(39)]),
+            (MasterSecret, vec![], "base64 of 1 to 36", texts(&["", "AAA", "A A="])),
+        ]
+    }
+
+    #[test]
+    fn each_rule_lets_through_what_fits_and_says_what_does_not() {
+        for (rule, fits, says, does_not) in cases() {
+            for text in fits {
+                assert_eq!(rule.check(&text), Ok(()), "{rule:?} {text}");
+                assert!(text.chars().count() <= rule.length_max(), "{rule:?} {text}");
+            }
+            for text in does_not {
+                let refused = rule.check(&text);
+                assert!(refused.as_ref().is_err_and(|it| it.contains(says)), "{text}: {refused:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn extra_settings_have_a_limit_as_they_are_written_and_one_as_they_are_meant() {
+        let rule = TextRule::ExtraSettings;
+        let written = |length: usize| format!("a: {}", of_length(length - 3));
+        assert_eq!(rule.check(&written(EXTRA_SETTINGS_BYTES_MAX)), Ok(()));
+        let told = rule.check(&written(EXTRA_SETTINGS_BYTES_MAX + 1)).unwrap_err();
+        assert_eq!(told, format!("must not have more than {} KiB", APPEND_BYTES_MAX / 8 / 1024));
+        // Written once, meant so many times.
+        let meant = |aliases: usize| {
+            let text = of_length(EXTRA_VARIABLES_BYTES_MAX / 16);
+            format!("a: &a {text}\nb: [{}]", vec!["*a"; aliases].join(", "))
+        };
+        assert_eq!(rule.check(&meant(14)), Ok(()));
+        let told = rule.check(&meant(16)).unwrap_err();
+        let limit = APPEND_BYTES_MAX / 4 / 1024;
+        assert_eq!(
+            told,
+            format!("must not have more than {limit} KiB with every alias written out")
+        );
+        assert!(rule.check("ansible_user: root").unwrap_err().contains("`ansible_user`"));
+        assert!(rule.check("[a]").unwrap_err().starts_with("can't be read: "));
+    }
+}
