@@ -245,4 +245,17 @@ mod tests {
         );
         assert_eq!(group.rows, [json!({"a": 1, "id": 1}), json!({"a": 2, "id": 2})]);
     }
+
+    #[test]
+    fn a_column_that_is_set_in_either_case_is_none_that_only_a_new_row_takes() {
+        let columns = |names: &[&'static str]| -> Columns {
+            names.iter().map(|name| (*name, json!(name))).collect()
+        };
+        let (key, initial) = (columns(&["id"]), columns(&["a", "b"]));
+        let mut batch = Batch::default();
+        batch.push(RowChange::Upsert { table: "t", key, initial, set: columns(&["b", "c"]) });
+        let [group] = &batch.groups()[..] else { panic!("{batch:?}") };
+        assert_eq!((&group.initial[..], &group.set[..]), (&["a"][..], &["b", "c"][..]));
+        assert_eq!(group.rows, [json!({"id": "id", "a": "a", "b": "b", "c": "c"})]);
+    }
 }

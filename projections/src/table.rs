@@ -347,6 +347,8 @@ mod tests {
             &Sample(vec!["a".into(), true.into(), 1.into(), "b".into(), false.into(), 2.into()]),
             &mut 0,
         );
+        let expected = [SampleRow::columns(), SampleRow::columns()].concat();
+        assert_eq!(<(SampleRow, SampleRow)>::columns(), expected);
         let (first, second) = both.unwrap();
         assert_eq!((first.other, second.id.as_str(), second.other), (Some(1), "b", Some(2)));
     }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by breaking off")]
 
 use ocim_domain::event::{Metadata, Position, Recorded, StreamId};
-use ocim_projections::timeline::{Attempt, Context, sentence};
+use ocim_projections::timeline::{Attempt, Context, duration, sentence};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -59,6 +59,112 @@ fn every_kind_is_told_in_a_sentence_of_its_own() {
         }
     }
     assert!(told.len() >= 40, "{}", told.len());
+}
+
+/// What people read of each kind, in `sentences.txt`. `BLESS=1` writes it anew: read what has changed.
+#[test]
+fn the_sentences_are_those_that_somebody_has_read() {
+    let mut told: Vec<_> = all_payloads()
+        .into_iter()
+        .map(|(kind, schema, data)| {
+            let event = event(&kind, schema, data, "token:alice");
+            format!("{kind}: {}\n", sentence(&event, &Context::default()).unwrap())
+        })
+        .collect();
+    told.sort();
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sentences.txt");
+    if is_blessing() {
+        std::fs::write(&path, told.concat()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), told.concat());
+}
+
+#[expect(clippy::disallowed_methods, reason = "a switch for people who run the test by hand")]
+fn is_blessing() -> bool {
+    std::env::var("BLESS").is_ok_and(|value| value == "1")
+}
+
+/// An event of a run, as `Ocim` or `alice` made it.
+fn of_run(kind: &str, data: Value, actor: &str) -> String {
+    let event = event(&format!("saga.{kind}"), 1, data, actor);
+    let mut context = Context::default();
+    context.names.insert(format!("run_{ID}"), "the launch".to_owned());
+    sentence(&event, &context).unwrap()
+}
+
+#[test]
+fn what_operators_do_is_told_by_what_it_does() {
+    for (action, expected) in [
+        ("retry_step", "alice had “await ssh” tried at once in the launch: mended"),
+        ("skip_step", "alice declared “await ssh” done in the launch: mended"),
+        ("mark_undone", "alice declared “await ssh” undone in the launch: mended"),
+        ("force_unwind", "alice turned the launch back by force: mended"),
+        ("resume_forward", "alice turned the launch forward again: mended"),
+        ("abandon", "alice gave the launch up: mended"),
+    ] {
+        let data = json!({
+            "actor": "token:alice", "action": action, "direction": "forward",
+            "step": "await_ssh", "reason": "mended",
+        });
+        assert_eq!(of_run("operator_acted", data, "token:alice"), expected);
+    }
+}
+
+#[test]
+fn attempts_retries_and_causes_are_told_where_there_are_any() {
+    let (due, key) = ("2026-11-22T10:31:05Z", ID);
+    let intend =
+        |attempt: u32| json!({"step": "a_b", "attempt": attempt, "key": key, "deadline": due});
+    let failed = |retry_at: Value| {
+        json!({
+            "step": "a_b", "attempt": 1, "class": "transient", "code": null,
+            "error": "no answer", "retry_at": retry_at,
+        })
+    };
+    for (kind, data, expected) in [
+        ("step_intended", intend(1), "Ocim began “a b”"),
+        ("step_intended", intend(2), "Ocim began “a b” (attempt 2)"),
+        ("undo_intended", intend(1), "Ocim began to undo “a b”"),
+        ("undo_intended", intend(3), "Ocim began to undo “a b” (attempt 3)"),
+        ("step_failed", failed(json!(null)), "“a b” failed: no answer"),
+        ("step_failed", failed(json!(due)), "“a b” failed: no answer; next try at 10:31:05 UTC"),
+        ("undo_failed", failed(json!(null)), "The undo of “a b” failed: no answer"),
+        (
+            "undo_failed",
+            failed(json!(due)),
+            "The undo of “a b” failed: no answer; next try at 10:31:05 UTC",
+        ),
+        (
+            "timer_set",
+            json!({"step": "a_b", "due": due}),
+            "“a b” waits until 2026-11-22 10:31:05 UTC",
+        ),
+        ("undo_done", json!({"step": "a_b", "note": null}), "Ocim undid “a b”"),
+        ("undo_done", json!({"step": "a_b", "note": " "}), "Ocim undid “a b”"),
+        ("undo_done", json!({"step": "a_b", "note": "it is gone"}), "Ocim undid “a b”: it is gone"),
+        ("stuck", json!({"step": "", "why": "no"}), "the launch is stuck and needs somebody: no"),
+    ] {
+        assert_eq!(of_run(kind, data, "system"), expected);
+    }
+}
+
+#[test]
+fn a_span_of_time_is_told_in_the_unit_that_suits_it() {
+    for (seconds, expected) in [
+        (-1.0, "0.0 s"),
+        (0.26, "0.3 s"),
+        (9.94, "9.9 s"),
+        (9.95, "10 s"),
+        (59.4, "59 s"),
+        (59.5, "1 min 0 s"),
+        (725.0, "12 min 5 s"),
+        (3_599.0, "59 min 59 s"),
+        (3_600.0, "1 h 0 min"),
+        (7_380.0, "2 h 3 min"),
+        (90_000.0, "25 h 0 min"),
+    ] {
+        assert_eq!(duration(seconds), expected, "{seconds}");
+    }
 }
 
 #[test]

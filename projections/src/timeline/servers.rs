@@ -26,7 +26,9 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         Event::FoundBuilding {} => format!("{who} sees the machine {it} again: it is being built"),
         Event::Terminated {} => format!("The machine {it} is gone"),
         Event::Vanished { .. } => format!("The machine {it} vanished, though nobody took it away"),
-        Event::CameBack { after } => format!("The machine {it} is there again: {}", told(*after)),
+        Event::CameBack { after } => {
+            format!("The machine {it} is there again, and {}", told(*after))
+        }
         Event::PowerChanged { after, .. } => format!("The machine {it} {}", told(*after)),
         Event::ErrorSeen { fault, .. } => format!("The cloud gave up on the machine {it}: {fault}"),
     }
