@@ -25,7 +25,7 @@ cargo build --locked --profile demo --bin ocim --message-format=json-render-diag
         if (!(crate in seen)) done++
         seen[crate] = 1
         if (/"fresh":true/) next
-        if (!built++) say("a first build takes 5 to 20 minutes on 2 cores, a later one a minute or two (this machine has " cores ")")
+        if (!built++) say("a first build takes 5 to 15 minutes on 2 cores, a later one a minute or two (this machine has " cores ")")
         time = now()
         if (time - told < 10) next
         told = time
