@@ -8,24 +8,23 @@
 
 pub mod balancers;
 pub mod compare;
+mod ledgers;
 
 use crate::app::AppError;
 use crate::processes::beliefs::Beliefs;
 use crate::processes::provision_load_balancer::{has_given_up, machine_made};
-use crate::processes::resource::Resource;
-use crate::processes::resource::machine::ServerMachine;
 use crate::processes::world::World;
 use balancers::BalancerWatch;
 use compare::{Finding, Memory};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use ledgers::follow_server;
 use ocim_adapters::cloud::Machine;
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory;
-use ocim_domain::ledger;
 use ocim_domain::port_error::PortError;
 use ocim_domain::saga::{ErrorCode, Phase, Saga};
-use ocim_domain::server::{BootCause, Command, Event, Power, Server};
+use ocim_domain::server::{BootCause, Command, Event, Power};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +46,8 @@ pub struct RegionWatch {
     region: String,
     beliefs: Beliefs,
     memory: Memory,
+    /// Whether ledgers say what Servers say: a stop may have come between the two.
+    has_followed: bool,
 }
 
 impl RegionWatch {
@@ -54,7 +55,13 @@ impl RegionWatch {
     #[must_use]
     pub fn new(world: Arc<World>, region: &str) -> Self {
         let beliefs = Beliefs::new(world.app.journal(), region);
-        Self { world, region: region.to_owned(), beliefs, memory: Memory::default() }
+        Self {
+            world,
+            region: region.to_owned(),
+            beliefs,
+            memory: Memory::default(),
+            has_followed: false,
+        }
     }
 
     /// Looks once, and records what is different.
@@ -83,6 +90,17 @@ impl RegionWatch {
             .try_collect::<Vec<()>>()
             .await?;
         self.beliefs.refresh().await?;
+        if !self.has_followed {
+            for (server, present) in self.beliefs.servers() {
+                let appserver = present.requested.appserver;
+                match follow_server(&self.world.app, server, appserver).await {
+                    // A newer program's, which looks at it itself.
+                    Ok(()) | Err(AppError::Newer(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.has_followed = true;
+        }
         for (appserver, trouble) in self.beliefs.untold_troubles() {
             self.world.app.observe_machine(appserver, trouble).await?;
         }
@@ -143,8 +161,6 @@ impl RegionWatch {
                 if self.is_owned(appserver).await? {
                     return Ok(());
                 }
-                // First the ledger: after a crash in between, the next look finds the same again.
-                self.note_in_ledger(server, appserver, &seen).await?;
                 for event in app.observe_server(server, seen).await? {
                     if is_trouble(&event) {
                         tracing::warn!(region, %server, ?event, "a machine is not as it was");
@@ -152,10 +168,12 @@ impl RegionWatch {
                         tracing::info!(region, %server, ?event, "a machine is back");
                     }
                 }
+                follow_server(app, server, appserver).await?;
             }
             Finding::Boots { server, appserver, machine } => {
                 if !self.is_owned(appserver).await? {
                     self.try_ssh(server, &machine).await?;
+                    follow_server(app, server, appserver).await?;
                 }
             }
             Finding::Orphan(orphan) => {
@@ -175,33 +193,6 @@ impl RegionWatch {
                 app.observe_inventory(&region, inventory::Command::SettleOrphan { machine })
                     .await?;
             }
-        }
-        Ok(())
-    }
-
-    /// Tells the ledger of the instance that a machine is gone, or back.
-    async fn note_in_ledger(
-        &self,
-        id: ServerId,
-        appserver: AppserverId,
-        seen: &Command,
-    ) -> Result<(), AppError> {
-        if !matches!(seen, Command::Vanish | Command::ComeBack { .. }) {
-            return Ok(());
-        }
-        let app = &self.world.app;
-        let instance = app.load_appserver(appserver).await?.launched.instance;
-        let loaded = app.journal().load::<Server>(&id.stream()).await?;
-        let Some(server) = loaded.state.present().cloned() else { return Ok(()) };
-        let machine = server.machine.clone();
-        let resource = ServerMachine { instance, id, server }.describe();
-        let key = resource.id.clone();
-        if let (Command::ComeBack { .. }, Some(provider_id)) = (seen, machine) {
-            app.observe_resource(instance, ledger::Command::Want(resource)).await?;
-            let is_there = ledger::Command::FindPresent { id: key, provider_id };
-            app.observe_resource(instance, is_there).await?;
-        } else {
-            app.observe_resource(instance, ledger::Command::FindAbsent { id: key }).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::ids::{InstanceId, LedgerId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -119,6 +120,13 @@ impl DomainEvent for Event {
         ("ledger.resource_absent", 1),
         ("ledger.resource_unknown", 1),
     ];
+
+    /// A newer Ocim has kinds of resources that this one does not know.
+    fn is_known(_: &str, data: &Value) -> bool {
+        let kind = data.pointer("/resource/kind").or_else(|| data.pointer("/id/kind"));
+        kind.and_then(Value::as_str)
+            .is_none_or(|kind| Kind::ALL.iter().any(|it| it.as_str() == kind))
+    }
 }
 
 /// Whether a resource is there.
@@ -215,6 +223,8 @@ impl Decider for Ledger {
                 };
                 let entry = state.entries.entry(id).or_insert_with(fresh);
                 entry.resource = resource.clone();
+                // Wanted otherwise than it is: it is there once that is seen.
+                entry.sight = Sight::Wanted;
             }
             Event::Present { id, provider_id } => change(id, &|entry| {
                 entry.sight = Sight::Present;

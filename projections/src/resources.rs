@@ -12,8 +12,7 @@ table! {
     RESOURCES, columns = "resources", key [instance_id, kind, key],
     indexes [
         Index::on("kind, instance_id, key"),
-        Index::on("instance_id, kind, key").only("state <> 'present'"),
-        Index::on("owner"),
+        Index::on("state, instance_id, kind, key"),
     ]
     {
         /// `inst_…`.
@@ -56,13 +55,14 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     };
     let since = recorded.recorded_at;
     Ok(vec![match event {
-        // One that is there stays so when it is wanted under another name.
-        Event::Wanted { resource } => RowChange::Upsert {
-            table: RESOURCES.name,
-            key: row(&resource.id),
-            initial: columns! { state: "wanted", since: since },
-            set: columns! { name: resource.name, place: resource.place, owner: resource.owner },
-        },
+        Event::Wanted { resource } => RowChange::put(
+            RESOURCES.name,
+            row(&resource.id),
+            columns! {
+                name: resource.name, place: resource.place, owner: resource.owner, state: "wanted",
+                since: since,
+            },
+        ),
         Event::Present { id, provider_id } => RowChange::update(
             RESOURCES.name,
             row(&id),

@@ -149,6 +149,29 @@ fn attempts_retries_and_causes_are_told_where_there_are_any() {
 }
 
 #[test]
+fn each_kind_of_resource_is_called_by_its_key_in_all_that_happens_to_it() {
+    let tell = |kind: &str, data: Value| {
+        let event = event(&format!("ledger.resource_{kind}"), 1, data, "system");
+        sentence(&event, &Context::default()).unwrap()
+    };
+    let groups = json!({"kind": "security_groups", "key": "north"});
+    let wanted = json!({"resource": {
+        "kind": "security_groups", "key": "north", "name": "ocim and 2 others", "place": "north",
+        "owner": format!("inst_{ID}"),
+    }});
+    let expected = "The security groups of north are wanted in north: ocim and 2 others";
+    assert_eq!(tell("wanted", wanted), expected);
+    let gone = json!({"id": groups});
+    assert_eq!(tell("absent", gone), "The security groups of north are seen to be gone");
+    let fragment = json!({"kind": "fragment", "key": "ocim-a1b2-one"});
+    let present = |provider_id: &str| json!({"id": fragment, "provider_id": provider_id});
+    let expected = "The load balancer's part ocim-a1b2-one is there";
+    assert_eq!(tell("present", present("ocim-a1b2-one")), expected);
+    let name = json!({"id": {"kind": "dns_name", "key": "a.example.com"}, "reason": "no answer"});
+    assert_eq!(tell("unknown", name), "The DNS name a.example.com is out of sight: no answer");
+}
+
+#[test]
 fn a_span_of_time_is_told_in_the_unit_that_suits_it() {
     for (seconds, expected) in [
         (-1.0, "0.0 s"),

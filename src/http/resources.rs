@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::convert::word;
-use super::extract::{Params, read_search_text};
+use super::extract::Params;
 use super::paging::{Choice, answer_with_page};
 use super::problem::HttpError;
 use super::routes::{
@@ -13,6 +13,7 @@ use crate::read_models::{ResourceFilter, ResourceKey, ResourceRow};
 use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{Resource, ResourceKind, ResourceState, texts};
+use ocim_domain::ids::InstanceId;
 use ocim_domain::right::Right;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -50,9 +51,8 @@ pub(super) const ROUTES: &[Route] = &[Route {
 #[into_params(parameter_in = Query)]
 pub(super) struct ResourceParams {
     /// Only those of the instance with this id.
-    #[param(value_type = Option<texts::SearchText>)]
-    #[serde(default, deserialize_with = "read_search_text")]
-    instance: Option<String>,
+    #[param(value_type = Option<texts::InstanceId>)]
+    instance: Option<InstanceId>,
     /// Only those of this kind.
     kind: Option<ResourceKind>,
     /// Only those in this state: `wanted`, `present`, `unknown`.
@@ -74,7 +74,7 @@ async fn list_resources(
 ) -> Result<HttpResponse, HttpError> {
     let choice = Choice::new::<ResourceKey>(params.limit, params.after.as_deref())?;
     let filter = ResourceFilter {
-        instance: params.instance,
+        instance: params.instance.map(|id| id.to_string()),
         kind: params.kind.map(|kind| kind.word().to_owned()),
         state: params.state.map(|state| state.word().to_owned()),
     };

@@ -7,6 +7,7 @@ use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done
 use crate::app::AppError;
 use ocim_adapters::balancer::Fragment;
 use ocim_domain::ids::LoadBalancerId;
+use ocim_domain::ledger::{self, ResourceKey};
 use ocim_domain::load_balancer::{Command, LoadBalancer, Trouble, fragment_owner};
 use ocim_domain::run_record::BalancerInput;
 use ocim_engine::call;
@@ -134,7 +135,12 @@ async fn remove_fragment(
     let host = balancer_host(&known.registration);
     context.world.ports.load_balancer.apply_fragment(&host, &empty).await?;
     context.say(format!("the fragment {} belongs to nobody, and is removed", empty.name)).await;
-    record_applied(context, id, &empty).await
+    record_applied(context, id, &empty).await?;
+    if let Some(owner) = fragment_owner(&empty.name) {
+        let gone = ResourceKey::new(ledger::Kind::Fragment, &empty.name);
+        app.observe_resource(owner, ledger::Command::FindAbsent { id: gone }).await?;
+    }
+    Ok(())
 }
 
 /// What is to be put right. Silence is no answer: nothing is concluded from it.

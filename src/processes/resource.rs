@@ -13,7 +13,7 @@ use crate::app::AppError;
 use async_trait::async_trait;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{self, Command, Ledger, ledger_id};
-use ocim_domain::saga::RunRecord;
+use ocim_domain::saga::{ErrorClass, RunRecord};
 
 /// Which resources a step is about.
 #[derive(Debug)]
@@ -103,9 +103,22 @@ pub async fn ensure_one<R: Resource>(
     resource: &R,
 ) -> Result<String, StepError> {
     record(context, resource, Command::Want(resource.describe())).await?;
-    let provider_id = resource.ensure(context).await?;
-    record_present(context, resource, &provider_id).await?;
-    Ok(provider_id)
+    match resource.ensure(context).await {
+        Ok(provider_id) => {
+            record_present(context, resource, &provider_id).await?;
+            Ok(provider_id)
+        }
+        Err(error) => {
+            // Nobody will make it: one that is seen not to be there is not wanted any more.
+            if error.class == ErrorClass::Permanent
+                && matches!(resource.find(context).await, Ok(None))
+            {
+                let id = resource.describe().id;
+                record(context, resource, Command::FindAbsent { id }).await?;
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Removes one resource, and looks until it is gone. Only observed absence counts.
@@ -126,7 +139,10 @@ pub async fn remove_one<R: Resource>(
         Err(error) => {
             let (id, reason) = (resource.describe().id, error.message.clone());
             resource.note_unknown(context, &reason).await?;
-            record(context, resource, Command::LoseSight { id, reason }).await?;
+            // One that was seen, and whose removal was refused, is there.
+            if error.class != ErrorClass::Permanent {
+                record(context, resource, Command::LoseSight { id, reason }).await?;
+            }
             Err(error)
         }
     }
@@ -137,9 +153,9 @@ pub async fn record_absent<R: Resource>(
     context: &StepContext,
     resource: &R,
 ) -> Result<(), StepError> {
+    resource.note_absent(context).await?;
     let id = resource.describe().id;
-    record(context, resource, Command::FindAbsent { id }).await?;
-    resource.note_absent(context).await
+    record(context, resource, Command::FindAbsent { id }).await
 }
 
 async fn record_present<R: Resource>(

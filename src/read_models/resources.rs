@@ -3,6 +3,7 @@
 use super::condition::Clause;
 use super::{QueryError, Reads, limit_value};
 use ocim_domain::ids::InstanceId;
+use ocim_domain::ledger::Kind;
 use ocim_projections::resources::columns as resource_columns;
 use ocim_projections::row;
 use std::fmt;
@@ -82,8 +83,11 @@ impl Reads<'_> {
         after: Option<&ResourceKey>,
     ) -> Result<Vec<ResourceRow>, QueryError> {
         let limit = limit_value(limit);
+        // A newer Ocim has kinds that this one can't show.
+        let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         let after = after.map(|it| vec![&it.instance, &it.kind, &it.key]);
         let clause = Clause::new("")
+            .and_value("t.kind = any($)", &known)
             .and_some("t.instance_id = $", filter.instance.as_ref())
             .and_some("t.kind = $", filter.kind.as_ref())
             .and_some("t.state = $", filter.state.as_ref())

@@ -309,11 +309,12 @@ impl End<'_> {
                 self.blame(INVARIANT, id, detail);
             }
         }
-        for name in names::managed_domains(&site.settings) {
-            let (said, is) =
-                (is_present(Kind::DnsName, &name), self.stage.region.alias(&name).is_some());
-            if said && !is {
-                self.blame(INVARIANT, id, format!("{name} is said to be there, and is not"));
+        // With those of former settings: nobody takes them away.
+        for (resource, entry) in ledger.entries {
+            let is_said = resource.kind == Kind::DnsName && entry.sight == Sight::Present;
+            if is_said && self.stage.region.alias(&resource.key).is_none() {
+                let detail = format!("{} is said to be there, and is not", resource.key);
+                self.blame(INVARIANT, id, detail);
             }
         }
         Ok(())

@@ -14,6 +14,7 @@ mod problems;
 mod reading;
 mod refusals;
 mod regions;
+mod resources;
 mod rubbish;
 mod runs;
 mod tokens;

@@ -3,6 +3,7 @@
 use crate::given::given;
 use crate::sample::resource;
 use ocim_domain::decider::Decider;
+use ocim_domain::event::{DecodeError, DomainEvent};
 use ocim_domain::ledger::{
     Command, Event, Kind, Ledger, Rejected, Resource, ResourceKey, Sight, ledger_id,
 };
@@ -42,7 +43,7 @@ fn a_resource_is_wanted_once_and_again_where_it_is_wanted_otherwise() {
     given::<Ledger>(history.clone()).when_then(Command::Want(renamed.clone()), [event.clone()]);
     let state = Ledger::fold(history.iter().chain([&event]));
     let entry = &state.entries[&id()];
-    assert_eq!((&entry.resource, entry.sight), (&renamed, Sight::Present));
+    assert_eq!((&entry.resource, entry.sight), (&renamed, Sight::Wanted));
     assert_eq!(entry.provider_id.as_deref(), Some("vm-1"));
 }
 
@@ -63,6 +64,17 @@ fn a_lost_sight_is_told_once_and_ends_with_what_is_found() {
     given::<Ledger>(lost.clone()).when_silent(lose_sight());
     given::<Ledger>(lost.clone()).when_then(present("vm-1"), [is_present("vm-1")]);
     given::<Ledger>(lost).when_then(Command::FindAbsent { id: id() }, [Event::Absent { id: id() }]);
+}
+
+#[test]
+fn a_kind_of_a_newer_ocim_is_unknown() {
+    for event in [wanted(), is_present("vm-1"), is_unknown(), Event::Absent { id: id() }] {
+        let (kind, schema, data) = event.encode().unwrap();
+        assert_eq!(Event::decode(&kind, schema, &data).unwrap(), event);
+        let data = data.to_string().replace("\"machine\"", "\"of_tomorrow\"");
+        let read = Event::decode(&kind, schema, &serde_json::from_str(&data).unwrap());
+        assert!(matches!(read, Err(DecodeError::Unknown { .. })), "{read:?}");
+    }
 }
 
 #[test]

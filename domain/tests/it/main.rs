@@ -24,6 +24,7 @@ mod saga_operators;
 mod saga_parallel;
 mod saga_plan;
 mod saga_report;
+mod saga_sentences;
 mod sample;
 mod server;
 mod settings;

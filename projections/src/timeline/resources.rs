@@ -7,21 +7,35 @@ pub(super) fn tell(_: &Teller<'_>, event: &Event) -> String {
     match event {
         Event::Wanted { resource } => {
             let (name, place) = (&resource.name, &resource.place);
-            format!("The {} {name} is wanted in {place}", resource.id.kind)
+            format!("{} {} wanted in {place}: {name}", noun(&resource.id), verb(resource.id.kind))
         }
-        Event::Present { id, provider_id } => format!("The {} is there", tell_id(id, provider_id)),
-        Event::Absent { id } => format!("The {} {} is gone", id.kind, id.key),
+        Event::Present { id, provider_id } if id.key == *provider_id => {
+            format!("{} {} there", noun(id), verb(id.kind))
+        }
+        Event::Present { id, provider_id } => {
+            format!("{} {} there: {provider_id}", noun(id), verb(id.kind))
+        }
+        Event::Absent { id } => format!("{} {} seen to be gone", noun(id), verb(id.kind)),
         Event::Unknown { id, reason } => {
-            format!("Whether the {} {} is there can't be told: {reason}", id.kind, id.key)
+            format!("{} {} out of sight: {reason}", noun(id), verb(id.kind))
         }
     }
 }
 
-/// What people and the provider call it; once, where that is the same.
-fn tell_id(id: &ResourceKey, provider_id: &str) -> String {
+/// What it is, by the key that it has in all its events.
+fn noun(id: &ResourceKey) -> String {
+    let key = &id.key;
     match id.kind {
-        Kind::Machine => format!("{} {provider_id}", id.kind),
-        _ if id.key == provider_id => format!("{} {}", id.kind, id.key),
-        _ => format!("{} {} ({provider_id})", id.kind, id.key),
+        Kind::Machine => format!("The machine {key}"),
+        Kind::SecurityGroups => format!("The security groups of {key}"),
+        Kind::Fragment => format!("The load balancer's part {key}"),
+        Kind::DnsName => format!("The DNS name {key}"),
+    }
+}
+
+fn verb(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SecurityGroups => "are",
+        Kind::Machine | Kind::Fragment | Kind::DnsName => "is",
     }
 }

@@ -38,7 +38,7 @@ impl Resource for SecurityGroups {
     fn describe(&self) -> ledger::Resource {
         ledger::Resource {
             id: ResourceKey::new(Kind::SecurityGroups, &self.region),
-            name: self.names.join(", "),
+            name: self.name(),
             place: self.region.clone(),
             owner: self.instance.to_string(),
         }
@@ -46,13 +46,13 @@ impl Resource for SecurityGroups {
 
     async fn ensure(&self, context: &StepContext) -> Result<String, StepError> {
         context.world.cloud(&self.region)?.ensure_security_groups(&self.names).await?;
-        Ok(self.names.join(", "))
+        Ok(self.name())
     }
 
     async fn find(&self, context: &StepContext) -> Result<Option<String>, StepError> {
         let are_there =
             context.world.cloud(&self.region)?.find_security_groups(&self.names).await?;
-        Ok(are_there.then(|| self.names.join(", ")))
+        Ok(are_there.then(|| self.name()))
     }
 
     /// Other instances' machines use them, too.
@@ -62,5 +62,16 @@ impl Resource for SecurityGroups {
 
     fn output(_: &[(Self, String)]) -> Result<(), StepError> {
         Ok(())
+    }
+}
+
+impl SecurityGroups {
+    /// Ours, and how many others: there may be a hundred of them.
+    fn name(&self) -> String {
+        match &self.names[..] {
+            [] => String::new(),
+            [ours] => ours.clone(),
+            [ours, others @ ..] => format!("{ours} and {} others", others.len()),
+        }
     }
 }

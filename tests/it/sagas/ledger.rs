@@ -64,7 +64,9 @@ async fn a_launch_that_turns_back_leaves_no_machine() {
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     assert!(matches!(stage.drive(launched.run).await.phase, Phase::Unwound(_)));
     assert_eq!(count(&stage, Kind::Machine).await, 0);
-    assert!(!stage.events(&["ledger.resource_wanted"]).await.is_empty());
+    let wanted = stage.events(&["ledger.resource_wanted"]).await;
+    let machines = wanted.iter().filter(|event| event.data["resource"]["kind"] == "machine");
+    assert_eq!(machines.count(), 1, "it was wanted before it was asked for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,4 +80,14 @@ async fn a_cloud_that_does_not_answer_makes_it_unknown_and_absence_alone_ends_th
     let told: Vec<_> = stage.events(&kinds).await.into_iter().map(|event| event.kind).collect();
     assert_eq!(told, kinds);
     assert_eq!(count(&stage, Kind::Machine).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_its_provider_refuses_for_good_is_wanted_no_more() {
+    let stage = Stage::new().await;
+    stage.outside.dns.faults.fail_always("set_alias", Fault::Before(Class::Permanent));
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    assert!(matches!(stage.drive(launched.run).await.phase, Phase::Unwound(_)));
+    assert_eq!(count(&stage, Kind::DnsName).await, 0);
+    assert!(!stage.events(&["ledger.resource_wanted"]).await.is_empty());
 }

@@ -8,12 +8,13 @@ use ocim_adapters::cloud::{Cloud, Machine, MachineSpec};
 use ocim_adapters::faults::Fault;
 use ocim_adapters::shell::ssh::SshShell;
 use ocim_domain::appserver::Appserver;
-use ocim_domain::ids::RunId;
+use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::inventory::{self, Orphan};
+use ocim_domain::ledger::{Kind, Ledger, ResourceKey, Sight, ledger_id};
 use ocim_domain::port_error::Class;
 use ocim_domain::right::ReadScope;
 use ocim_domain::saga::{Cause, Phase, Run, Step, Verb};
-use ocim_domain::server::{Power, Present, Server, Status};
+use ocim_domain::server::{Command, Power, Present, Server, Status};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,38 @@ async fn kinds(stage: &Stage, kinds: &[&str]) -> Vec<String> {
     stage.events(kinds).await.into_iter().map(|event| event.kind).collect()
 }
 
+async fn server_id_of(stage: &Stage, launched: &Launched) -> ServerId {
+    let stream = launched.appserver.stream();
+    let loaded = stage.app().journal().load::<Appserver>(&stream).await.unwrap();
+    loaded.state.present().unwrap().launched.server
+}
+
+/// What the ledger says of a launch's machine.
+async fn ledger_of(stage: &Stage, launched: &Launched) -> Option<Sight> {
+    let server = server_id_of(stage, launched).await;
+    let stream = ledger_id(stage.instance).stream();
+    let ledger = stage.app().journal().load::<Ledger>(&stream).await.unwrap().state;
+    ledger.entries.get(&ResourceKey::new(Kind::Machine, server)).map(|entry| entry.sight)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stop_left_unsaid_in_a_ledger_is_said_by_the_first_look() {
+    let stage = Stage::new().await;
+    let launched = stage.launch_active().await;
+    let server = server_id_of(&stage, &launched).await;
+    // As after a stop between the two appends.
+    stage.app().observe_server(server, Command::Vanish).await.unwrap();
+    assert_eq!(ledger_of(&stage, &launched).await, Some(Sight::Present));
+    let machine = server_of(&stage, &launched).await.machine.unwrap();
+    stage.cloud.vanish_machine(&machine);
+    let mut watch = watch(&stage);
+    look(&mut watch, 1).await;
+    assert_eq!(ledger_of(&stage, &launched).await, None);
+    // It is said once.
+    look(&mut watch, 3).await;
+    assert_eq!(kinds(&stage, &["ledger.resource_absent"]).await.len(), 1);
+}
+
 async fn look(watch: &mut RegionWatch, times: u32) {
     for _ in 0..times {
         watch.look().await.unwrap();
@@ -45,9 +78,7 @@ async fn look(watch: &mut RegionWatch, times: u32) {
 }
 
 async fn server_of(stage: &Stage, launched: &Launched) -> Present {
-    let journal = stage.app().journal();
-    let appserver = journal.load::<Appserver>(&launched.appserver.stream()).await.unwrap().state;
-    let id = appserver.present().unwrap().launched.server;
+    let (journal, id) = (stage.app().journal(), server_id_of(stage, launched).await);
     journal.load::<Server>(&id.stream()).await.unwrap().state.present().unwrap().clone()
 }
 
@@ -332,11 +363,13 @@ async fn a_machine_of_which_nothing_is_known_is_neither_gone_nor_an_orphan() {
     assert_eq!(server_of(&stage, &launched).await.status, Status::Unknown);
     assert_eq!(kinds(&stage, &FACTS).await, [""; 0], "it has not vanished");
     assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0], "nobody is offered to delete it");
+    assert_eq!(ledger_of(&stage, &launched).await, Some(Sight::Unknown));
     for id in [&machine, &stray] {
         stage.cloud.obscure_machine(id, false);
     }
     look(&mut watch, 3).await;
     assert_eq!(server_of(&stage, &launched).await.status, Status::Ready);
+    assert_eq!(ledger_of(&stage, &launched).await, Some(Sight::Present));
     let found = ["inventory.orphan_found"];
     assert_eq!(kinds(&stage, &INVENTORIES).await, found);
     // One that was reported is not settled because nothing is known of it for a while.
