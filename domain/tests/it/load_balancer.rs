@@ -151,3 +151,18 @@ fn a_fragments_name_tells_whose_it_is() {
     assert_eq!(fragment_owner(&format!("ocim-inst_a-{instance}")), Some(instance));
     assert_eq!(fragment_owner("ocim-main-somebody"), None);
 }
+
+#[test]
+fn a_trouble_says_which_fragment_it_is_about() {
+    let fragment = || "ocim-1".to_owned();
+    for about_one in [
+        Trouble::Missing { fragment: fragment() },
+        Trouble::Differs { fragment: fragment() },
+        Trouble::Stray { fragment: fragment() },
+    ] {
+        assert_eq!(about_one.fragment(), Some("ocim-1"));
+    }
+    for about_none in [Trouble::Unreachable, Trouble::Unprepared, Trouble::Stopped] {
+        assert_eq!(about_none.fragment(), None);
+    }
+}

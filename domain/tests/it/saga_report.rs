@@ -134,3 +134,24 @@ fn nothing_fits_one_that_is_stuck_and_one_that_is_over_says_so() {
         }
     }
 }
+
+#[test]
+fn what_came_of_a_call_has_happened_and_all_else_is_a_choice() {
+    let told: BTreeSet<_> = reports()
+        .iter()
+        .filter(|event| event.tells_an_outcome())
+        .map(|event| event.encode().unwrap().0)
+        .collect();
+    let outcomes = ["step_done", "step_skipped", "step_failed", "timer_set"];
+    let of_undos = ["undo_done", "undo_skipped", "undo_failed"];
+    let expected = outcomes.iter().chain(&of_undos).map(|kind| format!("saga.{kind}"));
+    assert_eq!(told, expected.collect());
+}
+
+#[test]
+fn a_run_is_at_rest_once_it_is_over_or_stuck() {
+    let rests = |events: &[Event]| run_of(events).phase.is_at_rest();
+    assert!(!rests(&[started()]) && !rests(&[started(), turned_back()]));
+    assert!(rests(&[started(), stuck()]) && rests(&[started(), Event::Completed {}]));
+    assert!(rests(&[started(), turned_back(), Event::Unwound {}]));
+}
