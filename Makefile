@@ -56,4 +56,4 @@ openapi: ## write api-spec/openapi.json anew
 
 .PHONY: clean
 clean: ## remove what was built and fetched
-	@$(ENV) cargo clean --quiet; rm -rf "$$OCIM_CACHE_DIR"/{wheels,pip}
+	@$(ENV) cargo clean --quiet; rm -rf "$$OCIM_CACHE_DIR"/{wheels,pip,tools}

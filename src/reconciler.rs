@@ -84,23 +84,19 @@ impl RegionWatch {
         self.beliefs.refresh().await?;
         let provisioned = self.provisioned_keys().await?;
         let reported = known.state.orphans.keys().cloned().collect();
-        let findings = self.memory.compare(&self.beliefs, &provisioned, &listed, &reported);
+        let mut findings = self.memory.compare(&self.beliefs, &provisioned, &listed, &reported);
+        if !self.has_followed {
+            findings.extend(self.beliefs.servers().map(|(server, present)| Finding::Unfollowed {
+                server,
+                appserver: present.requested.appserver,
+            }));
+        }
         stream::iter(findings.into_iter().map(|finding| self.record(finding)))
             .buffer_unordered(CONCURRENCY)
             .try_collect::<Vec<()>>()
             .await?;
+        self.has_followed = true;
         self.beliefs.refresh().await?;
-        if !self.has_followed {
-            for (server, present) in self.beliefs.servers() {
-                let appserver = present.requested.appserver;
-                match follow_server(&self.world.app, server, appserver).await {
-                    // A newer program's, which looks at it itself.
-                    Ok(()) | Err(AppError::Newer(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            self.has_followed = true;
-        }
         for (appserver, trouble) in self.beliefs.untold_troubles() {
             self.world.app.observe_machine(appserver, trouble).await?;
         }
@@ -175,6 +171,9 @@ impl RegionWatch {
                     self.try_ssh(server, &machine).await?;
                     follow_server(app, server, appserver).await?;
                 }
+            }
+            Finding::Unfollowed { server, appserver } => {
+                follow_server(app, server, appserver).await?;
             }
             Finding::Orphan(orphan) => {
                 let machine = orphan.machine.clone();

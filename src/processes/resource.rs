@@ -126,26 +126,32 @@ pub async fn remove_one<R: Resource>(
     context: &StepContext,
     resource: &R,
 ) -> Result<Progress, StepError> {
-    let asked = match resource.find(context).await {
+    let provider_id = match resource.find(context).await {
+        Ok(Some(provider_id)) => provider_id,
         Ok(None) => {
             record_absent(context, resource).await?;
             return undone("it is gone");
         }
-        Ok(Some(provider_id)) => resource.remove(context, &provider_id).await,
-        Err(error) => Err(error),
+        Err(error) => return lose_sight(context, resource, error).await,
     };
-    match asked {
+    match resource.remove(context, &provider_id).await {
         Ok(()) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
-        Err(error) => {
-            let (id, reason) = (resource.describe().id, error.message.clone());
-            resource.note_unknown(context, &reason).await?;
-            // One that was seen, and whose removal was refused, is there.
-            if error.class != ErrorClass::Permanent {
-                record(context, resource, Command::LoseSight { id, reason }).await?;
-            }
-            Err(error)
-        }
+        // It was seen, and its removal is refused: it is there.
+        Err(error) if error.class == ErrorClass::Permanent => Err(error),
+        Err(error) => lose_sight(context, resource, error).await,
     }
+}
+
+/// Records that it can't be told whether a resource is there, because of this error, and returns that.
+async fn lose_sight<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+    error: StepError,
+) -> Result<Progress, StepError> {
+    let (id, reason) = (resource.describe().id, error.message.clone());
+    resource.note_unknown(context, &reason).await?;
+    record(context, resource, Command::LoseSight { id, reason }).await?;
+    Err(error)
 }
 
 /// Records that a resource is gone, which its provider has said.

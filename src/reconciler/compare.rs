@@ -29,6 +29,13 @@ pub enum Finding {
         /// The machine.
         machine: Box<Machine>,
     },
+    /// The ledger may not say yet what the Server says: nobody has looked since the start.
+    Unfollowed {
+        /// The Server.
+        server: ServerId,
+        /// Whose machine it is.
+        appserver: AppserverId,
+    },
     /// A machine with our mark that nothing accounts for.
     Orphan(Orphan),
     /// A second machine with the key of one in use: nothing will ever account for it.

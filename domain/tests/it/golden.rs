@@ -3,14 +3,12 @@
 //! A new kind or schema: add its sample, then run this test once with `BLESS=1`. An existing file
 //! is never rewritten: when one differs, the schema number must go up and an upcaster be written.
 
+use crate::sample::each_aggregate;
 use crate::{run_record, sample, settings_page};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DecodeError, DomainEvent};
 use ocim_domain::ids;
-use ocim_domain::{
-    appserver, event_log, instance, inventory, ledger, load_balancer, name, projection, region,
-    saga, server, token,
-};
+use ocim_domain::{instance, inventory, load_balancer, region};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -157,25 +155,12 @@ fn an_event_that_names_a_setting_of_a_newer_ocim_is_unknown() {
 
 #[test]
 fn every_event_kind_and_schema_still_reads() {
-    let expected: BTreeSet<String> = [
-        check_aggregate::<appserver::Appserver>(&sample::appserver_events()),
-        check_aggregate::<event_log::EventLog>(&sample::event_log_events()),
-        check_aggregate::<instance::Instance>(&sample::instance_events()),
-        check_aggregate::<load_balancer::LoadBalancer>(&sample::load_balancer_events()),
-        check_aggregate::<name::Name>(&sample::name_events()),
-        check_aggregate::<projection::Projection>(&sample::projection_events()),
-        check_aggregate::<region::Region>(&sample::region_events()),
-        check_aggregate::<inventory::Inventory>(&sample::inventory_events()),
-        check_aggregate::<ledger::Ledger>(&sample::ledger_events()),
-        check_aggregate::<saga::Saga>(&sample::saga_events()),
-        check_aggregate::<server::Server>(&sample::server_events()),
-        check_aggregate::<token::Token>(&sample::token_events()),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(settings_page::golden_names())
-    .chain(run_record::golden_names())
-    .collect();
+    let expected: BTreeSet<String> = each_aggregate!(check_aggregate)
+        .into_iter()
+        .flatten()
+        .chain(settings_page::golden_names())
+        .chain(run_record::golden_names())
+        .collect();
     let found: BTreeSet<String> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -186,7 +171,8 @@ fn every_event_kind_and_schema_still_reads() {
             file.strip_prefix(category)
                 .is_some_and(|kind| kind.starts_with('.') && kind.contains(".v"))
         };
-        let add = "add samples of its events to sample.rs, and their check above";
+        let add =
+            "add samples of its events to sample.rs, and the aggregate to its `each_aggregate`";
         assert!(expected.iter().any(is_its), "`{category}` has no golden file: {add}");
     }
 }

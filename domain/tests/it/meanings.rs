@@ -1,13 +1,9 @@
 //! Every event means something: after some history it changes the state. Those that tell people alone are
 //! listed, each with its reason.
 
-use crate::sample;
+use crate::sample::each_aggregate;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
-use ocim_domain::{
-    appserver, event_log, instance, inventory, ledger, load_balancer, name, projection, region,
-    saga, server, token,
-};
 use std::collections::BTreeSet;
 
 /// What changes nothing here.
@@ -46,22 +42,6 @@ where
 
 #[test]
 fn every_event_changes_the_state_after_some_history() {
-    let silent: BTreeSet<_> = [
-        without_meaning::<appserver::Appserver>(&sample::appserver_events()),
-        without_meaning::<event_log::EventLog>(&sample::event_log_events()),
-        without_meaning::<instance::Instance>(&sample::instance_events()),
-        without_meaning::<inventory::Inventory>(&sample::inventory_events()),
-        without_meaning::<ledger::Ledger>(&sample::ledger_events()),
-        without_meaning::<load_balancer::LoadBalancer>(&sample::load_balancer_events()),
-        without_meaning::<name::Name>(&sample::name_events()),
-        without_meaning::<projection::Projection>(&sample::projection_events()),
-        without_meaning::<region::Region>(&sample::region_events()),
-        without_meaning::<saga::Saga>(&sample::saga_events()),
-        without_meaning::<server::Server>(&sample::server_events()),
-        without_meaning::<token::Token>(&sample::token_events()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let silent: BTreeSet<_> = each_aggregate!(without_meaning).into_iter().flatten().collect();
     assert_eq!(silent, TOLD_ALONE.iter().map(|(kind, _)| (*kind).to_owned()).collect());
 }

@@ -24,6 +24,29 @@ use ocim_domain::token;
 use serde_json::json;
 use uuid::Uuid;
 
+/// Calls a function with each aggregate and the samples of its events; a list of what it returns.
+macro_rules! each_aggregate {
+    ($function:ident) => {
+        [
+            $function::<ocim_domain::appserver::Appserver>(&$crate::sample::appserver_events()),
+            $function::<ocim_domain::event_log::EventLog>(&$crate::sample::event_log_events()),
+            $function::<ocim_domain::instance::Instance>(&$crate::sample::instance_events()),
+            $function::<ocim_domain::load_balancer::LoadBalancer>(
+                &$crate::sample::load_balancer_events(),
+            ),
+            $function::<ocim_domain::name::Name>(&$crate::sample::name_events()),
+            $function::<ocim_domain::projection::Projection>(&$crate::sample::projection_events()),
+            $function::<ocim_domain::region::Region>(&$crate::sample::region_events()),
+            $function::<ocim_domain::inventory::Inventory>(&$crate::sample::inventory_events()),
+            $function::<ocim_domain::ledger::Ledger>(&$crate::sample::ledger_events()),
+            $function::<ocim_domain::saga::Saga>(&$crate::sample::saga_events()),
+            $function::<ocim_domain::server::Server>(&$crate::sample::server_events()),
+            $function::<ocim_domain::token::Token>(&$crate::sample::token_events()),
+        ]
+    };
+}
+pub(crate) use each_aggregate;
+
 /// Base64 of `OpenCraft`; its derived credentials are known from the vectors.
 pub(crate) const MASTER: &str = "T3BlbkNyYWZ0";
 

@@ -71,6 +71,7 @@ impl SecurityGroups {
         match &self.names[..] {
             [] => String::new(),
             [ours] => ours.clone(),
+            [ours, _] => format!("{ours} and another"),
             [ours, others @ ..] => format!("{ours} and {} others", others.len()),
         }
     }

@@ -91,3 +91,17 @@ async fn what_its_provider_refuses_for_good_is_wanted_no_more() {
     assert_eq!(count(&stage, Kind::DnsName).await, 0);
     assert!(!stage.events(&["ledger.resource_wanted"]).await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_seen_and_is_not_let_go_is_there() {
+    let stage = Stage::new().await;
+    let launched = stage.launch().await;
+    stage.cloud.faults.fail_always("delete_machine", Fault::Before(Class::Permanent));
+    let run = stage.begin_termination(launched.appserver).await;
+    assert!(stage.drive(run).await.phase.is_stuck());
+    let machines =
+        entries(&stage).await.into_iter().filter(|((kind, _), _)| *kind == Kind::Machine);
+    let sights: Vec<_> = machines.map(|(_, (_, sight))| sight).collect();
+    assert_eq!(sights, [Sight::Present]);
+    assert!(stage.events(&["ledger.resource_unknown", "server.sight_lost"]).await.is_empty());
+}
