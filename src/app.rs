@@ -19,6 +19,7 @@ mod reservations;
 mod resources;
 mod runs;
 mod servers;
+pub mod shared_servers;
 mod timeline;
 pub mod tokens;
 mod variables;

@@ -27,6 +27,7 @@ mod runs;
 mod saved_servers;
 mod serve;
 mod servers;
+mod shared_servers;
 mod simulate;
 mod sites;
 mod ssh;
@@ -42,7 +43,12 @@ pub use error::{CliError, EXIT_CODES, Kind};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use events::ProjectionCommand;
+use ocim_api_spec::ReferenceKind;
 use output::{Format, Output};
+use shared_servers::{
+    MongodbMove, MongodbPlace, MysqlMove, MysqlPlace, RabbitmqMove, RabbitmqPlace,
+    SharedServerCommand,
+};
 use std::process::ExitCode;
 use target::{Target, TargetArgs};
 
@@ -110,6 +116,15 @@ enum Command {
     /// Load balancers, which lead visitors to sites
     #[command(subcommand)]
     Balancer(balancers::BalancerCommand),
+    /// MySQL servers that sites share
+    #[command(subcommand)]
+    MysqlServer(SharedServerCommand<MysqlPlace, MysqlMove>),
+    /// MongoDB servers that sites share: single hosts and replica sets
+    #[command(subcommand)]
+    MongodbServer(SharedServerCommand<MongodbPlace, MongodbMove>),
+    /// RabbitMQ servers that sites share
+    #[command(subcommand)]
+    RabbitmqServer(SharedServerCommand<RabbitmqPlace, RabbitmqMove>),
     /// Say what a code, a problem or a run is about, and what to do
     Explain(explain::ExplainArgs),
     /// Machines of this computer, which outlive `ocim serve`
@@ -178,6 +193,18 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
         Command::Server(command) => servers::run(command, &target.client()?, output).await,
         Command::Resources(command) => resources::run(command, &target.client()?, output).await,
         Command::Balancer(command) => balancers::run(command, &target.client()?, output).await,
+        Command::MysqlServer(command) => {
+            let kind = ReferenceKind::MysqlServer;
+            shared_servers::run(kind, command, &target.client()?, output).await
+        }
+        Command::MongodbServer(command) => {
+            let kind = ReferenceKind::MongodbServer;
+            shared_servers::run(kind, command, &target.client()?, output).await
+        }
+        Command::RabbitmqServer(command) => {
+            let kind = ReferenceKind::RabbitmqServer;
+            shared_servers::run(kind, command, &target.client()?, output).await
+        }
         Command::Run(command) => runs::run(command, &target.client()?, output).await,
         Command::Region(command) => regions::run(command, &target.client()?, output).await,
         Command::Explain(args) => match args.run_id() {
@@ -218,6 +245,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Else what stands there counts for both: `ocim server show NAME` once asked a server called so.
+    #[test]
+    fn no_argument_of_a_command_is_called_as_a_global_one() {
+        fn find_clashes(command: &clap::Command, globals: &[clap::Id], found: &mut Vec<String>) {
+            for below in command.get_subcommands() {
+                let clashes = below.get_arguments().filter(|it| globals.contains(it.get_id()));
+                found.extend(clashes.map(|it| format!("{} of {}", it.get_id(), below.get_name())));
+                find_clashes(below, globals, found);
+            }
+        }
+        let (command, mut found) = (Cli::command(), vec![]);
+        let globals = command.get_arguments().filter(|it| it.is_global_set());
+        let globals: Vec<_> = globals.map(|it| it.get_id().clone()).collect();
+        assert!(globals.iter().any(|id| id == "server"), "{globals:?}");
+        find_clashes(&command, &globals, &mut found);
+        assert_eq!(found, Vec::<String>::new());
     }
 
     /// Every command that has no commands below it, e.g. `run list`, and every other name of one.

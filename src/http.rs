@@ -26,6 +26,7 @@ pub mod routes;
 mod runs;
 mod servers;
 mod settings_schema;
+mod shared_servers;
 mod sites;
 mod sse;
 mod status;
@@ -69,6 +70,9 @@ const LISTS: &[&[Route]] = &[
     appservers::ROUTES,
     keeping::ROUTES,
     servers::ROUTES,
+    shared_servers::MYSQL_ROUTES,
+    shared_servers::MONGODB_ROUTES,
+    shared_servers::RABBITMQ_ROUTES,
     regions::ROUTES,
     runs::ROUTES,
     operators::ROUTES,

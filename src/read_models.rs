@@ -6,6 +6,7 @@ mod machines;
 mod references;
 mod resources;
 mod runs;
+mod shared_servers;
 mod sites;
 mod source;
 
@@ -14,6 +15,7 @@ pub use machines::{LoadBalancerRow, OrphanRow, RegionRow, RegionRunRow, ServerFi
 pub use references::ReferenceRow;
 pub use resources::{ResourceFilter, ResourceKey, ResourceRow};
 pub use runs::{DefinitionFigures, RunAttemptRow, RunFilter, RunRow, RunStepRow, StepFigures};
+pub use shared_servers::SharedServerRow;
 pub use sites::{AppserverFilter, AppserverRow, InstanceDetailRow, InstanceFilter, InstanceRow};
 
 use condition::{Clause, Parameter};

@@ -18,6 +18,7 @@ pub mod region;
 pub mod resource;
 pub mod run;
 pub mod server;
+pub mod shared_server;
 pub mod status;
 pub mod texts;
 pub mod timeline;
@@ -50,6 +51,10 @@ pub use run::{
 pub use server::{
     DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, PreparationPlan, PrepareLoadBalancer,
     RegionLook, Server, ServerPower, ServerStatus,
+};
+pub use shared_server::{
+    AddMongodbServer, AddMysqlServer, AddRabbitmqServer, AddedServer, EditMongodbServer,
+    EditMysqlServer, EditRabbitmqServer, MongodbServer, MysqlServer, RabbitmqServer, RetireServer,
 };
 pub use status::{Need, NeedCode, Running, Status};
 pub use timeline::TimelineItem;

@@ -17,6 +17,12 @@ pub enum ReferenceKind {
     Server,
     /// A balancer.
     LoadBalancer,
+    /// A shared MySQL server.
+    MysqlServer,
+    /// A shared MongoDB server.
+    MongodbServer,
+    /// A shared RabbitMQ server.
+    RabbitmqServer,
     /// Long work.
     Run,
     /// A region of a cloud.
@@ -30,6 +36,9 @@ impl ReferenceKind {
         Self::Appserver,
         Self::Server,
         Self::LoadBalancer,
+        Self::MysqlServer,
+        Self::MongodbServer,
+        Self::RabbitmqServer,
         Self::Run,
         Self::Region,
     ];
@@ -42,6 +51,9 @@ impl ReferenceKind {
             Self::Appserver => "appserver",
             Self::Server => "server",
             Self::LoadBalancer => "load_balancer",
+            Self::MysqlServer => "mysql_server",
+            Self::MongodbServer => "mongodb_server",
+            Self::RabbitmqServer => "rabbitmq_server",
             Self::Run => "run",
             Self::Region => "region",
         }

@@ -62,6 +62,12 @@ texts! {
         pattern: id!("serv");
     LoadBalancerId = "The id of a balancer", "lbal_3b0c1f5e-6a2d-5f84-9d1e-2c7b8a9f0e64",
         pattern: id!("lbal");
+    MysqlServerId = "The id of a MySQL server", "msql_7c1e2f5a-0b3d-5e86-8f4a-1d9c6b5a2e73",
+        pattern: id!("msql");
+    MongodbServerId = "The id of a MongoDB server", "mngo_2a9d4c7e-5b1f-5c38-9e6d-3f8b7a0c4d15",
+        pattern: id!("mngo");
+    RabbitmqServerId = "The id of a RabbitMQ server",
+        "rbmq_9e5b3a1c-7d2f-5f64-8c0e-6a4d1b9f7e28", pattern: id!("rbmq");
     RunId = "The id of a run", "run_01985f70-91b2-7c33-a7f8-6d4e1b0c9f75", pattern: id!("run");
     RegionId = "The id of a region", "regn_5d2e8c4a-1f7b-5a39-8e6d-4b0c9a7f3e86",
         pattern: id!("regn");
@@ -93,6 +99,11 @@ texts! {
     SearchText = "A text to be looked for", "alpha", pattern: STORABLE, max_length: 1000;
     Prose = "A text for people", "no hosts matched", max_length: 100_000;
     Name = "What people call it", "alpha.example.com", min_length: 1, max_length: 300;
+    Note = "What people should know of it", "the one in the cellar", pattern: STORABLE,
+        max_length: 250;
+    Login = "The name of an account", "root", pattern: STORABLE, max_length: 64;
+    Password = "A password, which is never shown", "hardly-a-secret", pattern: STORABLE,
+        max_length: 128;
     HostName = "A host name, in letters of any language", "alpha.example.com",
         min_length: 1, max_length: 253;
     Url = "An address on the web", "https://alpha.example.com/", pattern: r"^https?://\S+$";

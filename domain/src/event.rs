@@ -198,6 +198,9 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + Parti
     /// Every kind with its current schema number.
     const KINDS: &'static [(&'static str, u16)];
 
+    /// What stands before the enum's own names in its kinds: for one enum whose aggregates are several.
+    const PREFIX: &'static str = "";
+
     /// Brings a payload of an older schema to the current one; the identity until a kind changes.
     #[must_use]
     fn upcast(_kind: &str, _schema: u16, data: Value) -> Value {
@@ -217,7 +220,7 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + Parti
     /// Only if the payload has no JSON form.
     fn encode(&self) -> Result<(String, u16, Value), serde_json::Error> {
         let mut object = serde_json::to_value(self)?;
-        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        let kind = format!("{}{}", Self::PREFIX, object["kind"].as_str().unwrap_or_default());
         let schema = Self::KINDS.iter().find(|(k, _)| *k == kind).map_or(1, |(_, s)| *s);
         Ok((kind, schema, object["data"].take()))
     }
@@ -236,7 +239,8 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Clone + fmt::Debug + Parti
         if !Self::is_known(kind, &data) {
             return Err(unknown());
         }
-        serde_json::from_value(serde_json::json!({ "kind": kind, "data": data }))
+        let own = kind.strip_prefix(Self::PREFIX).unwrap_or(kind);
+        serde_json::from_value(serde_json::json!({ "kind": own, "data": data }))
             .map_err(|source| DecodeError::Payload { kind: kind.to_owned(), schema, source })
     }
 }

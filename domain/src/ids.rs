@@ -75,6 +75,12 @@ ids! {
     ServerId = "serv", "server";
     /// One shared HAProxy host.
     LoadBalancerId = "lbal", "load_balancer";
+    /// One MySQL server that sites share; made from its host by UUID v5.
+    MysqlServerId = "msql", "mysql_server";
+    /// One MongoDB deployment that sites share; made from its first host by UUID v5.
+    MongodbServerId = "mngo", "mongodb_server";
+    /// One RabbitMQ server that sites share; made from its management URL by UUID v5.
+    RabbitmqServerId = "rbmq", "rabbitmq_server";
     /// The inventory of one region; made from the region's name by UUID v5.
     InventoryId = "invt", "inventory";
     /// What one instance has outside; the UUID is the instance's.

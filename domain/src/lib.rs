@@ -1,7 +1,7 @@
 //! What Ocim knows: aggregates as deciders, settings and their layers, and the saga log. No I/O, clock or randomness.
 //!
 //! In reading order: `ids`, `text`, `protected`, `event`, `snapshot` and `decider` are the vocabulary; `instance`,
-//! `appserver`, `server`, `region`, `inventory`, `ledger`, `load_balancer`, `name`, `projection`,
+//! `appserver`, `server`, `region`, `inventory`, `ledger`, `load_balancer`, `shared_server`, `name`, `projection`,
 //! `event_log` and `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
 //! text may show; `saga` is the log of a process.
@@ -33,6 +33,7 @@ pub mod run_record;
 pub mod saga;
 pub mod server;
 pub mod settings;
+pub mod shared_server;
 pub mod snapshot;
 pub mod system;
 pub mod text;

@@ -73,6 +73,14 @@ rights! {
     LoadBalancersRead = "load_balancers:read", Look;
     /// Have balancers put right.
     LoadBalancersPrepare = "load_balancers:prepare", Change;
+    /// See servers that sites share, and who uses them.
+    SharedServersRead = "shared_servers:read", Look;
+    /// Add servers that sites share.
+    SharedServersAdd = "shared_servers:add", Change;
+    /// Change what is known of servers that sites share, and whether they take new sites.
+    SharedServersChange = "shared_servers:change", Change;
+    /// Retire servers that sites share.
+    SharedServersRetire = "shared_servers:retire", Change;
     /// See regions and who waits in them.
     RegionsRead = "regions:read", Look;
     /// Say how many launches run in a region.

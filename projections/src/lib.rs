@@ -18,6 +18,7 @@ pub mod regions;
 pub mod resources;
 pub mod runs;
 pub mod servers;
+pub mod shared_servers;
 pub mod timeline;
 
 pub use batch::{Action, Batch, Group};
@@ -51,6 +52,7 @@ pub const ALL: &[Projector] = &[
     appservers::PROJECTOR,
     servers::PROJECTOR,
     load_balancers::PROJECTOR,
+    shared_servers::PROJECTOR,
     inventories::PROJECTOR,
     runs::PROJECTOR,
     regions::PROJECTOR,

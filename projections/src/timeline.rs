@@ -7,13 +7,15 @@ mod regions;
 mod resources;
 mod runs;
 mod servers;
+mod shared_servers;
 mod tokens;
 
 use crate::decode;
 use ocim_domain::event::{DomainEvent, Recorded};
+use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq};
 use ocim_domain::{
     appserver, event_log, instance, inventory, ledger, load_balancer, name, projection, region,
-    saga, server, token,
+    saga, server, shared_server, token,
 };
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -46,6 +48,9 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
         .or_else(|| teller.tell::<appserver::Event>(appservers::tell))
         .or_else(|| teller.tell::<server::Event>(servers::tell))
         .or_else(|| teller.tell::<load_balancer::Event>(balancers::tell))
+        .or_else(|| teller.tell::<shared_server::Event<Mysql>>(shared_servers::tell))
+        .or_else(|| teller.tell::<shared_server::Event<Mongodb>>(shared_servers::tell))
+        .or_else(|| teller.tell::<shared_server::Event<Rabbitmq>>(shared_servers::tell))
         .or_else(|| teller.tell::<name::Event>(balancers::tell_name))
         .or_else(|| teller.tell::<region::Event>(regions::tell))
         .or_else(|| teller.tell::<inventory::Event>(regions::tell_inventory))

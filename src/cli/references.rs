@@ -4,7 +4,10 @@ use super::client::Client;
 use super::error::{CliError, Kind};
 use super::output::Output;
 use ocim_api_spec::{Page, Reference, ReferenceKind};
-use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RegionId, RunId, ServerId};
+use ocim_domain::ids::{
+    AppserverId, InstanceId, LoadBalancerId, MongodbServerId, MysqlServerId, RabbitmqServerId,
+    RegionId, RunId, ServerId,
+};
 
 /// Lists the things that a text stands for.
 ///
@@ -65,6 +68,9 @@ fn is_id(kind: ReferenceKind, text: &str) -> bool {
         ReferenceKind::Appserver => text.parse::<AppserverId>().is_ok(),
         ReferenceKind::Server => text.parse::<ServerId>().is_ok(),
         ReferenceKind::LoadBalancer => text.parse::<LoadBalancerId>().is_ok(),
+        ReferenceKind::MysqlServer => text.parse::<MysqlServerId>().is_ok(),
+        ReferenceKind::MongodbServer => text.parse::<MongodbServerId>().is_ok(),
+        ReferenceKind::RabbitmqServer => text.parse::<RabbitmqServerId>().is_ok(),
         ReferenceKind::Run => text.parse::<RunId>().is_ok(),
         ReferenceKind::Region => text.parse::<RegionId>().is_ok(),
     }

@@ -16,7 +16,7 @@ pub(super) enum ServerCommand {
     /// Show a machine
     Show {
         /// Its id, the beginning of it, or its name in the cloud
-        server: String,
+        id: String,
     },
     /// List the regions, and when each was last seen
     Looks(ListArgs),
@@ -44,8 +44,8 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     match command {
         ServerCommand::List(wanted) => list_servers(&wanted, client, output).await,
-        ServerCommand::Show { server } => {
-            let id = client.find_id(ReferenceKind::Server, &server).await?;
+        ServerCommand::Show { id } => {
+            let id = client.find_id(ReferenceKind::Server, &id).await?;
             output.record(&client.get::<Server>(&format!("/servers/{id}")).await?)
         }
         ServerCommand::Looks(wanted) => list_looks(&wanted, client, output).await,

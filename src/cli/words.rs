@@ -3,6 +3,7 @@
 /// Fields, parameters and headers of the API, and the options that set them.
 const OPTIONS: &[(&str, &str)] = &[
     ("If-Match", "--if-version"),
+    ("accepts_new_clients", "--accepts-new-clients"),
     ("activate_on_success", "--activate"),
     ("actor", "--actor"),
     ("correlation", "--correlation"),
@@ -12,6 +13,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("follow", "--follow"),
     ("force", "--force"),
     ("from", "--from"),
+    ("instance_host", "--instance-host"),
+    ("instance_port", "--instance-port"),
     ("is_active", "--filter"),
     ("is_healthy", "--filter"),
     ("kind", "--kind"),
@@ -20,11 +23,15 @@ const OPTIONS: &[(&str, &str)] = &[
     ("open", "--open"),
     ("operation.output", "--output"),
     ("operation.step", "the step"),
+    ("password", "--password-file"),
     ("phase", "--stuck"),
+    ("port", "--port"),
+    ("primary", "--primary"),
     ("queue", "--queue"),
     ("reason", "--reason"),
     ("region", "--filter"),
     ("release", "--filter"),
+    ("replica_set", "--replica-set"),
     ("since", "--since"),
     ("state", "--filter"),
     ("status", "--filter"),
@@ -36,6 +43,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("text", "the name"),
     ("to", "--to"),
     ("until", "--until"),
+    ("username", "--username"),
 ];
 
 /// What the API asks its clients for, and what that is here.

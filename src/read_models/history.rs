@@ -218,6 +218,7 @@ select id, name from rm.instances where id = any ($1)
 union all select id, 'AppServer ' || number from rm.appservers where id = any ($1)
 union all select id, name from rm.servers where id = any ($1)
 union all select id, domain from rm.load_balancers where id = any ($1)
+union all select id, name from rm.shared_servers where id = any ($1)
 union all select r.id, r.definition || coalesce(' of AppServer ' || a.number, '')
             from rm.runs as r left join rm.appservers as a on a.id = r.subject
            where r.id = any ($1)";

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 /// One thing that a text may stand for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReferenceRow {
-    /// `instance`, `appserver`, `server`, `load_balancer`, `run` or `region`.
+    /// `instance`, `appserver`, `server`, `load_balancer`, `run`, `region`, `mysql_server`,
+    /// `mongodb_server` or `rabbitmq_server`.
     pub kind: String,
     /// Its id.
     pub id: String,
@@ -60,6 +61,7 @@ static REFERENCES: LazyLock<String> = LazyLock::new(|| {
     let (instance, its_site) = (site("$2::text"), site("$3::text"));
     let appserver = rank("$2::text", "a.id", "''", "''");
     let (server, balancer, run) = (named("name"), named("domain"), named("''"));
+    let shared = rank("$2::text", "id", "select lower(name) union all select unnest(places)", "''");
     // Only the tables of what is asked for are read.
     let asked = |kind: &str| format!("where coalesce($1::text, '{kind}') = '{kind}'");
     let kinds = ["instance", "appserver", "server", "load_balancer", "run", "region"];
@@ -77,7 +79,9 @@ static REFERENCES: LazyLock<String> = LazyLock::new(|| {
            union all select 'load_balancer', id, domain, {balancer} from rm.load_balancers
                   {balancers}
            union all select 'run', id, definition, {run} from rm.runs {runs}
-           union all select 'region', id, name, {server} from rm.regions {regions})
+           union all select 'region', id, name, {server} from rm.regions {regions}
+           union all select kind, id, name, {shared} from rm.shared_servers
+                  where coalesce($1::text, kind) = kind)
          select kind, id, name from found
           where rank = (select min(rank) from found)
           order by id desc limit $5::bigint"

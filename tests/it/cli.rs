@@ -13,6 +13,7 @@ mod orders;
 mod places;
 mod references;
 mod runs;
+mod shared_servers;
 mod status;
 mod tokens;
 mod told;

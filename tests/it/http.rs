@@ -17,4 +17,5 @@ mod regions;
 mod resources;
 mod rubbish;
 mod runs;
+mod shared_servers;
 mod tokens;

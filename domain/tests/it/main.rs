@@ -29,6 +29,7 @@ mod sample;
 mod server;
 mod settings;
 mod settings_page;
+mod shared_server;
 mod state_machines;
 mod vectors;
 mod yaml;

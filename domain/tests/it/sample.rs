@@ -26,7 +26,9 @@ use uuid::Uuid;
 
 /// Calls a function with each aggregate and the samples of its events; a list of what it returns.
 macro_rules! each_aggregate {
-    ($function:ident) => {
+    ($function:ident) => {{
+        use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq, SharedServer};
+        use $crate::shared_server;
         [
             $function::<ocim_domain::appserver::Appserver>(&$crate::sample::appserver_events()),
             $function::<ocim_domain::event_log::EventLog>(&$crate::sample::event_log_events()),
@@ -41,9 +43,14 @@ macro_rules! each_aggregate {
             $function::<ocim_domain::ledger::Ledger>(&$crate::sample::ledger_events()),
             $function::<ocim_domain::saga::Saga>(&$crate::sample::saga_events()),
             $function::<ocim_domain::server::Server>(&$crate::sample::server_events()),
+            $function::<SharedServer<Mysql>>(&shared_server::events_of(shared_server::mysql())),
+            $function::<SharedServer<Mongodb>>(&shared_server::events_of(shared_server::mongodb())),
+            $function::<SharedServer<Rabbitmq>>(&shared_server::events_of(
+                shared_server::rabbitmq(),
+            )),
             $function::<ocim_domain::token::Token>(&$crate::sample::token_events()),
         ]
-    };
+    }};
 }
 pub(crate) use each_aggregate;
 
