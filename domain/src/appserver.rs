@@ -30,6 +30,14 @@ pub struct Launched {
     pub settings: Box<InstanceSettings>,
     /// The merged Ansible variables, a JSON object as text (core §5.1). Holds derived passwords.
     pub variables: Protected,
+    /// Where each of them comes from, a [`Provenance`] as JSON text. Holds what was overridden.
+    ///
+    /// [`Provenance`]: crate::configuration::provenance::Provenance
+    pub provenance: Protected,
+    /// The variables of the playbook that makes LMS users, a JSON object as text.
+    pub users_variables: Protected,
+    /// The variables of the playbook that all sites share, a JSON object as text.
+    pub common_variables: Protected,
     /// Its own host name (`COMMON_HOSTNAME`).
     pub hostname: String,
     /// The commit that `configuration_version` meant then, and that is played; none where the

@@ -8,13 +8,19 @@ mod check;
 mod declare;
 mod input;
 pub mod kinds;
+mod lms_users;
 mod rules;
+mod storage;
 mod table;
 
 pub use check::Violation;
 pub use declare::{Origin, Setting};
-pub use input::{Defaults, change_settings, create_settings, default_playbook_name};
+pub use input::{
+    Defaults, NewSecrets, SwiftAccount, change_settings, create_settings, default_playbook_name,
+};
+pub use lms_users::{HIDDEN, LmsUser, LmsUserInput};
 pub use rules::TextRule;
+pub use storage::{STORAGE_TYPES, StorageType, storage_type};
 pub use table::{InstanceSettings, SETTINGS, SettingsChanges, SettingsInput};
 
 use serde_json::Value;

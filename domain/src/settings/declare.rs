@@ -1,6 +1,6 @@
 //! `declare_settings!`: one row a setting, from which all that deals with settings follows.
 
-use super::input::Defaults;
+use super::input::{Defaults, NewSecrets};
 use super::kinds::Form;
 use serde_json::Value;
 
@@ -15,10 +15,10 @@ pub struct Setting {
     pub form: fn() -> Form,
     /// Whether it is secret or personal.
     pub is_protected: bool,
-    /// Whether it stays as it was when the instance was made.
+    /// Whether nobody is shown it: what stands in its place leaves it as it is when it is sent back.
+    pub is_hidden: bool,
+    /// Whether it stays as it was when the instance was first launched.
     pub is_fixed: bool,
-    /// Whether people give it, and see it; else Ocim makes it, and nobody sees it.
-    pub is_peoples: bool,
     /// With which schema of the settings it came. Settings that are older have it as `before` says,
     /// and what has that value is written as if it were older.
     pub since: u16,
@@ -45,8 +45,8 @@ impl Setting {
             documentation,
             form,
             is_protected,
+            is_hidden: false,
             is_fixed: false,
-            is_peoples: true,
             since: 1,
             default,
             from: None,
@@ -66,7 +66,12 @@ impl Setting {
     pub fn usual_default(&self) -> Value {
         let ours = Defaults::new("example.com", "RegionOne");
         let lms_domain = "site.example.com";
-        (self.default)(&Origin { ours: &ours, lms_domain, secret_key: "", subject: "" })
+        (self.default)(&Origin {
+            ours: &ours,
+            lms_domain,
+            secrets: &NewSecrets::default(),
+            subject: "",
+        })
     }
 }
 
@@ -77,8 +82,8 @@ pub struct Origin<'a> {
     pub ours: &'a Defaults,
     /// The domain of its LMS; blank where that is wrong.
     pub lms_domain: &'a str,
-    /// Its new master secret.
-    pub secret_key: &'a str,
+    /// Its new master secret, and the key that it signs with.
+    pub secrets: &'a NewSecrets,
     /// The text form of its id, which owns its secrets.
     pub subject: &'a str,
 }
@@ -92,7 +97,7 @@ pub struct Origin<'a> {
 ///
 /// Further members of a row, in this order: `fixed: rule` (it can't change, because …); `since: N,
 /// before: value` (it came with schema N; older settings have that value); and after `default`,
-/// `from: "…"` (where the default comes from). Rows below `ocim` are neither given nor seen by people.
+/// `from: "…"` (where the default comes from).
 macro_rules! declare_settings {
     (
         $(#[$settings_meta:meta])*
@@ -114,20 +119,11 @@ macro_rules! declare_settings {
                 example: $example:expr $(,)?
             }
         )*}
-        ocim {$(
-            $(#[doc = $own_doc:literal])+
-            $own:ident: $OwnKind:ident $(($($own_limit:expr),+))? {
-                $(since: $own_since:literal, before: $own_before:expr,)?
-                default: $own_default:expr,
-                example: $own_example:expr $(,)?
-            }
-        )*}
     ) => {
         $(#[$settings_meta])*
         #[derive(Debug, Clone, PartialEq)]
         pub struct $Settings {
             $($(#[doc = $doc])+ pub $field: <$Kind as Kind>::Value,)*
-            $($(#[doc = $own_doc])+ pub $own: <$OwnKind as Kind>::Value,)*
         }
 
         $(#[$input_meta])*
@@ -151,16 +147,12 @@ macro_rules! declare_settings {
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub $field: Option<<$Kind as Kind>::Value>,
             )*
-            $(
-                $(#[doc = $own_doc])+
-                #[serde(skip_serializing_if = "Option::is_none")]
-                pub $own: Option<<$OwnKind as Kind>::Value>,
-            )*
         }
 
         $(#[$table_meta])*
         pub static $TABLE: &[Setting] = &[
             $(Setting {
+                is_hidden: <$Kind as Kind>::IS_HIDDEN,
                 $(is_fixed: { let _: &str = $fixed; true },)?
                 $(since: $since,)?
                 $(from: Some($from),)?
@@ -176,21 +168,6 @@ macro_rules! declare_settings {
                     || serde_json::json!($example),
                 )
             },)*
-            $(Setting {
-                $(since: $own_since,)?
-                is_peoples: false,
-                ..Setting::new(
-                    stringify!($own),
-                    concat!($($own_doc),+),
-                    || $OwnKind $(($($own_limit),+))?.form(),
-                    <$OwnKind as Kind>::IS_PROTECTED,
-                    |origin| {
-                        let default: fn(&Origin<'_>) -> <$OwnKind as Kind>::Input = $own_default;
-                        $OwnKind::show(&$OwnKind::make(default(origin), origin.subject))
-                    },
-                    || serde_json::json!($own_example),
-                )
-            },)*
         ];
 
         impl $Settings {
@@ -201,10 +178,6 @@ macro_rules! declare_settings {
                         let default: fn(&Origin<'_>) -> <$Kind as Kind>::Input = $default;
                         $Kind::make(default(origin), origin.subject)
                     },)*
-                    $($own: {
-                        let default: fn(&Origin<'_>) -> <$OwnKind as Kind>::Input = $own_default;
-                        $OwnKind::make(default(origin), origin.subject)
-                    },)*
                 }
             }
 
@@ -212,7 +185,7 @@ macro_rules! declare_settings {
             pub(super) fn apply(&mut self, input: $Input) {
                 let subject = self.$owner.subject().to_owned();
                 $(if let Some(given) = input.$field.filter(|given| !$Kind::leaves(given)) {
-                    self.$field = $Kind::make(given, &subject);
+                    self.$field = $Kind::replace(&self.$field, given, &subject);
                 })*
             }
 
@@ -221,9 +194,6 @@ macro_rules! declare_settings {
                 let mut violations = vec![];
                 $($Kind $(($($limit),+))?.check(&self.$field, &mut |part, rule| {
                     violations.push(Violation::new(format!("{}{part}", stringify!($field)), rule));
-                });)*
-                $($OwnKind $(($($own_limit),+))?.check(&self.$own, &mut |part, rule| {
-                    violations.push(Violation::new(format!("{}{part}", stringify!($own)), rule));
                 });)*
                 violations
             }
@@ -242,7 +212,6 @@ macro_rules! declare_settings {
             pub fn difference(&self, newer: &Self) -> $Changes {
                 $Changes {
                     $($field: (self.$field != newer.$field).then(|| newer.$field.clone()),)*
-                    $($own: (self.$own != newer.$own).then(|| newer.$own.clone()),)*
                 }
             }
 
@@ -252,7 +221,6 @@ macro_rules! declare_settings {
                 let changes = changes.clone();
                 Self {
                     $($field: changes.$field.unwrap_or_else(|| self.$field.clone()),)*
-                    $($own: changes.$own.unwrap_or_else(|| self.$own.clone()),)*
                 }
             }
 
@@ -269,7 +237,6 @@ macro_rules! declare_settings {
             pub fn fields(&self) -> Vec<&'static str> {
                 let all = [
                     $((stringify!($field), self.$field.is_some()),)*
-                    $((stringify!($own), self.$own.is_some()),)*
                 ];
                 all.into_iter().filter(|(_, changes)| *changes).map(|(field, _)| field).collect()
             }
@@ -284,12 +251,6 @@ macro_rules! declare_settings {
                     let before = declare_settings!(@before $Kind, subject $(, $before)?);
                     if before.as_ref() != Some(&self.$field) {
                         map.serialize_entry(stringify!($field), &self.$field)?;
-                    }
-                )*
-                $(
-                    let before = declare_settings!(@before $OwnKind, subject $(, $own_before)?);
-                    if before.as_ref() != Some(&self.$own) {
-                        map.serialize_entry(stringify!($own), &self.$own)?;
                     }
                 )*
                 map.end()
@@ -307,10 +268,6 @@ macro_rules! declare_settings {
                         .$field
                         .or_else(|| declare_settings!(@before $Kind, &subject $(, $before)?))
                         .ok_or_else(|| missing(stringify!($field)))?,)*
-                    $($own: read
-                        .$own
-                        .or_else(|| declare_settings!(@before $OwnKind, &subject $(, $own_before)?))
-                        .ok_or_else(|| missing(stringify!($own)))?,)*
                 })
             }
         }

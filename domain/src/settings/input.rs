@@ -4,8 +4,21 @@ use super::check::{Violation, check_settings};
 use super::declare::Origin;
 use super::table::{InstanceSettings, SettingsInput};
 use crate::hosts::check_domain;
+use derive_where::derive_where;
 use serde_json::{Value, json};
 use std::fmt;
+
+/// The secrets of a new instance for which people give none.
+#[derive(Clone, Default)]
+#[derive_where(Debug)]
+pub struct NewSecrets {
+    /// Base64 of 36 random bytes.
+    #[derive_where(skip(Debug))]
+    pub master: String,
+    /// An RSA private key of 2048 bits in PEM (PKCS #1).
+    #[derive_where(skip(Debug))]
+    pub signing_key: String,
+}
 
 /// What an instance gets where people say nothing: Ocim's own settings of these names.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +51,29 @@ pub struct Defaults {
     pub openstack_server_base_image: Value,
     /// `OPENSTACK_SANDBOX_SSH_KEYNAME`; blank for none.
     pub openstack_server_ssh_keyname: String,
+    /// `INSTANCE_STORAGE_TYPE`.
+    pub storage_type: String,
+    /// `SWIFT_OPENSTACK_*`: the account that keeps sites' uploads.
+    pub swift: SwiftAccount,
+    /// `AWS_S3_DEFAULT_REGION`; blank for the oldest one.
+    pub s3_region: String,
+}
+
+/// An account of object storage.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[derive_where(Debug)]
+pub struct SwiftAccount {
+    /// `SWIFT_OPENSTACK_USER`.
+    pub user: String,
+    /// `SWIFT_OPENSTACK_PASSWORD`.
+    #[derive_where(skip(Debug))]
+    pub password: String,
+    /// `SWIFT_OPENSTACK_TENANT`.
+    pub tenant: String,
+    /// `SWIFT_OPENSTACK_AUTH_URL`.
+    pub auth_url: String,
+    /// `SWIFT_OPENSTACK_REGION`.
+    pub region: String,
 }
 
 impl Defaults {
@@ -59,6 +95,9 @@ impl Defaults {
             openstack_server_flavor: json!({ "ram": 4096, "disk": 40 }),
             openstack_server_base_image: json!({ "name": "Ubuntu 16.04" }),
             openstack_server_ssh_keyname: "opencraft".to_owned(),
+            storage_type: "swift".to_owned(),
+            swift: SwiftAccount::default(),
+            s3_region: String::new(),
         }
     }
 
@@ -98,12 +137,11 @@ pub fn create_settings(
     input: SettingsInput,
     defaults: &Defaults,
     subject: &str,
-    secret_key: String,
+    secrets: &NewSecrets,
 ) -> Result<InstanceSettings, Vec<Violation>> {
     let mut violations = vec![];
     let lms = choose_lms_domain(&input, defaults, &mut violations);
-    let (lms_domain, secret_key) = (lms.as_str(), secret_key.as_str());
-    let origin = Origin { ours: defaults, lms_domain, secret_key, subject };
+    let origin = Origin { ours: defaults, lms_domain: &lms, secrets, subject };
     let mut settings = InstanceSettings::of_origin(&origin);
     settings.apply(input);
     fill_blanks(&mut settings);
@@ -119,11 +157,12 @@ pub fn create_settings(
 /// blank is chosen by the release again.
 ///
 /// # Errors
-/// Every rule that is broken, all at once. Internal domains are fixed at creation, because they
-/// are reserved for the instance and name its databases.
+/// Every rule that is broken, all at once. Once the instance `was_launched`, internal domains and secrets
+/// are fixed: databases are called after them, and keys derived from them.
 pub fn change_settings(
     current: &InstanceSettings,
     input: SettingsInput,
+    was_launched: bool,
 ) -> Result<InstanceSettings, Vec<Violation>> {
     let mut violations = vec![];
     if input.sub_domain.is_some() {
@@ -132,7 +171,9 @@ pub fn change_settings(
     let mut settings = current.clone();
     settings.apply(input);
     fill_blanks(&mut settings);
-    violations.extend(current.check_fixed(&settings));
+    if was_launched {
+        violations.extend(current.check_fixed(&settings));
+    }
     violations.extend(check_settings(&settings));
     if violations.is_empty() { Ok(settings) } else { Err(violations) }
 }

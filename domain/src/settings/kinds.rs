@@ -1,5 +1,6 @@
 //! What a setting may be: its form in events and in what people send, and the rules of its own.
 
+use super::lms_users::HIDDEN;
 use super::rules::{TextRule, Verdict};
 use crate::protected::{self, Protected};
 use crate::text::nests_within;
@@ -23,9 +24,16 @@ pub trait Kind {
     type Input: Given;
     /// Whether the store encrypts it, because it is secret or personal.
     const IS_PROTECTED: bool = false;
+    /// Whether nobody is shown it, but that there is one.
+    const IS_HIDDEN: bool = false;
 
     /// What people gave, as settings hold it; `subject` owns what is protected.
     fn make(given: Self::Input, subject: &str) -> Self::Value;
+
+    /// What people gave in the place of what was there, as settings hold it.
+    fn replace(_former: &Self::Value, given: Self::Input, subject: &str) -> Self::Value {
+        Self::make(given, subject)
+    }
 
     /// Whether what people gave leaves the setting as it is.
     fn leaves(_given: &Self::Input) -> bool {
@@ -114,6 +122,13 @@ pub enum Form {
     },
     /// A JSON object that chooses something of a cloud by its members.
     Selector,
+    /// At most [`ITEMS_MAX`] JSON objects.
+    Records {
+        /// The members of each, and what each must be.
+        members: &'static [(&'static str, TextRule)],
+        /// Those that may be left out.
+        optional: &'static [&'static str],
+    },
 }
 
 /// A text that is not blank.
@@ -223,6 +238,75 @@ impl Kind for ProtectedText {
     fn form(&self) -> Form {
         Form::Text { rule: self.0, may_be_blank: self.0.check("").is_ok() }
     }
+}
+
+/// A secret that is given and never shown. It can't be taken away.
+#[derive(Debug, Clone, Copy)]
+pub struct HiddenText(pub TextRule);
+
+impl Kind for HiddenText {
+    type Value = Protected;
+    type Input = String;
+    const IS_PROTECTED: bool = true;
+    const IS_HIDDEN: bool = true;
+
+    fn make(given: String, subject: &str) -> Protected {
+        Protected::new(subject, given)
+    }
+
+    fn leaves(given: &String) -> bool {
+        given.is_empty() || given == HIDDEN
+    }
+
+    fn check(&self, value: &Protected, tell: &mut dyn FnMut(&str, String)) {
+        tell_broken("", check_open(self.0, value), tell);
+    }
+
+    fn show(value: &Protected) -> Value {
+        show_hidden(value)
+    }
+
+    fn form(&self) -> Form {
+        Form::Text { rule: self.0, may_be_blank: true }
+    }
+}
+
+/// A secret that is given and never shown; blank where there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionalHiddenText(pub TextRule);
+
+impl Kind for OptionalHiddenText {
+    type Value = Protected;
+    type Input = BlankableText;
+    const IS_PROTECTED: bool = true;
+    const IS_HIDDEN: bool = true;
+
+    fn make(given: BlankableText, subject: &str) -> Protected {
+        Protected::new(subject, given.0)
+    }
+
+    fn leaves(given: &BlankableText) -> bool {
+        given.0 == HIDDEN
+    }
+
+    fn check(&self, value: &Protected, tell: &mut dyn FnMut(&str, String)) {
+        if value.open() != Some("") {
+            tell_broken("", check_open(self.0, value), tell);
+        }
+    }
+
+    fn show(value: &Protected) -> Value {
+        show_hidden(value)
+    }
+
+    fn form(&self) -> Form {
+        Form::Text { rule: self.0, may_be_blank: true }
+    }
+}
+
+/// That there is one, or none.
+fn show_hidden(value: &Protected) -> Value {
+    if value.open() == Some("") { "".into() } else { HIDDEN.into() }
 }
 
 /// Texts in an order.
@@ -392,18 +476,18 @@ impl Kind for Selector {
     }
 }
 
-fn tell_broken(part: &str, verdict: Verdict, tell: &mut dyn FnMut(&str, String)) {
+pub(super) fn tell_broken(part: &str, verdict: Verdict, tell: &mut dyn FnMut(&str, String)) {
     if let Err(rule) = verdict {
         tell(part, rule);
     }
 }
 
 /// A text that is sealed here was checked when it was given.
-fn check_open(rule: TextRule, text: &Protected) -> Verdict {
+pub(super) fn check_open(rule: TextRule, text: &Protected) -> Verdict {
     text.open().map_or(Ok(()), |text| rule.check(text))
 }
 
-fn check_number(items: usize) -> Verdict {
+pub(super) fn check_number(items: usize) -> Verdict {
     if items > ITEMS_MAX {
         return Err(format!("must not have more than {ITEMS_MAX} items"));
     }

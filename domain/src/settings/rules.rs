@@ -1,5 +1,7 @@
 //! The rules of texts, each with its limits.
 
+use crate::configuration::color::parse_color;
+use crate::configuration::signing_key::SigningKey as SigningKeyText;
 use crate::configuration::{is_ansibles_own, secrets, yaml};
 use crate::event::APPEND_BYTES_MAX;
 use crate::hosts::{DOMAIN_LENGTH_MAX, check_domain, check_host};
@@ -27,6 +29,20 @@ pub enum TextRule {
     ExtraSettings,
     /// Base64 of 1 to 36 bytes.
     MasterSecret,
+    /// An RSA private key in PEM.
+    SigningKey,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// What a browser can fetch.
+    WebUrl,
+    /// `#rgb`, `#rrggbb` or the name of a colour.
+    Color,
+    /// The name of an account on GitHub.
+    GithubName,
+    /// How somebody logs in to a site.
+    Username,
+    /// A password as Django keeps it: `algorithm$…`.
+    PasswordHash,
 }
 
 impl TextRule {
@@ -44,6 +60,13 @@ impl TextRule {
             Self::Email => check_email(text),
             Self::ExtraSettings => check_extra_settings(text),
             Self::MasterSecret => check_secret(text),
+            Self::SigningKey => check_signing_key(text),
+            Self::OneOf(choices) => check_choice(text, choices),
+            Self::WebUrl => check_web_url(text),
+            Self::Color => check_color(text),
+            Self::GithubName => check_github_name(text),
+            Self::Username => check_username(text),
+            Self::PasswordHash => check_password_hash(text),
         }
     }
 
@@ -58,6 +81,13 @@ impl TextRule {
             Self::Email => EMAIL_LENGTH_MAX,
             Self::ExtraSettings => EXTRA_SETTINGS_BYTES_MAX,
             Self::MasterSecret => SECRET_LENGTH_MAX,
+            Self::SigningKey => SIGNING_KEY_LENGTH_MAX,
+            Self::OneOf(_) => CHOICE_LENGTH_MAX,
+            Self::WebUrl => URL_LENGTH_MAX,
+            Self::Color => COLOR_LENGTH_MAX,
+            Self::GithubName => GITHUB_NAME_LENGTH_MAX,
+            Self::Username => USERNAME_LENGTH_MAX,
+            Self::PasswordHash => PASSWORD_HASH_LENGTH_MAX,
         }
     }
 
@@ -73,6 +103,13 @@ impl TextRule {
             Self::Email => "e-mail address",
             Self::ExtraSettings => "YAML mapping",
             Self::MasterSecret => "base64",
+            Self::SigningKey => "RSA private key in PEM",
+            Self::OneOf(_) => "one of these",
+            Self::WebUrl => "http or https URL, without a password",
+            Self::Color => "`#rgb`, `#rrggbb` or the name of a colour in CSS",
+            Self::GithubName => "name of an account on GitHub",
+            Self::Username => "letters, digits and `@.+-_`",
+            Self::PasswordHash => "password hash of Django",
         }
     }
 
@@ -84,7 +121,26 @@ impl TextRule {
             Self::RepositoryUrl => Some(r"^[^-\s]\S*$"),
             Self::Playbook => Some(r"^[^-/]"),
             Self::Email => Some(r"^[^@\s]+@[^@\s]+$"),
-            Self::Line(_) | Self::Domain | Self::ExtraSettings | Self::MasterSecret => None,
+            Self::WebUrl => Some(r"^https?://\S+$"),
+            Self::GithubName => Some(r"^[A-Za-z0-9]"),
+            Self::Username => Some(r"^[A-Za-z0-9@.+_-]+$"),
+            Self::PasswordHash => Some(r"^\S+\$\S+$"),
+            Self::Line(_)
+            | Self::Domain
+            | Self::ExtraSettings
+            | Self::MasterSecret
+            | Self::SigningKey
+            | Self::OneOf(_)
+            | Self::Color => None,
+        }
+    }
+
+    /// All that passes, where that is a few texts.
+    #[must_use]
+    pub fn choices(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::OneOf(choices) => Some(choices),
+            _ => None,
         }
     }
 }
@@ -95,6 +151,85 @@ const URL_LENGTH_MAX: usize = 256;
 const PLAYBOOK_LENGTH_MAX: usize = 100;
 /// Longest master secret, in characters of base64 (core §1.2).
 const SECRET_LENGTH_MAX: usize = 48;
+
+/// Longest RSA key in PEM, in characters: 8192 bits have less.
+const SIGNING_KEY_LENGTH_MAX: usize = 8192;
+/// Longest of the texts to choose from.
+const CHOICE_LENGTH_MAX: usize = 32;
+/// Longest colour: no name in CSS has more.
+const COLOR_LENGTH_MAX: usize = 20;
+/// Longest name on GitHub.
+const GITHUB_NAME_LENGTH_MAX: usize = 39;
+/// Longest name of a user of Django.
+const USERNAME_LENGTH_MAX: usize = 150;
+/// Longest password hash of Django.
+const PASSWORD_HASH_LENGTH_MAX: usize = 128;
+
+/// An RSA private key that tokens can be signed with.
+fn check_signing_key(text: &str) -> Verdict {
+    if text.len() <= SIGNING_KEY_LENGTH_MAX && SigningKeyText::parse(text).is_some() {
+        return Ok(());
+    }
+    Err("must be an RSA private key in PEM, which begins with `-----BEGIN RSA PRIVATE KEY-----`"
+        .to_owned())
+}
+
+fn check_choice(text: &str, choices: &[&str]) -> Verdict {
+    if choices.contains(&text) {
+        return Ok(());
+    }
+    Err(format!("must be one of `{}`", choices.join("`, `")))
+}
+
+/// What a machine can fetch. It is shown and logged, so it must not hold a secret.
+fn check_web_url(url: &str) -> Verdict {
+    check_line(url, URL_LENGTH_MAX)?;
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if authority.contains('@') {
+        return Err("must not hold a user name or password, because it is shown".to_owned());
+    }
+    if authority.is_empty() || url.contains(char::is_whitespace) {
+        return Err("must be a URL like `https://example.com/logo.png`".to_owned());
+    }
+    Ok(())
+}
+
+fn check_color(text: &str) -> Verdict {
+    if text.len() <= COLOR_LENGTH_MAX && parse_color(text).is_some() {
+        return Ok(());
+    }
+    Err("must be a colour like `#126f9a`, `#fff` or `teal`".to_owned())
+}
+
+/// Letters, digits and single hyphens inside.
+fn check_github_name(name: &str) -> Verdict {
+    let parts_fit = name
+        .split('-')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    if parts_fit && name.len() <= GITHUB_NAME_LENGTH_MAX {
+        return Ok(());
+    }
+    Err("must be the name of an account on GitHub, like `octocat`".to_owned())
+}
+
+fn check_username(name: &str) -> Verdict {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"@.+-_".contains(&byte);
+    if !name.is_empty() && name.len() <= USERNAME_LENGTH_MAX && name.bytes().all(fits) {
+        return Ok(());
+    }
+    Err(format!("must be 1 to {USERNAME_LENGTH_MAX} letters, digits and `@.+-_`"))
+}
+
+fn check_password_hash(hash: &str) -> Verdict {
+    check_line(hash, PASSWORD_HASH_LENGTH_MAX)?;
+    let mut parts = hash.split('$');
+    let has_parts = parts.by_ref().take(2).filter(|part| !part.is_empty()).count() == 2;
+    if has_parts && !hash.contains(char::is_whitespace) {
+        return Ok(());
+    }
+    Err("must be a password hash of Django, like `pbkdf2_sha256$…`".to_owned())
+}
 
 /// One line that says something. Playbooks would run what stands between double braces on the
 /// machine that Ocim runs on; it has a place in extra settings only.
@@ -251,7 +386,10 @@ mod tests {
     }
 
     fn cases() -> Vec<Case> {
-        use TextRule::{Email, Line, MasterSecret, Playbook, Reference, RepositoryUrl};
+        use TextRule::{
+            Color, Email, GithubName, Line, MasterSecret, OneOf, PasswordHash, Playbook, Reference,
+            RepositoryUrl, SigningKey, Username, WebUrl,
+        };
         let host = format!("{}.{}.{}.com", of_length(63), of_length(63), of_length(57));
         let (local, longer) = (format!("{}@localhost", of_length(64)), of_length(65));
         let master = |bytes: usize| "AAAA".repeat(bytes / 3);
@@ -329,6 +467,55 @@ mod tests {
             ),
             (MasterSecret, vec![master(3), master(36)], "base64 of 1 to 36", vec![master(39)]),
             (MasterSecret, vec![], "base64 of 1 to 36", texts(&["", "AAA", "A A="])),
+            (
+                SigningKey,
+                texts(&[include_str!("example_key.pem")]),
+                "RSA private key",
+                texts(&["", "-----BEGIN RSA PRIVATE KEY-----", "AAAA"]),
+            ),
+            (OneOf(&["a", "b"]), texts(&["a", "b"]), "one of `a`, `b`", texts(&["", "c", "A"])),
+            (
+                WebUrl,
+                texts(&["http://a", "https://a.com:1/b?c#d"]),
+                "must be a URL",
+                texts(&["a", "ftp://a", "http://", "https:///b", "http://a b"]),
+            ),
+            (
+                WebUrl,
+                vec![],
+                "user name or password",
+                texts(&["https://u:p@a.com/b", "http://u@a"]),
+            ),
+            (
+                Color,
+                texts(&["#fff", "#126F9A", "teal", "DarkOliveGreen"]),
+                "a colour",
+                texts(&["", "fff", "#ffff", "transparent", "rgb(1,2,3)", "#12345g"]),
+            ),
+            (
+                GithubName,
+                texts(&["octocat", "a-b-c", "A1", &"x".repeat(39)]),
+                "on GitHub",
+                texts(&["", "-a", "a-", "a--b", "a_b", "a b", &"x".repeat(40)]),
+            ),
+            (
+                Username,
+                texts(&["a", "a.b@c+d-e_f", &"x".repeat(150)]),
+                "1 to 150 letters",
+                texts(&["", "a b", "é", &"x".repeat(151)]),
+            ),
+            (
+                PasswordHash,
+                texts(&["pbkdf2_sha256$1$a$b=", "a$b"]),
+                "password hash",
+                texts(&["a", "$b", "a$", "a$b c"]),
+            ),
+            (
+                PasswordHash,
+                vec![format!("a${}", "x".repeat(126))],
+                "at most 128",
+                vec![format!("a${}", "x".repeat(127))],
+            ),
         ]
     }
 

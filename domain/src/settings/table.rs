@@ -3,20 +3,26 @@
 use super::check::Violation;
 use super::declare::{Origin, Setting, declare_settings};
 use super::kinds::{
-    Boolean, DerivedText, Kind, OptionalText, ProtectedList, ProtectedText, Selector, Text,
-    TextList,
+    Boolean, DerivedText, HiddenText, Kind, OptionalHiddenText, OptionalText, ProtectedList,
+    ProtectedText, Selector, Text, TextList,
 };
+use super::lms_users::LmsUsers;
 use super::rules::TextRule::{
-    Domain, Email, ExtraSettings, Line, MasterSecret, Playbook, Reference, RepositoryUrl,
+    Color, Domain, Email, ExtraSettings, GithubName, Line, MasterSecret, OneOf, Playbook,
+    Reference, RepositoryUrl, SigningKey, WebUrl,
 };
+use super::storage::STORAGE_TYPES;
 use serde_json::json;
 
+/// Why a secret stays.
+const DERIVED_FROM: &str =
+    "can't change once the instance was launched: its keys are derived from it";
 /// Why an internal domain stays.
-const RESERVED: &str = "can't change: the name is reserved for the instance, and its databases are \
-                        called after it; use the external domain for another name";
+const RESERVED: &str = "can't change once the instance was launched: its databases are called after \
+                        it; use the external domain for another name";
 
 declare_settings! {
-    /// Everything about one site that an Appserver freezes, without servers and accounts.
+    /// Everything about one site that an Appserver freezes, without what shared servers it was given.
     settings InstanceSettings;
 
     /// What people may say about an instance. What is left out keeps its default, or its value.
@@ -208,15 +214,133 @@ declare_settings! {
             example: ["operations@university.example"],
         }
 
-        /// Whether the simple theme is deployed.
-        deploy_simpletheme: Boolean { default: |_| false, example: true }
-    }
+        /// People whom each deployment makes staff and superusers of the LMS. Their password hashes
+        /// are shown as `***`, which leaves them as they are.
+        lms_users: LmsUsers {
+            default: |_| vec![],
+            example: [json!({
+                "username": "ada",
+                "email": "ada@university.example",
+                "password_hash": "pbkdf2_sha256$30000$c2FsdHNhbHQ$aGFzaGhhc2g=",
+            })],
+        }
 
-    ocim {
-        /// The master secret that all derived keys come from (core §5.8).
-        secret_key_b64encoded: ProtectedText(MasterSecret) {
-            default: |origin| origin.secret_key.to_owned(),
+        /// GitHub names of people who may log in to the site's machines as administrators, by the keys
+        /// that they have there.
+        ssh_users: TextList(GithubName) { default: |_| vec![], example: ["octocat"] }
+
+        /// Where uploads, grades and logs are kept: `swift`, `s3`, or `filesystem`, which is the
+        /// appserver's own machine, so that they go with it.
+        storage_type: Text(OneOf(&STORAGE_TYPES)) {
+            default: |origin| origin.ours.storage_type.clone(),
+            from: "`INSTANCE_STORAGE_TYPE`",
+            example: "s3",
+        }
+
+        /// Swift: the account.
+        swift_openstack_user: OptionalText(Line(32)) {
+            default: |origin| origin.ours.swift.user.as_str().into(),
+            from: "`SWIFT_OPENSTACK_USER`",
+            example: "university",
+        }
+
+        /// Swift: its password.
+        swift_openstack_password: OptionalHiddenText(Line(64)) {
+            default: |origin| origin.ours.swift.password.as_str().into(),
+            from: "`SWIFT_OPENSTACK_PASSWORD`",
+            example: "a long password",
+        }
+
+        /// Swift: its project.
+        swift_openstack_tenant: OptionalText(Line(32)) {
+            default: |origin| origin.ours.swift.tenant.as_str().into(),
+            from: "`SWIFT_OPENSTACK_TENANT`",
+            example: "university",
+        }
+
+        /// Swift: where one logs in.
+        swift_openstack_auth_url: OptionalText(WebUrl) {
+            default: |origin| origin.ours.swift.auth_url.as_str().into(),
+            from: "`SWIFT_OPENSTACK_AUTH_URL`",
+            example: "https://cloud.example.com:5000/v2.0",
+        }
+
+        /// Swift: the region.
+        swift_openstack_region: OptionalText(Line(16)) {
+            default: |origin| origin.ours.swift.region.as_str().into(),
+            from: "`SWIFT_OPENSTACK_REGION`",
+            example: "RegionTwo",
+        }
+
+        /// S3: the account's access key; blank has an account made.
+        s3_access_key: OptionalText(Line(50)) {
+            default: |_| "".into(),
+            example: "AKIAIOSFODNN7EXAMPLE",
+        }
+
+        /// S3: its secret key.
+        s3_secret_access_key: OptionalHiddenText(Line(50)) {
+            default: |_| "".into(),
+            example: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        }
+
+        /// S3: the bucket; blank has one made.
+        s3_bucket_name: OptionalText(Line(50)) {
+            default: |_| "".into(),
+            example: "university-uploads",
+        }
+
+        /// S3: the region; blank for `us-east-1`.
+        s3_region: OptionalText(Line(50)) {
+            default: |origin| origin.ours.s3_region.as_str().into(),
+            from: "`AWS_S3_DEFAULT_REGION`",
+            example: "eu-west-1",
+        }
+
+        /// Whether the simple theme is deployed, with what is said of it below; not, where nothing is.
+        deploy_simpletheme: Boolean { default: |_| false, example: true }
+
+        /// Theme: colour of buttons; blank for the usual blue.
+        theme_main_color: OptionalText(Color) { default: |_| "".into(), example: "#126f9a" }
+
+        /// Theme: colour of links; blank for the usual blue.
+        theme_link_color: OptionalText(Color) { default: |_| "".into(), example: "#126f9a" }
+
+        /// Theme: background of the header; blank for white. Its font is black or white, whichever can
+        /// be read.
+        theme_header_bg_color: OptionalText(Color) { default: |_| "".into(), example: "#ffffff" }
+
+        /// Theme: background of the footer; blank for white.
+        theme_footer_bg_color: OptionalText(Color) { default: |_| "".into(), example: "#ffffff" }
+
+        /// Theme: where the logo is fetched from; blank for none.
+        theme_logo_url: OptionalText(WebUrl) {
+            default: |_| "".into(),
+            example: "https://university.example/logo.png",
+        }
+
+        /// Theme: where the favicon is fetched from; blank for none.
+        theme_favicon_url: OptionalText(WebUrl) {
+            default: |_| "".into(),
+            example: "https://university.example/favicon.ico",
+        }
+
+        /// The master secret that all derived keys come from, base64; made at random unless it is given,
+        /// e.g. that of a site which moves here.
+        secret_key_b64encoded: HiddenText(MasterSecret) {
+            fixed: DERIVED_FROM,
+            default: |origin| origin.secrets.master.clone(),
+            from: "random bytes",
             example: "T3BlbkNyYWZ0",
+        }
+
+        /// The key that the site signs its tokens with, an RSA private key in PEM (`RSA PRIVATE KEY`);
+        /// made at random unless it is given.
+        secret_key_rsa_private: HiddenText(SigningKey) {
+            fixed: DERIVED_FROM,
+            default: |origin| origin.secrets.signing_key.clone(),
+            from: "random bytes",
+            example: include_str!("example_key.pem"),
         }
     }
 }

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 mod invented {
     use super::super::check::Violation;
     use super::super::declare::{Origin, Setting, declare_settings};
+    use super::super::input::NewSecrets;
     use super::super::kinds::{
-        Boolean, Integer, Kind, OptionalText, ProtectedList, ProtectedText, TextList, TextMap,
+        Boolean, HiddenText, Integer, Kind, OptionalHiddenText, OptionalText, ProtectedList,
+        TextList, TextMap,
     };
     use super::super::rules::TextRule::{Email, Line, MasterSecret};
     use std::collections::BTreeMap;
@@ -42,24 +44,22 @@ mod invented {
             }
             /// A list.
             tags: TextList(Line(3)) { default: |_| vec![], example: ["x"] }
-        }
-        ocim {
             /// A secret.
-            secret: ProtectedText(MasterSecret) {
-                default: |origin| origin.secret_key.to_owned(), example: "AA==",
+            secret: HiddenText(MasterSecret) {
+                default: |origin| origin.secrets.master.clone(), example: "AA==",
             }
             /// Another, which came with schema 2.
-            token: ProtectedText(MasterSecret) {
-                since: 2, before: "AA==".to_owned(),
-                default: |origin| origin.secret_key.to_owned(), example: "BB==",
+            token: OptionalHiddenText(MasterSecret) {
+                since: 2, before: "AA==".into(),
+                default: |origin| origin.secrets.master.as_str().into(), example: "BB==",
             }
         }
     }
 
     pub(super) fn create() -> Invented {
         let ours = crate::settings::Defaults::new("x.com", "r");
-        let origin =
-            Origin { ours: &ours, lms_domain: "", secret_key: "T3BlbkNyYWZ0", subject: "inst_1" };
+        let secrets = NewSecrets { master: "T3BlbkNyYWZ0".to_owned(), ..NewSecrets::default() };
+        let origin = Origin { ours: &ours, lms_domain: "", secrets: &secrets, subject: "inst_1" };
         Invented::of_origin(&origin)
     }
 }
@@ -143,9 +143,23 @@ fn what_people_say_is_taken_and_what_is_wrong_with_it_told() {
     assert_eq!(told, expected);
     assert_eq!(settings.check_fixed(&read(oldest()))[0].to_string(), "`title` stays");
     assert!(settings.is_open, "nothing was said");
-    for refused in [json!({ "secret": "AA==" }), json!({ "quota": "5" }), json!({ "nothing": 1 })] {
+    for refused in [json!({ "secret": 1 }), json!({ "quota": "5" }), json!({ "nothing": 1 })] {
         assert!(serde_json::from_value::<InventedInput>(refused).is_err());
     }
+}
+
+#[test]
+fn what_is_hidden_stays_where_it_is_sent_back_as_it_was_shown() {
+    let say = |input: Value| {
+        let mut settings = invented::create();
+        settings.apply(serde_json::from_value(input).unwrap());
+        (settings.secret.text().to_owned(), settings.token.text().to_owned())
+    };
+    let (secret, other) = ("T3BlbkNyYWZ0".to_owned(), "AA==".to_owned());
+    assert_eq!(say(json!({ "secret": "***", "token": "***" })), (secret.clone(), secret.clone()));
+    assert_eq!(say(json!({ "secret": "AA==", "token": "AA==" })), (other.clone(), other));
+    // The one can be taken away, the other not.
+    assert_eq!(say(json!({ "secret": "", "token": null })), (secret, String::new()));
 }
 
 #[test]
@@ -153,12 +167,12 @@ fn people_see_what_is_theirs() {
     let shown = invented::create().show();
     let expected = json!({
         "title": "", "quota": 5, "is_open": true, "colours": { "main": "x.com" }, "contacts": [],
-        "tags": [],
+        "tags": [], "secret": "***", "token": "***",
     });
     assert_eq!(Value::Object(shown), expected);
     let colours = &INVENTED[3];
     assert_eq!(colours.documentation(), "Came with schema 3; each has its name.");
     assert_eq!(colours.usual_default(), json!({ "main": "example.com" }));
     assert_eq!((colours.from, colours.is_fixed), (Some("the base domain"), false));
-    assert!(INVENTED[0].is_fixed && INVENTED[4].is_protected && !INVENTED[7].is_peoples);
+    assert!(INVENTED[0].is_fixed && INVENTED[4].is_protected && INVENTED[7].is_hidden);
 }

@@ -1,23 +1,41 @@
 //! The variables of an Appserver as the original composed them.
 
 use crate::{sample, vectors};
+use ocim_domain::configuration::color::contrast_color;
+use ocim_domain::configuration::layer::Source;
+use ocim_domain::configuration::mysql_account::{
+    MYSQL_DATABASES, Privileges, mysql_database, mysql_password, mysql_user,
+};
+use ocim_domain::configuration::playbook_variables::{
+    common_variables, consul_service_name, users_variables,
+};
+use ocim_domain::configuration::provenance::{LayerName, Provenance};
+use ocim_domain::configuration::secret_keys::SHARED_KEYS;
 use ocim_domain::configuration::secret_values::{Hidden, list_secret_values};
 use ocim_domain::configuration::secrets::{HttpAuth, derive_key};
+use ocim_domain::configuration::services::Services;
+use ocim_domain::configuration::signing_key::SigningKey;
 use ocim_domain::configuration::{
-    BaseContext, ConfigurationError, CronTime, OcimFacts, SiteWideSettings, SmtpRelay, Variables,
-    base, compose_variables, merge, ocim_layer, yaml,
+    Composition, ConfigurationError, Filebeat, LayerContext, OcimFacts, SiteWideSettings,
+    SmtpRelay, Variables, compose_layers, compose_variables, layer, merge, ocim_layer, yaml,
 };
 use ocim_domain::protected::Protected;
 use ocim_domain::settings::InstanceSettings;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
-fn context() -> BaseContext {
-    BaseContext {
-        appserver_number: 1,
-        clearsessions_cron: CronTime { hour: 3, minute: 33 },
-        ssh_admins: vec![],
-        site_wide: SiteWideSettings::default(),
-    }
+fn context() -> LayerContext {
+    LayerContext { site_wide: SiteWideSettings::default(), ..vectors::instances()[0].context() }
+}
+
+/// One layer of a site.
+fn compose_layer(
+    settings: &InstanceSettings,
+    context: &LayerContext,
+    name: LayerName,
+) -> Variables {
+    let layers = compose_layers(settings, context).unwrap();
+    layers.into_iter().find(|(it, _)| *it == name).map(|(_, layer)| layer::values(&layer)).unwrap()
 }
 
 fn object(value: &Value) -> Variables {
@@ -38,42 +56,252 @@ fn assert_same(ours: &Variables, theirs: &Variables, what: &str) {
     }
 }
 
+/// The JSON texts of keys, whose members stand in any order, as JSON; a text of Sass without its
+/// indentation.
+fn comparable(mut variables: Variables) -> Variables {
+    for name in ["COMMON_JWT_PUBLIC_SIGNING_JWK_SET", "EDXAPP_JWT_PRIVATE_SIGNING_JWK"] {
+        if let Some(Value::String(text)) = variables.get(name) {
+            let parsed = serde_json::from_str(text).unwrap();
+            variables.insert(name.to_owned(), parsed);
+        }
+    }
+    if let Some(Value::String(text)) = variables.get("SIMPLETHEME_EXTRA_SASS") {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let lines: Vec<_> = lines.map(Value::from).collect();
+        variables.insert("SIMPLETHEME_EXTRA_SASS".to_owned(), lines.into());
+    }
+    variables
+}
+
+/// What the original's whole numbers have no end for, JSON's do, and ours are refused beyond it.
+fn without_big_number(settings: InstanceSettings) -> InstanceSettings {
+    let text = settings.configuration_extra_settings.open().unwrap();
+    let text = text.replace("BIG: 123456789012345678901234567890\n", "");
+    let configuration_extra_settings = Protected::new("vector", text);
+    InstanceSettings { configuration_extra_settings, ..settings }
+}
+
 #[test]
-fn the_base_layer_is_the_originals() {
+fn each_layer_is_the_originals() {
+    let layers = [
+        (LayerName::Base, "base_configuration_variables", 130),
+        (LayerName::Database, "configuration_database_settings", 70),
+        (LayerName::Storage, "configuration_storage_settings", 0),
+        (LayerName::Theme, "configuration_theme_settings", 0),
+        (LayerName::SecretKeys, "configuration_secret_keys", 28),
+        (LayerName::ExtraSettings, "configuration_extra_settings", 0),
+    ];
+    let mut compared = 0;
     for recorded in vectors::instances() {
-        let ours = base::base_layer(&recorded.settings(), &recorded.context()).unwrap();
-        let theirs = object(&recorded.outputs["appserver"]["base_configuration_variables"]);
-        assert!(theirs.len() > 130);
-        assert_same(&ours, &theirs, &recorded.file);
+        let (settings, context) = (without_big_number(recorded.settings()), recorded.context());
+        for (name, field, at_least) in layers {
+            let theirs = &recorded.outputs["appserver"][field];
+            let theirs = theirs.get("parsed").unwrap_or(theirs);
+            let mut theirs = theirs.as_object().cloned().unwrap_or_default();
+            theirs.remove("BIG");
+            assert!(theirs.len() >= at_least, "{field} of {}", recorded.file);
+            compared += theirs.len();
+            let ours = comparable(compose_layer(&settings, &context, name));
+            assert_same(&ours, &comparable(theirs), &format!("{name:?} of {}", recorded.file));
+        }
+    }
+    assert!(compared > 2_000, "{compared}");
+}
+
+#[test]
+fn the_layers_on_top_of_each_other_are_the_originals() {
+    for recorded in vectors::instances() {
+        let settings = without_big_number(recorded.settings());
+        let ours = compose_variables(&settings, &recorded.context()).unwrap().variables;
+        assert!(ours.keys().is_sorted(), "{}", recorded.file);
+        let mut theirs = object(&recorded.outputs["appserver"]["configuration_settings"]["parsed"]);
+        theirs.remove("BIG");
+        assert_same(&comparable(ours), &comparable(theirs), &recorded.file);
     }
 }
 
 #[test]
-fn extra_settings_go_on_top_of_the_base_layer() {
-    let mut with_extra = 0;
+fn the_other_playbooks_get_what_they_got_and_nothing_else() {
     for recorded in vectors::instances() {
+        let (settings, context) = (recorded.settings(), recorded.context());
         let appserver = &recorded.outputs["appserver"];
-        let extra = &appserver["configuration_extra_settings"]["parsed"];
-        let settings = recorded.settings();
-        // The original's whole numbers have no end; JSON's do, and ours are refused beyond it.
-        let text = settings.configuration_extra_settings.open().unwrap();
-        let text = text.replace("BIG: 123456789012345678901234567890\n", "");
-        let settings = InstanceSettings {
-            configuration_extra_settings: Protected::new("vector", text),
-            ..settings
-        };
-        let mut theirs = object(&appserver["base_configuration_variables"]);
-        if let Value::Object(extra) = extra {
-            with_extra += 1;
-            let mut extra = extra.clone();
-            extra.remove("BIG");
-            theirs = merge(theirs, extra);
-        }
-        let ours = compose_variables(&settings, &recorded.context()).unwrap();
-        assert_same(&ours, &theirs, &recorded.file);
-        assert!(ours.keys().is_sorted(), "{}", recorded.file);
+        let theirs = object(&appserver["lms_user_settings"]["parsed"]);
+        assert_same(&users_variables(&settings, &context).unwrap(), &theirs, &recorded.file);
+        let mut theirs = object(&appserver["common_configuration_settings"]["parsed"]);
+        // Ours have ids of another form.
+        let service = &mut theirs["consul_service_config"]["service"][0];
+        assert_eq!(service["name"], format!("edxapp-{}", recorded.inputs["instance_id"]));
+        service["name"] = consul_service_name(context.instance).into();
+        assert_same(&common_variables(&settings, &context), &theirs, &recorded.file);
     }
-    assert!(with_extra >= 3);
+}
+
+#[test]
+fn mongodb_is_told_as_each_release_takes_it() {
+    let recorded = &vectors::instances()[0];
+    for sample in vectors::read("mongo_variables.json").as_array().unwrap() {
+        let inputs = &sample["inputs"];
+        let text = |name: &str| inputs[name].as_str().unwrap().to_owned();
+        let settings = InstanceSettings {
+            openedx_release: text("openedx_release"),
+            configuration_version: text("configuration_version"),
+            ..recorded.settings()
+        };
+        let (server, replica_set) = (&inputs["mongodb_server"], &inputs["replica_set"]);
+        let (user, password) = ("mongouser".to_owned(), "mongopass".to_owned());
+        let mongodb = vectors::mongodb(server, replica_set, user, password);
+        let mut context = recorded.context();
+        context.services = Services { mongodb, ..Services::default() };
+        context.resources.database = "shop_example_com".to_owned();
+        context.resources.forum_database = "shop_example_com_forum".to_owned();
+        let ours = compose_layer(&settings, &context, LayerName::Database);
+        let theirs = &sample["outputs"]["variables"];
+        assert_same(&ours, &object(theirs), &text("label"));
+    }
+}
+
+#[test]
+fn the_accounts_of_mysql_are_the_originals() {
+    for sample in vectors::read("secrets.json")["mysql_credentials"].as_array().unwrap() {
+        let Some(databases) = sample["databases"].as_array() else { continue };
+        assert_eq!(databases.len(), MYSQL_DATABASES.len());
+        for (ours, theirs) in MYSQL_DATABASES.into_iter().zip(databases) {
+            let user = mysql_user(sample["mysql_user"].as_str().unwrap(), ours.owner);
+            let password = mysql_password(sample["mysql_pass"].as_str().unwrap(), &user);
+            let name = theirs["name"].as_str().unwrap();
+            let base = name.strip_suffix(ours.suffix).unwrap().strip_suffix('_').unwrap();
+            assert_eq!(name, mysql_database(base, ours.suffix));
+            assert_eq!(
+                (json!(user), json!(password)),
+                (theirs["user"].clone(), theirs["password"].clone())
+            );
+            let privileges = match ours.privileges {
+                Privileges::All => Value::Null,
+                Privileges::Rows => "SELECT,INSERT,UPDATE,DELETE".into(),
+                Privileges::Read => "SELECT".into(),
+            };
+            assert_eq!(theirs["priv"], privileges, "{name}");
+        }
+    }
+}
+
+#[test]
+fn keys_that_two_programs_share_are_the_originals() {
+    let theirs = vectors::read("secrets.json")["shared_keys"].take();
+    let ours: Value =
+        SHARED_KEYS.into_iter().map(|(name, of)| (name.to_owned(), json!(of))).collect();
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn signing_keys_are_read_as_the_originals_were() {
+    for sample in vectors::read("secrets.json")["jwk"].as_array().unwrap() {
+        let key = SigningKey::parse(sample["secret_key_rsa_private"].as_str().unwrap()).unwrap();
+        assert_eq!(Value::Object(key.private_jwk()), sample["private"]);
+        assert_eq!(json!({ "keys": [key.public_jwk()] }), sample["public"]);
+        assert!(!format!("{key:?}").contains("tuC7"), "{key:?}");
+    }
+    for wrong in
+        ["", "nothing", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----"]
+    {
+        assert!(SigningKey::parse(wrong).is_none(), "{wrong}");
+    }
+}
+
+#[test]
+fn fonts_can_be_read_on_their_backgrounds() {
+    for sample in vectors::read("contrast_colours.json").as_array().unwrap() {
+        let background = sample["background"].as_str().unwrap();
+        assert_eq!(contrast_color(background), sample["font"], "{background}");
+    }
+    for no_color in ["fff", "#ff", "transparent", "rgb(0, 0, 0)", "", "#12345g", "added"] {
+        assert_eq!(contrast_color(no_color), "#000000", "{no_color}");
+    }
+}
+
+#[test]
+fn a_theme_needs_to_be_wanted_and_to_say_something() {
+    let theme = |change: fn(&mut InstanceSettings)| {
+        let mut settings = sample::settings();
+        change(&mut settings);
+        compose_layer(&settings, &context(), LayerName::Theme)
+    };
+    assert!(theme(|it| it.deploy_simpletheme = true).is_empty());
+    assert!(theme(|it| it.theme_main_color = "teal".to_owned()).is_empty());
+    let said = theme(|it| {
+        it.deploy_simpletheme = true;
+        it.theme_header_bg_color = "#000".to_owned();
+    });
+    let sass = said["SIMPLETHEME_EXTRA_SASS"].as_str().unwrap();
+    assert!(
+        sass.contains("$header-font-color: #ffffff;\n") && sass.contains("$main-color: #126f9a;")
+    );
+    assert_eq!(said["SIMPLETHEME_STATIC_FILES_URLS"], json!([]));
+}
+
+#[test]
+fn bucket_variables_wait_for_the_bucket_and_its_account() {
+    let storage =
+        |settings: &InstanceSettings| compose_layer(settings, &context(), LayerName::Storage);
+    let whole = InstanceSettings {
+        storage_type: "s3".to_owned(),
+        s3_access_key: "AKIA".to_owned(),
+        s3_secret_access_key: Protected::new("x", "secret"),
+        s3_bucket_name: "bucket".to_owned(),
+        ..sample::settings()
+    };
+    assert_eq!(storage(&whole).len(), 29);
+    let without_key = InstanceSettings { s3_access_key: String::new(), ..whole.clone() };
+    let without_secret =
+        InstanceSettings { s3_secret_access_key: Protected::new("x", ""), ..whole.clone() };
+    let without_bucket = InstanceSettings { s3_bucket_name: String::new(), ..whole };
+    for lacking in [without_key, without_secret, without_bucket] {
+        assert!(storage(&lacking).is_empty(), "{lacking:?}");
+    }
+}
+
+#[test]
+fn each_variable_tells_what_it_was_made_of() {
+    let recorded = &vectors::instances()[1];
+    let settings = InstanceSettings {
+        configuration_extra_settings: Protected::new(
+            "x",
+            "EDXAPP_LMS_MAX_REQ: 9\nMINE: 1\nEDXAPP_FEATURES: {MINE: true}",
+        ),
+        ..recorded.settings()
+    };
+    let Composition { variables, provenance } =
+        compose_variables(&settings, &recorded.context()).unwrap();
+    let setting = |name: &'static str| Source::Setting(name.into());
+    let of = |variable: &str, is_extra: bool| {
+        let layers = provenance.of(variable, is_extra).into_iter();
+        layers.map(|it| (it.layer, it.sources, it.overridden)).collect::<Vec<_>>()
+    };
+    let extra = setting("configuration_extra_settings");
+    let base = |sources: &[Source]| (LayerName::Base, sources.iter().cloned().collect(), None);
+    assert_eq!(of("EDXAPP_LMS_NGINX_PORT", false), [base(&[])]);
+    assert_eq!(of("EDXAPP_CONTACT_EMAIL", false), [base(&[setting("email")])]);
+    // It has an external domain, so that the internal one has no part in it.
+    assert_eq!(of("EDXAPP_LMS_BASE", false), [base(&[setting("external_lms_domain")])]);
+    let relay = Source::Configuration("INSTANCE_SMTP_RELAY_PORT".into());
+    assert_eq!(of("POSTFIX_QUEUE_EXTERNAL_SMTP_PORT", false), [base(&[relay])]);
+    let database = [Source::ResourceNames].into();
+    assert_eq!(of("EDXAPP_MYSQL_DB_NAME", false), [(LayerName::Database, database, None)]);
+    let keys = [setting("secret_key_b64encoded")];
+    let unset = Some(json!("SET-ME-PLEASE"));
+    assert_eq!(
+        of("ECOMMERCE_CYBERSOURCE_SECRET_KEY", false),
+        [(LayerName::Base, [].into(), unset), (LayerName::SecretKeys, keys.into(), None),]
+    );
+    let said = (LayerName::ExtraSettings, BTreeSet::from([extra]), None);
+    assert_eq!(of("MINE", true), [said.clone()]);
+    let number = (LayerName::Base, [].into(), Some(json!(5000)));
+    assert_eq!(of("EDXAPP_LMS_MAX_REQ", true), [number, said]);
+    assert_eq!(variables["EDXAPP_FEATURES"]["MINE"], true);
+    let features = of("EDXAPP_FEATURES", true);
+    assert_eq!(features[0].2.as_ref().unwrap().get("MINE"), None);
+    let read = serde_json::to_string(&provenance).unwrap();
+    assert_eq!(serde_json::from_str::<Provenance>(&read).unwrap(), provenance);
 }
 
 #[test]
@@ -97,8 +325,8 @@ fn extra_settings_replace_all_but_mappings() {
 #[test]
 fn the_secrets_of_a_site_are_its_keys_and_not_its_names() {
     for recorded in vectors::instances() {
-        let settings = recorded.settings();
-        let variables = base::base_layer(&settings, &recorded.context()).unwrap();
+        let settings = without_big_number(recorded.settings());
+        let variables = compose_layer(&settings, &recorded.context(), LayerName::Base);
         let secrets = list_secret_values(&variables).into_iter();
         let hidden: Vec<_> = secrets.filter(|it| !matches!(it.hidden, Hidden::Behind(_))).collect();
         let auth = HttpAuth::derive(settings.secret_key_b64encoded.open().unwrap()).unwrap();
@@ -199,9 +427,12 @@ fn secrets_stay_out_of_debug_output() {
             password: "relay-secret".to_owned(),
             sender_domain: "example.com".to_owned(),
         }),
-        enable_celery_heartbeats: false,
+        node_exporter_password: Some("exporter-secret".to_owned()),
+        consul_encrypt: "gossip-secret".to_owned(),
+        filebeat: Filebeat { key: "filebeat-secret".to_owned(), ..Filebeat::default() },
+        ..SiteWideSettings::default()
     };
-    let shown = format!("{:?}", BaseContext { site_wide, ..context() });
+    let shown = format!("{:?}", LayerContext { site_wide, ..context() });
     assert!(shown.contains("smtp.example.com"));
     assert!(!shown.contains("secret"), "{shown}");
     let auth = HttpAuth::derive(sample::MASTER).unwrap();

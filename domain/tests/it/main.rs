@@ -1,5 +1,6 @@
 //! What the domain promises: rules of the aggregates, the original's vectors, payloads that still read.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+#![recursion_limit = "256"]
 
 mod appserver;
 mod configuration;

@@ -19,7 +19,9 @@ use ocim_domain::saga::{
     self, Action, Cause, Direction, ErrorClass, ErrorCode, LeftBehind, StuckCode,
 };
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
-use ocim_domain::settings::{Defaults, InstanceSettings, SETTINGS, SettingsInput, create_settings};
+use ocim_domain::settings::{
+    Defaults, InstanceSettings, NewSecrets, SETTINGS, SettingsInput, create_settings,
+};
 use ocim_domain::token;
 use serde_json::json;
 use uuid::Uuid;
@@ -56,6 +58,13 @@ pub(crate) use each_aggregate;
 
 /// Base64 of `OpenCraft`; its derived credentials are known from the vectors.
 pub(crate) const MASTER: &str = "T3BlbkNyYWZ0";
+
+/// A key that signs nothing.
+pub(crate) const SIGNING_KEY: &str = include_str!("../../src/settings/example_key.pem");
+
+pub(crate) fn secrets() -> NewSecrets {
+    NewSecrets { master: MASTER.to_owned(), signing_key: SIGNING_KEY.to_owned() }
+}
 
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_timestamp(1_700_000_000 + second, 0).unwrap()
@@ -96,7 +105,7 @@ pub(crate) fn settings() -> InstanceSettings {
         ..SettingsInput::default()
     };
     let subject = instance_id().to_string();
-    let settings = create_settings(input, &defaults(), &subject, MASTER.to_owned()).unwrap();
+    let settings = create_settings(input, &defaults(), &subject, &secrets()).unwrap();
     let mut json = serde_json::to_value(settings).unwrap();
     for later in SETTINGS.iter().filter(|setting| setting.since > 1) {
         json.as_object_mut().unwrap().remove(later.name);
@@ -116,6 +125,12 @@ pub(crate) fn launched() -> Launched {
         run: run_id(1),
         settings: Box::new(settings()),
         variables: Protected::new(instance_id().to_string(), r#"{"DEMO":true}"#),
+        provenance: Protected::new(
+            instance_id().to_string(),
+            r#"{"A":[{"layer":"secret_keys","sources":[{"setting":"email"},"chance"]}]}"#,
+        ),
+        users_variables: Protected::new(instance_id().to_string(), r#"{"django_groups":[]}"#),
+        common_variables: Protected::new(instance_id().to_string(), r#"{"consul_servers":[]}"#),
         hostname: "edxapp-lmsexamplecom-appserver-1".to_owned(),
         configuration_commit: Some("4b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned()),
     }

@@ -1,13 +1,14 @@
 //! From what people send to settings: defaults, changes, and every rule that can be broken.
 
-use crate::sample::{self, MASTER, defaults, settings};
+use crate::sample::{self, MASTER, SIGNING_KEY, defaults, secrets, settings};
 use crate::vectors;
-use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings, compose_variables};
+use ocim_domain::configuration::playbook_variables::{common_variables, users_variables};
+use ocim_domain::configuration::{Composition, compose_variables};
 use ocim_domain::event::APPEND_BYTES_MAX;
 use ocim_domain::protected::Protected;
 use ocim_domain::settings::{
-    Defaults, InstanceSettings, SETTINGS, SettingsChanges, SettingsInput, Violation,
-    change_settings, create_settings, default_playbook_name,
+    Defaults, HIDDEN, InstanceSettings, NewSecrets, SETTINGS, SettingsChanges, SettingsInput,
+    Violation, change_settings, create_settings, default_playbook_name,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ fn input(value: Value) -> SettingsInput {
 }
 
 fn create(value: Value) -> Result<InstanceSettings, Vec<Violation>> {
-    create_settings(input(value), &defaults(), "inst", MASTER.to_owned())
+    create_settings(input(value), &defaults(), "inst", &secrets())
 }
 
 fn fields(violations: &[Violation]) -> Vec<&str> {
@@ -59,15 +60,34 @@ fn a_sub_domain_is_all_that_must_be_given() {
         "openstack_server_ssh_keyname": "opencraft",
         "additional_security_groups": [],
         "additional_monitoring_emails": [],
+        "lms_users": [],
+        "ssh_users": [],
+        "storage_type": "swift",
+        "swift_openstack_user": "",
+        "swift_openstack_password": open(""),
+        "swift_openstack_tenant": "",
+        "swift_openstack_auth_url": "",
+        "swift_openstack_region": "",
+        "s3_access_key": "",
+        "s3_secret_access_key": open(""),
+        "s3_bucket_name": "",
+        "s3_region": "",
         "deploy_simpletheme": false,
+        "theme_main_color": "",
+        "theme_link_color": "",
+        "theme_header_bg_color": "",
+        "theme_footer_bg_color": "",
+        "theme_logo_url": "",
+        "theme_favicon_url": "",
         "secret_key_b64encoded": open(MASTER),
+        "secret_key_rsa_private": open(SIGNING_KEY),
     });
     assert_eq!(json, expected);
 }
 
 /// Another value for each field that may change: its example, or one of a rarer form.
 fn other_values() -> Value {
-    let may_change = SETTINGS.iter().filter(|it| it.is_peoples && !it.is_fixed);
+    let may_change = SETTINGS.iter().filter(|it| !it.is_fixed);
     let mut values: Value =
         may_change.map(|setting| (setting.name.to_owned(), (setting.example)())).collect();
     values["email"] = json!("learn+us@uni.example.net");
@@ -81,7 +101,7 @@ fn other_values() -> Value {
 #[test]
 fn every_field_can_be_given_and_changed() {
     let current = settings();
-    let changed = change_settings(&current, input(other_values())).unwrap();
+    let changed = change_settings(&current, input(other_values()), true).unwrap();
     let expected: Vec<_> = other_values().as_object().unwrap().keys().cloned().collect();
     assert_eq!(current.difference(&changed).fields(), expected);
     assert!(expected.len() >= 22, "{expected:?}");
@@ -98,9 +118,9 @@ fn every_field_can_be_given_and_changed() {
 
 #[test]
 fn nothing_said_changes_nothing() {
-    assert_eq!(change_settings(&settings(), SettingsInput::default()), Ok(settings()));
+    assert_eq!(change_settings(&settings(), SettingsInput::default(), true), Ok(settings()));
     let same = input(json!({ "name": "A site", "internal_lms_domain": "lms.example.com" }));
-    assert_eq!(change_settings(&settings(), same), Ok(settings()));
+    assert_eq!(change_settings(&settings(), same, true), Ok(settings()));
 }
 
 #[test]
@@ -116,7 +136,7 @@ fn the_playbook_and_the_platform_follow_the_release_only_when_blank() {
         assert_eq!(created.configuration_version, "master");
     }
     let newer = input(json!({ "openedx_release": "my-hawthorn" }));
-    let kept = change_settings(&settings(), newer).unwrap();
+    let kept = change_settings(&settings(), newer, true).unwrap();
     assert_eq!(kept.configuration_playbook_name, "playbooks/openedx_native.yml");
     assert_eq!(kept.edx_platform_commit, "master");
     let again = input(json!({
@@ -124,7 +144,7 @@ fn the_playbook_and_the_platform_follow_the_release_only_when_blank() {
         "configuration_playbook_name": "",
         "edx_platform_commit": "",
     }));
-    let chosen = change_settings(&settings(), again).unwrap();
+    let chosen = change_settings(&settings(), again, true).unwrap();
     assert_eq!(chosen.configuration_playbook_name, "playbooks/edx_sandbox.yml");
     assert_eq!(chosen.edx_platform_commit, "my-hawthorn");
 }
@@ -134,11 +154,61 @@ fn unknown_and_mistyped_fields_are_refused() {
     for wrong in [
         json!({ "sub_domian": "x" }),
         json!({ "name": 5 }),
-        json!({ "secret_key_b64encoded": "x" }),
+        json!({ "lms_users": [{ "username": "ada" }] }),
+        json!({ "lms_users": [{ "username": "ada", "email": "a@b.com", "is_staff": true }] }),
         json!({ "additional_security_groups": "x" }),
     ] {
         assert!(serde_json::from_value::<SettingsInput>(wrong.clone()).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn what_was_made_of_names_and_secrets_keeps_them_once_there_was_a_launch() {
+    let other = json!({
+        "internal_lms_domain": "right.example.com",
+        "secret_key_b64encoded": "AAAA",
+        "name": "Right",
+    });
+    let refused = change_settings(&settings(), input(other.clone()), true).unwrap_err();
+    assert_eq!(fields(&refused), ["internal_lms_domain", "secret_key_b64encoded"]);
+    let corrected = change_settings(&settings(), input(other), false).unwrap();
+    assert_eq!(corrected.internal_lms_domain, "right.example.com");
+    assert_eq!(corrected.secret_key_b64encoded.open(), Some("AAAA"));
+    // What was derived from the former name was written then.
+    assert_eq!(corrected.internal_studio_domain, "studio.lms.example.com");
+    // A site that moves here brings its own.
+    let mut given = other_values();
+    given["secret_key_b64encoded"] = "AAAA".into();
+    given["internal_lms_domain"] = "lms.other.example.com".into();
+    assert_eq!(create(given).unwrap().secret_key_b64encoded.open(), Some("AAAA"));
+}
+
+#[test]
+fn lms_users_keep_their_passwords_where_nothing_is_said_of_them() {
+    let hash = "pbkdf2_sha256$30000$c2FsdA$aGFzaA";
+    let ada = json!({ "username": "ada", "email": "ada@b.com", "password_hash": hash });
+    let with = change_settings(&settings(), input(json!({ "lms_users": [ada] })), true).unwrap();
+    assert_eq!(with.show()["lms_users"][0]["password_hash"], HIDDEN);
+    let shown = json!({ "lms_users": with.show()["lms_users"] });
+    assert_eq!(change_settings(&with, input(shown), true), Ok(with.clone()));
+    let moved = json!({ "lms_users": [{ "username": "ada", "email": "ada@c.com" }] });
+    let moved = change_settings(&with, input(moved), true).unwrap();
+    assert_eq!(moved.lms_users[0].email.open(), Some("ada@c.com"));
+    assert_eq!(moved.lms_users[0].password_hash.open(), Some(hash));
+    assert_eq!(moved.difference(&with).fields(), ["lms_users"]);
+    // Nobody's is known for a new one.
+    let eve = json!({ "username": "eve", "email": "eve@b.com" });
+    let twice = json!({ "username": "ada", "email": "no address", "password_hash": "x" });
+    let refused = change_settings(&with, input(json!({ "lms_users": [eve, twice, twice] })), true);
+    let expected = [
+        "lms_users[0].password_hash",
+        "lms_users[1].email",
+        "lms_users[1].password_hash",
+        "lms_users[2].email",
+        "lms_users[2].password_hash",
+        "lms_users[2].username",
+    ];
+    assert_eq!(fields(&refused.unwrap_err()), expected);
 }
 
 /// A mapping that nests so deep.
@@ -223,7 +293,7 @@ fn every_rule_names_its_field() {
         let name = field.split('[').next().unwrap();
         for violations in [
             create(json!({ "sub_domain": "abc", name: wrong })).unwrap_err(),
-            change_settings(&settings(), input(json!({ name: wrong }))).unwrap_err(),
+            change_settings(&settings(), input(json!({ name: wrong })), true).unwrap_err(),
         ] {
             assert_eq!(fields(&violations), [field], "{wrong}: {violations:?}");
             assert!(!violations[0].rule.is_empty());
@@ -279,19 +349,31 @@ fn the_largest_settings_can_be_frozen() {
         "openstack_server_flavor": { "name": "x".repeat(8_000) },
         "openstack_server_base_image": { "name": "x".repeat(8_000) },
         "additional_security_groups": vec!["\u{1f600}".repeat(200); 100],
-        "additional_monitoring_emails": vec![email; 100],
+        "additional_monitoring_emails": vec![email.clone(); 100],
+        "lms_users": (0..100).map(|index| json!({
+            "username": format!("{index:0>150}"),
+            "email": email,
+            "password_hash": format!("a${}", "x".repeat(126)),
+        })).collect::<Vec<_>>(),
+        "ssh_users": vec!["x".repeat(39); 100],
     }))
     .unwrap();
-    let context = BaseContext {
-        appserver_number: 1,
-        clearsessions_cron: CronTime { hour: 0, minute: 0 },
-        ssh_admins: vec![],
-        site_wide: SiteWideSettings::default(),
-    };
-    let variables = compose_variables(&settings, &context).unwrap();
+    let context = vectors::instances()[0].context();
+    let Composition { variables, provenance } = compose_variables(&settings, &context).unwrap();
     let variables = Value::Object(variables).to_string();
     assert!(variables.len() > APPEND_BYTES_MAX / 4 - 1024, "{}", variables.len());
-    let launched = json!({ "settings": settings, "variables": Protected::new("inst", variables) });
+    let users = Value::Object(users_variables(&settings, &context).unwrap()).to_string();
+    let common = Value::Object(common_variables(&settings, &context)).to_string();
+    let provenance = serde_json::to_string(&provenance).unwrap();
+    assert!(provenance.len() < APPEND_BYTES_MAX / 16, "{}", provenance.len());
+    let protect = |text: String| Protected::new("inst", text);
+    let launched = json!({
+        "settings": settings,
+        "variables": protect(variables),
+        "provenance": protect(provenance),
+        "users_variables": protect(users),
+        "common_variables": protect(common),
+    });
     let sealed = sealed_bytes(&launched);
     assert!(sealed < APPEND_BYTES_MAX * 15 / 16, "{sealed}");
 }
@@ -339,7 +421,7 @@ fn a_domain_comes_from_one_place() {
     assert_eq!(fields(&wrong), ["sub_domain"]);
     let wrong = create(json!({ "internal_lms_domain": "a b.example.com" })).unwrap_err();
     assert_eq!(fields(&wrong), ["internal_lms_domain"]);
-    let late = change_settings(&settings(), input(json!({ "sub_domain": "abc" })));
+    let late = change_settings(&settings(), input(json!({ "sub_domain": "abc" })), true);
     assert_eq!(fields(&late.unwrap_err()), ["sub_domain"]);
 }
 
@@ -381,7 +463,7 @@ fn internal_domains_differ_and_stay() {
         ("external_lms_domain", "LMS.example.com"),
         ("external_studio_domain", "studio.lms.example.com"),
     ] {
-        let twice = change_settings(&settings(), input(json!({ one: other })));
+        let twice = change_settings(&settings(), input(json!({ one: other })), true);
         assert_eq!(fields(&twice.unwrap_err()), [one], "a host leads to one place");
     }
     let redirected = change_settings(
@@ -390,6 +472,7 @@ fn internal_domains_differ_and_stay() {
             "external_studio_domain": "Studio-LMS.example.com",
             "enable_prefix_domains_redirect": true,
         })),
+        true,
     );
     assert_eq!(fields(&redirected.unwrap_err()), ["enable_prefix_domains_redirect"]);
     let too_long = create(json!({
@@ -409,7 +492,7 @@ fn internal_domains_differ_and_stay() {
         "internal_ecommerce_domain",
     ] {
         let moved = input(json!({ field: "elsewhere.example.com" }));
-        assert_eq!(fields(&change_settings(&settings(), moved).unwrap_err()), [field]);
+        assert_eq!(fields(&change_settings(&settings(), moved, true).unwrap_err()), [field]);
     }
 }
 
@@ -437,7 +520,8 @@ fn all_violations_come_at_once() {
 fn a_master_secret_must_be_one() {
     for wrong in ["", "not base64!", &"A".repeat(52)] {
         let input = input(json!({ "sub_domain": "abc" }));
-        let refused = create_settings(input, &defaults(), "inst", wrong.to_owned()).unwrap_err();
+        let wrong = NewSecrets { master: wrong.to_owned(), ..secrets() };
+        let refused = create_settings(input, &defaults(), "inst", &wrong).unwrap_err();
         assert_eq!(fields(&refused), ["secret_key_b64encoded"]);
     }
 }
@@ -446,7 +530,7 @@ fn a_master_secret_must_be_one() {
 fn wrong_defaults_are_told_like_wrong_input() {
     let defaults = Defaults { openstack_region: String::new(), ..Defaults::new("example.com", "") };
     let input = input(json!({ "sub_domain": "abc" }));
-    let refused = create_settings(input, &defaults, "inst", MASTER.to_owned()).unwrap_err();
+    let refused = create_settings(input, &defaults, "inst", &secrets()).unwrap_err();
     assert_eq!(fields(&refused), ["openstack_region"]);
     assert_eq!(Defaults::fork_url("o/r"), "https://github.com/o/r.git");
 }
@@ -457,7 +541,7 @@ fn the_input_shows_no_secrets() {
     assert!(!shown.contains("learn+us") && !shown.contains("A: yes"), "{shown}");
     let recorded = vectors::instances();
     let settings = recorded[0].settings();
-    let unchanged = change_settings(&settings, SettingsInput::default());
+    let unchanged = change_settings(&settings, SettingsInput::default(), true);
     assert_eq!(unchanged, Ok(settings), "what the original stored passes our rules");
     assert_eq!(sample::settings().difference(&sample::settings()), SettingsChanges::default());
 }

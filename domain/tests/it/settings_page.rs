@@ -4,23 +4,22 @@
 //! `BLESS=1 cargo test -p ocim-domain` writes the page, and the golden file of a new schema.
 
 use crate::golden::{folder, is_blessing};
-use crate::sample::{MASTER, defaults};
+use crate::sample::{defaults, secrets};
 use ocim_domain::settings::kinds::{Form, ITEMS_MAX};
 use ocim_domain::settings::{
-    InstanceSettings, SETTINGS, Setting, are_known, create_settings, schema,
+    HIDDEN, InstanceSettings, SETTINGS, Setting, TextRule, are_known, create_settings, schema,
 };
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-/// The example of every setting that people give.
+/// The example of every setting.
 fn examples() -> Map<String, Value> {
-    let peoples = SETTINGS.iter().filter(|setting| setting.is_peoples);
-    peoples.map(|setting| (setting.name.to_owned(), (setting.example)())).collect()
+    SETTINGS.iter().map(|setting| (setting.name.to_owned(), (setting.example)())).collect()
 }
 
 fn example_settings() -> InstanceSettings {
     let input = serde_json::from_value(Value::Object(examples())).unwrap();
-    create_settings(input, &defaults(), "inst_1", MASTER.to_owned()).unwrap()
+    create_settings(input, &defaults(), "inst_1", &secrets()).unwrap()
 }
 
 /// The example of each setting that a schema has; what came later has the value of before.
@@ -61,7 +60,12 @@ fn the_settings_of_every_schema_still_read_and_are_written_the_same() {
 #[test]
 fn each_example_passes_and_is_not_the_default() {
     let shown = Value::Object(example_settings().show());
-    assert_eq!(shown, Value::Object(examples()));
+    let mut expected = Value::Object(examples());
+    for hidden in SETTINGS.iter().filter(|setting| setting.is_hidden) {
+        expected[hidden.name] = HIDDEN.into();
+    }
+    expected["lms_users"][0]["password_hash"] = HIDDEN.into();
+    assert_eq!(shown, expected);
     for setting in SETTINGS {
         assert_ne!((setting.example)(), setting.usual_default(), "{}", setting.name);
         assert!(setting.documentation().ends_with('.'), "{}", setting.name);
@@ -87,16 +91,19 @@ fn page() -> String {
          `PATCH /api/v1/instances/{id}` as JSON. A setting that is left out keeps its value, or gets \
          its default. Adding one: [recipes/setting.md](recipes/setting.md).\n",
     );
-    for setting in SETTINGS.iter().filter(|setting| setting.is_peoples) {
+    for setting in SETTINGS.iter() {
         page += &format!("\n## `{}`\n\n{}\n\n", setting.name, setting.documentation());
         page += &format!("- **Form**: {}\n", describe_form(setting));
         page += &format!("- **Default**: {}\n", describe_default(setting));
         page += &format!("- **Example**: {}\n", code(&(setting.example)()));
         if setting.is_fixed {
-            page += "- **Fixed** when the instance is made.\n";
+            page += "- **Fixed** once the instance was launched.\n";
         }
         if setting.is_protected {
             page += "- **Protected**: stored encrypted, and left out of histories.\n";
+        }
+        if setting.is_hidden {
+            page += "- **Hidden**: shown as `***`; sent back so, it stays as it is.\n";
         }
         if setting.since > 1 {
             page += &format!("- **Since** schema {}.\n", setting.since);
@@ -109,6 +116,9 @@ fn describe_form(setting: &Setting) -> String {
     match (setting.form)() {
         Form::Text { rule, may_be_blank } => {
             let blank = if may_be_blank { "; may be blank" } else { "" };
+            if let Some(choices) = rule.choices() {
+                return format!("one of `{}`{blank}", choices.join("`, `"));
+            }
             format!("{}, at most {} characters{blank}", rule.describe(), rule.length_max())
         }
         Form::Boolean => "`true` or `false`".to_owned(),
@@ -122,6 +132,14 @@ fn describe_form(setting: &Setting) -> String {
             format!("texts by name, at most {ITEMS_MAX}; each {what}, at most {length} characters")
         }
         Form::Selector => "JSON object, not empty".to_owned(),
+        Form::Records { members, optional } => {
+            let member = |(name, rule): &(&str, TextRule)| {
+                let may = if optional.contains(name) { "may be left out, " } else { "" };
+                format!("`{name}` ({may}{}, at most {})", rule.describe(), rule.length_max())
+            };
+            let members: Vec<_> = members.iter().map(member).collect();
+            format!("list of at most {ITEMS_MAX} objects of {}", members.join(", "))
+        }
     }
 }
 
@@ -140,5 +158,8 @@ fn describe_default(setting: &Setting) -> String {
 
 fn code(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    format!("`{text}`")
+    match text.split_once('\n') {
+        Some((first, _)) => format!("`{first}` …"),
+        None => format!("`{text}`"),
+    }
 }
