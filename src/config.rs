@@ -9,15 +9,18 @@ mod env_file;
 mod git_credentials;
 mod reader;
 mod secret;
+mod sites;
 mod urls;
 
 pub use client::ClientConfig;
 pub use git_credentials::GitCredential;
 pub use secret::Secret;
+pub use sites::{FilebeatConfig, SitesConfig, SwiftConfig};
 
 use git_credentials::read_git_credentials;
 use ocim_adapters::playbooks::ansible::pick_environment;
 use reader::Reader;
+use sites::read_sites;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -104,6 +107,8 @@ pub struct Config {
     /// `INSTANCE_SMTP_RELAY_HOST` and its sisters: where sites send mail. None: they send it
     /// themselves.
     pub instance_smtp_relay: Option<SmtpRelay>,
+    /// What else reaches every site.
+    pub sites: SitesConfig,
 
     // Servers.
     /// `OPENSTACK_REGION`: where new servers are made; one of `OCIM_CLOUDS`. `local`, or the only
@@ -406,6 +411,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
             .boolean("EDX_WORKERS_ENABLE_CELERY_HEARTBEATS", false),
         newrelic_license_key: r.secret("NEWRELIC_LICENSE_KEY"),
         instance_smtp_relay: read_smtp_relay(r, &base_domain),
+        sites: read_sites(r),
         default_instance_base_domain: base_domain,
         openstack_sandbox_flavor: r
             .selector("OPENSTACK_SANDBOX_FLAVOR", json!({"ram": 4096, "disk": 40})),
@@ -539,9 +545,7 @@ fn read_fork(r: &mut Reader<'_>) -> String {
 }
 
 fn read_host_keys(r: &mut Reader<'_>) -> Vec<String> {
-    let text = r.optional("OCIM_LOAD_BALANCER_HOST_KEYS").unwrap_or_default();
-    let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
-    let keys: Vec<String> = keys.map(str::to_owned).collect();
+    let keys = r.list("OCIM_LOAD_BALANCER_HOST_KEYS");
     if keys.iter().any(|key| key.split_whitespace().count() < 2) {
         r.refuse(
             "OCIM_LOAD_BALANCER_HOST_KEYS",

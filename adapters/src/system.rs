@@ -1,9 +1,13 @@
 //! The system's clock and random numbers, and fixed ones for tests.
 
 use ocim_domain::Timestamp;
+use ocim_domain::settings::EXAMPLE_SIGNING_KEY;
 use ocim_domain::system::{Clock, Ids};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use rsa::RsaPrivateKey;
+use rsa::pkcs1::{EncodeRsaPrivateKey, LineEnding};
+use rsa::rand_core::OsRng;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
@@ -31,6 +35,15 @@ impl Ids for SystemIds {
 
     fn fill_random(&self, bytes: &mut [u8]) {
         rand::rng().fill_bytes(bytes);
+    }
+
+    fn new_signing_key(&self) -> String {
+        /// As the original's, and long enough.
+        const BITS: usize = 2048;
+        // Nothing but a broken source of random numbers keeps a key from being found.
+        let key = RsaPrivateKey::new(&mut OsRng, BITS);
+        let pem = key.ok().and_then(|key| key.to_pkcs1_pem(LineEnding::LF).ok());
+        pem.map(|pem| pem.as_str().to_owned()).unwrap_or_default()
     }
 }
 
@@ -78,6 +91,10 @@ impl Ids for CountingIds {
             chunk.copy_from_slice(&id.as_bytes()[..chunk.len()]);
         }
     }
+
+    fn new_signing_key(&self) -> String {
+        EXAMPLE_SIGNING_KEY.to_owned()
+    }
 }
 
 /// Ids and bytes that follow from a seed, in the order in which they are asked for.
@@ -101,5 +118,27 @@ impl Ids for SeededIds {
 
     fn fill_random(&self, bytes: &mut [u8]) {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).fill_bytes(bytes);
+    }
+
+    /// Finding one would take the time that a simulation saves.
+    fn new_signing_key(&self) -> String {
+        EXAMPLE_SIGNING_KEY.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocim_domain::configuration::signing_key::SigningKey;
+
+    #[test]
+    fn signing_keys_are_new_and_can_be_read() {
+        let keys = [SystemIds.new_signing_key(), SystemIds.new_signing_key()];
+        assert_ne!(keys[0], keys[1]);
+        for key in keys {
+            let modulus = SigningKey::parse(&key).unwrap().public_jwk()["n"].clone();
+            // 256 bytes.
+            assert_eq!(modulus.as_str().unwrap().len(), 342);
+        }
     }
 }

@@ -57,8 +57,11 @@ pub enum ConfigurationError {
     },
 }
 
+/// Computes one layer.
+type ComposeLayer = fn(&Site<'_>) -> Composed;
+
 /// Every layer, lowest first (core §5.1).
-const LAYERS: [(LayerName, fn(&Site<'_>) -> Composed); 6] = [
+const LAYERS: [(LayerName, ComposeLayer); 6] = [
     (LayerName::Base, base::base_layer),
     (LayerName::Database, database::database_layer),
     (LayerName::Storage, storage::storage_layer),
@@ -103,7 +106,7 @@ pub fn compose_layers(
     context: &LayerContext,
 ) -> Result<Vec<(LayerName, Layer)>, ConfigurationError> {
     let site = Site::new(settings, context);
-    let compose = |(name, compose): (LayerName, fn(&Site<'_>) -> Composed)| {
+    let compose = |(name, compose): (LayerName, ComposeLayer)| {
         // What it read to see whether it has anything to say.
         site.take_sources();
         Ok((name, compose(&site)?))

@@ -15,4 +15,6 @@ pub trait Ids: Send + Sync + std::fmt::Debug {
     fn new_id(&self) -> Uuid;
     /// Fills a buffer with bytes fit for secrets.
     fn fill_random(&self, bytes: &mut [u8]);
+    /// A new RSA private key of 2048 bits, in PEM (PKCS #1). It takes up to a second.
+    fn new_signing_key(&self) -> String;
 }

@@ -213,6 +213,12 @@ impl Journal {
         self.ids.fill_random(bytes);
     }
 
+    /// A new RSA private key, in PEM. It takes up to a second: not for threads that answer requests.
+    #[must_use]
+    pub fn new_signing_key(&self) -> String {
+        self.ids.new_signing_key()
+    }
+
     /// Folds a stream.
     ///
     /// # Errors

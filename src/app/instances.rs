@@ -13,8 +13,10 @@ use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Kind, Name, name_id};
 use ocim_domain::names;
-use ocim_domain::settings::{InstanceSettings, SettingsInput, change_settings, create_settings};
-use ocim_engine::journal::{ExecuteError, JournalError, Loaded};
+use ocim_domain::settings::{
+    InstanceSettings, NewSecrets, SettingsInput, change_settings, create_settings,
+};
+use ocim_engine::journal::{ExecuteError, Journal, JournalError, Loaded};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -43,14 +45,15 @@ impl App {
         if let Some(executed) = self.journal.find_executed::<Instance>(&stream, &meta).await? {
             return Ok(Done { value: id, position: executed.position });
         }
-        let mut secret = [0; SECRET_KEY_BYTES];
-        self.journal.fill_random(&mut secret);
         let input = parse_input(input)?;
         let (setting, subject) = (Arc::clone(&self.setting), id.to_string());
-        let is_long = is_long(input.configuration_extra_settings.as_deref());
-        let create =
-            move || create_settings(input, &setting.defaults, &subject, STANDARD.encode(secret));
-        let settings = compute(is_long, create).await?.map_err(AppError::Invalid)?;
+        let journal = self.journal.clone();
+        // A signing key takes long to find.
+        let create = move || {
+            let secrets = new_secrets(&journal, &input);
+            create_settings(input, &setting.defaults, &subject, &secrets)
+        };
+        let settings = compute(true, create).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
         let claims = claim_domains(&settings);
         let reserved = self.reserve_names(&meta, id, &claims).await?;
@@ -125,7 +128,8 @@ impl App {
         let before = present.settings.clone();
         let extra = input.configuration_extra_settings.as_deref();
         let is_long = is_long(extra.or(before.configuration_extra_settings.open()));
-        let change = move || change_settings(&before, input);
+        let was_launched = !present.appservers.is_empty();
+        let change = move || change_settings(&before, input, was_launched);
         let settings = compute(is_long, change).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
         let mut claims = claim_domains(&settings);
@@ -180,6 +184,15 @@ impl App {
         let loaded = self.journal.load::<Instance>(&id.stream()).await?;
         Ok((present_instance(id, &loaded)?.clone(), loaded.position))
     }
+}
+
+/// The secrets of a new instance; no signing key where people give one.
+fn new_secrets(journal: &Journal, input: &SettingsInput) -> NewSecrets {
+    let mut master = [0; SECRET_KEY_BYTES];
+    journal.fill_random(&mut master);
+    let is_given = input.secret_key_rsa_private.as_ref().is_some_and(|key| !key.is_empty());
+    let signing_key = if is_given { String::new() } else { journal.new_signing_key() };
+    NewSecrets { master: STANDARD.encode(master), signing_key }
 }
 
 /// Every domain that the settings make the instance's own.

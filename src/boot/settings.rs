@@ -4,9 +4,9 @@ use crate::config::{Config, Secret};
 use crate::logs::masking::Masker;
 use crate::processes::world::{Deployment, Limits};
 use ocim_adapters::playbooks::Source;
-use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings, SmtpRelay};
+use ocim_domain::configuration::{Filebeat, SiteWideSettings, SmtpRelay};
 use ocim_domain::resources::ResourcePrefixes;
-use ocim_domain::settings::Defaults;
+use ocim_domain::settings::{Defaults, SwiftAccount};
 use std::sync::Arc;
 
 /// What the settings of new instances default to.
@@ -24,6 +24,15 @@ pub(super) fn instance_defaults(config: &Config) -> Defaults {
         openstack_server_flavor: config.openstack_sandbox_flavor.clone(),
         openstack_server_base_image: config.openstack_sandbox_base_image.clone(),
         openstack_server_ssh_keyname: config.openstack_sandbox_ssh_keyname.clone(),
+        storage_type: config.sites.storage_type.clone(),
+        swift: SwiftAccount {
+            user: config.sites.swift.user.clone(),
+            password: config.sites.swift.password.as_ref().map(Secret::expose).unwrap_or_default().to_owned(),
+            tenant: config.sites.swift.tenant.clone(),
+            auth_url: config.sites.swift.auth_url.clone(),
+            region: config.sites.swift.region.clone(),
+        },
+        s3_region: config.sites.s3_region.clone(),
         ..Defaults::new(
             config.default_instance_base_domain.clone(),
             config.openstack_region.clone(),
@@ -53,7 +62,15 @@ pub(super) fn limits(config: &Config) -> Limits {
 pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
     let relay = config.instance_smtp_relay.as_ref().map(|relay| &relay.password);
     let urls = [config.database_url.as_ref(), config.event_store_url.as_ref()];
-    let given = urls.into_iter().chain([config.newrelic_license_key.as_ref(), relay]);
+    let of_sites = [
+        config.newrelic_license_key.as_ref(),
+        config.sites.node_exporter_password.as_ref(),
+        config.sites.consul_encrypt.as_ref(),
+        config.sites.filebeat.key.as_ref(),
+        config.sites.swift.password.as_ref(),
+        relay,
+    ];
+    let given = urls.into_iter().chain(of_sites);
     let git = config.git_credentials.values().map(|credential| &credential.password);
     let all = given.flatten().chain([secret_key]).chain(git);
     all.map(|secret| secret.expose().to_owned()).collect()
@@ -62,26 +79,8 @@ pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
 /// What deployments are made with. `own_secrets` never stand in a log.
 #[must_use]
 pub(super) fn deployment(config: &Config, own_secrets: Vec<String>) -> Deployment {
-    let relay = config.instance_smtp_relay.as_ref().map(|relay| SmtpRelay {
-        host: relay.host.clone(),
-        port: relay.port,
-        username: relay.username.clone(),
-        password: relay.password.expose().to_owned(),
-        sender_domain: relay.sender_domain.clone(),
-    });
-    let newrelic = config.newrelic_license_key.as_ref();
-    let site_wide = SiteWideSettings {
-        newrelic_license_key: newrelic.map(Secret::expose).unwrap_or_default().to_owned(),
-        smtp_relay: relay,
-        enable_celery_heartbeats: config.edx_workers_enable_celery_heartbeats,
-    };
     Deployment {
-        base: BaseContext {
-            appserver_number: 0,
-            clearsessions_cron: CronTime { hour: 0, minute: 0 },
-            ssh_admins: vec![],
-            site_wide,
-        },
+        site_wide: site_wide(config),
         security_group: config.openedx_appserver_security_group_name.clone(),
         common_playbook: common_playbook(config),
         fragment_prefix: config.load_balancer_fragment_name_prefix.clone(),
@@ -92,7 +91,35 @@ pub(super) fn deployment(config: &Config, own_secrets: Vec<String>) -> Deploymen
         },
         own_masker: Arc::new(Masker::new(own_secrets.iter().cloned())),
         own_secrets,
-        extra_variables: serde_json::Map::new(),
+    }
+}
+
+/// What the variables of all sites take from the configuration.
+fn site_wide(config: &Config) -> SiteWideSettings {
+    let open = |secret: &Option<Secret>| secret.as_ref().map(|it| it.expose().to_owned());
+    let relay = config.instance_smtp_relay.as_ref().map(|relay| SmtpRelay {
+        host: relay.host.clone(),
+        port: relay.port,
+        username: relay.username.clone(),
+        password: relay.password.expose().to_owned(),
+        sender_domain: relay.sender_domain.clone(),
+    });
+    SiteWideSettings {
+        newrelic_license_key: open(&config.newrelic_license_key).unwrap_or_default(),
+        smtp_relay: relay,
+        enable_celery_heartbeats: config.edx_workers_enable_celery_heartbeats,
+        node_exporter_password: open(&config.sites.node_exporter_password),
+        consul_encrypt: open(&config.sites.consul_encrypt).unwrap_or_default(),
+        consul_servers: config.sites.consul_servers.clone(),
+        filebeat: Filebeat {
+            logstash_hosts: config.sites.filebeat.logstash_hosts.clone(),
+            ca_cert: config.sites.filebeat.ca_cert.clone(),
+            cert: config.sites.filebeat.cert.clone(),
+            key: open(&config.sites.filebeat.key).unwrap_or_default(),
+            common_fields: config.sites.filebeat.common_prospector_fields.clone(),
+        },
+        theme_repository: config.sites.theme_repository.clone(),
+        theme_version: config.sites.theme_version.clone(),
     }
 }
 

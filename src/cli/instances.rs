@@ -68,7 +68,7 @@ pub(super) struct Settings {
 /// What may be set, a line each.
 fn list_settings() -> String {
     let mut text = "FIELD=TEXT, FIELD:=JSON, or FIELD=@FILE for a file's content:\n".to_owned();
-    for setting in SETTINGS.iter().filter(|setting| setting.is_peoples) {
+    for setting in SETTINGS.iter() {
         let fixed = if setting.is_fixed { " At creation only." } else { "" };
         text += &format!("\n{}: {}{fixed}", setting.name, setting.documentation());
     }

@@ -1,7 +1,7 @@
 //! Takes typed values out of the variables and collects every error on the way.
 
 use super::{ConfigError, Secret};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -124,6 +124,21 @@ impl<'a> Reader<'a> {
             self.refuse(name, "must be a domain name of letters, digits, hyphens and dots");
         }
         value
+    }
+
+    /// Texts parted by commas.
+    pub(super) fn list(&mut self, name: &'static str) -> Vec<String> {
+        let texts = self.optional(name).unwrap_or_default().split(',').map(str::trim);
+        texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// A JSON object, which may be empty.
+    pub(super) fn object(&mut self, name: &'static str) -> Map<String, Value> {
+        let Some(text) = self.optional(name) else { return Map::new() };
+        serde_json::from_str(text).unwrap_or_else(|_| {
+            self.refuse(name, "must be a JSON object");
+            Map::new()
+        })
     }
 
     /// An absolute path, if given.

@@ -339,13 +339,14 @@ pub(super) fn read_settings(opened: Value) -> Result<InstanceSettings, HttpError
 mod tests {
     use super::*;
     use ocim_domain::protected::{MARK, Protected};
-    use ocim_domain::settings::{SETTINGS, Setting};
+    use ocim_domain::settings::{HIDDEN, SETTINGS, Setting};
     use serde_json::json;
 
     /// Settings as they are recorded, with the example of each.
     fn sample_settings() -> Value {
         let value = |setting: &Setting| match ((setting.example)(), setting.is_protected) {
             (Value::String(text), true) => json!(Protected::new("inst_1", text)),
+            (users, true) if setting.name == "lms_users" => recorded_users(users),
             (Value::Array(texts), true) => texts
                 .iter()
                 .map(|text| json!(Protected::new("inst_1", text.as_str().unwrap())))
@@ -355,14 +356,30 @@ mod tests {
         SETTINGS.iter().map(|setting| (setting.name.to_owned(), value(setting))).collect()
     }
 
+    fn recorded_users(mut users: Value) -> Value {
+        for part in ["email", "password_hash"] {
+            let text = users[0][part].as_str().unwrap().to_owned();
+            users[0][part] = json!(Protected::new("inst_1", text));
+        }
+        users
+    }
+
     #[test]
-    fn every_setting_of_peoples_is_shown_and_the_master_secret_is_not() {
+    fn every_setting_is_shown_and_of_hidden_ones_that_they_are_there() {
         let shown = show_settings(sample_settings()).unwrap();
         for setting in SETTINGS {
-            let expected = setting.is_peoples.then(|| (setting.example)());
-            assert_eq!(shown.0.get(setting.name), expected.as_ref(), "{}", setting.name);
+            let expected = match setting.name {
+                "lms_users" => {
+                    let mut users = (setting.example)();
+                    users[0]["password_hash"] = HIDDEN.into();
+                    users
+                }
+                _ if setting.is_hidden => HIDDEN.into(),
+                _ => (setting.example)(),
+            };
+            assert_eq!(shown.0.get(setting.name), Some(&expected), "{}", setting.name);
         }
-        assert!(!shown.0.contains_key("secret_key_b64encoded"));
+        assert_eq!(shown.0["secret_key_b64encoded"], HIDDEN);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(super) fn describe_settings(document: &mut OpenApi) {
     for (name, is_change) in [("Settings", false), ("SettingsChange", true)] {
         let Some(slot) = components.schemas.get_mut(name) else { continue };
         let mut object = ObjectBuilder::new().description(description(slot));
-        for setting in SETTINGS.iter().filter(|setting| setting.is_peoples) {
+        for setting in SETTINGS.iter() {
             object = object.property(setting.name, schema(setting, is_change));
             if !is_change {
                 object = object.required(setting.name);
@@ -25,7 +25,7 @@ pub(super) fn describe_settings(document: &mut OpenApi) {
 /// Adds the settings that an example of a body leaves out, each with its own example.
 pub(super) fn complete_example(mut body: Value) -> Value {
     if let Some(Value::Object(settings)) = body.get_mut("settings") {
-        for setting in SETTINGS.iter().filter(|setting| setting.is_peoples) {
+        for setting in SETTINGS.iter() {
             settings.entry(setting.name).or_insert_with(setting.example);
         }
     }
@@ -88,6 +88,26 @@ fn schema(setting: &Setting, is_change: bool) -> Schema {
                 .min_properties(Some(1))
                 .additional_properties(Some(AdditionalProperties::FreeForm(true))),
         ),
+        Form::Records { members, optional } => {
+            let mut record = ObjectBuilder::new().schema_type(Type::Object);
+            for (name, rule) in members {
+                let shape = TextShape { rule: *rule, may_be_blank: false, may_be_erased };
+                let may_be_hidden = optional.contains(name);
+                let shape = TextShape { may_be_erased: may_be_erased || may_be_hidden, ..shape };
+                let member = shape.limit(ObjectBuilder::new().schema_type(Type::String));
+                record = record.property(*name, member);
+                if !is_change || !may_be_hidden {
+                    record = record.required(*name);
+                }
+            }
+            let record =
+                record.additional_properties(Some(AdditionalProperties::FreeForm(false)));
+            let list = ArrayBuilder::new()
+                .schema_type(kind(Type::Array))
+                .items(record)
+                .max_items(Some(ITEMS_MAX));
+            Schema::Array(list.description(documentation).examples(examples).build())
+        }
     }
 }
 
@@ -100,7 +120,10 @@ struct TextShape {
 
 impl TextShape {
     fn limit(&self, text: ObjectBuilder) -> ObjectBuilder {
-        let text = text.max_length(Some(self.rule.length_max()));
+        let text = match self.rule.choices() {
+            Some(choices) => text.enum_values(Some(choices.iter().copied())),
+            None => text.max_length(Some(self.rule.length_max())),
+        };
         if self.may_be_blank {
             return text;
         }
@@ -124,7 +147,7 @@ mod tests {
                 &schemas["Settings"]["properties"][setting.name],
                 &schemas["SettingsChange"]["properties"][setting.name],
             );
-            assert_eq!(shown.is_object(), setting.is_peoples, "{}", setting.name);
+            assert!(shown.is_object(), "{}", setting.name);
             assert_eq!(set["description"], shown["description"], "{}", setting.name);
         }
         let commit = &schemas["Settings"]["properties"]["configuration_version"];
@@ -135,7 +158,7 @@ mod tests {
             (&json!(["array", "null"]), &json!(100))
         );
         let required = schemas["Settings"]["required"].as_array().unwrap();
-        let peoples = SETTINGS.iter().filter(|setting| setting.is_peoples).count();
+        let peoples = SETTINGS.len();
         assert_eq!((required.len(), schemas["SettingsChange"].get("required")), (peoples, None));
     }
 }

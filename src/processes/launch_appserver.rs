@@ -21,11 +21,17 @@ use crate::app::{AppError, ExecuteError, activation_after};
 use ocim_adapters::logs::Level;
 use ocim_domain::appserver::{self, Appserver, Launched};
 use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
-use ocim_domain::configuration::{CronTime, compose_variables};
+use ocim_domain::configuration::playbook_variables::{common_variables, users_variables};
+use ocim_domain::configuration::services::Services;
+use ocim_domain::configuration::{
+    Composition, ConfigurationError, CronTime, LayerContext, Variables, compose_variables,
+};
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::protected::Protected;
 use ocim_domain::run_record::{CreatedServer, LaunchInput};
+use ocim_domain::resources::ResourceNames;
 use ocim_domain::saga::{Cause, ErrorCode};
+use ocim_domain::settings::{InstanceSettings, StorageType, storage_type};
 use ocim_domain::{names, server};
 use ocim_engine::call;
 use ocim_engine::sagas::host::Host;
@@ -160,7 +166,7 @@ pub const ROWS: [Step; 28] = [
         brief,
     ),
     playbook("run_main_playbook", call!(run_main_playbook)),
-    Step::new("run_users_playbook", call!(run_users_playbook), SKIPPED, 1, brief),
+    playbook("run_users_playbook", call!(run_users_playbook)),
     playbook("run_common_playbook", call!(run_common_playbook)),
     Step {
         probe: Some(call!(probe_reboot_server)),
@@ -317,16 +323,16 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
         return done(server_of(&context)); // What is frozen stays as it is, whatever changed since.
     }
     let (instance, _) = app.load_instance(input.instance).await?;
-    let settings = instance.settings;
     let server = server_of(&context);
-    let mut base = context.world.deployment.base.clone();
-    base.appserver_number = input.number;
-    let key = context.key.into_bytes();
-    base.clearsessions_cron = CronTime { hour: key[0] % 24, minute: key[1] % 60 };
-    let variables = compose_variables(&settings, &base).map_err(|error| {
+    let composed = compose(&context, &input, &instance).map_err(|error| {
         StepError::permanent(ErrorCode::InvalidVariables, ocim_domain::error_chain::chain(&error))
     })?;
-    for warning in warn_of_weak_secrets(&variables) {
+    let settings = instance.settings;
+    let variables = &composed.site.variables;
+    if let Some(warning) = warn_of_storage(&settings, variables) {
+        context.world.say(context.run, context.step, Level::Warning, warning).await;
+    }
+    for warning in warn_of_weak_secrets(variables) {
         context.world.say(context.run, context.step, Level::Warning, warning).await;
     }
     let hostname = names::server_hostname(&settings, input.number);
@@ -347,19 +353,76 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
         record_server(&context, server, server::Command::Request(Box::new(requested))).await?;
     }
     let configuration_commit = commit_for(&context, &settings).await?;
+    let provenance = serde_json::to_value(&composed.site.provenance).map_err(AppError::internal)?;
+    let protect = |text: String| Protected::new(input.instance.to_string(), text);
     let launched = Launched {
         instance: input.instance,
         number: input.number,
         server,
         run: context.run,
         settings: Box::new(settings),
-        variables: Protected::new(input.instance.to_string(), Value::Object(variables).to_string()),
+        variables: protect(Value::Object(composed.site.variables).to_string()),
+        provenance: protect(provenance.to_string()),
+        users_variables: protect(Value::Object(composed.users).to_string()),
+        common_variables: protect(Value::Object(composed.common).to_string()),
         hostname,
         configuration_commit,
     };
     move_appserver(&context, appserver::Command::Launch(Box::new(launched))).await?;
     context.say(format!("AppServer {} is frozen", input.number)).await;
     done(server)
+}
+
+/// The variables of all playbooks of one Appserver.
+struct Composed {
+    site: Composition,
+    users: Variables,
+    common: Variables,
+}
+
+fn compose(
+    context: &StepContext,
+    input: &LaunchInput,
+    instance: &instance::Present,
+) -> Result<Composed, ConfigurationError> {
+    let key = context.key.into_bytes();
+    let deployment = &context.world.deployment;
+    let resources = instance.resources.clone().unwrap_or_else(|| {
+        let domain = &instance.settings.internal_lms_domain;
+        ResourceNames::propose(domain, &deployment.resource_prefixes, input.instance, 0)
+    });
+    let of = LayerContext {
+        instance: input.instance,
+        appserver_number: input.number,
+        clearsessions_cron: CronTime { hour: key[0] % 24, minute: key[1] % 60 },
+        resources,
+        services: Services::default(),
+        successfully_provisioned: instance.successfully_provisioned,
+        site_wide: deployment.site_wide.clone(),
+    };
+    let settings = &instance.settings;
+    Ok(Composed {
+        site: compose_variables(settings, &of)?,
+        users: users_variables(settings, &of)?,
+        common: common_variables(settings, &of),
+    })
+}
+
+/// What to tell of where uploads go.
+fn warn_of_storage(settings: &InstanceSettings, variables: &Variables) -> Option<String> {
+    match storage_type(settings) {
+        StorageType::Filesystem => Some(
+            "uploads are kept on the appserver's own machine, and go with it: see the setting \
+             `storage_type`"
+                .to_owned(),
+        ),
+        StorageType::S3 if !variables.contains_key("EDXAPP_AWS_STORAGE_BUCKET_NAME") => Some(
+            "uploads go to no bucket: `s3_access_key`, `s3_secret_access_key` and \
+             `s3_bucket_name` are not all set"
+                .to_owned(),
+        ),
+        StorageType::S3 | StorageType::Swift => None,
+    }
 }
 
 /// Settles the Appserver; a Server that was never asked of the cloud is given up with it.
@@ -404,7 +467,7 @@ async fn start_running(context: StepContext) -> Result<Progress, StepError> {
 }
 
 async fn settle_launch(context: StepContext) -> Result<Progress, StepError> {
-    forget_playbooks(&context, &["run_main_playbook", "run_common_playbook"]).await?;
+    forget_playbooks(&context, &PLAYBOOK_STEPS).await?;
     settle(&context, LaunchOutcome::Running).await?;
     done(())
 }

@@ -14,8 +14,10 @@ use ocim_domain::configuration::secret_values::{SecretValue, list_secret_values}
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::configuration::{OcimFacts, ocim_layer};
 use ocim_domain::outside_text;
+use ocim_domain::protected::Protected;
 use ocim_domain::run_record::{CreatedServer, ExitStatus, LaunchInput};
 use ocim_domain::saga::{ErrorCode, Saga, step_key};
+use ocim_domain::server::ServerAddress;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +34,11 @@ const NO_COMMON_PLAYBOOK: &str = "ANSIBLE_APPSERVER_REPO is empty";
 const SITE_MASKER: Look<Arc<Masker>> = |context| Box::pin(site_masker(context));
 
 /// The steps that run a playbook of the site, for whoever tells of plays.
-pub const PLAYBOOK_STEPS: [&str; 2] = ["run_main_playbook", "run_common_playbook"];
+pub const PLAYBOOK_STEPS: [&str; 3] =
+    ["run_main_playbook", "run_users_playbook", "run_common_playbook"];
+
+/// What makes a site's LMS users.
+const USERS_PLAYBOOK: &str = "playbooks/edx-east/manage_edxapp_users_and_groups.yml";
 
 /// Looks something up for a step.
 pub type Look<T> = fn(&StepContext) -> BoxFuture<'_, Result<T, StepError>>;
@@ -55,16 +61,42 @@ pub async fn run_main_playbook(context: StepContext) -> Result<Progress, StepErr
 
 async fn compose_main(context: &StepContext) -> Result<PlaybookRun, StepError> {
     let appserver = launched(context).await?;
-    let settings = &appserver.launched.settings;
-    let source = main_source(context, settings)?;
-    let source = pin(source, appserver.launched.configuration_commit.clone());
-    let playbook = settings.configuration_playbook_name.clone();
-    compose_run(context, &appserver, source, playbook, MAIN_REQUIREMENTS.to_owned()).await
+    let source = frozen_source(context, &appserver.launched)?;
+    let playbook = appserver.launched.settings.configuration_playbook_name.clone();
+    let mut variables = frozen_variables(&appserver.launched.variables)?;
+    let input: LaunchInput = context.input()?;
+    let address = machine_address(context).await?.0;
+    variables.extend(ocim_layer(&OcimFacts {
+        instance: input.instance,
+        appserver: input.appserver,
+        number: input.number,
+        http_address: address.ip,
+        http_port: address.http_port,
+    }));
+    compose_run(context, source, (playbook, MAIN_REQUIREMENTS.to_owned()), variables).await
 }
 
-/// The playbook that makes LMS users (core §7.1 row 2).
-pub async fn run_users_playbook(_context: StepContext) -> Result<Progress, StepError> {
-    Ok(Progress::Skipped("the instance has no LMS users".to_owned()))
+/// The configuration repository at the commit that the Appserver was frozen with.
+fn frozen_source(context: &StepContext, launched: &appserver::Launched) -> Result<Source, StepError> {
+    let source = main_source(context, &launched.settings)?;
+    Ok(pin(source, launched.configuration_commit.clone()))
+}
+
+/// The playbook that makes LMS users (core §7.1 row 2), of the same repository.
+pub async fn run_users_playbook(context: StepContext) -> Result<Progress, StepError> {
+    if launched(&context).await?.launched.settings.lms_users.is_empty() {
+        return Ok(Progress::Skipped("the instance has no LMS users".to_owned()));
+    }
+    let play = Play { compose: |context| Box::pin(compose_users(context)), masker: SITE_MASKER };
+    follow_playbook(&context, play).await
+}
+
+async fn compose_users(context: &StepContext) -> Result<PlaybookRun, StepError> {
+    let appserver = launched(context).await?;
+    let source = frozen_source(context, &appserver.launched)?;
+    let variables = frozen_variables(&appserver.launched.users_variables)?;
+    let playbook = (USERS_PLAYBOOK.to_owned(), MAIN_REQUIREMENTS.to_owned());
+    compose_run(context, source, playbook, variables).await
 }
 
 /// The playbook that all sites share (core §7.1 row 3).
@@ -82,7 +114,8 @@ async fn compose_common(context: &StepContext) -> Result<PlaybookRun, StepError>
         .ok_or_else(|| StepError::permanent(ErrorCode::PlaybookNotFound, NO_COMMON_PLAYBOOK))?;
     let appserver = launched(context).await?;
     let source = pin_common(context, source)?;
-    compose_run(context, &appserver, source, playbook, requirements).await
+    let variables = frozen_variables(&appserver.launched.common_variables)?;
+    compose_run(context, source, (playbook, requirements), variables).await
 }
 
 /// Ends the run's process group.
@@ -264,41 +297,35 @@ async fn launched(context: &StepContext) -> Result<appserver::Present, StepError
     Ok(context.world.app.load_appserver(input.appserver).await?)
 }
 
-async fn compose_run(
+/// The address of the run's machine, and the host keys that it shows.
+async fn machine_address(
     context: &StepContext,
-    appserver: &appserver::Present,
-    source: Source,
-    playbook: String,
-    requirements: String,
-) -> Result<PlaybookRun, StepError> {
+) -> Result<(ServerAddress, Vec<String>), StepError> {
     let created: CreatedServer = context.need("create_server")?;
     let server = load_server(context, created.server).await?;
     let address = server
         .address
         .ok_or_else(|| StepError::permanent(ErrorCode::AddressUnknown, "the address is unknown"))?;
-    let input: LaunchInput = context.input()?;
-    let mut variables = frozen_variables(appserver)?;
-    let facts = OcimFacts {
-        instance: input.instance,
-        appserver: input.appserver,
-        number: input.number,
-        http_address: address.ip,
-        http_port: address.http_port,
-    };
-    variables.extend(ocim_layer(&facts));
+    Ok((address, server.host_keys))
+}
+
+/// A playbook, with the requirements beside it, on the run's machine. It gets these variables and the
+/// key of the step, no others.
+async fn compose_run(
+    context: &StepContext,
+    source: Source,
+    (playbook, requirements): (String, String),
+    mut variables: Map<String, Value>,
+) -> Result<PlaybookRun, StepError> {
+    let (address, host_keys) = machine_address(context).await?;
     variables.insert("OCIM_RUN_KEY".to_owned(), context.key.to_string().into());
-    variables.extend(context.world.deployment.extra_variables.clone());
-    let target = Target {
-        groups: vec!["openedx-app".to_owned(), "app".to_owned()],
-        address: address.clone(),
-        host_keys: server.host_keys,
-    };
+    let groups = vec!["openedx-app".to_owned(), "app".to_owned()];
     Ok(PlaybookRun {
         key: context.key,
         source,
         playbook,
         requirements,
-        target,
+        target: Target { groups, address, host_keys },
         variables: Value::Object(variables),
         line_timeout: context.world.limits.line_timeout,
         total_timeout: context.world.limits.playbook_timeout,
@@ -306,8 +333,8 @@ async fn compose_run(
     })
 }
 
-fn frozen_variables(appserver: &appserver::Present) -> Result<Map<String, Value>, StepError> {
-    let text = appserver.launched.variables.open().ok_or_else(|| {
+fn frozen_variables(frozen: &Protected) -> Result<Map<String, Value>, StepError> {
+    let text = frozen.open().ok_or_else(|| {
         StepError::permanent(
             ErrorCode::UnreadableSecret,
             "the frozen variables can't be read: their key was deleted",
@@ -330,8 +357,13 @@ async fn site_masker(context: &StepContext) -> Result<Arc<Masker>, StepError> {
     let appserver = launched(context).await?;
     let mut secrets = context.world.deployment.own_secrets.clone();
     // Without them it is not known what to mask: then nothing is logged.
-    let values = list_secret_values(&frozen_variables(&appserver)?);
-    if let Some(master) = appserver.launched.settings.secret_key_b64encoded.open() {
+    let launched = &appserver.launched;
+    let all = [&launched.variables, &launched.users_variables, &launched.common_variables];
+    let mut values = Vec::new();
+    for frozen in all {
+        values.extend(list_secret_values(&frozen_variables(frozen)?));
+    }
+    if let Some(master) = launched.settings.secret_key_b64encoded.open() {
         secrets.push(master.to_owned());
         if let Ok(auth) = HttpAuth::derive(master) {
             secrets.extend([auth.token(), auth.user, auth.password]);

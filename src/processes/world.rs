@@ -11,7 +11,7 @@ use ocim_adapters::cloud::Cloud;
 use ocim_adapters::logs::Level;
 use ocim_adapters::playbooks::Source;
 use ocim_domain::Timestamp;
-use ocim_domain::configuration::BaseContext;
+use ocim_domain::configuration::SiteWideSettings;
 use ocim_domain::event::Recorded;
 use ocim_domain::ids::RunId;
 use ocim_domain::port_error::PortError;
@@ -131,8 +131,8 @@ impl Limits {
 /// What deployments are made with; from the configuration.
 #[derive(Debug, Clone)]
 pub struct Deployment {
-    /// What the base layer takes from the configuration (numbers and admins are filled in later).
-    pub base: BaseContext,
+    /// What the variables of all sites take from the configuration.
+    pub site_wide: SiteWideSettings,
     /// Name of the main security group (`OPENEDX_APPSERVER_SECURITY_GROUP_NAME`).
     pub security_group: String,
     /// The common playbook (`ANSIBLE_APPSERVER_*`): source, path, requirements; none when unset.
@@ -147,8 +147,6 @@ pub struct Deployment {
     pub own_secrets: Vec<String>,
     /// Masks them.
     pub own_masker: Arc<Masker>,
-    /// Variables put on top of all others; tests and the demo use it.
-    pub extra_variables: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Commands and ports, shared by all runs.

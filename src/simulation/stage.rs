@@ -16,7 +16,7 @@ use ocim_adapters::simulated::crashes::Crashes;
 use ocim_adapters::simulated::{Nature, SimulatedRegion};
 use ocim_adapters::system::SeededIds;
 use ocim_domain::Timestamp;
-use ocim_domain::configuration::{BaseContext, CronTime, SiteWideSettings};
+use ocim_domain::configuration::SiteWideSettings;
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::server::ServerAddress;
@@ -213,12 +213,7 @@ pub(super) fn limits() -> Limits {
 pub fn deployment() -> Deployment {
     let source = Source::Bundled("common".to_owned());
     Deployment {
-        base: BaseContext {
-            appserver_number: 0,
-            clearsessions_cron: CronTime { hour: 0, minute: 0 },
-            ssh_admins: vec![],
-            site_wide: SiteWideSettings::default(),
-        },
+        site_wide: SiteWideSettings::default(),
         security_group: "edxapp-appserver".to_owned(),
         common_playbook: Some((source, "common.yml".to_owned(), "requirements.txt".to_owned())),
         fragment_prefix: "ocim-".to_owned(),
@@ -226,7 +221,6 @@ pub fn deployment() -> Deployment {
         resource_prefixes: ResourcePrefixes::default(),
         own_secrets: vec![],
         own_masker: Arc::new(Masker::new([])),
-        extra_variables: serde_json::Map::new(),
     }
 }
 

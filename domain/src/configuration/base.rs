@@ -287,13 +287,8 @@ fn compose_retirement(site: &Site<'_>) -> Composed {
 
 /// People whose keys GitHub knows; the variable is left out where there are none (core §9).
 fn compose_admins(site: &Site<'_>) -> Composed {
-    let of_site = &site.settings.ssh_users;
-    let ours = site.context.ssh_admins.iter().filter(|name| !of_site.contains(name));
-    let people: Vec<_> = of_site
-        .iter()
-        .chain(ours)
-        .map(|name| json!({ "name": name, "github": true, "type": "admin" }))
-        .collect();
+    let person = |name| json!({ "name": name, "github": true, "type": "admin" });
+    let people: Vec<_> = site.settings.ssh_users.iter().map(person).collect();
     if people.is_empty() {
         return Ok(Layer::new());
     }

@@ -15,8 +15,6 @@ pub struct LayerContext {
     pub appserver_number: u32,
     /// When its sessions are cleared; drawn at random per Appserver, so that not all do it at once.
     pub clearsessions_cron: CronTime,
-    /// GitHub names of people who may log in to every machine as administrators; may be empty.
-    pub ssh_admins: Vec<String>,
     /// What the instance's databases, containers and buckets are called.
     pub resources: ResourceNames,
     /// The shared servers that the instance was given.

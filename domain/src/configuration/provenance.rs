@@ -48,9 +48,10 @@ impl Contribution {
     }
 }
 
-/// What is to be said of computed variables; those that are the same for every site, and that nobody
-/// has overridden, are left out. Of extra settings only what they override is noted: whether they say
-/// a variable is to be seen in them.
+/// What is to be said of computed variables.
+///
+/// Those that are the same for every site, and that nobody has overridden, are left out. Of extra
+/// settings only what they override is noted: whether they say a variable is to be seen in them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Provenance(BTreeMap<String, Vec<Contribution>>);

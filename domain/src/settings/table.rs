@@ -14,6 +14,9 @@ use super::rules::TextRule::{
 use super::storage::STORAGE_TYPES;
 use serde_json::json;
 
+/// An RSA key that everybody knows: for examples, and where all is to be the same again.
+pub const EXAMPLE_SIGNING_KEY: &str = include_str!("example_key.pem");
+
 /// Why a secret stays.
 const DERIVED_FROM: &str =
     "can't change once the instance was launched: its keys are derived from it";
@@ -340,7 +343,7 @@ declare_settings! {
             fixed: DERIVED_FROM,
             default: |origin| origin.secrets.signing_key.clone(),
             from: "random bytes",
-            example: include_str!("example_key.pem"),
+            example: EXAMPLE_SIGNING_KEY,
         }
     }
 }

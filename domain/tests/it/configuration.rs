@@ -294,7 +294,7 @@ fn each_variable_tells_what_it_was_made_of() {
         [(LayerName::Base, [].into(), unset), (LayerName::SecretKeys, keys.into(), None),]
     );
     let said = (LayerName::ExtraSettings, BTreeSet::from([extra]), None);
-    assert_eq!(of("MINE", true), [said.clone()]);
+    assert_eq!(of("MINE", true), std::slice::from_ref(&said));
     let number = (LayerName::Base, [].into(), Some(json!(5000)));
     assert_eq!(of("EDXAPP_LMS_MAX_REQ", true), [number, said]);
     assert_eq!(variables["EDXAPP_FEATURES"]["MINE"], true);

@@ -59,8 +59,7 @@ pub(crate) use each_aggregate;
 /// Base64 of `OpenCraft`; its derived credentials are known from the vectors.
 pub(crate) const MASTER: &str = "T3BlbkNyYWZ0";
 
-/// A key that signs nothing.
-pub(crate) const SIGNING_KEY: &str = include_str!("../../src/settings/example_key.pem");
+pub(crate) use ocim_domain::settings::EXAMPLE_SIGNING_KEY as SIGNING_KEY;
 
 pub(crate) fn secrets() -> NewSecrets {
     NewSecrets { master: MASTER.to_owned(), signing_key: SIGNING_KEY.to_owned() }

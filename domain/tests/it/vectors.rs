@@ -99,7 +99,6 @@ impl Recorded {
             instance: sample::instance_id(),
             appserver_number: 1,
             clearsessions_cron: CronTime { hour: random("HOURS"), minute: random("MINUTES") },
-            ssh_admins: vec![],
             resources: ResourceNames {
                 database: name("database_name"),
                 forum_database: name("forum_database_name"),

@@ -191,6 +191,9 @@ impl Site {
             run: self.run,
             settings: settings("Alpha"),
             variables: Protected::new(self.instance.to_string(), "{}"),
+            provenance: Protected::new(self.instance.to_string(), "{}"),
+            users_variables: Protected::new(self.instance.to_string(), "{}"),
+            common_variables: Protected::new(self.instance.to_string(), "{}"),
             configuration_commit: None,
             hostname: "alpha-1".to_owned(),
         }
