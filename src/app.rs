@@ -33,6 +33,7 @@ pub use looks::{LastLook, LastLooks};
 pub use ocim_engine::journal::{ExecuteError, Executed, Journal, JournalError, Loaded};
 pub use put_offs::PutOffs;
 pub use timeline::Told;
+pub use variables::{Edit, ExplainedLayer, Explanation};
 
 use crate::logs::Logs;
 use crate::read_models::{ReadModels, Reads};

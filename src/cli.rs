@@ -37,6 +37,7 @@ mod table;
 mod target;
 mod timeline;
 mod tokens;
+mod variables;
 mod words;
 
 pub use error::{CliError, EXIT_CODES, Kind};

@@ -35,6 +35,7 @@ mod strict_json;
 mod timeline;
 mod tokens;
 mod trace;
+mod variables;
 
 pub use local_token::{
     LOCAL_TOKEN_FILE, LOCAL_USER_HEADER, LocalTokenError, ensure_local_token, local_token_name,
@@ -69,6 +70,7 @@ const LISTS: &[&[Route]] = &[
     instances::ROUTES,
     appservers::ROUTES,
     keeping::ROUTES,
+    variables::ROUTES,
     servers::ROUTES,
     shared_servers::MYSQL_ROUTES,
     shared_servers::MONGODB_ROUTES,

@@ -1,7 +1,7 @@
 //! The system's clock and random numbers, and fixed ones for tests.
 
 use ocim_domain::Timestamp;
-use ocim_domain::settings::EXAMPLE_SIGNING_KEY;
+use ocim_domain::configuration::signing_key;
 use ocim_domain::system::{Clock, Ids};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -93,7 +93,7 @@ impl Ids for CountingIds {
     }
 
     fn new_signing_key(&self) -> String {
-        EXAMPLE_SIGNING_KEY.to_owned()
+        signing_key::EXAMPLE.to_owned()
     }
 }
 
@@ -122,7 +122,7 @@ impl Ids for SeededIds {
 
     /// Finding one would take the time that a simulation saves.
     fn new_signing_key(&self) -> String {
-        EXAMPLE_SIGNING_KEY.to_owned()
+        signing_key::EXAMPLE.to_owned()
     }
 }
 

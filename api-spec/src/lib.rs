@@ -23,6 +23,7 @@ pub mod status;
 pub mod texts;
 pub mod timeline;
 pub mod token;
+pub mod variable;
 
 pub use appserver::{
     ActivateAppserver, Appserver, AppserverDetail, CleanUpAppserver, DeactivateAppserver,
@@ -59,3 +60,4 @@ pub use shared_server::{
 pub use status::{Need, NeedCode, Running, Status};
 pub use timeline::TimelineItem;
 pub use token::{CreateToken, CreatedToken, Token, TokenScope, TokenState};
+pub use variable::{SettingEdit, VariableExplanation, VariableLayer, VariableSource};

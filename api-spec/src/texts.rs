@@ -91,6 +91,10 @@ texts! {
         pattern: "^[a-z][a-z0-9_]{0,99}$";
     StepPath = "The path of a step in its process", "run_main_playbook",
         pattern: "^[a-z0-9_]+(/[a-z0-9_]+)*$", max_length: 200;
+    VariableName = "The name of a variable of a playbook", "EDXAPP_LMS_BASE",
+        pattern: STORABLE, min_length: 1, max_length: 1000;
+    SettingName = "The name of a setting of an instance", "external_lms_domain",
+        pattern: "^[a-z][a-z0-9_]{0,99}$";
     Reason = "Why, for people who look back; not blank where it is given", "agreed with the customer",
         pattern: SAYING, min_length: 1, max_length: 2000;
     NeededReason = "Why, for people who look back; required, and not blank",

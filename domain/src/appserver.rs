@@ -28,6 +28,8 @@ pub struct Launched {
     pub run: RunId,
     /// The instance's settings at that moment.
     pub settings: Box<InstanceSettings>,
+    /// Which version of the instance's settings those are, from 1.
+    pub settings_version: u64,
     /// The merged Ansible variables, a JSON object as text (core §5.1). Holds derived passwords.
     pub variables: Protected,
     /// Where each of them comes from, a [`Provenance`] as JSON text. Holds what was overridden.

@@ -21,7 +21,7 @@ pub use input::{
 pub use lms_users::{HIDDEN, LmsUser, LmsUserInput};
 pub use rules::TextRule;
 pub use storage::{STORAGE_TYPES, StorageType, storage_type};
-pub use table::{EXAMPLE_SIGNING_KEY, InstanceSettings, SETTINGS, SettingsChanges, SettingsInput};
+pub use table::{InstanceSettings, SETTINGS, SettingsChanges, SettingsInput};
 
 use serde_json::Value;
 

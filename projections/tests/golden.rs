@@ -130,6 +130,7 @@ fn appserver_events() -> Vec<appserver::Event> {
             server: SERVER,
             run: RUN,
             settings: settings(),
+            settings_version: 1,
             variables: Protected::new(INSTANCE.to_string(), "{}"),
             provenance: Protected::new(INSTANCE.to_string(), "{}"),
             users_variables: Protected::new(INSTANCE.to_string(), "{}"),

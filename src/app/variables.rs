@@ -1,12 +1,55 @@
-//! The variables that an Appserver was made with, as people may see them.
+//! The variables that an Appserver was made with, as people may see them, and where each comes from.
 
 use super::error::AppError;
 use super::{App, Caller};
-use ocim_domain::appserver::Appserver;
+use ocim_domain::Timestamp;
+use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::configuration::Variables;
+use ocim_domain::configuration::layer::Source;
+use ocim_domain::configuration::provenance::{Contribution, LayerName, Provenance};
 use ocim_domain::configuration::shown_variables::hide_secrets;
-use ocim_domain::ids::AppserverId;
+use ocim_domain::configuration::yaml::parse_mapping;
+use ocim_domain::event::{DomainEvent, Position};
+use ocim_domain::ids::{AppserverId, InstanceId};
+use ocim_domain::instance;
+use ocim_domain::protected::Protected;
 use ocim_domain::right::ReadScope;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Where a variable of an Appserver comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// What it is; a secret is hidden.
+    pub value: Value,
+    /// What the layers say of it, lowest first.
+    pub layers: Vec<ExplainedLayer>,
+}
+
+/// What one layer says of a variable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExplainedLayer {
+    /// The layer.
+    pub layer: LayerName,
+    /// What it was made of; nothing where it is the same for every site.
+    pub sources: Vec<(Source, Option<Edit>)>,
+    /// What the variable was until a later layer said something of it; a secret is hidden.
+    pub overridden: Option<Value>,
+}
+
+/// Who gave a setting its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The event that says so.
+    pub event: Position,
+    /// The version of the settings since, from 1.
+    pub version: u64,
+    /// Who.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+}
 
 impl App {
     /// The variables that an Appserver was made with, its secrets hidden; none until it is frozen, and
@@ -19,11 +62,89 @@ impl App {
         by: &Caller,
         id: AppserverId,
     ) -> Result<Option<Variables>, AppError> {
+        let Some(appserver) = self.read_frozen(by, id).await? else { return Ok(None) };
+        let variables = open(&appserver.launched.variables)?;
+        Ok(variables.map(|variables| hide_secrets(&variables)))
+    }
+
+    /// Where a variable of an Appserver comes from; none where it has no such variable, or none that
+    /// can be read.
+    ///
+    /// # Errors
+    /// [`AppError`] without a store, or where what is recorded can't be read.
+    pub async fn explain_variable(
+        &self,
+        by: &Caller,
+        id: AppserverId,
+        variable: &str,
+    ) -> Result<Option<Explanation>, AppError> {
+        let Some(appserver) = self.read_frozen(by, id).await? else { return Ok(None) };
+        let launched = &appserver.launched;
+        let Some(variables) = open::<Variables>(&launched.variables)? else { return Ok(None) };
+        let Some(value) = hide_secrets(&variables).remove(variable) else { return Ok(None) };
+        let Some(provenance) = open::<Provenance>(&launched.provenance)? else { return Ok(None) };
+        let extra = launched.settings.configuration_extra_settings.open().unwrap_or_default();
+        // What was frozen could be read then.
+        let is_extra = parse_mapping(extra).unwrap_or_default().contains_key(variable);
+        let edits = self.list_edits_until(launched.instance, launched.settings_version).await?;
+        let explain = |contribution: Contribution| {
+            let with_edit = |source: Source| {
+                let edit = source.setting().and_then(|setting| edits.get(setting)).cloned();
+                (source, edit)
+            };
+            let overridden = contribution.overridden.map(|under| {
+                let mut before = variables.clone();
+                before.insert(variable.to_owned(), under);
+                hide_secrets(&before).remove(variable).unwrap_or_default()
+            });
+            let sources = contribution.sources.into_iter().map(with_edit).collect();
+            ExplainedLayer { layer: contribution.layer, sources, overridden }
+        };
+        let layers = provenance.of(variable, is_extra).into_iter().map(explain).collect();
+        Ok(Some(Explanation { value, layers }))
+    }
+
+    /// The Appserver, if it is frozen.
+    async fn read_frozen(
+        &self,
+        by: &Caller,
+        id: AppserverId,
+    ) -> Result<Option<appserver::Present>, AppError> {
         let ReadScope::Everything = by.sees;
         let loaded = self.journal.load::<Appserver>(&id.stream()).await?;
-        let frozen = loaded.state.present().map(|present| &present.launched.variables);
-        let Some(text) = frozen.and_then(|variables| variables.open()) else { return Ok(None) };
-        let variables = serde_json::from_str(text).map_err(AppError::internal)?;
-        Ok(Some(hide_secrets(&variables)))
+        Ok(loaded.state.present().cloned())
     }
+
+    /// By setting, who gave it the value that it has in a version of an instance's settings.
+    async fn list_edits_until(
+        &self,
+        instance: InstanceId,
+        version: u64,
+    ) -> Result<BTreeMap<String, Edit>, AppError> {
+        let mut edits = BTreeMap::new();
+        for event in self.journal.store().read_stream(&instance.stream(), 0).await? {
+            let typed = instance::Event::decode(&event.kind, event.schema, &event.data)?;
+            let (settings, since) = match typed {
+                instance::Event::Created { settings } => {
+                    (settings.show().keys().cloned().collect::<Vec<_>>(), 1)
+                }
+                instance::Event::SettingsChanged { changes, version: since } => {
+                    (changes.fields().into_iter().map(str::to_owned).collect(), since)
+                }
+                _ => continue,
+            };
+            if since > version {
+                break;
+            }
+            let (actor, at) = (event.meta.actor, event.recorded_at);
+            let edit = Edit { event: event.position, version: since, actor, at };
+            edits.extend(settings.into_iter().map(|setting| (setting, edit.clone())));
+        }
+        Ok(edits)
+    }
+}
+
+/// What is frozen as JSON text; none where its key was deleted.
+fn open<T: DeserializeOwned>(frozen: &Protected) -> Result<Option<T>, AppError> {
+    frozen.open().map(serde_json::from_str).transpose().map_err(AppError::internal)
 }

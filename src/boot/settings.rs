@@ -27,7 +27,14 @@ pub(super) fn instance_defaults(config: &Config) -> Defaults {
         storage_type: config.sites.storage_type.clone(),
         swift: SwiftAccount {
             user: config.sites.swift.user.clone(),
-            password: config.sites.swift.password.as_ref().map(Secret::expose).unwrap_or_default().to_owned(),
+            password: config
+                .sites
+                .swift
+                .password
+                .as_ref()
+                .map(Secret::expose)
+                .unwrap_or_default()
+                .to_owned(),
             tenant: config.sites.swift.tenant.clone(),
             auth_url: config.sites.swift.auth_url.clone(),
             region: config.sites.swift.region.clone(),

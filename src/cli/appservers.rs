@@ -9,6 +9,7 @@ use super::runs::{end_wait, follow_run, wait_for_run};
 use super::sites::tell_site;
 use super::ssh;
 use super::timeline::{TimelineArgs, print_timeline};
+use super::variables::explain_variable;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use ocim_api_spec::{
@@ -58,6 +59,13 @@ pub(super) enum AppserverCommand {
     Show {
         /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
         id: String,
+    },
+    /// Tell where a variable of an appserver comes from: layers, what they made it of, and who set that
+    Explain {
+        /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
+        id: String,
+        /// The variable, e.g. `EDXAPP_LMS_BASE`
+        variable: String,
     },
     /// Bring an appserver into traffic
     Activate {
@@ -157,6 +165,9 @@ pub(super) async fn run(
             let id = client.find_id(ReferenceKind::Appserver, &id).await?;
             let detail: AppserverDetail = client.get(&format!("/appservers/{id}")).await?;
             output.record(&detail)
+        }
+        AppserverCommand::Explain { id, variable } => {
+            explain_variable(&id, &variable, client, output).await
         }
         AppserverCommand::Activate { deactivate_others, ask } => {
             let (force, reason) = (ask.force, ask.reason.clone());

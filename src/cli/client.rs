@@ -390,3 +390,11 @@ mod tests {
         assert!(error.message.contains("ocim serve"), "{error}");
     }
 }
+
+/// A name as one part of a path.
+pub(super) fn encode(part: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    part.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

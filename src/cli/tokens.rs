@@ -1,6 +1,6 @@
 //! `ocim token …`
 
-use super::client::Client;
+use super::client::{Client, encode};
 use super::error::CliError;
 use super::output::Output;
 use clap::{Subcommand, ValueEnum};
@@ -106,12 +106,4 @@ fn print_list(items: &[Token], output: &mut Output) -> Result<(), CliError> {
             ("ID", &|it| it.id.clone()),
         ],
     )
-}
-
-/// A name as one part of a path.
-fn encode(part: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    part.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

@@ -100,8 +100,7 @@ fn schema(setting: &Setting, is_change: bool) -> Schema {
                     record = record.required(*name);
                 }
             }
-            let record =
-                record.additional_properties(Some(AdditionalProperties::FreeForm(false)));
+            let record = record.additional_properties(Some(AdditionalProperties::FreeForm(false)));
             let list = ArrayBuilder::new()
                 .schema_type(kind(Type::Array))
                 .items(record)

@@ -20,16 +20,16 @@ use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done
 use crate::app::{AppError, ExecuteError, activation_after};
 use ocim_adapters::logs::Level;
 use ocim_domain::appserver::{self, Appserver, Launched};
-use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::playbook_variables::{common_variables, users_variables};
+use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::services::Services;
 use ocim_domain::configuration::{
     Composition, ConfigurationError, CronTime, LayerContext, Variables, compose_variables,
 };
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::protected::Protected;
-use ocim_domain::run_record::{CreatedServer, LaunchInput};
 use ocim_domain::resources::ResourceNames;
+use ocim_domain::run_record::{CreatedServer, LaunchInput};
 use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::settings::{InstanceSettings, StorageType, storage_type};
 use ocim_domain::{names, server};
@@ -361,6 +361,7 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
         server,
         run: context.run,
         settings: Box::new(settings),
+        settings_version: instance.settings_version,
         variables: protect(Value::Object(composed.site.variables).to_string()),
         provenance: protect(provenance.to_string()),
         users_variables: protect(Value::Object(composed.users).to_string()),

@@ -77,7 +77,10 @@ async fn compose_main(context: &StepContext) -> Result<PlaybookRun, StepError> {
 }
 
 /// The configuration repository at the commit that the Appserver was frozen with.
-fn frozen_source(context: &StepContext, launched: &appserver::Launched) -> Result<Source, StepError> {
+fn frozen_source(
+    context: &StepContext,
+    launched: &appserver::Launched,
+) -> Result<Source, StepError> {
     let source = main_source(context, &launched.settings)?;
     Ok(pin(source, launched.configuration_commit.clone()))
 }
@@ -298,9 +301,7 @@ async fn launched(context: &StepContext) -> Result<appserver::Present, StepError
 }
 
 /// The address of the run's machine, and the host keys that it shows.
-async fn machine_address(
-    context: &StepContext,
-) -> Result<(ServerAddress, Vec<String>), StepError> {
+async fn machine_address(context: &StepContext) -> Result<(ServerAddress, Vec<String>), StepError> {
     let created: CreatedServer = context.need("create_server")?;
     let server = load_server(context, created.server).await?;
     let address = server

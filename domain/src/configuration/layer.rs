@@ -28,12 +28,34 @@ pub enum Source {
     RabbitmqServer,
     /// The number of the Appserver.
     AppserverNumber,
-    /// The instance's id.
-    InstanceId,
-    /// Whether an earlier launch of the instance has succeeded.
-    EarlierLaunches,
     /// Chance: drawn for each Appserver.
     Chance,
+}
+
+impl Source {
+    /// The setting of the instance that it is.
+    #[must_use]
+    pub fn setting(&self) -> Option<&str> {
+        match self {
+            Self::Setting(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What it is, to be read after "from".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Setting(name) => format!("the instance's setting `{name}`"),
+            Self::Configuration(name) => format!("Ocim's own setting `{name}`"),
+            Self::ResourceNames => "the names of the instance's databases and buckets".to_owned(),
+            Self::MysqlServer => "the MySQL server that the instance was given".to_owned(),
+            Self::MongodbServer => "the MongoDB server that the instance was given".to_owned(),
+            Self::RabbitmqServer => "the RabbitMQ server that the instance was given".to_owned(),
+            Self::AppserverNumber => "the number of the appserver".to_owned(),
+            Self::Chance => "chance, drawn for each appserver".to_owned(),
+        }
+    }
 }
 
 /// A variable of one layer.

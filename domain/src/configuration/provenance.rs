@@ -24,6 +24,44 @@ pub enum LayerName {
     ExtraSettings,
 }
 
+impl LayerName {
+    /// Every layer, lowest first.
+    pub const ALL: [Self; 6] = [
+        Self::Base,
+        Self::Database,
+        Self::Storage,
+        Self::Theme,
+        Self::SecretKeys,
+        Self::ExtraSettings,
+    ];
+
+    /// Its name for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Database => "database",
+            Self::Storage => "storage",
+            Self::Theme => "theme",
+            Self::SecretKeys => "secret_keys",
+            Self::ExtraSettings => "extra_settings",
+        }
+    }
+
+    /// By which rule it says something, as a sentence.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Base => "what every site starts from",
+            Self::Database => "databases and queues on the shared servers",
+            Self::Storage => "where uploads, grades and logs are kept",
+            Self::Theme => "colours, logo and favicon of the simple theme",
+            Self::SecretKeys => "keys that are derived from the instance's secrets",
+            Self::ExtraSettings => "what people have written themselves",
+        }
+    }
+}
+
 /// What one layer says of a variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {

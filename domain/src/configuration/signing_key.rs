@@ -8,6 +8,9 @@ use pkcs1::der::asn1::UintRef;
 use serde_json::{Map, Value};
 use std::fmt;
 
+/// A key that everybody knows: for examples, and where all is to be the same again.
+pub const EXAMPLE: &str = include_str!("signing_key/example.pem");
+
 /// Fewest bits that tokens can be signed with.
 const BITS_MIN: usize = 1024;
 /// What all sites call their key.

@@ -1,8 +1,7 @@
 //! The rules of texts, each with its limits.
 
 use crate::configuration::color::parse_color;
-use crate::configuration::signing_key::SigningKey as SigningKeyText;
-use crate::configuration::{is_ansibles_own, secrets, yaml};
+use crate::configuration::{is_ansibles_own, secrets, signing_key, yaml};
 use crate::event::APPEND_BYTES_MAX;
 use crate::hosts::{DOMAIN_LENGTH_MAX, check_domain, check_host};
 use serde_json::Value;
@@ -167,7 +166,7 @@ const PASSWORD_HASH_LENGTH_MAX: usize = 128;
 
 /// An RSA private key that tokens can be signed with.
 fn check_signing_key(text: &str) -> Verdict {
-    if text.len() <= SIGNING_KEY_LENGTH_MAX && SigningKeyText::parse(text).is_some() {
+    if text.len() <= SIGNING_KEY_LENGTH_MAX && signing_key::SigningKey::parse(text).is_some() {
         return Ok(());
     }
     Err("must be an RSA private key in PEM, which begins with `-----BEGIN RSA PRIVATE KEY-----`"
@@ -469,7 +468,7 @@ mod tests {
             (MasterSecret, vec![], "base64 of 1 to 36", texts(&["", "AAA", "A A="])),
             (
                 SigningKey,
-                texts(&[include_str!("example_key.pem")]),
+                texts(&[signing_key::EXAMPLE]),
                 "RSA private key",
                 texts(&["", "-----BEGIN RSA PRIVATE KEY-----", "AAAA"]),
             ),

@@ -12,10 +12,8 @@ use super::rules::TextRule::{
     Reference, RepositoryUrl, SigningKey, WebUrl,
 };
 use super::storage::STORAGE_TYPES;
+use crate::configuration::signing_key;
 use serde_json::json;
-
-/// An RSA key that everybody knows: for examples, and where all is to be the same again.
-pub const EXAMPLE_SIGNING_KEY: &str = include_str!("example_key.pem");
 
 /// Why a secret stays.
 const DERIVED_FROM: &str =
@@ -343,7 +341,7 @@ declare_settings! {
             fixed: DERIVED_FROM,
             default: |origin| origin.secrets.signing_key.clone(),
             from: "random bytes",
-            example: EXAMPLE_SIGNING_KEY,
+            example: signing_key::EXAMPLE,
         }
     }
 }

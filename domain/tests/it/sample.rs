@@ -59,7 +59,7 @@ pub(crate) use each_aggregate;
 /// Base64 of `OpenCraft`; its derived credentials are known from the vectors.
 pub(crate) const MASTER: &str = "T3BlbkNyYWZ0";
 
-pub(crate) use ocim_domain::settings::EXAMPLE_SIGNING_KEY as SIGNING_KEY;
+pub(crate) use ocim_domain::configuration::signing_key::EXAMPLE as SIGNING_KEY;
 
 pub(crate) fn secrets() -> NewSecrets {
     NewSecrets { master: MASTER.to_owned(), signing_key: SIGNING_KEY.to_owned() }
@@ -123,6 +123,7 @@ pub(crate) fn launched() -> Launched {
         server: server_id(),
         run: run_id(1),
         settings: Box::new(settings()),
+        settings_version: 1,
         variables: Protected::new(instance_id().to_string(), r#"{"DEMO":true}"#),
         provenance: Protected::new(
             instance_id().to_string(),

@@ -77,6 +77,10 @@ async fn a_site_is_made_looked_at_and_left_by_its_name_alone() {
     assert!(ended.contains(site["lms_url"].as_str().unwrap()), "{ended}");
     assert!(ended.contains(&login), "{ended}");
     assert!(served.tell(&["instance", "open", "alpha"]).contains(&login));
+    let told = served.tell(&["appserver", "explain", "alpha/1", "EDXAPP_CONTACT_EMAIL"]);
+    assert!(told.starts_with("EDXAPP_CONTACT_EMAIL = \""), "{told}");
+    assert!(told.contains("base: what every site starts from"), "{told}");
+    assert!(told.contains("from the instance's setting `email` (version 1, by "), "{told}");
     let second = served.tell(&["appserver", "launch", "alpha", "--wait"]);
     assert!(second.contains("it gets no traffic yet") && second.contains(&login), "{second}");
     assert!(second.contains("machine: http://[100::"), "{second}");

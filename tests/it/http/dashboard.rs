@@ -86,6 +86,28 @@ async fn each_screen_of_a_dashboard_is_one_request() {
     let told = detail["variables"].to_string();
     assert!(!told.contains(&text(&detail["site"], "password")), "{told}");
 
+    // Where they come from, and who set that.
+    let explain = async |name: &str| {
+        ground.get(&format!("/api/v1/appservers/{appserver}/variables/{name}")).await
+    };
+    let explained = explain("EDXAPP_LMS_BASE").await;
+    assert_eq!(explained["value"], variables["EDXAPP_LMS_BASE"]);
+    let sources = &explained["layers"][0]["sources"];
+    assert_eq!(explained["layers"].as_array().unwrap().len(), 1, "{explained}");
+    assert_eq!(sources[1]["setting"], "internal_lms_domain", "{explained}");
+    assert_eq!(sources[1]["set"]["version"], 1, "{explained}");
+    let created = ground.get("/api/v1/events?kind=instance.created").await;
+    let events = created["items"].as_array().unwrap();
+    assert!(events.iter().any(|it| it["position"] == sources[1]["set"]["event"]), "{created}");
+    let overridden = explain("ECOMMERCE_CYBERSOURCE_SECRET_KEY").await;
+    let layers: Vec<_> = overridden["layers"].as_array().unwrap().iter().collect();
+    assert_eq!((&layers[0]["layer"], &layers[1]["layer"]), (&json!("base"), &json!("secret_keys")));
+    for hidden in [&overridden["value"], &layers[0]["overridden"]] {
+        assert_eq!(*hidden, "<protected>", "{overridden}");
+    }
+    let path = format!("/api/v1/appservers/{appserver}/variables/NO_SUCH_VARIABLE");
+    assert_eq!(ground.try_get(&path).await.unwrap().0, 404);
+
     // One machine, one balancer.
     let server = text(&detail, "server");
     assert_eq!(ground.get(&format!("/api/v1/servers/{server}")).await["id"], server.as_str());

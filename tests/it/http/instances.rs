@@ -24,7 +24,10 @@ async fn an_instance_is_created_read_and_changed() {
     let detail: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(detail["domain"], "alpha.example.com");
     assert_eq!(detail["settings"]["email"], "staff@alpha.com");
-    assert!(!text.contains("secret_key"), "{text}");
+    for secret in ["secret_key_b64encoded", "secret_key_rsa_private"] {
+        assert_eq!(detail["settings"][secret], "***", "there is one, and nobody sees it");
+    }
+    assert!(!text.contains("BEGIN RSA"), "{text}");
 
     let patch = || server.bare("PATCH", &location).bearer_auth(&server.token);
     let change = json!({"openedx_release": "open-release/ironwood.2"});

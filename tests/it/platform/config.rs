@@ -42,6 +42,40 @@ fn root_keeps_its_data_where_the_system_does() {
 }
 
 #[test]
+fn what_reaches_every_site_is_read_as_the_original_read_it() {
+    let sites = load(&[
+        ("NODE_EXPORTER_PASSWORD", "exporter"),
+        ("CONSUL_ENCRYPT", "gossip"),
+        ("CONSUL_SERVERS", "10.1.0.1, 10.1.0.2"),
+        ("FILEBEAT_LOGSTASH_HOSTS", "logs.example.com:5044"),
+        ("FILEBEAT_COMMON_PROSPECTOR_FIELDS", r#"{"ocim": "stage"}"#),
+        ("OPENSTACK_USER", "nova"),
+        ("OPENSTACK_PASSWORD", "of-nova"),
+        ("OPENSTACK_AUTH_URL", "https://cloud.example.com/v2.0"),
+        ("SWIFT_OPENSTACK_USER", "swift"),
+        ("AWS_S3_DEFAULT_REGION", "eu-west-1"),
+    ])
+    .expect("an environment of the original")
+    .sites;
+    assert_eq!(sites.consul_servers, ["10.1.0.1", "10.1.0.2"]);
+    assert_eq!(sites.filebeat.logstash_hosts, ["logs.example.com:5044"]);
+    assert_eq!(sites.filebeat.common_prospector_fields["ocim"], "stage");
+    // What is not said of Swift is said of the cloud.
+    assert_eq!((sites.swift.user.as_str(), sites.storage_type.as_str()), ("swift", "swift"));
+    let password = sites.swift.password.expect("that of the cloud");
+    assert_eq!((password.expose(), sites.s3_region.as_str()), ("of-nova", "eu-west-1"));
+    assert_eq!(load(&[]).expect("nothing").sites.storage_type, "filesystem");
+    for wrong in [
+        ("INSTANCE_STORAGE_TYPE", "tape"),
+        ("FILEBEAT_COMMON_PROSPECTOR_FIELDS", "[1]"),
+        ("SWIFT_OPENSTACK_USER", &"x".repeat(33)),
+    ] {
+        let errors = load(&[wrong]).expect_err("it is refused");
+        assert!(errors[0].starts_with(wrong.0), "{errors:?}");
+    }
+}
+
+#[test]
 fn the_originals_variables_are_understood() {
     let config = load(&[
         ("DATABASE_URL", "postgres://opencraft:p%40ss@localhost:5432/opencraft"),

@@ -190,6 +190,7 @@ impl Site {
             server: self.server,
             run: self.run,
             settings: settings("Alpha"),
+            settings_version: 1,
             variables: Protected::new(self.instance.to_string(), "{}"),
             provenance: Protected::new(self.instance.to_string(), "{}"),
             users_variables: Protected::new(self.instance.to_string(), "{}"),

@@ -46,13 +46,15 @@ fn other_settings() -> Value {
 }
 
 /// Settings that never change, and the region, of which this world has one.
-const FIXED: [&str; 6] = [
+const FIXED: [&str; 8] = [
     "internal_lms_domain",
     "internal_lms_preview_domain",
     "internal_studio_domain",
     "internal_discovery_domain",
     "internal_ecommerce_domain",
     "openstack_region",
+    "secret_key_b64encoded",
+    "secret_key_rsa_private",
 ];
 
 #[tokio::test(start_paused = true)]

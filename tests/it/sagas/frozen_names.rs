@@ -15,14 +15,15 @@ use ocim_domain::settings::{InstanceSettings, SETTINGS, Setting};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What can't change in an instance's life (its secret because nobody can name it).
-const FIXED: [&str; 6] = [
+/// What can't change once the instance was launched.
+const FIXED: [&str; 7] = [
     "internal_lms_domain",
     "internal_lms_preview_domain",
     "internal_studio_domain",
     "internal_discovery_domain",
     "internal_ecommerce_domain",
     "secret_key_b64encoded",
+    "secret_key_rsa_private",
 ];
 
 /// Another value of every other setting; `round` sets two changes apart.

@@ -151,6 +151,7 @@ impl Scenario {
 
     /// As [`Scenario::prepare`], on a stage of one's own.
     pub(crate) async fn prepare_on(self, stage: Stage) -> (Stage, RunId) {
+        stage.add_lms_user().await;
         let run = self.begin(&stage).await;
         let last = match self {
             Self::LaunchCancelled | Self::FormerLaunchCancelled => "await_heartbeat",

@@ -118,6 +118,14 @@ impl Stage {
         asked
     }
 
+    /// Has the site's deployments make a user of its LMS, by a playbook of their own.
+    pub(crate) async fn add_lms_user(&self) {
+        let user = json!({ "username": "ada", "email": "ada@example.com", "password_hash": "a$b" });
+        let Value::Object(settings) = json!({ "lms_users": [user] }) else { panic!() };
+        let changed = self.app().change_settings(&somebody(), self.instance, settings, None).await;
+        changed.unwrap();
+    }
+
     /// A run as its log tells.
     pub(crate) async fn run(&self, id: RunId) -> Run {
         self.app().journal().load::<Saga>(&id.stream()).await.unwrap().state.unwrap()

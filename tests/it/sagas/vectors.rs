@@ -190,7 +190,19 @@ impl Recorded {
             run["version"] = commit_of(&text(&run["version"])).into();
         }
         assert_eq!(ours, expected, "{}", self.file);
+        let users = &self.outputs["appserver"]["lms_user_settings"]["parsed"];
         for run in &started {
+            // Each gets its own variables, and none of the others'.
+            let is_main = run.variables.get("EDXAPP_LMS_BASE").is_some();
+            let is_common = run.variables.get("consul_servers").is_some();
+            let is_users = run.playbook.ends_with("manage_edxapp_users_and_groups.yml");
+            assert_eq!(u8::from(is_main) + u8::from(is_common) + u8::from(is_users), 1);
+            if is_users {
+                let mut own = run.variables.clone();
+                own.as_object_mut().unwrap().remove("OCIM_RUN_KEY");
+                own["ignore_user_creation_errors"] = users["ignore_user_creation_errors"].clone();
+                assert_eq!(own, *users, "{}", self.file);
+            }
             let target = &run.target;
             assert_eq!((&target.address, target.groups.len()), (&address, 2), "{}", self.file);
             assert_eq!(target.address.ssh_user, theirs["user"], "{}", self.file);

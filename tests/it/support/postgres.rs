@@ -24,6 +24,8 @@ const WATCHED_SERVER: &str = r#"
         { cat "$2/initdb.log"; rm -rf "$2"; exit 1; }
     # In the file, so that a benchmark can switch it on again.
     echo "fsync = off" >>"$2/data/postgresql.conf"
+    # Its workers would commit beside what tests count.
+    echo "autovacuum = off" >>"$2/data/postgresql.conf"
     printf '%s\n' "$3" >>"$2/data/postgresql.conf"
     "$1/postgres" -D "$2/data" -k "$2" -c max_connections=300 >"$2/server.log" 2>&1 &
     server=$!
