@@ -365,6 +365,14 @@ fn take_message(unread: &mut Vec<u8>) -> Option<Message> {
     }
 }
 
+/// A name as one part of a path.
+pub(super) fn encode(part: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    part.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,12 +397,4 @@ mod tests {
         assert_eq!(error.kind, Kind::Unavailable);
         assert!(error.message.contains("ocim serve"), "{error}");
     }
-}
-
-/// A name as one part of a path.
-pub(super) fn encode(part: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    part.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
