@@ -1,0 +1,459 @@
+//! An event of each kind, as the projections get them.
+
+use ocim_domain::appserver::{self, Launched};
+use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
+use ocim_domain::event_log::{self, event_log_id};
+use ocim_domain::ids::{
+    AppserverId, InstanceId, LoadBalancerId, NameId, ProjectionId, RegionId, RunId, ServerId,
+    TokenId,
+};
+use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
+use ocim_domain::inventory::{self, Orphan, inventory_id};
+use ocim_domain::ledger::{self, Kind, Resource, ResourceKey, ledger_id};
+use ocim_domain::load_balancer::{self, Registration, Trouble};
+use ocim_domain::names::RoutedNames;
+use ocim_domain::protected::Protected;
+use ocim_domain::region;
+use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
+use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
+use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
+use ocim_domain::settings::{InstanceSettings, SettingsChanges};
+use ocim_domain::shared_server::{Address, Mongodb, Mysql, Rabbitmq};
+use ocim_domain::{Timestamp, name, projection, shared_server, token};
+use serde_json::json;
+use uuid::Uuid;
+
+pub(crate) const INSTANCE: InstanceId = InstanceId(id(1));
+const APPSERVER: AppserverId = AppserverId(id(2));
+const SERVER: ServerId = ServerId(id(3));
+const RUN: RunId = RunId(id(4));
+const BALANCER: LoadBalancerId = LoadBalancerId(id(5));
+const REGION: RegionId = RegionId(id(7));
+const TOKEN: TokenId = TokenId(id(8));
+
+const fn id(number: u128) -> Uuid {
+    Uuid::from_u128((0x0190_0000_0000_7000_8000 << 48) + number)
+}
+
+fn at(minute: u32) -> Timestamp {
+    format!("2026-11-22T10:{minute:02}:00Z").parse().unwrap()
+}
+
+fn nothing() -> Protected {
+    Protected::new(INSTANCE.to_string(), "{}")
+}
+
+fn settings() -> Box<InstanceSettings> {
+    serde_json::from_str(include_str!("../sealed_settings.json")).unwrap()
+}
+
+fn changes() -> Box<SettingsChanges> {
+    let name = Some("Another name".to_owned());
+    let external_lms_domain = Some("alpha.example.org".to_owned());
+    Box::new(SettingsChanges { name, external_lms_domain, ..SettingsChanges::default() })
+}
+
+pub(crate) fn recorded<E: DomainEvent>(stream: StreamId, event: &E) -> Recorded {
+    let (kind, schema, data) = event.encode().unwrap();
+    Recorded {
+        position: Position([70, 0]),
+        stream,
+        version: 7,
+        id: id(6),
+        kind,
+        schema,
+        data,
+        meta: Metadata::by("token:tester"),
+        recorded_at: at(30),
+    }
+}
+
+pub(crate) fn instance_events() -> Vec<instance::Event> {
+    use instance::Event as E;
+    vec![
+        E::Created { settings: settings() },
+        E::CreationAbandoned { by: InstanceId(id(9)) },
+        E::SettingsChanged { changes: changes(), version: 2 },
+        E::NameDisowned {
+            kind: name::Kind::Domain,
+            name: "beta.example.com".to_owned(),
+            by: InstanceId(id(9)),
+        },
+        E::DomainsReleased { domains: vec!["old.example.org".to_owned()] },
+        E::ResourcesNamed {
+            names: ResourceNames::propose(
+                "alpha.example.com",
+                &ResourcePrefixes::default(),
+                INSTANCE,
+                0,
+            ),
+        },
+        E::LoadBalancerAssigned { load_balancer: BALANCER },
+        E::LaunchRequested {
+            appserver: APPSERVER,
+            run: RUN,
+            number: 3,
+            queued: false,
+            then: OnSuccess { activate: true, deactivate_others: true },
+        },
+        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Running },
+        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Cancelled },
+        E::TrafficClaimed { run: RUN },
+        E::TrafficReleased { run: RUN },
+        E::TrafficAssigned {
+            active: vec![APPSERVER],
+            added: vec![APPSERVER],
+            removed: vec![],
+            names: RoutedNames::default(),
+        },
+        E::NamesTroubled {
+            troubles: vec![NameTrouble {
+                name: "studio.lms.example.com".to_owned(),
+                trouble: "it answers with status 503".to_owned(),
+            }],
+        },
+        E::NamesRecovered {},
+    ]
+}
+
+fn appserver_events() -> Vec<appserver::Event> {
+    use appserver::{Event as E, Status};
+    let reason = || "no disk space".to_owned();
+    vec![
+        E::Launched(Box::new(Launched {
+            instance: INSTANCE,
+            number: 3,
+            server: SERVER,
+            run: RUN,
+            settings: settings(),
+            settings_version: 1,
+            variables: nothing(),
+            provenance: nothing(),
+            users_variables: nothing(),
+            common_variables: nothing(),
+            hostname: "alpha-3".to_owned(),
+            configuration_commit: Some("4b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned()),
+        })),
+        E::WaitingStarted {},
+        E::ConfiguringStarted {},
+        E::RunningStarted {},
+        E::ConfigurationFailed { reason: reason(), keeps_server_until: Some(at(59)) },
+        E::LaunchFailed { reason: reason() },
+        E::Cancelled { reason: reason() },
+        E::ActivationRequested { run: RUN, deactivate_others: true, force: false },
+        E::Activated { at: at(29) },
+        E::DeactivationRequested { run: RUN, force: false, reason: None },
+        E::Deactivated { at: at(29) },
+        E::TerminationRequested { run: RUN, force: true, reason: Some(reason()) },
+        E::TerminationStarted { run: RUN },
+        E::TerminationStopped { run: RUN },
+        E::Terminated { status: Status::Terminated, at: at(29) },
+        E::Terminated { status: Status::Failed, at: at(29) },
+        E::ServerKept { before: Some(at(59)), until: at(58), reason: reason() },
+        E::CleanUpRequested { run: RUN, due: Some(at(59)), reason: None },
+        E::CleanUpStarted { run: RUN },
+        E::CleanUpStopped { run: RUN },
+        E::MachineTroubled { trouble: "it is gone".to_owned() },
+        E::MachineRecovered { trouble: "it is gone".to_owned() },
+    ]
+}
+
+fn server_events() -> Vec<server::Event> {
+    use server::Event as E;
+    vec![
+        E::Requested(Box::new(Requested {
+            appserver: APPSERVER,
+            region: "local".to_owned(),
+            name: "alpha-3".to_owned(),
+            flavor: json!({"ram": 4096}),
+            image: json!({"name": "Ubuntu 16.04"}),
+            keyname: String::new(),
+            security_groups: vec!["default".to_owned()],
+        })),
+        E::BuildingStarted {},
+        E::MachineRecorded { machine: "m-3".to_owned() },
+        E::BuildFailed { reason: "quota is used up".to_owned() },
+        E::BootingStarted { address: Some(address()), cause: BootCause::Built },
+        E::BootingStarted { address: None, cause: BootCause::Rebooted },
+        E::BecameReady { host_keys: vec!["ssh-ed25519 AAAA".to_owned()], boot_id: "b".to_owned() },
+        E::SightLost { reason: "the cloud does not answer".to_owned() },
+        E::FoundBuilding {},
+        E::Terminated {},
+        E::Vanished { before: server::Status::Ready },
+        E::CameBack { after: Power::Active },
+        E::PowerChanged { before: Some(Power::Active), after: Power::Shutoff },
+        E::PowerChanged { before: Some(Power::Error), after: Power::Active },
+        E::ErrorSeen { before: Some(Power::Active), fault: "the host burnt down".to_owned() },
+    ]
+}
+
+fn event_log_events() -> Vec<event_log::Event> {
+    let head = |number: u64, digit: &str| event_log::Head {
+        position: Position([number, 0]),
+        hash: digit.repeat(64),
+    };
+    vec![event_log::Event::HeadAccepted {
+        known: Some(head(120, "a")),
+        found: head(118, "b"),
+        reason: "restored from last night's backup".to_owned(),
+    }]
+}
+
+fn inventory_events() -> Vec<inventory::Event> {
+    use inventory::Event as E;
+    let (region, machine) = (|| "local".to_owned(), || "m-9".to_owned());
+    let orphan = Orphan {
+        machine: machine(),
+        name: "alpha-9".to_owned(),
+        key: Some(id(9)),
+        power: Power::Active,
+    };
+    let error = "the cloud does not answer".to_owned();
+    vec![
+        E::SightLost { region: region(), error },
+        E::SightRegained { region: region() },
+        E::OrphanFound { region: region(), orphan },
+        E::OrphanDeletionRequested {
+            region: region(),
+            machine: machine(),
+            run: RUN,
+            reason: "a late duplicate".to_owned(),
+        },
+        E::OrphanDeletionStopped { machine: machine(), run: RUN },
+        E::OrphanSettled { machine: machine() },
+    ]
+}
+
+fn ledger_events() -> Vec<ledger::Event> {
+    use ledger::Event as E;
+    let id = || ResourceKey::new(Kind::Machine, SERVER);
+    let resource = Resource {
+        id: id(),
+        name: "ocim-alpha-1".to_owned(),
+        place: "local".to_owned(),
+        owner: APPSERVER.to_string(),
+    };
+    vec![
+        E::Wanted { resource },
+        E::Present { id: id(), provider_id: "m-1".to_owned() },
+        E::Unknown { id: id(), reason: "the cloud does not answer".to_owned() },
+        E::Absent { id: id() },
+    ]
+}
+
+fn address() -> ServerAddress {
+    ServerAddress {
+        ip: [127, 0, 3, 1].into(),
+        ssh_port: 2203,
+        http_port: 8003,
+        ssh_user: "ubuntu".to_owned(),
+        may_become_root: true,
+    }
+}
+
+fn load_balancer_events() -> Vec<load_balancer::Event> {
+    use load_balancer::Event as E;
+    let registration = Registration {
+        also_listens: None,
+        domain: "lb.example.com".to_owned(),
+        address: address(),
+        host_keys: vec![],
+        fragment_name_prefix: "ocim-".to_owned(),
+        fragment_name_postfix: "main".to_owned(),
+        accepts_new_backends: true,
+    };
+    vec![
+        E::Registered(registration.clone()),
+        E::RegistrationChanged(registration),
+        E::AcceptanceChanged { accepts_new_backends: false },
+        E::FragmentApplied { fragment: "alpha".to_owned(), digest: Some("c0ffee".to_owned()) },
+        E::FragmentApplied { fragment: "beta".to_owned(), digest: None },
+        E::Troubled { troubles: vec![Trouble::Stopped] },
+        E::PreparationRequested { run: RUN, reason: None, next: at(3) },
+        E::Recovered {},
+    ]
+}
+
+fn shared_server_events<A: Address>(address: A) -> Vec<Recorded> {
+    let server = address.server_id();
+    let registration = shared_server::Registration {
+        name: "main".to_owned(),
+        description: String::new(),
+        address,
+        username: "root".to_owned(),
+        password: Protected::new(server.to_string(), "not to be seen"),
+        accepts_new_clients: true,
+    };
+    let fields = vec!["name".to_owned()];
+    let events = [
+        shared_server::Event::Registered(registration.clone()),
+        shared_server::Event::RegistrationChanged { registration, fields },
+        shared_server::Event::AcceptanceChanged { accepts_new_clients: false },
+        shared_server::Event::ClientAdmitted { client: INSTANCE, account: "abcdef".to_owned() },
+        shared_server::Event::ClientReleased { client: INSTANCE },
+        shared_server::Event::Retired {},
+    ];
+    events.iter().map(|event| recorded(A::stream(server), event)).collect()
+}
+
+/// Servers of each kind.
+fn all_shared_server_events() -> Vec<Recorded> {
+    let host = || "db.example.com".to_owned();
+    let mysql = Mysql { host: host(), port: 3306 };
+    let mongodb = Mongodb {
+        hosts: vec![host(), "other.example.com".to_owned()],
+        primary: host(),
+        port: 27017,
+        replica_set: Some("rs0".to_owned()),
+    };
+    let rabbitmq = Rabbitmq {
+        api_url: "https://mq.example.com:15671".to_owned(),
+        instance_host: "mq.example.com".to_owned(),
+        instance_port: 5671,
+    };
+    [shared_server_events(mysql), shared_server_events(mongodb), shared_server_events(rabbitmq)]
+        .concat()
+}
+
+fn run_events() -> Vec<saga::Event> {
+    use saga::Event as E;
+    let step = || "create_server".to_owned();
+    let text = || "the cloud said no".to_owned();
+    let class = ErrorClass::Transient;
+    let code_of = |retry_at: Option<_>| match retry_at {
+        Some(_) => None,
+        None => Some(ErrorCode::AttemptsExhausted),
+    };
+    let failed = |retry_at| E::StepFailed {
+        step: step(),
+        attempt: 2,
+        class,
+        code: code_of(retry_at),
+        error: text(),
+        retry_at,
+        at: None,
+    };
+    let undo_failed = |retry_at| E::UndoFailed {
+        step: step(),
+        attempt: 2,
+        class,
+        code: code_of(retry_at),
+        error: text(),
+        retry_at,
+        at: None,
+    };
+    let acted = |action, direction, step| E::OperatorActed {
+        actor: "token:tester".to_owned(),
+        action,
+        direction,
+        step,
+        reason: "it is known to be so".to_owned(),
+        output: None,
+    };
+    vec![
+        E::Started {
+            definition: "launch_appserver".to_owned(),
+            version: 1,
+            input: json!({"instance": INSTANCE}),
+            subject: APPSERVER.to_string(),
+            deadline: None,
+        },
+        E::StepIntended {
+            step: step(),
+            attempt: 1,
+            key: id(8),
+            deadline: at(45),
+            at: Some(at(30)),
+        },
+        E::StepResumed { step: step() },
+        E::StepOutlived { step: step() },
+        E::StepDone { step: step(), output: json!({"machine": "m-3"}) },
+        E::StepSkipped { step: step(), reason: "not configured".to_owned() },
+        failed(Some(at(31))),
+        failed(None),
+        E::CancelRequested { reason: "a mistake".to_owned() },
+        E::UnwindBegan(Cause::StepFailed { step: step(), error: text() }),
+        E::UnwindBegan(Cause::Cancelled { reason: "a mistake".to_owned() }),
+        E::UnwindBegan(Cause::Deadline),
+        E::UndoIntended { step: step(), attempt: 1, deadline: at(45), at: Some(at(30)) },
+        E::UndoDone { step: step(), note: Some("it was gone already".to_owned()) },
+        E::UndoSkipped { step: step(), reason: "kept for debugging".to_owned() },
+        undo_failed(Some(at(31))),
+        undo_failed(None),
+        E::Stuck {
+            step: step(),
+            why: "the undo failed".to_owned(),
+            code: Some(StuckCode::UndoFailed),
+        },
+        E::Stuck { step: String::new(), why: "nobody knows it".to_owned(), code: None },
+        E::LeaseTaken { node: id(9), epoch: 2, orderly: false },
+        E::TimerSet { step: step(), due: at(50), at: None },
+        E::TimerFired { step: step() },
+        acted(Action::RetryStep, Direction::Unwinding, Some(step())),
+        acted(Action::SkipStep, Direction::Forward, Some(step())),
+        acted(Action::MarkUndone, Direction::Unwinding, Some(step())),
+        acted(Action::ForceUnwind, Direction::Unwinding, None),
+        E::Abandoned { reason: "a lost cause".to_owned(), left_behind: vec![] },
+        E::Completed {},
+        E::Unwound {},
+    ]
+}
+
+/// One event of each kind at least, as the store returns it.
+fn region_events() -> Vec<region::Event> {
+    use region::Event as E;
+    vec![
+        E::LimitSet { region: "north".to_owned(), limit: 10, configured: true },
+        E::RunQueued { run: RUN },
+        E::RunAdmitted { run: RUN },
+        E::RunLeft { run: RUN },
+    ]
+}
+
+fn token_events() -> Vec<token::Event> {
+    use token::Event as E;
+    let (name, scope) = ("ci".to_owned(), token::Scope::Read);
+    vec![E::Created { name: name.clone(), scope, expires_at: at(59) }, E::Revoked { name }]
+}
+
+fn name_events() -> Vec<name::Event> {
+    use name::Event as E;
+    let (owner, other) = (INSTANCE.to_string(), InstanceId(id(9)).to_string());
+    let (kind, name) = (name::Kind::Domain, "alpha.example.com".to_owned());
+    vec![
+        E::Reserved { kind, name, owner: owner.clone() },
+        E::Renewed { owner: owner.clone() },
+        E::Reclaimed { from: owner, owner: other.clone() },
+        E::Released { owner: other },
+    ]
+}
+
+fn projection_events() -> Vec<projection::Event> {
+    vec![projection::Event::EventSkipped {
+        projection: "instances".to_owned(),
+        event: id(11),
+        event_kind: "instance.created".to_owned(),
+        reason: "its name can't be stored".to_owned(),
+    }]
+}
+
+pub(crate) fn all_events() -> Vec<Recorded> {
+    let mut all = vec![];
+    let (name, projection) = (NameId(id(10)), ProjectionId(id(12)));
+    all.extend(name_events().iter().map(|event| recorded(name.stream(), event)));
+    all.extend(projection_events().iter().map(|event| recorded(projection.stream(), event)));
+    all.extend(instance_events().iter().map(|event| recorded(INSTANCE.stream(), event)));
+    all.extend(appserver_events().iter().map(|event| recorded(APPSERVER.stream(), event)));
+    all.extend(server_events().iter().map(|event| recorded(SERVER.stream(), event)));
+    all.extend(load_balancer_events().iter().map(|event| recorded(BALANCER.stream(), event)));
+    all.extend(all_shared_server_events());
+    all.extend(region_events().iter().map(|event| recorded(REGION.stream(), event)));
+    all.extend(
+        inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),
+    );
+    all.extend(ledger_events().iter().map(|event| recorded(ledger_id(INSTANCE).stream(), event)));
+    all.extend(token_events().iter().map(|event| recorded(TOKEN.stream(), event)));
+    all.extend(event_log_events().iter().map(|event| recorded(event_log_id().stream(), event)));
+    all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));
+    all
+}
