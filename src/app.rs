@@ -8,6 +8,7 @@ mod error;
 pub mod idempotency;
 pub mod instances;
 mod keeping;
+pub mod lifecycle;
 mod lines;
 pub mod load_balancers;
 mod looks;

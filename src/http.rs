@@ -10,6 +10,7 @@ mod health;
 mod idempotency;
 mod instances;
 mod keeping;
+mod lifecycle;
 mod local_token;
 mod logs;
 mod metrics;
@@ -84,6 +85,7 @@ const LISTS: &[&[Route]] = &[
     stream::ROUTES,
     references::ROUTES,
     resources::ROUTES,
+    lifecycle::ROUTES,
     projections::ROUTES,
     tokens::ROUTES,
     status::ROUTES,

@@ -1,16 +1,19 @@
 //! Processes: their definitions as tables, and their steps by what they are about.
 
 pub mod activate_appserver;
+pub mod archive_instance;
 pub mod balancer_troubles;
 pub mod balancers;
 pub mod beliefs;
 pub mod check_names;
 pub mod clean_up_appserver;
 pub mod deactivate_appserver;
+pub mod delete_instance;
 pub mod delete_orphan;
 pub mod failure;
 pub mod heartbeat;
 pub mod launch_appserver;
+pub mod lifecycle;
 pub mod machines;
 pub mod playbook_steps;
 pub mod prepare_load_balancer;
@@ -22,6 +25,7 @@ pub mod start;
 pub mod step;
 pub mod terminate_appserver;
 pub mod traffic;
+pub mod unarchive_instance;
 pub mod world;
 
 use ocim_domain::saga::{Plan, Run};
@@ -39,6 +43,9 @@ pub const NEWEST: &[&Definition] = &[
     &clean_up_appserver::CLEAN_UP_APPSERVER,
     &delete_orphan::DELETE_ORPHAN,
     &prepare_load_balancer::PREPARE_LOAD_BALANCER,
+    &archive_instance::ARCHIVE_INSTANCE,
+    &unarchive_instance::UNARCHIVE_INSTANCE,
+    &delete_instance::DELETE_INSTANCE,
 ];
 
 /// Versions that runs may still have which began before they had a successor.

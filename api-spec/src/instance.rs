@@ -2,6 +2,7 @@
 
 use crate::appserver_status::AppserverStatus;
 use crate::examples::{Example, reason, second};
+use crate::lifecycle::InstanceLifecycle;
 use crate::texts::{
     AppserverId, HostName, InstanceId, LoadBalancerId, Name, Prose, Reason, RunId, Secret, Url,
 };
@@ -126,6 +127,11 @@ pub struct Instance {
     /// `lbal_…` of its balancer, once it has one.
     #[schema(value_type = Option<LoadBalancerId>)]
     pub load_balancer: Option<String>,
+    /// How far it is in its life.
+    pub lifecycle: InstanceLifecycle,
+    /// `run_…` that archives, un-archives or deletes it.
+    #[schema(value_type = Option<RunId>)]
+    pub lifecycle_run: Option<String>,
     /// True once a launch succeeded.
     pub successfully_provisioned: bool,
     /// When it was made.
@@ -255,6 +261,8 @@ impl Example for Instance {
             name_troubles: vec![],
             launches: vec![RunId::EXAMPLE.to_owned()],
             load_balancer: Some(LoadBalancerId::EXAMPLE.to_owned()),
+            lifecycle: InstanceLifecycle::Live,
+            lifecycle_run: None,
             successfully_provisioned: true,
             created: second(0),
             modified: second(3_600),

@@ -8,6 +8,7 @@ pub mod event;
 pub mod examples;
 pub mod health;
 pub mod instance;
+pub mod lifecycle;
 pub mod log;
 pub mod operator;
 pub mod page;
@@ -36,6 +37,10 @@ pub use health::{Health, Readiness};
 pub use instance::{
     ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, NewestAppserver,
     ResourceNames, Settings, SettingsChange, Site,
+};
+pub use lifecycle::{
+    ArchiveInstance, DeleteInstance, InstanceLifecycle, LifecyclePlan, ResolveResource,
+    StartedTermination, StartedTerminations, TerminateAppservers, UnarchiveInstance,
 };
 pub use log::{LogLevel, LogLine, LogPage};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};

@@ -1,11 +1,17 @@
 //! One site: its settings, its launches in turn, and which of its Appservers receive traffic.
 
+mod domains;
+pub mod lifecycle;
+
+pub use lifecycle::{Lifecycle, Stage};
+
 use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::ids::{AppserverId, InstanceId, LoadBalancerId, RunId};
+use crate::ledger;
 use crate::name::Kind;
-use crate::names::{RoutedNames, reserved_domains};
+use crate::names::RoutedNames;
 use crate::resources::ResourceNames;
 use crate::settings::{self, InstanceSettings, SettingsChanges};
 use serde::{Deserialize, Serialize};
@@ -52,6 +58,8 @@ pub enum Command {
     },
     /// Record what the balancer answered wrongly when it was asked with each of the site's names.
     ObserveNames { troubles: Vec<NameTrouble> },
+    /// Archive it, bring it back or delete it; or record how far that is.
+    Lifecycle(lifecycle::Command),
 }
 
 /// What is to happen once a launch has succeeded (core §3.4).
@@ -141,6 +149,28 @@ pub enum Event {
     /// The balancer answers rightly under all of its names again.
     #[serde(rename = "instance.names_recovered")]
     NamesRecovered {},
+    /// Somebody asked to take it out of service; it keeps its data, names and settings.
+    #[serde(rename = "instance.archive_requested")]
+    ArchiveRequested { run: RunId, reason: String },
+    /// It is out of service: no machine, DNS name or part of a balancer is left.
+    #[serde(rename = "instance.archived")]
+    Archived { run: RunId },
+    /// Somebody asked to bring it back; with `launch`, with an Appserver that serves.
+    #[serde(rename = "instance.unarchive_requested")]
+    UnarchiveRequested { run: RunId, reason: String, launch: bool },
+    /// It can be launched, and serve, again.
+    #[serde(rename = "instance.unarchived")]
+    Unarchived { run: RunId },
+    /// Somebody asked to take all away that it has, or `again` what an earlier deletion has left. What
+    /// of the kinds in `ignore` can't be removed is left.
+    #[serde(rename = "instance.deletion_requested")]
+    DeletionRequested { run: RunId, reason: String, ignore: Vec<ledger::Kind>, again: bool },
+    /// It has nothing any more but the `residue`, and wants no name.
+    #[serde(rename = "instance.deleted")]
+    Deleted { run: RunId, residue: Vec<ledger::ResourceKey> },
+    /// The run that archived, un-archived or deleted it did not come to its end: it is in that stage.
+    #[serde(rename = "instance.lifecycle_run_stopped")]
+    LifecycleRunStopped { run: RunId, stage: Stage },
 }
 
 impl DomainEvent for Event {
@@ -159,12 +189,21 @@ impl DomainEvent for Event {
         ("instance.traffic_assigned", 1),
         ("instance.names_troubled", 1),
         ("instance.names_recovered", 1),
+        ("instance.archive_requested", 1),
+        ("instance.archived", 1),
+        ("instance.unarchive_requested", 1),
+        ("instance.unarchived", 1),
+        ("instance.deletion_requested", 1),
+        ("instance.deleted", 1),
+        ("instance.lifecycle_run_stopped", 1),
     ];
 
     fn is_known(kind: &str, data: &Value) -> bool {
         match kind {
             "instance.created" => settings::are_known(&data["settings"]),
             "instance.settings_changed" => settings::are_known(&data["changes"]),
+            "instance.deletion_requested" => ledger::are_known(&data["ignore"]),
+            "instance.deleted" => ledger::are_known(&data["residue"]),
             _ => true,
         }
     }
@@ -237,68 +276,8 @@ pub struct Present {
     pub leaving_domains: Vec<String>,
     /// What its databases, buckets and accounts are called, once the first launch needed to know.
     pub resources: Option<ResourceNames>,
-}
-
-impl Present {
-    /// Whether it wants a name that is reserved for it.
-    #[must_use]
-    pub fn holds(&self, kind: Kind, name: &str) -> bool {
-        let key = kind.key(name);
-        let is_it = |name: &str| kind.key(name) == key;
-        match kind {
-            Kind::Domain => {
-                let mut wanted = reserved_domains(&self.settings).into_iter();
-                self.leaving_domains.contains(&key) || wanted.any(|(_, domain)| is_it(&domain))
-            }
-            Kind::Database | Kind::Container | Kind::Bucket | Kind::IamUser => {
-                let names = self.resources.iter().flat_map(ResourceNames::reserved);
-                names.into_iter().any(|(of, name)| of == kind && is_it(name))
-            }
-        }
-    }
-
-    /// Whether a name is a domain that its settings have dropped and that it has all the same.
-    #[must_use]
-    pub fn is_leaving(&self, kind: Kind, name: &str) -> bool {
-        kind == Kind::Domain && self.leaving_domains.contains(&kind.key(name))
-    }
-
-    /// The domains that its settings have dropped and that its balancer serves no more: traffic is
-    /// assigned under others. While a run moves it, that may be any that the run has planned with.
-    #[must_use]
-    pub fn unserved_domains(&self) -> Vec<String> {
-        if self.traffic_run.is_some() {
-            return vec![];
-        }
-        let routed = self.routed_names();
-        let routed: Vec<_> = routed.hosts().map(|host| Kind::Domain.key(host)).collect();
-        self.leaving_domains.iter().filter(|domain| !routed.contains(domain)).cloned().collect()
-    }
-
-    /// The domains it wanted up to now, and does not with `settings`.
-    #[must_use]
-    pub fn dropped_domains(&self, settings: &InstanceSettings) -> Vec<String> {
-        let keys = |settings| -> Vec<String> {
-            let domains = reserved_domains(settings).into_iter();
-            domains.map(|(_, domain)| Kind::Domain.key(&domain)).collect()
-        };
-        let wanted = keys(settings);
-        let mut dropped = keys(&self.settings);
-        dropped.retain(|domain| !wanted.contains(domain));
-        dropped
-    }
-}
-
-impl Present {
-    /// The names that its balancer has to know: those under which traffic was assigned, whatever
-    /// the settings say since; while nobody serves, those of the settings.
-    #[must_use]
-    pub fn routed_names(&self) -> RoutedNames {
-        match &self.assigned_names {
-            Some(names) if !self.active.is_empty() => names.clone(),
-            _ => RoutedNames::new(&self.settings),
-        }
-    }
+    /// How far it is in its life.
+    pub lifecycle: Lifecycle,
 }
 
 impl State {
@@ -341,6 +320,9 @@ pub enum Rejected {
         "it is the last active appserver: the site would be gone; ask with `force` and a reason"
     )]
     LastActive,
+    /// It is not at that point of its life.
+    #[error(transparent)]
+    Lifecycle(#[from] lifecycle::Refused),
 }
 
 /// The rules of an Instance.
@@ -367,7 +349,9 @@ impl Decider for Instance {
                 State::Present(_) => Ok(vec![Event::NameDisowned { kind, name, by }]),
             },
             Command::ChangeSettings { settings } => {
-                Ok(decide_change_settings(present(state)?, &settings))
+                let present = present(state)?;
+                present.check_live()?;
+                Ok(decide_change_settings(present, &settings))
             }
             Command::ReleaseDomains => {
                 let domains = present(state)?.unserved_domains();
@@ -411,6 +395,7 @@ impl Decider for Instance {
                 _ if troubles.is_empty() => vec![Event::NamesRecovered {}],
                 _ => vec![Event::NamesTroubled { troubles }],
             }),
+            Command::Lifecycle(command) => Ok(lifecycle::decide(present(state)?, command)?),
         }
     }
 
@@ -429,6 +414,7 @@ impl Decider for Instance {
                 successfully_provisioned: false,
                 leaving_domains: vec![],
                 resources: None,
+                lifecycle: Lifecycle::default(),
             })),
             (State::Absent, Event::CreationAbandoned { .. }) => State::Abandoned,
             (State::Present(present), event) => {
@@ -462,6 +448,7 @@ fn decide_request_launch(
     if present.appservers.contains(&appserver) {
         return Ok(vec![]);
     }
+    present.check_live()?;
     let queued = match present.launches.first() {
         Some(launch) if !may_queue => return Err(Rejected::LaunchInFlight { run: launch.run }),
         Some(_) => true,
@@ -490,6 +477,9 @@ fn decide_assign_traffic(
             added.push(*id);
         }
     }
+    if !added.is_empty() {
+        present.check_live()?;
+    }
     let is_renamed = !present.active.is_empty() && present.routed_names() != names;
     if removed.is_empty() && added.is_empty() && !is_renamed {
         return Ok(vec![]);
@@ -507,7 +497,7 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
     match event {
         Event::Created { .. } | Event::CreationAbandoned { .. } | Event::NameDisowned { .. } => {}
         Event::SettingsChanged { changes, version } => {
-            change_settings(&mut present, changes);
+            domains::change_settings(&mut present, changes);
             present.settings_version = *version;
         }
         Event::DomainsReleased { domains } => {
@@ -538,22 +528,13 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         }
         Event::NamesTroubled { troubles } => present.name_troubles.clone_from(troubles),
         Event::NamesRecovered {} => present.name_troubles.clear(),
+        Event::ArchiveRequested { .. }
+        | Event::Archived { .. }
+        | Event::UnarchiveRequested { .. }
+        | Event::Unarchived { .. }
+        | Event::DeletionRequested { .. }
+        | Event::Deleted { .. }
+        | Event::LifecycleRunStopped { .. } => lifecycle::evolve(&mut present, event),
     }
     present
-}
-
-/// What the settings drop stays the instance's while a balancer may serve it; without a balancer
-/// nothing does.
-fn change_settings(present: &mut Present, changes: &SettingsChanges) {
-    let settings = present.settings.with(changes);
-    let dropped = present.dropped_domains(&settings);
-    if present.load_balancer.is_some() {
-        present.leaving_domains.extend(dropped);
-    }
-    let wanted: Vec<_> = reserved_domains(&settings);
-    let is_wanted = |key: &String| wanted.iter().any(|(_, it)| Kind::Domain.key(it) == *key);
-    present.leaving_domains.retain(|domain| !is_wanted(domain));
-    present.leaving_domains.sort_unstable();
-    present.leaving_domains.dedup();
-    present.settings = settings;
 }

@@ -45,6 +45,14 @@ impl Kind {
     }
 }
 
+/// Whether this version knows the kinds in a list of kinds, or of resources' keys.
+#[must_use]
+pub fn are_known(list: &Value) -> bool {
+    let is_known = |kind: &str| Kind::ALL.iter().any(|it| it.as_str() == kind);
+    let kind = |item: &Value| item.as_str().or_else(|| item["kind"].as_str()).is_none_or(is_known);
+    list.as_array().is_none_or(|items| items.iter().all(kind))
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.as_str().replace('_', " "))
@@ -93,6 +101,8 @@ pub enum Command {
     FindAbsent { id: ResourceKey },
     /// Whether it is there can't be told, for this `reason`.
     LoseSight { id: ResourceKey, reason: String },
+    /// It is the instance's no more, whether it is there or not, for this `reason`.
+    Resolve { id: ResourceKey, reason: String },
 }
 
 /// What happened to a resource.
@@ -111,6 +121,9 @@ pub enum Event {
     /// Whether it is there can't be told.
     #[serde(rename = "ledger.resource_unknown")]
     Unknown { id: ResourceKey, reason: String },
+    /// Nobody looks after it here any more: somebody has decided so, or others have it, too.
+    #[serde(rename = "ledger.resource_resolved")]
+    Resolved { id: ResourceKey, reason: String },
 }
 
 impl DomainEvent for Event {
@@ -119,6 +132,7 @@ impl DomainEvent for Event {
         ("ledger.resource_present", 1),
         ("ledger.resource_absent", 1),
         ("ledger.resource_unknown", 1),
+        ("ledger.resource_resolved", 1),
     ];
 
     /// A newer Ocim has kinds of resources that this one does not know.
@@ -167,6 +181,12 @@ pub enum Rejected {
         /// Which one.
         id: ResourceKey,
     },
+    /// There is nothing to be resolved.
+    #[error("the instance has no {} `{}`: see `ocim resources list`", .id.kind, .id.key)]
+    Unheard {
+        /// Which one.
+        id: ResourceKey,
+    },
 }
 
 /// The rules of one instance's ledger.
@@ -203,6 +223,10 @@ impl Decider for Ledger {
             {
                 vec![Event::Unknown { id, reason }]
             }
+            Command::Resolve { id, reason } if known(&id).is_some() => {
+                vec![Event::Resolved { id, reason }]
+            }
+            Command::Resolve { id, .. } => return Err(Rejected::Unheard { id }),
             Command::FindAbsent { .. } | Command::LoseSight { .. } => vec![],
         })
     }
@@ -231,7 +255,7 @@ impl Decider for Ledger {
                 entry.provider_id = Some(provider_id.clone());
             }),
             Event::Unknown { id, .. } => change(id, &|entry| entry.sight = Sight::Unknown),
-            Event::Absent { id } => drop(state.entries.remove(id)),
+            Event::Absent { id } | Event::Resolved { id, .. } => drop(state.entries.remove(id)),
         }
         state
     }

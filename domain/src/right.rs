@@ -49,6 +49,12 @@ rights! {
     InstancesCreate = "instances:create", Change;
     /// Change sites' settings.
     InstancesChange = "instances:change", Change;
+    /// Take sites out of service.
+    InstancesArchive = "instances:archive", Change;
+    /// Bring archived sites back.
+    InstancesUnarchive = "instances:unarchive", Change;
+    /// Take all away that sites have.
+    InstancesDelete = "instances:delete", Change;
     /// See Appservers and what they were made from.
     AppserversRead = "appservers:read", Look;
     /// Launch Appservers.
@@ -69,6 +75,8 @@ rights! {
     ServersDelete = "servers:delete", Change;
     /// See what sites have outside.
     ResourcesRead = "resources:read", Look;
+    /// Say that something of a site outside needs no looking after any more.
+    ResourcesResolve = "resources:resolve", Change;
     /// See balancers.
     LoadBalancersRead = "load_balancers:read", Look;
     /// Have balancers put right.

@@ -124,7 +124,14 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
         | E::TrafficReleased { .. }
         | E::TrafficAssigned { .. }
         | E::NamesTroubled { .. }
-        | E::NamesRecovered {} => vec![],
+        | E::NamesRecovered {}
+        | E::ArchiveRequested { .. }
+        | E::Archived { .. }
+        | E::UnarchiveRequested { .. }
+        | E::Unarchived { .. }
+        | E::DeletionRequested { .. }
+        | E::Deleted { .. }
+        | E::LifecycleRunStopped { .. } => vec![],
     }
 }
 

@@ -5,13 +5,14 @@ use crate::table::table;
 use crate::{Index, Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::InstanceId;
-use ocim_domain::instance::{Event, LaunchOutcome};
+use ocim_domain::instance::{Event, LaunchOutcome, Stage};
 
 table! {
     /// Sites.
     INSTANCES, columns = "instances", key [id],
     indexes [
         Index::on("release, id"),
+        Index::on("lifecycle, id"),
         Index::on("id").only("json_array_length(name_troubles) > 0"),
     ]
     {
@@ -45,6 +46,10 @@ table! {
         active_appservers: Vec<String>,
         /// Its names under which visitors get something else: name and trouble of each.
         name_troubles: Value,
+        /// `live`, `archiving`, `archived`, `unarchiving`, `deleting` or `deleted`.
+        lifecycle: String,
+        /// `run_…` that archives, un-archives or deletes it.
+        lifecycle_run: Option<String>,
         /// True once a launch succeeded.
         successfully_provisioned: bool,
         /// Names of its databases, buckets and accounts; none until the first launch.
@@ -114,6 +119,8 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 appserver_count: 0,
                 active_appservers: serde_json::Value::Array(vec![]),
                 name_troubles: serde_json::Value::Array(vec![]),
+                lifecycle: Stage::Live,
+                lifecycle_run: NULL,
                 successfully_provisioned: false,
                 resources: NULL,
                 created_at: at,
@@ -173,5 +180,33 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         Event::NamesRecovered {} => {
             vec![update(columns! { name_troubles: serde_json::Value::Array(vec![]) })]
         }
+        Event::ArchiveRequested { run, .. } => {
+            vec![update(columns! { lifecycle: Stage::Archiving, lifecycle_run: run })]
+        }
+        Event::UnarchiveRequested { run, .. } => {
+            vec![update(columns! { lifecycle: Stage::Unarchiving, lifecycle_run: run })]
+        }
+        Event::DeletionRequested { run, again, .. } => {
+            let stage = if again { Stage::Deleted } else { Stage::Deleting };
+            vec![update(columns! { lifecycle: stage, lifecycle_run: run })]
+        }
+        Event::LifecycleRunStopped { stage, .. } => {
+            vec![update(columns! { lifecycle: stage, lifecycle_run: NULL })]
+        }
+        Event::Unarchived { .. } => {
+            vec![update(columns! { lifecycle: Stage::Live, lifecycle_run: NULL })]
+        }
+        Event::Archived { .. } => vec![update(out_of_service(Stage::Archived))],
+        Event::Deleted { .. } => vec![update(out_of_service(Stage::Deleted))],
     })
+}
+
+/// A site that no balancer serves any more.
+fn out_of_service(stage: Stage) -> crate::Columns {
+    columns! {
+        lifecycle: stage,
+        lifecycle_run: NULL,
+        load_balancer: NULL,
+        name_troubles: serde_json::Value::Array(vec![]),
+    }
 }

@@ -75,6 +75,8 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             row(&id),
             columns! { state: "unknown", reason: reason, since: since },
         ),
-        Event::Absent { id } => RowChange::Delete { table: RESOURCES.name, key: row(&id) },
+        Event::Absent { id } | Event::Resolved { id, .. } => {
+            RowChange::Delete { table: RESOURCES.name, key: row(&id) }
+        }
     }])
 }

@@ -4,6 +4,7 @@ use super::error::AppError;
 use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
+use ocim_domain::instance::lifecycle::Refused;
 use ocim_domain::instance::{self, Instance, OnSuccess};
 use ocim_domain::right::ReadScope;
 use ocim_domain::saga::step_key;
@@ -116,6 +117,13 @@ impl App {
         self.request(by, id, (run, command), None).await
     }
 
+    /// Refuses an Appserver of an instance that is not live. The saga asks the instance again.
+    async fn check_of_live(&self, id: AppserverId) -> Result<(), AppError> {
+        let appserver = self.load_appserver(id).await?;
+        let (instance, _) = self.load_instance(appserver.launched.instance).await?;
+        instance.check_live().map_err(|why| instance_rejected(why.into()))
+    }
+
     /// Asks to take an Appserver out of traffic.
     ///
     /// # Errors
@@ -142,7 +150,7 @@ impl App {
         id: AppserverId,
         ask: ForceAsk,
     ) -> Result<Done<RunId>, AppError> {
-        let run = RunId(self.new_id(by, "run"));
+        let run = RunId(self.new_id(by, &format!("termination of {id}")));
         let reason = by.reason.clone();
         let command = appserver::Command::RequestTermination { run, force: ask.force, reason };
         self.request(by, id, (run, command), Some(ask)).await
@@ -161,8 +169,9 @@ impl App {
         if let Some(executed) = self.journal.find_executed::<Appserver>(&stream, &meta).await? {
             return Ok(Done { value: run, position: executed.position });
         }
-        if let Some(ask) = withdrawal {
-            self.check_not_last(by, id, ask).await?;
+        match withdrawal {
+            Some(ask) => self.check_not_last(by, id, ask).await?,
+            None => self.check_of_live(id).await?,
         }
         let executed = match self.journal.execute_once::<Appserver>(&stream, &meta, command).await {
             Ok(executed) => executed,
@@ -260,9 +269,21 @@ impl App {
 fn instance_error(id: InstanceId, error: ExecuteError<instance::Rejected>) -> AppError {
     match error {
         ExecuteError::Rejected(instance::Rejected::Absent) => AppError::not_found("instance", id),
-        ExecuteError::Rejected(why @ instance::Rejected::LaunchInFlight { run }) => {
-            AppError::Rejected { detail: why.to_string(), run: Some(run) }
-        }
+        ExecuteError::Rejected(why) => instance_rejected(why),
         other => other.into(),
     }
+}
+
+/// The refusal, with the run that is in the way.
+pub(super) fn instance_rejected(why: instance::Rejected) -> AppError {
+    let run = match &why {
+        instance::Rejected::LaunchInFlight { run }
+        | instance::Rejected::Lifecycle(
+            Refused::Launching { run }
+            | Refused::InFlight { run, .. }
+            | Refused::NotLive { run: Some(run), .. },
+        ) => Some(*run),
+        _ => None,
+    };
+    AppError::Rejected { detail: why.to_string(), run }
 }

@@ -142,7 +142,7 @@ impl App {
         let dropped = self.read_reservations(id, Kind::Domain, &dropped).await?;
         let command = instance::Command::ChangeSettings { settings: Box::new(settings) };
         let events = Instance::decide(&loaded.state, command, self.journal.now())
-            .map_err(AppError::rejected)?;
+            .map_err(super::appservers::instance_rejected)?;
         let (stream, meta) = (id.stream(), by.metadata());
         // If nothing comes of them, whoever asks for the names next takes them over.
         self.reserve_names(&meta, id, &claims).await?;

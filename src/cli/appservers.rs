@@ -15,7 +15,8 @@ use clap::{Args, Subcommand};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
     DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, ReferenceKind, RunDetail,
-    RunPhase, RunStep, StartedRun, StepState, TerminateAppserver,
+    RunPhase, RunStep, StartedRun, StartedTermination, StartedTerminations, StepState,
+    TerminateAppserver, TerminateAppservers,
 };
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -78,7 +79,13 @@ pub(super) enum AppserverCommand {
     /// Take an appserver out of traffic; its machine stays
     Deactivate(Ask),
     /// Take an appserver out of traffic and its machine away
-    Terminate(Ask),
+    Terminate {
+        /// All that the instance of this name has; it stays live
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
     /// Keep a failed appserver's machine until another date
     Keep {
         /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
@@ -180,7 +187,8 @@ pub(super) async fn run(
             let body = DeactivateAppserver { force: ask.force, reason: ask.reason.clone() };
             start_run(&ask, "deactivate", &body, client, output).await
         }
-        AppserverCommand::Terminate(ask) => {
+        AppserverCommand::Terminate { all: true, ask } => terminate_all(&ask, client, output).await,
+        AppserverCommand::Terminate { all: false, ask } => {
             let body = TerminateAppserver { force: ask.force, reason: ask.reason.clone() };
             start_run(&ask, "terminate", &body, client, output).await
         }
@@ -301,6 +309,24 @@ async fn list_appservers(
             ("KEPT UNTIL", &|it| it.keeps_server_until.map(time).unwrap_or_default()),
         ],
     )
+}
+
+/// Takes all Appservers of an instance away; with `--wait` tells how each goes.
+async fn terminate_all(ask: &Ask, client: &Client, output: &mut Output) -> Result<(), CliError> {
+    let id = client.find_id(ReferenceKind::Instance, &ask.id).await?;
+    let body = TerminateAppservers { force: ask.force, reason: ask.reason.clone() };
+    let path = format!("/instances/{id}/appservers/terminate");
+    let begun: StartedTerminations = client.post(&path, &body).await?;
+    if !ask.wait {
+        return output.table(
+            &begun.started,
+            &[("APPSERVER", &|it| it.appserver.clone()), ("RUN", &|it| it.run.clone())],
+        );
+    }
+    for StartedTermination { run, .. } in begun.started {
+        wait_for_run(&run, client, output).await?;
+    }
+    Ok(())
 }
 
 async fn start_run(

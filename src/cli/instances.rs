@@ -3,12 +3,18 @@
 use super::client::Client;
 use super::error::{CliError, Kind};
 use super::list::ListArgs;
+use super::orders::OrderArgs;
 use super::output::{Output, time};
 use super::sites::open_site;
 use super::timeline::{TimelineArgs, print_timeline};
 use clap::Subcommand;
-use ocim_api_spec::{CreatedInstance, Instance, InstanceDetail, ReferenceKind};
+use ocim_api_spec::{
+    ArchiveInstance, CreatedInstance, DeleteInstance, Instance, InstanceDetail, InstanceLifecycle,
+    LifecyclePlan, ReferenceKind, ResourceKind, UnarchiveInstance,
+};
 use ocim_domain::settings::SETTINGS;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// What one may do with instances.
@@ -28,8 +34,20 @@ pub(super) enum InstanceCommand {
         #[command(flatten)]
         settings: Settings,
     },
-    /// List instances, newest first
-    List(ListArgs),
+    /// List instances, newest first; archived and deleted ones only where asked for
+    List {
+        /// Only archived ones
+        #[arg(long, conflicts_with_all = ["lifecycle", "all"])]
+        archived: bool,
+        /// Only those that are so far: live, archiving, archived, unarchiving, deleting or deleted
+        #[arg(long, value_name = "STAGE", value_parser = read_stage, conflicts_with = "all")]
+        lifecycle: Option<InstanceLifecycle>,
+        /// Archived and deleted ones, too
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        wanted: ListArgs,
+    },
     /// Show an instance with its settings
     Show {
         /// Which: name, domain, its first label, id or the beginning of it
@@ -47,6 +65,37 @@ pub(super) enum InstanceCommand {
         /// Why; it stands in the timeline
         #[arg(long)]
         reason: Option<String>,
+    },
+    /// Take an instance out of service; its data, settings and names are kept
+    Archive {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        #[command(flatten)]
+        order: OrderArgs,
+    },
+    /// Bring an archived instance back, and launch an appserver that serves it
+    Unarchive {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        /// Launch nothing
+        #[arg(long)]
+        no_launch: bool,
+        #[command(flatten)]
+        order: OrderArgs,
+    },
+    /// Take all away that an instance has, for good: its names are free then, its secrets unreadable
+    Delete {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        /// Its domain, once more
+        #[arg(long, value_name = "DOMAIN")]
+        confirm: String,
+        /// Leave what can't be removed of this kind: `machine`, `fragment` or `dns_name`. May be given
+        /// several times
+        #[arg(long, value_name = "KIND", value_parser = read_kind)]
+        ignore: Vec<ResourceKind>,
+        #[command(flatten)]
+        order: OrderArgs,
     },
     /// Open a site in the browser, and say where it is
     Open {
@@ -118,8 +167,12 @@ pub(super) async fn run(
             let created: CreatedInstance = client.post("/instances", &input).await?;
             if output.json { output.document(&created) } else { output.line(created.id) }
         }
-        InstanceCommand::List(wanted) => {
-            let items: Vec<Instance> = client.list("/instances", &[], &wanted).await?;
+        InstanceCommand::List { archived, lifecycle, all, wanted } => {
+            let lifecycle = lifecycle.or(archived.then_some(InstanceLifecycle::Archived));
+            let mut query: Vec<_> =
+                lifecycle.iter().map(|stage| ("lifecycle", stage.word())).collect();
+            query.extend(all.then_some(("all", "true")));
+            let items: Vec<Instance> = client.list("/instances", &query, &wanted).await?;
             output.wide_table(
                 &items,
                 &[
@@ -135,6 +188,7 @@ pub(super) async fn run(
                 ],
                 &[
                     ("CREATED", &|it| time(it.created)),
+                    ("LIFECYCLE", &|it| it.lifecycle.word().to_owned()),
                     ("LAUNCHES", &|it| it.launches.join(" ")),
                     ("BALANCER", &|it| it.load_balancer.clone().unwrap_or_default()),
                 ],
@@ -147,6 +201,20 @@ pub(super) async fn run(
         }
         InstanceCommand::Timeline(args) => {
             print_timeline(ReferenceKind::Instance, &args, client, output).await
+        }
+        InstanceCommand::Archive { id, order } => {
+            let body = ArchiveInstance { reason: order.reason.clone(), dry_run: order.dry_run };
+            change_life(&id, "archive", &body, &order, client, output).await
+        }
+        InstanceCommand::Unarchive { id, no_launch, order } => {
+            let (reason, dry_run) = (order.reason.clone(), order.dry_run);
+            let body = UnarchiveInstance { reason, launch: !no_launch, dry_run };
+            change_life(&id, "unarchive", &body, &order, client, output).await
+        }
+        InstanceCommand::Delete { id, confirm, ignore, order } => {
+            let (reason, dry_run) = (order.reason.clone(), order.dry_run);
+            let body = DeleteInstance { confirm, reason, ignore, dry_run };
+            change_life(&id, "delete", &body, &order, client, output).await
         }
         InstanceCommand::Open { id } => open_site(&id, client, output).await,
         InstanceCommand::Set { id, settings, if_version, reason } => {
@@ -161,6 +229,32 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// Orders what changes how far an instance is in its life.
+async fn change_life(
+    id: &str,
+    verb: &str,
+    body: &impl Serialize,
+    order: &OrderArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let id = client.find_id(ReferenceKind::Instance, id).await?;
+    order.give::<LifecyclePlan>(&format!("/instances/{id}/{verb}"), body, client, output).await
+}
+
+fn read_stage(text: &str) -> Result<InstanceLifecycle, String> {
+    read_word(text, "live, archiving, archived, unarchiving, deleting or deleted")
+}
+
+fn read_kind(text: &str) -> Result<ResourceKind, String> {
+    read_word(text, "machine, fragment or dns_name")
+}
+
+/// A word of the API's.
+fn read_word<T: DeserializeOwned>(text: &str, known: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.to_owned())).map_err(|_| format!("write {known}"))
 }
 
 #[cfg(test)]

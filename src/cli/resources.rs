@@ -5,7 +5,7 @@ use super::error::CliError;
 use super::list::ListArgs;
 use super::output::{Output, time};
 use clap::Subcommand;
-use ocim_api_spec::{ReferenceKind, Resource};
+use ocim_api_spec::{ReferenceKind, ResolveResource, Resource};
 
 /// What one may do with what instances have outside.
 #[derive(Debug, Subcommand)]
@@ -16,6 +16,14 @@ pub(super) enum ResourceCommand {
         instance: Option<String>,
         #[command(flatten)]
         wanted: ListArgs,
+    },
+    /// Have nobody look after something any more, whether it is there or not
+    Resolve {
+        /// Which: its id, as `ocim resources list --wide` shows it
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
     },
 }
 
@@ -28,7 +36,15 @@ pub(super) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let ResourceCommand::List { instance, wanted } = command;
+    let (instance, wanted) = match command {
+        ResourceCommand::List { instance, wanted } => (instance, wanted),
+        ResourceCommand::Resolve { id, reason } => {
+            let said = format!("nobody looks after {id} any more");
+            let body = ResolveResource { id, reason };
+            client.post_without_answer("/resources/resolve", &body).await?;
+            return if output.json { Ok(()) } else { output.line(said) };
+        }
+    };
     let instance = match instance {
         Some(text) => Some(client.find_id(ReferenceKind::Instance, &text).await?),
         None => None,
@@ -48,8 +64,7 @@ pub(super) async fn run(
         &[
             ("PROVIDER'S ID", &|it| it.provider_id.clone().unwrap_or_default()),
             ("OWNER", &|it| it.owner.clone()),
-            ("INSTANCE", &|it| it.instance.clone()),
-            ("KEY", &|it| it.key.clone()),
+            ("ID", &|it| format!("{}/{}/{}", it.instance, it.kind.word(), it.key)),
         ],
     )
 }

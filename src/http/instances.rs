@@ -1,7 +1,9 @@
 //! Instances: create, list, read, change settings.
 
 use super::convert::{text_of, word};
-use super::extract::{Body, Params, read_choice, read_if_match, read_search_text, write_etag};
+use super::extract::{
+    Body, Params, read_choice, read_flag, read_if_match, read_search_text, write_etag,
+};
 use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, internal, invalid, not_found};
 use super::routes::{
@@ -18,7 +20,7 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
     AppserverStatus, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
-    NewestAppserver, ProblemType, ResourceNames, Settings, Site, texts,
+    InstanceLifecycle, NewestAppserver, ProblemType, ResourceNames, Settings, Site, texts,
 };
 use ocim_domain::ids::InstanceId;
 use ocim_domain::right::Right;
@@ -52,9 +54,18 @@ const INSTANCE_LINKS: &[Link] = &[
         parameter: "id",
         from: "$response.body#/id",
     },
+    Link { name: "archive", to: "archive_instance", parameter: "id", from: "$response.body#/id" },
+    Link {
+        name: "unarchive",
+        to: "unarchive_instance",
+        parameter: "id",
+        from: "$response.body#/id",
+    },
+    Link { name: "delete", to: "delete_instance", parameter: "id", from: "$response.body#/id" },
 ];
 
-const INSTANCES: Tag = Tag { name: "instances", description: "Sites and their settings" };
+pub(super) const INSTANCES: Tag =
+    Tag { name: "instances", description: "Sites and their settings" };
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -84,7 +95,8 @@ pub(super) const ROUTES: &[Route] = &[
         tag: INSTANCES,
         summary: "Lists instances, newest first",
         description: "Each with who serves it, how it is, where it is, and the launches that have not \
-            settled; the settings are in the instance itself. All filters must hold.",
+            settled; the settings are in the instance itself. All filters must hold. Archived and deleted \
+            ones are left out unless they are asked for.",
         access: Access::Granted(Right::InstancesRead),
         takes: Input::NOTHING.query::<InstanceParams>(),
         answers: &[Answer {
@@ -168,6 +180,11 @@ struct InstanceParams {
     /// Only those that are well (`true`), or that are not (`false`).
     #[serde(default, deserialize_with = "read_choice")]
     is_healthy: Option<bool>,
+    /// Only those that are so far in their life; all but archived and deleted ones when left out.
+    lifecycle: Option<InstanceLifecycle>,
+    /// Archived and deleted ones, too.
+    #[serde(default, deserialize_with = "read_flag")]
+    all: bool,
     /// Most items on the page, 1 to 200; 50 when left out.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
@@ -206,6 +223,8 @@ async fn list_instances(
         release: params.release,
         status: params.status.and_then(text_of),
         healthy: params.is_healthy,
+        in_service: !params.all && params.lifecycle.is_none(),
+        lifecycle: params.lifecycle.map(|stage| stage.word().to_owned()),
     };
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(&by).list_instances(&filter, limit, after).await?;
@@ -297,6 +316,8 @@ pub(super) fn show_instance(row: InstanceRow) -> Result<Instance, HttpError> {
         name_troubles: name_troubles.map_err(|error| internal(&error))?,
         launches: row.launches,
         load_balancer: row.load_balancer,
+        lifecycle: word(row.lifecycle)?,
+        lifecycle_run: row.lifecycle_run,
         successfully_provisioned: row.successfully_provisioned,
         created: row.created_at,
         modified: row.updated_at,

@@ -18,7 +18,8 @@ use ocim_domain::right::Right;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-const RESOURCES: Tag = Tag { name: "resources", description: "What sites have outside of Ocim" };
+pub(super) const RESOURCES: Tag =
+    Tag { name: "resources", description: "What sites have outside of Ocim" };
 
 pub(super) const ROUTES: &[Route] = &[Route {
     handler: handler!(list_resources),

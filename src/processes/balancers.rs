@@ -17,13 +17,13 @@ use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
 use ocim_domain::names::RoutedNames;
-use ocim_domain::run_record::LaunchInput;
+use ocim_domain::run_record::InstanceInput;
 use ocim_domain::saga::ErrorCode;
 
 /// Ties the instance to a balancer, chosen by the run's key among those that accept backends
 /// (core §3.4 step 1). Waits while one is being made.
 pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, StepError> {
-    let input: LaunchInput = context.input()?;
+    let input: InstanceInput = context.input()?;
     let app = &context.world.app;
     let (instance, _) = app.load_instance(input.instance).await?;
     if let Some(known) = instance.load_balancer {
@@ -82,6 +82,23 @@ impl Site {
         let Some(load_balancer) = instance.load_balancer else { return Ok(None) };
         let registration = app.load_balancer(load_balancer).await?;
         Ok(Some(Self { id, instance, load_balancer, registration }))
+    }
+
+    /// An instance at the balancer of that domain, where it may have a part from earlier.
+    pub async fn load_at(
+        context: &StepContext,
+        id: InstanceId,
+        domain: &str,
+    ) -> Result<Self, StepError> {
+        let app = &context.world.app;
+        let (instance, _) = app.load_instance(id).await?;
+        let known = app.list_registered_balancers().await?.into_iter();
+        let mut there = known.filter(|(_, registration)| registration.domain == domain);
+        let (load_balancer, registration) = there.next().ok_or_else(|| {
+            let message = format!("the load balancer {domain} is not known any more");
+            StepError::permanent(ErrorCode::NoLoadBalancer, message)
+        })?;
+        Ok(Self { id, instance, load_balancer, registration })
     }
 
     /// Masks the credentials that stand in the site's fragment.
@@ -196,10 +213,11 @@ pub async fn compose_site_fragment(
         StepError::permanent(ErrorCode::UnreadableSecret, "the site's master secret can't be read")
     };
     let names = lineup.names.clone();
+    let page = context.world.deployment.preliminary_page_ip.clone();
     let fragment = FragmentInput::new(&site.instance.settings, names, site.id, postfix);
     let input = FragmentInput {
         servers: servers.into_iter().map(|(_, server)| server).collect(),
-        preliminary_page_ip: context.world.deployment.preliminary_page_ip.clone(),
+        preliminary_page_ip: page.filter(|_| site.instance.shows_page()),
         probe,
         ..fragment.map_err(unreadable)?
     };

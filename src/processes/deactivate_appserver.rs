@@ -1,6 +1,8 @@
 //! `deactivate_appserver`: takes an Appserver out of traffic; its machine stays.
 
 use super::check_names::CHECK_NAMES;
+use super::lifecycle::removal;
+use super::resource::removal::remove_dropped_names;
 use super::step::{Definition, Kind, Step};
 use super::traffic::{
     claim_traffic, drain_connections, plan_withdrawal, record_traffic, release_traffic,
@@ -60,6 +62,10 @@ pub const DRAIN: Step = Step::watching(
     |limits| limits.drain_wait.saturating_add(Duration::from_secs(60)),
 );
 
+/// Takes the names out of the DNS that nobody is served under any more, as the settings have dropped
+/// them.
+pub const REMOVE_DROPPED_NAMES: Step = removal("remove_dropped_names", call!(remove_dropped_names));
+
 /// The process.
 ///
 /// Failure policy: until the traffic has moved, a failure or a cancel puts the Appserver back into
@@ -70,5 +76,5 @@ pub static DEACTIVATE_APPSERVER: Definition = Definition {
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     on_abandoned: Some(call!(release_traffic)),
     settles_on_undo: false,
-    steps: &[CLAIM, PLAN, WITHDRAW, RECORD, CHECK_NAMES, RELEASE, DRAIN],
+    steps: &[CLAIM, PLAN, WITHDRAW, RECORD, CHECK_NAMES, RELEASE, DRAIN, REMOVE_DROPPED_NAMES],
 };

@@ -6,6 +6,7 @@
 pub mod dns_name;
 pub mod fragment;
 pub mod machine;
+pub mod removal;
 pub mod security_groups;
 
 use super::step::{Found, Progress, StepContext, StepError, done, found, undone};

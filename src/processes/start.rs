@@ -3,7 +3,9 @@
 use super::step::StartRequest;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
-use ocim_domain::run_record::{BalancerInput, LaunchInput, OrphanInput, TrafficInput};
+use ocim_domain::run_record::{
+    BalancerInput, LaunchInput, LifecycleInput, OrphanInput, TrafficInput,
+};
 use ocim_domain::{appserver, instance, inventory, load_balancer};
 
 /// How an event of a kind tells of the run that it asks for.
@@ -12,6 +14,9 @@ type StartedBy = fn(&Recorded) -> Option<StartRequest>;
 /// The kinds of events that start a process.
 const TRIGGERS: &[(&str, StartedBy)] = &[
     ("instance.launch_requested", started_by_instance),
+    ("instance.archive_requested", started_by_instance),
+    ("instance.unarchive_requested", started_by_instance),
+    ("instance.deletion_requested", started_by_instance),
     ("appserver.activation_requested", started_by_appserver),
     ("appserver.deactivation_requested", started_by_appserver),
     ("appserver.termination_requested", started_by_appserver),
@@ -33,19 +38,28 @@ pub fn started_by(event: &Recorded) -> Option<StartRequest> {
 }
 
 fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
+    use instance::Event;
     let instance = InstanceId(event.stream.id());
-    match instance::Event::decode(&event.kind, event.schema, &event.data).ok()? {
-        instance::Event::LaunchRequested { appserver, run, number, then, .. } => {
-            let input = LaunchInput { instance, appserver, number, then };
-            Some(StartRequest {
-                run,
-                definition: "launch_appserver",
-                input: serde_json::to_value(input).ok()?,
-                subject: appserver.to_string(),
-            })
-        }
-        _ => None,
-    }
+    let (run, definition, launch, ignore) =
+        match Event::decode(&event.kind, event.schema, &event.data).ok()? {
+            Event::LaunchRequested { appserver, run, number, then, .. } => {
+                let input = LaunchInput { instance, appserver, number, then };
+                return Some(StartRequest {
+                    run,
+                    definition: "launch_appserver",
+                    input: serde_json::to_value(input).ok()?,
+                    subject: appserver.to_string(),
+                });
+            }
+            Event::ArchiveRequested { run, .. } => (run, "archive_instance", false, vec![]),
+            Event::UnarchiveRequested { run, launch, .. } => {
+                (run, "unarchive_instance", launch, vec![])
+            }
+            Event::DeletionRequested { run, ignore, .. } => (run, "delete_instance", false, ignore),
+            _ => return None,
+        };
+    let input = serde_json::to_value(LifecycleInput { instance, launch, ignore }).ok()?;
+    Some(StartRequest { run, definition, input, subject: instance.to_string() })
 }
 
 fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {

@@ -1,7 +1,10 @@
 //! `terminate_appserver`: out of traffic, then the machine goes; closed on observed absence alone.
 
 use super::check_names::CHECK_NAMES;
-use super::deactivate_appserver::{CLAIM, DRAIN, PLAN, RECORD, RELEASE, WITHDRAW};
+use super::deactivate_appserver::{
+    CLAIM, DRAIN, PLAN, RECORD, RELEASE, REMOVE_DROPPED_NAMES, WITHDRAW,
+};
+use super::lifecycle::REMOVAL_TIME;
 use super::machines::remove_machine;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use super::traffic::release_traffic;
@@ -10,9 +13,6 @@ use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::run_record::TrafficInput;
 use ocim_engine::call;
 use std::time::Duration;
-
-/// How long a cloud is asked to delete a machine before somebody has to see to it.
-const DELETION_TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Keeps everybody from giving it traffic. Afterwards others may move the traffic, so that what
 /// keeps them from it has to be the Appserver's own.
@@ -26,7 +26,7 @@ const START: Step = Step::new(
 
 /// Deletes the machine, and looks until it is gone.
 pub(super) const DELETE: Step = Step {
-    max_elapsed: Some(|_| DELETION_TIME),
+    max_elapsed: Some(|_| REMOVAL_TIME),
     ..Step::new(
         "delete_server",
         call!(delete_server),
@@ -66,6 +66,7 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
         DRAIN,
         DELETE,
         RECORD_TERMINATED,
+        REMOVE_DROPPED_NAMES,
     ],
 };
 

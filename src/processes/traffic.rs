@@ -9,7 +9,7 @@ use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::names::RoutedNames;
 use ocim_domain::port_error::Class;
-use ocim_domain::run_record::{TrafficInput, TrafficPlan};
+use ocim_domain::run_record::{MoveInput, TrafficInput, TrafficPlan};
 use ocim_domain::saga::ErrorCode;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn lineup_of(plan: &TrafficPlan) -> Lineup {
     Lineup::serving(plan.names.clone(), plan.after.clone())
 }
 
-/// The site of the run's Appserver. Without a balancer there is no traffic to move.
+/// The site whose traffic the run moves. Without a balancer there is none to move.
 pub async fn site_of(context: &StepContext) -> Result<Option<Site>, StepError> {
     Site::load(context, instance_of(context).await?).await
 }
@@ -63,9 +63,22 @@ pub async fn release_traffic(context: StepContext) -> Result<Progress, StepError
     undone("the next run may move the traffic")
 }
 
-async fn instance_of(context: &StepContext) -> Result<InstanceId, StepError> {
-    let input: TrafficInput = context.input()?;
-    Ok(context.world.app.load_appserver(input.appserver).await?.launched.instance)
+/// The instance whose traffic the run moves.
+pub(super) async fn instance_of(context: &StepContext) -> Result<InstanceId, StepError> {
+    match context.input::<MoveInput>()? {
+        MoveInput::Appserver(input) => {
+            Ok(context.world.app.load_appserver(input.appserver).await?.launched.instance)
+        }
+        MoveInput::Instance(input) => Ok(input.instance),
+    }
+}
+
+/// Whether the run may leave a site to nobody.
+fn may_empty(context: &StepContext) -> Result<bool, StepError> {
+    Ok(match context.input::<MoveInput>()? {
+        MoveInput::Appserver(input) => input.force,
+        MoveInput::Instance(_) => true,
+    })
 }
 
 /// As [`claim_traffic`], for an activation: it does not wait for a run that takes its Appserver
@@ -99,6 +112,8 @@ pub async fn plan_activation(context: StepContext) -> Result<Progress, StepError
         ));
     }
     let site = need_site(&context).await?;
+    let is_live = site.instance.check_live();
+    is_live.map_err(|why| StepError::permanent(ErrorCode::InstanceNotLive, why.to_string()))?;
     let before = site.instance.active.clone();
     let mut after: Vec<_> = if input.deactivate_others { vec![] } else { before.clone() };
     if !after.contains(&input.appserver) {
@@ -131,6 +146,19 @@ pub async fn plan_withdrawal(context: StepContext) -> Result<Progress, StepError
         site.instance.routed_names()
     };
     done(TrafficPlan { before, after, names })
+}
+
+/// Decides that nobody is to serve.
+pub async fn plan_emptying(context: StepContext) -> Result<Progress, StepError> {
+    let Some(site) = site_of(&context).await? else {
+        return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
+    };
+    let before = site.instance.active.clone();
+    if before.is_empty() {
+        return Ok(Progress::Skipped("nobody serves the site".to_owned()));
+    }
+    let names = RoutedNames::new(&site.instance.settings);
+    done(TrafficPlan { before, after: vec![], names })
 }
 
 /// Puts the Appserver on the balancer, reached by its probe host alone.
@@ -256,7 +284,6 @@ pub(super) async fn line_names(
 
 /// Records who serves now, on the instance and on each Appserver.
 pub async fn record_traffic(context: StepContext) -> Result<Progress, StepError> {
-    let input: TrafficInput = context.input()?;
     let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? else {
         return Ok(Progress::Skipped("no traffic was moved".to_owned()));
     };
@@ -265,7 +292,7 @@ pub async fn record_traffic(context: StepContext) -> Result<Progress, StepError>
         ids.iter().filter(|id| !others.contains(id)).copied().collect()
     };
     let (add, remove) = (only_in(&plan.after, &plan.before), only_in(&plan.before, &plan.after));
-    let may_empty = input.force;
+    let may_empty = may_empty(&context)?;
     let command = instance::Command::AssignTraffic {
         add: add.clone(),
         remove: remove.clone(),

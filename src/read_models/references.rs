@@ -55,7 +55,10 @@ static REFERENCES: LazyLock<String> = LazyLock::new(|| {
     let site = |text: &str| {
         let names = "lower(i.name), lower(i.domain), lower(i.internal_domain), \
                      lower(i.external_domain)";
-        rank(text, "i.id", names, "lower(i.internal_domain)")
+        // A deleted site's names are others', if anybody's.
+        let by_id = rank(text, "i.id", "''", "''");
+        let by_name = rank(text, "i.id", names, "lower(i.internal_domain)");
+        format!("case when i.lifecycle = 'deleted' then ({by_id}) else ({by_name}) end")
     };
     let named = |name: &str| rank("$2::text", "id", &format!("lower({name})"), "''");
     let (instance, its_site) = (site("$2::text"), site("$3::text"));

@@ -23,7 +23,7 @@ row! {
     /// A site as a list shows it.
     pub struct InstanceRow of instance_columns {
         id, name, domain, studio_domain, release, load_balancer, appserver_count,
-        active_appservers, name_troubles, successfully_provisioned, created_at, updated_at,
+        active_appservers, name_troubles, lifecycle, lifecycle_run, successfully_provisioned, created_at, updated_at,
     }
     beside {
         /// `run_…` of launches that have not settled, the one under way first.
@@ -61,6 +61,10 @@ pub struct InstanceFilter {
     pub status: Option<String>,
     /// Only those that are well, or that are not.
     pub healthy: Option<bool>,
+    /// Only those that are so far in their life.
+    pub lifecycle: Option<String>,
+    /// Only those that are neither archived nor deleted.
+    pub in_service: bool,
 }
 
 /// The site of an Appserver, and its machine.
@@ -114,7 +118,12 @@ impl Reads<'_> {
     ) -> Result<Vec<InstanceRow>, QueryError> {
         let limit = limit_value(limit);
         let is_healthy = format!("{HEALTHY} = $");
-        let clause = Clause::new(BESIDE_SITES)
+        let mut clause = Clause::new(BESIDE_SITES);
+        if filter.in_service {
+            clause = clause.and("t.lifecycle not in ('archived', 'deleted')");
+        }
+        let clause = clause
+            .and_some("t.lifecycle = $", filter.lifecycle.as_ref())
             .and_some("t.id < $", after.as_ref())
             .and_some("t.release = $", filter.release.as_ref())
             .and_some("n.status = $", filter.status.as_ref())

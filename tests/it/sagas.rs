@@ -18,6 +18,7 @@ mod keeping;
 mod launches;
 mod leases;
 mod ledger;
+mod lifecycle;
 mod matrix;
 mod mutation;
 mod newer;

@@ -2,6 +2,7 @@
 
 use crate::ids::{AppserverId, InstanceId, LoadBalancerId};
 use crate::instance::OnSuccess;
+use crate::ledger;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -31,6 +32,34 @@ pub struct TrafficInput {
     pub deactivate_others: bool,
     /// Even if a rule speaks against it.
     pub force: bool,
+}
+
+/// Input of `archive_instance`, `unarchive_instance` and `delete_instance`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifecycleInput {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Launch an Appserver that serves it at the end (un-archiving only).
+    pub launch: bool,
+    /// What of these kinds can't be removed is left (deletion only).
+    pub ignore: Vec<ledger::Kind>,
+}
+
+/// Input of every process that moves traffic: of one Appserver, or all that an instance has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MoveInput {
+    /// Of one of them.
+    Appserver(TrafficInput),
+    /// All of it.
+    Instance(LifecycleInput),
+}
+
+/// What each input of a process on a whole instance tells: which one.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct InstanceInput {
+    /// The instance.
+    pub instance: InstanceId,
 }
 
 /// Input of `delete_orphan`.
@@ -68,7 +97,10 @@ pub struct ProvisionLoadBalancer {
 
 records! {
     BalancerInput: "balancer_input",
+    InstanceInput: "instance_input",
     LaunchInput: "launch_input",
+    LifecycleInput: "lifecycle_input",
+    MoveInput: "move_input",
     OrphanInput: "orphan_input",
     ProvisionLoadBalancer: "provision_load_balancer_input",
     TrafficInput: "traffic_input",

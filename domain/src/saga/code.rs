@@ -72,6 +72,10 @@ codes! {
     AppserverNotRunning = "appserver_not_running";
     /// The Appserver and its machine are being taken away, or are gone.
     AppserverLeaving = "appserver_leaving";
+    /// The instance is archived or deleted, or about to be.
+    InstanceNotLive = "instance_not_live";
+    /// A name is in a DNS that no service is configured for any more.
+    DnsNotConfigured = "dns_not_configured";
     /// The site's last active Appserver would be taken out of traffic.
     LastActiveAppserver = "last_active_appserver";
     /// Another Appserver answered in its place.

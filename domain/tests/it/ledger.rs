@@ -94,3 +94,17 @@ fn a_ledger_has_its_instances_uuid_and_kinds_have_their_words() {
     }
     assert_eq!(Kind::SecurityGroups.to_string(), "security groups");
 }
+
+#[test]
+fn what_is_resolved_is_nobodys_any_more_and_has_to_be_there_first() {
+    let resolve = || Command::Resolve { id: id(), reason: "its cloud is no more".to_owned() };
+    let resolved = || Event::Resolved { id: id(), reason: "its cloud is no more".to_owned() };
+    for known in [vec![wanted()], vec![wanted(), is_present("vm-1")], vec![wanted(), is_unknown()]]
+    {
+        given::<Ledger>(known).when_then(resolve(), [resolved()]);
+    }
+    given::<Ledger>([]).when_refused(resolve(), Rejected::Unheard { id: id() });
+    let again = given::<Ledger>([wanted(), resolved()]);
+    again.when_refused(resolve(), Rejected::Unheard { id: id() });
+    again.when_then(Command::Want(resource()), [wanted()]);
+}

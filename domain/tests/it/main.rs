@@ -12,6 +12,7 @@ mod instance;
 mod inventory;
 mod keeping;
 mod ledger;
+mod lifecycle;
 mod lms_users;
 mod load_balancer;
 mod meanings;

@@ -8,12 +8,13 @@ use crate::sample::{
     address, appserver_id, instance_id, load_balancer_id, run_id, server_id, settings,
 };
 use ocim_domain::instance::OnSuccess;
+use ocim_domain::ledger;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::run_record::{
-    BalancerInput, BootId, CreatedServer, ExitStatus, HeartbeatStatus, LaunchInput, MachineId,
-    OrphanInput, PointedNames, ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks,
-    TrafficInput, TrafficPlan, names,
+    BalancerInput, BootId, CreatedServer, ExitStatus, HeartbeatStatus, InstanceInput, LaunchInput,
+    LifecycleInput, MachineId, MoveInput, OrphanInput, PointedNames, ProvisionLoadBalancer,
+    ReachedMachine, ResolvedPlaybooks, TrafficInput, TrafficPlan, names,
 };
 use ocim_domain::saga::RunRecord;
 use serde_json::{Value, json};
@@ -36,9 +37,13 @@ fn samples() -> Vec<Sample> {
     let (instance, appserver, load_balancer) = (instance_id(), appserver_id(1), load_balancer_id());
     let routed = RoutedNames::new(&settings());
     let prefixes = ResourcePrefixes::default();
+    let lifecycle = LifecycleInput { instance, launch: true, ignore: vec![ledger::Kind::DnsName] };
     vec![
         sample(BalancerInput { load_balancer }),
+        sample(InstanceInput { instance }),
         sample(LaunchInput { instance, appserver, number: 1, then }),
+        sample(lifecycle.clone()),
+        sample(MoveInput::Instance(lifecycle)),
         sample(OrphanInput { region: text("test-region"), machine: text("vm-9") }),
         sample(ProvisionLoadBalancer {
             region: text("test-region"),

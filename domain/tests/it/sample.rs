@@ -218,6 +218,21 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             }],
         },
         E::NamesRecovered {},
+        E::ArchiveRequested { run: run_id(5), reason: "nobody learns here any more".to_owned() },
+        E::Archived { run: run_id(5) },
+        E::UnarchiveRequested { run: run_id(6), reason: "a new course".to_owned(), launch: true },
+        E::Unarchived { run: run_id(6) },
+        E::DeletionRequested {
+            run: run_id(7),
+            reason: "it was for a fair".to_owned(),
+            ignore: vec![ledger::Kind::DnsName],
+            again: false,
+        },
+        E::LifecycleRunStopped { run: run_id(7), stage: instance::Stage::Deleting },
+        E::Deleted {
+            run: run_id(8),
+            residue: vec![ResourceKey::new(ledger::Kind::DnsName, "lms.example.com")],
+        },
     ]
 }
 
@@ -349,6 +364,7 @@ pub(crate) fn ledger_events() -> Vec<ledger::Event> {
         E::Wanted { resource: resource() },
         E::Present { id: id(), provider_id: "vm-1".to_owned() },
         E::Unknown { id: id(), reason: "the cloud does not answer".to_owned() },
+        E::Resolved { id: id(), reason: "its cloud is no more".to_owned() },
         E::Absent { id: id() },
     ]
 }

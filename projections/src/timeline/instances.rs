@@ -77,6 +77,39 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
                 .collect();
             format!("Visitors of {site} do not reach it as {}", list(&troubles))
         }
+        Event::ArchiveRequested { reason, .. } => {
+            format!("{who} asked to archive {site}: {reason}")
+        }
+        Event::Archived { .. } => {
+            format!("{site} is archived: nothing of it runs, its data and names are kept")
+        }
+        Event::UnarchiveRequested { reason, launch, .. } => {
+            let then = if *launch { " and to launch it" } else { "" };
+            format!("{who} asked to un-archive {site}{then}: {reason}")
+        }
+        Event::Unarchived { .. } => format!("{site} is live again"),
+        Event::DeletionRequested { reason, ignore, again, .. } => {
+            let what = if *again { "what is left of " } else { "" };
+            let kinds: Vec<_> = ignore.iter().map(|kind| format!("{kind}s")).collect();
+            let kept = if kinds.is_empty() {
+                String::new()
+            } else {
+                format!(", whatever becomes of its {}", list(&kinds))
+            };
+            format!("{who} asked to delete {what}{site}{kept}: {reason}")
+        }
+        Event::Deleted { residue, .. } if residue.is_empty() => {
+            format!("{site} is deleted: nothing is left of it, and its names are free")
+        }
+        Event::Deleted { residue, .. } => {
+            let left: Vec<_> =
+                residue.iter().map(|id| format!("the {} {}", id.kind, id.key)).collect();
+            format!("{site} is deleted, and its names are free; left over: {}", list(&left))
+        }
+        Event::LifecycleRunStopped { run, stage } => {
+            let run = teller.name(run);
+            format!("{run} did not come to its end: {site} is {stage}")
+        }
         Event::NamesRecovered {} => format!("Visitors reach {site} under all of its names again"),
     }
 }

@@ -3,7 +3,7 @@
 use super::Teller;
 use ocim_domain::ledger::{Event, Kind, ResourceKey};
 
-pub(super) fn tell(_: &Teller<'_>, event: &Event) -> String {
+pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
     match event {
         Event::Wanted { resource } => {
             let (name, place) = (&resource.name, &resource.place);
@@ -16,6 +16,14 @@ pub(super) fn tell(_: &Teller<'_>, event: &Event) -> String {
             format!("{} {} there: {provider_id}", noun(id), verb(id.kind))
         }
         Event::Absent { id } => format!("{} {} seen to be gone", noun(id), verb(id.kind)),
+        Event::Resolved { id, reason } => {
+            format!(
+                "{} {} Ocim's no more, as {} decided: {reason}",
+                noun(id),
+                verb(id.kind),
+                teller.who()
+            )
+        }
         Event::Unknown { id, reason } => {
             format!("{} {} out of sight: {reason}", noun(id), verb(id.kind))
         }

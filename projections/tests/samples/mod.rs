@@ -113,6 +113,24 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             }],
         },
         E::NamesRecovered {},
+        E::ArchiveRequested { run: RUN, reason: "the course is over".to_owned() },
+        E::Archived { run: RUN },
+        E::UnarchiveRequested { run: RUN, reason: "it comes again".to_owned(), launch: true },
+        E::Unarchived { run: RUN },
+        E::DeletionRequested {
+            run: RUN,
+            reason: "it was a trial".to_owned(),
+            ignore: vec![Kind::DnsName],
+            again: false,
+        },
+        E::DeletionRequested {
+            run: RUN,
+            reason: "its cloud is back".to_owned(),
+            ignore: vec![],
+            again: true,
+        },
+        E::LifecycleRunStopped { run: RUN, stage: instance::Stage::Deleting },
+        E::Deleted { run: RUN, residue: vec![ResourceKey::new(Kind::Machine, SERVER)] },
     ]
 }
 
@@ -237,6 +255,7 @@ fn ledger_events() -> Vec<ledger::Event> {
         E::Wanted { resource },
         E::Present { id: id(), provider_id: "m-1".to_owned() },
         E::Unknown { id: id(), reason: "the cloud does not answer".to_owned() },
+        E::Resolved { id: id(), reason: "its cloud is no more".to_owned() },
         E::Absent { id: id() },
     ]
 }

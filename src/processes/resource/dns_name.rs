@@ -8,7 +8,8 @@ use ocim_adapters::dns::{Alias, Dns, TTL_SECONDS};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{self, Kind, ResourceKey};
 use ocim_domain::names;
-use ocim_domain::run_record::{LaunchInput, PointedNames};
+use ocim_domain::run_record::{InstanceInput, PointedNames};
+use ocim_domain::saga::ErrorCode;
 use std::sync::Arc;
 
 /// A name and the balancer that it leads to.
@@ -20,12 +21,30 @@ pub struct DnsName {
     target: String,
 }
 
+impl DnsName {
+    /// A name that the ledger of an instance has.
+    ///
+    /// # Errors
+    /// Permanent when no DNS service is configured any more.
+    pub fn known(
+        context: &StepContext,
+        instance: InstanceId,
+        known: &ledger::Resource,
+    ) -> Result<Self, StepError> {
+        let service = context.world.ports.dns.clone().ok_or_else(|| {
+            let message = format!("no DNS service is configured that {} is in", known.name);
+            StepError::permanent(ErrorCode::DnsNotConfigured, message)
+        })?;
+        Ok(Self { service, instance, name: known.id.key.clone(), target: known.place.clone() })
+    }
+}
+
 #[async_trait]
 impl Resource for DnsName {
     type Output = PointedNames;
 
     async fn wanted(context: &StepContext) -> Result<Wanted<Self>, StepError> {
-        let input: LaunchInput = context.input()?;
+        let input: InstanceInput = context.input()?;
         let Some(dns) = &context.world.ports.dns else {
             return Ok(Wanted::Nothing("no DNS service is configured".to_owned()));
         };

@@ -25,7 +25,7 @@ async fn abandon(stage: &Stage, run: RunId) {
 }
 
 /// Waits until an event of that kind is in the log.
-async fn await_event(stage: &Stage, kind: &str) {
+pub(crate) async fn await_event(stage: &Stage, kind: &str) {
     let filter = Filter { kinds: vec![kind.to_owned()], ..Filter::default() };
     let mut events = stage.app().journal().store().subscribe_all(Position::START, filter);
     let told = async { while !matches!(events.next().await, Some(SubscriptionEvent::Event(_))) {} };

@@ -64,6 +64,8 @@ fn standing(outcome: &Outcome) -> Outcome {
         starts: vec![],
         output_lines: 0,
         facts: vec![],
+        // Before the run, it was asked for already.
+        stage: Default::default(),
         // What a preparation has put right stays right.
         is_as_recorded: false,
         ..outcome.clone()

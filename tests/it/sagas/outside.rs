@@ -77,7 +77,7 @@ impl Outside {
         Self {
             log: self.log.fork(clock.clone()),
             lines: Arc::new(self.lines.fork()),
-            keys: self.keys.clone(),
+            keys: Arc::new(self.keys.fork()),
             ids: self.ids.clone(),
             leases: MemoryLeases::new(clock.clone()),
             derived: MemoryDerived::default(),

@@ -1,12 +1,15 @@
 //! Runs to be disturbed, and what is left once each of them is at rest.
 
 use super::former::FORMER_LAUNCH;
-use super::stage::{BALANCER, REGION, SITE, Stage, somebody};
+use super::stage::{BALANCER, REGION, SITE, Stage, because, somebody};
+use ocim::app::LaunchAsk;
+use ocim::app::lifecycle::{DeleteAsk, LifecycleAsk};
 use ocim::app::load_balancers::load_balancer_id;
-use ocim::app::{Caller, LaunchAsk};
 use ocim::processes::activate_appserver::ACTIVATE_APPSERVER;
+use ocim::processes::archive_instance::ARCHIVE_INSTANCE;
 use ocim::processes::clean_up_appserver::CLEAN_UP_APPSERVER;
 use ocim::processes::deactivate_appserver::DEACTIVATE_APPSERVER;
+use ocim::processes::delete_instance::DELETE_INSTANCE;
 use ocim::processes::delete_orphan::DELETE_ORPHAN;
 use ocim::processes::launch_appserver::LAUNCH_APPSERVER;
 use ocim::processes::prepare_load_balancer::PREPARE_LOAD_BALANCER;
@@ -14,6 +17,7 @@ use ocim::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
 use ocim::processes::started_by;
 use ocim::processes::step::Definition;
 use ocim::processes::terminate_appserver::TERMINATE_APPSERVER;
+use ocim::processes::unarchive_instance::UNARCHIVE_INSTANCE;
 use ocim::reconciler::RegionWatch;
 use ocim::reconciler::balancers::BalancerWatch;
 use ocim_adapters::balancer::Fragment;
@@ -23,7 +27,8 @@ use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{RunId, ServerId};
-use ocim_domain::instance::{Instance, OnSuccess};
+use ocim_domain::instance::{self, Instance, OnSuccess};
+use ocim_domain::ledger::ResourceKey;
 use ocim_domain::load_balancer::LoadBalancer;
 use ocim_domain::region::{Region, region_id};
 use ocim_domain::run_record::ProvisionLoadBalancer;
@@ -69,10 +74,17 @@ pub(crate) enum Scenario {
     /// A fragment is not as it was sent, and another is nobody's.
     Prepare,
     PrepareCancelled,
+    Archive,
+    ArchiveCancelled,
+    /// What was archived, without a launch.
+    Unarchive,
+    UnarchiveCancelled,
+    Delete,
+    DeleteCancelled,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -95,10 +107,16 @@ impl Scenario {
         Self::DeleteOrphanCancelled,
         Self::Prepare,
         Self::PrepareCancelled,
+        Self::Archive,
+        Self::ArchiveCancelled,
+        Self::Unarchive,
+        Self::UnarchiveCancelled,
+        Self::Delete,
+        Self::DeleteCancelled,
     ];
 
     /// Those that come to every step of their process; one for each.
-    pub(crate) const FORWARD: [Self; 9] = [
+    pub(crate) const FORWARD: [Self; 12] = [
         Self::Launch,
         Self::FormerLaunch,
         Self::ActivateSecond,
@@ -108,10 +126,13 @@ impl Scenario {
         Self::CleanUp,
         Self::DeleteOrphan,
         Self::Prepare,
+        Self::Archive,
+        Self::Unarchive,
+        Self::Delete,
     ];
 
     /// Those that undo every step of their process which has an undo; one for each.
-    pub(crate) const BACK: [Self; 9] = [
+    pub(crate) const BACK: [Self; 12] = [
         Self::LaunchCancelled,
         Self::FormerLaunchCancelled,
         Self::ActivateCancelled,
@@ -121,6 +142,9 @@ impl Scenario {
         Self::CleanUpCancelled,
         Self::DeleteOrphanCancelled,
         Self::PrepareCancelled,
+        Self::ArchiveCancelled,
+        Self::UnarchiveCancelled,
+        Self::DeleteCancelled,
     ];
 
     /// The process.
@@ -141,6 +165,9 @@ impl Scenario {
             Self::CleanUp | Self::CleanUpCancelled => &CLEAN_UP_APPSERVER,
             Self::DeleteOrphan | Self::DeleteOrphanCancelled => &DELETE_ORPHAN,
             Self::Prepare | Self::PrepareCancelled => &PREPARE_LOAD_BALANCER,
+            Self::Archive | Self::ArchiveCancelled => &ARCHIVE_INSTANCE,
+            Self::Unarchive | Self::UnarchiveCancelled => &UNARCHIVE_INSTANCE,
+            Self::Delete | Self::DeleteCancelled => &DELETE_INSTANCE,
         }
     }
 
@@ -156,7 +183,11 @@ impl Scenario {
         let last = match self {
             Self::LaunchCancelled | Self::FormerLaunchCancelled => "await_heartbeat",
             Self::ActivateCancelled => "switch_traffic",
-            Self::DeactivateCancelled | Self::TerminateCancelled => "withdraw_traffic",
+            Self::DeactivateCancelled
+            | Self::TerminateCancelled
+            | Self::ArchiveCancelled
+            | Self::DeleteCancelled => "withdraw_traffic",
+            Self::UnarchiveCancelled => "write_dns_records",
             Self::ProvisionCancelled => "install_balancer",
             Self::CleanUpCancelled => "release_traffic",
             Self::DeleteOrphanCancelled => "confirm_orphan",
@@ -213,8 +244,33 @@ impl Scenario {
             Self::CleanUp | Self::CleanUpCancelled => begin_clean_up(stage).await,
             Self::DeleteOrphan | Self::DeleteOrphanCancelled => begin_orphan_deletion(stage).await,
             Self::Prepare | Self::PrepareCancelled => begin_preparation(stage).await,
+            Self::Archive | Self::ArchiveCancelled => {
+                launch_two(stage).await;
+                stage.begin_change(LifecycleAsk::Archive).await
+            }
+            Self::Unarchive | Self::UnarchiveCancelled => {
+                launch_two(stage).await;
+                let archive = stage.begin_change(LifecycleAsk::Archive).await;
+                stage.drive(archive).await;
+                stage.begin_change(LifecycleAsk::Unarchive { launch: false }).await
+            }
+            Self::Delete | Self::DeleteCancelled => {
+                launch_two(stage).await;
+                stage.begin_change(LifecycleAsk::Delete(confirmed())).await
+            }
         }
     }
+}
+
+/// One that serves, and one that does not.
+async fn launch_two(stage: &Stage) {
+    stage.launch_active().await;
+    stage.launch().await;
+}
+
+/// A deletion of the stage's instance that ignores nothing.
+pub(crate) fn confirmed() -> DeleteAsk {
+    DeleteAsk { confirmation: SITE.to_owned(), ignore: vec![] }
 }
 
 /// Takes away what a failed configuration left.
@@ -270,10 +326,6 @@ async fn begin_preparation(stage: &Stage) -> RunId {
     run
 }
 
-fn because() -> Caller {
-    Caller { reason: Some("a test".to_owned()), ..somebody() }
-}
-
 pub(crate) async fn begin_provision(stage: &Stage) -> RunId {
     let run = RunId(stage.app().journal().new_id());
     let input = ProvisionLoadBalancer {
@@ -327,6 +379,12 @@ pub(crate) struct Outcome {
     pub(crate) is_as_recorded: bool,
     /// Machines that were reported as nobody's.
     pub(crate) orphans: usize,
+    /// How far the instance is in its life, and whether a run is at work on that.
+    pub(crate) stage: (instance::Stage, bool),
+    /// Its names in the DNS.
+    pub(crate) names: Vec<String>,
+    /// What its ledger has.
+    pub(crate) ledger: Vec<ResourceKey>,
     /// Kinds of all that was recorded beside runs, applied fragments and renewed reservations, in
     /// order.
     pub(crate) facts: Vec<String>,
@@ -360,6 +418,7 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
     let mut recorded_serving: Vec<_> =
         instance.active.iter().map(|id| format!("appserver-{}", number(id))).collect();
     recorded_serving.sort();
+    let ledger = stage.app().ledger_of(stage.instance).await.unwrap();
     let lines = stage.world.logs.read_lines(id, 1, usize::MAX).await.unwrap();
     let balancer = load_balancer_id(BALANCER).stream();
     let balancer = journal.load::<LoadBalancer>(&balancer).await.unwrap().state.unwrap();
@@ -389,6 +448,9 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         balancers: stage.app().list_registered_balancers().await.unwrap().len(),
         is_as_recorded,
         orphans: stage.app().list_orphans(REGION).await.unwrap().len(),
+        stage: (instance.lifecycle.stage, instance.lifecycle.run.is_some()),
+        names: stage.dns.aliases().into_keys().collect(),
+        ledger: ledger.into_iter().map(|entry| entry.resource.id).collect(),
         facts: facts.filter(is_fact).collect(),
     }
 }
@@ -402,6 +464,7 @@ async fn load_server(stage: &Stage, id: ServerId) -> server::Status {
 pub(crate) fn assert_sound(outcome: &Outcome, cell: &str) {
     assert!(outcome.phase.is_over(), "{cell}: {outcome:#?}");
     assert_eq!(outcome.launches_in_queue, 0, "{cell}: the queue is not empty");
+    assert!(!outcome.stage.1, "{cell}: a run is still at work on the instance");
     assert!(!outcome.traffic_claimed, "{cell}: the traffic is still claimed");
     assert_eq!(outcome.in_region, 0, "{cell}: a slot is still taken");
     assert_eq!(outcome.playbooks_running, 0, "{cell}: a playbook was left");

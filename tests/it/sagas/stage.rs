@@ -3,6 +3,7 @@
 use super::crash_store::CrashStore;
 use super::former::{definitions, plan_of};
 use super::outside::Outside;
+use ocim::app::lifecycle::LifecycleAsk;
 use ocim::app::{ActivateAsk, App, AppSetting, Caller, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
 use ocim::processes::slots::Slots;
@@ -181,6 +182,14 @@ impl Stage {
         run
     }
 
+    /// Asks to archive, un-archive or delete the instance, and starts the run.
+    pub(crate) async fn begin_change(&self, ask: LifecycleAsk) -> RunId {
+        let asked = self.app().change_lifecycle(&because(), self.instance, ask).await;
+        let run = asked.unwrap().value;
+        self.start(run).await;
+        run
+    }
+
     /// Starts the run that some recorded event asks for.
     pub(crate) async fn start(&self, run: RunId) {
         let request = self.find_request(run).await;
@@ -330,6 +339,11 @@ impl Stage {
 
 pub(crate) fn somebody() -> Caller {
     Caller::new("token:tests")
+}
+
+/// As [`somebody`], with a reason.
+pub(crate) fn because() -> Caller {
+    Caller { reason: Some("a test".to_owned()), ..somebody() }
 }
 
 pub(crate) fn registry() -> Registry {

@@ -62,6 +62,12 @@ impl MemoryKeys {
         Self { keys: Mutex::default(), ids }
     }
 
+    /// The keys as they are now, which go their own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { keys: Mutex::new(self.keys().clone()), ids: Arc::clone(&self.ids) }
+    }
+
     fn keys(&self) -> MutexGuard<'_, HashMap<String, Option<DataKey>>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,174 @@
+//! Removes what a ledger has of one kind, each until it is seen to be gone, whatever becomes of the others.
+
+use super::super::balancers::Site;
+use super::super::step::{Costs, Progress, StepContext, StepError, done};
+use super::super::traffic::instance_of;
+use super::dns_name::DnsName;
+use super::fragment::SiteFragment;
+use super::remove_one;
+use crate::app::AppError;
+use chrono::TimeDelta;
+use ocim_adapters::balancer::Fragment;
+use ocim_domain::ids::InstanceId;
+use ocim_domain::instance;
+use ocim_domain::ledger::{self, Kind, Ledger, ledger_id};
+use ocim_domain::name;
+use ocim_domain::names;
+use ocim_domain::run_record::{LifecycleInput, MoveInput};
+use ocim_domain::saga::ErrorClass;
+
+/// What is left of a step's time when what is ignored counts as left behind.
+const MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+/// How the removal of several resources goes.
+#[derive(Debug, Default)]
+pub struct Removal {
+    is_pending: bool,
+    errors: Vec<StepError>,
+}
+
+impl Removal {
+    /// Notes how one of them goes; true when it is gone.
+    pub fn note(&mut self, removed: Result<Progress, StepError>) -> bool {
+        match removed {
+            Ok(Progress::NotYet { .. } | Progress::Until(_)) => self.is_pending = true,
+            Ok(Progress::Done(_) | Progress::Skipped(_)) => return true,
+            Err(error) => self.errors.push(error),
+        }
+        false
+    }
+
+    /// How the step goes that removes those of this kind. What the run ignores is asked for as long
+    /// as it may still come to an end and the step has time; then it is left, and stays in the ledger.
+    ///
+    /// # Errors
+    /// The first of theirs, unless the kind is ignored.
+    pub async fn end(self, context: &StepContext, kind: Kind) -> Result<Progress, StepError> {
+        let Self { is_pending, errors } = self;
+        let again_in = context.world.limits.poll_interval;
+        if errors.is_empty() && !is_pending {
+            return done(());
+        }
+        let is_nobodys = |error: &StepError| matches!(error.costs, Costs::Outage | Costs::Newer);
+        let ignored = match context.input::<MoveInput>()? {
+            MoveInput::Instance(input) => input.ignore,
+            MoveInput::Appserver(_) => vec![],
+        };
+        if !ignored.contains(&kind) || errors.iter().any(is_nobodys) {
+            return match errors.into_iter().next() {
+                Some(error) => Err(error),
+                None => Ok(Progress::NotYet { again_in }),
+            };
+        }
+        let may_pass = |error: &StepError| error.class != ErrorClass::Permanent;
+        let may_end = is_pending || errors.iter().any(may_pass);
+        if may_end && context.deadline - context.time.now() > MARGIN {
+            return Ok(Progress::NotYet { again_in });
+        }
+        for error in &errors {
+            context.say(format!("left, as its kind is ignored: {}", error.message)).await;
+        }
+        done(())
+    }
+}
+
+/// What the ledger of an instance has of a kind.
+///
+/// # Errors
+/// What the store says.
+pub async fn entries_of(
+    context: &StepContext,
+    instance: InstanceId,
+    kind: Kind,
+) -> Result<Vec<ledger::Resource>, StepError> {
+    let stream = ledger_id(instance).stream();
+    let ledger = context.world.app.journal().load::<Ledger>(&stream).await?.state;
+    let entries = ledger.entries.into_values().map(|entry| entry.resource);
+    Ok(entries.filter(|resource| resource.id.kind == kind).collect())
+}
+
+/// Step: takes the instance's part away from every balancer that has one.
+pub async fn remove_fragments(context: StepContext) -> Result<Progress, StepError> {
+    let input: LifecycleInput = context.input()?;
+    let mut removal = Removal::default();
+    for known in entries_of(&context, input.instance, Kind::Fragment).await? {
+        removal.note(remove_fragment(&context, input.instance, &known).await);
+    }
+    removal.end(&context, Kind::Fragment).await
+}
+
+async fn remove_fragment(
+    context: &StepContext,
+    instance: InstanceId,
+    known: &ledger::Resource,
+) -> Result<Progress, StepError> {
+    let site = Site::load_at(context, instance, &known.place).await?;
+    let lock = context.world.balancer_lock(&known.place);
+    let _one_at_a_time = lock.lock().await;
+    let fragment = Fragment { name: known.id.key.clone(), ..Fragment::default() };
+    remove_one(context, &SiteFragment { site: &site, fragment }).await
+}
+
+/// Step: takes the instance's names out of the DNS.
+pub async fn remove_names(context: StepContext) -> Result<Progress, StepError> {
+    let input: LifecycleInput = context.input()?;
+    let mut removal = Removal::default();
+    for known in entries_of(&context, input.instance, Kind::DnsName).await? {
+        removal.note(remove_name(&context, input.instance, &known).await);
+    }
+    removal.end(&context, Kind::DnsName).await
+}
+
+/// Step of runs that move traffic: takes the names out of the DNS that the settings have dropped and
+/// nobody is served under any more. They stay reserved, as all names below ours that it ever had there.
+pub async fn remove_dropped_names(context: StepContext) -> Result<Progress, StepError> {
+    if context.world.ports.dns.is_none() {
+        return Ok(Progress::Skipped("no DNS service is configured".to_owned()));
+    }
+    let id = instance_of(&context).await?;
+    let mut removal = Removal::default();
+    for known in entries_of(&context, id, Kind::DnsName).await? {
+        // Read each time: a name that is wanted again stays.
+        let (instance, _) = context.world.app.load_instance(id).await?;
+        if !is_wanted(&instance, &known.id.key) {
+            removal.note(remove_name(&context, id, &known).await);
+        }
+    }
+    removal.end(&context, Kind::DnsName).await
+}
+
+/// Whether the settings say that a name is to be in the DNS, or visitors are served under it.
+fn is_wanted(instance: &instance::Present, name: &str) -> bool {
+    let is_it = |other: &str| name::Kind::Domain.key(other) == name::Kind::Domain.key(name);
+    let managed = names::managed_domains(&instance.settings);
+    managed.iter().any(|name| is_it(name)) || instance.routed_names().hosts().any(is_it)
+}
+
+/// Takes one name out of the DNS, and looks until it is gone.
+///
+/// # Errors
+/// What the service says; permanent when none is configured any more.
+pub async fn remove_name(
+    context: &StepContext,
+    instance: InstanceId,
+    known: &ledger::Resource,
+) -> Result<Progress, StepError> {
+    remove_one(context, &DnsName::known(context, instance, known)?).await
+}
+
+/// Records that nobody looks after a resource here any more, for this reason.
+///
+/// # Errors
+/// What the store says.
+pub async fn resolve(
+    context: &StepContext,
+    instance: InstanceId,
+    resource: ledger::Resource,
+    reason: &str,
+) -> Result<(), StepError> {
+    let command = ledger::Command::Resolve { id: resource.id, reason: reason.to_owned() };
+    let stream = ledger_id(instance).stream();
+    let journal = context.world.app.journal();
+    let resolved = journal.execute::<Ledger>(&stream, &context.metadata(), command).await;
+    resolved.map(|_| ()).map_err(|error| AppError::from(error).into())
+}
