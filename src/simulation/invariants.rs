@@ -1,5 +1,7 @@
 //! What must be true once all is at rest, whatever went wrong on the way.
 
+mod lifecycle;
+
 use super::people::People;
 use super::stage::Stage;
 use super::{SimulationError, Watch};
@@ -19,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Steps that end stuck when a machine can't be deleted.
-const DELETING_STEPS: [&str; 3] = ["create_server", "create_machine", "delete_server"];
+const DELETING_STEPS: [&str; 4] =
+    ["create_server", "create_machine", "delete_server", "delete_servers"];
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -114,12 +117,13 @@ impl End<'_> {
             if *code == StuckCode::CrashLoop && self.stage.crashes.count() > 0 {
                 continue;
             }
-            let machine = match step.as_str() {
-                "delete_server" => self.server_of(&run).await?,
-                _ => step_key(id, step),
+            let machines = match step.as_str() {
+                "delete_server" => vec![self.server_of(&run).await?],
+                "delete_servers" => self.servers_of(&run).await?,
+                _ => vec![step_key(id, step)],
             };
             let is_planned = DELETING_STEPS.contains(&step.as_str());
-            if !is_planned || !self.stage.region.is_undeletable(machine) {
+            if !is_planned || !machines.iter().any(|it| self.stage.region.is_undeletable(*it)) {
                 let detail = format!("{} at {step}: {why}", run.definition);
                 self.blame("runs are stuck only where undo fails for ever", id, detail);
             }
@@ -212,7 +216,10 @@ impl End<'_> {
             self.blame("no claim on traffic is left", id, format!("{run} has it"));
         }
         self.check_traffic(id, &site).await?;
-        self.check_names(id, &site).await?;
+        if site.check_live().is_ok() {
+            self.check_names(id, &site).await?;
+        }
+        self.check_lifecycle(id, &site).await?;
         self.check_ledger(id, &site).await?;
         for appserver in &site.appservers {
             let loaded = self.stage.app.journal().load::<Appserver>(&appserver.stream()).await?;
@@ -304,7 +311,9 @@ impl End<'_> {
             let may_be_gone = status != Some(server::Status::Terminated);
             let is_so = said == is || (said && may_be_gone);
             // Who resolves a stuck run decides about its machine.
-            if !is_so && !self.is_subject_of_stuck_run(&appserver.to_string()) {
+            let is_stuck = self.is_subject_of_stuck_run(&appserver.to_string())
+                || self.is_subject_of_stuck_run(&id.to_string());
+            if !is_so && !is_stuck {
                 let detail = format!("{server} ({status:?}): it says {said}, there is {is}");
                 self.blame(INVARIANT, id, detail);
             }

@@ -2,12 +2,14 @@
 
 use super::stage::{REGION, Stage, limits, somebody};
 use super::{Plan, SimulationError};
+use crate::app::lifecycle::{DeleteAsk, LifecycleAsk};
 use crate::app::{ActivateAsk, AppError, ForceAsk, LaunchAsk, Launched};
 use crate::processes::provision_load_balancer::start_provision;
 use ocim_adapters::simulated::dice::Dice;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::instance::OnSuccess;
+use ocim_domain::ledger::Kind;
 use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::Saga;
 use serde_json::json;
@@ -27,6 +29,9 @@ enum Wish {
     Activate { launch: usize, alone: bool },
     Deactivate(usize),
     Terminate(usize),
+    Archive(usize),
+    Unarchive { instance: usize, launch: bool },
+    Delete { instance: usize, ignores_machines: bool },
 }
 
 /// Everybody, with what they want and what they got.
@@ -52,6 +57,9 @@ impl People {
         let mut wishes = vec![(stage.now(), Wish::Balancer)];
         for launch in 0..plan.launches {
             plan_launch(Dice::new(plan.seed), launch, stage.now(), &mut wishes);
+        }
+        for instance in 0..instances.len() {
+            plan_instance(Dice::new(plan.seed), instance, stage.now(), &mut wishes);
         }
         // Stable: who comes at the same time keeps the order of the plan.
         wishes.sort_by_key(|(time, _)| *time);
@@ -109,8 +117,58 @@ impl People {
             Wish::Terminate(launch) => {
                 app.terminate_appserver(&by, launched(launch)?.appserver, force).await?;
             }
+            Wish::Archive(instance) => self.change(stage, instance, LifecycleAsk::Archive).await?,
+            Wish::Unarchive { instance, launch } => {
+                self.change(stage, instance, LifecycleAsk::Unarchive { launch }).await?;
+            }
+            Wish::Delete { instance, ignores_machines } => {
+                let (site, _) = app.load_instance(self.instances[instance]).await?;
+                let confirmation = site.confirming_name();
+                let ignore = if ignores_machines { vec![Kind::Machine] } else { vec![] };
+                let ask = DeleteAsk { confirmation, ignore };
+                self.change(stage, instance, LifecycleAsk::Delete(ask)).await?;
+            }
         }
         Ok(())
+    }
+}
+
+impl People {
+    async fn change(
+        &self,
+        stage: &Stage,
+        instance: usize,
+        ask: LifecycleAsk,
+    ) -> Result<(), AppError> {
+        let id = self.instances[instance];
+        stage.app.change_lifecycle(&somebody(), id, ask).await.map(drop)
+    }
+}
+
+/// What is wanted of one instance.
+fn plan_instance(
+    dice: Dice,
+    instance: usize,
+    start: Timestamp,
+    wishes: &mut Vec<(Timestamp, Wish)>,
+) {
+    let key = format!("instance {instance}");
+    let after =
+        |from: Timestamp, least, most, what: &str| from + dice.span(least, most, &key, what, 0);
+    let wants = |share, what: &str| dice.happens(share, &key, what, 1);
+    let archived = after(start, 20_000, 70_000, "archive");
+    if wants(0.5, "archive") {
+        wishes.push((archived, Wish::Archive(instance)));
+    }
+    if wants(0.4, "unarchive") {
+        let launch = wants(0.7, "launch");
+        let time = after(archived, 1_000, 40_000, "unarchive");
+        wishes.push((time, Wish::Unarchive { instance, launch }));
+    }
+    if wants(0.4, "delete") {
+        let ignores_machines = wants(0.5, "ignore machines");
+        let time = after(archived, 10_000, 90_000, "delete");
+        wishes.push((time, Wish::Delete { instance, ignores_machines }));
     }
 }
 

@@ -17,7 +17,7 @@ use ocim_domain::names;
 use ocim_domain::run_record::{LifecycleInput, MoveInput};
 use ocim_domain::saga::ErrorClass;
 
-/// What is left of a step's time when what is ignored counts as left behind.
+/// What is left of a step's time, after one more look, when what is ignored counts as left behind.
 const MARGIN: TimeDelta = TimeDelta::seconds(60);
 
 /// How the removal of several resources goes.
@@ -62,7 +62,8 @@ impl Removal {
         }
         let may_pass = |error: &StepError| error.class != ErrorClass::Permanent;
         let may_end = is_pending || errors.iter().any(may_pass);
-        if may_end && context.deadline - context.time.now() > MARGIN {
+        let next_look = context.time.now() + again_in;
+        if may_end && context.deadline - next_look > MARGIN {
             return Ok(Progress::NotYet { again_in });
         }
         for error in &errors {

@@ -25,10 +25,19 @@ fn count_calls(stage: &Stage) -> BTreeMap<(&'static str, String), u32> {
     calls.collect()
 }
 
-/// The facts may tell of lost sight; the rest is as if nothing had happened.
+/// The facts may tell of lost sight, and of an undo that could not make again what the run had removed,
+/// and wants it once more; the rest is as if nothing had happened.
 fn without_lost_sight(outcome: Outcome) -> Outcome {
     let lost = ["server.sight_lost", "ledger.resource_unknown"];
-    let facts = outcome.facts.into_iter().filter(|kind| !lost.contains(&kind.as_str())).collect();
+    let mut facts: Vec<String> = vec![];
+    for kind in outcome.facts.into_iter().filter(|kind| !lost.contains(&kind.as_str())) {
+        let wanted = facts.last().is_some_and(|last| last == "ledger.resource_wanted");
+        if wanted && kind == "ledger.resource_absent" {
+            facts.pop();
+        } else {
+            facts.push(kind);
+        }
+    }
     Outcome { facts, ..outcome }
 }
 
