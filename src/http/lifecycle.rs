@@ -113,7 +113,7 @@ pub(super) const ROUTES: &[Route] = &[
             headers: &[AnswerHeader::Stale],
             links: &[],
         }],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::NotFound, ProblemType::CommandRejected],
     },
 ];
 

@@ -5,6 +5,7 @@ mod dashboard;
 mod history;
 mod idempotency;
 mod instances;
+pub(crate) mod lifecycle;
 mod live;
 mod logs;
 mod observing;

@@ -132,3 +132,34 @@ async fn a_read_model_that_stands_still_is_named_with_its_event_and_built_anew()
     desk.server.until(|answer| answer.status() == 200, ready).await;
     desk.server.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_deletion_left_is_deleted_again_or_resolved() {
+    let desk = Desk::open("A site was deleted, and something of it is left").await;
+    desk.given_balancer().await;
+    let node = Node::start(&desk).await;
+    let why = ["--reason", "the course is over"];
+    for is_mended in [true, false] {
+        node.cloud.faults.fail_always("delete_machine", Fault::Before(Class::Permanent));
+        let instance = desk.server.given_instance("alpha").await;
+        let (_, run) = desk.given_launch(&instance).await;
+        assert_eq!(desk.await_end(&run).await, "completed");
+        let delete = ["instance", "delete", &instance, "--confirm", "alpha.example.com", "--wait"];
+        let delete = [&delete[..], &why].concat();
+        desk.tell(&[&delete[..], &["--ignore", "machine"]].concat()).await;
+        let listed = desk.tell(&["resources", "list", &instance, "-o", "wide"]).await;
+        desk.finds(&listed, &["WHY"]);
+        let id = listed.split_whitespace().find(|word| word.contains("/machine/")).unwrap();
+        assert_eq!(desk.server.get("/instances").await["items"], json!([]), "its names are free");
+        if is_mended {
+            node.cloud.faults.clear();
+            desk.tell(&delete).await;
+            assert!(node.cloud.machines().is_empty());
+        } else {
+            desk.tell(&[&["resources", "resolve", id][..], &why].concat()).await;
+        }
+        let left = desk.server.get(&format!("/resources?instance={instance}")).await;
+        assert_eq!(left["items"], json!([]));
+    }
+    node.stop(desk).await;
+}
