@@ -313,7 +313,9 @@ impl End<'_> {
             // Who resolves a stuck run decides about its machine.
             let is_stuck = self.is_subject_of_stuck_run(&appserver.to_string())
                 || self.is_subject_of_stuck_run(&id.to_string());
-            if !is_so && !is_stuck {
+            // What a deletion has left is told there; nobody looks at it any more.
+            let left = ResourceKey::new(Kind::Machine, server);
+            if !is_so && !is_stuck && !site.lifecycle.residue.contains(&left) {
                 let detail = format!("{server} ({status:?}): it says {said}, there is {is}");
                 self.blame(INVARIANT, id, detail);
             }
