@@ -20,7 +20,7 @@ mod reservations;
 mod resources;
 mod runs;
 mod servers;
-pub mod shared_servers;
+mod shared_servers;
 mod timeline;
 pub mod tokens;
 mod variables;

@@ -13,6 +13,7 @@ use crate::app::tokens::Tokens;
 use crate::app::{App, AppSetting};
 use crate::config::{Config, Secret};
 use crate::data_folder::{DataFolder, HeadFile};
+use crate::default_servers::register_default_servers;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::http::{self, Api, RunningServer};
 use crate::log_head::{HeadKeeper, check_head};
@@ -187,6 +188,9 @@ impl Services {
             slots: Slots::default(),
         });
         slots::set_limits(&world).await.map_err(BootError::Regions)?;
+        register_default_servers(&app, &config.default_servers)
+            .await
+            .map_err(BootError::SharedServers)?;
         let leases = Arc::new(NodeLeases::new(leases, node, world.limits.runner()));
         let (stopping, stops) = watch::channel(false);
         let idempotency = IdempotencyKeys::new(pool.clone(), clock.clone());

@@ -5,6 +5,7 @@
 //! Only this module reads the environment.
 
 mod client;
+mod default_servers;
 mod env_file;
 mod git_credentials;
 mod reader;
@@ -13,10 +14,12 @@ mod sites;
 mod urls;
 
 pub use client::ClientConfig;
+pub use default_servers::DefaultServers;
 pub use git_credentials::GitCredential;
 pub use secret::Secret;
 pub use sites::{FilebeatConfig, SitesConfig, SwiftConfig};
 
+use default_servers::read_default_servers;
 use git_credentials::read_git_credentials;
 use ocim_adapters::playbooks::ansible::pick_environment;
 use reader::Reader;
@@ -109,6 +112,9 @@ pub struct Config {
     pub instance_smtp_relay: Option<SmtpRelay>,
     /// What else reaches every site.
     pub sites: SitesConfig,
+
+    /// The servers of databases and messages that sites share, as far as the configuration names any.
+    pub default_servers: DefaultServers,
 
     // Servers.
     /// `OPENSTACK_REGION`: where new servers are made; one of `OCIM_CLOUDS`. `local`, or the only
@@ -413,6 +419,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         instance_smtp_relay: read_smtp_relay(r, &base_domain),
         sites: read_sites(r),
         default_instance_base_domain: base_domain,
+        default_servers: read_default_servers(r),
         openstack_sandbox_flavor: r
             .selector("OPENSTACK_SANDBOX_FLAVOR", json!({"ram": 4096, "disk": 40})),
         openstack_sandbox_base_image: r

@@ -29,6 +29,7 @@ pub mod problem_pages;
 
 pub mod boot;
 pub mod cli;
+pub mod default_servers;
 pub mod demo;
 pub mod http;
 pub mod simulation;

@@ -20,6 +20,7 @@ pub mod prepare_load_balancer;
 pub mod provision_load_balancer;
 pub mod resolve_playbooks;
 pub mod resource;
+pub mod shared_servers;
 pub mod slots;
 pub mod start;
 pub mod step;

@@ -87,8 +87,8 @@ impl Ids for CountingIds {
 
     fn fill_random(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(16) {
-            let id = self.new_id();
-            chunk.copy_from_slice(&id.as_bytes()[..chunk.len()]);
+            let (_, count) = self.new_id().as_u64_pair();
+            StdRng::seed_from_u64(count).fill_bytes(chunk);
         }
     }
 

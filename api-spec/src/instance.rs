@@ -4,7 +4,8 @@ use crate::appserver_status::AppserverStatus;
 use crate::examples::{Example, reason, second};
 use crate::lifecycle::InstanceLifecycle;
 use crate::texts::{
-    AppserverId, HostName, InstanceId, LoadBalancerId, Name, Prose, Reason, RunId, Secret, Url,
+    AppserverId, HostName, InstanceId, LoadBalancerId, Login, MongodbServerId, MysqlServerId, Name,
+    Prose, RabbitmqServerId, Reason, RunId, Secret, Url,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -186,6 +187,54 @@ pub struct ResourceNames {
     pub iam_user: String,
 }
 
+/// What a site uses of the servers that sites share; `null` of kinds of which it uses none. A launch
+/// gives it a server of each kind that takes new sites, and what it has stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InstanceServers {
+    /// Of a MySQL server.
+    pub mysql: Option<MysqlAccount>,
+    /// Of a MongoDB server.
+    pub mongodb: Option<MongodbAccount>,
+    /// Of a RabbitMQ server.
+    pub rabbitmq: Option<RabbitmqAccount>,
+}
+
+/// What a site uses of a MySQL server. Its passwords are never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MysqlAccount {
+    /// `msql_…`.
+    #[schema(value_type = MysqlServerId)]
+    pub server: String,
+    /// What the names of its users begin with.
+    #[schema(value_type = Login)]
+    pub user: String,
+}
+
+/// What a site uses of a MongoDB server. Its password is never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MongodbAccount {
+    /// `mngo_…`.
+    #[schema(value_type = MongodbServerId)]
+    pub server: String,
+    /// Its user.
+    #[schema(value_type = Login)]
+    pub user: String,
+}
+
+/// What a site uses of a RabbitMQ server. Its passwords are never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RabbitmqAccount {
+    /// `rbmq_…`.
+    #[schema(value_type = RabbitmqServerId)]
+    pub server: String,
+    /// Its virtual host.
+    #[schema(value_type = Name)]
+    pub vhost: String,
+    /// The user that its machines use.
+    #[schema(value_type = Login)]
+    pub user: String,
+}
+
 /// One site with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceDetail {
@@ -199,6 +248,8 @@ pub struct InstanceDetail {
     pub site: Site,
     /// What its databases, buckets and accounts are called; `null` until the first launch.
     pub resources: Option<ResourceNames>,
+    /// What it uses of the servers that sites share.
+    pub servers: InstanceServers,
     /// Its settings now.
     pub settings: Settings,
     /// What is allowed, but not wise: sentences for people.
@@ -301,11 +352,14 @@ impl Example for InstanceDetail {
             bucket: "ocim-alpha-example-com".to_owned(),
             iam_user: "ocim-alpha-example-com".to_owned(),
         };
+        let mysql =
+            MysqlAccount { server: MysqlServerId::EXAMPLE.to_owned(), user: "qwerty".to_owned() };
         Self {
             instance: Instance::example(),
             settings_version: 3,
             site: Site::example(),
             resources: Some(resources),
+            servers: InstanceServers { mysql: Some(mysql), ..InstanceServers::default() },
             settings: Settings::example(),
             warnings: vec![],
         }

@@ -35,8 +35,9 @@ pub use event::{AppendedEvent, RecordedEvent};
 pub use examples::Example;
 pub use health::{Health, Readiness};
 pub use instance::{
-    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, NewestAppserver,
-    ResourceNames, Settings, SettingsChange, Site,
+    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, InstanceServers,
+    MongodbAccount, MysqlAccount, NewestAppserver, RabbitmqAccount, ResourceNames, Settings,
+    SettingsChange, Site,
 };
 pub use lifecycle::{
     ArchiveInstance, DeleteInstance, InstanceLifecycle, LifecyclePlan, ResolveResource,

@@ -14,6 +14,7 @@ use crate::name::Kind;
 use crate::names::RoutedNames;
 use crate::resources::ResourceNames;
 use crate::settings::{self, InstanceSettings, SettingsChanges};
+use crate::shared_server::SharedServers;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,6 +32,8 @@ pub enum Command {
     ReleaseDomains,
     /// Give its databases, buckets and accounts these names, which are reserved. The first stay.
     NameResources { names: ResourceNames },
+    /// Let it use these of the servers that sites share. The first of each kind stays.
+    AssignServers { servers: Box<SharedServers> },
     /// Tie it to the balancer chosen for it.
     AssignLoadBalancer { load_balancer: LoadBalancerId },
     /// Ask for a new Appserver, made by `run`; refused while a launch is under way unless
@@ -104,6 +107,9 @@ pub enum Event {
     /// Its databases, containers, buckets and accounts are called so from now on.
     #[serde(rename = "instance.resources_named")]
     ResourcesNamed { names: ResourceNames },
+    /// It uses these of the servers that sites share, beside those that it had.
+    #[serde(rename = "instance.servers_assigned")]
+    ServersAssigned { servers: Box<SharedServers> },
     /// This balancer serves it.
     #[serde(rename = "instance.load_balancer_assigned")]
     LoadBalancerAssigned { load_balancer: LoadBalancerId },
@@ -181,6 +187,7 @@ impl DomainEvent for Event {
         ("instance.settings_changed", 1),
         ("instance.domains_released", 1),
         ("instance.resources_named", 1),
+        ("instance.servers_assigned", 1),
         ("instance.load_balancer_assigned", 1),
         ("instance.launch_requested", 1),
         ("instance.launch_settled", 1),
@@ -278,6 +285,8 @@ pub struct Present {
     pub resources: Option<ResourceNames>,
     /// How far it is in its life.
     pub lifecycle: Lifecycle,
+    /// What it uses of the servers that sites share.
+    pub servers: SharedServers,
 }
 
 impl State {
@@ -365,6 +374,11 @@ impl Decider for Instance {
                 Some(_) => vec![], // What is out there bears the first ones.
                 None => vec![Event::ResourcesNamed { names }],
             }),
+            Command::AssignServers { servers } => {
+                let servers = Box::new(servers.beyond(&present(state)?.servers));
+                let is_known = servers.is_empty();
+                Ok(if is_known { vec![] } else { vec![Event::ServersAssigned { servers }] })
+            }
             Command::AssignLoadBalancer { load_balancer } => {
                 Ok(match present(state)?.load_balancer {
                     Some(_) => vec![], // The first choice stays (core §3.4 step 1).
@@ -415,6 +429,7 @@ impl Decider for Instance {
                 leaving_domains: vec![],
                 resources: None,
                 lifecycle: Lifecycle::default(),
+                servers: SharedServers::default(),
             })),
             (State::Absent, Event::CreationAbandoned { .. }) => State::Abandoned,
             (State::Present(present), event) => {
@@ -504,6 +519,7 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
             present.leaving_domains.retain(|domain| !domains.contains(domain));
         }
         Event::ResourcesNamed { names } => present.resources = Some(names.clone()),
+        Event::ServersAssigned { servers } => present.servers = present.servers.with(servers),
         Event::LoadBalancerAssigned { load_balancer } => {
             present.load_balancer = Some(*load_balancer);
         }

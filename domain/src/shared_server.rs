@@ -1,9 +1,14 @@
 //! Servers of databases and messages that many sites share (infra §1): one set of rules for all kinds.
 
 pub mod address;
+pub mod assigned;
 pub mod url;
 
+mod new_server;
+
 pub use address::{Address, Kind, Mongodb, Mysql, Rabbitmq};
+pub use assigned::{Assignable, MongodbUse, MysqlUse, QueueUser, RabbitmqUse, SharedServers};
+pub use new_server::NewServer;
 
 use crate::Timestamp;
 use crate::decider::Decider;

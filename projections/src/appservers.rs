@@ -119,6 +119,7 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
         | E::SettingsChanged { .. }
         | E::DomainsReleased { .. }
         | E::ResourcesNamed { .. }
+        | E::ServersAssigned { .. }
         | E::LoadBalancerAssigned { .. }
         | E::TrafficClaimed { .. }
         | E::TrafficReleased { .. }

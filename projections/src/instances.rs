@@ -1,11 +1,13 @@
 //! Sites, and their launches that have not settled.
 
-use crate::change::{NULL, RowChange, columns};
+use crate::change::{Columns, NULL, RowChange, columns};
 use crate::table::table;
 use crate::{Index, Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{Event, LaunchOutcome, Stage};
+use ocim_domain::shared_server::SharedServers;
+use serde_json::json;
 
 table! {
     /// Sites.
@@ -54,6 +56,12 @@ table! {
         successfully_provisioned: bool,
         /// Names of its databases, buckets and accounts; none until the first launch.
         resources: Option<Value>,
+        /// What it uses of a MySQL server: `server` and `user`.
+        mysql: Option<Value>,
+        /// What it uses of a MongoDB server: `server` and `user`.
+        mongodb: Option<Value>,
+        /// What it uses of a RabbitMQ server: `server`, `vhost` and `user`.
+        rabbitmq: Option<Value>,
         /// When it was created.
         created_at: DateTime<Utc>,
         /// When it last changed.
@@ -123,6 +131,9 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 lifecycle_run: NULL,
                 successfully_provisioned: false,
                 resources: NULL,
+                mysql: NULL,
+                mongodb: NULL,
+                rabbitmq: NULL,
                 created_at: at,
                 updated_at: at,
             },
@@ -149,6 +160,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         }
         Event::NameDisowned { .. } | Event::DomainsReleased { .. } => vec![],
         Event::ResourcesNamed { names } => vec![update(columns! { resources: names })],
+        Event::ServersAssigned { servers } => vec![update(show_servers(&servers))],
         Event::LoadBalancerAssigned { load_balancer } => {
             vec![update(columns! { load_balancer: load_balancer })]
         }
@@ -209,4 +221,21 @@ fn out_of_service(stage: Stage) -> crate::Columns {
         load_balancer: NULL,
         name_troubles: serde_json::Value::Array(vec![]),
     }
+}
+
+/// What is newly used of servers that sites share, without passwords.
+fn show_servers(servers: &SharedServers) -> Columns {
+    let mut set = columns! {};
+    if let Some(used) = &servers.mysql {
+        set.extend(columns! { mysql: json!({ "server": used.server, "user": used.user }) });
+    }
+    if let Some(used) = &servers.mongodb {
+        set.extend(columns! { mongodb: json!({ "server": used.server, "user": used.user }) });
+    }
+    if let Some(used) = &servers.rabbitmq {
+        let (vhost, user) = (&used.vhost, &used.provider.user);
+        let shown = json!({ "server": used.server, "vhost": vhost, "user": user });
+        set.extend(columns! { rabbitmq: shown });
+    }
+    set
 }

@@ -1,65 +1,24 @@
-//! Commands on servers that sites share: add, edit, retire, and whom they serve.
+//! Commands on servers that sites share: add, edit, retire, and give them to instances.
 
 use super::error::{AppError, Violation};
 use super::{App, Caller, Done};
 use ocim_domain::decider::Decider;
-use ocim_domain::event::Position;
-use ocim_domain::protected::Protected;
-use ocim_domain::shared_server::{Address, Command, Present, Registration, SharedServer};
-use ocim_engine::journal::JournalError;
+use ocim_domain::event::{Metadata, Position};
+use ocim_domain::ids::InstanceId;
+use ocim_domain::instance::{self, Instance};
+use ocim_domain::shared_server::assigned::draw_below;
+use ocim_domain::shared_server::{
+    Address, Assignable, Command, Mongodb, Mysql, NewServer, Present, Rabbitmq, Registration,
+    SharedServer, SharedServers,
+};
+use ocim_engine::journal::{ExecuteError, JournalError};
 use ocim_engine::store::Filter;
 use std::collections::BTreeSet;
-use std::fmt;
 
 /// How often a change is computed anew because somebody else wrote first.
 const CHANGES_MAX: usize = 16;
 /// Events read at a time when servers are looked for.
 const PAGE: usize = 1000;
-
-/// A server that is to be added.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NewServer<A> {
-    /// What people call it; where it is blank, what its address says.
-    pub name: String,
-    /// What people should know of it.
-    pub description: String,
-    /// Where it is.
-    pub address: A,
-    /// The account that administers it.
-    pub username: String,
-    /// Its password.
-    pub password: String,
-    /// Whether it may be given to instances.
-    pub accepts_new_clients: bool,
-}
-
-impl<A: fmt::Debug> fmt::Debug for NewServer<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewServer").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-impl<A: Address> NewServer<A> {
-    /// What is to be known of it, written as it is compared, and its id.
-    #[must_use]
-    pub fn registration(self) -> (A::Id, Registration<A>) {
-        let address = self.address.normalized();
-        let id = address.server_id();
-        let name = match self.name.trim() {
-            "" => address.default_name(),
-            name => name,
-        };
-        let registration = Registration {
-            name: name.to_owned(),
-            description: self.description,
-            username: self.username,
-            password: Protected::new(id.to_string(), self.password),
-            accepts_new_clients: self.accepts_new_clients,
-            address,
-        };
-        (id, registration)
-    }
-}
 
 impl App {
     /// Makes a server known. Its id follows from where it is, and no other is there.
@@ -172,6 +131,104 @@ impl App {
             }
             after = position;
         }
+    }
+
+    /// Has an instance use a server of each kind that it has none of, chosen at random among those that
+    /// accept clients; returns what it uses then. Kinds without such a server are left for later.
+    ///
+    /// An instance is admitted by the server first, so that no server is retired under it; who comes
+    /// back after a crash finds where that was.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], and what the store says.
+    pub async fn assign_servers(
+        &self,
+        meta: &Metadata,
+        id: InstanceId,
+    ) -> Result<SharedServers, AppError> {
+        let known = self.load_instance(id).await?.0.servers;
+        let servers = SharedServers {
+            mysql: self.admit_instance::<Mysql>(meta, id, &known).await?,
+            mongodb: self.admit_instance::<Mongodb>(meta, id, &known).await?,
+            rabbitmq: self.admit_instance::<Rabbitmq>(meta, id, &known).await?,
+        };
+        if servers.is_empty() {
+            return Ok(known);
+        }
+        let command = instance::Command::AssignServers { servers: Box::new(servers) };
+        let executed = self.journal.execute::<Instance>(&id.stream(), meta, command).await?;
+        Ok(executed.state.present().map_or(known, |instance| instance.servers.clone()))
+    }
+
+    /// Admits an instance to a server of a kind that it uses none of yet.
+    async fn admit_instance<A: Assignable>(
+        &self,
+        meta: &Metadata,
+        client: InstanceId,
+        known: &SharedServers,
+    ) -> Result<Option<A::Use>, AppError> {
+        if A::used(known).is_some() {
+            return Ok(None);
+        }
+        let fill = |bytes: &mut [u8]| self.journal.fill_random(bytes);
+        let new_use = |id, account| A::new_use(id, account, &client.to_string(), &fill);
+        for _ in 0..CHANGES_MAX {
+            let servers = self.list_shared_servers::<A>().await?;
+            let admitted = |(id, server): &(A::Id, Present<A>)| {
+                server.clients.get(&client).map(|account| (*id, account.clone()))
+            };
+            if let Some((id, account)) = servers.iter().find_map(admitted) {
+                return Ok(Some(new_use(id, account)));
+            }
+            let accepting: Vec<_> =
+                servers.iter().filter(|(_, it)| it.accepts()).map(|(id, _)| *id).collect();
+            if accepting.is_empty() {
+                return Ok(None);
+            }
+            let id = accepting[draw_below(accepting.len(), &fill)];
+            let account = A::new_account(&fill);
+            let command = Command::Admit { client, account: account.clone() };
+            match self.journal.execute::<SharedServer<A>>(&A::stream(id), meta, command).await {
+                Ok(_) => return Ok(Some(new_use(id, account))),
+                // It accepts nobody any more, or the account is another's: chosen anew.
+                Err(ExecuteError::Rejected(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AppError::VersionConflict)
+    }
+
+    /// Tells the servers that an instance uses that it uses them no more: nothing of it is there.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn release_servers(
+        &self,
+        meta: &Metadata,
+        client: InstanceId,
+        servers: &SharedServers,
+    ) -> Result<(), AppError> {
+        if let Some(used) = &servers.mysql {
+            self.release_instance::<Mysql>(meta, used.server, client).await?;
+        }
+        if let Some(used) = &servers.mongodb {
+            self.release_instance::<Mongodb>(meta, used.server, client).await?;
+        }
+        if let Some(used) = &servers.rabbitmq {
+            self.release_instance::<Rabbitmq>(meta, used.server, client).await?;
+        }
+        Ok(())
+    }
+
+    async fn release_instance<A: Address>(
+        &self,
+        meta: &Metadata,
+        id: A::Id,
+        client: InstanceId,
+    ) -> Result<(), AppError> {
+        let command = Command::Release { client };
+        self.journal.execute::<SharedServer<A>>(&A::stream(id), meta, command).await?;
+        Ok(())
     }
 
     /// That no server of the kind but `own` is at any of these places.

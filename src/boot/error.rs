@@ -57,6 +57,9 @@ pub enum BootError {
     /// The regions' limits could not be set.
     #[error("the limits of the regions could not be set")]
     Regions(#[source] AppError),
+    /// The servers that sites share could not be registered.
+    #[error("the shared servers of the configuration could not be registered")]
+    SharedServers(#[source] AppError),
     /// Metrics or traces can't be made.
     #[error("metrics and traces could not be set up")]
     Observing(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -80,7 +80,8 @@ pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
     let given = urls.into_iter().chain(of_sites);
     let git = config.git_credentials.values().map(|credential| &credential.password);
     let all = given.flatten().chain([secret_key]).chain(git);
-    all.map(|secret| secret.expose().to_owned()).collect()
+    let servers = config.default_servers.passwords().map(str::to_owned);
+    all.map(|secret| secret.expose().to_owned()).chain(servers).collect()
 }
 
 /// What deployments are made with. `own_secrets` never stand in a log.

@@ -32,6 +32,12 @@ impl<'a> Reader<'a> {
         self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// Whether the variable is there, be it blank.
+    pub(super) fn is_set(&mut self, name: &'static str) -> bool {
+        self.asked.insert(name);
+        self.variables.contains_key(name)
+    }
+
     /// A text of at most `characters`.
     pub(super) fn text(&mut self, name: &'static str, default: &str, characters: usize) -> String {
         let value = self.optional(name).unwrap_or(default);

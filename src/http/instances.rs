@@ -20,7 +20,7 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
     AppserverStatus, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
-    InstanceLifecycle, NewestAppserver, ProblemType, ResourceNames, Settings, Site, texts,
+    InstanceLifecycle, InstanceServers, NewestAppserver, ProblemType, Settings, Site, texts,
 };
 use ocim_domain::ids::InstanceId;
 use ocim_domain::right::Right;
@@ -28,6 +28,7 @@ use ocim_domain::settings::InstanceSettings;
 use ocim_domain::text::check_note;
 use ocim_projections::instances;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
@@ -335,15 +336,21 @@ fn show_instance_detail(
     Ok(InstanceDetail {
         settings_version: detail.settings_version,
         warnings,
-        resources: show_resource_names(detail.resources)?,
+        resources: read_shown(detail.resources)?,
+        servers: InstanceServers {
+            mysql: read_shown(detail.mysql)?,
+            mongodb: read_shown(detail.mongodb)?,
+            rabbitmq: read_shown(detail.rabbitmq)?,
+        },
         settings: Settings(settings.show()),
         site,
         instance: show_instance(row)?,
     })
 }
 
-fn show_resource_names(names: Option<Value>) -> Result<Option<ResourceNames>, HttpError> {
-    names.map(serde_json::from_value).transpose().map_err(|error| internal(&error))
+/// What a column shows in the form of the wire.
+fn read_shown<T: DeserializeOwned>(column: Option<Value>) -> Result<Option<T>, HttpError> {
+    column.map(serde_json::from_value).transpose().map_err(|error| internal(&error))
 }
 
 /// The settings as people see them; what is Ocim's own, the master secret before all, falls away.

@@ -7,7 +7,6 @@ use super::problem::{HttpError, internal, not_found};
 use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, Shape, Tag, Verb, handler,
 };
-use crate::app::shared_servers::NewServer;
 use crate::app::{Caller, Done};
 use crate::read_models::SharedServerRow;
 use actix_web::http::header::LOCATION;
@@ -21,7 +20,7 @@ use ocim_api_spec::{
 use ocim_domain::ids::{MongodbServerId, MysqlServerId, RabbitmqServerId};
 use ocim_domain::protected::Protected;
 use ocim_domain::right::Right;
-use ocim_domain::shared_server::{Address, Mongodb, Mysql, Rabbitmq, Registration};
+use ocim_domain::shared_server::{Address, Mongodb, Mysql, NewServer, Rabbitmq, Registration};
 use ocim_projections::shared_servers;
 use serde::Serialize;
 

@@ -15,6 +15,7 @@ use super::resource::dns_name::DnsName;
 use super::resource::machine::ServerMachine;
 use super::resource::security_groups::SecurityGroups;
 use super::resource::{ensure, probe};
+use super::shared_servers::{assign_servers, provision};
 use super::slots::{await_slot, leave_slot};
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::{AppError, ExecuteError, activation_after};
@@ -32,6 +33,7 @@ use ocim_domain::resources::ResourceNames;
 use ocim_domain::run_record::{CreatedServer, LaunchInput};
 use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::settings::{InstanceSettings, StorageType, storage_type};
+use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq};
 use ocim_domain::{names, server};
 use ocim_engine::call;
 use ocim_engine::sagas::host::Host;
@@ -58,7 +60,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
 };
 
 /// Its rows, in order.
-pub const ROWS: [Step; 28] = [
+pub const ROWS: [Step; 29] = [
     Step::watching(
         "await_turn",
         call!(await_turn),
@@ -105,16 +107,17 @@ pub const ROWS: [Step; 28] = [
         5,
         brief,
     ),
-    Step::new("provision_mysql", |_| skip("no MySQL server is configured"), SKIPPED, 1, brief),
-    Step::new("provision_mongodb", |_| skip("no MongoDB server is configured"), SKIPPED, 1, brief),
-    Step::new("provision_storage", |_| skip("no object storage is configured"), SKIPPED, 1, brief),
     Step::new(
-        "provision_rabbitmq",
-        |_| skip("no RabbitMQ server is configured"),
-        SKIPPED,
-        1,
+        "assign_servers",
+        call!(assign_servers),
+        Kind::NoUndo("the servers stay the instance's, for its next launch"),
+        5,
         brief,
     ),
+    Step::new("provision_mysql", call!(provision::<Mysql>), SKIPPED, 5, brief),
+    Step::new("provision_mongodb", call!(provision::<Mongodb>), SKIPPED, 5, brief),
+    Step::new("provision_storage", |_| skip("no object storage is configured"), SKIPPED, 1, brief),
+    Step::new("provision_rabbitmq", call!(provision::<Rabbitmq>), SKIPPED, 5, brief),
     Step::new(
         "create_appserver",
         call!(create_appserver),

@@ -48,7 +48,7 @@ row! {
 row! {
     /// What a site's own page shows beside that.
     pub struct InstanceDetailRow of instance_columns {
-        settings, settings_version, resources,
+        settings, settings_version, resources, mysql, mongodb, rabbitmq,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What steps give: recorded with their end, and read by later steps and by undos.
 
-use crate::ids::{AppserverId, LoadBalancerId, RunId, ServerId};
+use crate::ids::{
+    AppserverId, LoadBalancerId, MongodbServerId, MysqlServerId, RabbitmqServerId, RunId, ServerId,
+};
 use crate::names::RoutedNames;
 use crate::resources::ResourceNames;
 use crate::server::ServerAddress;
@@ -63,6 +65,17 @@ pub struct TrafficPlan {
     pub names: RoutedNames,
 }
 
+/// What `assign_servers` gives: the shared servers that the instance uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedServers {
+    /// The MySQL server, if it uses one.
+    pub mysql: Option<MysqlServerId>,
+    /// The MongoDB server, if it uses one.
+    pub mongodb: Option<MongodbServerId>,
+    /// The RabbitMQ server, if it uses one.
+    pub rabbitmq: Option<RabbitmqServerId>,
+}
+
 /// What `resolve_playbooks` gives: what was looked at, and the commits that will be played.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolvedPlaybooks {
@@ -89,6 +102,7 @@ impl ResolvedPlaybooks {
 }
 
 records! {
+    AssignedServers: "assigned_servers",
     BootId: "boot_id",
     CreatedServer: "created_server",
     ExitStatus: "exit_status",

@@ -7,16 +7,18 @@ use crate::golden::{folder, is_blessing};
 use crate::sample::{
     address, appserver_id, instance_id, load_balancer_id, run_id, server_id, settings,
 };
+use crate::shared_server::{mongodb, mysql};
 use ocim_domain::instance::OnSuccess;
 use ocim_domain::ledger;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::run_record::{
-    BalancerInput, BootId, CreatedServer, ExitStatus, HeartbeatStatus, InstanceInput, LaunchInput,
-    LifecycleInput, MachineId, MoveInput, OrphanInput, PointedNames, ProvisionLoadBalancer,
-    ReachedMachine, ResolvedPlaybooks, TrafficInput, TrafficPlan, names,
+    AssignedServers, BalancerInput, BootId, CreatedServer, ExitStatus, HeartbeatStatus,
+    InstanceInput, LaunchInput, LifecycleInput, MachineId, MoveInput, OrphanInput, PointedNames,
+    ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks, TrafficInput, TrafficPlan, names,
 };
 use ocim_domain::saga::RunRecord;
+use ocim_domain::shared_server::Address;
 use serde_json::{Value, json};
 
 /// One of a record, and how it is read.
@@ -54,6 +56,11 @@ fn samples() -> Vec<Sample> {
             also_listens: Some(([127, 0, 0, 1], 8080).into()),
         }),
         sample(TrafficInput { appserver, deactivate_others: true, force: false }),
+        sample(AssignedServers {
+            mysql: Some(mysql().server_id()),
+            mongodb: Some(mongodb().server_id()),
+            rabbitmq: None,
+        }),
         sample(BootId(text("5f0c"))),
         sample(CreatedServer { server: server_id(), machine: text("vm-7") }),
         sample(ExitStatus(0)),

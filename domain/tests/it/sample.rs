@@ -194,6 +194,7 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
                 0,
             ),
         },
+        E::ServersAssigned { servers: Box::new(crate::shared_server::servers()) },
         E::LoadBalancerAssigned { load_balancer: load_balancer_id() },
         E::LaunchRequested {
             appserver: appserver_id(1),

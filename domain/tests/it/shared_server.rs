@@ -4,12 +4,16 @@ use crate::given::given;
 use crate::sample::instance_id;
 use crate::vectors;
 use ocim_domain::ids::InstanceId;
+use ocim_domain::instance::{self, Instance};
 use ocim_domain::protected::Protected;
+use ocim_domain::shared_server::assigned::draw_below;
 use ocim_domain::shared_server::url::{ServerUrl, parse_server_url};
 use ocim_domain::shared_server::{
-    Address, Command, Event, Mongodb, Mysql, Rabbitmq, Registration, Rejected, SharedServer,
+    Address, Assignable, Command, Event, Mongodb, Mysql, MysqlUse, Rabbitmq, Registration,
+    Rejected, SharedServer, SharedServers,
 };
 use serde_json::Value;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -40,6 +44,21 @@ fn registration<A: Address>(address: A) -> Registration<A> {
         username: "root".to_owned(),
         password: Protected::new(subject, "a password"),
         accepts_new_clients: true,
+    }
+}
+
+/// What an instance uses of a server of each kind.
+pub(crate) fn servers() -> SharedServers {
+    let (subject, fill) = (instance_id().to_string(), |bytes: &mut [u8]| bytes.fill(7));
+    SharedServers {
+        mysql: Some(Mysql::new_use(mysql().server_id(), "abcdef".to_owned(), &subject, &fill)),
+        mongodb: Some(Mongodb::new_use(mongodb().server_id(), "mongo".to_owned(), &subject, &fill)),
+        rabbitmq: Some(Rabbitmq::new_use(
+            rabbitmq().server_id(),
+            "/vhost".to_owned(),
+            &subject,
+            &fill,
+        )),
     }
 }
 
@@ -293,6 +312,64 @@ fn urls_and_display_texts_are_the_originals() {
 fn named<A: Address>(name: &str, description: &str, address: A) -> String {
     let (name, description) = (name.to_owned(), description.to_owned());
     Registration { name, description, ..registration(address) }.to_string()
+}
+
+#[test]
+fn accounts_and_passwords_are_as_long_as_the_originals_and_of_its_letters() {
+    let state = Cell::new(1_u64);
+    // Any numbers do that are not all the same.
+    let fill = |bytes: &mut [u8]| {
+        for byte in bytes {
+            state.set(state.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+            *byte = state.get().to_be_bytes()[0];
+        }
+    };
+    let is_lower = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let user = Mysql::new_account(&fill);
+    assert!(user.len() == 6 && is_lower(&user), "{user}");
+    let user = Mongodb::new_account(&fill);
+    assert!(user.len() == 16 && is_lower(&user), "{user}");
+    let vhost = Rabbitmq::new_account(&fill);
+    assert!(vhost.len() == 15 && vhost.starts_with('/') && is_lower(&vhost[1..]), "{vhost}");
+
+    let subject = instance_id().to_string();
+    let mysql = Mysql::new_use(mysql().server_id(), "abcdef".to_owned(), &subject, &fill);
+    let used = Rabbitmq::new_use(rabbitmq().server_id(), vhost.clone(), &subject, &fill);
+    assert_eq!((mysql.user.as_str(), &used.vhost), ("abcdef", &vhost));
+    for (password, length) in
+        [(&mysql.password, 32), (&used.provider.password, 64), (&used.consumer.password, 64)]
+    {
+        let text = password.open().unwrap();
+        assert!(text.len() == length && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert!(!is_lower(text), "{text}");
+        assert_eq!(password.subject(), subject);
+    }
+    assert!(used.provider.user.len() == 32 && is_lower(&used.provider.user));
+    assert_ne!(used.provider, used.consumer);
+    let drawn: BTreeSet<_> = (0..200).map(|_| draw_below(3, &fill)).collect();
+    assert_eq!(drawn, [0, 1, 2].into(), "each is drawn, and nothing else");
+}
+
+#[test]
+fn an_instance_keeps_the_first_server_of_each_kind() {
+    let assign =
+        |servers: SharedServers| instance::Command::AssignServers { servers: Box::new(servers) };
+    let told =
+        |servers: SharedServers| instance::Event::ServersAssigned { servers: Box::new(servers) };
+    let settings = Box::new(crate::sample::settings());
+    let created = given::<Instance>([instance::Event::Created { settings }]);
+    let mysql_alone = SharedServers { mysql: servers().mysql, ..SharedServers::default() };
+    let others = SharedServers { mysql: None, ..servers() };
+    created.when_silent(assign(SharedServers::default()));
+    created.when_then(assign(mysql_alone.clone()), [told(mysql_alone.clone())]);
+    let later = created.after(assign(mysql_alone.clone()));
+    let elsewhere = MysqlUse { user: "other".to_owned(), ..mysql_alone.mysql.clone().unwrap() };
+    let wanted = SharedServers { mysql: Some(elsewhere), ..servers() };
+    later.when_then(assign(wanted.clone()), [told(others)]);
+    let all = later.after(assign(wanted.clone()));
+    all.when_silent(assign(wanted));
+    assert_eq!(all.state().present().unwrap().servers, servers());
+    given::<Instance>([]).when_refused(assign(servers()), instance::Rejected::Absent);
 }
 
 #[test]

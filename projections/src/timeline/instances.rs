@@ -30,6 +30,15 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         Event::ResourcesNamed { names } => {
             format!("{who} named the database of {site} {}, for good", names.database)
         }
+        Event::ServersAssigned { servers } => {
+            let ids = [
+                servers.mysql.as_ref().map(|used| used.server.to_string()),
+                servers.mongodb.as_ref().map(|used| used.server.to_string()),
+                servers.rabbitmq.as_ref().map(|used| used.server.to_string()),
+            ];
+            let names: Vec<_> = ids.into_iter().flatten().map(|id| teller.name(id)).collect();
+            format!("{site} uses the shared servers {} from now on", list(&names))
+        }
         Event::LoadBalancerAssigned { load_balancer } => {
             format!("{who} gave {site} to the load balancer {}", teller.name(load_balancer))
         }

@@ -1,5 +1,7 @@
 //! An event of each kind, as the projections get them.
 
+mod shared_servers;
+
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::event_log::{self, event_log_id};
@@ -18,8 +20,7 @@ use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{InstanceSettings, SettingsChanges};
-use ocim_domain::shared_server::{Address, Mongodb, Mysql, Rabbitmq};
-use ocim_domain::{Timestamp, name, projection, shared_server, token};
+use ocim_domain::{Timestamp, name, projection, token};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -88,6 +89,7 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
                 0,
             ),
         },
+        E::ServersAssigned { servers: Box::new(shared_servers::used()) },
         E::LoadBalancerAssigned { load_balancer: BALANCER },
         E::LaunchRequested {
             appserver: APPSERVER,
@@ -293,47 +295,6 @@ fn load_balancer_events() -> Vec<load_balancer::Event> {
     ]
 }
 
-fn shared_server_events<A: Address>(address: A) -> Vec<Recorded> {
-    let server = address.server_id();
-    let registration = shared_server::Registration {
-        name: "main".to_owned(),
-        description: String::new(),
-        address,
-        username: "root".to_owned(),
-        password: Protected::new(server.to_string(), "not to be seen"),
-        accepts_new_clients: true,
-    };
-    let fields = vec!["name".to_owned()];
-    let events = [
-        shared_server::Event::Registered(registration.clone()),
-        shared_server::Event::RegistrationChanged { registration, fields },
-        shared_server::Event::AcceptanceChanged { accepts_new_clients: false },
-        shared_server::Event::ClientAdmitted { client: INSTANCE, account: "abcdef".to_owned() },
-        shared_server::Event::ClientReleased { client: INSTANCE },
-        shared_server::Event::Retired {},
-    ];
-    events.iter().map(|event| recorded(A::stream(server), event)).collect()
-}
-
-/// Servers of each kind.
-fn all_shared_server_events() -> Vec<Recorded> {
-    let host = || "db.example.com".to_owned();
-    let mysql = Mysql { host: host(), port: 3306 };
-    let mongodb = Mongodb {
-        hosts: vec![host(), "other.example.com".to_owned()],
-        primary: host(),
-        port: 27017,
-        replica_set: Some("rs0".to_owned()),
-    };
-    let rabbitmq = Rabbitmq {
-        api_url: "https://mq.example.com:15671".to_owned(),
-        instance_host: "mq.example.com".to_owned(),
-        instance_port: 5671,
-    };
-    [shared_server_events(mysql), shared_server_events(mongodb), shared_server_events(rabbitmq)]
-        .concat()
-}
-
 fn run_events() -> Vec<saga::Event> {
     use saga::Event as E;
     let step = || "create_server".to_owned();
@@ -465,7 +426,7 @@ pub(crate) fn all_events() -> Vec<Recorded> {
     all.extend(appserver_events().iter().map(|event| recorded(APPSERVER.stream(), event)));
     all.extend(server_events().iter().map(|event| recorded(SERVER.stream(), event)));
     all.extend(load_balancer_events().iter().map(|event| recorded(BALANCER.stream(), event)));
-    all.extend(all_shared_server_events());
+    all.extend(shared_servers::all_events());
     all.extend(region_events().iter().map(|event| recorded(REGION.stream(), event)));
     all.extend(
         inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),

@@ -145,6 +145,11 @@ fn every_wrong_value_is_told_with_its_rule_and_without_itself() {
         ("OCIM_RECONCILE_INTERVAL", "0"),
         ("OCIM_FAILED_SERVER_KEPT", "hunter2"),
         ("PRELIMINARY_PAGE_SERVER_IP", "hunter2"),
+        ("DEFAULT_INSTANCE_MYSQL_URL", "mysql://root:hunter2@"),
+        ("DEFAULT_INSTANCE_MYSQL_URL", "postgres://root:hunter2@db"),
+        ("DEFAULT_INSTANCE_MYSQL_URL", "mysql://root:hunter2@db/hunter2"),
+        ("DEFAULT_INSTANCE_MYSQL_URL", "mysql://root:hunter2@d!b"),
+        ("DEFAULT_INSTANCE_MONGO_URL", "mongodb+srv://u:hunter2@db"),
         ("INSTANCE_SMTP_RELAY_PORT", "hunter2"),
     ];
     for (name, value) in cases {
@@ -174,6 +179,7 @@ fn secrets_do_not_show() {
 fn every_field_documents_its_variable() {
     let source = concat!(
         include_str!("../../../src/config.rs"),
+        include_str!("../../../src/config/default_servers.rs"),
         include_str!("../../../src/config/urls.rs"),
     );
     let documented = |name: &str| source.contains(&format!("/// `{name}`"));

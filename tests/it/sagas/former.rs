@@ -10,8 +10,8 @@ use ocim_engine::sagas::versions::{Former, check_versions, insert_before, leave_
 pub(crate) static FORMER_LAUNCH: Definition =
     Definition { version: 0, steps: &FORMER_ROWS, ..LAUNCH_APPSERVER };
 
-const FORMER_ROWS: [Step; 26] = {
-    let rows: [Step; 27] = leave_out(&ROWS, "await_slot");
+const FORMER_ROWS: [Step; 27] = {
+    let rows: [Step; 28] = leave_out(&ROWS, "await_slot");
     leave_out(&rows, "leave_slot")
 };
 

@@ -3,6 +3,7 @@
 use super::crash_store::CrashStore;
 use super::former::{definitions, plan_of};
 use super::outside::Outside;
+use super::shared_servers::add_servers;
 use ocim::app::lifecycle::LifecycleAsk;
 use ocim::app::{ActivateAsk, App, AppSetting, Caller, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
@@ -63,7 +64,7 @@ impl Deref for Stage {
 }
 
 impl Stage {
-    /// A world with one balancer and one instance, whose site answers whenever it is asked.
+    /// A world with one balancer, a shared server of each kind and one instance, whose site answers whenever it is asked.
     pub(crate) async fn new() -> Self {
         Self::build(|_| {}).await
     }
@@ -71,6 +72,7 @@ impl Stage {
     /// As [`Stage::new`], in a world that is changed beforehand.
     pub(crate) async fn build(change: impl FnOnce(&mut World)) -> Self {
         let stage = Self::without_instance(change).await;
+        add_servers(stage.app()).await;
         let instance = create_instance(stage.app(), "alpha").await;
         stage.answer_as(SITE, None);
         for number in 1..=4 {
@@ -383,7 +385,7 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     (store, world)
 }
 
-async fn create_instance(app: &App, name: &str) -> InstanceId {
+pub(crate) async fn create_instance(app: &App, name: &str) -> InstanceId {
     let Value::Object(settings) = json!({ "name": name, "sub_domain": name }) else { panic!() };
     app.create_instance(&somebody(), settings).await.unwrap().value
 }
