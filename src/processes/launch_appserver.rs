@@ -15,7 +15,7 @@ use super::resource::dns_name::DnsName;
 use super::resource::machine::ServerMachine;
 use super::resource::security_groups::SecurityGroups;
 use super::resource::{ensure, probe};
-use super::shared_servers::{assign_servers, provision};
+use super::shared_servers::{assign_servers, find_services, provision};
 use super::slots::{await_slot, leave_slot};
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::{AppError, ExecuteError, activation_after};
@@ -327,7 +327,8 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
     }
     let (instance, _) = app.load_instance(input.instance).await?;
     let server = server_of(&context);
-    let composed = compose(&context, &input, &instance).map_err(|error| {
+    let services = find_services(&context, &instance.servers).await?;
+    let composed = compose(&context, &input, &instance, services).map_err(|error| {
         StepError::permanent(ErrorCode::InvalidVariables, ocim_domain::error_chain::chain(&error))
     })?;
     let settings = instance.settings;
@@ -388,6 +389,7 @@ fn compose(
     context: &StepContext,
     input: &LaunchInput,
     instance: &instance::Present,
+    services: Services,
 ) -> Result<Composed, ConfigurationError> {
     let key = context.key.into_bytes();
     let deployment = &context.world.deployment;
@@ -400,7 +402,7 @@ fn compose(
         appserver_number: input.number,
         clearsessions_cron: CronTime { hour: key[0] % 24, minute: key[1] % 60 },
         resources,
-        services: Services::default(),
+        services,
         successfully_provisioned: instance.successfully_provisioned,
         site_wide: deployment.site_wide.clone(),
     };

@@ -1,8 +1,16 @@
-//! Steps about the servers that sites share: which of them an instance uses.
+//! Steps about the servers that sites share: which of them an instance uses, and how its machines reach
+//! them.
 
 use super::step::{Progress, StepContext, StepError, done};
+use ocim_domain::configuration::services::{
+    MongodbService, MysqlService, RabbitmqService, Services,
+};
+use ocim_domain::protected::Protected;
 use ocim_domain::run_record::{AssignedServers, LaunchInput};
-use ocim_domain::shared_server::{Address, Assignable, Mongodb, Mysql, Rabbitmq};
+use ocim_domain::saga::ErrorCode;
+use ocim_domain::shared_server::{
+    Address, Assignable, Mongodb, Mysql, Rabbitmq, Registration, SharedServers,
+};
 
 /// Has the instance use a server of each kind that accepts it; what it has stays.
 pub async fn assign_servers(context: StepContext) -> Result<Progress, StepError> {
@@ -41,4 +49,47 @@ pub async fn provision<A: Assignable>(context: StepContext) -> Result<Progress, 
             format!("what the site needs on its {noun} is made by hand: Ocim makes none of it")
         }
     }))
+}
+
+/// The servers that an instance uses, as they are known now, with its accounts there.
+pub async fn find_services(
+    context: &StepContext,
+    servers: &SharedServers,
+) -> Result<Services, StepError> {
+    let mut services = Services::default();
+    if let Some(used) = &servers.mysql {
+        let Mysql { host, port } = load::<Mysql>(context, used.server).await?.address;
+        let (user, password) = (used.user.clone(), open(&used.password)?);
+        services.mysql = Some(MysqlService { host, port, user, password });
+    }
+    if let Some(used) = &servers.mongodb {
+        let known = load::<Mongodb>(context, used.server).await?.address;
+        let Mongodb { hosts, primary, port, replica_set } = known;
+        let (user, password) = (used.user.clone(), open(&used.password)?);
+        services.mongodb =
+            Some(MongodbService { hosts, primary, port, replica_set, user, password });
+    }
+    if let Some(used) = &servers.rabbitmq {
+        let known = load::<Rabbitmq>(context, used.server).await?.address;
+        services.rabbitmq = Some(RabbitmqService {
+            host: known.instance_host,
+            port: known.instance_port,
+            vhost: used.vhost.clone(),
+            user: used.provider.user.clone(),
+            password: open(&used.provider.password)?,
+        });
+    }
+    Ok(services)
+}
+
+async fn load<A: Address>(context: &StepContext, id: A::Id) -> Result<Registration<A>, StepError> {
+    Ok(context.world.app.shared_server::<A>(id).await?.registration)
+}
+
+fn open(password: &Protected) -> Result<String, StepError> {
+    let unreadable = || {
+        let message = "the site's passwords on shared servers can't be read";
+        StepError::permanent(ErrorCode::UnreadableSecret, message)
+    };
+    password.open().map(str::to_owned).ok_or_else(unreadable)
 }

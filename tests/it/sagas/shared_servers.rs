@@ -2,10 +2,12 @@
 
 use super::stage::{Stage, create_instance, somebody};
 use ocim::app::{App, AppError, Caller, LaunchAsk};
+use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::{InstanceId, MysqlServerId, RunId};
 use ocim_domain::instance::Instance;
 use ocim_domain::saga::Phase;
 use ocim_domain::shared_server::{Address, Mongodb, Mysql, NewServer, Rabbitmq, SharedServers};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 fn because() -> Caller {
@@ -166,4 +168,33 @@ async fn a_server_is_free_to_be_retired_once_its_instances_are_released() {
     app.retire_server::<Mysql>(&because(), mysql).await.unwrap();
     let known = app.shared_server::<Mysql>(mysql).await.unwrap();
     assert!(known.is_retired && known.clients.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_appservers_machine_is_told_of_the_servers_and_of_the_sites_accounts_there() {
+    let stage = Stage::new().await;
+    let launched = stage.launch().await;
+    let servers = servers_of(&stage, stage.instance).await;
+    let (mysql, mongodb) = (servers.mysql.unwrap(), servers.mongodb.unwrap());
+    let rabbitmq = servers.rabbitmq.unwrap();
+    let journal = stage.app().journal();
+    let loaded = journal.load::<Appserver>(&launched.appserver.stream()).await.unwrap();
+    let frozen = loaded.state.present().unwrap().launched.variables.open().unwrap().to_owned();
+    let variables: Value = serde_json::from_str(&frozen).unwrap();
+    let expected = json!({
+        "EDXAPP_MYSQL_HOST": "mysql.example.com",
+        "EDXAPP_MYSQL_USER": format!("{}_edxapp", mysql.user),
+        "EDXAPP_MONGO_USER": mongodb.user,
+        "EDXAPP_MONGO_PASSWORD": mongodb.password.open(),
+        "FORUM_MONGO_HOSTS": ["mongodb.example.com"],
+        "EDXAPP_RABBIT_HOSTNAME": "rabbitmq.example.com:5671",
+        "EDXAPP_CELERY_BROKER_VHOST": rabbitmq.vhost,
+        "EDXAPP_CELERY_USER": rabbitmq.provider.user,
+        "EDXAPP_CELERY_PASSWORD": rabbitmq.provider.password.open(),
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(variables[name], *value, "{name}");
+    }
+    assert!(!frozen.contains(rabbitmq.consumer.password.open().unwrap()));
+    assert!(!frozen.contains(mysql.password.open().unwrap()), "others are derived from it");
 }
