@@ -80,6 +80,8 @@ pub struct AppSetting {
     pub defaults: Defaults,
     /// The names of the configured clouds.
     pub regions: Vec<String>,
+    /// What the names of fragments begin with on balancers that people add.
+    pub fragment_name_prefix: String,
     /// The plan of a run's definition; an empty one where this version does not know it.
     pub plan_of: fn(&Run) -> Plan,
 }

@@ -10,7 +10,7 @@ use ocim_adapters::cloud::is_simulated;
 use ocim_adapters::hosts::Hosts;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
-use ocim_domain::load_balancer::Registration;
+use ocim_domain::load_balancer::{Present, Registration};
 use ocim_domain::port_error::PortError;
 use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::Saga;
@@ -143,11 +143,16 @@ impl BalancerKeeper {
         host_keys: &[String],
         fragment_name_prefix: &str,
     ) -> Result<Progress, KeeperError> {
-        let known = self.app.list_registered_balancers().await?;
+        let known = self.app.list_balancers().await?;
         let id = load_balancer_id(domain);
         if let Some((_, known)) = known.iter().find(|(other, _)| *other == id) {
-            if known.address.ssh_user != user {
-                let registered = &known.address.ssh_user;
+            let registered = &known.registration.address.ssh_user;
+            if known.is_retired {
+                tracing::warn!(
+                    domain,
+                    "the balancer of DEFAULT_LOAD_BALANCING_SERVER is retired: it stays so"
+                );
+            } else if registered != user {
                 tracing::warn!(
                     domain,
                     user,
@@ -178,7 +183,7 @@ impl BalancerKeeper {
             also_listens: None,
             host_keys,
             fragment_name_prefix: fragment_name_prefix.to_owned(),
-            fragment_name_postfix: self.new_postfix(),
+            fragment_name_postfix: self.app.new_fragment_postfix(),
             accepts_new_backends: true,
         };
         self.app.register_load_balancer(&Caller::new("system"), registration).await?;
@@ -198,7 +203,7 @@ impl BalancerKeeper {
         let balancer = ProvisionLoadBalancer {
             region: region.to_owned(),
             domain: own_domain(simulated).to_owned(),
-            fragment_name_postfix: self.new_postfix(),
+            fragment_name_postfix: self.app.new_fragment_postfix(),
             flavor,
             image,
             also_listens: held.as_ref().map(HeldAddress::address),
@@ -217,13 +222,6 @@ impl BalancerKeeper {
 
     fn take_held(&self) -> Option<HeldAddress> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// As the original: a 32-bit number in hexadecimal, not padded (infra §1.1).
-    fn new_postfix(&self) -> String {
-        let mut postfix = [0; 4];
-        self.app.journal().fill_random(&mut postfix);
-        format!("{:x}", u32::from_be_bytes(postfix))
     }
 
     /// Tries until there is a balancer. A run that failed is followed by another after a pause
@@ -272,8 +270,10 @@ impl BalancerKeeper {
     /// Whether a balancer is registered that can serve what is wanted.
     async fn is_there(&self) -> Result<bool, AppError> {
         let wanted = matches!(self.wanted, Wanted::Made { simulated: true, .. });
-        let known = self.app.list_registered_balancers().await?;
-        Ok(known.iter().any(|(_, balancer)| is_simulated(balancer.address.ip) == wanted))
+        // Nor is another made where people have retired one.
+        let known = self.app.list_balancers().await?;
+        let is_wanted = |known: &Present| is_simulated(known.registration.address.ip) == wanted;
+        Ok(known.iter().any(|(_, known)| is_wanted(known)))
     }
 }
 

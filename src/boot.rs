@@ -170,6 +170,7 @@ impl Services {
             AppSetting {
                 defaults: settings::instance_defaults(config),
                 regions: config.clouds.keys().cloned().collect(),
+                fragment_name_prefix: config.load_balancer_fragment_name_prefix.clone(),
                 plan_of: processes::plan_of,
             },
         );

@@ -11,6 +11,7 @@ mod idempotency;
 mod instances;
 mod keeping;
 mod lifecycle;
+mod load_balancers;
 mod local_token;
 mod logs;
 mod metrics;
@@ -73,6 +74,7 @@ const LISTS: &[&[Route]] = &[
     keeping::ROUTES,
     variables::ROUTES,
     servers::ROUTES,
+    load_balancers::ROUTES,
     shared_servers::MYSQL_ROUTES,
     shared_servers::MONGODB_ROUTES,
     shared_servers::RABBITMQ_ROUTES,

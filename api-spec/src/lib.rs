@@ -56,8 +56,8 @@ pub use run::{
     RunPhase, RunStatistics, RunStep, StartedRun, StepState, StepStatistics,
 };
 pub use server::{
-    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, PreparationPlan, PrepareLoadBalancer,
-    RegionLook, Server, ServerPower, ServerStatus,
+    AddLoadBalancer, DeleteOrphan, EditLoadBalancer, LoadBalancer, Orphan, OrphanDeletionPlan,
+    PreparationPlan, PrepareLoadBalancer, RegionLook, Server, ServerPower, ServerStatus,
 };
 pub use shared_server::{
     AddMongodbServer, AddMysqlServer, AddRabbitmqServer, AddedServer, EditMongodbServer,

@@ -1,9 +1,9 @@
 //! Machines and balancers.
 
-use crate::examples::{Example, second};
+use crate::examples::{Example, reason, second};
 use crate::texts::{
-    AppserverId, HostKey, HostName, IpAddress, LoadBalancerId, Name, NeededReason, Prose, RunId,
-    ServerId, SocketAddress,
+    AppserverId, HostKey, HostName, InstanceId, IpAddress, LoadBalancerId, Login, Name,
+    NeededReason, Prose, Reason, RunId, ServerId, SocketAddress,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,15 @@ pub struct LoadBalancer {
     /// Public address.
     #[schema(value_type = IpAddress)]
     pub public_ip: String,
+    /// Whom Ansible logs in as.
+    #[schema(value_type = Login)]
+    pub ssh_username: String,
+    /// Where it answers SSH.
+    #[schema(minimum = 1, maximum = 65535)]
+    pub ssh_port: i32,
+    /// The SSH host keys that it may show.
+    #[schema(value_type = Vec<HostKey>)]
+    pub host_keys: Vec<String>,
     /// Where it listens for visitors.
     #[schema(minimum = 1, maximum = 65535)]
     pub http_port: i32,
@@ -155,10 +164,84 @@ pub struct LoadBalancer {
     /// `run_…` that was last asked to have everything there as it should be.
     #[schema(value_type = Option<RunId>)]
     pub preparation_run: Option<String>,
+    /// How many instances are given to it.
+    #[schema(minimum = 0)]
+    pub instance_count: i64,
+    /// `inst_…` of those instances, the oldest hundred.
+    #[schema(value_type = Vec<InstanceId>)]
+    pub instances: Vec<String>,
+    /// When it was retired; no instance gets it since.
+    pub retired: Option<DateTime<Utc>>,
     /// When it was registered.
     pub created: DateTime<Utc>,
     /// When it last changed.
     pub modified: DateTime<Utc>,
+}
+
+/// Adds a balancer that people have set up: a host with SSH. HAProxy and our program are put there by
+/// the run that finds them missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AddLoadBalancer {
+    /// Its DNS name; no other balancer has it.
+    #[schema(value_type = HostName)]
+    pub domain: String,
+    /// Its public address.
+    #[schema(value_type = IpAddress)]
+    pub public_ip: String,
+    /// Whom Ansible logs in as, who may become root.
+    #[schema(value_type = Login)]
+    pub ssh_username: String,
+    /// Where it answers SSH; 22 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub ssh_port: Option<u16>,
+    /// The SSH host keys that it may show; one at least.
+    #[schema(value_type = Vec<HostKey>)]
+    pub host_keys: Vec<String>,
+    /// Where it listens for visitors; 80 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub http_port: Option<u16>,
+    /// Whether new instances may be given to it.
+    pub accepts_new_backends: bool,
+    /// Why; it stands beside the change in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Reason>)]
+    pub reason: Option<String>,
+}
+
+/// Changes what is known of a balancer; what is left out stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EditLoadBalancer {
+    /// Its public address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<IpAddress>)]
+    pub public_ip: Option<String>,
+    /// Whom Ansible logs in as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Login>)]
+    pub ssh_username: Option<String>,
+    /// Where it answers SSH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub ssh_port: Option<u16>,
+    /// The SSH host keys that it may show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<HostKey>>)]
+    pub host_keys: Option<Vec<String>>,
+    /// Where it listens for visitors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub http_port: Option<u16>,
+    /// Whether new instances may be given to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepts_new_backends: Option<bool>,
+    /// Why; it stands beside the change in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Reason>)]
+    pub reason: Option<String>,
 }
 
 /// One region of a cloud, as this node last saw it.
@@ -269,14 +352,41 @@ impl Example for LoadBalancer {
             id: LoadBalancerId::EXAMPLE.to_owned(),
             domain: "balancer.example.com".to_owned(),
             public_ip: "203.0.113.2".to_owned(),
+            ssh_username: "ubuntu".to_owned(),
+            ssh_port: 22,
+            host_keys: vec![HostKey::EXAMPLE.to_owned()],
             http_port: 80,
             also_listens: Some(SocketAddress::EXAMPLE.to_owned()),
             accepts_new_backends: true,
             troubles: vec![],
             preparation_run: Some(RunId::EXAMPLE.to_owned()),
+            instance_count: 1,
+            instances: vec![InstanceId::EXAMPLE.to_owned()],
+            retired: None,
             created: second(-86_400),
             modified: second(3_600),
         }
+    }
+}
+
+impl Example for AddLoadBalancer {
+    fn example() -> Self {
+        Self {
+            domain: "balancer.example.com".to_owned(),
+            public_ip: "203.0.113.2".to_owned(),
+            ssh_username: "ubuntu".to_owned(),
+            ssh_port: Some(22),
+            host_keys: vec![HostKey::EXAMPLE.to_owned()],
+            http_port: Some(80),
+            accepts_new_backends: true,
+            reason: reason(),
+        }
+    }
+}
+
+impl Example for EditLoadBalancer {
+    fn example() -> Self {
+        Self { accepts_new_backends: Some(false), reason: reason(), ..Self::default() }
     }
 }
 

@@ -4,11 +4,14 @@ use crate::Timestamp;
 use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::fragment::fragment_name;
+use crate::hosts::check_domain;
 use crate::ids::{InstanceId, LoadBalancerId, RunId};
 use crate::server::ServerAddress;
+use crate::settings::Violation;
+use crate::shared_server::tell_clients;
 use crate::snapshot::SnapshotFormat;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,6 +20,11 @@ use std::time::Duration;
 const PREPARATION_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause between two preparations.
 const PREPARATION_PAUSE_MAX: Duration = Duration::from_secs(3600);
+
+/// Longest name of the account that Ansible uses there (infra §1.1).
+const SSH_USER_LENGTH_MAX: usize = 32;
+/// Most host keys that a balancer may show.
+const HOST_KEYS_MAX: usize = 16;
 
 /// What is known of a balancer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +44,45 @@ pub struct Registration {
     pub fragment_name_postfix: String,
     /// Whether new instances may be given to it.
     pub accepts_new_backends: bool,
+}
+
+impl Registration {
+    /// Every rule that it breaks (infra §1.1).
+    #[must_use]
+    pub fn check(&self) -> Vec<Violation> {
+        let mut broken = vec![];
+        let mut refuse = |field: &str, rule: String| {
+            broken.push(Violation { field: field.to_owned(), rule });
+        };
+        if let Err(rule) = check_domain(&self.domain) {
+            refuse("domain", rule);
+        }
+        let user = &self.address.ssh_user;
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let is_user = (1..=SSH_USER_LENGTH_MAX).contains(&user.len()) && user.chars().all(fits);
+        if !is_user || user.starts_with('-') {
+            let rule =
+                "must be the name of an account, of 1 to 32 letters, digits, '-', '_' and '.'";
+            refuse("ssh_username", rule.to_owned());
+        }
+        if self.address.ssh_port == 0 {
+            refuse("ssh_port", "must be a port, 1 to 65535".to_owned());
+        }
+        if self.address.http_port == 0 {
+            refuse("http_port", "must be a port, 1 to 65535".to_owned());
+        }
+        let keys = &self.host_keys;
+        let is_key = |key: &String| {
+            key.split_whitespace().count() >= 2
+                && key.len() <= 2000
+                && !key.contains(char::is_control)
+        };
+        if keys.is_empty() || keys.len() > HOST_KEYS_MAX || !keys.iter().all(is_key) {
+            let rule = format!("takes 1 to {HOST_KEYS_MAX} SSH host keys like `ssh-ed25519 AAAA…`");
+            refuse("host_keys", rule);
+        }
+        broken
+    }
 }
 
 /// What is not at a balancer as the log says.
@@ -110,6 +157,10 @@ pub struct Present {
     pub preparations: u32,
     /// Before that time no other is asked for by itself.
     pub next_preparation: Option<Timestamp>,
+    /// The instances that are given to it.
+    pub clients: BTreeSet<InstanceId>,
+    /// Whether nobody is to use it any more.
+    pub is_retired: bool,
 }
 
 /// What one may ask of a balancer.
@@ -119,6 +170,12 @@ pub enum Command {
     Register(Registration),
     /// Let it take new instances, or not.
     AcceptBackends(bool),
+    /// Give an instance to it, if it takes new ones.
+    Admit { client: InstanceId },
+    /// The instance is nothing to it any more.
+    Release { client: InstanceId },
+    /// Nobody is to use it any more.
+    Retire,
     /// It serves the content with this digest under this name; it has no such fragment without one.
     /// Silent where that is known.
     RecordApplied { fragment: String, digest: Option<String> },
@@ -142,6 +199,15 @@ pub enum Event {
     /// It takes new instances, or not.
     #[serde(rename = "load_balancer.acceptance_changed")]
     AcceptanceChanged { accepts_new_backends: bool },
+    /// An instance is given to it.
+    #[serde(rename = "load_balancer.client_admitted")]
+    ClientAdmitted { client: InstanceId },
+    /// An instance is nothing to it any more.
+    #[serde(rename = "load_balancer.client_released")]
+    ClientReleased { client: InstanceId },
+    /// Nobody is to use it any more.
+    #[serde(rename = "load_balancer.retired")]
+    Retired {},
     /// It serves the content with this digest (SHA-256, hexadecimal) under this name; without one it
     /// has no such fragment any more.
     #[serde(rename = "load_balancer.fragment_applied")]
@@ -168,6 +234,9 @@ impl DomainEvent for Event {
         ("load_balancer.registered", 1),
         ("load_balancer.registration_changed", 1),
         ("load_balancer.acceptance_changed", 1),
+        ("load_balancer.client_admitted", 1),
+        ("load_balancer.client_released", 1),
+        ("load_balancer.retired", 1),
         ("load_balancer.fragment_applied", 1),
         ("load_balancer.troubled", 1),
         ("load_balancer.recovered", 1),
@@ -184,6 +253,18 @@ pub enum Rejected {
     /// There is no such balancer.
     #[error("the load balancer does not exist")]
     Absent,
+    /// Nobody is to use it any more.
+    #[error("the load balancer is retired; add it again to use it")]
+    Retired,
+    /// It takes nobody new.
+    #[error("the load balancer takes no new instances")]
+    AcceptsNobody,
+    /// Instances are given to it.
+    #[error("{}", tell_clients(.clients))]
+    InUse {
+        /// Who.
+        clients: Vec<InstanceId>,
+    },
     /// A run is at it.
     #[error("run {run} prepares it already")]
     BeingPrepared {
@@ -213,6 +294,9 @@ impl Decider for LoadBalancer {
         };
         match command {
             Command::Register(mut registration) => {
+                if known.is_retired {
+                    return Ok(vec![Event::Registered(registration)]);
+                }
                 let former = &known.registration;
                 registration.fragment_name_prefix.clone_from(&former.fragment_name_prefix);
                 registration.fragment_name_postfix.clone_from(&former.fragment_name_postfix);
@@ -229,6 +313,21 @@ impl Decider for LoadBalancer {
                     vec![Event::AcceptanceChanged { accepts_new_backends: accepts }]
                 })
             }
+            Command::Admit { client } if known.clients.contains(&client) => Ok(vec![]),
+            Command::Admit { .. } if known.is_retired => Err(Rejected::Retired),
+            Command::Admit { .. } if !known.registration.accepts_new_backends => {
+                Err(Rejected::AcceptsNobody)
+            }
+            Command::Admit { client } => Ok(vec![Event::ClientAdmitted { client }]),
+            Command::Release { client } => Ok(if known.clients.contains(&client) {
+                vec![Event::ClientReleased { client }]
+            } else {
+                vec![]
+            }),
+            Command::Retire if !known.clients.is_empty() => {
+                Err(Rejected::InUse { clients: known.clients.iter().copied().collect() })
+            }
+            Command::Retire => Ok(if known.is_retired { vec![] } else { vec![Event::Retired {}] }),
             Command::RecordApplied { fragment, digest } => {
                 Ok(if known.fragments.get(&fragment) == digest.as_ref() {
                     vec![]
@@ -265,7 +364,17 @@ impl Decider for LoadBalancer {
             };
         };
         match event {
+            Event::Registered(registration) if known.is_retired => {
+                known = Present::new(registration.clone());
+            }
             Event::Registered(_) => {}
+            Event::ClientAdmitted { client } => {
+                known.clients.insert(*client);
+            }
+            Event::ClientReleased { client } => {
+                known.clients.remove(client);
+            }
+            Event::Retired {} => known.is_retired = true,
             Event::RegistrationChanged(registration) => known.registration = registration.clone(),
             Event::AcceptanceChanged { accepts_new_backends } => {
                 known.registration.accepts_new_backends = *accepts_new_backends;
@@ -301,7 +410,15 @@ impl Present {
             preparation: None,
             preparations: 0,
             next_preparation: None,
+            clients: BTreeSet::new(),
+            is_retired: false,
         }
+    }
+
+    /// Whether an instance that has no balancer may be given to it.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        self.registration.accepts_new_backends && !self.is_retired
     }
 
     fn request_preparation(&self, run: RunId, reason: Option<String>, now: Timestamp) -> Event {

@@ -79,6 +79,12 @@ rights! {
     ResourcesResolve = "resources:resolve", Change;
     /// See balancers.
     LoadBalancersRead = "load_balancers:read", Look;
+    /// Add balancers.
+    LoadBalancersAdd = "load_balancers:add", Change;
+    /// Change what is known of balancers, and whether they take new sites.
+    LoadBalancersChange = "load_balancers:change", Change;
+    /// Retire balancers.
+    LoadBalancersRetire = "load_balancers:retire", Change;
     /// Have balancers put right.
     LoadBalancersPrepare = "load_balancers:prepare", Change;
     /// See servers that sites share, and who uses them.

@@ -198,7 +198,8 @@ pub enum Rejected {
     },
 }
 
-fn tell_clients(clients: &[InstanceId]) -> String {
+/// Who uses something, so many by name.
+pub(crate) fn tell_clients(clients: &[InstanceId]) -> String {
     let named: Vec<_> = clients.iter().take(NAMED_MAX).map(ToString::to_string).collect();
     let more = match clients.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),

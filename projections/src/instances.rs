@@ -15,6 +15,7 @@ table! {
     indexes [
         Index::on("release, id"),
         Index::on("lifecycle, id"),
+        Index::on("load_balancer, id"),
         Index::on("id").only("json_array_length(name_troubles) > 0"),
     ]
     {

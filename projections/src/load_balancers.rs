@@ -1,6 +1,6 @@
 //! Shared load balancer hosts.
 
-use crate::change::{Columns, RowChange, columns};
+use crate::change::{Columns, NULL, RowChange, columns};
 use crate::table::table;
 use crate::{Index, Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
@@ -17,6 +17,12 @@ table! {
         domain: String,
         /// Public address.
         public_ip: String,
+        /// Whom Ansible logs in as there.
+        ssh_username: String,
+        /// Where it answers SSH.
+        ssh_port: i32,
+        /// The SSH host keys that it may show.
+        host_keys: Vec<String>,
         /// Where it listens for visitors.
         http_port: i32,
         /// A second address where it listens for visitors of its own machine.
@@ -27,6 +33,8 @@ table! {
         troubles: Value,
         /// `run_…` that was last asked to prepare it.
         preparation_run: Option<String>,
+        /// When it was retired.
+        retired_at: Option<DateTime<Utc>>,
         /// When it was registered.
         created_at: DateTime<Utc>,
         /// When it last changed.
@@ -52,7 +60,11 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             table: LOAD_BALANCERS.name,
             key,
             initial: columns! { created_at: at, troubles: serde_json::Value::Array(vec![]) },
-            set: describe(recorded, &registration),
+            set: {
+                let mut set = describe(recorded, &registration);
+                set.extend(columns! { retired_at: NULL });
+                set
+            },
         }],
         Event::RegistrationChanged(registration) => {
             vec![RowChange::update(LOAD_BALANCERS.name, key, describe(recorded, &registration))]
@@ -61,6 +73,13 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             LOAD_BALANCERS.name,
             key,
             columns! { accepts_new_backends: accepts_new_backends, updated_at: at },
+        )],
+        // Who uses it stands with the instances.
+        Event::ClientAdmitted { .. } | Event::ClientReleased { .. } => vec![],
+        Event::Retired {} => vec![RowChange::update(
+            LOAD_BALANCERS.name,
+            key,
+            columns! { retired_at: at, updated_at: at },
         )],
         Event::FragmentApplied { .. } => vec![], // Nothing is known otherwise of the balancer itself.
         Event::Troubled { troubles } => vec![RowChange::update(
@@ -85,6 +104,9 @@ fn describe(recorded: &Recorded, registration: &Registration) -> Columns {
     columns! {
         domain: registration.domain,
         public_ip: registration.address.ip,
+        ssh_username: registration.address.ssh_user,
+        ssh_port: registration.address.ssh_port,
+        host_keys: registration.host_keys,
         http_port: registration.address.http_port,
         also_listens: registration.also_listens,
         accepts_new_backends: registration.accepts_new_backends,

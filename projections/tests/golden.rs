@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by breaking off")]
 
+#[path = "samples/events.rs"]
 mod samples;
 
 use ocim_domain::event::Recorded;

@@ -1,27 +1,26 @@
-//! Machines, regions and balancers to look at, and machines that nobody accounts for.
+//! Machines and regions to look at, and machines that nobody accounts for.
 
 use super::Api;
 use super::appservers::answer_with_run;
 use super::convert::{text_of, word};
 use super::extract::{Body, Params, read_search_text};
-use super::paging::{Choice, PageParams, answer_with_page};
-use super::problem::{HttpError, internal, not_found};
+use super::paging::{Choice, answer_with_page};
+use super::problem::{HttpError, not_found};
 use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, STARTED_RUN, Shape, Tag,
     Verb, handler,
 };
 use crate::app::Caller;
-use crate::read_models::{LoadBalancerRow, OrphanRow, ServerFilter, ServerRow};
+use crate::read_models::{OrphanRow, ServerFilter, ServerRow};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
-    DeleteOrphan, LoadBalancer, Orphan, OrphanDeletionPlan, Page, PreparationPlan,
-    PrepareLoadBalancer, ProblemType, RegionLook, Server, ServerStatus, texts,
+    DeleteOrphan, Orphan, OrphanDeletionPlan, Page, ProblemType, RegionLook, Server, ServerStatus,
+    texts,
 };
-use ocim_domain::ids::{LoadBalancerId, ServerId};
-use ocim_domain::load_balancer::Trouble;
+use ocim_domain::ids::ServerId;
 use ocim_domain::right::Right;
-use ocim_projections::{inventories, load_balancers};
+use ocim_projections::inventories;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -149,74 +148,6 @@ pub(super) const ROUTES: &[Route] = &[
         }],
         refuses: &[],
     },
-    Route {
-        handler: handler!(list_load_balancers),
-        method: Verb::Get,
-        path: "/api/v1/load_balancers",
-        tag: SERVERS,
-        summary: "Lists balancers, newest first",
-        description: "Each with what is not as it should be there.",
-        access: Access::Granted(Right::LoadBalancersRead),
-        takes: Input::NOTHING.page_after::<texts::LoadBalancerId>(),
-        answers: &[Answer {
-            status: 200,
-            description: "A page of balancers",
-            content: &[Content::page::<LoadBalancer>()],
-            headers: &[AnswerHeader::Link],
-            links: &[Link {
-                name: "load_balancer",
-                to: "read_load_balancer",
-                parameter: "id",
-                from: "$response.body#/items/0/id",
-            }],
-        }],
-        refuses: &[],
-    },
-    Route {
-        handler: handler!(read_load_balancer),
-        method: Verb::Get,
-        path: "/api/v1/load_balancers/{id}",
-        tag: SERVERS,
-        summary: "Reads a balancer",
-        description: "With what is not as it should be there.",
-        access: Access::Granted(Right::LoadBalancersRead),
-        takes: Input::NOTHING.path(&[LOAD_BALANCER_ID]),
-        answers: &[Answer {
-            status: 200,
-            description: "The balancer",
-            content: &[Content::json::<LoadBalancer>()],
-            headers: &[],
-            links: &[Link {
-                name: "prepare",
-                to: "prepare_load_balancer",
-                parameter: "id",
-                from: "$response.body#/id",
-            }],
-        }],
-        refuses: &[],
-    },
-    Route {
-        handler: handler!(prepare_load_balancer),
-        method: Verb::Post,
-        path: "/api/v1/load_balancers/{id}/prepare",
-        tag: SERVERS,
-        summary: "Has everything at a balancer as it should be",
-        description: "HAProxy, our program, and what the sites need. `dry_run` only tells what would be \
-            done.",
-        access: Access::Granted(Right::LoadBalancersPrepare),
-        takes: Input::NOTHING.path(&[LOAD_BALANCER_ID]).body::<PrepareLoadBalancer>(),
-        answers: &[
-            Answer {
-                status: 200,
-                description: "What would be done (`dry_run`)",
-                content: &[Content::json::<PreparationPlan>()],
-                headers: &[],
-                links: &[],
-            },
-            STARTED_RUN,
-        ],
-        refuses: &[ProblemType::CommandRejected],
-    },
 ];
 
 /// Which machines are wanted.
@@ -237,13 +168,6 @@ struct ServerParams {
     #[param(value_type = Option<texts::ServerId>)]
     after: Option<String>,
 }
-
-/// The id of a balancer in a path.
-const LOAD_BALANCER_ID: PathPart = PathPart {
-    name: "id",
-    description: "Which balancer, `lbal_…`",
-    shape: Shape::of::<texts::LoadBalancerId>(),
-};
 
 /// Lists machines, newest first.
 async fn list_servers(
@@ -319,57 +243,6 @@ async fn list_looks(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse,
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 
-/// Lists balancers, newest first.
-async fn list_load_balancers(
-    api: Data<Api>,
-    by: ReqData<Caller>,
-    Params(params): Params<PageParams>,
-    request: HttpRequest,
-) -> Result<HttpResponse, HttpError> {
-    let choice = Choice::new::<LoadBalancerId>(params.limit, params.after.as_deref())?;
-    let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
-    let rows = api.app.reads(&by).list_load_balancers(limit, after).await?;
-    let id = |row: &LoadBalancerRow| row.id.clone();
-    let page = choice.page(rows, id, show_load_balancer)?;
-    Ok(answer_with_page(&request, page))
-}
-
-/// Reads a balancer.
-async fn read_load_balancer(
-    api: Data<Api>,
-    by: ReqData<Caller>,
-    id: Path<LoadBalancerId>,
-) -> Result<HttpResponse, HttpError> {
-    let row = api.app.reads(&by).read_load_balancer(&id.to_string()).await?;
-    let row = row.ok_or_else(|| not_found("such load balancer"))?;
-    Ok(HttpResponse::Ok().json(show_load_balancer(row)?))
-}
-
-/// Has everything at a balancer as it should be: HAProxy, our program, and what the sites need.
-async fn prepare_load_balancer(
-    api: Data<Api>,
-    by: ReqData<Caller>,
-    id: Path<LoadBalancerId>,
-    Body(body): Body<PrepareLoadBalancer>,
-) -> Result<HttpResponse, HttpError> {
-    let by = Caller { reason: Some(body.reason), ..by.into_inner() };
-    if body.dry_run {
-        let domain = api.app.plan_preparation(&by, *id).await?.domain;
-        let would = format!(
-            "a run would install what is missing on {domain}, start HAProxy if it does not run, and \
-             put its fragments right"
-        );
-        return Ok(HttpResponse::Ok().json(PreparationPlan { would }));
-    }
-    answer_with_run(
-        &api,
-        &by,
-        &[load_balancers::PROJECTOR.name],
-        api.app.prepare_load_balancer(&by, *id).await?,
-    )
-    .await
-}
-
 /// A machine.
 fn show_server(row: ServerRow) -> Result<Server, HttpError> {
     let status: ServerStatus = word(row.status)?;
@@ -404,23 +277,5 @@ fn show_orphan(row: OrphanRow) -> Result<Orphan, HttpError> {
         power: word(row.power)?,
         deletion_run: row.deletion_run,
         found: row.found_at,
-    })
-}
-
-/// A balancer.
-pub(super) fn show_load_balancer(row: LoadBalancerRow) -> Result<LoadBalancer, HttpError> {
-    let troubles: Vec<Trouble> =
-        serde_json::from_value(row.troubles).map_err(|error| internal(&error))?;
-    Ok(LoadBalancer {
-        id: row.id,
-        domain: row.domain,
-        public_ip: row.public_ip,
-        http_port: row.http_port,
-        also_listens: row.also_listens,
-        accepts_new_backends: row.accepts_new_backends,
-        troubles: troubles.iter().map(ToString::to_string).collect(),
-        preparation_run: row.preparation_run,
-        created: row.created_at,
-        modified: row.updated_at,
     })
 }

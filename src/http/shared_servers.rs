@@ -114,7 +114,8 @@ macro_rules! wire {
     };
 }
 
-fn replace<T: Clone>(value: &mut T, wanted: Option<&T>) {
+/// Sets what is wanted otherwise.
+pub(super) fn replace<T: Clone>(value: &mut T, wanted: Option<&T>) {
     if let Some(wanted) = wanted {
         value.clone_from(wanted);
     }

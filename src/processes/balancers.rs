@@ -14,7 +14,7 @@ use ocim_domain::fragment::{
     probe_backend_name, probe_host, redirect_backend_name,
 };
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
-use ocim_domain::instance::{self, Instance};
+use ocim_domain::instance;
 use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
 use ocim_domain::names::RoutedNames;
 use ocim_domain::run_record::InstanceInput;
@@ -33,14 +33,18 @@ pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, Step
     // Looked at first: once the run that makes one is over, what it made is there.
     let is_on_its_way = app.balancer_attempts().another_follows()
         || app.has_open_run("provision_load_balancer", None).await?;
-    let mut accepting: Vec<LoadBalancerId> = app
-        .list_registered_balancers()
-        .await?
-        .into_iter()
-        .filter(|(_, registration)| registration.accepts_new_backends)
-        .filter(|(_, registration)| cloud.is_reachable_from(registration.address.ip))
-        .map(|(id, _)| id)
-        .collect();
+    let known = app.list_balancers().await?;
+    // It may have been let in before a crash.
+    let admitted = known.iter().find(|(_, it)| it.clients.contains(&input.instance));
+    let mut accepting: Vec<LoadBalancerId> = match admitted {
+        Some((id, _)) => vec![*id],
+        None => known
+            .iter()
+            .filter(|(_, it)| it.accepts())
+            .filter(|(_, it)| cloud.is_reachable_from(it.registration.address.ip))
+            .map(|(id, _)| *id)
+            .collect(),
+    };
     if accepting.is_empty() {
         if is_on_its_way {
             return Ok(Progress::NotYet { again_in: context.world.limits.poll_interval });
@@ -54,11 +58,14 @@ pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, Step
     }
     let choice = usize::from(context.key.as_bytes()[0]) % accepting.len();
     let load_balancer = accepting.swap_remove(choice);
-    let command = instance::Command::AssignLoadBalancer { load_balancer };
-    let stream = input.instance.stream();
-    let meta = context.metadata();
-    app.journal().execute::<Instance>(&stream, &meta, command).await.map_err(AppError::from)?;
-    done(load_balancer)
+    match app.assign_balancer(&context.metadata(), input.instance, load_balancer).await {
+        // It takes nobody any more: chosen anew.
+        Err(AppError::Rejected { .. }) => {
+            Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
+        }
+        Err(error) => Err(error.into()),
+        Ok(()) => done(load_balancer),
+    }
 }
 
 /// An instance with its balancer, and what its fragment is made from.

@@ -27,8 +27,17 @@ row! {
 row! {
     /// A balancer.
     pub struct LoadBalancerRow of load_balancer_columns {
-        id, domain, public_ip, http_port, also_listens, accepts_new_backends, troubles,
-        preparation_run, created_at, updated_at,
+        id, domain, public_ip, ssh_username, ssh_port, host_keys, http_port, also_listens,
+        accepts_new_backends, troubles, preparation_run, retired_at, created_at, updated_at,
+    }
+    beside {
+        /// How many instances are given to it.
+        instance_count: i64 =
+            "(select count(*) from rm.instances as i where i.load_balancer = t.id)",
+        /// The oldest hundred of them.
+        instances: Vec<String> =
+            "array(select i.id from rm.instances as i where i.load_balancer = t.id \
+             order by i.id limit 100)",
     }
 }
 

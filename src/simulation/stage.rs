@@ -185,7 +185,9 @@ fn new_app(
     ids: Arc<dyn Ids>,
 ) -> App {
     let (defaults, regions) = (Defaults::new("example.com", REGION), vec![REGION.to_owned()]);
-    App::new(sealed, reads, logs, clock, ids, AppSetting { defaults, regions, plan_of })
+    let fragment_name_prefix = deployment().fragment_prefix;
+    let setting = AppSetting { defaults, regions, fragment_name_prefix, plan_of };
+    App::new(sealed, reads, logs, clock, ids, setting)
 }
 
 /// Sagas read no read model: the database behind these is never asked.

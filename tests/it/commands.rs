@@ -43,7 +43,8 @@ impl Stage {
         let reads = ReadModels::new(nowhere, Freshness::new([]));
         let defaults = Defaults::new("example.com", "RegionOne");
         let regions = vec!["RegionOne".to_owned()];
-        let setting = AppSetting { defaults, regions, plan_of: ocim::processes::plan_of };
+        let (fragment_name_prefix, plan_of) = ("ocim-".to_owned(), ocim::processes::plan_of);
+        let setting = AppSetting { defaults, regions, fragment_name_prefix, plan_of };
         let app = App::new(sealed, reads, logs, time, ids, setting);
         Self { app, clock }
     }

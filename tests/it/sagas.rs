@@ -1,6 +1,7 @@
 //! Processes in memory and on virtual time: disturbed at every point, they end as they should.
 
 mod abandoned;
+mod balancer_clients;
 mod balancer_watch;
 mod clocks;
 pub(crate) mod crash_store;

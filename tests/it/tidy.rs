@@ -59,6 +59,7 @@ const LAYERS: [(&str, &[&str], &[&str], &str); 10] = [
             "ocim_domain::run_record",
             "ocim_domain::server",
             "ocim_domain::settings",
+            "ocim_domain::shared_server",
             "ocim_domain::token",
             "ocim_projections::ALL",
         ],

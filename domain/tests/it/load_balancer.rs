@@ -47,6 +47,52 @@ fn a_balancer_accepts_new_backends_or_not() {
 }
 
 #[test]
+fn a_balancer_is_not_retired_under_its_instances_and_takes_nobody_once_it_is() {
+    let client = crate::sample::instance_id();
+    let (admit, release) = (|| Command::Admit { client }, || Command::Release { client });
+    let known = || given::<LoadBalancer>([Event::Registered(registration())]);
+    known().when_then(admit(), [Event::ClientAdmitted { client }]);
+    known().when_silent(release());
+    let used = || known().after(admit());
+    used().when_silent(admit());
+    used().when_refused(Command::Retire, Rejected::InUse { clients: vec![client] });
+    used().after(Command::AcceptBackends(false)).when_silent(admit());
+    let closed = known().after(Command::AcceptBackends(false));
+    closed.when_refused(admit(), Rejected::AcceptsNobody);
+    used().when_then(release(), [Event::ClientReleased { client }]);
+    let retired = || used().after(release()).after(Command::Retire);
+    retired().when_silent(Command::Retire);
+    retired().when_refused(admit(), Rejected::Retired);
+    assert!(!retired().state().as_ref().unwrap().accepts());
+    retired().when_then(Command::Register(registration()), [Event::Registered(registration())]);
+    let back = retired().after(Command::Register(registration()));
+    assert!(back.state().as_ref().unwrap().accepts());
+}
+
+#[test]
+fn what_is_known_of_a_balancer_follows_the_rules() {
+    let fields = |registration: &Registration| -> Vec<String> {
+        registration.check().into_iter().map(|violation| violation.field).collect()
+    };
+    assert_eq!(fields(&registration()), Vec::<String>::new());
+    let mut wrong = registration();
+    wrong.domain = "x".repeat(101);
+    wrong.address.ssh_user = "-oProxyCommand".to_owned();
+    wrong.address.ssh_port = 0;
+    wrong.address.http_port = 0;
+    wrong.host_keys = vec!["ssh-ed25519".to_owned()];
+    assert_eq!(fields(&wrong), ["domain", "ssh_username", "ssh_port", "http_port", "host_keys"]);
+    for user in ["", "a b", &"x".repeat(33)] {
+        let mut odd = registration();
+        odd.address.ssh_user = user.to_owned();
+        assert_eq!(fields(&odd), ["ssh_username"], "{user}");
+    }
+    let mut without = registration();
+    without.host_keys = vec![];
+    assert_eq!(fields(&without), ["host_keys"]);
+}
+
+#[test]
 fn an_applied_fragment_is_told_once() {
     let known = given::<LoadBalancer>([Event::Registered(registration())]);
     let event = Event::FragmentApplied { fragment: "f".to_owned(), digest: Some("d".to_owned()) };

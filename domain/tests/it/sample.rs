@@ -377,6 +377,7 @@ pub(crate) fn load_balancer_events() -> Vec<load_balancer::Event> {
         E::Registered(registration()),
         E::RegistrationChanged(Registration { address: address(201), ..registration() }),
         E::AcceptanceChanged { accepts_new_backends: false },
+        E::ClientAdmitted { client: instance_id() },
         E::FragmentApplied {
             fragment: "ocim-a1b2-inst_00000000-0000-0000-0000-000000000001".to_owned(),
             digest: Some("c0ffee".to_owned()),
@@ -397,6 +398,8 @@ pub(crate) fn load_balancer_events() -> Vec<load_balancer::Event> {
             next: at(60),
         },
         E::Recovered {},
+        E::ClientReleased { client: instance_id() },
+        E::Retired {},
     ]
 }
 

@@ -17,6 +17,16 @@ pub(super) fn tell(teller: &Teller<'_>, event: &load_balancer::Event) -> String 
         E::AcceptanceChanged { accepts_new_backends: false } => {
             format!("The load balancer {it} takes no new sites")
         }
+        E::ClientAdmitted { client } => {
+            format!("{who} let {} use the load balancer {it}", teller.name(client))
+        }
+        E::ClientReleased { client } => {
+            format!("{} uses the load balancer {it} no more", teller.name(client))
+        }
+        E::Retired {} => {
+            let why = because(teller.recorded.meta.reason.as_deref());
+            format!("{who} retired the load balancer {it}{why}")
+        }
         E::FragmentApplied { fragment, digest: Some(_) } => {
             format!("The load balancer {it} serves the newest version of {fragment}")
         }

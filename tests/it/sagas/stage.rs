@@ -368,7 +368,8 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     let regions = vec![REGION.to_owned()];
     let defaults = Defaults::new("example.com", REGION);
     let reads = unconnected().unwrap();
-    let setting = AppSetting { defaults, regions, plan_of };
+    let fragment_name_prefix = "ocim-".to_owned();
+    let setting = AppSetting { defaults, regions, fragment_name_prefix, plan_of };
     let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, setting)
         .with_derived(Arc::new(outside.derived.clone()))
         .with_leases(Arc::new(outside.leases.clone()));
