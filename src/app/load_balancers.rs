@@ -151,18 +151,22 @@ impl App {
         Ok(())
     }
 
-    /// Tells a balancer that an instance is nothing to it any more: nothing of it is there.
+    /// Tells every balancer that an instance is given to that it is nothing to it any more: nothing of it
+    /// is there.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn release_balancer(
+    pub async fn release_balancers(
         &self,
         meta: &Metadata,
         client: InstanceId,
-        id: LoadBalancerId,
     ) -> Result<(), AppError> {
-        let command = Command::Release { client };
-        self.journal.execute::<LoadBalancer>(&id.stream(), meta, command).await?;
+        for (id, known) in self.list_balancers().await? {
+            if known.clients.contains(&client) {
+                let command = Command::Release { client };
+                self.journal.execute::<LoadBalancer>(&id.stream(), meta, command).await?;
+            }
+        }
         Ok(())
     }
 

@@ -198,7 +198,7 @@ impl App {
         Err(AppError::VersionConflict)
     }
 
-    /// Tells the servers that an instance uses that it uses them no more: nothing of it is there.
+    /// Tells every server that has an instance for a client that it has it no more.
     ///
     /// # Errors
     /// What the store says.
@@ -206,28 +206,23 @@ impl App {
         &self,
         meta: &Metadata,
         client: InstanceId,
-        servers: &SharedServers,
     ) -> Result<(), AppError> {
-        if let Some(used) = &servers.mysql {
-            self.release_instance::<Mysql>(meta, used.server, client).await?;
-        }
-        if let Some(used) = &servers.mongodb {
-            self.release_instance::<Mongodb>(meta, used.server, client).await?;
-        }
-        if let Some(used) = &servers.rabbitmq {
-            self.release_instance::<Rabbitmq>(meta, used.server, client).await?;
-        }
-        Ok(())
+        self.release_instance::<Mysql>(meta, client).await?;
+        self.release_instance::<Mongodb>(meta, client).await?;
+        self.release_instance::<Rabbitmq>(meta, client).await
     }
 
     async fn release_instance<A: Address>(
         &self,
         meta: &Metadata,
-        id: A::Id,
         client: InstanceId,
     ) -> Result<(), AppError> {
-        let command = Command::Release { client };
-        self.journal.execute::<SharedServer<A>>(&A::stream(id), meta, command).await?;
+        for (id, server) in self.list_shared_servers::<A>().await? {
+            if server.clients.contains_key(&client) {
+                let command = Command::Release { client };
+                self.journal.execute::<SharedServer<A>>(&A::stream(id), meta, command).await?;
+            }
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::resource::removal::{remove_fragments, remove_names};
 use super::step::{Definition, Progress, Step, StepContext, StepError, done};
 use super::traffic::plan_emptying;
 use ocim_domain::instance::lifecycle::Command;
+use ocim_domain::run_record::LifecycleInput;
 use ocim_engine::call;
 
 /// Takes all out of service that a site has; a deletion begins with it, too.
@@ -44,6 +45,9 @@ const ROWS: [Step; 10] = {
 };
 
 async fn record_archived(context: StepContext) -> Result<Progress, StepError> {
+    let input: LifecycleInput = context.input()?;
+    // Its fragment is gone: the balancer need not wait for it to be retired.
+    context.world.app.release_balancers(&context.metadata(), input.instance).await?;
     record(&context, Command::RecordArchived { run: context.run }).await?;
     context.say("the instance is archived").await;
     done(())

@@ -46,6 +46,9 @@ async fn leave_shared(context: StepContext) -> Result<Progress, StepError> {
         let reason = "all machines of the region share them";
         resolve(&context, input.instance, known, reason).await?;
     }
+    let (app, meta) = (&context.world.app, context.metadata());
+    app.release_balancers(&meta, input.instance).await?;
+    app.release_servers(&meta, input.instance).await?;
     done(())
 }
 

@@ -19,7 +19,7 @@ async fn a_balancer_is_retired_once_its_sites_are_released_and_nothing_brings_it
     assert!(detail.contains(&stage.instance.to_string()), "{detail}");
     let meta = somebody().metadata();
     for _ in 0..2 {
-        app.release_balancer(&meta, stage.instance, id).await.unwrap();
+        app.release_balancers(&meta, stage.instance).await.unwrap();
     }
     app.retire_load_balancer(&by, id).await.unwrap();
     assert_eq!(app.list_registered_balancers().await.unwrap(), [], "nobody looks at it any more");

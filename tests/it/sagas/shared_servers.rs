@@ -162,7 +162,7 @@ async fn a_server_is_free_to_be_retired_once_its_instances_are_released() {
     assert!(detail.contains(&stage.instance.to_string()), "{detail}");
     let meta = somebody().metadata();
     for _ in 0..2 {
-        app.release_servers(&meta, stage.instance, &servers).await.unwrap();
+        app.release_servers(&meta, stage.instance).await.unwrap();
     }
     app.retire_server::<Rabbitmq>(&because(), rabbitmq).await.unwrap();
     app.retire_server::<Mysql>(&because(), mysql).await.unwrap();
