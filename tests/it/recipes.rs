@@ -98,7 +98,7 @@ fn every_recipe_is_listed_and_names_what_is_registered() {
         "domain/tests/it/sample.rs",
         "projections/src/lib.rs",
         "projections/src/timeline.rs",
-        "projections/tests/golden.rs",
+        "projections/tests/samples/events.rs",
         "adapters/src/lib.rs",
         "adapters/src/breaker/charges.rs",
         "api-spec/src/lib.rs",

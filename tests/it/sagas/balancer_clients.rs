@@ -1,10 +1,14 @@
 //! Who is given to a balancer stands with it, so that none is retired under its sites.
 
+use super::scenarios::confirmed;
 use super::stage::{BALANCER, Stage, registration, somebody};
+use ocim::app::lifecycle::LifecycleAsk;
 use ocim::app::load_balancers::load_balancer_id;
 use ocim::app::{AppError, Caller};
 use ocim_domain::instance::Instance;
 use ocim_domain::load_balancer::{Command, LoadBalancer};
+use ocim_domain::saga::Phase;
+use ocim_domain::shared_server::Mysql;
 
 #[tokio::test(start_paused = true)]
 async fn a_balancer_is_retired_once_its_sites_are_released_and_nothing_brings_it_back() {
@@ -48,4 +52,28 @@ async fn who_was_let_in_before_a_crash_is_given_to_that_balancer() {
     stage.launch().await;
     let instance = app.journal().load::<Instance>(&stage.instance.stream()).await.unwrap().state;
     assert_eq!(instance.present().unwrap().load_balancer, Some(id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn archived_sites_leave_their_balancer_and_deleted_ones_their_shared_servers() {
+    let (stage, id) = (Stage::new().await, load_balancer_id(BALANCER));
+    stage.launch_active().await;
+    let mysql = stage.app().list_shared_servers::<Mysql>().await.unwrap()[0].0;
+    let journal = stage.app().journal();
+    let clients = async || {
+        let balancer = journal.load::<LoadBalancer>(&id.stream()).await.unwrap().state.unwrap();
+        let server = stage.app().shared_server::<Mysql>(mysql).await.unwrap();
+        (balancer.clients.len(), server.clients.len())
+    };
+    assert_eq!(clients().await, (1, 1));
+    let change = async |ask| {
+        let run = stage.begin_change(ask).await;
+        assert_eq!(stage.drive(run).await.phase, Phase::Completed);
+    };
+    change(LifecycleAsk::Archive).await;
+    assert_eq!(clients().await, (0, 1), "its databases are kept");
+    change(LifecycleAsk::Unarchive { launch: false }).await;
+    assert_eq!(clients().await, (1, 1));
+    change(LifecycleAsk::Delete(confirmed())).await;
+    assert_eq!(clients().await, (0, 0));
 }
