@@ -20,6 +20,7 @@ mod reservations;
 mod resources;
 mod runs;
 mod servers;
+mod settings_history;
 mod shared_servers;
 mod timeline;
 pub mod tokens;
@@ -33,6 +34,7 @@ pub use idempotency::CommandKey;
 pub use looks::{LastLook, LastLooks};
 pub use ocim_engine::journal::{ExecuteError, Executed, Journal, JournalError, Loaded};
 pub use put_offs::PutOffs;
+pub use settings_history::{SettingChange, SettingsVersion};
 pub use timeline::Told;
 pub use variables::{Edit, ExplainedLayer, Explanation};
 
@@ -82,6 +84,8 @@ pub struct AppSetting {
     pub regions: Vec<String>,
     /// What the names of fragments begin with on balancers that people add.
     pub fragment_name_prefix: String,
+    /// Whether an AWS account is configured that could make buckets.
+    pub has_aws_account: bool,
     /// The plan of a run's definition; an empty one where this version does not know it.
     pub plan_of: fn(&Run) -> Plan,
 }

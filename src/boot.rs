@@ -171,6 +171,8 @@ impl Services {
                 defaults: settings::instance_defaults(config),
                 regions: config.clouds.keys().cloned().collect(),
                 fragment_name_prefix: config.load_balancer_fragment_name_prefix.clone(),
+                has_aws_account: config.sites.aws_access_key_id.is_some()
+                    && config.sites.aws_secret_access_key.is_some(),
                 plan_of: processes::plan_of,
             },
         );

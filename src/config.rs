@@ -8,24 +8,29 @@ mod client;
 mod default_servers;
 mod env_file;
 mod git_credentials;
+pub mod original;
 mod reader;
 mod secret;
 mod sites;
+mod stable;
 mod urls;
 
 pub use client::ClientConfig;
 pub use default_servers::DefaultServers;
 pub use git_credentials::GitCredential;
 pub use secret::Secret;
-pub use sites::{FilebeatConfig, SitesConfig, SwiftConfig};
+pub use sites::{FilebeatConfig, SitesConfig, SmtpRelay, SwiftConfig};
+pub use stable::StableConfig;
 
 use default_servers::read_default_servers;
 use git_credentials::read_git_credentials;
 use ocim_adapters::playbooks::ansible::pick_environment;
+use ocim_domain::settings::Defaults;
 use reader::Reader;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sites::read_sites;
+use sites::{read_sites, read_smtp_relay};
+use stable::read_stable;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
@@ -52,7 +57,7 @@ pub struct Config {
     /// `EVENT_STORE_URL`: a KurrentDB that keeps the events, `kurrentdb://user:password@host:2113`,
     /// as docs/KURRENTDB.md says; all else stays in the database. None: the database keeps them too.
     pub event_store_url: Option<Secret>,
-    /// `SECRET_KEY`: all encryption keys come from it; 16 characters or more. None: made once and
+    /// `SECRET_KEY`: all encryption keys come from it; better 16 characters or more. None: made once and
     /// kept in the data folder.
     pub secret_key: Option<Secret>,
     /// `OCIM_DATA_DIR`: the data folder, absolute. `/var/lib/ocim` for root, else
@@ -62,7 +67,8 @@ pub struct Config {
     pub http_address: IpAddr,
     /// `OCIM_HTTP_PORT`: its port; 0 takes any free one. `5000`.
     pub http_port: u16,
-    /// `OCIM_CLOUDS`: JSON object from region to cloud. `{"local": {"kind": "local"}}`. Each may have
+    /// `OCIM_CLOUDS`: JSON object from region to cloud. `{"local": {"kind": "local"}}`, with the region
+    /// that `OPENSTACK_REGION` names. Each may have
     /// `launches_max`: launches at a time in the region, the others wait in line; `10`. It counts
     /// until `ocim region set` says otherwise.
     pub clouds: BTreeMap<String, CloudConfig>,
@@ -110,6 +116,8 @@ pub struct Config {
     /// `INSTANCE_SMTP_RELAY_HOST` and its sisters: where sites send mail. None: they send it
     /// themselves.
     pub instance_smtp_relay: Option<SmtpRelay>,
+    /// What production instances are made with.
+    pub stable: StableConfig,
     /// What else reaches every site.
     pub sites: SitesConfig,
 
@@ -160,6 +168,8 @@ pub struct Config {
     /// `ANSIBLE_APPSERVER_VERSION`: branch, tag or commit of it. `master`.
     pub ansible_appserver_version: String,
 
+    /// What a start is to say of the configuration: what is set and not read, and what is unwise.
+    pub notes: Vec<String>,
     /// What git, pip and Ansible get of our own environment: paths, certificates, proxies; no
     /// secret of ours.
     pub tool_environment: Vec<(String, String)>,
@@ -269,21 +279,6 @@ impl std::str::FromStr for LogFormat {
     }
 }
 
-/// The mail relay of the instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SmtpRelay {
-    /// `INSTANCE_SMTP_RELAY_HOST`.
-    pub host: String,
-    /// `INSTANCE_SMTP_RELAY_PORT`: `587`.
-    pub port: u16,
-    /// `INSTANCE_SMTP_RELAY_USERNAME`: blank.
-    pub username: String,
-    /// `INSTANCE_SMTP_RELAY_PASSWORD`: blank.
-    pub password: Secret,
-    /// `INSTANCE_SMTP_RELAY_SENDER_DOMAIN`: `DEFAULT_INSTANCE_BASE_DOMAIN`'s value.
-    pub sender_domain: String,
-}
-
 /// How to log in to a load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BalancerLogin {
@@ -346,6 +341,8 @@ impl Config {
         let mut reader = Reader::new(variables);
         let mut config = read_config(&mut reader, is_root);
         config.tool_environment = pick_environment(variables.clone().into_iter());
+        config.notes = original::tell_unread(variables);
+        config.notes.extend(tell_weak_key(config.secret_key.as_ref()));
         let errors = reader.finish();
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
@@ -383,11 +380,17 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
     let base_domain = r.domain("DEFAULT_INSTANCE_BASE_DOMAIN", "localhost");
     let release = r.text("DEFAULT_OPENEDX_RELEASE", "master", 128);
     let clouds = read_clouds(r);
+    let default_fork = read_fork(r);
+    let default_configuration_repo_url =
+        r.text("DEFAULT_CONFIGURATION_REPO_URL", "https://github.com/edx/configuration.git", 256);
+    let platform_url = Defaults::fork_url(&default_fork);
+    let stable = read_stable(r, &platform_url, &default_configuration_repo_url);
     Config {
+        notes: vec![],
         tool_environment: vec![],
         database_url: read_database_url(r),
         event_store_url: read_event_store_url(r),
-        secret_key: read_secret_key(r),
+        secret_key: r.secret("SECRET_KEY"),
         data_dir: read_data_dir(r, is_root),
         http_address: (r.parsed("OCIM_HTTP_ADDRESS", "must be an IP address"))
             .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -405,12 +408,9 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
             .domain("DEFAULT_LMS_PREVIEW_DOMAIN_PREFIX", "preview."),
         default_discovery_domain_prefix: r.domain("DEFAULT_DISCOVERY_DOMAIN_PREFIX", "discovery."),
         default_ecommerce_domain_prefix: r.domain("DEFAULT_ECOMMERCE_DOMAIN_PREFIX", "ecommerce."),
-        default_fork: read_fork(r),
-        default_configuration_repo_url: r.text(
-            "DEFAULT_CONFIGURATION_REPO_URL",
-            "https://github.com/edx/configuration.git",
-            256,
-        ),
+        default_fork,
+        default_configuration_repo_url,
+        stable,
         default_configuration_version: r.text("DEFAULT_CONFIGURATION_VERSION", &release, 50),
         default_openedx_release: release,
         edx_workers_enable_celery_heartbeats: r
@@ -471,12 +471,18 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
 
 const PORT_RULE: &str = "must be a port, 0 to 65535";
 
-fn read_secret_key(r: &mut Reader<'_>) -> Option<Secret> {
-    let key = r.secret("SECRET_KEY")?;
-    if key.expose().chars().count() < 16 {
-        r.refuse("SECRET_KEY", "takes at least 16 characters");
-    }
-    Some(key)
+/// Fewest characters of a secret key that can't be guessed.
+const SECRET_KEY_CHARACTERS: usize = 16;
+
+/// The original took a key of any length.
+fn tell_weak_key(key: Option<&Secret>) -> Option<String> {
+    let is_short = key?.expose().chars().count() < SECRET_KEY_CHARACTERS;
+    is_short.then(|| {
+        format!(
+            "SECRET_KEY has fewer than {SECRET_KEY_CHARACTERS} characters: whoever guesses it reads \
+             every secret of every site"
+        )
+    })
 }
 
 fn read_data_dir(r: &mut Reader<'_>, is_root: bool) -> PathBuf {
@@ -497,7 +503,10 @@ fn read_data_dir(r: &mut Reader<'_>, is_root: bool) -> PathBuf {
 }
 
 fn read_clouds(r: &mut Reader<'_>) -> BTreeMap<String, CloudConfig> {
-    let default = || BTreeMap::from([("local".to_owned(), CloudConfig::default())]);
+    // An environment of the original names a region and no clouds.
+    let region = r.optional("OPENSTACK_REGION").filter(|region| is_region(region));
+    let region = region.unwrap_or("local").to_owned();
+    let default = || BTreeMap::from([(region.clone(), CloudConfig::default())]);
     let Some(text) = r.optional("OCIM_CLOUDS") else { return default() };
     match serde_json::from_str::<BTreeMap<String, CloudConfig>>(text) {
         Ok(clouds) if clouds.is_empty() => r.refuse("OCIM_CLOUDS", "must name at least one region"),
@@ -570,16 +579,4 @@ fn read_fragment_prefix(r: &mut Reader<'_>) -> String {
         r.refuse("LOAD_BALANCER_FRAGMENT_NAME_PREFIX", rule);
     }
     prefix
-}
-
-fn read_smtp_relay(r: &mut Reader<'_>, base_domain: &str) -> Option<SmtpRelay> {
-    let host = r.optional("INSTANCE_SMTP_RELAY_HOST");
-    let relay = SmtpRelay {
-        host: host.unwrap_or_default().to_owned(),
-        port: r.parsed("INSTANCE_SMTP_RELAY_PORT", PORT_RULE).unwrap_or(587),
-        username: r.text("INSTANCE_SMTP_RELAY_USERNAME", "", 256),
-        password: r.secret("INSTANCE_SMTP_RELAY_PASSWORD").unwrap_or_else(|| Secret::new("")),
-        sender_domain: r.domain("INSTANCE_SMTP_RELAY_SENDER_DOMAIN", base_domain),
-    };
-    host.map(|_| relay)
 }

@@ -27,6 +27,7 @@ mod resources;
 pub mod routes;
 mod runs;
 mod servers;
+mod settings_history;
 mod settings_schema;
 mod shared_servers;
 mod sites;
@@ -70,6 +71,7 @@ use tokio::task::JoinHandle;
 /// The routes of all modules of handlers; the document has their tags in this order.
 const LISTS: &[&[Route]] = &[
     instances::ROUTES,
+    settings_history::ROUTES,
     appservers::ROUTES,
     keeping::ROUTES,
     variables::ROUTES,

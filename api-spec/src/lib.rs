@@ -19,6 +19,7 @@ pub mod region;
 pub mod resource;
 pub mod run;
 pub mod server;
+pub mod settings_version;
 pub mod shared_server;
 pub mod status;
 pub mod texts;
@@ -59,6 +60,7 @@ pub use server::{
     AddLoadBalancer, DeleteOrphan, EditLoadBalancer, LoadBalancer, Orphan, OrphanDeletionPlan,
     PreparationPlan, PrepareLoadBalancer, RegionLook, Server, ServerPower, ServerStatus,
 };
+pub use settings_version::{RestoreSettings, SettingChange, SettingsHistory, SettingsVersion};
 pub use shared_server::{
     AddMongodbServer, AddMysqlServer, AddRabbitmqServer, AddedServer, EditMongodbServer,
     EditMysqlServer, EditRabbitmqServer, MongodbServer, MysqlServer, RabbitmqServer, RetireServer,

@@ -5,7 +5,9 @@
 //! once.
 
 mod check;
+mod clone;
 mod declare;
+mod factory;
 mod input;
 pub mod kinds;
 mod lms_users;
@@ -14,7 +16,9 @@ mod storage;
 mod table;
 
 pub use check::Violation;
+pub use clone::{clone_settings, restore_settings};
 pub use declare::{Origin, Setting};
+pub use factory::{PURPOSES, Purpose, StableDefaults, purpose};
 pub use input::{
     Defaults, NewSecrets, SwiftAccount, change_settings, create_settings, default_playbook_name,
 };

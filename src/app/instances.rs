@@ -14,7 +14,8 @@ use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Kind, Name, name_id};
 use ocim_domain::names;
 use ocim_domain::settings::{
-    InstanceSettings, NewSecrets, SettingsInput, change_settings, create_settings,
+    Defaults, InstanceSettings, NewSecrets, Purpose, SettingsInput, Violation, change_settings,
+    clone_settings, create_settings, purpose,
 };
 use ocim_engine::journal::{ExecuteError, Journal, JournalError, Loaded};
 use serde_json::{Map, Value};
@@ -24,7 +25,7 @@ use std::sync::Arc;
 const SECRET_KEY_BYTES: usize = 36;
 
 /// How often a change is computed anew because somebody else wrote first.
-const CHANGES_MAX: usize = 16;
+pub(super) const CHANGES_MAX: usize = 16;
 
 /// Extra settings of so many bytes are read at once, unless they hold aliases.
 const EXTRA_BYTES_SHORT: usize = 2048;
@@ -40,21 +41,55 @@ impl App {
         by: &Caller,
         input: Map<String, Value>,
     ) -> Result<Done<InstanceId>, AppError> {
+        let input = parse_input(input)?;
+        let create = move |ours: &Defaults, subject: &str, journal: &Journal| {
+            let secrets = new_secrets(journal, input.secret_key_rsa_private.as_deref());
+            create_settings(input, ours, subject, &secrets)
+        };
+        self.make_instance(by, create).await
+    }
+
+    /// Makes an instance with the settings of another one, but for what is that one's own (its names,
+    /// keys and bucket) and for what is `said`.
+    ///
+    /// # Errors
+    /// As [`App::create_instance`]; [`AppError::NotFound`] where there is no such other one.
+    pub async fn clone_instance(
+        &self,
+        by: &Caller,
+        source: InstanceId,
+        said: Map<String, Value>,
+    ) -> Result<Done<InstanceId>, AppError> {
+        let given = parse_input(said.clone())?.secret_key_rsa_private;
+        let (present, _) = self.load_instance(source).await?;
+        let create = move |ours: &Defaults, subject: &str, journal: &Journal| {
+            let secrets = new_secrets(journal, given.as_deref());
+            clone_settings(&present.settings, said, ours, subject, &secrets)
+        };
+        self.make_instance(by, create).await
+    }
+
+    /// Makes an instance with the settings that are computed of Ocim's defaults, for the text form of
+    /// its id.
+    async fn make_instance(
+        &self,
+        by: &Caller,
+        create: impl FnOnce(&Defaults, &str, &Journal) -> Result<InstanceSettings, Vec<Violation>>
+        + Send
+        + 'static,
+    ) -> Result<Done<InstanceId>, AppError> {
         let id = InstanceId(self.new_id(by, "instance"));
         let (stream, meta) = (id.stream(), by.metadata());
         if let Some(executed) = self.journal.find_executed::<Instance>(&stream, &meta).await? {
             return Ok(Done { value: id, position: executed.position });
         }
-        let input = parse_input(input)?;
         let (setting, subject) = (Arc::clone(&self.setting), id.to_string());
         let journal = self.journal.clone();
         // A signing key takes long to find.
-        let create = move || {
-            let secrets = new_secrets(&journal, &input);
-            create_settings(input, &setting.defaults, &subject, &secrets)
-        };
+        let create = move || create(&setting.defaults, &subject, &journal);
         let settings = compute(true, create).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
+        self.check_production(&settings)?;
         let claims = claim_domains(&settings);
         let reserved = self.reserve_names(&meta, id, &claims).await?;
         let command = instance::Command::Create { settings: Box::new(settings) };
@@ -131,6 +166,19 @@ impl App {
         let was_launched = !present.appservers.is_empty();
         let change = move || change_settings(&before, input, was_launched);
         let settings = compute(is_long, change).await?.map_err(AppError::Invalid)?;
+        self.replace_settings(by, id, loaded, settings).await
+    }
+
+    /// Gives an instance these settings, which are checked, at the version that was loaded or not at all.
+    pub(super) async fn replace_settings(
+        &self,
+        by: &Caller,
+        id: InstanceId,
+        loaded: Loaded<Instance>,
+        settings: InstanceSettings,
+    ) -> Result<Done<u64>, AppError> {
+        let present = present_instance(id, &loaded)?;
+        let current = present.settings_version;
         self.check_region(&settings)?;
         let mut claims = claim_domains(&settings);
         claims.retain(|claim| !present.holds(claim.kind, &claim.name));
@@ -176,6 +224,19 @@ impl App {
         ))
     }
 
+    /// Refuses what a production instance can't do without.
+    fn check_production(&self, settings: &InstanceSettings) -> Result<(), AppError> {
+        let is_lacking = settings.storage_type == "s3"
+            && settings.s3_access_key.is_empty()
+            && !self.setting.has_aws_account;
+        if purpose(settings) == Purpose::Production && is_lacking {
+            let why = "is `s3`, and no AWS account is configured that could make its bucket: set \
+                       AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give `s3_access_key`";
+            return Err(AppError::invalid("storage_type", why));
+        }
+        Ok(())
+    }
+
     /// The instance's state, or "not found".
     pub(crate) async fn load_instance(
         &self,
@@ -186,11 +247,11 @@ impl App {
     }
 }
 
-/// The secrets of a new instance; no signing key where people give one.
-fn new_secrets(journal: &Journal, input: &SettingsInput) -> NewSecrets {
+/// The secrets of a new instance; no signing key where people have given one.
+fn new_secrets(journal: &Journal, given_key: Option<&str>) -> NewSecrets {
     let mut master = [0; SECRET_KEY_BYTES];
     journal.fill_random(&mut master);
-    let is_given = input.secret_key_rsa_private.as_ref().is_some_and(|key| !key.is_empty());
+    let is_given = given_key.is_some_and(|key| !key.is_empty());
     let signing_key = if is_given { String::new() } else { journal.new_signing_key() };
     NewSecrets { master: STANDARD.encode(master), signing_key }
 }
@@ -201,7 +262,7 @@ fn claim_domains(settings: &InstanceSettings) -> Vec<Claim> {
     domains.map(|(field, name)| Claim { kind: Kind::Domain, name, field }).collect()
 }
 
-fn present_instance(
+pub(super) fn present_instance(
     id: InstanceId,
     loaded: &Loaded<Instance>,
 ) -> Result<&instance::Present, AppError> {
@@ -215,7 +276,7 @@ fn parse_input(input: Map<String, Value>) -> Result<SettingsInput, AppError> {
         let alone = Map::from_iter([(field.clone(), value.clone())]);
         if let Err(error) = serde_json::from_value::<SettingsInput>(Value::Object(alone)) {
             let rule = error.to_string();
-            violations.push(super::Violation { field: field.clone(), rule });
+            violations.push(Violation { field: field.clone(), rule });
         }
     }
     if !violations.is_empty() {

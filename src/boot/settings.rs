@@ -6,7 +6,7 @@ use crate::processes::world::{Deployment, Limits};
 use ocim_adapters::playbooks::Source;
 use ocim_domain::configuration::{Filebeat, SiteWideSettings, SmtpRelay};
 use ocim_domain::resources::ResourcePrefixes;
-use ocim_domain::settings::{Defaults, SwiftAccount};
+use ocim_domain::settings::{Defaults, StableDefaults, SwiftAccount};
 use std::sync::Arc;
 
 /// What the settings of new instances default to.
@@ -24,6 +24,14 @@ pub(super) fn instance_defaults(config: &Config) -> Defaults {
         openstack_server_flavor: config.openstack_sandbox_flavor.clone(),
         openstack_server_base_image: config.openstack_sandbox_base_image.clone(),
         openstack_server_ssh_keyname: config.openstack_sandbox_ssh_keyname.clone(),
+        stable: StableDefaults {
+            openedx_release: config.stable.openedx_release.clone(),
+            edx_platform_repository_url: config.stable.edx_platform_repo_url.clone(),
+            edx_platform_commit: config.stable.edx_platform_commit.clone(),
+            configuration_source_repo_url: config.stable.configuration_repo_url.clone(),
+            configuration_version: config.stable.configuration_version.clone(),
+            openstack_server_flavor: config.stable.flavor.clone(),
+        },
         storage_type: config.sites.storage_type.clone(),
         swift: SwiftAccount {
             user: config.sites.swift.user.clone(),
@@ -75,6 +83,7 @@ pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
         config.sites.consul_encrypt.as_ref(),
         config.sites.filebeat.key.as_ref(),
         config.sites.swift.password.as_ref(),
+        config.sites.aws_secret_access_key.as_ref(),
         relay,
     ];
     let given = urls.into_iter().chain(of_sites);

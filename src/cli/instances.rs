@@ -10,7 +10,8 @@ use super::timeline::{TimelineArgs, print_timeline};
 use clap::Subcommand;
 use ocim_api_spec::{
     ArchiveInstance, CreatedInstance, DeleteInstance, Instance, InstanceDetail, InstanceLifecycle,
-    LifecyclePlan, ReferenceKind, ResourceKind, UnarchiveInstance,
+    LifecyclePlan, ReferenceKind, ResourceKind, RestoreSettings, SettingChange, SettingsHistory,
+    UnarchiveInstance,
 };
 use ocim_domain::settings::SETTINGS;
 use serde::Serialize;
@@ -47,6 +48,44 @@ pub(super) enum InstanceCommand {
         all: bool,
         #[command(flatten)]
         wanted: ListArgs,
+    },
+    /// Make an instance with the settings of another one, but for what is that one's own: its domains,
+    /// keys and bucket
+    Clone {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        /// Makes its domain below the configured base domain
+        #[arg(long)]
+        sub_domain: Option<String>,
+        /// Display name; that of the other one without it
+        #[arg(long)]
+        name: Option<String>,
+        /// Why; it stands in the timeline
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// List the versions of an instance's settings, newest first, with what changed
+    History {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        /// Most versions, up to 200
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Only those before this version
+        #[arg(long)]
+        before: Option<u64>,
+    },
+    /// Set the settings to what they were at a version; appservers that exist keep theirs
+    Restore {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        /// Which version, as `ocim instance history` lists them
+        version: u64,
+        /// Why
+        #[arg(long)]
+        reason: String,
     },
     /// Show an instance with its settings
     Show {
@@ -118,7 +157,7 @@ pub(super) struct Settings {
 fn list_settings() -> String {
     let mut text = "FIELD=TEXT, FIELD:=JSON, or FIELD=@FILE for a file's content:\n".to_owned();
     for setting in SETTINGS.iter() {
-        let fixed = if setting.is_fixed { " At creation only." } else { "" };
+        let fixed = if setting.is_fixed { " Not once it was launched." } else { "" };
         text += &format!("\n{}: {}{fixed}", setting.name, setting.documentation());
     }
     text
@@ -127,6 +166,20 @@ fn list_settings() -> String {
 impl Settings {
     fn read(&self) -> Result<Map<String, Value>, CliError> {
         self.assignments.iter().map(|assignment| read_assignment(assignment)).collect()
+    }
+
+    /// Those, and what has options of its own.
+    fn read_with(
+        &self,
+        name: Option<String>,
+        sub_domain: Option<String>,
+        reason: Option<String>,
+    ) -> Result<Map<String, Value>, CliError> {
+        let mut input = self.read()?;
+        for (field, value) in [("name", name), ("sub_domain", sub_domain), ("reason", reason)] {
+            input.extend(value.map(|text| (field.to_owned(), Value::String(text))));
+        }
+        Ok(input)
     }
 }
 
@@ -157,15 +210,22 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     match command {
         InstanceCommand::Create { name, sub_domain, reason, settings } => {
-            let mut input = settings.read()?;
-            let given = [("name", name), ("sub_domain", sub_domain), ("reason", reason)];
-            for (field, value) in given {
-                if let Some(text) = value {
-                    input.insert(field.to_owned(), Value::String(text));
-                }
-            }
-            let created: CreatedInstance = client.post("/instances", &input).await?;
-            if output.json { output.document(&created) } else { output.line(created.id) }
+            let input = settings.read_with(name, sub_domain, reason)?;
+            create_instance("/instances", &input, client, output).await
+        }
+        InstanceCommand::Clone { id, sub_domain, name, reason, settings } => {
+            let input = settings.read_with(name, sub_domain, reason)?;
+            let id = client.find_id(ReferenceKind::Instance, &id).await?;
+            create_instance(&format!("/instances/{id}/clone"), &input, client, output).await
+        }
+        InstanceCommand::History { id, limit, before } => {
+            list_history(&id, limit, before, client, output).await
+        }
+        InstanceCommand::Restore { id, version, reason } => {
+            let id = client.find_id(ReferenceKind::Instance, &id).await?;
+            let path = format!("/instances/{id}/settings/restore");
+            let body = RestoreSettings { version, reason };
+            tell_settings(&client.post(&path, &body).await?, output)
         }
         InstanceCommand::List { archived, lifecycle, all, wanted } => {
             let lifecycle = lifecycle.or(archived.then_some(InstanceLifecycle::Archived));
@@ -221,12 +281,7 @@ pub(super) async fn run(
             let id = client.find_id(ReferenceKind::Instance, &id).await?;
             let (path, mut input) = (format!("/instances/{id}"), settings.read()?);
             input.extend(reason.map(|reason| ("reason".to_owned(), Value::String(reason))));
-            let detail: InstanceDetail = client.patch(&path, &input, if_version).await?;
-            if output.json {
-                output.document(&detail)
-            } else {
-                output.line(format!("the settings are at version {} now", detail.settings_version))
-            }
+            tell_settings(&client.patch(&path, &input, if_version).await?, output)
         }
     }
 }
@@ -237,6 +292,28 @@ async fn change_life(
     verb: &str,
     body: &impl Serialize,
     order: &OrderArgs,
+async fn create_instance(
+    path: &str,
+    input: &Map<String, Value>,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let created: CreatedInstance = client.post(path, input).await?;
+    if output.json { output.document(&created) } else { output.line(created.id) }
+}
+
+fn tell_settings(detail: &InstanceDetail, output: &mut Output) -> Result<(), CliError> {
+    if output.json {
+        return output.document(detail);
+    }
+    output.line(format!("the settings are at version {} now", detail.settings_version))
+}
+
+/// Prints the versions of an instance's settings: a line each, and one below it for each change.
+async fn list_history(
+    id: &str,
+    limit: usize,
+    before: Option<u64>,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
@@ -255,6 +332,31 @@ fn read_kind(text: &str) -> Result<ResourceKind, String> {
 /// A word of the API's.
 fn read_word<T: DeserializeOwned>(text: &str, known: &str) -> Result<T, String> {
     serde_json::from_value(Value::String(text.to_owned())).map_err(|_| format!("write {known}"))
+    let before = before.map(|before| format!("&before={before}")).unwrap_or_default();
+    let path = format!("/instances/{id}/settings?limit={limit}{before}");
+    let history: SettingsHistory = client.get(&path).await?;
+    if output.json {
+        return output.document(&history);
+    }
+    for version in &history.items {
+        let why = version.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let at = time(version.at);
+        output.line(format!("{} {at} by {}{why}", version.version, version.actor))?;
+        for change in &version.changes {
+            output.line(format!("    {}", tell_change(change)))?;
+        }
+    }
+    match history.next {
+        Some(next) => output.progress(format!("older ones: --before {next}")),
+        None => Ok(()),
+    }
+}
+
+fn tell_change(change: &SettingChange) -> String {
+    match (&change.before, &change.since) {
+        (Some(before), Some(since)) => format!("{}: {before} -> {since}", change.setting),
+        _ => format!("{}: changed, and not told", change.setting),
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub(super) async fn run(config: Config, output: &mut Output) -> Result<(), CliEr
     let failed =
         |error: &(dyn std::error::Error + 'static)| CliError::from_error(Kind::Failed, error);
     telemetry::init(config.log_format, &config.log_filter).map_err(|error| failed(&error))?;
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
     // Taken before anything starts, so that an early signal stops the server in order, too.
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;

@@ -77,8 +77,8 @@ impl<'a> Reader<'a> {
     pub(super) fn boolean(&mut self, name: &'static str, default: bool) -> bool {
         match self.optional(name).map(str::to_ascii_lowercase).as_deref() {
             None => default,
-            Some("true" | "1" | "yes" | "on") => true,
-            Some("false" | "0" | "no" | "off") => false,
+            Some("true" | "1" | "yes" | "y" | "on" | "ok") => true,
+            Some("false" | "0" | "no" | "n" | "off") => false,
             Some(_) => {
                 self.refuse(name, "must be true or false");
                 default

@@ -1,7 +1,7 @@
 //! What reaches every site: its agents, its theme's skeleton, and where it keeps uploads.
 
-use super::Secret;
 use super::reader::Reader;
+use super::{PORT_RULE, Secret};
 use ocim_domain::settings::STORAGE_TYPES;
 use serde_json::{Map, Value};
 
@@ -26,8 +26,27 @@ pub struct SitesConfig {
     pub storage_type: String,
     /// `SWIFT_OPENSTACK_*`: the account in Swift that new instances use. None.
     pub swift: SwiftConfig,
+    /// `AWS_ACCESS_KEY_ID`: the AWS account that makes the sites' buckets. None.
+    pub aws_access_key_id: Option<Secret>,
+    /// `AWS_SECRET_ACCESS_KEY`: its secret key. None.
+    pub aws_secret_access_key: Option<Secret>,
     /// `AWS_S3_DEFAULT_REGION`: the region of new instances' buckets; blank for `us-east-1`. Blank.
     pub s3_region: String,
+}
+
+/// The mail relay of the instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmtpRelay {
+    /// `INSTANCE_SMTP_RELAY_HOST`.
+    pub host: String,
+    /// `INSTANCE_SMTP_RELAY_PORT`: `587`.
+    pub port: u16,
+    /// `INSTANCE_SMTP_RELAY_USERNAME`: blank.
+    pub username: String,
+    /// `INSTANCE_SMTP_RELAY_PASSWORD`: blank.
+    pub password: Secret,
+    /// `INSTANCE_SMTP_RELAY_SENDER_DOMAIN`: `DEFAULT_INSTANCE_BASE_DOMAIN`'s value.
+    pub sender_domain: String,
 }
 
 /// Where machines send their log files.
@@ -48,15 +67,15 @@ pub struct FilebeatConfig {
 /// An account in Swift. Each defaults to the variable without `SWIFT_`, as in the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwiftConfig {
-    /// `SWIFT_OPENSTACK_USER`: at most 32 characters.
+    /// `SWIFT_OPENSTACK_USER`: at most 32 characters. `OPENSTACK_USER`'s value.
     pub user: String,
-    /// `SWIFT_OPENSTACK_PASSWORD`: at most 64 characters.
+    /// `SWIFT_OPENSTACK_PASSWORD`: at most 64 characters. `OPENSTACK_PASSWORD`'s value.
     pub password: Option<Secret>,
-    /// `SWIFT_OPENSTACK_TENANT`: at most 32 characters.
+    /// `SWIFT_OPENSTACK_TENANT`: at most 32 characters. `OPENSTACK_TENANT`'s value.
     pub tenant: String,
-    /// `SWIFT_OPENSTACK_AUTH_URL`: at most 256 characters.
+    /// `SWIFT_OPENSTACK_AUTH_URL`: at most 256 characters. `OPENSTACK_AUTH_URL`'s value.
     pub auth_url: String,
-    /// `SWIFT_OPENSTACK_REGION`: at most 16 characters.
+    /// `SWIFT_OPENSTACK_REGION`: at most 16 characters. `OPENSTACK_REGION`'s value.
     pub region: String,
 }
 
@@ -84,6 +103,8 @@ pub(super) fn read_sites(r: &mut Reader<'_>) -> SitesConfig {
         theme_version: r.text("SIMPLE_THEME_SKELETON_THEME_VERSION", "master", 128),
         storage_type: read_storage_type(r, &swift),
         swift,
+        aws_access_key_id: r.secret("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key: r.secret("AWS_SECRET_ACCESS_KEY"),
         s3_region: r.text("AWS_S3_DEFAULT_REGION", "", 50),
     }
 }
@@ -118,4 +139,16 @@ fn read_swift(r: &mut Reader<'_>) -> SwiftConfig {
         r.refuse("SWIFT_OPENSTACK_PASSWORD", "takes at most 64 characters");
     }
     SwiftConfig { user, password, tenant, auth_url, region }
+}
+
+pub(super) fn read_smtp_relay(r: &mut Reader<'_>, base_domain: &str) -> Option<SmtpRelay> {
+    let host = r.optional("INSTANCE_SMTP_RELAY_HOST");
+    let relay = SmtpRelay {
+        host: host.unwrap_or_default().to_owned(),
+        port: r.parsed("INSTANCE_SMTP_RELAY_PORT", PORT_RULE).unwrap_or(587),
+        username: r.text("INSTANCE_SMTP_RELAY_USERNAME", "", 256),
+        password: r.secret("INSTANCE_SMTP_RELAY_PASSWORD").unwrap_or_else(|| Secret::new("")),
+        sender_domain: r.domain("INSTANCE_SMTP_RELAY_SENDER_DOMAIN", base_domain),
+    };
+    host.map(|_| relay)
 }

@@ -12,8 +12,8 @@ use super::routes::{
 };
 use super::sites::{Listens, site};
 use super::{Api, STALE_HEADER};
-use crate::app::Caller;
 use crate::app::instances::warn_of_settings;
+use crate::app::{Caller, Done};
 use crate::read_models::{InstanceDetailRow, InstanceFilter, InstanceRow};
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
@@ -40,7 +40,7 @@ pub(super) const INSTANCE_ID: PathPart = PathPart {
 };
 
 /// What one may do with the id of an instance.
-const INSTANCE_LINKS: &[Link] = &[
+pub(super) const INSTANCE_LINKS: &[Link] = &[
     Link { name: "instance", to: "read_instance", parameter: "id", from: "$response.body#/id" },
     Link { name: "launch", to: "launch_appserver", parameter: "id", from: "$response.body#/id" },
     Link {
@@ -121,7 +121,7 @@ pub(super) const ROUTES: &[Route] = &[
         tag: INSTANCES,
         summary: "Reads an instance with its settings",
         description: "Also where it is to be found, and the test login that opens it where no balancer \
-            does. The master secret is never shown. With `If-None-Match` the answer is 304 while the \
+            does. Secrets are shown as `***`. With `If-None-Match` the answer is 304 while the \
             settings are the same.",
         access: Access::Granted(Right::InstancesRead),
         takes: Input::NOTHING.path(&[INSTANCE_ID]),
@@ -202,11 +202,20 @@ async fn create_instance(
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: take_reason(&mut input)?, ..by.into_inner() };
     let done = api.app.create_instance(&by, input).await?;
+    answer_with_created(&api, &by, done).await
+}
+
+/// An instance that was made.
+pub(super) async fn answer_with_created(
+    api: &Api,
+    by: &Caller,
+    done: Done<InstanceId>,
+) -> Result<HttpResponse, HttpError> {
     let id = done.value.to_string();
     let mut answer =
         api.answer_to(&[instances::PROJECTOR.name], done.position, HttpResponse::Created()).await;
     answer.insert_header((LOCATION, format!("/api/v1/instances/{id}")));
-    if let Some((_, detail)) = api.app.reads(&by).read_instance_detail(&id).await? {
+    if let Some((_, detail)) = api.app.reads(by).read_instance_detail(&id).await? {
         answer.insert_header((ETAG, write_etag(detail.settings_version)));
     }
     Ok(answer.json(CreatedInstance { id }))
@@ -255,9 +264,19 @@ async fn change_settings(
     let by = Caller { reason: take_reason(&mut input)?, ..by.into_inner() };
     let if_match = read_if_match(request.headers())?;
     let done = api.app.change_settings(&by, *id, input, if_match).await?;
+    answer_with_settings(&api, &by, *id, done).await
+}
+
+/// An instance whose settings are at this version now.
+pub(super) async fn answer_with_settings(
+    api: &Api,
+    by: &Caller,
+    id: InstanceId,
+    done: Done<u64>,
+) -> Result<HttpResponse, HttpError> {
     let mut answer =
         api.answer_to(&[instances::PROJECTOR.name], done.position, HttpResponse::Ok()).await;
-    let detail = read_detail(&api, &by, *id).await?;
+    let detail = read_detail(api, by, id).await?;
     if u64::try_from(detail.settings_version) != Ok(done.value) {
         answer.insert_header((STALE_HEADER, "true"));
     }
@@ -266,7 +285,7 @@ async fn change_settings(
 }
 
 /// The reason that stands beside the settings.
-fn take_reason(input: &mut Map<String, Value>) -> Result<Option<String>, HttpError> {
+pub(super) fn take_reason(input: &mut Map<String, Value>) -> Result<Option<String>, HttpError> {
     match input.remove("reason") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(reason)) => match check_note(&reason) {

@@ -231,6 +231,23 @@ macro_rules! declare_settings {
             }
         }
 
+        impl $Settings {
+            /// The settings as people would give them, by name, also those that nobody is shown: for
+            /// another instance alone.
+            #[allow(dead_code, reason = "not every table is cloned")]
+            pub(super) fn opened(&self) -> serde_json::Map<String, serde_json::Value> {
+                [$((stringify!($field).to_owned(), $Kind::open(&self.$field)),)*].into_iter().collect()
+            }
+
+            /// Takes the setting of that name from others.
+            #[allow(dead_code, reason = "not every table is restored")]
+            pub(super) fn take_from(&mut self, other: &Self, setting: &str) {
+                $(if setting == stringify!($field) {
+                    self.$field = other.$field.clone();
+                })*
+            }
+        }
+
         impl $Changes {
             /// The names of the settings that change, in the order of the table.
             #[must_use]

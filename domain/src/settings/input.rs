@@ -2,6 +2,7 @@
 
 use super::check::{Violation, check_settings};
 use super::declare::Origin;
+use super::factory::{Purpose, StableDefaults, defaults_for, production_extra_settings};
 use super::table::{InstanceSettings, SettingsInput};
 use crate::hosts::check_domain;
 use derive_where::derive_where;
@@ -43,6 +44,12 @@ pub struct Defaults {
     pub configuration_version: String,
     /// `DEFAULT_EDX_PLATFORM_REPO_URL`, else made from `DEFAULT_FORK` by [`Defaults::fork_url`].
     pub edx_platform_repository_url: String,
+    /// Version of edx-platform; blank has it be the release.
+    pub edx_platform_commit: String,
+    /// Variables that go on top of all computed ones.
+    pub configuration_extra_settings: String,
+    /// What production instances have instead.
+    pub stable: StableDefaults,
     /// `OPENSTACK_REGION`.
     pub openstack_region: String,
     /// `OPENSTACK_SANDBOX_FLAVOR`.
@@ -91,6 +98,17 @@ impl Defaults {
             configuration_source_repo_url: "https://github.com/edx/configuration.git".to_owned(),
             configuration_version: "master".to_owned(),
             edx_platform_repository_url: Self::fork_url("edx/edx-platform"),
+            edx_platform_commit: String::new(),
+            configuration_extra_settings: String::new(),
+            stable: StableDefaults {
+                openedx_release: "open-release/hawthorn.1".to_owned(),
+                edx_platform_repository_url: Self::fork_url("edx/edx-platform"),
+                edx_platform_commit: "open-release/hawthorn.1".to_owned(),
+                configuration_source_repo_url: "https://github.com/edx/configuration.git"
+                    .to_owned(),
+                configuration_version: "opencraft-release/hawthorn.1".to_owned(),
+                openstack_server_flavor: json!({ "ram": 8192, "disk": 80 }),
+            },
             openstack_region: openstack_region.into(),
             openstack_server_flavor: json!({ "ram": 4096, "disk": 40 }),
             openstack_server_base_image: json!({ "name": "Ubuntu 16.04" }),
@@ -140,8 +158,10 @@ pub fn create_settings(
     secrets: &NewSecrets,
 ) -> Result<InstanceSettings, Vec<Violation>> {
     let mut violations = vec![];
-    let lms = choose_lms_domain(&input, defaults, &mut violations);
-    let origin = Origin { ours: defaults, lms_domain: &lms, secrets, subject };
+    let purpose = Purpose::of(input.purpose.as_deref().unwrap_or_default());
+    let (input, ours) = (over_factory(input, purpose), defaults_for(purpose, defaults));
+    let lms = choose_lms_domain(&input, &ours, &mut violations);
+    let origin = Origin { ours: &ours, lms_domain: &lms, secrets, subject };
     let mut settings = InstanceSettings::of_origin(&origin);
     settings.apply(input);
     fill_blanks(&mut settings);
@@ -151,6 +171,17 @@ pub fn create_settings(
         violations.retain(|violation| violation.field != "internal_lms_domain");
     }
     if violations.is_empty() { Ok(settings) } else { Err(violations) }
+}
+
+/// What people have said, with their extra settings over those of the purpose.
+fn over_factory(mut input: SettingsInput, purpose: Purpose) -> SettingsInput {
+    if let (Purpose::Production, Some(given)) = (purpose, &mut input.configuration_extra_settings)
+        // What can't be read is told as it was given.
+        && let Ok(both) = production_extra_settings(given)
+    {
+        *given = both;
+    }
+    input
 }
 
 /// The settings after a change. What is left out stays; a playbook name or platform commit set to

@@ -46,6 +46,11 @@ pub trait Kind {
     /// The value as people see it: protected texts open, or `[shredded]`.
     fn show(value: &Self::Value) -> Value;
 
+    /// The value as people would give it, also where nobody is shown it.
+    fn open(value: &Self::Value) -> Value {
+        Self::show(value)
+    }
+
     /// Its form and limits, for descriptions.
     fn form(&self) -> Form;
 }
@@ -266,6 +271,10 @@ impl Kind for HiddenText {
         show_hidden(value)
     }
 
+    fn open(value: &Protected) -> Value {
+        value.text().into()
+    }
+
     fn form(&self) -> Form {
         Form::Text { rule: self.0, may_be_blank: true }
     }
@@ -297,6 +306,10 @@ impl Kind for OptionalHiddenText {
 
     fn show(value: &Protected) -> Value {
         show_hidden(value)
+    }
+
+    fn open(value: &Protected) -> Value {
+        value.text().into()
     }
 
     fn form(&self) -> Form {

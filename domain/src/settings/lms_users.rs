@@ -21,6 +21,13 @@ pub struct LmsUser {
     pub password_hash: Protected,
 }
 
+impl LmsUser {
+    fn with_hash(&self, password_hash: &str) -> Value {
+        let email = self.email.text();
+        json!({ "username": self.username, "email": email, "password_hash": password_hash })
+    }
+}
+
 /// One of them, as people give it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,14 +94,11 @@ impl Kind for LmsUsers {
     }
 
     fn show(value: &Self::Value) -> Value {
-        let show = |user: &LmsUser| {
-            json!({
-                "username": user.username,
-                "email": user.email.text(),
-                "password_hash": HIDDEN,
-            })
-        };
-        value.iter().map(show).collect()
+        value.iter().map(|user| user.with_hash(HIDDEN)).collect()
+    }
+
+    fn open(value: &Self::Value) -> Value {
+        value.iter().map(|user| user.with_hash(user.password_hash.text())).collect()
     }
 
     fn form(&self) -> Form {

@@ -2,6 +2,7 @@
 
 use super::check::Violation;
 use super::declare::{Origin, Setting, declare_settings};
+use super::factory::PURPOSES;
 use super::kinds::{
     Boolean, DerivedText, HiddenText, Kind, OptionalHiddenText, OptionalText, ProtectedList,
     ProtectedText, Selector, Text, TextList,
@@ -45,6 +46,10 @@ declare_settings! {
     people {
         /// Display name.
         name: Text(Line(250)) { default: |_| "Instance".to_owned(), example: "University" }
+
+        /// What it is for: `sandbox` or `production`, which has stable releases and larger machines by
+        /// default, and is deleted only when somebody is sure.
+        purpose: Text(OneOf(&PURPOSES)) { default: |_| "sandbox".to_owned(), example: "production" }
 
         /// The site's LMS: its own name, unique among those of all instances.
         internal_lms_domain: DerivedText(Domain) {
@@ -157,7 +162,7 @@ declare_settings! {
         /// Variables that go on top of all computed ones; may hold passwords. Shown to all who may
         /// change it.
         configuration_extra_settings: ProtectedText(ExtraSettings) {
-            default: |_| String::new(),
+            default: |origin| origin.ours.configuration_extra_settings.clone(),
             example: "EDXAPP_LANGUAGE_CODE: de",
         }
 
@@ -170,7 +175,7 @@ declare_settings! {
 
         /// Version of edx-platform; blank has it be `openedx_release`.
         edx_platform_commit: OptionalText(Reference(256)) {
-            default: |_| "".into(),
+            default: |origin| origin.ours.edx_platform_commit.as_str().into(),
             from: "`openedx_release`",
             example: "0a1b2c3",
         }

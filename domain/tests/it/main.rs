@@ -4,6 +4,7 @@
 
 mod appserver;
 mod configuration;
+mod factories;
 mod fragment;
 mod given;
 mod golden;

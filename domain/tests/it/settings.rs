@@ -35,6 +35,7 @@ fn a_sub_domain_is_all_that_must_be_given() {
     let open = |text: &str| json!({ "$protected": { "subject": "inst", "open": text } });
     let expected = json!({
         "name": "Instance",
+        "purpose": "sandbox",
         "internal_lms_domain": "alpha.example.com",
         "internal_lms_preview_domain": "preview.alpha.example.com",
         "internal_studio_domain": "studio.alpha.example.com",

@@ -61,6 +61,7 @@ impl Recorded {
             };
             match field {
                 "name" => self.inputs["name"].clone(),
+                "purpose" => self.inputs["factory"].clone(),
                 "ssh_users" => self.ssh_admins().into(),
                 "lms_users" => self.lms_users(),
                 _ if field.starts_with("s3_") => {

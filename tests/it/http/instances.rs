@@ -58,6 +58,60 @@ async fn an_instance_is_created_read_and_changed() {
 }
 
 #[tokio::test]
+async fn settings_are_cloned_told_version_by_version_and_restored() {
+    let server = ApiServer::start().await;
+    let id = server.given_instance("alpha").await;
+    let path = format!("/instances/{id}");
+    let change = async |settings: Value| {
+        let changed = server.ask("PATCH", &path).json(&settings).send().await.unwrap();
+        assert_eq!(changed.status(), 200, "{settings}");
+    };
+    change(json!({ "openedx_release": "ironwood", "reason": "they asked" })).await;
+    change(json!({ "configuration_extra_settings": "PASSWORD: hunter2", "name": "Beta" })).await;
+    let history = server.get(&format!("{path}/settings")).await;
+    let versions = history["items"].as_array().unwrap();
+    assert_eq!((versions.len(), &history["next"]), (3, &Value::Null));
+    assert_eq!(versions[2]["changes"], json!([]));
+    let released = json!([{
+        "setting": "openedx_release", "is_protected": false, "before": "master", "since": "ironwood",
+    }]);
+    assert_eq!((&versions[1]["changes"], &versions[1]["reason"]), (&released, &json!("they asked")));
+    let hidden = &versions[0]["changes"][1];
+    assert_eq!(hidden["setting"], "configuration_extra_settings");
+    assert_eq!((&hidden["is_protected"], &hidden["since"]), (&json!(true), &Value::Null));
+    assert!(!history.to_string().contains("hunter2"));
+    let page = server.get(&format!("{path}/settings?limit=1&before=3")).await;
+    assert_eq!((&page["items"][0]["version"], &page["next"]), (&json!(2), &json!(2)));
+
+    let restore = async |body: Value| {
+        server.ask("POST", &format!("{path}/settings/restore")).json(&body).send().await.unwrap()
+    };
+    assert_eq!(restore(json!({ "version": 9, "reason": "x" })).await.status(), 422);
+    assert_eq!(restore(json!({ "version": 2, "reason": " " })).await.status(), 422);
+    let restored = restore(json!({ "version": 2, "reason": "it was better" })).await;
+    let restored: Value = restored.json().await.unwrap();
+    assert_eq!(restored["settings_version"], 4, "{restored}");
+    assert_eq!(restored["settings"]["name"], versions[0]["changes"][0]["before"]);
+    assert_eq!(restored["settings"]["configuration_extra_settings"], "");
+
+    let cloned = server.ask("POST", &format!("{path}/clone"));
+    let cloned = cloned.json(&json!({ "sub_domain": "gamma", "purpose": "production" }));
+    let cloned = cloned.send().await.unwrap();
+    assert_eq!(cloned.status(), 201);
+    let cloned: Value = cloned.json().await.unwrap();
+    let clone = server.get(&format!("/instances/{}", cloned["id"].as_str().unwrap())).await;
+    assert_eq!(clone["domain"], "gamma.example.com");
+    assert_eq!(clone["settings"]["openedx_release"], "ironwood", "it has what the other one has");
+    let nameless = server.ask("POST", &format!("{path}/clone")).json(&json!({})).send().await;
+    assert_eq!(nameless.unwrap().status(), 422);
+    let s3 = json!({ "sub_domain": "delta", "purpose": "production", "storage_type": "s3" });
+    let refused = server.ask("POST", "/instances").json(&s3).send().await.unwrap();
+    let refused: Value = refused.json().await.unwrap();
+    assert_eq!(refused["errors"][0]["field"], "storage_type", "{refused}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn names_that_lead_elsewhere_are_shown_with_their_instance() {
     let server = ApiServer::start().await;
     let id = server.given_instance("alpha").await;

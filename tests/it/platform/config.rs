@@ -1,5 +1,6 @@
 //! The configuration: defaults, the original's names, and every rule.
 
+use ocim::config::original::{Fate, ORIGINAL};
 use ocim::config::{BalancerLogin, CloudConfig, Config, LogFormat};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,139 @@ fn root_keeps_its_data_where_the_system_does() {
     assert_eq!(errors[0].to_string(), "OCIM_DATA_DIR must be set where HOME is not");
     let config = load(&[("XDG_DATA_HOME", "/data")]).expect("an XDG folder");
     assert_eq!(config.data_dir, Path::new("/data/ocim"));
+}
+
+/// All that the original's manual names.
+fn originals() -> Vec<&'static str> {
+    include_str!("original_settings.txt").lines().collect()
+}
+
+/// A value that the original took.
+fn value_of(name: &str) -> &'static str {
+    match name {
+        "DATABASE_URL" => "postgres://opencraft@localhost/opencraft",
+        "OPENSTACK_AUTH_URL" | "SWIFT_OPENSTACK_AUTH_URL" => "https://cloud.example.com:5000/v2.0",
+        _ if name.ends_with("_FLAVOR") => r#"{"ram": 4096, "disk": 40}"#,
+        _ if name.ends_with("_IMAGE") => r#"{"name": "Ubuntu 16.04"}"#,
+        _ if name.ends_with("_FIELDS") => "{}",
+        _ if name.ends_with("_TIMEOUT") || name.ends_with("_PORT") => "900",
+        _ if name.ends_with("_IP") => "203.0.113.7",
+        _ if name.ends_with("_PATH") => "/usr/bin/python3",
+        _ if name.ends_with("_DOMAIN_PREFIX") => "sub.",
+        _ if name.ends_with("_DOMAIN") => "sandbox.example.com",
+        "INSTANCE_STORAGE_TYPE" => "swift",
+        "EDX_WORKERS_ENABLE_CELERY_HEARTBEATS" => "ok",
+        "DEFAULT_FORK" => "edx/edx-platform",
+        "DEFAULT_LOAD_BALANCING_SERVER" => "ubuntu@haproxy.example.com",
+        "DEFAULT_INSTANCE_MYSQL_URL" => "mysql://root:pass@mysql.example.com",
+        "DEFAULT_INSTANCE_MONGO_URL" => "mongodb://root:pass@mongo.example.com",
+        "DEFAULT_RABBITMQ_API_URL" => "https://admin:pass@rabbitmq.example.com:15671",
+        "DEFAULT_INSTANCE_RABBITMQ_URL" => "rabbitmq.example.com:5671",
+        _ => "text",
+    }
+}
+
+#[test]
+fn an_environment_of_the_original_starts_it_and_it_says_what_it_does_not_read() {
+    let pairs: Vec<_> = originals().into_iter().map(|name| (name, value_of(name))).collect();
+    let config = load(&pairs).expect("an environment of the original");
+    assert_eq!(config.openstack_region, "text", "a region of that name is made");
+    assert!(config.edx_workers_enable_celery_heartbeats, "as the original read it");
+    let named: Vec<_> = ORIGINAL.iter().map(|(name, _)| *name).collect();
+    assert_eq!(named, originals(), "the table has all of them, in their order");
+    let told = |name: &str| config.notes.iter().find(|note| note.starts_with(&format!("{name} ")));
+    for (name, fate) in ORIGINAL {
+        let expected = match fate {
+            Fate::Read => None,
+            Fate::Waits(what) => {
+                Some(format!("{name} is not read yet: it waits for a capability, {what}"))
+            }
+            Fate::Gone(why) => Some(format!("{name} is not read any more: {why}")),
+        };
+        let own = ["OPENSTACK_AUTH_URL", "SECRET_KEY"];
+        assert!(own.contains(name) || told(name) == expected.as_ref(), "{name}: {expected:?}");
+    }
+    assert!(told("OPENSTACK_AUTH_URL").is_some_and(|note| note.contains("for Swift alone")));
+    assert!(told("SECRET_KEY").is_some_and(|note| note.contains("fewer than 16 characters")));
+    let text = config.notes.join("\n");
+    assert!(!text.contains("pass@") && text.lines().count() > 50, "{text}");
+    // Whoever sets nothing hears nothing.
+    assert_eq!(load(&[]).expect("the defaults").notes, Vec::<String>::new());
+}
+
+/// The sources in which fields say which variable they are.
+fn sources() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config");
+    let mut files: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    // The table of the original's settings names them all, and reads none.
+    files.retain(|file| !file.ends_with("original.rs"));
+    files.sort();
+    let own = std::iter::once(folder.with_extension("rs"));
+    own.chain(files).map(|file| std::fs::read_to_string(file).unwrap()).collect()
+}
+
+/// Each variable that a field documents, with what is said of it.
+fn documented() -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = vec![];
+    let mut is_open = false;
+    for line in sources().lines().map(str::trim) {
+        let Some(text) = line.strip_prefix("/// ") else {
+            is_open = false;
+            continue;
+        };
+        let named = text.strip_prefix('`').and_then(|rest| rest.split_once("`: "));
+        let is_name =
+            |name: &str| name.chars().all(|c| c.is_ascii_uppercase() || "_0123456789".contains(c));
+        match named {
+            Some((name, said)) if is_name(name) => {
+                found.push((name.to_owned(), said.to_owned()));
+                is_open = true;
+            }
+            _ if is_open => {
+                let said = &mut found.last_mut().unwrap().1;
+                *said = format!("{said} {text}");
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn configuration_page() -> String {
+    let mut page = String::from(
+        "# Configuration of Ocim\n\n\
+         Made from what `src/config.rs` and `src/config/` say, by `BLESS=1 cargo test --workspace --test it \
+         platform::config`; a test compares the two. Ocim reads environment variables, and below them the \
+         file `.env` in its working directory. Nothing has to be set. What a site is made with is in \
+         [settings.md](settings.md).\n\n\
+         | variable | meaning; last the default |\n|---|---|\n",
+    );
+    for (name, said) in documented() {
+        page += &format!("| `{name}` | {} |\n", said.replace('|', "\\|"));
+    }
+    page += "\n## The original's settings\n\n\
+             An `.env` of the original starts Ocim. A start says of each of its settings that is set and not \
+             read why that is.\n\n| variable | here |\n|---|---|\n";
+    for (name, fate) in ORIGINAL {
+        let here = match fate {
+            Fate::Read => "read".to_owned(),
+            Fate::Waits(what) => format!("not yet: waits for {what}"),
+            Fate::Gone(why) => format!("no longer: {why}"),
+        };
+        page += &format!("| `{name}` | {here} |\n");
+    }
+    page
+}
+
+#[test]
+fn the_page_says_what_the_configuration_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, configuration_page()).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, configuration_page(), "docs/configuration.md: see its head");
 }
 
 #[test]
@@ -119,7 +253,6 @@ fn every_wrong_value_is_told_with_its_rule_and_without_itself() {
     let long = "x".repeat(300);
     let cases = [
         ("DATABASE_URL", "mysql://root:hunter2@db/x"),
-        ("SECRET_KEY", "hunter2"),
         ("OCIM_DATA_DIR", "relative/hunter2"),
         ("OCIM_HTTP_ADDRESS", "hunter2"),
         ("OCIM_HTTP_PORT", "70000"),
@@ -129,7 +262,7 @@ fn every_wrong_value_is_told_with_its_rule_and_without_itself() {
         ("OCIM_LOG_FORMAT", "hunter2"),
         ("OCIM_WHEELS_DIR", "hunter2"),
         ("OCIM_HTTP_PROT", "5000"),
-        ("OPENSTACK_REGION", "hunter2"),
+        ("OPENSTACK_REGION", "a region of hunter2"),
         ("OPENSTACK_SANDBOX_FLAVOR", "hunter2"),
         ("OPENSTACK_SANDBOX_FLAVOR", "null"),
         ("DEFAULT_INSTANCE_BASE_DOMAIN", "hunter2 .com"),
@@ -177,12 +310,12 @@ fn secrets_do_not_show() {
 
 #[test]
 fn every_field_documents_its_variable() {
-    let source = concat!(
-        include_str!("../../../src/config.rs"),
-        include_str!("../../../src/config/default_servers.rs"),
-        include_str!("../../../src/config/urls.rs"),
-    );
-    let documented = |name: &str| source.contains(&format!("/// `{name}`"));
+    let (source, pages) = (sources(), documented());
+    let documented = |name: &str| {
+        let is_old = ORIGINAL.iter().any(|(it, fate)| *it == name && *fate != Fate::Read);
+        let is_default = |said: &str| said.contains(&format!("`{name}`'s value"));
+        is_old || pages.iter().any(|(it, said)| it == name || is_default(said))
+    };
     let read: BTreeSet<&str> = (source.split('"').skip(1).step_by(2))
         .filter(|text| text.len() > 5 && text.contains('_'))
         .filter(|text| {
@@ -202,6 +335,9 @@ fn every_field_documents_its_variable() {
         })
         .collect();
     assert!(read.len() > 35, "{read:?}");
+    for (name, fate) in ORIGINAL {
+        assert_eq!(read.contains(name), *fate == Fate::Read || *name == "OCIM_ID", "{name}");
+    }
     let missing: Vec<_> = read.iter().filter(|name| !documented(name)).collect();
     assert!(missing.is_empty(), "undocumented: {missing:?}");
 }
