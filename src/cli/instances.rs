@@ -292,6 +292,26 @@ async fn change_life(
     verb: &str,
     body: &impl Serialize,
     order: &OrderArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let id = client.find_id(ReferenceKind::Instance, id).await?;
+    order.give::<LifecyclePlan>(&format!("/instances/{id}/{verb}"), body, client, output).await
+}
+
+fn read_stage(text: &str) -> Result<InstanceLifecycle, String> {
+    read_word(text, "live, archiving, archived, unarchiving, deleting or deleted")
+}
+
+fn read_kind(text: &str) -> Result<ResourceKind, String> {
+    read_word(text, "machine, fragment or dns_name")
+}
+
+/// A word of the API's.
+fn read_word<T: DeserializeOwned>(text: &str, known: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.to_owned())).map_err(|_| format!("write {known}"))
+}
+
 async fn create_instance(
     path: &str,
     input: &Map<String, Value>,
@@ -318,20 +338,6 @@ async fn list_history(
     output: &mut Output,
 ) -> Result<(), CliError> {
     let id = client.find_id(ReferenceKind::Instance, id).await?;
-    order.give::<LifecyclePlan>(&format!("/instances/{id}/{verb}"), body, client, output).await
-}
-
-fn read_stage(text: &str) -> Result<InstanceLifecycle, String> {
-    read_word(text, "live, archiving, archived, unarchiving, deleting or deleted")
-}
-
-fn read_kind(text: &str) -> Result<ResourceKind, String> {
-    read_word(text, "machine, fragment or dns_name")
-}
-
-/// A word of the API's.
-fn read_word<T: DeserializeOwned>(text: &str, known: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(text.to_owned())).map_err(|_| format!("write {known}"))
     let before = before.map(|before| format!("&before={before}")).unwrap_or_default();
     let path = format!("/instances/{id}/settings?limit={limit}{before}");
     let history: SettingsHistory = client.get(&path).await?;

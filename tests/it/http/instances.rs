@@ -75,7 +75,10 @@ async fn settings_are_cloned_told_version_by_version_and_restored() {
     let released = json!([{
         "setting": "openedx_release", "is_protected": false, "before": "master", "since": "ironwood",
     }]);
-    assert_eq!((&versions[1]["changes"], &versions[1]["reason"]), (&released, &json!("they asked")));
+    assert_eq!(
+        (&versions[1]["changes"], &versions[1]["reason"]),
+        (&released, &json!("they asked"))
+    );
     let hidden = &versions[0]["changes"][1];
     assert_eq!(hidden["setting"], "configuration_extra_settings");
     assert_eq!((&hidden["is_protected"], &hidden["since"]), (&json!(true), &Value::Null));
