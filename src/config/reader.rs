@@ -47,6 +47,19 @@ impl<'a> Reader<'a> {
         value.to_owned()
     }
 
+    /// As [`Reader::text`]; without one it is another variable's value, which is told of already.
+    pub(super) fn text_or_other(
+        &mut self,
+        name: &'static str,
+        other: &str,
+        characters: usize,
+    ) -> String {
+        match self.optional(name) {
+            Some(_) => self.text(name, other, characters),
+            None => other.to_owned(),
+        }
+    }
+
     /// As [`Reader::text`], but a blank value is taken as it is: it says that there is to be none.
     pub(super) fn text_or_blank(
         &mut self,

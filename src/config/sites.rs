@@ -122,7 +122,7 @@ fn read_storage_type(r: &mut Reader<'_>, swift: &SwiftConfig) -> String {
 fn read_swift(r: &mut Reader<'_>) -> SwiftConfig {
     let mut text = |name, of_cloud, characters| {
         let usual = r.optional(of_cloud).unwrap_or_default().to_owned();
-        r.text(name, &usual, characters)
+        r.text_or_other(name, &usual, characters)
     };
     let user = text("SWIFT_OPENSTACK_USER", "OPENSTACK_USER", 32);
     let tenant = text("SWIFT_OPENSTACK_TENANT", "OPENSTACK_TENANT", 32);

@@ -32,10 +32,14 @@ pub(super) fn read_stable(
 ) -> StableConfig {
     let release = r.text("OPENEDX_RELEASE_STABLE_REF", "open-release/hawthorn.1", 128);
     StableConfig {
-        edx_platform_repo_url: r.text("STABLE_EDX_PLATFORM_REPO_URL", platform_url, 256),
-        edx_platform_commit: r.text("STABLE_EDX_PLATFORM_COMMIT", &release, 256),
+        edx_platform_repo_url: r.text_or_other("STABLE_EDX_PLATFORM_REPO_URL", platform_url, 256),
+        edx_platform_commit: r.text_or_other("STABLE_EDX_PLATFORM_COMMIT", &release, 256),
         openedx_release: release,
-        configuration_repo_url: r.text("STABLE_CONFIGURATION_REPO_URL", configuration_url, 256),
+        configuration_repo_url: r.text_or_other(
+            "STABLE_CONFIGURATION_REPO_URL",
+            configuration_url,
+            256,
+        ),
         configuration_version: r.text(
             "STABLE_CONFIGURATION_VERSION",
             "opencraft-release/hawthorn.1",

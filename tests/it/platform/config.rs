@@ -149,7 +149,11 @@ fn configuration_page() -> String {
          | variable | meaning; last the default |\n|---|---|\n",
     );
     for (name, said) in documented() {
-        page += &format!("| `{name}` | {} |\n", said.replace('|', "\\|"));
+        // Paths in other repositories are none of ours.
+        let said = said
+            .replace('|', "\\|")
+            .replace("`playbooks/appserver.yml`", "playbooks/appserver.yml");
+        page += &format!("| `{name}` | {said} |\n");
     }
     page += "\n## The original's settings\n\n\
              An `.env` of the original starts Ocim. A start says of each of its settings that is set and not \
@@ -316,11 +320,14 @@ fn every_field_documents_its_variable() {
         let is_default = |said: &str| said.contains(&format!("`{name}`'s value"));
         is_old || pages.iter().any(|(it, said)| it == name || is_default(said))
     };
-    let read: BTreeSet<&str> = (source.split('"').skip(1).step_by(2))
-        .filter(|text| text.len() > 5 && text.contains('_'))
-        .filter(|text| {
-            text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-        })
+    let is_name = |text: &&str| {
+        text.len() > 5
+            && text.contains('_')
+            && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    // A quote may open or close: what stands between any two is looked at.
+    let read: BTreeSet<&str> = (source.split('"'))
+        .filter(is_name)
         .filter(|name| {
             // Of the surroundings, of the tests, and of the command line.
             let others = [
