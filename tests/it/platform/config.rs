@@ -149,10 +149,7 @@ fn configuration_page() -> String {
          | variable | meaning; last the default |\n|---|---|\n",
     );
     for (name, said) in documented() {
-        // Paths in other repositories are none of ours.
-        let said = said
-            .replace('|', "\\|")
-            .replace("`playbooks/appserver.yml`", "playbooks/appserver.yml");
+        let said = said.replace('|', "\\|");
         page += &format!("| `{name}` | {said} |\n");
     }
     page += "\n## The original's settings\n\n\
@@ -169,10 +166,15 @@ fn configuration_page() -> String {
     page
 }
 
+#[expect(clippy::disallowed_methods, reason = "whoever writes the page anew says so")]
+fn is_blessing() -> bool {
+    std::env::var("BLESS").is_ok_and(|value| value == "1")
+}
+
 #[test]
 fn the_page_says_what_the_configuration_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-    if std::env::var_os("BLESS").is_some() {
+    if is_blessing() {
         std::fs::write(&path, configuration_page()).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
@@ -343,7 +345,7 @@ fn every_field_documents_its_variable() {
         .collect();
     assert!(read.len() > 35, "{read:?}");
     for (name, fate) in ORIGINAL {
-        assert_eq!(read.contains(name), *fate == Fate::Read || *name == "OCIM_ID", "{name}");
+        assert_eq!(read.contains(name), *fate == Fate::Read, "{name}");
     }
     let missing: Vec<_> = read.iter().filter(|name| !documented(name)).collect();
     assert!(missing.is_empty(), "undocumented: {missing:?}");
