@@ -4,6 +4,7 @@ use super::{Event, Present};
 use crate::ids::RunId;
 use crate::ledger;
 use crate::names::{Service, effective_host};
+use crate::settings::{Purpose, purpose};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -137,6 +138,9 @@ pub enum Refused {
         /// The name that confirms it.
         domain: String,
     },
+    /// People rely on it: it has to be archived before.
+    #[error("it is a production instance: archive it first, then delete it")]
+    InProduction,
     /// Another run is at work on it by now.
     #[error("run {run} is not at work on the instance any more")]
     Overtaken {
@@ -184,8 +188,7 @@ impl Present {
         effective_host(&self.settings, Service::Lms)
     }
 
-    /// Refuses a deletion whose confirmation is not the Instance's name. Whoever wants more of some
-    /// Instances adds it here.
+    /// Refuses a deletion whose confirmation is not the Instance's name.
     fn check_confirmed(&self, confirmation: &str) -> Result<(), Refused> {
         let domain = self.confirming_name();
         if confirmation.trim().eq_ignore_ascii_case(&domain) {
@@ -243,6 +246,10 @@ pub(super) fn decide(present: &Present, command: Command) -> Result<Vec<Event>, 
                 return is_so();
             }
             present.check_confirmed(&confirmation)?;
+            // Whoever deletes what people rely on is asked twice.
+            if stage == Stage::Live && purpose(&present.settings) == Purpose::Production {
+                return Err(Refused::InProduction);
+            }
             let again = stage == Stage::Deleted;
             Ok(vec![Event::DeletionRequested { run, reason, ignore, again }])
         }

@@ -9,6 +9,7 @@ use ocim_domain::instance::{Command, Event, Instance, LaunchOutcome, OnSuccess, 
 use ocim_domain::ledger;
 use ocim_domain::name::Kind;
 use ocim_domain::names::RoutedNames;
+use ocim_domain::settings::InstanceSettings;
 use serde_json::json;
 
 const WHY: &str = "nobody learns here any more";
@@ -221,6 +222,15 @@ fn a_deletion_asks_for_the_instances_name() {
         let refused = Refused::NotConfirmed { domain: DOMAIN.to_owned() };
         live.when_refused(delete_as(2, wrong), refused.into());
     }
+}
+
+#[test]
+fn what_people_rely_on_is_deleted_only_once_it_is_archived() {
+    let production = InstanceSettings { purpose: "production".to_owned(), ..settings() };
+    let made = Event::Created { settings: Box::new(production) };
+    let live = given::<Instance>([made.clone()]);
+    live.when_refused(delete(2), Refused::InProduction.into());
+    given::<Instance>([made, archiving(1), archived(1)]).when_then(delete(2), [deleting(2)]);
 }
 
 #[test]
