@@ -17,6 +17,7 @@ mod logs;
 mod migrations;
 mod names;
 mod openapi;
+mod parity;
 mod platform;
 mod plays;
 mod private_sshd;

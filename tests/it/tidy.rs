@@ -126,11 +126,11 @@ fn list_code() -> Vec<(String, String)> {
     list_files().into_iter().filter(is_code).map(|path| (path.clone(), read(&path))).collect()
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
