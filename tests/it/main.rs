@@ -17,7 +17,6 @@ mod logs;
 mod migrations;
 mod names;
 mod openapi;
-mod parity;
 mod platform;
 mod plays;
 mod private_sshd;

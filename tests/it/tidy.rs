@@ -1,6 +1,7 @@
 //! Keeps the project tidy: headers, sizes, layers, documents that tell the truth.
 
 mod hardening;
+mod parity;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,11 +127,11 @@ fn list_code() -> Vec<(String, String)> {
     list_files().into_iter().filter(is_code).map(|path| (path.clone(), read(&path))).collect()
 }
 
-pub(crate) fn root() -> &'static Path {
+fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-pub(crate) fn read(path: &str) -> String {
+fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 

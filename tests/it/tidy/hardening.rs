@@ -4,7 +4,7 @@ use super::{assert_none, list_code, read};
 
 /// Whether a file defines the test that a path like `sagas::traffic::refuses_two` names: the file's
 /// folders and name, or modules inside it, must hold all but the last part in order.
-fn defines_test(path: &str, text: &str, test: &str) -> bool {
+pub(super) fn defines_test(path: &str, text: &str, test: &str) -> bool {
     let mut parts: Vec<&str> = test.split("::").collect();
     let Some(name) = parts.pop() else { return false };
     if !text.contains(&format!("fn {name}(")) {
