@@ -186,7 +186,8 @@ fn new_app(
 ) -> App {
     let (defaults, regions) = (Defaults::new("example.com", REGION), vec![REGION.to_owned()]);
     let fragment_name_prefix = deployment().fragment_prefix;
-    let setting = AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
+    let setting =
+        AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
     App::new(sealed, reads, logs, clock, ids, setting)
 }
 

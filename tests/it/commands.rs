@@ -44,7 +44,8 @@ impl Stage {
         let defaults = Defaults::new("example.com", "RegionOne");
         let regions = vec!["RegionOne".to_owned()];
         let (fragment_name_prefix, plan_of) = ("ocim-".to_owned(), ocim::processes::plan_of);
-        let setting = AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
+        let setting =
+            AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
         let app = App::new(sealed, reads, logs, time, ids, setting);
         Self { app, clock }
     }

@@ -369,7 +369,8 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     let defaults = Defaults::new("example.com", REGION);
     let reads = unconnected().unwrap();
     let fragment_name_prefix = "ocim-".to_owned();
-    let setting = AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
+    let setting =
+        AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
     let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, setting)
         .with_derived(Arc::new(outside.derived.clone()))
         .with_leases(Arc::new(outside.leases.clone()));

@@ -90,7 +90,8 @@ impl ApiServer {
         let defaults = Defaults::new("example.com".to_owned(), "local".to_owned());
         let regions = vec!["local".to_owned()];
         let (fragment_name_prefix, plan_of) = ("ocim-".to_owned(), ocim::processes::plan_of);
-        let setting = AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
+        let setting =
+            AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
         let app = App::new(sealed, read_models, logs, clock.clone(), ids.clone(), setting)
             .with_derived(derived)
             .with_leases(Arc::new(PostgresLeases::new(pool.clone())));
