@@ -37,7 +37,7 @@ pub struct SitesConfig {
 /// The mail relay of the instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpRelay {
-    /// `INSTANCE_SMTP_RELAY_HOST`.
+    /// `INSTANCE_SMTP_RELAY_HOST`: where sites send mail. None: they send it themselves.
     pub host: String,
     /// `INSTANCE_SMTP_RELAY_PORT`: `587`.
     pub port: u16,

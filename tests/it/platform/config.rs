@@ -67,7 +67,7 @@ fn value_of(name: &str) -> &'static str {
         "DEFAULT_INSTANCE_MYSQL_URL" => "mysql://root:pass@mysql.example.com",
         "DEFAULT_INSTANCE_MONGO_URL" => "mongodb://root:pass@mongo.example.com",
         "DEFAULT_RABBITMQ_API_URL" => "https://admin:pass@rabbitmq.example.com:15671",
-        "DEFAULT_INSTANCE_RABBITMQ_URL" => "rabbitmq.example.com:5671",
+        "DEFAULT_INSTANCE_RABBITMQ_URL" => "amqps://rabbitmq.example.com:5671",
         _ => "text",
     }
 }
@@ -333,7 +333,9 @@ fn every_field_documents_its_variable() {
         .filter(|name| {
             // Of the surroundings, of the tests, and of the command line.
             let others = [
+                "XDG_CONFIG_HOME",
                 "XDG_DATA_HOME",
+                "OCIM_ENV_FILE_TEST",
                 "OCIM_CACHE_DIR",
                 "OCIM_ID",
                 "OCIM_SERVER",
