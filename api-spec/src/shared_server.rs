@@ -3,7 +3,7 @@
 use crate::examples::{Example, reason, second};
 use crate::texts::{
     HostName, InstanceId, Login, MongodbServerId, MysqlServerId, Name, NeededReason, Note,
-    Password, Prose, RabbitmqServerId, Reason, ThingId, Url,
+    Password, Prose, RabbitmqServerId, Reason, ShortName, ThingId, Url,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ macro_rules! shared_server {
         pub struct $add {
             /// What people call it; the host when left out.
             #[serde(skip_serializing_if = "Option::is_none")]
-            #[schema(value_type = Option<Name>)]
+            #[schema(value_type = Option<ShortName>)]
             pub name: Option<String>,
             /// What people should know of it.
             #[schema(value_type = Note)]
@@ -85,7 +85,7 @@ macro_rules! shared_server {
         pub struct $edit {
             /// What people call it.
             #[serde(skip_serializing_if = "Option::is_none")]
-            #[schema(value_type = Option<Name>)]
+            #[schema(value_type = Option<ShortName>)]
             pub name: Option<String>,
             /// What people should know of it.
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,7 +166,7 @@ shared_server! {
         #[schema(value_type = HostName)]
         host: String = "db.example.com".to_owned(),
         /// Its port.
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         port: u16 = 3306,
     }
     AddMysqlServer {
@@ -175,12 +175,12 @@ shared_server! {
         host: String = "db.example.com".to_owned(),
         /// Its port; 3306 when left out.
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         port: Option<u16> = Some(3306),
     }
     EditMysqlServer {
         /// Its port.
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         port: u16 = 3307,
     }
 }
@@ -195,10 +195,10 @@ shared_server! {
         #[schema(value_type = HostName)]
         primary: String = "mongo1.example.com".to_owned(),
         /// The port of each host.
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         port: u16 = 27017,
         /// The name of the replica set; none where it is one host.
-        #[schema(value_type = Option<Name>)]
+        #[schema(value_type = Option<ShortName>)]
         replica_set: Option<String> = Some("rs0".to_owned()),
     }
     AddMongodbServer {
@@ -211,11 +211,11 @@ shared_server! {
         primary: Option<String> = Some("mongo1.example.com".to_owned()),
         /// The port of each host; 27017 when left out.
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         port: Option<u16> = Some(27017),
         /// The name of the replica set; needed where there are several hosts.
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<Name>)]
+        #[schema(value_type = Option<ShortName>)]
         replica_set: Option<String> = Some("rs0".to_owned()),
     }
     EditMongodbServer {
@@ -226,10 +226,10 @@ shared_server! {
         #[schema(value_type = Option<HostName>)]
         primary: String = "mongo2.example.com".to_owned(),
         /// The port of each host.
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         port: u16 = 27018,
         /// The name of the replica set.
-        #[schema(value_type = Option<Name>)]
+        #[schema(value_type = Option<ShortName>)]
         replica_set: String = "rs0".to_owned(),
     }
 }
@@ -244,7 +244,7 @@ shared_server! {
         #[schema(value_type = HostName)]
         instance_host: String = "rabbitmq.example.com".to_owned(),
         /// The port that sites reach it by (AMQPS).
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         instance_port: u16 = 5671,
     }
     AddRabbitmqServer {
@@ -256,7 +256,7 @@ shared_server! {
         instance_host: String = "rabbitmq.example.com".to_owned(),
         /// The port that sites reach it by (AMQPS); 5671 when left out.
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         instance_port: Option<u16> = Some(5671),
     }
     EditRabbitmqServer {
@@ -264,7 +264,7 @@ shared_server! {
         #[schema(value_type = Option<HostName>)]
         instance_host: String = "mq.example.com".to_owned(),
         /// The port that sites reach it by (AMQPS).
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 65_535)]
         instance_port: u16 = 5671,
     }
 }

@@ -108,6 +108,8 @@ texts! {
     Login = "The name of an account", "root", pattern: STORABLE, max_length: 64;
     Password = "A password, which is never shown", "hardly-a-secret", pattern: STORABLE,
         max_length: 128;
+    ShortName = "What people call it, in short", "main", pattern: STORABLE, min_length: 1,
+        max_length: 250;
     HostName = "A host name, in letters of any language", "alpha.example.com",
         min_length: 1, max_length: 253;
     Url = "An address on the web", "https://alpha.example.com/", pattern: r"^https?://\S+$";

@@ -82,7 +82,8 @@ pub(super) enum InstanceCommand {
         /// Which: name, domain, its first label, id or the beginning of it
         id: String,
         /// Which version, as `ocim instance history` lists them
-        version: u64,
+        #[arg(value_name = "VERSION")]
+        to: u64,
         /// Why
         #[arg(long)]
         reason: String,
@@ -221,10 +222,10 @@ pub(super) async fn run(
         InstanceCommand::History { id, limit, before } => {
             list_history(&id, limit, before, client, output).await
         }
-        InstanceCommand::Restore { id, version, reason } => {
+        InstanceCommand::Restore { id, to, reason } => {
             let id = client.find_id(ReferenceKind::Instance, &id).await?;
             let path = format!("/instances/{id}/settings/restore");
-            let body = RestoreSettings { version, reason };
+            let body = RestoreSettings { version: to, reason };
             tell_settings(&client.post(&path, &body).await?, output)
         }
         InstanceCommand::List { archived, lifecycle, all, wanted } => {

@@ -8,6 +8,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("activate_on_success", "--activate"),
     ("actor", "--actor"),
     ("all", "--all"),
+    ("before", "--before"),
     ("confirm", "--confirm"),
     ("correlation", "--correlation"),
     ("deactivate_others", "--deactivate-others"),

@@ -4,6 +4,7 @@ use super::problem::{HttpError, bad_request, invalid};
 use super::strict_json::StrictJson;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
+use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, IF_MATCH};
 use actix_web::web::{Bytes, BytesMut, PathConfig};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -36,8 +37,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let coding = content_coding(request.headers());
         let announced = announced_length(request.headers());
         let payload = payload.take();
+        let needs_body = request.method() == Method::PATCH;
         Box::pin(async move {
             let bytes = read_whole(announced, payload).await?;
+            if bytes.is_empty() && needs_body {
+                let detail = "send what is to change as a JSON object";
+                return Err(Problem::new(ProblemType::BadRequest).detail(detail).into());
+            }
             if bytes.is_empty() {
                 return parse_json(b"{}").map(Self);
             }

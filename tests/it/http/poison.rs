@@ -5,6 +5,7 @@ use crate::support::counts::report_count;
 use crate::support::ocim::{Ground, PATIENCE, text};
 use ocim::app::{AppError, Caller};
 use ocim::http::openapi::document;
+use ocim_api_spec::texts::{MongodbServerId, MysqlServerId, RabbitmqServerId};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Map, Value, json};
 
@@ -52,6 +53,9 @@ impl Target {
                 _ if path.contains("/load_balancers/") => {
                     "lbal_01900000-0000-7000-8000-000000000001"
                 }
+                _ if path.contains("/mysql_servers/") => MysqlServerId::EXAMPLE,
+                _ if path.contains("/mongodb_servers/") => MongodbServerId::EXAMPLE,
+                _ if path.contains("/rabbitmq_servers/") => RabbitmqServerId::EXAMPLE,
                 _ => &self.run,
             };
             filled = format!("{}{value}{}", &filled[..start], &filled[end + 1..]);
@@ -156,6 +160,7 @@ fn sample(document: &Value, schema: &Value) -> Value {
     match kind(schema) {
         "string" if schema["format"] == "date-time" => json!("2030-01-01T00:00:00Z"),
         "string" if schema["format"] == "uuid" => json!(uuid::Uuid::nil()),
+        "string" if schema["examples"][0].is_string() => schema["examples"][0].clone(),
         "string" => json!("x"),
         "boolean" => json!(false),
         "integer" => json!(1),
