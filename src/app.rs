@@ -133,6 +133,15 @@ impl Caller {
         Ok(reason.trim().to_owned())
     }
 
+    /// The caller, whose reason is one where one is given: also where nothing comes of the command.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] for a blank or too long one.
+    pub fn with_checked_reason(self) -> Result<Self, AppError> {
+        self.reason.as_deref().map(check_reason).transpose()?;
+        Ok(self)
+    }
+
     /// What goes beside the events that this caller causes.
     #[must_use]
     pub fn metadata(&self) -> Metadata {

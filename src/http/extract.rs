@@ -183,7 +183,7 @@ fn explain_number(rule: String) -> String {
     }
 }
 
-/// Reads a flag of a query: `?queue`, `?queue=true` and `?queue=1` say yes.
+/// Reads a flag of a query: `?queue=true` and `?queue=1` say yes.
 ///
 /// # Errors
 /// For anything but those, `false` and `0`.
@@ -192,7 +192,7 @@ pub(super) fn read_flag<'de, D: serde::Deserializer<'de>>(
 ) -> Result<bool, D::Error> {
     let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(deserializer)?;
     match &*text {
-        "" | "1" | "true" => Ok(true),
+        "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
         _ => Err(serde::de::Error::custom("must be `true` or `false`")),
     }
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_query_that_breaks_a_rule_names_the_parameter() {
-        let sample: Sample = parse_query("limit=7&follow").unwrap();
+        let sample: Sample = parse_query("limit=7&follow=1").unwrap();
         assert_eq!((sample.limit, sample.follow), (7, true));
         let wrong = [
             ("limit=x", "limit"),

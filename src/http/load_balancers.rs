@@ -253,7 +253,7 @@ async fn edit_load_balancer(
     id: Path<LoadBalancerId>,
     Body(body): Body<EditLoadBalancer>,
 ) -> Result<HttpResponse, HttpError> {
-    let by = Caller { reason: body.reason.clone(), ..by.into_inner() };
+    let by = Caller { reason: body.reason.clone(), ..by.into_inner() }.with_checked_reason()?;
     let ip = body.public_ip.as_deref().map(read_ip).transpose()?;
     let edit = |known: &mut Registration| {
         let address = &mut known.address;

@@ -202,6 +202,7 @@ macro_rules! routes {
             Body(body): Body<<$kind as Wire>::Edit>,
         ) -> Result<HttpResponse, HttpError> {
             let by = Caller { reason: body.reason.clone(), ..by.into_inner() };
+            let by = by.with_checked_reason()?;
             let edit = |known: &mut _| <$kind as Wire>::apply(&body, known);
             let done = api.app.edit_server::<$kind>(&by, *id, edit).await?;
             answer::<$kind>(&api, &by, *id, done).await

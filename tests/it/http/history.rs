@@ -165,7 +165,7 @@ async fn events_are_found_by_stream_kind_actor_correlation_and_time() {
 #[tokio::test]
 async fn protected_values_of_events_are_hidden_in_lists_and_live() {
     let server = ApiServer::start().await;
-    let mut live = Reader::open(&server, "/events?follow&kind=instance.created", None).await;
+    let mut live = Reader::open(&server, "/events?follow=true&kind=instance.created", None).await;
     live.next_of("caught_up").await;
     let (instance, _, _) = given_launch(&server).await;
     let stream = instance.replace("inst_", "instance-");
@@ -179,7 +179,7 @@ async fn protected_values_of_events_are_hidden_in_lists_and_live() {
     }
     drop(live);
     server.given_instance("beta").await;
-    let path = "/events?follow&kind=instance.created";
+    let path = "/events?follow=true&kind=instance.created";
     let mut live = Reader::open(&server, path, Some(&id)).await;
     assert_eq!(live.next_of("event").await.2["data"]["settings"]["name"], "beta");
     server.stop().await;

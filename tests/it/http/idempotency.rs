@@ -73,13 +73,13 @@ async fn a_key_stands_for_one_request_of_one_caller() {
     let reused = "/problems/idempotency_key_reused".to_owned();
     for other in [
         ask(&launch, json!({"queue": true})),
-        ask(&format!("{launch}?queue"), json!({})),
+        ask(&format!("{launch}?queue=true"), json!({})),
         ask("/instances", json!({})),
     ] {
         assert_eq!(problem_of(send(other, KEY).await).await, (422, reused.clone()));
     }
     let token = server.tokens.create_token("bob", Scope::All, None).await.unwrap().expose();
-    let of_bob = server.bare("POST", &format!("/api/v1{launch}?queue")).bearer_auth(&token);
+    let of_bob = server.bare("POST", &format!("/api/v1{launch}?queue=true")).bearer_auth(&token);
     assert_eq!(send(of_bob, KEY).await.status(), 202, "the key of another caller is another key");
     for wrong in ["", "a b", &"x".repeat(256)] {
         let refused = send(ask(&launch, json!({})), wrong).await;

@@ -256,7 +256,7 @@ async fn appservers_come_in_pages_and_a_page_leads_to_the_next() {
     let instance = server.given_instance("alpha").await;
     let path = format!("/instances/{instance}/appservers");
     for _ in 0..3 {
-        let queued = server.ask("POST", &format!("{path}?queue")).send().await.unwrap();
+        let queued = server.ask("POST", &format!("{path}?queue=true")).send().await.unwrap();
         assert_eq!(queued.status(), 202);
     }
     server.catch_up().await;
@@ -271,7 +271,7 @@ async fn appservers_come_in_pages_and_a_page_leads_to_the_next() {
         let items = page["items"].as_array().unwrap().iter();
         numbers.extend(items.map(|item| item["number"].as_u64().unwrap()));
         // What is asked for meanwhile stands before the first page.
-        server.ask("POST", &format!("{path}?queue")).send().await.unwrap();
+        server.ask("POST", &format!("{path}?queue=true")).send().await.unwrap();
     }
     assert_eq!(numbers, [3, 2, 1]);
     for list in ["/servers", "/load_balancers", &path] {

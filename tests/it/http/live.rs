@@ -115,7 +115,7 @@ async fn a_log_is_read_in_ranges_and_followed_to_its_end() {
     let page = server.get(&format!("/runs/{run}/logs?from=2&limit=5")).await;
     assert_eq!(page["lines"][0]["text"], "two");
     assert_eq!((page["lines"].as_array().unwrap().len(), &page["next"]), (1, &3.into()));
-    let path = format!("/runs/{run}/logs?follow");
+    let path = format!("/runs/{run}/logs?follow=true");
     let mut reader = Reader::open(&server, &path, None).await;
     for number in ["1", "2"] {
         assert_eq!(reader.next().await.unwrap().0, number);

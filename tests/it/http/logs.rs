@@ -96,7 +96,7 @@ async fn one_step_is_followed_across_connections() {
     let run = server.given_run().await;
     write(&server, run, "other", "one").await;
     write(&server, run, "configure", "two").await;
-    let path = format!("/runs/{run}/logs?follow&step=configure");
+    let path = format!("/runs/{run}/logs?follow=true&step=configure");
     let mut reader = Reader::open(&server, &path, None).await;
     let (id, _, line) = reader.next().await.unwrap();
     assert_eq!((id.as_str(), &line["text"]), ("2", &"two".into()));
