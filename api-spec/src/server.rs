@@ -181,7 +181,7 @@ pub struct LoadBalancer {
 /// Adds a balancer that people have set up: a host with SSH. HAProxy and our program are put there by
 /// the run that finds them missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct AddLoadBalancer {
     /// Its DNS name; no other balancer has it.
     #[schema(value_type = HostName)]
@@ -193,21 +193,20 @@ pub struct AddLoadBalancer {
     #[schema(value_type = Login)]
     pub ssh_username: String,
     /// Where it answers SSH; 22 when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 65_535)]
     pub ssh_port: Option<u16>,
     /// The SSH host keys that it may show; one at least.
     #[schema(value_type = Vec<HostKey>, min_items = 1)]
     pub host_keys: Vec<String>,
     /// Where it listens for visitors; 80 when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 65_535)]
     pub http_port: Option<u16>,
     /// Whether new instances may be given to it.
-    #[serde(default)]
     pub accepts_new_backends: bool,
     /// Why; it stands beside the change in the log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
 }

@@ -55,30 +55,26 @@ macro_rules! shared_server {
 
         #[doc = concat!("Adds a ", $what, ".")]
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-        #[serde(deny_unknown_fields)]
+        #[serde(default, deny_unknown_fields)]
         pub struct $add {
             /// What people call it; the host when left out.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[serde(skip_serializing_if = "Option::is_none")]
             #[schema(value_type = Option<ShortName>)]
             pub name: Option<String>,
             /// What people should know of it.
             #[schema(value_type = Note)]
-            #[serde(default)]
             pub description: String,
             $($(#[$add_doc])* pub $add_field: $add_type,)*
             /// The account that administers it.
             #[schema(value_type = Login)]
-            #[serde(default)]
             pub username: String,
             /// Its password; never shown again.
             #[schema(value_type = Password)]
-            #[serde(default)]
             pub password: String,
             /// Whether it may be given to instances that have none of its kind.
-            #[serde(default)]
             pub accepts_new_clients: bool,
             /// Why; it stands beside the change in the log.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[serde(skip_serializing_if = "Option::is_none")]
             #[schema(value_type = Option<Reason>)]
             pub reason: Option<String>,
         }
@@ -178,7 +174,7 @@ shared_server! {
         #[schema(value_type = HostName)]
         host: String = "db.example.com".to_owned(),
         /// Its port; 3306 when left out.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(minimum = 1, maximum = 65_535)]
         port: Option<u16> = Some(3306),
     }
@@ -207,18 +203,18 @@ shared_server! {
     }
     AddMongodbServer {
         /// Its hosts: one, or the members of its replica set; none of them of another.
-        #[schema(value_type = Vec<HostName>, min_items = 1)]
+        #[schema(value_type = Vec<HostName>)]
         hosts: Vec<String> = vec!["mongo1.example.com".to_owned(), "mongo2.example.com".to_owned()],
         /// The host that is written to; the first one when left out.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<HostName>)]
         primary: Option<String> = Some("mongo1.example.com".to_owned()),
         /// The port of each host; 27017 when left out.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(minimum = 1, maximum = 65_535)]
         port: Option<u16> = Some(27017),
         /// The name of the replica set; needed where there are several hosts.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<ShortName>)]
         replica_set: Option<String> = Some("rs0".to_owned()),
     }
@@ -259,7 +255,7 @@ shared_server! {
         #[schema(value_type = HostName)]
         instance_host: String = "rabbitmq.example.com".to_owned(),
         /// The port that sites reach it by (AMQPS); 5671 when left out.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(minimum = 1, maximum = 65_535)]
         instance_port: Option<u16> = Some(5671),
     }

@@ -5,7 +5,7 @@ use super::extract::{Body, Params};
 use super::instances::{
     INSTANCE_ID, INSTANCE_LINKS, INSTANCES, answer_with_created, answer_with_settings, take_reason,
 };
-use super::problem::HttpError;
+use super::problem::{HttpError, bad_request};
 use super::routes::{Access, Answer, AnswerHeader, Content, Input, Route, Verb, handler};
 use crate::app::{Caller, SettingsVersion as Version};
 use actix_web::HttpResponse;
@@ -118,7 +118,10 @@ async fn list_settings_versions(
     id: Path<InstanceId>,
     Params(params): Params<HistoryParams>,
 ) -> Result<HttpResponse, HttpError> {
-    let limit = params.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let limit = params.limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(bad_request("limit", format!("must be a number from 1 to {LIMIT_MAX}")));
+    }
     let mut versions = api.app.list_settings_versions(&by, *id, params.before, limit + 1).await?;
     let has_more = versions.len() > limit;
     versions.truncate(limit);

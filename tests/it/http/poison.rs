@@ -113,6 +113,12 @@ impl Operation {
         here.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// A body that is fine.
+    fn example(&self) -> Fields {
+        let body = &self.data["requestBody"]["content"]["application/json"]["example"];
+        body.as_object().cloned().unwrap_or_default()
+    }
+
     fn body<'a>(&'a self, document: &'a Value) -> Option<&'a Value> {
         let body = &self.data["requestBody"]["content"]["application/json"]["schema"];
         body.is_object().then(|| resolve(document, body))
@@ -307,9 +313,9 @@ async fn reasons_have_a_length_wherever_they_are_given() {
                 continue;
             }
             let mut body = required_only(&document, &fields, &required);
-            if fields.contains_key("sub_domain") {
-                body.insert("sub_domain".to_owned(), json!("alpha"));
-            }
+            // Else another field's rule is told before the reason's.
+            let example = operation.example().into_iter();
+            body.extend(example.filter(|(name, _)| fields.contains_key(name)));
             let path = target.fill(&operation.path, None);
             for (reason, rule) in [("é".repeat(2001), "2000"), (" \n".to_owned(), "not be blank")]
             {
