@@ -197,7 +197,7 @@ pub struct AddLoadBalancer {
     #[schema(minimum = 1, maximum = 65_535)]
     pub ssh_port: Option<u16>,
     /// The SSH host keys that it may show; one at least.
-    #[schema(value_type = Vec<HostKey>, min_items = 1)]
+    #[schema(value_type = Vec<HostKey>)]
     pub host_keys: Vec<String>,
     /// Where it listens for visitors; 80 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
