@@ -29,7 +29,7 @@ async fn a_run_is_listed_read_with_its_steps_and_cancelled() {
         items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(ids(server.get("/runs").await), [open.to_string(), over.to_string()]);
-    assert_eq!(ids(server.get("/runs?open").await), [open.to_string()]);
+    assert_eq!(ids(server.get("/runs?open=true").await), [open.to_string()]);
     assert_eq!(ids(server.get("/runs?definition=other").await), [""; 0]);
     assert_eq!(ids(server.get("/runs?subject=apps_test&limit=1").await), [open.to_string()]);
 
@@ -256,14 +256,14 @@ async fn runs_are_found_by_phase_and_age() {
         let items = page["items"].as_array().unwrap().iter();
         items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(ids("stuck").await, [stuck.to_string()]);
+    assert_eq!(ids("stuck=true").await, [stuck.to_string()]);
     assert_eq!(ids("phase=stuck").await, [stuck.to_string()]);
     assert_eq!(ids("phase=completed").await, [completed.to_string()]);
-    assert_eq!(ids("open").await, [open.to_string(), stuck.to_string()]);
+    assert_eq!(ids("open=true").await, [open.to_string(), stuck.to_string()]);
     assert_eq!(ids("open&phase=forward").await, [open.to_string()]);
     assert_eq!(ids("older_than_s=3600").await, [""; 0]);
     assert_eq!(ids("older_than_s=0").await.len(), 3);
-    for wrong in ["phase=sideways", "stuck&phase=forward", "older_than_s=-1"] {
+    for wrong in ["phase=sideways", "stuck=true&phase=forward", "older_than_s=-1"] {
         let refused = server.ask("GET", &format!("/runs?{wrong}")).send().await.unwrap();
         assert_eq!(refused.status(), 400, "{wrong}");
     }
