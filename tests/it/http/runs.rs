@@ -260,7 +260,7 @@ async fn runs_are_found_by_phase_and_age() {
     assert_eq!(ids("phase=stuck").await, [stuck.to_string()]);
     assert_eq!(ids("phase=completed").await, [completed.to_string()]);
     assert_eq!(ids("open=true").await, [open.to_string(), stuck.to_string()]);
-    assert_eq!(ids("open&phase=forward").await, [open.to_string()]);
+    assert_eq!(ids("open=true&phase=forward").await, [open.to_string()]);
     assert_eq!(ids("older_than_s=3600").await, [""; 0]);
     assert_eq!(ids("older_than_s=0").await.len(), 3);
     for wrong in ["phase=sideways", "stuck=true&phase=forward", "older_than_s=-1"] {
