@@ -6,6 +6,7 @@ use super::{App, Caller, Done};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
+use ocim_domain::configuration::signing_key;
 use ocim_domain::configuration::yaml::parse_mapping;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DomainEvent, Position};
@@ -13,6 +14,7 @@ use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Kind, Name, name_id};
 use ocim_domain::names;
+use ocim_domain::right::ReadScope;
 use ocim_domain::settings::{
     Defaults, InstanceSettings, NewSecrets, Purpose, SettingsInput, Violation, change_settings,
     clone_settings, create_settings, purpose,
@@ -42,9 +44,8 @@ impl App {
         input: Map<String, Value>,
     ) -> Result<Done<InstanceId>, AppError> {
         let input = parse_input(input)?;
-        let create = move |ours: &Defaults, subject: &str, journal: &Journal| {
-            let secrets = new_secrets(journal, input.secret_key_rsa_private.as_deref());
-            create_settings(input, ours, subject, &secrets)
+        let create = move |ours: &Defaults, subject: &str, secrets: &NewSecrets| {
+            create_settings(input.clone(), ours, subject, secrets)
         };
         self.make_instance(by, create).await
     }
@@ -60,11 +61,11 @@ impl App {
         source: InstanceId,
         said: Map<String, Value>,
     ) -> Result<Done<InstanceId>, AppError> {
-        let given = parse_input(said.clone())?.secret_key_rsa_private;
+        let ReadScope::Everything = by.sees;
+        parse_input(said.clone())?;
         let (present, _) = self.load_instance(source).await?;
-        let create = move |ours: &Defaults, subject: &str, journal: &Journal| {
-            let secrets = new_secrets(journal, given.as_deref());
-            clone_settings(&present.settings, said, ours, subject, &secrets)
+        let create = move |ours: &Defaults, subject: &str, secrets: &NewSecrets| {
+            clone_settings(&present.settings, said.clone(), ours, subject, secrets)
         };
         self.make_instance(by, create).await
     }
@@ -74,7 +75,7 @@ impl App {
     async fn make_instance(
         &self,
         by: &Caller,
-        create: impl FnOnce(&Defaults, &str, &Journal) -> Result<InstanceSettings, Vec<Violation>>
+        create: impl Fn(&Defaults, &str, &NewSecrets) -> Result<InstanceSettings, Vec<Violation>>
         + Send
         + 'static,
     ) -> Result<Done<InstanceId>, AppError> {
@@ -85,8 +86,10 @@ impl App {
         }
         let (setting, subject) = (Arc::clone(&self.setting), id.to_string());
         let journal = self.journal.clone();
-        // A signing key takes long to find.
-        let create = move || create(&setting.defaults, &subject, &journal);
+        let create = move || {
+            let create = |secrets: &NewSecrets| create(&setting.defaults, &subject, secrets);
+            create_with_secrets(&journal, create)
+        };
         let settings = compute(true, create).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
         self.check_production(&settings)?;
@@ -247,13 +250,22 @@ impl App {
     }
 }
 
-/// The secrets of a new instance; no signing key where people have given one.
-fn new_secrets(journal: &Journal, given_key: Option<&str>) -> NewSecrets {
+/// The settings of a new instance with secrets of its own. A signing key takes long to find: none is
+/// looked for where the settings are refused whatever key they have, or where people have given one.
+fn create_with_secrets(
+    journal: &Journal,
+    create: impl Fn(&NewSecrets) -> Result<InstanceSettings, Vec<Violation>>,
+) -> Result<InstanceSettings, Vec<Violation>> {
     let mut master = [0; SECRET_KEY_BYTES];
     journal.fill_random(&mut master);
-    let is_given = given_key.is_some_and(|key| !key.is_empty());
-    let signing_key = if is_given { String::new() } else { journal.new_signing_key() };
-    NewSecrets { master: STANDARD.encode(master), signing_key }
+    let stand_in = signing_key::EXAMPLE.to_owned();
+    let mut secrets = NewSecrets { master: STANDARD.encode(master), signing_key: stand_in };
+    let settings = create(&secrets)?;
+    if settings.secret_key_rsa_private.open() != Some(signing_key::EXAMPLE) {
+        return Ok(settings);
+    }
+    secrets.signing_key = journal.new_signing_key();
+    create(&secrets)
 }
 
 /// Every domain that the settings make the instance's own.
@@ -299,12 +311,12 @@ pub async fn warn_of_settings(extra: &str) -> Result<Vec<String>, AppError> {
 }
 
 /// Whether checking settings with these extra settings may take long enough to hold others up.
-fn is_long(extra: Option<&str>) -> bool {
+pub(super) fn is_long(extra: Option<&str>) -> bool {
     extra.is_some_and(|text| text.len() > EXTRA_BYTES_SHORT || text.contains('*'))
 }
 
 /// Computes something: where that may take long, apart from the threads that answer requests.
-async fn compute<T: Send + 'static>(
+pub(super) async fn compute<T: Send + 'static>(
     is_long: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, AppError> {

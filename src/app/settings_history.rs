@@ -1,7 +1,7 @@
 //! How the settings of an instance came to be what they are, and going back to what they were.
 
 use super::error::AppError;
-use super::instances::{CHANGES_MAX, present_instance};
+use super::instances::{CHANGES_MAX, compute, is_long, present_instance};
 use super::{App, Caller, Done};
 use ocim_domain::Timestamp;
 use ocim_domain::event::DomainEvent;
@@ -82,11 +82,11 @@ impl App {
             };
             let loaded = self.journal.load::<Instance>(&id.stream()).await?;
             let present = present_instance(id, &loaded)?;
-            let settings = match present.appservers.is_empty() {
-                true => former.settings,
-                false => restore_settings(&present.settings, &former.settings)
-                    .map_err(AppError::Invalid)?,
-            };
+            let was_launched = !present.appservers.is_empty();
+            let (current, former) = (present.settings.clone(), former.settings);
+            let is_long = is_long(former.configuration_extra_settings.open());
+            let restore = move || restore_settings(&current, &former, was_launched);
+            let settings = compute(is_long, restore).await?.map_err(AppError::Invalid)?;
             match self.replace_settings(by, id, loaded, settings).await {
                 Err(AppError::VersionConflict) => {}
                 outcome => return outcome,

@@ -1,5 +1,6 @@
 //! The original's settings, each with what became of it here.
 
+use Fate::{Gone, Read, Waits};
 use std::collections::BTreeMap;
 
 /// What became of a setting of the original.
@@ -12,8 +13,6 @@ pub enum Fate {
     /// Nothing will read it, for this reason.
     Gone(&'static str),
 }
-
-use Fate::{Gone, Read, Waits};
 
 const MAIL: &str = "mail to administrators and customers";
 const OPENSTACK: &str = "machines at OpenStack";
@@ -167,7 +166,7 @@ pub const ORIGINAL: &[(&str, Fate)] = &[
     ("FILEBEAT_CERT", Read),
     ("FILEBEAT_KEY", Read),
     ("FILEBEAT_COMMON_PROSPECTOR_FIELDS", Read),
-    ("WORKERS", Gone("see `launches_max` in OCIM_CLOUDS")),
+    ("WORKERS", Waits("slots of launches; see `launches_max` in OCIM_CLOUDS")),
     ("WORKERS_LOW_PRIORITY", Waits("redeployment of many instances")),
 ];
 

@@ -39,8 +39,26 @@ pub(super) const INSTANCE_ID: PathPart = PathPart {
     shape: Shape::of::<texts::InstanceId>(),
 };
 
+/// The answer of what makes an instance.
+pub(super) const CREATED: &[Answer] = &[Answer {
+    status: 201,
+    description: "It is made",
+    content: &[Content::json::<CreatedInstance>()],
+    headers: &[AnswerHeader::Location, AnswerHeader::ETag, AnswerHeader::Stale],
+    links: INSTANCE_LINKS,
+}];
+
+/// The answer of what changes an instance's settings.
+pub(super) const CHANGED: &[Answer] = &[Answer {
+    status: 200,
+    description: "The instance as it is now",
+    content: &[Content::json::<InstanceDetail>()],
+    headers: &[AnswerHeader::ETag, AnswerHeader::Stale],
+    links: INSTANCE_LINKS,
+}];
+
 /// What one may do with the id of an instance.
-pub(super) const INSTANCE_LINKS: &[Link] = &[
+const INSTANCE_LINKS: &[Link] = &[
     Link { name: "instance", to: "read_instance", parameter: "id", from: "$response.body#/id" },
     Link { name: "launch", to: "launch_appserver", parameter: "id", from: "$response.body#/id" },
     Link {
@@ -80,13 +98,7 @@ pub(super) const ROUTES: &[Route] = &[
             that are not known are refused.",
         access: Access::Granted(Right::InstancesCreate),
         takes: Input::NOTHING.body::<CreateInstance>(),
-        answers: &[Answer {
-            status: 201,
-            description: "It is made",
-            content: &[Content::json::<CreatedInstance>()],
-            headers: &[AnswerHeader::Location, AnswerHeader::ETag, AnswerHeader::Stale],
-            links: INSTANCE_LINKS,
-        }],
+        answers: CREATED,
         refuses: &[ProblemType::NameTaken, ProblemType::CommandRejected],
     },
     Route {
@@ -152,13 +164,7 @@ pub(super) const ROUTES: &[Route] = &[
                 example: "\"3\"",
             },
         ]),
-        answers: &[Answer {
-            status: 200,
-            description: "The instance as it is now",
-            content: &[Content::json::<InstanceDetail>()],
-            headers: &[AnswerHeader::ETag, AnswerHeader::Stale],
-            links: INSTANCE_LINKS,
-        }],
+        answers: CHANGED,
         refuses: &[
             ProblemType::StaleVersion,
             ProblemType::NameTaken,

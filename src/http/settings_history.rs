@@ -3,16 +3,16 @@
 use super::Api;
 use super::extract::{Body, Params};
 use super::instances::{
-    INSTANCE_ID, INSTANCE_LINKS, INSTANCES, answer_with_created, answer_with_settings, take_reason,
+    CHANGED, CREATED, INSTANCE_ID, INSTANCES, answer_with_created, answer_with_settings,
+    take_reason,
 };
 use super::problem::{HttpError, bad_request};
-use super::routes::{Access, Answer, AnswerHeader, Content, Input, Route, Verb, handler};
+use super::routes::{Access, Answer, Content, Input, Route, Verb, handler};
 use crate::app::{Caller, SettingsVersion as Version};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
 use ocim_api_spec::{
-    CreateInstance, CreatedInstance, InstanceDetail, ProblemType, RestoreSettings, SettingChange,
-    SettingsHistory, SettingsVersion,
+    CreateInstance, ProblemType, RestoreSettings, SettingChange, SettingsHistory, SettingsVersion,
 };
 use ocim_domain::ids::InstanceId;
 use ocim_domain::right::Right;
@@ -37,13 +37,7 @@ pub(super) const ROUTES: &[Route] = &[
             the base domain, or a domain, must be given. Nothing is deployed.",
         access: Access::Granted(Right::InstancesCreate),
         takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<CreateInstance>(),
-        answers: &[Answer {
-            status: 201,
-            description: "It is made",
-            content: &[Content::json::<CreatedInstance>()],
-            headers: &[AnswerHeader::Location, AnswerHeader::ETag, AnswerHeader::Stale],
-            links: INSTANCE_LINKS,
-        }],
+        answers: CREATED,
         refuses: &[ProblemType::NameTaken, ProblemType::CommandRejected],
     },
     Route {
@@ -75,13 +69,7 @@ pub(super) const ROUTES: &[Route] = &[
             any other, and makes a version of its own.",
         access: Access::Granted(Right::InstancesChange),
         takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<RestoreSettings>(),
-        answers: &[Answer {
-            status: 200,
-            description: "The instance as it is now",
-            content: &[Content::json::<InstanceDetail>()],
-            headers: &[AnswerHeader::ETag, AnswerHeader::Stale],
-            links: INSTANCE_LINKS,
-        }],
+        answers: CHANGED,
         refuses: &[ProblemType::NameTaken, ProblemType::CommandRejected],
     },
 ];

@@ -116,7 +116,13 @@ pub const ROWS: [Step; 29] = [
     ),
     Step::new("provision_mysql", call!(provision::<Mysql>), SKIPPED, 5, brief),
     Step::new("provision_mongodb", call!(provision::<Mongodb>), SKIPPED, 5, brief),
-    Step::new("provision_storage", |_| skip("no object storage is configured"), SKIPPED, 1, brief),
+    Step::new(
+        "provision_storage",
+        |_| skip("containers and buckets are made by hand"),
+        SKIPPED,
+        1,
+        brief,
+    ),
     Step::new("provision_rabbitmq", call!(provision::<Rabbitmq>), SKIPPED, 5, brief),
     Step::new(
         "create_appserver",
@@ -328,7 +334,8 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
     let (instance, _) = app.load_instance(input.instance).await?;
     let server = server_of(&context);
     let services = find_services(&context, &instance.servers).await?;
-    let composed = compose(&context, &input, &instance, services).map_err(|error| {
+    let resources = context.need("name_resources")?;
+    let composed = compose(&context, &input, &instance, resources, services).map_err(|error| {
         StepError::permanent(ErrorCode::InvalidVariables, ocim_domain::error_chain::chain(&error))
     })?;
     let settings = instance.settings;
@@ -389,14 +396,11 @@ fn compose(
     context: &StepContext,
     input: &LaunchInput,
     instance: &instance::Present,
+    resources: ResourceNames,
     services: Services,
 ) -> Result<Composed, ConfigurationError> {
     let key = context.key.into_bytes();
     let deployment = &context.world.deployment;
-    let resources = instance.resources.clone().unwrap_or_else(|| {
-        let domain = &instance.settings.internal_lms_domain;
-        ResourceNames::propose(domain, &deployment.resource_prefixes, input.instance, 0)
-    });
     let of = LayerContext {
         instance: input.instance,
         appserver_number: input.number,

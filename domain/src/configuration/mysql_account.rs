@@ -4,9 +4,6 @@ use crate::names::hex;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// Longest name of an account, in characters: older servers take no more.
-pub const MYSQL_USER_LENGTH_MAX: usize = 16;
-
 /// What an account may do with a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Privileges {
@@ -54,9 +51,6 @@ pub const MYSQL_DATABASES: [MysqlDatabase; 11] = [
     },
     MysqlDatabase::new("programs", "program", Privileges::All),
 ];
-
-/// Accounts that every database of the site knows, or the server as a whole.
-pub const MYSQL_GLOBAL_USERS: [&str; 3] = ["migrate", "read_only", "admin"];
 
 /// The name of one of the site's databases.
 #[must_use]

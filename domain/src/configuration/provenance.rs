@@ -25,16 +25,6 @@ pub enum LayerName {
 }
 
 impl LayerName {
-    /// Every layer, lowest first.
-    pub const ALL: [Self; 6] = [
-        Self::Base,
-        Self::Database,
-        Self::Storage,
-        Self::Theme,
-        Self::SecretKeys,
-        Self::ExtraSettings,
-    ];
-
     /// Its name for programs.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -29,7 +29,7 @@ const OWN: [&str; 15] = [
 /// for what people say.
 ///
 /// # Errors
-/// Every rule that is broken, all at once; also where a text of the other one was erased.
+/// Every rule that is broken, all at once; or what was erased of the other one, and is not said.
 pub fn clone_settings(
     source: &InstanceSettings,
     said: Map<String, Value>,
@@ -37,27 +37,32 @@ pub fn clone_settings(
     subject: &str,
     secrets: &NewSecrets,
 ) -> Result<InstanceSettings, Vec<Violation>> {
-    let mut wanted = source.opened();
-    for own in OWN {
-        wanted.remove(own);
+    let theirs = source.opened().into_iter();
+    let theirs = theirs.filter(|(name, _)| !OWN.contains(name) && !said.contains_key(*name));
+    let (erased, theirs): (Vec<_>, Vec<_>) = theirs.partition(|(_, value)| value.is_none());
+    if !erased.is_empty() {
+        let rule = "was erased with the instance that is cloned: give it";
+        return Err(erased.into_iter().map(|(name, _)| Violation::new(name, rule)).collect());
     }
-    wanted.extend(said);
+    let theirs = theirs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let wanted = theirs.chain(said).collect();
     // Each was one of settings before, or was read as such.
     let input: SettingsInput = serde_json::from_value(Value::Object(wanted))
         .map_err(|error| vec![Violation::new("settings", error.to_string())])?;
     create_settings(input, defaults, subject, secrets)
 }
 
-/// The settings of an instance as they were, but for what can't change any more.
+/// The settings of an instance as they were, but for what can't change any more once it `was_launched`.
 ///
 /// # Errors
 /// Every rule of now that they break, all at once.
 pub fn restore_settings(
     current: &InstanceSettings,
     former: &InstanceSettings,
+    was_launched: bool,
 ) -> Result<InstanceSettings, Vec<Violation>> {
     let mut restored = former.clone();
-    for fixed in SETTINGS.iter().filter(|setting| setting.is_fixed) {
+    for fixed in SETTINGS.iter().filter(|setting| was_launched && setting.is_fixed) {
         restored.take_from(current, fixed.name);
     }
     let violations = check_settings(&restored);

@@ -233,10 +233,10 @@ macro_rules! declare_settings {
 
         impl $Settings {
             /// The settings as people would give them, by name, also those that nobody is shown: for
-            /// another instance alone.
+            /// another instance alone. None for each that was erased.
             #[allow(dead_code, reason = "not every table is cloned")]
-            pub(super) fn opened(&self) -> serde_json::Map<String, serde_json::Value> {
-                [$((stringify!($field).to_owned(), $Kind::open(&self.$field)),)*].into_iter().collect()
+            pub(super) fn opened(&self) -> Vec<(&'static str, Option<serde_json::Value>)> {
+                vec![$((stringify!($field), $Kind::open(&self.$field)),)*]
             }
 
             /// Takes the setting of that name from others.

@@ -46,9 +46,9 @@ pub trait Kind {
     /// The value as people see it: protected texts open, or `[shredded]`.
     fn show(value: &Self::Value) -> Value;
 
-    /// The value as people would give it, also where nobody is shown it.
-    fn open(value: &Self::Value) -> Value {
-        Self::show(value)
+    /// The value as people would give it, also where nobody is shown it; none where it was erased.
+    fn open(value: &Self::Value) -> Option<Value> {
+        Some(Self::show(value))
     }
 
     /// Its form and limits, for descriptions.
@@ -240,6 +240,10 @@ impl Kind for ProtectedText {
         value.text().into()
     }
 
+    fn open(value: &Protected) -> Option<Value> {
+        value.open().map(Value::from)
+    }
+
     fn form(&self) -> Form {
         Form::Text { rule: self.0, may_be_blank: self.0.check("").is_ok() }
     }
@@ -271,8 +275,8 @@ impl Kind for HiddenText {
         show_hidden(value)
     }
 
-    fn open(value: &Protected) -> Value {
-        value.text().into()
+    fn open(value: &Protected) -> Option<Value> {
+        value.open().map(Value::from)
     }
 
     fn form(&self) -> Form {
@@ -308,8 +312,8 @@ impl Kind for OptionalHiddenText {
         show_hidden(value)
     }
 
-    fn open(value: &Protected) -> Value {
-        value.text().into()
+    fn open(value: &Protected) -> Option<Value> {
+        value.open().map(Value::from)
     }
 
     fn form(&self) -> Form {
@@ -372,6 +376,10 @@ impl Kind for ProtectedList {
 
     fn show(value: &Vec<Protected>) -> Value {
         value.iter().map(Protected::text).collect()
+    }
+
+    fn open(value: &Vec<Protected>) -> Option<Value> {
+        value.iter().map(Protected::open).collect::<Option<Vec<_>>>().map(Value::from)
     }
 
     fn form(&self) -> Form {

@@ -22,8 +22,7 @@ pub struct LmsUser {
 }
 
 impl LmsUser {
-    fn with_hash(&self, password_hash: &str) -> Value {
-        let email = self.email.text();
+    fn with(&self, email: &str, password_hash: &str) -> Value {
         json!({ "username": self.username, "email": email, "password_hash": password_hash })
     }
 }
@@ -94,11 +93,12 @@ impl Kind for LmsUsers {
     }
 
     fn show(value: &Self::Value) -> Value {
-        value.iter().map(|user| user.with_hash(HIDDEN)).collect()
+        value.iter().map(|user| user.with(user.email.text(), HIDDEN)).collect()
     }
 
-    fn open(value: &Self::Value) -> Value {
-        value.iter().map(|user| user.with_hash(user.password_hash.text())).collect()
+    fn open(value: &Self::Value) -> Option<Value> {
+        let open = |user: &LmsUser| Some(user.with(user.email.open()?, user.password_hash.open()?));
+        value.iter().map(open).collect()
     }
 
     fn form(&self) -> Form {

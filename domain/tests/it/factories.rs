@@ -175,6 +175,21 @@ fn a_clone_has_all_but_what_is_the_others_own() {
     assert_eq!(made.s3_secret_access_key.open(), Some(""));
     let told = clone(&source, json!({ "name": "Beta" })).unwrap_err();
     assert_eq!(told[0].field, "internal_lms_domain", "it needs a name of its own");
+    // What nobody can read any more is not guessed.
+    let key_is_gone = json!({ "$protected": { "subject": "inst_1" } });
+    let erased: Protected = serde_json::from_value(key_is_gone).unwrap();
+    let shredded = InstanceSettings {
+        email: erased.clone(),
+        s3_secret_access_key: erased.clone(),
+        additional_monitoring_emails: vec![erased],
+        ..source.clone()
+    };
+    let told = clone(&shredded, json!({ "sub_domain": "beta", "email": "a@example.com" }));
+    let told: Vec<_> = told.unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["`additional_monitoring_emails` was erased with the instance that is cloned: give it"]
+    );
     source.purpose = "production".to_owned();
     let made = clone(&source, json!({ "sub_domain": "beta", "openedx_release": "x" })).unwrap();
     assert_eq!((made.purpose.as_str(), made.openedx_release.as_str()), ("production", "x"));
@@ -190,12 +205,16 @@ fn what_is_restored_is_as_it_was_but_for_what_is_fixed() {
         secret_key_b64encoded: Protected::new("x", "AAAA"),
         ..sample::settings()
     };
-    let restored = restore_settings(&current, &former).unwrap();
+    let restored = restore_settings(&current, &former, true).unwrap();
     assert_eq!(
         restored.difference(&former).fields(),
         ["internal_lms_domain", "secret_key_b64encoded"]
     );
     assert_eq!(restored.internal_lms_domain, "now.example.com");
+    assert_eq!(restore_settings(&current, &former, false).unwrap(), former);
     let broken = InstanceSettings { openedx_release: "two words".to_owned(), ..former };
-    assert_eq!(restore_settings(&current, &broken).unwrap_err()[0].field, "openedx_release");
+    for was_launched in [true, false] {
+        let told = restore_settings(&current, &broken, was_launched).unwrap_err();
+        assert_eq!(told[0].field, "openedx_release");
+    }
 }

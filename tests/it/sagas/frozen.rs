@@ -5,6 +5,8 @@ use ocim::app::{AppError, LaunchAsk};
 use ocim_adapters::faults::Fault;
 use ocim_adapters::sites::SiteAnswer;
 use ocim_domain::Timestamp;
+use ocim_domain::appserver::Appserver;
+use ocim_domain::ids::AppserverId;
 use ocim_domain::instance::{Instance, Present};
 use ocim_domain::name::Kind;
 use ocim_domain::port_error::Class;
@@ -76,6 +78,27 @@ async fn databases_and_buckets_keep_their_names_whatever_settings_change() {
     assert_eq!(stage.events(&["instance.resources_named"]).await.len(), 1);
     // What bears a name of the site outside bears it in A-labels.
     assert!(stage.dns.aliases().keys().all(|name| name.is_ascii()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_change_during_a_launch_stay_and_are_the_next_ones() {
+    let stage = Stage::new().await;
+    let release = stage.site().await.settings.openedx_release;
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    stage.drive_until(launched.run, |run| run.steps.contains_key("create_server")).await;
+    stage.change(json!({ "openedx_release": "my-release", "name": "Beta" })).await.unwrap();
+    assert_eq!(stage.drive(launched.run).await.phase, Phase::Completed);
+    let site = stage.site().await;
+    assert_eq!(site.settings.openedx_release, "my-release");
+    assert_eq!((site.settings.name.as_str(), site.settings_version), ("Beta", 2));
+    let frozen = async |id: AppserverId| {
+        let loaded = stage.app().journal().load::<Appserver>(&id.stream()).await.unwrap();
+        let launched = loaded.state.present().unwrap().launched.clone();
+        (launched.settings.openedx_release, launched.settings_version)
+    };
+    assert_eq!(frozen(launched.appserver).await, (release, 1));
+    let next = stage.launch().await;
+    assert_eq!(frozen(next.appserver).await, ("my-release".to_owned(), 2));
 }
 
 #[tokio::test(start_paused = true)]
