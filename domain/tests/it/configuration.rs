@@ -38,13 +38,13 @@ fn compose_layer(
     layers.into_iter().find(|(it, _)| *it == name).map(|(_, layer)| layer::values(&layer)).unwrap()
 }
 
-fn object(value: &Value) -> Variables {
+pub(crate) fn object(value: &Value) -> Variables {
     value.as_object().unwrap().clone()
 }
 
 /// Compares name by name, so that a difference can be read.
 #[track_caller]
-fn assert_same(ours: &Variables, theirs: &Variables, what: &str) {
+pub(crate) fn assert_same(ours: &Variables, theirs: &Variables, what: &str) {
     let names = |variables: &Variables| {
         let mut names: Vec<_> = variables.keys().cloned().collect();
         names.sort();
@@ -58,7 +58,7 @@ fn assert_same(ours: &Variables, theirs: &Variables, what: &str) {
 
 /// The JSON texts of keys, whose members stand in any order, as JSON; a text of Sass without its
 /// indentation.
-fn comparable(mut variables: Variables) -> Variables {
+pub(crate) fn comparable(mut variables: Variables) -> Variables {
     for name in ["COMMON_JWT_PUBLIC_SIGNING_JWK_SET", "EDXAPP_JWT_PRIVATE_SIGNING_JWK"] {
         if let Some(Value::String(text)) = variables.get(name) {
             let parsed = serde_json::from_str(text).unwrap();

@@ -34,6 +34,7 @@ mod server;
 mod settings;
 mod settings_page;
 mod shared_server;
+mod sites;
 mod state_machines;
 mod vectors;
 mod yaml;
