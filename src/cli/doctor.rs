@@ -52,6 +52,7 @@ pub(super) async fn run(
         Ok(config) => {
             let valid = "all variables are understood".to_owned();
             findings.push(Finding::new("configuration", Ok(valid)));
+            findings.extend(config.notes.iter().map(|note| tell_note(note)));
             findings.extend(place::look(&config));
             let (database, programs, repositories) = tokio::join!(
                 database::look(&config),
@@ -81,6 +82,13 @@ pub(super) async fn run(
         1 => Err(CliError::new(Kind::Failed, "1 finding needs you")),
         count => Err(CliError::new(Kind::Failed, format!("{count} findings need you"))),
     }
+}
+
+/// What a start says of a setting, too: nothing fails of it.
+fn tell_note(note: &str) -> Finding {
+    let is_of_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let name = note.split(|c| !is_of_name(c)).next().unwrap_or_default();
+    Finding::new(format!("setting_{}", name.to_lowercase()), Ok(note.to_owned()))
 }
 
 fn says(finding: &Finding) -> String {
