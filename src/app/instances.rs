@@ -19,6 +19,7 @@ use ocim_domain::settings::{
     Defaults, InstanceSettings, NewSecrets, Purpose, SettingsInput, Violation, change_settings,
     clone_settings, create_settings, purpose,
 };
+use ocim_domain::shared_server::{Address, Mongodb, Mysql};
 use ocim_engine::journal::{ExecuteError, Journal, JournalError, Loaded};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -92,7 +93,7 @@ impl App {
         };
         let settings = compute(true, create).await?.map_err(AppError::Invalid)?;
         self.check_region(&settings)?;
-        self.check_production(&settings)?;
+        self.check_production(&settings).await?;
         let claims = claim_domains(&settings);
         let reserved = self.reserve_names(&meta, id, &claims).await?;
         let command = instance::Command::Create { settings: Box::new(settings) };
@@ -227,17 +228,45 @@ impl App {
         ))
     }
 
-    /// Refuses what a production instance can't do without.
-    fn check_production(&self, settings: &InstanceSettings) -> Result<(), AppError> {
-        let is_lacking = settings.storage_type == "s3"
-            && settings.s3_access_key.is_empty()
-            && !self.setting.has_aws_account;
-        if purpose(settings) == Purpose::Production && is_lacking {
-            let why = "is `s3`, and no AWS account is configured that could make its bucket: set \
-                       AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give `s3_access_key`";
-            return Err(AppError::invalid("storage_type", why));
+    /// Refuses a production instance where something is lacking that it can't do without; tells all
+    /// that is.
+    async fn check_production(&self, settings: &InstanceSettings) -> Result<(), AppError> {
+        if purpose(settings) != Purpose::Production {
+            return Ok(());
         }
-        Ok(())
+        let mut lacking = vec![];
+        let mut lacks = |field: &str, rule: &str| {
+            lacking.push(Violation { field: field.to_owned(), rule: rule.to_owned() });
+        };
+        let has_keys = !settings.s3_access_key.is_empty() || self.setting.has_aws_account;
+        if settings.storage_type == "s3" && !has_keys {
+            lacks(
+                "storage_type",
+                "is `s3`, and no AWS account is configured that could make its bucket: set \
+                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give `s3_access_key`",
+            );
+        }
+        if !self.is_one_registered::<Mysql>().await? {
+            lacks(
+                "purpose",
+                "is `production`, and no MySQL server is registered that could have its databases: \
+                 set DEFAULT_INSTANCE_MYSQL_URL, or add one (`ocim mysql-server add`)",
+            );
+        }
+        if !self.is_one_registered::<Mongodb>().await? {
+            lacks(
+                "purpose",
+                "is `production`, and no MongoDB server is registered that could have its courses: \
+                 set DEFAULT_INSTANCE_MONGO_URL or DEFAULT_MONGO_REPLICA_SET_*, or add one (`ocim \
+                 mongodb-server add`)",
+            );
+        }
+        if lacking.is_empty() { Ok(()) } else { Err(AppError::Invalid(lacking)) }
+    }
+
+    /// Whether a server of the kind was added that is not retired, whoever it accepts.
+    async fn is_one_registered<A: Address>(&self) -> Result<bool, AppError> {
+        Ok(self.list_shared_servers::<A>().await?.iter().any(|(_, server)| !server.is_retired))
     }
 
     /// The instance's state, or "not found".

@@ -97,9 +97,22 @@ async fn settings_are_cloned_told_version_by_version_and_restored() {
     assert_eq!(restored["settings"]["name"], versions[0]["changes"][0]["before"]);
     assert_eq!(restored["settings"]["configuration_extra_settings"], "");
 
-    let cloned = server.ask("POST", &format!("{path}/clone"));
-    let cloned = cloned.json(&json!({ "sub_domain": "gamma", "purpose": "production" }));
-    let cloned = cloned.send().await.unwrap();
+    let clone = async || {
+        let request = server.ask("POST", &format!("{path}/clone"));
+        let body = json!({ "sub_domain": "gamma", "purpose": "production" });
+        request.json(&body).send().await.unwrap()
+    };
+    assert_lacks(clone().await, &["no MySQL server", "no MongoDB server"]).await;
+    given_server(&server, "mysql_servers", json!({ "host": "db.example.com" })).await;
+    assert_lacks(clone().await, &["no MongoDB server"]).await;
+    let retired =
+        given_server(&server, "mongodb_servers", json!({ "hosts": ["old.example.com"] })).await;
+    let retire = server.ask("POST", &format!("/mongodb_servers/{retired}/retire"));
+    let retire = retire.json(&json!({ "reason": "old" })).send().await.unwrap();
+    assert!(retire.status().is_success(), "{retire:?}");
+    assert_lacks(clone().await, &["no MongoDB server"]).await;
+    given_server(&server, "mongodb_servers", json!({ "hosts": ["db.example.com"] })).await;
+    let cloned = clone().await;
     assert_eq!(cloned.status(), 201);
     let cloned: Value = cloned.json().await.unwrap();
     let clone = server.get(&format!("/instances/{}", cloned["id"].as_str().unwrap())).await;
@@ -112,6 +125,26 @@ async fn settings_are_cloned_told_version_by_version_and_restored() {
     let refused: Value = refused.json().await.unwrap();
     assert_eq!(refused["errors"][0]["field"], "storage_type", "{refused}");
     server.stop().await;
+}
+
+/// A server that sites share: its id.
+async fn given_server(server: &ApiServer, kind: &str, place: Value) -> String {
+    let response = server.ask("POST", &format!("/{kind}")).json(&place).send().await.unwrap();
+    assert_eq!(response.status(), 201, "{response:?}");
+    let made: Value = response.json().await.unwrap();
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// Sees that a production instance is refused for just these reasons.
+async fn assert_lacks(refused: reqwest::Response, reasons: &[&str]) {
+    assert_eq!(refused.status(), 422);
+    let problem: Value = refused.json().await.unwrap();
+    let errors = problem["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), reasons.len(), "{problem}");
+    for (error, reason) in errors.iter().zip(reasons) {
+        assert_eq!(error["field"], "purpose", "{problem}");
+        assert!(error["rule"].as_str().unwrap().contains(reason), "{problem}");
+    }
 }
 
 #[tokio::test]
