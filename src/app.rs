@@ -34,9 +34,11 @@ pub use idempotency::CommandKey;
 pub use looks::{LastLook, LastLooks};
 pub use ocim_engine::journal::{ExecuteError, Executed, Journal, JournalError, Loaded};
 pub use put_offs::PutOffs;
+pub(crate) use settings_history::list_changes;
 pub use settings_history::{SettingChange, SettingsVersion};
 pub use timeline::Told;
 pub use variables::{Edit, ExplainedLayer, Explanation};
+pub(crate) use variables::{Frozen, open_frozen};
 
 use crate::logs::Logs;
 use crate::read_models::{ReadModels, Reads};

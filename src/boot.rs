@@ -16,6 +16,7 @@ use crate::data_folder::{DataFolder, HeadFile};
 use crate::default_servers::register_default_servers;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::http::{self, Api, RunningServer};
+use crate::launch_plan::LaunchPlanner;
 use crate::log_head::{HeadKeeper, check_head};
 use crate::logs::Logs;
 use crate::metrics::{MeteredLogs, MeteredStore};
@@ -204,6 +205,7 @@ impl Services {
             idempotency,
             ids,
             stopping: stops,
+            planner: LaunchPlanner::new(Arc::clone(&world)),
             observing: observing.clone(),
         });
         let made = http::ensure_local_token(&tokens, folder.root(), node).await;

@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod explain;
 mod instances;
+mod launch_plans;
 mod list;
 mod login;
 mod logs;

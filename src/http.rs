@@ -10,6 +10,7 @@ mod health;
 mod idempotency;
 mod instances;
 mod keeping;
+mod launch_plans;
 mod lifecycle;
 mod load_balancers;
 mod local_token;
@@ -48,6 +49,7 @@ pub use local_token::{
 use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
 use crate::app::{App as Commands, Caller};
+use crate::launch_plan::LaunchPlanner;
 use crate::read_models::FRESHNESS_WAIT;
 use crate::telemetry::Observing;
 use actix_web::dev::{HttpServiceFactory, ServerHandle};
@@ -75,6 +77,7 @@ const LISTS: &[&[Route]] = &[
     appservers::ROUTES,
     keeping::ROUTES,
     variables::ROUTES,
+    launch_plans::ROUTES,
     servers::ROUTES,
     load_balancers::ROUTES,
     shared_servers::MYSQL_ROUTES,
@@ -121,6 +124,8 @@ pub struct Api {
     pub ids: Arc<dyn Ids>,
     /// Becomes true when the node drains: it is not ready any more, and live streams end.
     pub stopping: watch::Receiver<bool>,
+    /// Rehearses launches.
+    pub planner: LaunchPlanner,
     /// Counts and traces what is answered.
     pub observing: Observing,
 }

@@ -22,6 +22,7 @@ pub mod processes;
 
 pub mod balancer_keeper;
 pub mod clean_up;
+pub mod launch_plan;
 pub mod observer;
 pub mod reconciler;
 

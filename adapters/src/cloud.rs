@@ -2,6 +2,7 @@
 
 pub mod fake;
 pub mod local;
+pub mod selector;
 pub mod simulated;
 
 use crate::breaker::{Answer, Asked, guarded};
@@ -105,6 +106,11 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// Whether all these security groups exist.
     async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError>;
 
+    /// Looks whether each selector fits exactly one flavor and one image; nothing is made.
+    ///
+    /// Permanent where it fits none, or several.
+    async fn check_selectors(&self, flavor: &Value, image: &Value) -> Result<(), PortError>;
+
     /// Makes the machine, or finds the one made before with the same key.
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError>;
 
@@ -142,6 +148,7 @@ guarded! { Cloud {
 } {
     ensure_security_groups(names: &[String]) -> (), asks Asked::Own;
     find_security_groups(names: &[String]) -> bool, asks Asked::Own;
+    check_selectors(flavor: &Value, image: &Value) -> (), asks Asked::Own;
     create_machine(spec: &MachineSpec) -> Machine, asks Asked::Own;
     find_machine(key: Uuid) -> Option<Machine>, asks Asked::Own;
     read_machine(id: &str) -> Option<Machine>, asks Asked::Own;

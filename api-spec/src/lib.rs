@@ -8,6 +8,7 @@ pub mod event;
 pub mod examples;
 pub mod health;
 pub mod instance;
+pub mod launch_plan;
 pub mod lifecycle;
 pub mod log;
 pub mod operator;
@@ -39,6 +40,9 @@ pub use instance::{
     ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, InstanceServers,
     MongodbAccount, MysqlAccount, NewestAppserver, RabbitmqAccount, ResourceNames, Settings,
     SettingsChange, Site,
+};
+pub use launch_plan::{
+    LaunchPlan, PlanProblem, PlannedSetting, PlannedStep, Playbook, VariableDifference,
 };
 pub use lifecycle::{
     ArchiveInstance, DeleteInstance, InstanceLifecycle, LifecyclePlan, ResolveResource,

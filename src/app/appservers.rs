@@ -3,6 +3,7 @@
 use super::error::AppError;
 use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::decider::Decider;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance::lifecycle::Refused;
 use ocim_domain::instance::{self, Instance, OnSuccess};
@@ -96,6 +97,24 @@ impl App {
         let activation_run = ask.then.activate.then(|| activation_after(run));
         let value = Launched { run, appserver, number, queued, activation_run };
         Ok(Done { value, position: executed.position })
+    }
+
+    /// Refuses a launch of the instance as [`App::launch_appserver`] would now; asks for none.
+    ///
+    /// # Errors
+    /// As [`App::launch_appserver`].
+    pub async fn check_launch(&self, id: InstanceId) -> Result<(), AppError> {
+        let loaded = self.journal.load::<Instance>(&id.stream()).await?;
+        let command = instance::Command::RequestLaunch {
+            appserver: AppserverId(self.journal.new_id()),
+            run: RunId(self.journal.new_id()),
+            may_queue: false,
+            then: OnSuccess::default(),
+        };
+        match Instance::decide(&loaded.state, command, self.journal.now()) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(instance_error(id, ExecuteError::Rejected(why))),
+        }
     }
 
     /// Asks to bring an Appserver into traffic.

@@ -99,6 +99,20 @@ impl App {
         Ok(reserved)
     }
 
+    /// Whether the instance would get all of these names now.
+    pub(super) async fn are_names_free(
+        &self,
+        owner: InstanceId,
+        claims: &[Claim],
+    ) -> Result<bool, AppError> {
+        for claim in claims {
+            if let Standing::Taken(_) = self.look_up(owner, claim).await?.1 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The instance's reservations among these names, to be released later.
     pub(super) async fn read_reservations(
         &self,

@@ -50,6 +50,25 @@ impl App {
         Err(AppError::VersionConflict)
     }
 
+    /// The names that [`App::name_resources`] would give now; none is reserved.
+    ///
+    /// # Errors
+    /// What the store says; [`AppError::Rejected`] where every name is taken.
+    pub async fn foresee_resources(
+        &self,
+        id: InstanceId,
+        domain: &str,
+        prefixes: &ResourcePrefixes,
+    ) -> Result<ResourceNames, AppError> {
+        for attempt in 0..ATTEMPTS_MAX {
+            let names = ResourceNames::propose(domain, prefixes, id, attempt);
+            if self.are_names_free(id, &claims(&names)).await? {
+                return Ok(names);
+            }
+        }
+        Err(all_taken(domain))
+    }
+
     /// Reserves the first set of names that nobody else has a part of.
     async fn reserve_resources(
         &self,
@@ -60,19 +79,23 @@ impl App {
     ) -> Result<ResourceNames, AppError> {
         for attempt in 0..ATTEMPTS_MAX {
             let names = ResourceNames::propose(domain, prefixes, id, attempt);
-            let claims = names.reserved().map(|(kind, name)| Claim {
-                kind,
-                name: name.to_owned(),
-                field: "internal_lms_domain",
-            });
-            match self.reserve_names(meta, id, &claims).await {
+            match self.reserve_names(meta, id, &claims(&names)).await {
                 Ok(_) => return Ok(names),
                 Err(AppError::NamesTaken(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Err(AppError::rejected(format!(
-            "every name tried for the databases and buckets of {domain} is taken"
-        )))
+        Err(all_taken(domain))
     }
+}
+
+fn claims(names: &ResourceNames) -> [Claim; 5] {
+    let field = "internal_lms_domain";
+    names.reserved().map(|(kind, name)| Claim { kind, name: name.to_owned(), field })
+}
+
+fn all_taken(domain: &str) -> AppError {
+    AppError::rejected(format!(
+        "every name tried for the databases and buckets of {domain} is taken"
+    ))
 }

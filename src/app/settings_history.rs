@@ -121,7 +121,11 @@ impl App {
     }
 }
 
-fn list_changes(before: &InstanceSettings, since: &InstanceSettings) -> Vec<SettingChange> {
+/// The settings that have another value in `since`.
+pub(crate) fn list_changes(
+    before: &InstanceSettings,
+    since: &InstanceSettings,
+) -> Vec<SettingChange> {
     let changed = before.difference(since).fields();
     let (mut before, mut since) = (before.show(), since.show());
     let mut take = |setting: &str| {

@@ -160,6 +160,44 @@ impl App {
         Ok(executed.state.present().map_or(known, |instance| instance.servers.clone()))
     }
 
+    /// The servers that [`App::assign_servers`] may give an instance beside those that it has: of each
+    /// kind the first one that accepts clients, with an account made up for now. Nothing is recorded.
+    /// Also tells which kinds these are, and among how many servers the choice will be.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn foresee_servers(
+        &self,
+        id: InstanceId,
+        known: &SharedServers,
+    ) -> Result<(SharedServers, Vec<(&'static str, usize)>), AppError> {
+        let mut choices = vec![];
+        let servers = SharedServers {
+            mysql: self.foresee_server::<Mysql>(id, known, &mut choices).await?,
+            mongodb: self.foresee_server::<Mongodb>(id, known, &mut choices).await?,
+            rabbitmq: self.foresee_server::<Rabbitmq>(id, known, &mut choices).await?,
+        };
+        Ok((servers.with(known), choices))
+    }
+
+    async fn foresee_server<A: Assignable>(
+        &self,
+        client: InstanceId,
+        known: &SharedServers,
+        choices: &mut Vec<(&'static str, usize)>,
+    ) -> Result<Option<A::Use>, AppError> {
+        if A::used(known).is_some() {
+            return Ok(None);
+        }
+        let fill = |bytes: &mut [u8]| self.journal.fill_random(bytes);
+        let servers = self.list_shared_servers::<A>().await?;
+        let mut accepting = servers.iter().filter(|(_, it)| it.accepts()).peekable();
+        let Some((id, _)) = accepting.peek() else { return Ok(None) };
+        let id = *id;
+        choices.push((A::NOUN, accepting.count()));
+        Ok(Some(A::new_use(id, A::new_account(&fill), &client.to_string(), &fill)))
+    }
+
     /// Admits an instance to a server of a kind that it uses none of yet.
     async fn admit_instance<A: Assignable>(
         &self,

@@ -3,7 +3,7 @@
 use super::error::AppError;
 use super::{App, Caller};
 use ocim_domain::Timestamp;
-use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::appserver::{self, Appserver, Launched};
 use ocim_domain::configuration::Variables;
 use ocim_domain::configuration::layer::Source;
 use ocim_domain::configuration::provenance::{Contribution, LayerName, Provenance};
@@ -14,9 +14,10 @@ use ocim_domain::ids::{AppserverId, InstanceId};
 use ocim_domain::instance;
 use ocim_domain::protected::Protected;
 use ocim_domain::right::ReadScope;
+use ocim_domain::settings::InstanceSettings;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a variable of an Appserver comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +64,7 @@ impl App {
         id: AppserverId,
     ) -> Result<Option<Variables>, AppError> {
         let Some(appserver) = self.read_frozen(by, id).await? else { return Ok(None) };
-        let variables = open(&appserver.launched.variables)?;
+        let variables = open_frozen(&appserver.launched.variables)?;
         Ok(variables.map(|variables| hide_secrets(&variables)))
     }
 
@@ -80,28 +81,9 @@ impl App {
     ) -> Result<Option<Explanation>, AppError> {
         let Some(appserver) = self.read_frozen(by, id).await? else { return Ok(None) };
         let launched = &appserver.launched;
-        let Some(variables) = open::<Variables>(&launched.variables)? else { return Ok(None) };
-        let Some(value) = hide_secrets(&variables).remove(variable) else { return Ok(None) };
-        let Some(provenance) = open::<Provenance>(&launched.provenance)? else { return Ok(None) };
-        let extra = launched.settings.configuration_extra_settings.open().unwrap_or_default();
-        // What was frozen could be read then.
-        let is_extra = parse_mapping(extra).unwrap_or_default().contains_key(variable);
+        let Some(frozen) = Frozen::of(launched)? else { return Ok(None) };
         let edits = self.list_edits_until(launched.instance, launched.settings_version).await?;
-        let explain = |contribution: Contribution| {
-            let with_edit = |source: Source| {
-                let edit = source.setting().and_then(|setting| edits.get(setting)).cloned();
-                (source, edit)
-            };
-            let overridden = contribution.overridden.map(|under| {
-                let mut before = variables.clone();
-                before.insert(variable.to_owned(), under);
-                hide_secrets(&before).remove(variable).unwrap_or_default()
-            });
-            let sources = contribution.sources.into_iter().map(with_edit).collect();
-            ExplainedLayer { layer: contribution.layer, sources, overridden }
-        };
-        let layers = provenance.of(variable, is_extra).into_iter().map(explain).collect();
-        Ok(Some(Explanation { value, layers }))
+        Ok(frozen.explain(variable, &edits))
     }
 
     /// The Appserver, if it is frozen.
@@ -116,7 +98,7 @@ impl App {
     }
 
     /// By setting, who gave it the value that it has in a version of an instance's settings.
-    async fn list_edits_until(
+    pub(crate) async fn list_edits_until(
         &self,
         instance: InstanceId,
         version: u64,
@@ -144,7 +126,79 @@ impl App {
     }
 }
 
+/// The variables of a site, and where they come from.
+pub(crate) struct Frozen {
+    /// All of them: they hold secrets.
+    pub(crate) variables: Variables,
+    /// The same as people may see them.
+    pub(crate) shown: Variables,
+    provenance: Provenance,
+    /// What people have written themselves.
+    extra: Variables,
+}
+
+impl Frozen {
+    /// Those of variables as they were composed from these settings.
+    pub(crate) fn new(
+        variables: Variables,
+        provenance: Provenance,
+        settings: &InstanceSettings,
+    ) -> Self {
+        let extra = settings.configuration_extra_settings.open().unwrap_or_default();
+        // What was composed could be read then.
+        let extra = parse_mapping(extra).unwrap_or_default();
+        let shown = hide_secrets(&variables);
+        Self { variables, shown, provenance, extra }
+    }
+
+    /// Those of an Appserver; none where their key was deleted.
+    pub(crate) fn of(launched: &Launched) -> Result<Option<Self>, AppError> {
+        let Some(variables) = open_frozen(&launched.variables)? else { return Ok(None) };
+        let Some(provenance) = open_frozen(&launched.provenance)? else { return Ok(None) };
+        Ok(Some(Self::new(variables, provenance, &launched.settings)))
+    }
+
+    /// Where a variable comes from; none where there is no such one.
+    pub(crate) fn explain(
+        &self,
+        variable: &str,
+        edits: &BTreeMap<String, Edit>,
+    ) -> Option<Explanation> {
+        let value = self.shown.get(variable).cloned()?;
+        let explain = |contribution: Contribution| {
+            let with_edit = |source: Source| {
+                let edit = source.setting().and_then(|setting| edits.get(setting)).cloned();
+                (source, edit)
+            };
+            let overridden = contribution.overridden.map(|under| {
+                let mut before = self.variables.clone();
+                before.insert(variable.to_owned(), under);
+                hide_secrets(&before).remove(variable).unwrap_or_default()
+            });
+            let sources = contribution.sources.into_iter().map(with_edit).collect();
+            ExplainedLayer { layer: contribution.layer, sources, overridden }
+        };
+        let is_extra = self.extra.contains_key(variable);
+        let layers = self.provenance.of(variable, is_extra).into_iter().map(explain).collect();
+        Some(Explanation { value, layers })
+    }
+
+    /// What a variable was made of, if there is one of that name.
+    pub(crate) fn sources_if_any(&self, variable: &str) -> BTreeSet<Source> {
+        match self.variables.contains_key(variable) {
+            true => self.sources(variable),
+            false => BTreeSet::new(),
+        }
+    }
+
+    /// What a variable was made of; nothing where it is the same for every site.
+    pub(crate) fn sources(&self, variable: &str) -> BTreeSet<Source> {
+        let layers = self.provenance.of(variable, self.extra.contains_key(variable));
+        layers.into_iter().flat_map(|layer| layer.sources).collect()
+    }
+}
+
 /// What is frozen as JSON text; none where its key was deleted.
-fn open<T: DeserializeOwned>(frozen: &Protected) -> Result<Option<T>, AppError> {
+pub(crate) fn open_frozen<T: DeserializeOwned>(frozen: &Protected) -> Result<Option<T>, AppError> {
     frozen.open().map(serde_json::from_str).transpose().map_err(AppError::internal)
 }

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::error::{CliError, Kind};
+use super::launch_plans::plan_launch;
 use super::list::ListArgs;
 use super::logs::{LogArgs, print_logs};
 use super::output::{Output, time};
@@ -48,6 +49,18 @@ pub(super) enum AppserverCommand {
         /// Wait until it has ended, with --activate until the traffic has moved, and tell its steps
         #[arg(long)]
         wait: bool,
+    },
+    /// Rehearse a launch: what it would make, what differs from what serves now and why, and every
+    /// problem that can be seen before; changes nothing
+    Plan {
+        /// The instance: name, domain, its first label, id or the beginning of it
+        instance: String,
+        /// As a launch that brings it into traffic
+        #[arg(long)]
+        activate: bool,
+        /// Print all variables, too
+        #[arg(long)]
+        variables: bool,
     },
     /// List appservers, newest first
     List {
@@ -164,6 +177,9 @@ pub(super) async fn run(
                 return wait_for_launch(&launched, client, output).await;
             }
             output.record(&launched)
+        }
+        AppserverCommand::Plan { instance, activate, variables } => {
+            plan_launch(&instance, activate, variables, client, output).await
         }
         AppserverCommand::List { instance, wanted } => {
             list_appservers(instance.as_deref(), &wanted, client, output).await

@@ -21,6 +21,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest silence of a live stream, which says every 15 s that it lives.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// Longest wait for what takes the server some minutes.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(360);
+
 /// How often a command is sent while no answer comes, and the pause before the second time.
 const COMMAND_TRIES_MAX: u32 = 3;
 /// It grows with every further one.
@@ -57,13 +60,7 @@ impl Client {
             }
             Place::Address { url, token } => (url.clone(), token.clone(), None),
         };
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT)
-            .no_proxy()
-            .build()
-            .map_err(|error| CliError::from_error(Kind::Failed, &error))?;
-        Ok(Self { http, url, token, folder })
+        Ok(Self { http: http_client(SILENCE_TIMEOUT)?, url, token, folder })
     }
 
     /// The data folder of the server, where it is this machine's.
@@ -77,6 +74,20 @@ impl Client {
     /// What the server says, or that it does not answer; so for all that follow.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
         self.read(self.request(Method::GET, path).timeout(ANSWER_TIMEOUT)).await
+    }
+
+    /// Reads what may take the server some minutes to find out.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn get_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, CliError> {
+        let patient = Self { http: http_client(PATIENT_TIMEOUT)?, ..self.clone() };
+        let request = patient.request(Method::GET, path).query(query);
+        patient.read(request.timeout(PATIENT_TIMEOUT)).await
     }
 
     /// Reads all pages of a list.
@@ -397,4 +408,14 @@ mod tests {
         assert_eq!(error.kind, Kind::Unavailable);
         assert!(error.message.contains("ocim serve"), "{error}");
     }
+}
+
+/// A client that gives up after such a silence.
+fn http_client(silence: Duration) -> Result<reqwest::Client, CliError> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(silence)
+        .no_proxy()
+        .build()
+        .map_err(|error| CliError::from_error(Kind::Failed, &error))
 }

@@ -3,7 +3,9 @@
 use super::client::{Client, encode};
 use super::error::CliError;
 use super::output::{Output, time};
-use ocim_api_spec::{ReferenceKind, VariableExplanation, VariableLayer, VariableSource};
+use ocim_api_spec::{
+    ReferenceKind, SettingEdit, VariableExplanation, VariableLayer, VariableSource,
+};
 
 /// Tells what the layers say of a variable of an appserver.
 ///
@@ -41,13 +43,12 @@ fn tell_layer(layer: &VariableLayer) -> String {
 
 fn tell_source(source: &VariableSource) -> String {
     match &source.set {
-        Some(set) => format!(
-            "{} (version {}, by {}, {})",
-            source.description,
-            set.version,
-            set.actor,
-            time(set.at)
-        ),
+        Some(set) => format!("{}{}", source.description, tell_edit(set)),
         None => source.description.clone(),
     }
+}
+
+/// Who gave a setting its value, to be put behind it.
+pub(super) fn tell_edit(set: &SettingEdit) -> String {
+    format!(" (version {}, by {}, {})", set.version, set.actor, time(set.at))
 }

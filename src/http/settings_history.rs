@@ -131,16 +131,18 @@ async fn restore_settings(
 }
 
 fn show_version(version: Version) -> SettingsVersion {
-    let show = |change: crate::app::SettingChange| {
-        let is_protected = change.values.is_none();
-        let (before, since) = change.values.unzip();
-        SettingChange { setting: change.setting.to_owned(), is_protected, before, since }
-    };
     SettingsVersion {
         version: version.version,
         actor: version.actor,
         at: version.at,
         reason: version.reason,
-        changes: version.changes.into_iter().map(show).collect(),
+        changes: version.changes.into_iter().map(show_change).collect(),
     }
+}
+
+/// A setting that has changed, with its values unless they are protected.
+pub(super) fn show_change(change: crate::app::SettingChange) -> SettingChange {
+    let is_protected = change.values.is_none();
+    let (before, since) = change.values.unzip();
+    SettingChange { setting: change.setting.to_owned(), is_protected, before, since }
 }

@@ -56,7 +56,8 @@ async fn explain_variable(
     Ok(HttpResponse::Ok().json(VariableExplanation { variable, value: explained.value, layers }))
 }
 
-fn show_layer(explained: ExplainedLayer) -> VariableLayer {
+/// What one layer says of a variable.
+pub(super) fn show_layer(explained: ExplainedLayer) -> VariableLayer {
     VariableLayer {
         layer: explained.layer.name().to_owned(),
         rule: explained.layer.rule().to_owned(),
@@ -69,11 +70,12 @@ fn show_source((source, edit): (Source, Option<Edit>)) -> VariableSource {
     VariableSource {
         description: source.describe(),
         setting: source.setting().map(str::to_owned),
-        set: edit.map(|edit| SettingEdit {
-            event: edit.event.to_string(),
-            version: edit.version,
-            actor: edit.actor,
-            at: edit.at,
-        }),
+        set: edit.map(show_edit),
     }
+}
+
+/// Who gave a setting its value.
+pub(super) fn show_edit(edit: Edit) -> SettingEdit {
+    let Edit { event, version, actor, at } = edit;
+    SettingEdit { event: event.to_string(), version, actor, at }
 }

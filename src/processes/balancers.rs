@@ -4,6 +4,7 @@ use super::machines::load_server;
 use super::resource::fragment::SiteFragment;
 use super::resource::{Resource, ensure_one, record_absent};
 use super::step::{Progress, StepContext, StepError, done};
+use super::world::World;
 use crate::app::AppError;
 use crate::logs::masking::Masker;
 use ocim_adapters::balancer::{BalancerHost, Fragment};
@@ -29,32 +30,14 @@ pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, Step
     if let Some(known) = instance.load_balancer {
         return done(known);
     }
-    let cloud = context.world.cloud(&instance.settings.openstack_region)?;
-    // Looked at first: once the run that makes one is over, what it made is there.
-    let is_on_its_way = app.balancer_attempts().another_follows()
-        || app.has_open_run("provision_load_balancer", None).await?;
-    let known = app.list_balancers().await?;
-    // It may have been let in before a crash.
-    let admitted = known.iter().find(|(_, it)| it.clients.contains(&input.instance));
-    let mut accepting: Vec<LoadBalancerId> = match admitted {
-        Some((id, _)) => vec![*id],
-        None => known
-            .iter()
-            .filter(|(_, it)| it.accepts())
-            .filter(|(_, it)| cloud.is_reachable_from(it.registration.address.ip))
-            .map(|(id, _)| *id)
-            .collect(),
-    };
+    let Candidates { is_on_its_way, mut accepting } =
+        find_candidates(&context.world, input.instance, &instance.settings.openstack_region)
+            .await?;
     if accepting.is_empty() {
         if is_on_its_way {
             return Ok(Progress::NotYet { again_in: context.world.limits.poll_interval });
         }
-        return Err(StepError::permanent(
-            ErrorCode::NoLoadBalancer,
-            "no load balancer accepts instances, and none is being made: `ocim run list \
-             --definition provision_load_balancer` shows why the last one failed; launch again once \
-             there is one",
-        ));
+        return Err(no_load_balancer());
     }
     let choice = usize::from(context.key.as_bytes()[0]) % accepting.len();
     let load_balancer = accepting.swap_remove(choice);
@@ -66,6 +49,54 @@ pub async fn assign_load_balancer(context: StepContext) -> Result<Progress, Step
         Err(error) => Err(error.into()),
         Ok(()) => done(load_balancer),
     }
+}
+
+/// The balancers that an instance without one may get.
+#[derive(Debug)]
+pub struct Candidates {
+    /// Whether another one is being made.
+    pub is_on_its_way: bool,
+    /// Those that take it now.
+    pub accepting: Vec<LoadBalancerId>,
+}
+
+/// Looks for balancers that take an instance whose machines are in that region.
+///
+/// # Errors
+/// Permanent where the region is not configured; what the store says.
+pub async fn find_candidates(
+    world: &World,
+    instance: InstanceId,
+    region: &str,
+) -> Result<Candidates, StepError> {
+    let app = &world.app;
+    let cloud = world.cloud(region)?;
+    // Looked at first: once the run that makes one is over, what it made is there.
+    let is_on_its_way = app.balancer_attempts().another_follows()
+        || app.has_open_run("provision_load_balancer", None).await?;
+    let known = app.list_balancers().await?;
+    // It may have been let in before a crash.
+    let admitted = known.iter().find(|(_, it)| it.clients.contains(&instance));
+    let accepting = match admitted {
+        Some((id, _)) => vec![*id],
+        None => known
+            .iter()
+            .filter(|(_, it)| it.accepts())
+            .filter(|(_, it)| cloud.is_reachable_from(it.registration.address.ip))
+            .map(|(id, _)| *id)
+            .collect(),
+    };
+    Ok(Candidates { is_on_its_way, accepting })
+}
+
+/// Nobody takes the instance, and nobody will.
+#[must_use]
+pub fn no_load_balancer() -> StepError {
+    StepError::permanent(
+        ErrorCode::NoLoadBalancer,
+        "no load balancer accepts instances, and none is being made: `ocim run list --definition \
+         provision_load_balancer` shows why the last one failed; launch again once there is one",
+    )
 }
 
 /// An instance with its balancer, and what its fragment is made from.

@@ -23,13 +23,11 @@ use ocim_adapters::logs::Level;
 use ocim_domain::appserver::{self, Appserver, Launched};
 use ocim_domain::configuration::playbook_variables::{common_variables, users_variables};
 use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
-use ocim_domain::configuration::services::Services;
 use ocim_domain::configuration::{
     Composition, ConfigurationError, CronTime, LayerContext, Variables, compose_variables,
 };
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::protected::Protected;
-use ocim_domain::resources::ResourceNames;
 use ocim_domain::run_record::{CreatedServer, LaunchInput};
 use ocim_domain::saga::{Cause, ErrorCode};
 use ocim_domain::settings::{InstanceSettings, StorageType, storage_type};
@@ -39,9 +37,16 @@ use ocim_engine::call;
 use ocim_engine::sagas::host::Host;
 use serde_json::Value;
 use std::time::Duration;
+use uuid::Uuid;
 
 const SKIPPED: Kind = Kind::NoUndo("it is skipped here: there is nothing to undo");
 const WATCHES: Kind = Kind::NoUndo("it only watches");
+/// Why no storage is made.
+pub const STORAGE_BY_HAND: &str = "containers and buckets are made by hand";
+/// Why there is no page before the first site.
+pub const NO_PAGE: &str = "PRELIMINARY_PAGE_SERVER_IP is not set";
+/// Why nobody asks for traffic.
+pub const NO_ACTIVATION: &str = "activation was not asked for";
 const KEPT: &str = "the machine is kept for debugging until the date on the appserver";
 
 /// The process.
@@ -116,13 +121,7 @@ pub const ROWS: [Step; 29] = [
     ),
     Step::new("provision_mysql", call!(provision::<Mysql>), SKIPPED, 5, brief),
     Step::new("provision_mongodb", call!(provision::<Mongodb>), SKIPPED, 5, brief),
-    Step::new(
-        "provision_storage",
-        |_| skip("containers and buckets are made by hand"),
-        SKIPPED,
-        1,
-        brief,
-    ),
+    Step::new("provision_storage", |_| skip(STORAGE_BY_HAND), SKIPPED, 1, brief),
     Step::new("provision_rabbitmq", call!(provision::<Rabbitmq>), SKIPPED, 5, brief),
     Step::new(
         "create_appserver",
@@ -297,7 +296,7 @@ async fn settle(context: &StepContext, outcome: LaunchOutcome) -> Result<(), Ste
 async fn publish_preliminary_page(context: StepContext) -> Result<Progress, StepError> {
     let input: LaunchInput = context.input()?;
     if context.world.deployment.preliminary_page_ip.is_none() {
-        return Ok(Progress::Skipped("PRELIMINARY_PAGE_SERVER_IP is not set".to_owned()));
+        return Ok(Progress::Skipped(NO_PAGE.to_owned()));
     }
     let Some(site) = Site::load(&context, input.instance).await? else {
         return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
@@ -333,17 +332,21 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
     }
     let (instance, _) = app.load_instance(input.instance).await?;
     let server = server_of(&context);
-    let services = find_services(&context, &instance.servers).await?;
+    let services = find_services(app, &instance.servers).await?;
     let resources = context.need("name_resources")?;
-    let composed = compose(&context, &input, &instance, resources, services).map_err(|error| {
-        StepError::permanent(ErrorCode::InvalidVariables, ocim_domain::error_chain::chain(&error))
-    })?;
+    let of = LayerContext {
+        instance: input.instance,
+        appserver_number: input.number,
+        clearsessions_cron: draw_cron(context.key),
+        resources,
+        services,
+        successfully_provisioned: instance.successfully_provisioned,
+        site_wide: context.world.deployment.site_wide.clone(),
+    };
     let settings = instance.settings;
+    let composed = compose(&settings, &of)?;
     let variables = &composed.site.variables;
-    if let Some(warning) = warn_of_storage(&settings, variables) {
-        context.world.say(context.run, context.step, Level::Warning, warning).await;
-    }
-    for warning in warn_of_weak_secrets(variables) {
+    for warning in list_warnings(&settings, variables) {
         context.world.say(context.run, context.step, Level::Warning, warning).await;
     }
     let hostname = names::server_hostname(&settings, input.number);
@@ -386,36 +389,46 @@ async fn create_appserver(context: StepContext) -> Result<Progress, StepError> {
 }
 
 /// The variables of all playbooks of one Appserver.
-struct Composed {
-    site: Composition,
-    users: Variables,
-    common: Variables,
+#[derive(Debug)]
+pub struct Composed {
+    /// Of the site's own.
+    pub site: Composition,
+    /// Of the one that makes LMS users.
+    pub users: Variables,
+    /// Of the one that all sites share.
+    pub common: Variables,
 }
 
-fn compose(
-    context: &StepContext,
-    input: &LaunchInput,
-    instance: &instance::Present,
-    resources: ResourceNames,
-    services: Services,
-) -> Result<Composed, ConfigurationError> {
-    let key = context.key.into_bytes();
-    let deployment = &context.world.deployment;
-    let of = LayerContext {
-        instance: input.instance,
-        appserver_number: input.number,
-        clearsessions_cron: CronTime { hour: key[0] % 24, minute: key[1] % 60 },
-        resources,
-        services,
-        successfully_provisioned: instance.successfully_provisioned,
-        site_wide: deployment.site_wide.clone(),
+/// Composes the variables of all playbooks.
+///
+/// # Errors
+/// Permanent where the settings make none.
+pub fn compose(settings: &InstanceSettings, of: &LayerContext) -> Result<Composed, StepError> {
+    let all = || -> Result<Composed, ConfigurationError> {
+        Ok(Composed {
+            site: compose_variables(settings, of)?,
+            users: users_variables(settings, of)?,
+            common: common_variables(settings, of),
+        })
     };
-    let settings = &instance.settings;
-    Ok(Composed {
-        site: compose_variables(settings, &of)?,
-        users: users_variables(settings, &of)?,
-        common: common_variables(settings, &of),
+    all().map_err(|error| {
+        StepError::permanent(ErrorCode::InvalidVariables, ocim_domain::error_chain::chain(&error))
     })
+}
+
+/// When the sessions of an Appserver are cleared that is made under this key.
+fn draw_cron(key: Uuid) -> CronTime {
+    let key = key.into_bytes();
+    CronTime { hour: key[0] % 24, minute: key[1] % 60 }
+}
+
+/// What is to be said of these settings and the variables that they make.
+#[must_use]
+pub fn list_warnings(settings: &InstanceSettings, variables: &Variables) -> Vec<String> {
+    warn_of_storage(settings, variables)
+        .into_iter()
+        .chain(warn_of_weak_secrets(variables))
+        .collect()
 }
 
 /// What to tell of where uploads go.
@@ -486,7 +499,7 @@ async fn settle_launch(context: StepContext) -> Result<Progress, StepError> {
 async fn request_activation(context: StepContext) -> Result<Progress, StepError> {
     let input: LaunchInput = context.input()?;
     if !input.then.activate {
-        return Ok(Progress::Skipped("activation was not asked for".to_owned()));
+        return Ok(Progress::Skipped(NO_ACTIVATION.to_owned()));
     }
     let run = activation_after(context.run);
     let deactivate_others = input.then.deactivate_others;

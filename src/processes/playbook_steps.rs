@@ -30,7 +30,10 @@ const CHUNKS_MAX: usize = 16;
 /// How much of a failed task's words is told in the run's outcome, bytes; the log has all of them.
 const FAILURE_BYTES_MAX: usize = 500;
 
-const NO_COMMON_PLAYBOOK: &str = "ANSIBLE_APPSERVER_REPO is empty";
+/// Why nothing is played for all sites.
+pub const NO_COMMON_PLAYBOOK: &str = "ANSIBLE_APPSERVER_REPO is empty";
+/// Why no users are made.
+pub const NO_USERS: &str = "the instance has no LMS users";
 const SITE_MASKER: Look<Arc<Masker>> = |context| Box::pin(site_masker(context));
 
 /// The steps that run a playbook of the site, for whoever tells of plays.
@@ -81,14 +84,14 @@ fn frozen_source(
     context: &StepContext,
     launched: &appserver::Launched,
 ) -> Result<Source, StepError> {
-    let source = main_source(context, &launched.settings)?;
+    let source = main_source(&context.world, &launched.settings)?;
     Ok(pin(source, launched.configuration_commit.clone()))
 }
 
 /// The playbook that makes LMS users (core §7.1 row 2), of the same repository.
 pub async fn run_users_playbook(context: StepContext) -> Result<Progress, StepError> {
     if launched(&context).await?.launched.settings.lms_users.is_empty() {
-        return Ok(Progress::Skipped("the instance has no LMS users".to_owned()));
+        return Ok(Progress::Skipped(NO_USERS.to_owned()));
     }
     let play = Play { compose: |context| Box::pin(compose_users(context)), masker: SITE_MASKER };
     follow_playbook(&context, play).await

@@ -129,7 +129,9 @@ async fn create_machine(context: StepContext) -> Result<Progress, StepError> {
         keyname: String::new(),
         security_groups: vec![],
     };
-    done(MachineId(context.world.cloud(&input.region)?.create_machine(&spec).await?.id))
+    let cloud = context.world.cloud(&input.region)?;
+    cloud.check_selectors(&spec.flavor, &spec.image).await?;
+    done(MachineId(cloud.create_machine(&spec).await?.id))
 }
 
 async fn probe_create_machine(context: StepContext) -> Result<Found, StepError> {

@@ -6,6 +6,7 @@
 
 use super::playbook_steps::until_unwanted;
 use super::step::{Progress, StepContext, StepError, done};
+use super::world::World;
 use ocim_adapters::playbooks::{Playable, Source};
 use ocim_domain::run_record::{LaunchInput, ResolvedPlaybooks};
 use ocim_domain::saga::ErrorCode;
@@ -81,16 +82,13 @@ pub fn pin(source: Source, commit: Option<String>) -> Source {
 /// # Errors
 /// A playbook that ships inside this binary has this binary's version and no other. What all
 /// instances get by default says nothing of it.
-pub fn main_source(
-    context: &StepContext,
-    settings: &InstanceSettings,
-) -> Result<Source, StepError> {
+pub fn main_source(world: &World, settings: &InstanceSettings) -> Result<Source, StepError> {
     let repository = settings.configuration_source_repo_url.clone();
     let version = settings.configuration_version.clone();
     let Some(name) = repository.strip_prefix("bundled:") else {
         return Ok(Source::Git { repository, version });
     };
-    let known = [&context.world.app.defaults().configuration_version, env!("CARGO_PKG_VERSION")];
+    let known = [&world.app.defaults().configuration_version, env!("CARGO_PKG_VERSION")];
     if known.contains(&version.as_str()) {
         return Ok(Source::Bundled(name.to_owned()));
     }
@@ -108,9 +106,23 @@ async fn resolve_main(
     context: &StepContext,
     settings: &InstanceSettings,
 ) -> Result<Option<String>, StepError> {
-    let source = main_source(context, settings)?;
+    let source = main_source(&context.world, settings)?;
     let wanted = (&source, settings.configuration_playbook_name.as_str(), MAIN_REQUIREMENTS);
     resolve(context, &settings.openstack_region, wanted).await
+}
+
+/// Looks at a playbook, with the requirements beside it, for a machine of that region: the commit that
+/// its version means now.
+///
+/// # Errors
+/// What the port says.
+pub async fn look_at(
+    world: &World,
+    region: &str,
+    (source, playbook, requirements): (&Source, &str, &str),
+) -> Result<Option<String>, StepError> {
+    let wanted = Playable { region, source, playbook, requirements };
+    Ok(world.ports.playbooks.resolve_playbook(wanted).await?)
 }
 
 async fn resolve(
@@ -118,8 +130,7 @@ async fn resolve(
     region: &str,
     (source, playbook, requirements): (&Source, &str, &str),
 ) -> Result<Option<String>, StepError> {
-    let wanted = Playable { region, source, playbook, requirements };
-    let commit = context.world.ports.playbooks.resolve_playbook(wanted).await?;
+    let commit = look_at(&context.world, region, (source, playbook, requirements)).await?;
     if let (Source::Git { repository, version }, Some(commit)) = (source, &commit) {
         context.say(format!("{version} of {repository} is commit {commit}")).await;
     }

@@ -2,6 +2,7 @@
 //! them.
 
 use super::step::{Progress, StepContext, StepError, done};
+use crate::app::App;
 use ocim_domain::configuration::services::{
     MongodbService, MysqlService, RabbitmqService, Services,
 };
@@ -42,35 +43,38 @@ async fn tell_server<A: Address>(
 pub async fn provision<A: Assignable>(context: StepContext) -> Result<Progress, StepError> {
     let input: LaunchInput = context.input()?;
     let (instance, _) = context.world.app.load_instance(input.instance).await?;
+    Ok(Progress::Skipped(why_not_provisioned::<A>(&instance.servers)))
+}
+
+/// Why nothing is made on the server of a kind that an instance with these servers uses.
+#[must_use]
+pub fn why_not_provisioned<A: Assignable>(servers: &SharedServers) -> String {
     let noun = A::NOUN;
-    Ok(Progress::Skipped(match A::used(&instance.servers) {
+    match A::used(servers) {
         None => format!("no {noun} is assigned to the site"),
         Some(_) => {
             format!("what the site needs on its {noun} is made by hand: Ocim makes none of it")
         }
-    }))
+    }
 }
 
 /// The servers that an instance uses, as they are known now, with its accounts there.
-pub async fn find_services(
-    context: &StepContext,
-    servers: &SharedServers,
-) -> Result<Services, StepError> {
+pub async fn find_services(app: &App, servers: &SharedServers) -> Result<Services, StepError> {
     let mut services = Services::default();
     if let Some(used) = &servers.mysql {
-        let Mysql { host, port } = load::<Mysql>(context, used.server).await?.address;
+        let Mysql { host, port } = load::<Mysql>(app, used.server).await?.address;
         let (user, password) = (used.user.clone(), open(&used.password)?);
         services.mysql = Some(MysqlService { host, port, user, password });
     }
     if let Some(used) = &servers.mongodb {
-        let known = load::<Mongodb>(context, used.server).await?.address;
+        let known = load::<Mongodb>(app, used.server).await?.address;
         let Mongodb { hosts, primary, port, replica_set } = known;
         let (user, password) = (used.user.clone(), open(&used.password)?);
         services.mongodb =
             Some(MongodbService { hosts, primary, port, replica_set, user, password });
     }
     if let Some(used) = &servers.rabbitmq {
-        let known = load::<Rabbitmq>(context, used.server).await?.address;
+        let known = load::<Rabbitmq>(app, used.server).await?.address;
         services.rabbitmq = Some(RabbitmqService {
             host: known.instance_host,
             port: known.instance_port,
@@ -82,8 +86,8 @@ pub async fn find_services(
     Ok(services)
 }
 
-async fn load<A: Address>(context: &StepContext, id: A::Id) -> Result<Registration<A>, StepError> {
-    Ok(context.world.app.shared_server::<A>(id).await?.registration)
+async fn load<A: Address>(app: &App, id: A::Id) -> Result<Registration<A>, StepError> {
+    Ok(app.shared_server::<A>(id).await?.registration)
 }
 
 fn open(password: &Protected) -> Result<String, StepError> {

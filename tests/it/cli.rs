@@ -6,6 +6,7 @@ mod day;
 mod doctor;
 mod events;
 mod instances;
+mod launch_plans;
 mod lifecycle;
 mod lists;
 mod logs;

@@ -5,6 +5,7 @@ mod dashboard;
 mod history;
 mod idempotency;
 mod instances;
+mod launch_plans;
 pub(crate) mod lifecycle;
 mod live;
 mod logs;

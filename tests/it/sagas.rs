@@ -17,6 +17,7 @@ mod frozen_names;
 mod histories;
 mod keeper;
 mod keeping;
+mod launch_plans;
 mod launches;
 mod leases;
 mod ledger;

@@ -116,9 +116,10 @@ fn spec() -> MachineSpec {
     }
 }
 
-const OF_CLOUDS: [Operation<Guarded<dyn Cloud>>; 9] = operations! {
+const OF_CLOUDS: [Operation<Guarded<dyn Cloud>>; 10] = operations! {
     ensure_security_groups(&[]);
     find_security_groups(&[]);
+    check_selectors(&json!({}), &json!({}));
     create_machine(&spec());
     find_machine(Uuid::nil());
     read_machine("m");

@@ -1,10 +1,12 @@
 //! A cloud in memory, which fails as it is told and counts what it did.
 
+use crate::cloud::selector::select;
 use crate::cloud::{Address, Cloud, Machine, MachineSpec, Power, is_simulated};
 use crate::faults::Faults;
 use async_trait::async_trait;
 use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::saga::ErrorCode;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,6 +32,8 @@ struct State {
     hidden: BTreeSet<String>,
     obscured: BTreeSet<String>,
     security_groups: BTreeSet<String>,
+    /// Flavors and images; whatever is wanted where nobody said.
+    offers: Option<(Vec<Value>, Vec<Value>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +86,11 @@ impl FakeCloud {
     /// At most this many machines; one more is a [`Class::Conflict`].
     pub fn set_quota(&self, machines: usize) {
         self.lock().quota = Some(machines);
+    }
+
+    /// The flavors and images that there are from now on.
+    pub fn set_offers(&self, flavors: Vec<Value>, images: Vec<Value>) {
+        self.lock().offers = Some((flavors, images));
     }
 
     /// Machines made from now on end in [`Power::Error`] with this text; `None` ends that.
@@ -232,6 +241,15 @@ impl Cloud for FakeCloud {
     async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError> {
         self.perform("find_security_groups", |state| {
             Ok(names.iter().all(|name| state.security_groups.contains(name)))
+        })
+    }
+
+    async fn check_selectors(&self, flavor: &Value, image: &Value) -> Result<(), PortError> {
+        self.perform("check_selectors", |state| {
+            let Some((flavors, images)) = &state.offers else { return Ok(()) };
+            select("flavor", flavor, flavors)?;
+            select("image", image, images)?;
+            Ok(())
         })
     }
 

@@ -27,6 +27,7 @@ use machine_folder::{MachineFolder, Record, is_absent, remove_tree};
 use ocim_domain::port_error::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
 use process::wait_until;
+use serde_json::Value;
 use std::fs::{self, File};
 use std::io;
 use std::net::IpAddr;
@@ -120,6 +121,11 @@ impl Cloud for LocalCloud {
 
     async fn find_security_groups(&self, _names: &[String]) -> Result<bool, PortError> {
         Ok(false)
+    }
+
+    /// Its machines are folders of this computer: they come in one size.
+    async fn check_selectors(&self, _: &Value, _: &Value) -> Result<(), PortError> {
+        Ok(())
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use ocim_domain::Timestamp;
 use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::saga::ErrorCode;
+use serde_json::Value;
 use std::net::IpAddr;
 use uuid::Uuid;
 
@@ -154,6 +155,11 @@ impl Cloud for SimulatedRegion {
         self.act(&names.join(","), "find_security_groups").await?.end().await?;
         let state = self.lock();
         Ok(names.iter().all(|name| state.security_groups.contains(name)))
+    }
+
+    /// It offers whatever is wanted.
+    async fn check_selectors(&self, _: &Value, _: &Value) -> Result<(), PortError> {
+        Ok(())
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

@@ -100,6 +100,8 @@ codes! {
     PlaybookKilled = "playbook_killed";
     /// A program that Ocim drives is not installed, or does not run.
     ProgramMissing = "program_missing";
+    /// No flavor or image of the region fits what is wanted, or several do.
+    MachineNotOffered = "machine_not_offered";
     /// The machine has no address yet.
     AddressUnknown = "address_unknown";
     /// The machine is in error.

@@ -2,11 +2,13 @@
 
 use super::super::balancers::Site;
 use super::super::step::{StepContext, StepError};
+use super::super::world::World;
 use super::{Resource, Wanted};
 use async_trait::async_trait;
 use ocim_adapters::dns::{Alias, Dns, TTL_SECONDS};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{self, Kind, ResourceKey};
+use ocim_domain::load_balancer::Registration;
 use ocim_domain::names;
 use ocim_domain::run_record::{InstanceInput, PointedNames};
 use ocim_domain::saga::ErrorCode;
@@ -39,22 +41,40 @@ impl DnsName {
     }
 }
 
+/// The DNS service that points names at the balancer of a site, or why there is none.
+fn find_service<T>(
+    world: &World,
+    site: Option<T>,
+    balancer: impl FnOnce(&T) -> &Registration,
+) -> Result<(&Arc<dyn Dns>, T), String> {
+    let dns = world.ports.dns.as_ref();
+    let dns = dns.ok_or_else(|| "no DNS service is configured".to_owned())?;
+    let site = site.ok_or_else(|| "the instance has no load balancer".to_owned())?;
+    let Registration { domain, address, .. } = balancer(&site);
+    if dns.may_point_at(address.ip) {
+        return Ok((dns, site));
+    }
+    Err(format!("no DNS service points names at {domain}"))
+}
+
+/// Why no name of an instance at this balancer is written, if that is so.
+#[must_use]
+pub fn why_none(world: &World, balancer: Option<&Registration>) -> Option<String> {
+    find_service(world, balancer, |balancer| *balancer).err()
+}
+
 #[async_trait]
 impl Resource for DnsName {
     type Output = PointedNames;
 
     async fn wanted(context: &StepContext) -> Result<Wanted<Self>, StepError> {
         let input: InstanceInput = context.input()?;
-        let Some(dns) = &context.world.ports.dns else {
-            return Ok(Wanted::Nothing("no DNS service is configured".to_owned()));
-        };
-        let Some(site) = Site::load(context, input.instance).await? else {
-            return Ok(Wanted::Nothing("the instance has no load balancer".to_owned()));
+        let site = Site::load(context, input.instance).await?;
+        let (dns, site) = match find_service(&context.world, site, |site| &site.registration) {
+            Ok(found) => found,
+            Err(why) => return Ok(Wanted::Nothing(why)),
         };
         let target = site.registration.domain;
-        if !dns.may_point_at(site.registration.address.ip) {
-            return Ok(Wanted::Nothing(format!("no DNS service points names at {target}")));
-        }
         let names = names::managed_domains(&site.instance.settings).into_iter();
         let name = |name| Self {
             service: Arc::clone(dns),

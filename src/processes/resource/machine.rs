@@ -62,7 +62,11 @@ impl Resource for ServerMachine {
             security_groups: requested.security_groups.clone(),
         };
         context.say(format!("asking region {} for `{}`", requested.region, spec.name)).await;
-        let created = context.world.cloud(&requested.region)?.create_machine(&spec).await;
+        let cloud = context.world.cloud(&requested.region)?;
+        let created = match cloud.check_selectors(&spec.flavor, &spec.image).await {
+            Ok(()) => cloud.create_machine(&spec).await,
+            Err(error) => Err(error),
+        };
         match created.map_err(StepError::from) {
             Ok(machine) => Ok(machine.id),
             Err(error) => {

@@ -175,6 +175,10 @@ impl Cloud for GatedCloud {
         self.inner.find_security_groups(names).await
     }
 
+    async fn check_selectors(&self, flavor: &Value, image: &Value) -> Result<(), PortError> {
+        self.inner.check_selectors(flavor, image).await
+    }
+
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {
         self.came.add_permits(1);
         self.gate.acquire().await.unwrap().forget();

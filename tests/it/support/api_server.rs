@@ -7,13 +7,24 @@ use ocim::app::tokens::Tokens;
 use ocim::app::{App, AppSetting, Caller};
 use ocim::data_folder::DataFolder;
 use ocim::http::{self, Api, RunningServer};
+use ocim::launch_plan::LaunchPlanner;
 use ocim::logs::Logs;
 use ocim::metrics::{MeteredLogs, MeteredStore, Metrics};
 use ocim::observer::follow_runs;
+use ocim::processes::slots::Slots;
+use ocim::processes::world::{Limits, World};
 use ocim::read_models::ReadModels;
+use ocim::simulation::stage::deployment;
 use ocim::telemetry::Observing;
 use ocim::telemetry::traces::{Exporter, Tracer};
+use ocim_adapters::Ports;
+use ocim_adapters::balancer::fake::FakeLoadBalancer;
+use ocim_adapters::cloud::Cloud;
+use ocim_adapters::cloud::fake::FakeCloud;
 use ocim_adapters::logs::postgres::PostgresLogs;
+use ocim_adapters::playbooks::fake::FakePlaybooks;
+use ocim_adapters::shell::fake::FakeShell;
+use ocim_adapters::sites::fake::FakeSite;
 use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Command, Event, Saga};
@@ -23,14 +34,16 @@ use ocim_engine::derived::Derived;
 use ocim_engine::derived::postgres::PostgresDerived;
 use ocim_engine::leases::postgres::PostgresLeases;
 use ocim_engine::projector::{ProjectorHandle, ProjectorRuntime};
+use ocim_engine::sagas::holds::Holds;
 use ocim_engine::store::postgres::PostgresStore;
 use ocim_engine::store::sealed::{MemoryKeys, SealedStore};
 use ocim_engine::store::{Engine, EventStore};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -45,6 +58,10 @@ pub(crate) struct ApiServer {
     pub(crate) token: String,
     pub(crate) tokens: Tokens,
     pub(crate) app: App,
+    /// What launches are rehearsed on.
+    pub(crate) cloud: Arc<FakeCloud>,
+    /// The same.
+    pub(crate) playbooks: Arc<FakePlaybooks>,
     pub(crate) database: Database,
     stopping: watch::Sender<bool>,
     running: RunningServer,
@@ -101,12 +118,15 @@ impl ApiServer {
         let folder = DataFolder::open(kept.path()).unwrap();
         http::ensure_local_token(&tokens, folder.root(), uuid::Uuid::from_u128(1)).await.unwrap();
         let (stopping, stops) = watch::channel(false);
+        let (cloud, playbooks) =
+            (Arc::new(FakeCloud::default()), Arc::new(FakePlaybooks::default()));
         let api = Api {
             app: Arc::new(app.clone()),
             tokens: tokens.clone(),
             idempotency,
             ids,
             stopping: stops,
+            planner: LaunchPlanner::new(Arc::new(rehearsal_world(&app, &cloud, &playbooks))),
             observing: observing.clone(),
         };
         let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -117,6 +137,8 @@ impl ApiServer {
             token: http::read_local_token(folder.root()).unwrap(),
             tokens,
             app,
+            cloud,
+            playbooks,
             database,
             stopping,
             running,
@@ -230,5 +252,26 @@ impl ApiServer {
         }
         self.projector.stop().await;
         self.store.shutdown().await;
+    }
+}
+
+/// What launches are rehearsed on: nothing is ever made there.
+fn rehearsal_world(app: &App, cloud: &Arc<FakeCloud>, playbooks: &Arc<FakePlaybooks>) -> World {
+    World {
+        app: app.clone(),
+        ports: Ports {
+            clouds: BTreeMap::from([("local".to_owned(), Arc::clone(cloud) as Arc<dyn Cloud>)]),
+            shell: Arc::new(FakeShell::new(Arc::clone(cloud))),
+            playbooks: playbooks.clone(),
+            load_balancer: Arc::new(FakeLoadBalancer::default()),
+            dns: None,
+            site_probe: Arc::new(FakeSite::default()),
+        },
+        logs: Arc::clone(app.logs()),
+        limits: Limits::default(),
+        deployment: deployment(),
+        holds: Holds::default(),
+        balancer_locks: Mutex::default(),
+        slots: Slots::default(),
     }
 }
