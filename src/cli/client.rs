@@ -384,6 +384,16 @@ pub(super) fn encode(part: &str) -> String {
         .collect()
 }
 
+/// A client that gives up after such a silence.
+fn http_client(silence: Duration) -> Result<reqwest::Client, CliError> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(silence)
+        .no_proxy()
+        .build()
+        .map_err(|error| CliError::from_error(Kind::Failed, &error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,14 +418,4 @@ mod tests {
         assert_eq!(error.kind, Kind::Unavailable);
         assert!(error.message.contains("ocim serve"), "{error}");
     }
-}
-
-/// A client that gives up after such a silence.
-fn http_client(silence: Duration) -> Result<reqwest::Client, CliError> {
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(silence)
-        .no_proxy()
-        .build()
-        .map_err(|error| CliError::from_error(Kind::Failed, &error))
 }
