@@ -3,6 +3,8 @@
 pub mod access;
 mod appservers;
 mod balancer_attempts;
+pub mod bulk;
+mod details;
 mod drives;
 mod error;
 pub mod idempotency;
@@ -26,8 +28,9 @@ mod timeline;
 pub mod tokens;
 mod variables;
 
-pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched, activation_after};
+pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched};
 pub use balancer_attempts::BalancerAttempts;
+pub use details::DetailsAsk;
 pub use drives::Drives;
 pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;

@@ -3,6 +3,7 @@
 mod accept_head;
 mod appservers;
 mod balancers;
+mod bulk;
 mod client;
 mod conditions;
 mod database;
@@ -112,6 +113,13 @@ enum Command {
     /// Long work and its steps
     #[command(subcommand)]
     Run(runs::RunCommand),
+    /// Launch an appserver of each of many instances, a few at a time
+    Redeploy(bulk::RedeployArgs),
+    /// Take many instances out of service, a few at a time
+    ArchiveInstances(bulk::ArchiveArgs),
+    /// Work on many instances: how far it is; pause, resume and stop it
+    #[command(subcommand)]
+    Bulk(bulk::BulkCommand),
     /// Regions of clouds, and who waits for a slot there
     #[command(subcommand)]
     Region(regions::RegionCommand),
@@ -208,6 +216,9 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
             shared_servers::run(kind, command, &target.client()?, output).await
         }
         Command::Run(command) => runs::run(command, &target.client()?, output).await,
+        Command::Redeploy(args) => bulk::redeploy(args, &target.client()?, output).await,
+        Command::ArchiveInstances(args) => bulk::archive(args, &target.client()?, output).await,
+        Command::Bulk(command) => bulk::run(command, &target.client()?, output).await,
         Command::Region(command) => regions::run(command, &target.client()?, output).await,
         Command::Explain(args) => match args.run_id() {
             Some(run) => operators::explain(run, &target.client()?, output).await,

@@ -69,9 +69,14 @@ pub struct Config {
     pub http_port: u16,
     /// `OCIM_CLOUDS`: JSON object from region to cloud. `{"local": {"kind": "local"}}`, with the region
     /// that `OPENSTACK_REGION` names. Each may have
-    /// `launches_max`: launches at a time in the region, the others wait in line; `10`. It counts
-    /// until `ocim region set` says otherwise.
+    /// `launches_max`: launches at a time in the region, the others wait in line; as `WORKERS` says. It
+    /// counts until `ocim region set` says otherwise.
     pub clouds: BTreeMap<String, CloudConfig>,
+    /// `WORKERS`: launches at a time in each region of which `OCIM_CLOUDS` does not say it. `10`.
+    pub workers: NonZeroU32,
+    /// `WORKERS_LOW_PRIORITY`: launches of bulk operations at a time in each region. They come after all
+    /// others, and leave them the last slot. `3`.
+    pub workers_low_priority: NonZeroU32,
     /// `OCIM_LOG_FORMAT`: `text` or `json` lines on standard error. `text`.
     pub log_format: LogFormat,
     /// `OCIM_LOG`: which of our log lines are shown, e.g. `info,ocim_engine::sagas=debug`. `info`.
@@ -201,14 +206,12 @@ pub enum CloudConfig {
     /// Machines made of namespaces on this computer.
     Local {
         /// Launches at a time; at least 1. `10`.
-        #[serde(default = "default_launches_max")]
-        launches_max: NonZeroU32,
+        launches_max: Option<NonZeroU32>,
     },
     /// Machines that exist in this process's memory alone (docs/SIMULATION.md).
     Simulated {
         /// Launches at a time; at least 1. `10`.
-        #[serde(default = "default_launches_max")]
-        launches_max: NonZeroU32,
+        launches_max: Option<NonZeroU32>,
         /// All that happens in it follows from this number. `0`.
         #[serde(default)]
         seed: u64,
@@ -225,16 +228,12 @@ fn usual_speed() -> f64 {
     60.0
 }
 
-const fn default_launches_max() -> NonZeroU32 {
-    NonZeroU32::MIN.saturating_add(9)
-}
-
 impl CloudConfig {
-    /// Launches at a time in the region.
+    /// Launches at a time in the region, where it has a number of its own.
     #[must_use]
-    pub fn launches_max(&self) -> u32 {
+    pub fn launches_max(&self) -> Option<u32> {
         let (Self::Local { launches_max } | Self::Simulated { launches_max, .. }) = self;
-        launches_max.get()
+        launches_max.map(NonZeroU32::get)
     }
 
     /// What is wrong with its numbers, if anything is.
@@ -253,7 +252,7 @@ impl CloudConfig {
 
 impl Default for CloudConfig {
     fn default() -> Self {
-        Self::Local { launches_max: default_launches_max() }
+        Self::Local { launches_max: None }
     }
 }
 
@@ -397,6 +396,8 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         http_port: r.parsed("OCIM_HTTP_PORT", PORT_RULE).unwrap_or(5000),
         openstack_region: read_region(r, &clouds),
         clouds,
+        workers: r.launches("WORKERS", 10),
+        workers_low_priority: r.launches("WORKERS_LOW_PRIORITY", 3),
         log_format: r.parsed("OCIM_LOG_FORMAT", "must be text or json").unwrap_or_default(),
         log_filter: r.text("OCIM_LOG", "info", 1000),
         metrics_public: r.boolean("OCIM_METRICS_PUBLIC", false),

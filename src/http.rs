@@ -3,6 +3,7 @@
 mod appservers;
 mod auth;
 mod bodiless;
+mod bulk;
 mod convert;
 mod events;
 mod extract;
@@ -94,6 +95,7 @@ const LISTS: &[&[Route]] = &[
     resources::ROUTES,
     lifecycle::ROUTES,
     projections::ROUTES,
+    bulk::ROUTES,
     tokens::ROUTES,
     status::ROUTES,
     health::ROUTES,

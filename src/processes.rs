@@ -20,6 +20,7 @@ pub mod prepare_load_balancer;
 pub mod provision_load_balancer;
 pub mod resolve_playbooks;
 pub mod resource;
+pub mod run_bulk_operation;
 pub mod shared_servers;
 pub mod slots;
 pub mod start;
@@ -47,6 +48,7 @@ pub const NEWEST: &[&Definition] = &[
     &archive_instance::ARCHIVE_INSTANCE,
     &unarchive_instance::UNARCHIVE_INSTANCE,
     &delete_instance::DELETE_INSTANCE,
+    &run_bulk_operation::RUN_BULK_OPERATION,
 ];
 
 /// Versions that runs may still have which began before they had a successor.

@@ -1,5 +1,6 @@
 //! What the API reads: rows of the read models, and how fresh they are. All SELECTs live below here.
 
+mod bulk;
 mod condition;
 mod history;
 mod machines;
@@ -10,6 +11,7 @@ mod shared_servers;
 mod sites;
 mod source;
 
+pub use bulk::{BulkItemRow, BulkRow, SelectableRow};
 pub use history::{EventQuery, EventRow, Order, timeline_sql};
 pub use machines::{LoadBalancerRow, OrphanRow, RegionRow, RegionRunRow, ServerFilter, ServerRow};
 pub use references::ReferenceRow;

@@ -5,7 +5,7 @@ use crate::examples::{Example, reason, second};
 use crate::instance::{Settings, Site};
 use crate::texts::{
     AppserverId, Commit, HostName, InstanceId, Name, NeededReason, Prose, Reason, RunId, ServerId,
-    Url,
+    Tag, Url,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,15 @@ pub struct Appserver {
     /// From 1.
     #[schema(minimum = 1)]
     pub number: i32,
+    /// Which attempt at its launch it is, from 1.
+    #[schema(minimum = 1)]
+    pub attempt: i32,
+    /// Most attempts.
+    #[schema(minimum = 1)]
+    pub attempts: i32,
+    /// `run_…` of the first attempt.
+    #[schema(value_type = RunId)]
+    pub first_run: String,
     /// Whether it receives traffic.
     pub is_active: bool,
     /// How far it came.
@@ -98,7 +107,7 @@ pub struct AppserverDetail {
 }
 
 /// Asks for a new Appserver.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LaunchAppserver {
     /// Whether it is to receive traffic once it runs, beside those that do.
@@ -107,9 +116,32 @@ pub struct LaunchAppserver {
     pub deactivate_others: bool,
     /// Whether it may wait for a launch that is under way; else that launch is a reason to refuse.
     pub queue: bool,
+    /// How often it is attempted, 1 to 10; each attempt makes an Appserver and a machine of its own.
+    #[schema(minimum = 1, maximum = 10)]
+    pub attempts: u32,
+    /// What the instance is tagged with once an attempt has succeeded; `failure_tag` goes then.
+    #[schema(value_type = Option<Tag>)]
+    pub success_tag: Option<String>,
+    /// What it is tagged with once all have failed or one was cancelled; `success_tag` goes then.
+    #[schema(value_type = Option<Tag>)]
+    pub failure_tag: Option<String>,
     /// Why.
     #[schema(value_type = Option<Reason>)]
     pub reason: Option<String>,
+}
+
+impl Default for LaunchAppserver {
+    fn default() -> Self {
+        Self {
+            activate_on_success: false,
+            deactivate_others: false,
+            queue: false,
+            attempts: 1,
+            success_tag: None,
+            failure_tag: None,
+            reason: None,
+        }
+    }
 }
 
 /// The Appserver that was asked for, and the run that makes it.
@@ -196,6 +228,9 @@ impl Example for Appserver {
             instance_name: "learn.alpha.example".to_owned(),
             name: "AppServer 2".to_owned(),
             number: 2,
+            attempt: 1,
+            attempts: 1,
+            first_run: RunId::EXAMPLE.to_owned(),
             is_active: true,
             status,
             status_name: status.name().to_owned(),
@@ -240,7 +275,13 @@ impl Example for AppserverDetail {
 
 impl Example for LaunchAppserver {
     fn example() -> Self {
-        Self { activate_on_success: true, deactivate_others: true, queue: false, reason: reason() }
+        Self {
+            activate_on_success: true,
+            deactivate_others: true,
+            attempts: 2,
+            reason: reason(),
+            ..Self::default()
+        }
     }
 }
 

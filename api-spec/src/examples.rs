@@ -20,6 +20,10 @@ pub(crate) fn second(seconds: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(1_772_442_900 + seconds)
 }
 
+pub(crate) fn needed_reason() -> String {
+    Reason::EXAMPLE.to_owned()
+}
+
 pub(crate) fn reason() -> Option<String> {
     Some(Reason::EXAMPLE.to_owned())
 }

@@ -4,8 +4,8 @@ use crate::appserver_status::AppserverStatus;
 use crate::examples::{Example, reason, second};
 use crate::lifecycle::InstanceLifecycle;
 use crate::texts::{
-    AppserverId, HostName, InstanceId, LoadBalancerId, Login, MongodbServerId, MysqlServerId, Name,
-    Prose, RabbitmqServerId, Reason, RunId, Secret, Url,
+    Actor, AppserverId, HostName, InstanceId, LoadBalancerId, Login, MongodbServerId,
+    MysqlServerId, Name, Notes, Owner, Prose, RabbitmqServerId, Reason, RunId, Secret, Tag, Url,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,18 @@ pub struct CreateInstance {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<HostName>)]
     pub sub_domain: Option<String>,
+    /// The organization that owns it; that of the other one for a clone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Owner>)]
+    pub owner: Option<String>,
+    /// Notes of people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Notes>)]
+    pub notes: Option<String>,
+    /// Its tags.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[schema(value_type = Vec<Tag>, max_items = 100)]
+    pub tags: Vec<String>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<Reason>)]
@@ -41,6 +53,27 @@ pub struct CreateInstance {
     /// Settings that differ from the defaults.
     #[serde(flatten)]
     pub settings: SettingsChange,
+}
+
+/// Changes what is noted of an instance beside its settings. What is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChangeDetails {
+    /// The organization that owns it from now on.
+    #[schema(value_type = Option<Owner>)]
+    pub owner: Option<String>,
+    /// The notes from now on.
+    #[schema(value_type = Option<Notes>)]
+    pub notes: Option<String>,
+    /// Tags that it is to have.
+    #[schema(value_type = Vec<Tag>, max_items = 100)]
+    pub add_tags: Vec<String>,
+    /// Tags that it is not to have; one that is added as well is added.
+    #[schema(value_type = Vec<Tag>, max_items = 100)]
+    pub remove_tags: Vec<String>,
+    /// Why.
+    #[schema(value_type = Option<Reason>)]
+    pub reason: Option<String>,
 }
 
 /// Changes settings.
@@ -135,6 +168,17 @@ pub struct Instance {
     pub lifecycle_run: Option<String>,
     /// True once a launch succeeded.
     pub successfully_provisioned: bool,
+    /// True where its settings have changed since those were frozen that it is served with.
+    pub is_ahead: bool,
+    /// The organization that owns it; blank where none is named.
+    #[schema(value_type = Owner)]
+    pub owner: String,
+    /// Its tags, in order.
+    #[schema(value_type = Vec<Tag>)]
+    pub tags: Vec<String>,
+    /// Who made it.
+    #[schema(value_type = Actor)]
+    pub creator: String,
     /// When it was made.
     pub created: DateTime<Utc>,
     /// When it last changed.
@@ -244,6 +288,9 @@ pub struct InstanceDetail {
     /// The version of the settings, as in the `ETag`.
     #[schema(minimum = 1)]
     pub settings_version: i64,
+    /// Notes of people.
+    #[schema(value_type = Notes)]
+    pub notes: String,
     /// Where it is, and its test login.
     pub site: Site,
     /// What its databases, buckets and accounts are called; `null` until the first launch.
@@ -272,6 +319,9 @@ impl Example for CreateInstance {
     fn example() -> Self {
         Self {
             sub_domain: Some("alpha".to_owned()),
+            owner: Some(Owner::EXAMPLE.to_owned()),
+            notes: Some(Notes::EXAMPLE.to_owned()),
+            tags: vec![Tag::EXAMPLE.to_owned()],
             reason: reason(),
             settings: SettingsChange(change()),
         }
@@ -282,6 +332,18 @@ impl Example for ChangeSettings {
     fn example() -> Self {
         let release = ("openedx_release".to_owned(), "open-release/ironwood.2".into());
         Self { reason: reason(), settings: SettingsChange(Map::from_iter([release])) }
+    }
+}
+
+impl Example for ChangeDetails {
+    fn example() -> Self {
+        Self {
+            owner: Some(Owner::EXAMPLE.to_owned()),
+            notes: None,
+            add_tags: vec![Tag::EXAMPLE.to_owned()],
+            remove_tags: vec!["may-failure".to_owned()],
+            reason: reason(),
+        }
     }
 }
 
@@ -315,6 +377,10 @@ impl Example for Instance {
             lifecycle: InstanceLifecycle::Live,
             lifecycle_run: None,
             successfully_provisioned: true,
+            is_ahead: false,
+            owner: Owner::EXAMPLE.to_owned(),
+            tags: vec![Tag::EXAMPLE.to_owned()],
+            creator: Actor::EXAMPLE.to_owned(),
             created: second(0),
             modified: second(3_600),
         }
@@ -357,6 +423,7 @@ impl Example for InstanceDetail {
         Self {
             instance: Instance::example(),
             settings_version: 3,
+            notes: Notes::EXAMPLE.to_owned(),
             site: Site::example(),
             resources: Some(resources),
             servers: InstanceServers { mysql: Some(mysql), ..InstanceServers::default() },

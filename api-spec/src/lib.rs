@@ -4,6 +4,7 @@
 
 pub mod appserver;
 pub mod appserver_status;
+pub mod bulk;
 pub mod event;
 pub mod examples;
 pub mod health;
@@ -33,13 +34,17 @@ pub use appserver::{
     KeepServer, LaunchAppserver, LaunchedAppserver, TerminateAppserver,
 };
 pub use appserver_status::AppserverStatus;
+pub use bulk::{
+    ArchiveInstances, BulkItem, BulkItemState, BulkOperation, BulkPlan, BulkState, BulkWork,
+    ChosenInstance, RedeployInstances, StartedBulkOperation, SteerBulkOperation,
+};
 pub use event::{AppendedEvent, RecordedEvent};
 pub use examples::Example;
 pub use health::{Health, Readiness};
 pub use instance::{
-    ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail, InstanceServers,
-    MongodbAccount, MysqlAccount, NewestAppserver, RabbitmqAccount, ResourceNames, Settings,
-    SettingsChange, Site,
+    ChangeDetails, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
+    InstanceServers, MongodbAccount, MysqlAccount, NewestAppserver, RabbitmqAccount, ResourceNames,
+    Settings, SettingsChange, Site,
 };
 pub use launch_plan::{
     LaunchPlan, PlanProblem, PlannedSetting, PlannedStep, Playbook, VariableDifference,

@@ -71,6 +71,8 @@ texts! {
     RunId = "The id of a run", "run_01985f70-91b2-7c33-a7f8-6d4e1b0c9f75", pattern: id!("run");
     RegionId = "The id of a region", "regn_5d2e8c4a-1f7b-5a39-8e6d-4b0c9a7f3e86",
         pattern: id!("regn");
+    BulkId = "The id of a bulk operation", "bulk_01985f6c-5b1f-7e36-8c0d-6a4d1b9f7e28",
+        pattern: id!("bulk");
     TokenId = "The id of a token", "tokn_01985f6b-0d4e-7b17-9f2a-8c6e5d3b1a97",
         pattern: id!("tokn");
     ThingId = "The id of any thing; its prefix says of which kind", RunId::EXAMPLE,
@@ -105,6 +107,11 @@ texts! {
     Name = "What people call it", "alpha.example.com", min_length: 1, max_length: 300;
     Note = "What people should know of it", "the one in the cellar", pattern: STORABLE,
         max_length: 250;
+    Owner = "The organization that owns it; blank for none", "Alpha University", pattern: STORABLE,
+        max_length: 250;
+    Notes = "Notes of people; blank for none", "Courses begin in May.", pattern: STORABLE,
+        max_length: 10_000;
+    Tag = "A tag", "pilot", pattern: "^[-_0-9A-Za-z]{1,100}$";
     Login = "The name of an account", "root", pattern: STORABLE, max_length: 64;
     Password = "A password, which is never shown", "hardly-a-secret", pattern: STORABLE,
         max_length: 128;

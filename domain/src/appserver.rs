@@ -11,6 +11,7 @@ use crate::decider::Decider;
 use crate::event::DomainEvent;
 use crate::ids::{AppserverId, InstanceId, RunId, ServerId};
 use crate::protected::Protected;
+use crate::saga::step_key;
 use crate::settings::{self, InstanceSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,6 +46,12 @@ pub struct Launched {
     /// The commit that `configuration_version` meant then, and that is played; none where the
     /// playbook ships inside Ocim.
     pub configuration_commit: Option<String>,
+}
+
+/// The run that brings an Appserver into traffic once the launch in `run` has succeeded.
+#[must_use]
+pub fn activation_after(run: RunId) -> RunId {
+    RunId(step_key(run, "activation"))
 }
 
 /// How far it came (core §2.2, and `cancelled`).

@@ -95,6 +95,8 @@ ids! {
     ProjectionId = "proj", "projection";
     /// The log of events; there is one.
     EventLogId = "elog", "event_log";
+    /// One piece of work on many instances.
+    BulkId = "bulk", "bulk";
     /// One API token.
     TokenId = "tokn", "token";
 }

@@ -1,9 +1,17 @@
 //! One site: its settings, its launches in turn, and which of its Appservers receive traffic.
 
+pub mod attempts;
+pub mod details;
 mod domains;
+mod launch;
 pub mod lifecycle;
+mod tag;
 
+pub use attempts::Attempts;
+pub use details::{Details, DetailsChange};
+pub use launch::{Launch, LaunchOutcome, OnSuccess};
 pub use lifecycle::{Lifecycle, Stage};
+pub use tag::{InvalidTag, TAG_CHARS_MAX, TAGS_MAX, Tag};
 
 use crate::Timestamp;
 use crate::decider::Decider;
@@ -21,8 +29,10 @@ use serde_json::Value;
 /// What one may ask of an Instance.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Make it, with settings that were checked and whose names are reserved.
-    Create { settings: Box<InstanceSettings> },
+    /// Make it, with settings that were checked and whose names are reserved, and with `details`.
+    Create { settings: Box<InstanceSettings>, details: Box<DetailsChange> },
+    /// Note whose it is, notes and tags.
+    ChangeDetails { change: Box<DetailsChange> },
     /// Give up a name that it reserved and then never came to want, e.g. because of a crash; `by`
     /// wants it. An instance that was never created is given up with it.
     DisownName { kind: Kind, name: String, by: InstanceId },
@@ -38,9 +48,16 @@ pub enum Command {
     AssignLoadBalancer { load_balancer: LoadBalancerId },
     /// Ask for a new Appserver, made by `run`; refused while a launch is under way unless
     /// `may_queue`.
-    RequestLaunch { appserver: AppserverId, run: RunId, may_queue: bool, then: OnSuccess },
-    /// Record how a launch ended, so that the next one may begin.
-    SettleLaunch { appserver: AppserverId, outcome: LaunchOutcome },
+    RequestLaunch {
+        appserver: AppserverId,
+        run: RunId,
+        may_queue: bool,
+        then: OnSuccess,
+        attempts: Attempts,
+    },
+    /// Record how a launch ended, so that the next one may begin; another attempt at it, where one is
+    /// left, makes the Appserver and has the run of `next`.
+    SettleLaunch { appserver: AppserverId, outcome: LaunchOutcome, next: (AppserverId, RunId) },
     /// Let one run alone move the traffic.
     ClaimTraffic {
         /// The run.
@@ -63,16 +80,6 @@ pub enum Command {
     ObserveNames { troubles: Vec<NameTrouble> },
     /// Archive it, bring it back or delete it; or record how far that is.
     Lifecycle(lifecycle::Command),
-}
-
-/// What is to happen once a launch has succeeded (core §3.4).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OnSuccess {
-    /// Bring the Appserver into traffic.
-    #[serde(rename = "activate_on_success")]
-    pub activate: bool,
-    /// Take all others out of traffic once it serves.
-    pub deactivate_others: bool,
 }
 
 /// A host name under which visitors get something else than the site.
@@ -98,6 +105,17 @@ pub enum Event {
     /// the next `version`.
     #[serde(rename = "instance.settings_changed")]
     SettingsChanged { changes: Box<SettingsChanges>, version: u64 },
+    /// Its owner or its notes are others now; what is none has stayed.
+    #[serde(rename = "instance.details_changed")]
+    DetailsChanged {
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        owner: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        notes: Option<String>,
+    },
+    /// It has these `tags` now, in order; the other two lists are what that changes.
+    #[serde(rename = "instance.tags_changed")]
+    TagsChanged { tags: Vec<Tag>, added: Vec<Tag>, removed: Vec<Tag> },
     /// It had reserved a name, and never came to want it; `by` took it.
     #[serde(rename = "instance.name_disowned")]
     NameDisowned { kind: Kind, name: String, by: InstanceId },
@@ -124,6 +142,8 @@ pub enum Event {
         queued: bool,
         #[serde(flatten)]
         then: OnSuccess,
+        #[serde(flatten)]
+        attempts: Attempts,
     },
     /// A launch has ended.
     #[serde(rename = "instance.launch_settled")]
@@ -185,6 +205,8 @@ impl DomainEvent for Event {
         ("instance.creation_abandoned", 1),
         ("instance.name_disowned", 1),
         ("instance.settings_changed", 1),
+        ("instance.details_changed", 1),
+        ("instance.tags_changed", 1),
         ("instance.domains_released", 1),
         ("instance.resources_named", 1),
         ("instance.servers_assigned", 1),
@@ -214,33 +236,6 @@ impl DomainEvent for Event {
             _ => true,
         }
     }
-}
-
-/// How a launch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LaunchOutcome {
-    /// The site answered.
-    Running,
-    /// Configuration failed; the machine is kept for debugging.
-    Failed,
-    /// The machine never came up.
-    Error,
-    /// Somebody cancelled it.
-    Cancelled,
-}
-
-/// A launch that has not settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Launch {
-    /// The Appserver being made.
-    pub appserver: AppserverId,
-    /// The run that makes it.
-    pub run: RunId,
-    /// The Appserver's number.
-    pub number: u32,
-    /// What is to happen once it runs.
-    pub then: OnSuccess,
 }
 
 /// An Instance as its events tell.
@@ -287,6 +282,15 @@ pub struct Present {
     pub lifecycle: Lifecycle,
     /// What it uses of the servers that sites share.
     pub servers: SharedServers,
+    /// Whose it is, notes and tags.
+    pub details: Details,
+}
+
+impl Present {
+    /// The number of the next Appserver.
+    fn next_number(&self) -> u32 {
+        u32::try_from(self.appservers.len()).unwrap_or(u32::MAX - 1) + 1
+    }
 }
 
 impl State {
@@ -329,6 +333,9 @@ pub enum Rejected {
         "it is the last active appserver: the site would be gone; ask with `force` and a reason"
     )]
     LastActive,
+    /// It can't have so many tags.
+    #[error("an instance has at most {TAGS_MAX} tags: remove some first")]
+    TooManyTags,
     /// It is not at that point of its life.
     #[error(transparent)]
     Lifecycle(#[from] lifecycle::Refused),
@@ -347,8 +354,11 @@ impl Decider for Instance {
 
     fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
         match command {
-            Command::Create { settings } => match state {
-                State::Absent => Ok(vec![Event::Created { settings }]),
+            Command::Create { settings, details } => match state {
+                State::Absent => {
+                    let noted = details::decide(&Details::default(), *details)?;
+                    Ok(std::iter::once(Event::Created { settings }).chain(noted).collect())
+                }
                 State::Abandoned | State::Present(_) => Err(Rejected::Exists),
             },
             Command::DisownName { kind, name, by } => match state {
@@ -361,6 +371,11 @@ impl Decider for Instance {
                 let present = present(state)?;
                 present.check_live()?;
                 Ok(decide_change_settings(present, &settings))
+            }
+            Command::ChangeDetails { change } => {
+                let present = present(state)?;
+                details::check_not_deleted(present)?;
+                details::decide(&present.details, *change)
             }
             Command::ReleaseDomains => {
                 let domains = present(state)?.unserved_domains();
@@ -385,12 +400,20 @@ impl Decider for Instance {
                     None => vec![Event::LoadBalancerAssigned { load_balancer }],
                 })
             }
-            Command::RequestLaunch { appserver, run, may_queue, then } => {
-                decide_request_launch(present(state)?, appserver, run, may_queue, then)
+            Command::RequestLaunch { appserver, run, may_queue, then, attempts } => {
+                let queued = match launch::decide_launch(present(state)?, appserver, may_queue)? {
+                    Some(queued) => queued,
+                    None => return Ok(vec![]),
+                };
+                let number = present(state)?.next_number();
+                Ok(vec![Event::LaunchRequested { appserver, run, number, queued, then, attempts }])
             }
-            Command::SettleLaunch { appserver, outcome } => {
-                let waiting = present(state)?.launches.iter().any(|l| l.appserver == appserver);
-                Ok(if waiting { vec![Event::LaunchSettled { appserver, outcome }] } else { vec![] })
+            Command::SettleLaunch { appserver, outcome, next } => {
+                let present = present(state)?;
+                match present.launches.iter().find(|launch| launch.appserver == appserver) {
+                    Some(launch) => attempts::settle(present, launch, outcome, next),
+                    None => Ok(vec![]),
+                }
             }
             Command::ClaimTraffic { run } => match present(state)?.traffic_run {
                 None => Ok(vec![Event::TrafficClaimed { run }]),
@@ -430,6 +453,7 @@ impl Decider for Instance {
                 resources: None,
                 lifecycle: Lifecycle::default(),
                 servers: SharedServers::default(),
+                details: Details::default(),
             })),
             (State::Absent, Event::CreationAbandoned { .. }) => State::Abandoned,
             (State::Present(present), event) => {
@@ -451,26 +475,6 @@ fn decide_change_settings(present: &Present, settings: &InstanceSettings) -> Vec
     }
     let version = present.settings_version + 1;
     vec![Event::SettingsChanged { changes, version }]
-}
-
-fn decide_request_launch(
-    present: &Present,
-    appserver: AppserverId,
-    run: RunId,
-    may_queue: bool,
-    then: OnSuccess,
-) -> Result<Vec<Event>, Rejected> {
-    if present.appservers.contains(&appserver) {
-        return Ok(vec![]);
-    }
-    present.check_live()?;
-    let queued = match present.launches.first() {
-        Some(launch) if !may_queue => return Err(Rejected::LaunchInFlight { run: launch.run }),
-        Some(_) => true,
-        None => false,
-    };
-    let number = u32::try_from(present.appservers.len()).unwrap_or(u32::MAX - 1) + 1;
-    Ok(vec![Event::LaunchRequested { appserver, run, number, queued, then }])
 }
 
 fn decide_assign_traffic(
@@ -523,14 +527,21 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         Event::LoadBalancerAssigned { load_balancer } => {
             present.load_balancer = Some(*load_balancer);
         }
-        Event::LaunchRequested { appserver, run, number, queued: _, then } => {
+        Event::LaunchRequested { appserver, run, number, queued, then, attempts } => {
             present.appservers.push(*appserver);
-            present.launches.push(Launch {
+            let launch = Launch {
                 appserver: *appserver,
                 run: *run,
                 number: *number,
                 then: *then,
-            });
+                attempts: attempts.clone(),
+            };
+            // Another attempt comes before those that wait.
+            let place = if *queued { present.launches.len() } else { 0 };
+            present.launches.insert(place, launch);
+        }
+        Event::DetailsChanged { .. } | Event::TagsChanged { .. } => {
+            details::evolve(&mut present.details, event);
         }
         Event::LaunchSettled { appserver, outcome } => {
             present.launches.retain(|launch| launch.appserver != *appserver);

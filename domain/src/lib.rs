@@ -7,6 +7,7 @@
 //! text may show; `saga` is the log of a process.
 
 pub mod appserver;
+pub mod bulk;
 pub mod configuration;
 pub mod decider;
 pub mod error_chain;
@@ -20,6 +21,7 @@ pub mod inventory;
 pub mod ledger;
 pub mod load_balancer;
 pub mod log_level;
+pub mod lookup;
 pub mod name;
 pub mod names;
 pub mod outside_text;

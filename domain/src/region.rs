@@ -6,8 +6,11 @@ use crate::event::DomainEvent;
 use crate::ids::{NAMESPACE, RegionId, RunId};
 use crate::snapshot::SnapshotFormat;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
+
+/// Most launches at a time in a region.
+pub const LAUNCHES_MAX: u32 = 1_000;
 
 /// The region's id: the same for the same name, whoever asks.
 #[must_use]
@@ -22,8 +25,10 @@ pub enum Command {
     SetLimit { region: String, limit: u32 },
     /// The same by the configuration, which no longer counts once a person has set a limit.
     Configure { region: String, limit: u32 },
-    /// A slot, or else a place at the end of the queue. `limit` counts where none was set yet.
-    Enter { region: String, run: RunId, limit: u32 },
+    /// A slot, or else a place in the queue. `limit` counts where none was set yet. One of many that
+    /// nobody waits for says how many of those may run at a time: they come after all others, and
+    /// leave them the last slot.
+    Enter { region: String, run: RunId, limit: u32, bulk_max: Option<u32> },
     /// Give the slot or the place back; silent when the run has neither.
     Leave { run: RunId },
 }
@@ -40,9 +45,13 @@ pub enum Event {
         /// Whether the configuration says so, and no person.
         configured: bool,
     },
-    /// A run stands at the end of the queue.
+    /// A run stands at the end of the queue; with `bulk_max`, behind all that have none.
     #[serde(rename = "region.run_queued")]
-    RunQueued { run: RunId },
+    RunQueued {
+        run: RunId,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        bulk_max: Option<u32>,
+    },
     /// The first of the queue has a slot.
     #[serde(rename = "region.run_admitted")]
     RunAdmitted { run: RunId },
@@ -80,6 +89,8 @@ pub struct State {
     pub running: BTreeSet<RunId>,
     /// Who waits, the next one first.
     pub queue: VecDeque<RunId>,
+    /// Those of both that nobody waits for, with how many of those may run at a time.
+    pub bulk: BTreeMap<RunId, u32>,
 }
 
 impl State {
@@ -92,10 +103,21 @@ impl State {
         self.queue.iter().position(|it| *it == run).map(|index| Place::Queued(index + 1))
     }
 
-    /// Who gets a slot now: the first of the queue, if there is room.
+    /// Who gets a slot now: the first of the queue, if there is room for it. Behind one of bulk work
+    /// stands nobody else.
     fn next_admitted(&self) -> Option<RunId> {
-        let limit = usize::try_from(self.limit?).unwrap_or(usize::MAX);
-        (self.running.len() < limit).then(|| self.queue.front().copied()).flatten()
+        let (count, next) = (self.running.len(), *self.queue.front()?);
+        let size = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = size(self.limit?);
+        let has_room = match self.bulk.get(&next) {
+            None => count < limit,
+            Some(most) => {
+                let in_bulk = self.running.iter().filter(|run| self.bulk.contains_key(run)).count();
+                // Where there is one slot only, bulk work has it, or would never run.
+                count < limit.saturating_sub(1).max(1) && in_bulk < size(*most).max(1)
+            }
+        };
+        has_room.then_some(next)
     }
 }
 
@@ -117,7 +139,7 @@ impl Decider for Region {
     type Command = Command;
     type Event = Event;
     type Rejected = Rejected;
-    const SNAPSHOT: Option<SnapshotFormat<State>> = Some(SnapshotFormat::of_schema(1));
+    const SNAPSHOT: Option<SnapshotFormat<State>> = Some(SnapshotFormat::of_schema(2));
 
     fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
         let events = match command {
@@ -137,9 +159,12 @@ impl Decider for Region {
                 vec![Event::LimitSet { region, limit, configured: true }]
             }
             Command::Enter { run, .. } if state.place(run).is_some() => vec![],
-            Command::Enter { run, .. } if state.limit.is_some() => vec![Event::RunQueued { run }],
-            Command::Enter { region, run, limit } => {
-                vec![Event::LimitSet { region, limit, configured: true }, Event::RunQueued { run }]
+            Command::Enter { run, bulk_max, .. } if state.limit.is_some() => {
+                vec![Event::RunQueued { run, bulk_max }]
+            }
+            Command::Enter { region, run, limit, bulk_max } => {
+                let limited = Event::LimitSet { region, limit, configured: true };
+                vec![limited, Event::RunQueued { run, bulk_max }]
             }
             Command::Leave { run } if state.place(run).is_some() => vec![Event::RunLeft { run }],
             Command::Leave { .. } => vec![],
@@ -153,9 +178,14 @@ impl Decider for Region {
                 state.limit = Some(*limit);
                 state.is_ordered |= !configured;
             }
-            Event::RunQueued { run } => {
+            Event::RunQueued { run, bulk_max } => {
                 if state.place(*run).is_none() {
-                    state.queue.push_back(*run);
+                    let first_in_bulk =
+                        state.queue.iter().position(|it| state.bulk.contains_key(it));
+                    let end = state.queue.len();
+                    let place = if bulk_max.is_some() { end } else { first_in_bulk.unwrap_or(end) };
+                    state.queue.insert(place, *run);
+                    state.bulk.extend(bulk_max.map(|most| (*run, most)));
                 }
             }
             Event::RunAdmitted { run } => {
@@ -165,6 +195,7 @@ impl Decider for Region {
             Event::RunLeft { run } => {
                 state.queue.retain(|it| it != run);
                 state.running.remove(run);
+                state.bulk.remove(run);
             }
         }
         state

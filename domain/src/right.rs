@@ -95,6 +95,10 @@ rights! {
     SharedServersChange = "shared_servers:change", Change;
     /// Retire servers that sites share.
     SharedServersRetire = "shared_servers:retire", Change;
+    /// See what is done to many sites at once.
+    BulkRead = "bulk:read", Look;
+    /// Redeploy and archive many sites at once.
+    BulkRequest = "bulk:request", Change;
     /// See regions and who waits in them.
     RegionsRead = "regions:read", Look;
     /// Say how many launches run in a region.

@@ -42,6 +42,12 @@ table! {
         server: Option<String>,
         /// `run_…` of its launch.
         launch_run: String,
+        /// Which attempt at its launch it is, from 1.
+        attempt: i32,
+        /// Most attempts.
+        attempts: i32,
+        /// `run_…` of the first attempt.
+        first_run: String,
         /// `run_…` of what was asked for last.
         latest_run: String,
         /// The release that it was made from; none until it is frozen.
@@ -50,6 +56,8 @@ table! {
         region: Option<String>,
         /// The repository of its main playbook; none until it is frozen.
         playbooks: Option<String>,
+        /// Which version of the instance's settings those are; none until it is frozen.
+        settings_version: Option<i64>,
         /// The frozen settings, protected ones sealed; none until it is frozen.
         settings: Option<Value>,
         /// The commit that is played; none until it is frozen, and where the playbook is Ocim's own.
@@ -95,11 +103,16 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
 fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChange> {
     use instance::Event as E;
     match event {
-        E::LaunchRequested { appserver, run, number, .. } => {
+        E::LaunchRequested { appserver, run, number, attempts, .. } => {
             let instance = InstanceId(recorded.stream.id());
             let mut initial = new_row(recorded);
             initial.extend(columns! {
                 instance: instance, number: number, launch_run: run, latest_run: run,
+            });
+            initial.extend(columns! {
+                attempt: attempts.attempt,
+                attempts: attempts.attempts,
+                first_run: attempts.first_run.unwrap_or(*run),
             });
             vec![RowChange::Upsert {
                 table: APPSERVERS.name,
@@ -117,6 +130,8 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
         | E::CreationAbandoned { .. }
         | E::NameDisowned { .. }
         | E::SettingsChanged { .. }
+        | E::DetailsChanged { .. }
+        | E::TagsChanged { .. }
         | E::DomainsReleased { .. }
         | E::ResourcesNamed { .. }
         | E::ServersAssigned { .. }
@@ -177,7 +192,10 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
 
 fn freeze(recorded: &Recorded, key: Columns, launched: Launched) -> RowChange {
     let mut initial = new_row(recorded);
-    initial.extend(columns! { launch_run: launched.run, latest_run: launched.run });
+    let run = launched.run;
+    initial.extend(columns! {
+        launch_run: run, latest_run: run, attempt: 1, attempts: 1, first_run: run,
+    });
     RowChange::Upsert {
         table: APPSERVERS.name,
         key,
@@ -190,6 +208,7 @@ fn freeze(recorded: &Recorded, key: Columns, launched: Launched) -> RowChange {
             release: launched.settings.openedx_release,
             region: launched.settings.openstack_region,
             playbooks: launched.settings.configuration_source_repo_url,
+            settings_version: launched.settings_version,
             settings: launched.settings,
             configuration_commit: launched.configuration_commit,
             updated_at: recorded.recorded_at,

@@ -7,6 +7,7 @@ use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance::{Event, LaunchOutcome, Stage};
 use ocim_domain::shared_server::SharedServers;
+use ocim_domain::text::make_storable;
 use serde_json::json;
 
 table! {
@@ -15,6 +16,7 @@ table! {
     indexes [
         Index::on("release, id"),
         Index::on("lifecycle, id"),
+        Index::on("owner, id").only("owner <> ''"),
         Index::on("load_balancer, id"),
         Index::on("id").only("json_array_length(name_troubles) > 0"),
     ]
@@ -63,6 +65,14 @@ table! {
         mongodb: Option<Value>,
         /// What it uses of a RabbitMQ server: `server`, `vhost` and `user`.
         rabbitmq: Option<Value>,
+        /// The organization that owns it; blank where none is named.
+        owner: String,
+        /// Notes of people.
+        notes: String,
+        /// Its tags, in order.
+        tags: Vec<String>,
+        /// Who made it.
+        creator: String,
         /// When it was created.
         created_at: DateTime<Utc>,
         /// When it last changed.
@@ -77,7 +87,8 @@ table! {
 }
 
 table! {
-    /// Launches that have not settled; in order of `number`, the first is under way.
+    /// Launches that have not settled; in order of `queued` and `number`, the first is under way: another
+    /// attempt comes before those that wait.
     LAUNCHES, launch_columns = "instance_launches", key [appserver],
     indexes [Index::on("instance, number")]
     {
@@ -89,6 +100,8 @@ table! {
         run: String,
         /// The number of the Appserver.
         number: i32,
+        /// Whether it was asked for while another one was under way.
+        queued: bool,
     }
 }
 
@@ -135,6 +148,10 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 mysql: NULL,
                 mongodb: NULL,
                 rabbitmq: NULL,
+                owner: "",
+                notes: "",
+                tags: serde_json::Value::Array(vec![]),
+                creator: make_storable(&recorded.meta.actor),
                 created_at: at,
                 updated_at: at,
             },
@@ -159,18 +176,25 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             let key = columns! { id: id };
             vec![RowChange::Merge { table: INSTANCES.name, key, set, into: "settings" }]
         }
+        Event::DetailsChanged { owner, notes } => {
+            let mut set = columns! {};
+            set.extend(owner.map(|owner| ("owner", owner.into())));
+            set.extend(notes.map(|notes| ("notes", notes.into())));
+            vec![update(set)]
+        }
+        Event::TagsChanged { tags, .. } => vec![update(columns! { tags: tags })],
         Event::NameDisowned { .. } | Event::DomainsReleased { .. } => vec![],
         Event::ResourcesNamed { names } => vec![update(columns! { resources: names })],
         Event::ServersAssigned { servers } => vec![update(show_servers(&servers))],
         Event::LoadBalancerAssigned { load_balancer } => {
             vec![update(columns! { load_balancer: load_balancer })]
         }
-        Event::LaunchRequested { appserver, run, number, .. } => vec![
+        Event::LaunchRequested { appserver, run, number, queued, .. } => vec![
             update(columns! { appserver_count: number }),
             RowChange::put(
                 LAUNCHES.name,
                 columns! { appserver: appserver },
-                columns! { instance: id, run: run, number: number },
+                columns! { instance: id, run: run, number: number, queued: queued },
             ),
         ],
         Event::LaunchSettled { appserver, outcome } => {

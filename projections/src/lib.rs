@@ -10,6 +10,7 @@ mod change;
 mod table;
 
 pub mod appservers;
+pub mod bulk;
 pub mod history;
 pub mod instances;
 pub mod inventories;
@@ -57,6 +58,7 @@ pub const ALL: &[Projector] = &[
     runs::PROJECTOR,
     regions::PROJECTOR,
     resources::PROJECTOR,
+    bulk::PROJECTOR,
     history::PROJECTOR,
 ];
 

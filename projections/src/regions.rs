@@ -34,6 +34,8 @@ table! {
         run: String,
         /// `running` or `queued`.
         state: String,
+        /// Whether it is one of many that nobody waits for: those stand behind all others.
+        in_bulk: bool,
         /// The version of the event that queued it: the line stands in this order.
         queued: i64,
         /// Since when it has its slot, or waits.
@@ -61,10 +63,10 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             initial: columns! { created_at: at },
             set: columns! { name: name, launches_max: limit, updated_at: at },
         },
-        Event::RunQueued { run } => RowChange::put(
+        Event::RunQueued { run, bulk_max } => RowChange::put(
             RUNS.name,
             columns! { region: region, run: run },
-            columns! { state: "queued", queued: recorded.version, since: at },
+            columns! { state: "queued", in_bulk: bulk_max.is_some(), queued: recorded.version, since: at },
         ),
         Event::RunAdmitted { run } => RowChange::update(
             RUNS.name,

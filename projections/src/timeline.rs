@@ -2,6 +2,7 @@
 
 mod appservers;
 mod balancers;
+mod bulk;
 mod instances;
 mod regions;
 mod resources;
@@ -57,6 +58,7 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
         .or_else(|| teller.tell::<ledger::Event>(resources::tell))
         .or_else(|| teller.tell::<projection::Event>(regions::tell_projection))
         .or_else(|| teller.tell::<token::Event>(tokens::tell))
+        .or_else(|| teller.tell::<ocim_domain::bulk::Event>(bulk::tell))
         .or_else(|| teller.tell::<event_log::Event>(event_log_tell))
         .or_else(|| teller.tell::<saga::Event>(runs::tell))
 }

@@ -2,22 +2,24 @@
 
 use super::error::AppError;
 use super::{App, Caller, Done};
-use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::appserver::{self, Appserver, activation_after};
 use ocim_domain::decider::Decider;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
+use ocim_domain::instance::attempts::ATTEMPTS_MAX;
 use ocim_domain::instance::lifecycle::Refused;
-use ocim_domain::instance::{self, Instance, OnSuccess};
+use ocim_domain::instance::{self, Attempts, Instance, OnSuccess};
 use ocim_domain::right::ReadScope;
-use ocim_domain::saga::step_key;
 use ocim_engine::journal::ExecuteError;
 
 /// How to launch.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LaunchAsk {
     /// Wait for a launch that is under way, instead of being refused.
     pub queue: bool,
     /// What is to happen once it runs.
     pub then: OnSuccess,
+    /// How often it is attempted, and what the instance is tagged with at the end.
+    pub attempts: Attempts,
 }
 
 /// A launch that was taken up.
@@ -33,12 +35,6 @@ pub struct Launched {
     pub queued: bool,
     /// The run that brings it into traffic once it runs, where that was asked for.
     pub activation_run: Option<RunId>,
-}
-
-/// The run that brings an Appserver into traffic once the launch in `run` has succeeded.
-#[must_use]
-pub fn activation_after(run: RunId) -> RunId {
-    RunId(step_key(run, "activation"))
 }
 
 /// How to activate.
@@ -73,6 +69,10 @@ impl App {
             let why = "needs `activate_on_success`: only an appserver that serves replaces others";
             return Err(AppError::invalid("deactivate_others", why));
         }
+        if ask.attempts.attempts.get() > ATTEMPTS_MAX {
+            let rule = format!("must be a number from 1 to {ATTEMPTS_MAX}");
+            return Err(AppError::invalid("attempts", rule));
+        }
         let appserver = AppserverId(self.new_id(by, "appserver"));
         let run = RunId(self.new_id(by, "run"));
         let command = instance::Command::RequestLaunch {
@@ -80,6 +80,7 @@ impl App {
             run,
             may_queue: ask.queue,
             then: ask.then,
+            attempts: ask.attempts,
         };
         let executed = self
             .journal
@@ -285,7 +286,8 @@ impl App {
     }
 }
 
-fn instance_error(id: InstanceId, error: ExecuteError<instance::Rejected>) -> AppError {
+/// Why a command on an instance was not carried out.
+pub(super) fn instance_error(id: InstanceId, error: ExecuteError<instance::Rejected>) -> AppError {
     match error {
         ExecuteError::Rejected(instance::Rejected::Absent) => AppError::not_found("instance", id),
         ExecuteError::Rejected(why) => instance_rejected(why),

@@ -1,5 +1,6 @@
 //! Commands on instances: create, change settings.
 
+use super::details::DetailsAsk;
 use super::error::{AppError, SettingsEdit};
 use super::reservations::Claim;
 use super::{App, Caller, Done};
@@ -11,7 +12,7 @@ use ocim_domain::configuration::yaml::parse_mapping;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::{DomainEvent, Position};
 use ocim_domain::ids::InstanceId;
-use ocim_domain::instance::{self, Instance};
+use ocim_domain::instance::{self, DetailsChange, Instance};
 use ocim_domain::name::{self, Kind, Name, name_id};
 use ocim_domain::names;
 use ocim_domain::right::ReadScope;
@@ -34,7 +35,7 @@ pub(super) const CHANGES_MAX: usize = 16;
 const EXTRA_BYTES_SHORT: usize = 2048;
 
 impl App {
-    /// Makes an instance: checks the settings, reserves its names, records it.
+    /// Makes an instance: checks the settings, reserves its names, records it with its `details`.
     ///
     /// # Errors
     /// [`AppError::Invalid`] with every broken rule; [`AppError::NamesTaken`] with every name that
@@ -43,16 +44,17 @@ impl App {
         &self,
         by: &Caller,
         input: Map<String, Value>,
+        details: DetailsAsk,
     ) -> Result<Done<InstanceId>, AppError> {
-        let input = parse_input(input)?;
+        let (input, details) = (parse_input(input)?, details.check("tags")?);
         let create = move |ours: &Defaults, subject: &str, secrets: &NewSecrets| {
             create_settings(input.clone(), ours, subject, secrets)
         };
-        self.make_instance(by, create).await
+        self.make_instance(by, details, create).await
     }
 
-    /// Makes an instance with the settings of another one, but for what is that one's own (its names,
-    /// keys and bucket) and for what is `said`.
+    /// Makes an instance with the settings and the owner of another one, but for what is that one's own
+    /// (its names, keys, bucket, notes and tags) and for what is `said`.
     ///
     /// # Errors
     /// As [`App::create_instance`]; [`AppError::NotFound`] where there is no such other one.
@@ -61,14 +63,17 @@ impl App {
         by: &Caller,
         source: InstanceId,
         said: Map<String, Value>,
+        details: DetailsAsk,
     ) -> Result<Done<InstanceId>, AppError> {
         let ReadScope::Everything = by.sees;
         parse_input(said.clone())?;
+        let mut details = details.check("tags")?;
         let (present, _) = self.load_instance(source).await?;
+        details.owner.get_or_insert_with(|| present.details.owner.clone());
         let create = move |ours: &Defaults, subject: &str, secrets: &NewSecrets| {
             clone_settings(&present.settings, said.clone(), ours, subject, secrets)
         };
-        self.make_instance(by, create).await
+        self.make_instance(by, details, create).await
     }
 
     /// Makes an instance with the settings that are computed of Ocim's defaults, for the text form of
@@ -76,6 +81,7 @@ impl App {
     async fn make_instance(
         &self,
         by: &Caller,
+        details: DetailsChange,
         create: impl Fn(&Defaults, &str, &NewSecrets) -> Result<InstanceSettings, Vec<Violation>>
         + Send
         + 'static,
@@ -96,7 +102,8 @@ impl App {
         self.check_production(&settings).await?;
         let claims = claim_domains(&settings);
         let reserved = self.reserve_names(&meta, id, &claims).await?;
-        let command = instance::Command::Create { settings: Box::new(settings) };
+        let (settings, details) = (Box::new(settings), Box::new(details));
+        let command = instance::Command::Create { settings, details };
         match self.journal.execute_once::<Instance>(&stream, &meta, command).await {
             Ok(executed) => Ok(Done { value: id, position: executed.position }),
             // It may exist, though nobody said so: its names stay. If it does not, whoever asks
@@ -311,7 +318,7 @@ pub(super) fn present_instance(
 }
 
 /// Reads the fields one by one, so that each unknown or ill-typed one is named.
-fn parse_input(input: Map<String, Value>) -> Result<SettingsInput, AppError> {
+pub(super) fn parse_input(input: Map<String, Value>) -> Result<SettingsInput, AppError> {
     let mut violations = Vec::new();
     for (field, value) in &input {
         let alone = Map::from_iter([(field.clone(), value.clone())]);

@@ -1,10 +1,7 @@
 //! Commands on regions: how many launches run at a time.
 
 use super::{App, AppError, Caller, Done};
-use ocim_domain::region::{Command, Region, region_id};
-
-/// More launches at a time than any region can bear: what is above is a slip.
-const LAUNCHES_MAX: u32 = 1_000;
+use ocim_domain::region::{Command, LAUNCHES_MAX, Region, region_id};
 
 impl App {
     /// Lets so many launches run at a time in a region from now on, whatever the configuration says.

@@ -66,8 +66,10 @@ pub(super) fn limits(config: &Config) -> Limits {
         launches_max_of: config
             .clouds
             .iter()
-            .map(|(region, cloud)| (region.clone(), cloud.launches_max()))
+            .filter_map(|(region, cloud)| Some((region.clone(), cloud.launches_max()?)))
             .collect(),
+        launches_max_default: config.workers.get(),
+        bulk_launches_max: config.workers_low_priority.get(),
         ..Limits::default()
     }
 }

@@ -15,10 +15,12 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
-    DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, ReferenceKind, RunDetail,
-    RunPhase, RunStep, StartedRun, StartedTermination, StartedTerminations, StepState,
+    DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, Page, ReferenceKind,
+    RunDetail, RunPhase, RunStep, StartedRun, StartedTermination, StartedTerminations, StepState,
     TerminateAppserver, TerminateAppservers,
 };
+use ocim_domain::appserver::activation_after;
+use ocim_domain::ids::RunId;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,15 @@ pub(super) enum AppserverCommand {
         /// Wait for a launch that is under way instead of being refused
         #[arg(long)]
         queue: bool,
+        /// How often it is attempted; each attempt makes an appserver and a machine of its own
+        #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+        attempts: u32,
+        /// What the instance is tagged with once an attempt has succeeded
+        #[arg(long, value_name = "TAG")]
+        success_tag: Option<String>,
+        /// What it is tagged with once all attempts have failed
+        #[arg(long, value_name = "TAG")]
+        failure_tag: Option<String>,
         /// Why; it stands in the timeline
         #[arg(long)]
         reason: Option<String>,
@@ -166,9 +177,26 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     match command {
-        AppserverCommand::Launch { instance, activate, deactivate_others, queue, reason, wait } => {
-            let activate_on_success = activate;
-            let body = LaunchAppserver { activate_on_success, deactivate_others, queue, reason };
+        AppserverCommand::Launch {
+            instance,
+            activate,
+            deactivate_others,
+            queue,
+            attempts,
+            success_tag,
+            failure_tag,
+            reason,
+            wait,
+        } => {
+            let body = LaunchAppserver {
+                activate_on_success: activate,
+                deactivate_others,
+                queue,
+                attempts,
+                success_tag,
+                failure_tag,
+                reason,
+            };
             let instance = client.find_id(ReferenceKind::Instance, &instance).await?;
             let path = format!("/instances/{instance}/appservers");
             let launched: LaunchedAppserver = client.post(&path, &body).await?;
@@ -241,15 +269,50 @@ async fn wait_for_launch(
         await_turn(launched, client).await?;
     }
     let mut last = follow_run(&launched.run, client, output).await?;
-    if let Some(activation) = &launched.activation_run
-        && last.run.phase == RunPhase::Completed
+    let mut appserver = launched.appserver.clone();
+    while last.run.phase != RunPhase::Completed
+        && let Some(next) = find_next_attempt(&appserver, client).await?
     {
-        await_activation(&last, activation, client).await?;
+        output.progress(format!("{} {}", last.run.id, last.run.outcome))?;
+        let (attempt, of) = (next.attempt, next.attempts);
+        output.progress(format!("attempt {attempt} of {of}: {} {}", next.name, next.id))?;
+        last = follow_run(&next.launch_run, client, output).await?;
+        appserver = next.id;
+    }
+    if launched.activation_run.is_some() && last.run.phase == RunPhase::Completed {
+        let launch: RunId =
+            last.run.id.parse().map_err(|error| CliError::from_error(Kind::Failed, &error))?;
+        let activation = activation_after(launch).to_string();
+        await_activation(&last, &activation, client).await?;
         output.progress(format!("the traffic is moved by {activation}"))?;
-        last = follow_run(activation, client, output).await?;
+        last = follow_run(&activation, client, output).await?;
     }
     end_wait(&last, output)?;
-    tell_site(&launched.appserver, client, output).await
+    tell_site(&appserver, client, output).await
+}
+
+/// The attempt that follows that of an Appserver which has failed, where one is left.
+async fn find_next_attempt(
+    appserver: &str,
+    client: &Client,
+) -> Result<Option<Appserver>, CliError> {
+    let asked = Instant::now();
+    while asked.elapsed() < ACTIVATION_MAX {
+        let path = format!("/appservers/{appserver}");
+        let failed = client.get::<AppserverDetail>(&path).await?.appserver;
+        if failed.attempt >= failed.attempts || failed.status == AppserverStatus::Cancelled {
+            return Ok(None);
+        }
+        let path = format!("/instances/{}/appservers?limit=200", failed.instance);
+        let page: Page<Appserver> = client.get(&path).await?;
+        let is_next =
+            |it: &Appserver| it.first_run == failed.first_run && it.attempt == failed.attempt + 1;
+        if let Some(next) = page.items.into_iter().find(is_next) {
+            return Ok(Some(next));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(None)
 }
 
 /// Waits until the launches before it have ended: then its run begins.

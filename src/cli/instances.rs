@@ -9,9 +9,9 @@ use super::sites::open_site;
 use super::timeline::{TimelineArgs, print_timeline};
 use clap::Subcommand;
 use ocim_api_spec::{
-    ArchiveInstance, CreatedInstance, DeleteInstance, Instance, InstanceDetail, InstanceLifecycle,
-    LifecyclePlan, ReferenceKind, ResourceKind, RestoreSettings, SettingChange, SettingsHistory,
-    UnarchiveInstance,
+    ArchiveInstance, ChangeDetails, CreatedInstance, DeleteInstance, Instance, InstanceDetail,
+    InstanceLifecycle, LifecyclePlan, ReferenceKind, ResourceKind, RestoreSettings, SettingChange,
+    SettingsHistory, UnarchiveInstance,
 };
 use ocim_domain::settings::SETTINGS;
 use serde::Serialize;
@@ -33,7 +33,22 @@ pub(super) enum InstanceCommand {
         #[arg(long)]
         reason: Option<String>,
         #[command(flatten)]
+        noted: Noted,
+        #[command(flatten)]
         settings: Settings,
+    },
+    /// Note whose an instance is, notes and tags; no appserver is made from them
+    Details {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        #[command(flatten)]
+        noted: Noted,
+        /// A tag that it is not to have; may be given several times
+        #[arg(long, value_name = "TAG")]
+        untag: Vec<String>,
+        /// Why; it stands in the timeline
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// List instances, newest first; archived and deleted ones only where asked for
     List {
@@ -46,6 +61,8 @@ pub(super) enum InstanceCommand {
         /// Archived and deleted ones, too
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        selected: Selected,
         #[command(flatten)]
         wanted: ListArgs,
     },
@@ -63,6 +80,8 @@ pub(super) enum InstanceCommand {
         /// Why; it stands in the timeline
         #[arg(long)]
         reason: Option<String>,
+        #[command(flatten)]
+        noted: Noted,
         #[command(flatten)]
         settings: Settings,
     },
@@ -146,6 +165,85 @@ pub(super) enum InstanceCommand {
     Timeline(TimelineArgs),
 }
 
+/// What is noted of an instance beside its settings.
+#[derive(Debug, clap::Args)]
+pub(super) struct Noted {
+    /// The organization that owns it; blank for none
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    /// Notes, or @FILE for a file's content; blank for none
+    #[arg(long, value_name = "TEXT")]
+    notes: Option<String>,
+    /// A tag that it is to have; may be given several times
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+}
+
+impl Noted {
+    /// The notes: as they are written, or what is in the file.
+    fn read_notes(&self) -> Result<Option<String>, CliError> {
+        self.notes.as_deref().map(|notes| read_text("--notes", notes)).transpose()
+    }
+
+    /// Puts them beside the settings of a new instance.
+    fn add_to(self, input: &mut Map<String, Value>) -> Result<(), CliError> {
+        let notes = self.read_notes()?;
+        for (field, text) in [("owner", self.owner), ("notes", notes)] {
+            input.extend(text.map(|text| (field.to_owned(), Value::String(text))));
+        }
+        if !self.tag.is_empty() {
+            input.insert("tags".to_owned(), self.tag.into());
+        }
+        Ok(())
+    }
+}
+
+/// Which instances are listed; the server finds them.
+#[derive(Debug, clap::Args)]
+pub(super) struct Selected {
+    /// Only those whose name has this in it
+    #[arg(long)]
+    name: Option<String>,
+    /// Only those one of whose domains has this in it
+    #[arg(long)]
+    domain: Option<String>,
+    /// Only those with this tag
+    #[arg(long)]
+    tag: Option<String>,
+    /// Only those of this owner
+    #[arg(long)]
+    owner: Option<String>,
+    /// Only those that are set to this release
+    #[arg(long)]
+    release: Option<String>,
+    /// Only those whose newest appserver came so far, e.g. running or failed
+    #[arg(long)]
+    status: Option<String>,
+    /// Only those that are well, or that are not
+    #[arg(long, value_name = "true|false")]
+    healthy: Option<bool>,
+    /// Only those whose settings have changed since they are served, or have not
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    ahead: Option<bool>,
+}
+
+impl Selected {
+    fn query(&self) -> Vec<(&'static str, &str)> {
+        let flag = |flag: Option<bool>| flag.map(|flag| if flag { "true" } else { "false" });
+        let asked = [
+            ("name", self.name.as_deref()),
+            ("domain", self.domain.as_deref()),
+            ("tag", self.tag.as_deref()),
+            ("owner", self.owner.as_deref()),
+            ("release", self.release.as_deref()),
+            ("status", self.status.as_deref()),
+            ("is_healthy", flag(self.healthy)),
+            ("is_ahead", flag(self.ahead)),
+        ];
+        asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
 /// Settings on the command line.
 #[derive(Debug, clap::Args)]
 pub(super) struct Settings {
@@ -192,12 +290,15 @@ fn read_assignment(assignment: &str) -> Result<(String, Value), CliError> {
         let value = serde_json::from_str(text).map_err(|_| usage("this is not JSON"))?;
         return Ok((field.to_owned(), value));
     }
-    let text = match text.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| usage(&format!("can't read the file: {error}")))?,
-        None => text.to_owned(),
-    };
-    Ok((field.to_owned(), Value::String(text)))
+    Ok((field.to_owned(), Value::String(read_text(assignment, text)?)))
+}
+
+/// A text, or with `@` before it a file's content.
+pub(super) fn read_text(option: &str, text: &str) -> Result<String, CliError> {
+    let Some(path) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
+    std::fs::read_to_string(path).map_err(|error| {
+        CliError::new(Kind::Usage, format!("`{option}`: can't read the file: {error}"))
+    })
 }
 
 /// Does it.
@@ -210,12 +311,17 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), CliError> {
     match command {
-        InstanceCommand::Create { name, sub_domain, reason, settings } => {
-            let input = settings.read_with(name, sub_domain, reason)?;
+        InstanceCommand::Create { name, sub_domain, reason, noted, settings } => {
+            let mut input = settings.read_with(name, sub_domain, reason)?;
+            noted.add_to(&mut input)?;
             create_instance("/instances", &input, client, output).await
         }
-        InstanceCommand::Clone { id, sub_domain, name, reason, settings } => {
-            let input = settings.read_with(name, sub_domain, reason)?;
+        InstanceCommand::Details { id, noted, untag, reason } => {
+            change_details(&id, noted, untag, reason, client, output).await
+        }
+        InstanceCommand::Clone { id, sub_domain, name, reason, noted, settings } => {
+            let mut input = settings.read_with(name, sub_domain, reason)?;
+            noted.add_to(&mut input)?;
             let id = client.find_id(ReferenceKind::Instance, &id).await?;
             create_instance(&format!("/instances/{id}/clone"), &input, client, output).await
         }
@@ -228,11 +334,12 @@ pub(super) async fn run(
             let body = RestoreSettings { version: to, reason };
             tell_settings(&client.post(&path, &body).await?, output)
         }
-        InstanceCommand::List { archived, lifecycle, all, wanted } => {
+        InstanceCommand::List { archived, lifecycle, all, selected, wanted } => {
             let lifecycle = lifecycle.or(archived.then_some(InstanceLifecycle::Archived));
             let mut query: Vec<_> =
                 lifecycle.iter().map(|stage| ("lifecycle", stage.word())).collect();
             query.extend(all.then_some(("all", "true")));
+            query.extend(selected.query());
             let items: Vec<Instance> = client.list("/instances", &query, &wanted).await?;
             output.wide_table(
                 &items,
@@ -248,6 +355,9 @@ pub(super) async fn run(
                     ("APPSERVERS", &|it| it.appserver_count.to_string()),
                 ],
                 &[
+                    ("OWNER", &|it| it.owner.clone()),
+                    ("TAGS", &|it| it.tags.join(" ")),
+                    ("AHEAD", &|it| if it.is_ahead { "yes".to_owned() } else { String::new() }),
                     ("CREATED", &|it| time(it.created)),
                     ("LIFECYCLE", &|it| it.lifecycle.word().to_owned()),
                     ("LAUNCHES", &|it| it.launches.join(" ")),
@@ -285,6 +395,30 @@ pub(super) async fn run(
             tell_settings(&client.patch(&path, &input, if_version).await?, output)
         }
     }
+}
+
+/// Notes whose an instance is, notes and tags.
+async fn change_details(
+    id: &str,
+    noted: Noted,
+    untag: Vec<String>,
+    reason: Option<String>,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let id = client.find_id(ReferenceKind::Instance, id).await?;
+    let notes = noted.read_notes()?;
+    let Noted { owner, tag: add_tags, .. } = noted;
+    let change = ChangeDetails { owner, notes, add_tags, remove_tags: untag, reason };
+    let path = format!("/instances/{id}/details");
+    let detail: InstanceDetail = client.patch(&path, &change, None).await?;
+    if output.json {
+        return output.document(&detail);
+    }
+    let Instance { owner, tags, .. } = &detail.instance;
+    let owner = if owner.is_empty() { "nobody".to_owned() } else { owner.clone() };
+    let tags = if tags.is_empty() { "none".to_owned() } else { tags.join(" ") };
+    output.line(format!("owner: {owner}; tags: {tags}"))
 }
 
 /// Orders what changes how far an instance is in its life.

@@ -166,8 +166,8 @@ pub const ORIGINAL: &[(&str, Fate)] = &[
     ("FILEBEAT_CERT", Read),
     ("FILEBEAT_KEY", Read),
     ("FILEBEAT_COMMON_PROSPECTOR_FIELDS", Read),
-    ("WORKERS", Waits("slots of launches; see `launches_max` in OCIM_CLOUDS")),
-    ("WORKERS_LOW_PRIORITY", Waits("redeployment of many instances")),
+    ("WORKERS", Read),
+    ("WORKERS_LOW_PRIORITY", Read),
 ];
 
 /// Of those that are set, which are not read, each with why, as sentences. No value is told.

@@ -1,8 +1,10 @@
 //! Takes typed values out of the variables and collects every error on the way.
 
 use super::{ConfigError, Secret};
+use ocim_domain::region::LAUNCHES_MAX;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -116,6 +118,19 @@ impl<'a> Reader<'a> {
             self.refuse(name, rule);
         }
         Duration::from_secs(seconds)
+    }
+
+    /// How many launches at a time.
+    pub(super) fn launches(&mut self, name: &'static str, default: u32) -> NonZeroU32 {
+        let rule = format!("must be a number of launches from 1 to {LAUNCHES_MAX}");
+        let launches = self.parsed(name, &rule).unwrap_or(default);
+        match NonZeroU32::new(launches) {
+            Some(number) if launches <= LAUNCHES_MAX => number,
+            _ => {
+                self.refuse(name, rule);
+                NonZeroU32::MIN
+            }
+        }
     }
 
     /// A JSON object that is not empty.

@@ -4,7 +4,7 @@ use super::convert::{text_of, word};
 use super::extract::{Body, Params, read_choice, read_flag, read_search_text};
 use super::instances::{INSTANCE_ID, show_settings};
 use super::paging::{Choice, PageParams, answer_with_page};
-use super::problem::{HttpError, not_found};
+use super::problem::{HttpError, invalid, not_found};
 use super::routes::{
     Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, STARTED_RUN, Shape, Tag,
     Verb, handler,
@@ -22,11 +22,13 @@ use ocim_api_spec::{
 };
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
-use ocim_domain::instance::OnSuccess;
+use ocim_domain::instance::attempts::ATTEMPTS_MAX;
+use ocim_domain::instance::{self, Attempts, OnSuccess};
 use ocim_domain::right::Right;
 use ocim_projections::{appservers, instances};
 use serde::Deserialize;
 use serde_json::Value;
+use std::num::NonZeroU32;
 use tokio::time::{Instant, timeout_at};
 use utoipa::IntoParams;
 
@@ -289,6 +291,7 @@ async fn launch_appserver(
             activate: body.activate_on_success,
             deactivate_others: body.deactivate_others,
         },
+        attempts: read_attempts(body.attempts, body.success_tag, body.failure_tag)?,
     };
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let done = api.app.launch_appserver(&by, *id, ask).await?;
@@ -301,6 +304,24 @@ async fn launch_appserver(
         queued: launched.queued,
         activation_run: launched.activation_run.map(|run| run.to_string()),
     }))
+}
+
+/// How often a launch is attempted, and its tags.
+fn read_attempts(
+    attempts: u32,
+    success_tag: Option<String>,
+    failure_tag: Option<String>,
+) -> Result<Attempts, HttpError> {
+    let attempts = NonZeroU32::new(attempts)
+        .ok_or_else(|| invalid("attempts", format!("must be a number from 1 to {ATTEMPTS_MAX}")))?;
+    let success_tag = read_tag("success_tag", success_tag)?;
+    let failure_tag = read_tag("failure_tag", failure_tag)?;
+    Ok(Attempts { attempts, success_tag, failure_tag, ..Attempts::ONE })
+}
+
+fn read_tag(field: &str, text: Option<String>) -> Result<Option<instance::Tag>, HttpError> {
+    let tag = text.map(instance::Tag::try_from).transpose();
+    tag.map_err(|rule| invalid(field, rule.to_string()))
 }
 
 /// Lists the Appservers of all instances, newest first.
@@ -433,7 +454,7 @@ pub(super) async fn answer_with_run(
 }
 
 /// The head of an answer whose work is done in a run, which can be read by then, or `X-Stale`.
-async fn accept_run(
+pub(super) async fn accept_run(
     api: &Api,
     by: &Caller,
     shown_by: &[&str],
@@ -467,6 +488,9 @@ pub(super) fn show_appserver(row: AppserverRow) -> Result<Appserver, HttpError> 
         machine_url: machine_url(row.public_ip.as_deref(), row.http_port),
         release: row.release,
         number: row.number,
+        attempt: row.attempt,
+        attempts: row.attempts,
+        first_run: row.first_run,
         is_active: row.active,
         status,
         status_name: status.name().to_owned(),

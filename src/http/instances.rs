@@ -13,14 +13,15 @@ use super::routes::{
 use super::sites::{Listens, site};
 use super::{Api, STALE_HEADER};
 use crate::app::instances::warn_of_settings;
-use crate::app::{Caller, Done};
+use crate::app::{Caller, DetailsAsk, Done};
 use crate::read_models::{InstanceDetailRow, InstanceFilter, InstanceRow};
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::{
-    AppserverStatus, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
-    InstanceLifecycle, InstanceServers, NewestAppserver, ProblemType, Settings, Site, texts,
+    AppserverStatus, ChangeDetails, ChangeSettings, CreateInstance, CreatedInstance, Instance,
+    InstanceDetail, InstanceLifecycle, InstanceServers, NewestAppserver, ProblemType, Settings,
+    Site, texts,
 };
 use ocim_domain::ids::InstanceId;
 use ocim_domain::right::Right;
@@ -171,6 +172,19 @@ pub(super) const ROUTES: &[Route] = &[
             ProblemType::CommandRejected,
         ],
     },
+    Route {
+        handler: handler!(change_details),
+        method: Verb::Patch,
+        path: "/api/v1/instances/{id}/details",
+        tag: INSTANCES,
+        summary: "Notes whose an instance is, notes and tags",
+        description: "No Appserver is made from them. Tags are added and removed one by one, so that two \
+            who tag at once do not undo each other's.",
+        access: Access::Granted(Right::InstancesChange),
+        takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<ChangeDetails>(),
+        answers: CHANGED,
+        refuses: &[ProblemType::CommandRejected],
+    },
 ];
 
 /// Which instances are wanted.
@@ -189,6 +203,26 @@ struct InstanceParams {
     is_healthy: Option<bool>,
     /// Only those that are so far in their life; all but archived and deleted ones when left out.
     lifecycle: Option<InstanceLifecycle>,
+    /// Only those whose name has this in it, in letters of any case.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
+    name: Option<String>,
+    /// Only those one of whose domains for the LMS, internal or external, has this in it.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
+    domain: Option<String>,
+    /// Only those with this tag.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
+    tag: Option<String>,
+    /// Only those of this owner.
+    #[param(value_type = Option<texts::SearchText>)]
+    #[serde(default, deserialize_with = "read_search_text")]
+    owner: Option<String>,
+    /// Only those whose settings have changed since those were frozen that they are served with
+    /// (`true`), or have not (`false`).
+    #[serde(default, deserialize_with = "read_choice")]
+    is_ahead: Option<bool>,
     /// Archived and deleted ones, too.
     #[serde(default, deserialize_with = "read_flag")]
     all: bool,
@@ -207,7 +241,8 @@ async fn create_instance(
     Body(mut input): Body<Map<String, Value>>,
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: take_reason(&mut input)?, ..by.into_inner() };
-    let done = api.app.create_instance(&by, input).await?;
+    let details = take_details(&mut input)?;
+    let done = api.app.create_instance(&by, input, details).await?;
     answer_with_created(&api, &by, done).await
 }
 
@@ -241,6 +276,11 @@ async fn list_instances(
         healthy: params.is_healthy,
         in_service: !params.all && params.lifecycle.is_none(),
         lifecycle: params.lifecycle.map(|stage| stage.word().to_owned()),
+        name: params.name,
+        domain: params.domain,
+        tag: params.tag,
+        owner: params.owner,
+        ahead: params.is_ahead,
     };
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(&by).list_instances(&filter, limit, after).await?;
@@ -302,6 +342,37 @@ pub(super) fn take_reason(input: &mut Map<String, Value>) -> Result<Option<Strin
     }
 }
 
+/// Owner, notes and tags that stand beside the settings of a new instance.
+pub(super) fn take_details(input: &mut Map<String, Value>) -> Result<DetailsAsk, HttpError> {
+    let mut take_text = |field: &str| match input.remove(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(invalid(field, "must be a text")),
+    };
+    let (owner, notes) = (take_text("owner")?, take_text("notes")?);
+    let tags = input.remove("tags").map_or(Ok(vec![]), serde_json::from_value);
+    let add_tags = tags.map_err(|_| invalid("tags", "must be a list of texts"))?;
+    Ok(DetailsAsk { owner, notes, add_tags, remove_tags: vec![] })
+}
+
+/// Notes whose an instance is, notes and tags.
+async fn change_details(
+    api: Data<Api>,
+    by: ReqData<Caller>,
+    id: Path<InstanceId>,
+    Body(body): Body<ChangeDetails>,
+) -> Result<HttpResponse, HttpError> {
+    let by = Caller { reason: body.reason, ..by.into_inner() }.with_checked_reason()?;
+    let ChangeDetails { owner, notes, add_tags, remove_tags, .. } = body;
+    let ask = DetailsAsk { owner, notes, add_tags, remove_tags };
+    let done = api.app.change_details(&by, *id, ask).await?;
+    let mut answer =
+        api.answer_to(&[instances::PROJECTOR.name], done.position, HttpResponse::Ok()).await;
+    let detail = read_detail(&api, &by, *id).await?;
+    answer.insert_header((ETAG, write_etag(detail.settings_version)));
+    Ok(answer.json(detail))
+}
+
 async fn read_detail(api: &Api, by: &Caller, id: InstanceId) -> Result<InstanceDetail, HttpError> {
     let reads = api.app.reads(by);
     let row = reads.read_instance_detail(&id.to_string()).await?;
@@ -345,6 +416,10 @@ pub(super) fn show_instance(row: InstanceRow) -> Result<Instance, HttpError> {
         lifecycle: word(row.lifecycle)?,
         lifecycle_run: row.lifecycle_run,
         successfully_provisioned: row.successfully_provisioned,
+        is_ahead: row.ahead,
+        owner: row.owner,
+        tags: row.tags,
+        creator: row.creator,
         created: row.created_at,
         modified: row.updated_at,
     })
@@ -361,6 +436,7 @@ fn show_instance_detail(
     Ok(InstanceDetail {
         settings_version: detail.settings_version,
         warnings,
+        notes: detail.notes,
         resources: read_shown(detail.resources)?,
         servers: InstanceServers {
             mysql: read_shown(detail.mysql)?,

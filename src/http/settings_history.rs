@@ -4,7 +4,7 @@ use super::Api;
 use super::extract::{Body, Params};
 use super::instances::{
     CHANGED, CREATED, INSTANCE_ID, INSTANCES, answer_with_created, answer_with_settings,
-    take_reason,
+    take_details, take_reason,
 };
 use super::problem::{HttpError, bad_request};
 use super::routes::{Access, Answer, Content, Input, Route, Verb, handler};
@@ -95,7 +95,8 @@ async fn clone_instance(
     Body(mut input): Body<Map<String, Value>>,
 ) -> Result<HttpResponse, HttpError> {
     let by = Caller { reason: take_reason(&mut input)?, ..by.into_inner() };
-    let done = api.app.clone_instance(&by, *id, input).await?;
+    let details = take_details(&mut input)?;
+    let done = api.app.clone_instance(&by, *id, input, details).await?;
     answer_with_created(&api, &by, done).await
 }
 

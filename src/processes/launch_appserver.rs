@@ -18,18 +18,19 @@ use super::resource::{ensure, probe};
 use super::shared_servers::{assign_servers, find_services, provision};
 use super::slots::{await_slot, leave_slot};
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
-use crate::app::{AppError, ExecuteError, activation_after};
+use crate::app::{AppError, ExecuteError};
 use ocim_adapters::logs::Level;
-use ocim_domain::appserver::{self, Appserver, Launched};
+use ocim_domain::appserver::{self, Appserver, Launched, activation_after};
 use ocim_domain::configuration::playbook_variables::{common_variables, users_variables};
 use ocim_domain::configuration::secret_values::warn_of_weak_secrets;
 use ocim_domain::configuration::{
     Composition, ConfigurationError, CronTime, LayerContext, Variables, compose_variables,
 };
+use ocim_domain::ids::{AppserverId, RunId};
 use ocim_domain::instance::{self, Instance, LaunchOutcome};
 use ocim_domain::protected::Protected;
 use ocim_domain::run_record::{CreatedServer, LaunchInput};
-use ocim_domain::saga::{Cause, ErrorCode};
+use ocim_domain::saga::{Cause, ErrorCode, step_key};
 use ocim_domain::settings::{InstanceSettings, StorageType, storage_type};
 use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq};
 use ocim_domain::{names, server};
@@ -285,11 +286,18 @@ async fn settle_as_shown(context: &StepContext) -> Result<(), StepError> {
 
 async fn settle(context: &StepContext, outcome: LaunchOutcome) -> Result<(), StepError> {
     let input: LaunchInput = context.input()?;
-    let command = instance::Command::SettleLaunch { appserver: input.appserver, outcome };
+    let next = next_attempt(context.run);
+    let command = instance::Command::SettleLaunch { appserver: input.appserver, outcome, next };
     let journal = context.world.app.journal();
     let stream = input.instance.stream();
     let settled = journal.execute::<Instance>(&stream, &context.metadata(), command).await;
     settled.map(|_| ()).map_err(|error| AppError::from(error).into())
+}
+
+/// The Appserver and the run of another attempt after this run's: the same however often it is asked.
+pub(super) fn next_attempt(run: RunId) -> (AppserverId, RunId) {
+    let key = |name| step_key(run, name);
+    (AppserverId(key("appserver of the next attempt")), RunId(key("next attempt")))
 }
 
 /// Shows visitors that the site is being prepared, while nothing is active.

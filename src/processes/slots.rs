@@ -8,6 +8,7 @@ use ocim_domain::decider::Decider;
 use ocim_domain::event::{DomainEvent, Metadata, Recorded};
 use ocim_domain::ids::RunId;
 use ocim_domain::region::{Command, Event, Place, Region, region_id};
+use ocim_domain::run_record::LaunchInput;
 use ocim_domain::saga::Saga;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,7 +83,9 @@ pub async fn await_slot(context: StepContext) -> Result<Progress, StepError> {
     let region = load_server(&context, server_of(&context)).await?.requested.region;
     let limit = world.limits.launches_max(&region);
     let (run, name) = (context.run, region.clone());
-    let command = Command::Enter { region: name, run, limit };
+    let input: LaunchInput = context.input()?;
+    let bulk_max = input.in_bulk.then_some(world.limits.bulk_launches_max);
+    let command = Command::Enter { region: name, run, limit, bulk_max };
     let (journal, meta) = (world.app.journal(), context.metadata());
     let state = world.slots.execute(journal, &meta, &region, &command).await?;
     match state.place(run) {

@@ -2,11 +2,11 @@
 
 use super::step::StartRequest;
 use ocim_domain::event::{DomainEvent, Recorded};
-use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
+use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId};
 use ocim_domain::run_record::{
-    BalancerInput, LaunchInput, LifecycleInput, OrphanInput, TrafficInput,
+    BalancerInput, BulkInput, LaunchInput, LifecycleInput, OrphanInput, TrafficInput,
 };
-use ocim_domain::{appserver, instance, inventory, load_balancer};
+use ocim_domain::{appserver, bulk, instance, inventory, load_balancer};
 
 /// How an event of a kind tells of the run that it asks for.
 type StartedBy = fn(&Recorded) -> Option<StartRequest>;
@@ -23,6 +23,7 @@ const TRIGGERS: &[(&str, StartedBy)] = &[
     ("appserver.clean_up_requested", started_by_appserver),
     ("inventory.orphan_deletion_requested", started_by_inventory),
     ("load_balancer.preparation_requested", started_by_balancer),
+    ("bulk.requested", started_by_bulk),
 ];
 
 /// The kinds of events that start a process.
@@ -42,8 +43,9 @@ fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
     let instance = InstanceId(event.stream.id());
     let (run, definition, launch, ignore) =
         match Event::decode(&event.kind, event.schema, &event.data).ok()? {
-            Event::LaunchRequested { appserver, run, number, then, .. } => {
-                let input = LaunchInput { instance, appserver, number, then };
+            Event::LaunchRequested { appserver, run, number, then, attempts, .. } => {
+                let in_bulk = attempts.in_bulk;
+                let input = LaunchInput { instance, appserver, number, then, in_bulk };
                 return Some(StartRequest {
                     run,
                     definition: "launch_appserver",
@@ -104,6 +106,19 @@ fn started_by_balancer(event: &Recorded) -> Option<StartRequest> {
             definition: "prepare_load_balancer",
             input: serde_json::to_value(BalancerInput { load_balancer }).ok()?,
             subject: load_balancer.to_string(),
+        }),
+        _ => None,
+    }
+}
+
+fn started_by_bulk(event: &Recorded) -> Option<StartRequest> {
+    let bulk = BulkId(event.stream.id());
+    match bulk::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        bulk::Event::Requested(request) => Some(StartRequest {
+            run: request.run,
+            definition: "run_bulk_operation",
+            input: serde_json::to_value(BulkInput { bulk }).ok()?,
+            subject: bulk.to_string(),
         }),
         _ => None,
     }

@@ -9,7 +9,7 @@ use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done
 use crate::app::{AppError, ExecuteError};
 use ocim_domain::ids::{AppserverId, RunId};
 use ocim_domain::instance::lifecycle::Command;
-use ocim_domain::instance::{self, Instance, OnSuccess};
+use ocim_domain::instance::{self, Attempts, Instance, OnSuccess};
 use ocim_domain::run_record::LifecycleInput;
 use ocim_domain::saga::step_key;
 use ocim_engine::call;
@@ -142,6 +142,7 @@ async fn request_launch(context: StepContext) -> Result<Progress, StepError> {
         run,
         may_queue: true,
         then: OnSuccess { activate: true, deactivate_others: true },
+        attempts: Attempts::ONE,
     };
     let journal = context.world.app.journal();
     let stream = input.instance.stream();

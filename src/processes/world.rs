@@ -58,6 +58,8 @@ pub struct Limits {
     pub launches_max_default: u32,
     /// Launches at a time, by region (`OCIM_CLOUDS`).
     pub launches_max_of: BTreeMap<String, u32>,
+    /// Launches of bulk operations at a time in a region; they leave others its last slot.
+    pub bulk_launches_max: u32,
     /// Pause between two looks at one's place in line; the slot itself is told at once.
     pub queue_poll: Duration,
     /// How long a node has a run unless it renews its lease.
@@ -94,6 +96,7 @@ impl Default for Limits {
             retry_cap: Duration::from_secs(60),
             launches_max_default: 10,
             launches_max_of: BTreeMap::new(),
+            bulk_launches_max: 3,
             queue_poll: Duration::from_secs(30),
             lease_ttl: Duration::from_secs(30),
             lease_renewal: Duration::from_secs(10),

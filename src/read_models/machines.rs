@@ -130,6 +130,6 @@ impl Reads<'_> {
 
     /// The runs of all regions, in the order in which they came.
     pub async fn list_region_runs(&self) -> Result<Vec<RegionRunRow>, QueryError> {
-        self.rows(&Clause::new("").ordered("t.queued")).await
+        self.rows(&Clause::new("").ordered("t.in_bulk, t.queued")).await
     }
 }

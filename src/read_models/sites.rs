@@ -13,23 +13,29 @@ const BESIDE_SITES: &str = " left join rm.load_balancers as b on b.id = t.load_b
                         where instance = t.id order by number desc limit 1) as n on true";
 /// The launches of a site that have not settled, the one under way first.
 const LAUNCHES: &str =
-    "array(select run from rm.instance_launches where instance = t.id order by number)";
+    "array(select run from rm.instance_launches where instance = t.id order by queued, number)";
 /// Whether all who receive a site's traffic are well, and all of its names lead to it.
 const HEALTHY: &str = "(json_array_length(t.name_troubles) = 0 and not exists \
     (select 1 from rm.appservers where instance = t.id and active \
         and (trouble is not null or status <> 'running')))";
 
+/// Whether its settings have changed since those were frozen that it is served with.
+const AHEAD: &str = "exists (select 1 from rm.appservers \
+    where instance = t.id and active and settings_version < t.settings_version)";
+
 row! {
     /// A site as a list shows it.
     pub struct InstanceRow of instance_columns {
         id, name, domain, studio_domain, release, load_balancer, appserver_count,
-        active_appservers, name_troubles, lifecycle, lifecycle_run, successfully_provisioned, created_at, updated_at,
+        active_appservers, name_troubles, lifecycle, lifecycle_run, successfully_provisioned, owner, tags, creator, created_at, updated_at,
     }
     beside {
         /// `run_…` of launches that have not settled, the one under way first.
         launches: Vec<String> = LAUNCHES,
         /// Whether all who receive its traffic are well, and all of its names lead to it.
         healthy: bool = HEALTHY,
+        /// Whether its settings have changed since those were frozen that it is served with.
+        ahead: bool = AHEAD,
         /// Where its balancer listens for visitors.
         http_port: Option<i32> = "b.http_port",
         /// Where its balancer listens for visitors of its own machine.
@@ -48,7 +54,7 @@ row! {
 row! {
     /// What a site's own page shows beside that.
     pub struct InstanceDetailRow of instance_columns {
-        settings, settings_version, resources, mysql, mongodb, rabbitmq,
+        settings, settings_version, notes, resources, mysql, mongodb, rabbitmq,
     }
 }
 
@@ -65,6 +71,16 @@ pub struct InstanceFilter {
     pub lifecycle: Option<String>,
     /// Only those that are neither archived nor deleted.
     pub in_service: bool,
+    /// Only those whose name has this in it, in letters of any case.
+    pub name: Option<String>,
+    /// Only those one of whose domains for the LMS has this in it.
+    pub domain: Option<String>,
+    /// Only those with this tag.
+    pub tag: Option<String>,
+    /// Only those of this owner.
+    pub owner: Option<String>,
+    /// Only those whose settings have changed since they are served, or have not.
+    pub ahead: Option<bool>,
 }
 
 /// The site of an Appserver, and its machine.
@@ -74,7 +90,7 @@ const BESIDE_APPSERVERS: &str = " left join rm.instances as i on i.id = t.instan
 row! {
     /// An Appserver as a list shows it.
     pub struct AppserverRow of appserver_columns {
-        id, instance, number, status, healthy, failure, active, last_activated, server, launch_run,
+        id, instance, number, attempt, attempts, first_run, status, healthy, failure, active, last_activated, server, launch_run,
         latest_run, release, configuration_commit, keeps_server_until, trouble, created_at,
         updated_at, terminated_at,
     }
@@ -117,7 +133,7 @@ impl Reads<'_> {
         after: Option<&str>,
     ) -> Result<Vec<InstanceRow>, QueryError> {
         let limit = limit_value(limit);
-        let is_healthy = format!("{HEALTHY} = $");
+        let (is_healthy, is_ahead) = (format!("{HEALTHY} = $"), format!("{AHEAD} = $"));
         let mut clause = Clause::new(BESIDE_SITES);
         if filter.in_service {
             clause = clause.and("t.lifecycle not in ('archived', 'deleted')");
@@ -128,6 +144,14 @@ impl Reads<'_> {
             .and_some("t.release = $", filter.release.as_ref())
             .and_some("n.status = $", filter.status.as_ref())
             .and_some(&is_healthy, filter.healthy.as_ref())
+            .and_some("position(lower($::text) in lower(t.name)) > 0", filter.name.as_ref())
+            .and_some(
+                "position(lower($::text) in t.internal_domain || ' ' || lower(t.external_domain)) > 0",
+                filter.domain.as_ref(),
+            )
+            .and_some("t.tags @> array[$::text]", filter.tag.as_ref())
+            .and_some("t.owner = $", filter.owner.as_ref())
+            .and_some(&is_ahead, filter.ahead.as_ref())
             .end("t.id desc", &limit);
         self.rows(&clause).await
     }

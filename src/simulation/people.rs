@@ -3,12 +3,12 @@
 use super::stage::{REGION, Stage, limits, somebody};
 use super::{Plan, SimulationError};
 use crate::app::lifecycle::{DeleteAsk, LifecycleAsk};
-use crate::app::{ActivateAsk, AppError, ForceAsk, LaunchAsk, Launched};
+use crate::app::{ActivateAsk, AppError, DetailsAsk, ForceAsk, LaunchAsk, Launched};
 use crate::processes::provision_load_balancer::start_provision;
 use ocim_adapters::simulated::dice::Dice;
 use ocim_domain::Timestamp;
 use ocim_domain::ids::{InstanceId, RunId};
-use ocim_domain::instance::OnSuccess;
+use ocim_domain::instance::{Attempts, OnSuccess};
 use ocim_domain::ledger::Kind;
 use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::Saga;
@@ -52,7 +52,13 @@ impl People {
             let settings =
                 json!({ "name": format!("Site {number}"), "sub_domain": format!("site{number}") });
             let settings = settings.as_object().cloned().unwrap_or_default();
-            instances.push(stage.app.create_instance(&somebody(), settings).await?.value);
+            instances.push(
+                stage
+                    .app
+                    .create_instance(&somebody(), settings, DetailsAsk::default())
+                    .await?
+                    .value,
+            );
         }
         let mut wishes = vec![(stage.now(), Wish::Balancer)];
         for launch in 0..plan.launches {
@@ -97,6 +103,7 @@ impl People {
                 let ask = LaunchAsk {
                     queue: true,
                     then: OnSuccess { activate, deactivate_others: activate },
+                    attempts: Attempts::ONE,
                 };
                 let done = app.launch_appserver(&by, instance, ask).await?;
                 if let Some(place) = self.launched.get_mut(launch) {

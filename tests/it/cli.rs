@@ -1,6 +1,8 @@
 //! The real binary, pointed at a server through its data folder.
 
+mod attempts;
 mod balancers;
+mod bulk;
 mod completion;
 mod day;
 mod doctor;

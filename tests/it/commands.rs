@@ -1,6 +1,6 @@
 //! Commands on instances, on a store in memory: names, settings, and who comes first.
 
-use ocim::app::{App, AppError, AppSetting, Caller, ExecuteError};
+use ocim::app::{App, AppError, AppSetting, Caller, DetailsAsk, ExecuteError};
 use ocim::logs::Logs;
 use ocim::read_models::ReadModels;
 use ocim_adapters::logs::memory::MemoryLogs;
@@ -51,7 +51,7 @@ impl Stage {
     }
 
     pub(crate) async fn create(&self, input: Value) -> Result<InstanceId, AppError> {
-        Ok(self.app.create_instance(&by(), object(input)).await?.value)
+        Ok(self.app.create_instance(&by(), object(input), DetailsAsk::default()).await?.value)
     }
 
     pub(crate) async fn change(
@@ -110,7 +110,7 @@ async fn a_name_left_by_a_crash_is_reclaimed_and_its_owner_never_comes_to_be() {
     let id = stage.create(json!({ "sub_domain": "alpha" })).await.unwrap();
     assert_eq!(stage.app.find_instance("alpha.example.com").await.unwrap(), Some(id));
     let settings = Box::new(stage.settings(id).await);
-    let late = instance::Command::Create { settings };
+    let late = instance::Command::Create { settings, details: Box::default() };
     let meta = Metadata::by("system");
     let refused = stage.app.journal().execute::<Instance>(&ghost.stream(), &meta, late).await;
     assert!(matches!(refused, Err(ExecuteError::Rejected(instance::Rejected::Exists))));

@@ -1,7 +1,9 @@
 //! The API from outside, on a real database.
 
 mod appservers;
+mod bulk;
 mod dashboard;
+mod details;
 mod history;
 mod idempotency;
 mod instances;

@@ -3,6 +3,7 @@
 mod abandoned;
 mod balancer_clients;
 mod balancer_watch;
+mod bulk;
 mod clocks;
 pub(crate) mod crash_store;
 mod crashes;

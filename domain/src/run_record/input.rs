@@ -1,6 +1,6 @@
 //! What runs are started with: recorded with their start, and read by their steps.
 
-use crate::ids::{AppserverId, InstanceId, LoadBalancerId};
+use crate::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId};
 use crate::instance::OnSuccess;
 use crate::ledger;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ pub struct LaunchInput {
     /// What is to happen once it runs.
     #[serde(flatten)]
     pub then: OnSuccess,
+    /// Whether it leaves others the last slot of its region.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_bulk: bool,
 }
 
 /// Input of `activate_appserver`, `deactivate_appserver`, `terminate_appserver` and
@@ -78,6 +81,13 @@ pub struct BalancerInput {
     pub load_balancer: LoadBalancerId,
 }
 
+/// Input of `run_bulk_operation`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BulkInput {
+    /// The operation.
+    pub bulk: BulkId,
+}
+
 /// Input of `provision_load_balancer`: where, and under which domain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProvisionLoadBalancer {
@@ -97,6 +107,7 @@ pub struct ProvisionLoadBalancer {
 
 records! {
     BalancerInput: "balancer_input",
+    BulkInput: "bulk_input",
     InstanceInput: "instance_input",
     LaunchInput: "launch_input",
     LifecycleInput: "lifecycle_input",

@@ -47,8 +47,8 @@ where
 
     /// The aggregate after the command's events; it must not be refused.
     #[track_caller]
-    pub(crate) fn after(self, command: D::Command) -> Self {
+    pub(crate) fn after(&self, command: D::Command) -> Self {
         let events = D::decide(&self.0, command, at(9)).expect("the command fits");
-        Self(events.iter().fold(self.0, D::evolve))
+        Self(events.iter().fold(self.0.clone(), D::evolve))
     }
 }

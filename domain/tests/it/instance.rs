@@ -6,7 +6,7 @@ use crate::sample::{
 };
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::instance::{
-    Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected,
+    Attempts, Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected,
 };
 use ocim_domain::name::Kind;
 use ocim_domain::names::RoutedNames;
@@ -29,11 +29,22 @@ fn requested(number: u32, queued: bool) -> Event {
         number,
         queued,
         then: OnSuccess::default(),
+        attempts: Attempts::ONE,
     }
 }
 
 fn settled(number: u32, outcome: LaunchOutcome) -> Event {
     Event::LaunchSettled { appserver: appserver_id(number.into()), outcome }
+}
+
+fn create() -> Command {
+    Command::Create { settings: Box::new(settings()), details: Box::default() }
+}
+
+/// Another attempt would be the Appserver and the run of the next number.
+fn settle(number: u128, outcome: LaunchOutcome) -> Command {
+    let next = (appserver_id(number + 1), run_id(number + 1));
+    Command::SettleLaunch { appserver: appserver_id(number), outcome, next }
 }
 
 fn request(number: u128, may_queue: bool) -> Command {
@@ -42,6 +53,7 @@ fn request(number: u128, may_queue: bool) -> Command {
         run: run_id(number),
         may_queue,
         then: OnSuccess::default(),
+        attempts: Attempts::ONE,
     }
 }
 
@@ -80,7 +92,7 @@ fn one_run_at_a_time_moves_the_traffic() {
 #[test]
 fn an_absent_instance_can_only_be_created_or_abandoned() {
     let absent = given::<Instance>([]);
-    absent.when_then(Command::Create { settings: Box::new(settings()) }, [created()]);
+    absent.when_then(create(), [created()]);
     absent.when_then(disown("lms.example.com"), [abandoned()]);
     for command in [
         Command::ChangeSettings { settings: Box::new(settings()) },
@@ -88,7 +100,7 @@ fn an_absent_instance_can_only_be_created_or_abandoned() {
         Command::ClaimTraffic { run: run_id(1) },
         Command::ReleaseTraffic { run: run_id(1) },
         request(1, false),
-        Command::SettleLaunch { appserver: appserver_id(1), outcome: LaunchOutcome::Running },
+        settle(1, LaunchOutcome::Running),
         assign(&[1], &[], false),
         Command::ObserveNames { troubles: vec![] },
     ] {
@@ -99,7 +111,6 @@ fn an_absent_instance_can_only_be_created_or_abandoned() {
 
 #[test]
 fn an_instance_is_created_or_abandoned_once() {
-    let create = || Command::Create { settings: Box::new(settings()) };
     let abandon = || disown("lms.example.com");
     given::<Instance>([created()]).when_refused(create(), Rejected::Exists);
     given::<Instance>([created()]).when_refused(abandon(), Rejected::WantsName);
@@ -144,10 +155,7 @@ fn one_launch_at_a_time_unless_it_may_queue() {
 
 #[test]
 fn a_settled_launch_lets_the_next_one_begin_and_keeps_the_count() {
-    let settle = |number| Command::SettleLaunch {
-        appserver: appserver_id(number),
-        outcome: LaunchOutcome::Failed,
-    };
+    let settle = |number| settle(number, LaunchOutcome::Failed);
     let queued = given::<Instance>([created(), requested(1, false), requested(2, true)]);
     queued.when_then(settle(1), [settled(1, LaunchOutcome::Failed)]);
     queued.when_silent(settle(3));

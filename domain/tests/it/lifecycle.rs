@@ -5,7 +5,9 @@ use crate::sample::{appserver_id, load_balancer_id, other_settings, resource, ru
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::instance::lifecycle::{Command as Life, Refused};
-use ocim_domain::instance::{Command, Event, Instance, LaunchOutcome, OnSuccess, Rejected, Stage};
+use ocim_domain::instance::{
+    Attempts, Command, Event, Instance, LaunchOutcome, OnSuccess, Rejected, Stage,
+};
 use ocim_domain::ledger;
 use ocim_domain::name::Kind;
 use ocim_domain::names::RoutedNames;
@@ -22,7 +24,14 @@ fn created() -> Event {
 fn launching() -> Event {
     let then = OnSuccess::default();
     let (appserver, run) = (appserver_id(1), run_id(1));
-    Event::LaunchRequested { appserver, run, number: 1, queued: false, then }
+    Event::LaunchRequested {
+        appserver,
+        run,
+        number: 1,
+        queued: false,
+        then,
+        attempts: Attempts::ONE,
+    }
 }
 
 fn archive(run: u128) -> Command {
@@ -87,6 +96,7 @@ fn launch() -> Command {
         run: run_id(9),
         may_queue: true,
         then: OnSuccess::default(),
+        attempts: Attempts::ONE,
     }
 }
 

@@ -3,6 +3,8 @@
 #![recursion_limit = "256"]
 
 mod appserver;
+mod attempts;
+mod bulk;
 mod configuration;
 mod factories;
 mod fragment;
@@ -16,6 +18,7 @@ mod ledger;
 mod lifecycle;
 mod lms_users;
 mod load_balancer;
+mod lookup;
 mod meanings;
 mod name;
 mod names;

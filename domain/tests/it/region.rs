@@ -7,7 +7,7 @@ use ocim_domain::region::{Command, Event, Place, Region, Rejected, State, region
 use proptest::prelude::*;
 
 fn enter(run: u128) -> Command {
-    Command::Enter { region: "north".to_owned(), run: run_id(run), limit: 2 }
+    Command::Enter { region: "north".to_owned(), run: run_id(run), limit: 2, bulk_max: None }
 }
 
 fn leave(run: u128) -> Command {
@@ -31,7 +31,7 @@ fn ordered(limit: u32) -> Event {
 }
 
 fn queued(run: u128) -> Event {
-    Event::RunQueued { run: run_id(run) }
+    Event::RunQueued { run: run_id(run), bulk_max: None }
 }
 
 fn admitted(run: u128) -> Event {
@@ -141,4 +141,47 @@ proptest! {
             prop_assert!(state.queue.is_empty() || state.running.len() >= limit);
         }
     }
+}
+
+#[test]
+fn bulk_work_stands_behind_all_others_and_leaves_them_the_last_slot() {
+    let bulk = |run| Command::Enter {
+        region: "north".to_owned(),
+        run: run_id(run),
+        limit: 3,
+        bulk_max: Some(5),
+    };
+    let one = given::<Region>([limited(3)]).after(bulk(1)).after(bulk(2));
+    // The third slot is others'.
+    let waiting = one.after(bulk(3));
+    assert_eq!(waiting.state().place(run_id(3)), Some(Place::Queued(1)));
+    let all = waiting.after(enter(4));
+    assert_eq!(all.state().place(run_id(4)), Some(Place::Running));
+    // Who comes later and is waited for is before who is not.
+    let line = all.after(enter(5));
+    assert_eq!(line.state().place(run_id(5)), Some(Place::Queued(1)));
+    assert_eq!(line.state().place(run_id(3)), Some(Place::Queued(2)));
+    let freed = line.after(leave(1));
+    assert_eq!(freed.state().place(run_id(5)), Some(Place::Running));
+    assert_eq!(freed.state().place(run_id(3)), Some(Place::Queued(1)));
+    // With 2 left in it, both are others'.
+    assert_eq!(freed.after(leave(4)).state().place(run_id(3)), Some(Place::Queued(1)));
+    assert_eq!(
+        freed.after(leave(4)).after(leave(5)).state().place(run_id(3)),
+        Some(Place::Running)
+    );
+}
+
+#[test]
+fn bulk_work_has_a_limit_of_its_own_and_the_only_slot_where_there_is_one() {
+    let bulk = |run, most| Command::Enter {
+        region: "north".to_owned(),
+        run: run_id(run),
+        limit: 9,
+        bulk_max: Some(most),
+    };
+    let two = given::<Region>([limited(9)]).after(bulk(1, 1)).after(bulk(2, 1));
+    assert_eq!(two.state().place(run_id(2)), Some(Place::Queued(1)));
+    let only = given::<Region>([limited(1)]).after(bulk(1, 3));
+    assert_eq!(only.state().place(run_id(1)), Some(Place::Running));
 }

@@ -5,7 +5,7 @@
 
 use crate::golden::{folder, is_blessing};
 use crate::sample::{
-    address, appserver_id, instance_id, load_balancer_id, run_id, server_id, settings,
+    address, appserver_id, bulk_id, instance_id, load_balancer_id, run_id, server_id, settings,
 };
 use crate::shared_server::{mongodb, mysql};
 use ocim_domain::instance::OnSuccess;
@@ -13,7 +13,7 @@ use ocim_domain::ledger;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::run_record::{
-    AssignedServers, BalancerInput, BootId, CreatedServer, ExitStatus, HeartbeatStatus,
+    AssignedServers, BalancerInput, BootId, BulkInput, CreatedServer, ExitStatus, HeartbeatStatus,
     InstanceInput, LaunchInput, LifecycleInput, MachineId, MoveInput, OrphanInput, PointedNames,
     ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks, TrafficInput, TrafficPlan, names,
 };
@@ -42,8 +42,9 @@ fn samples() -> Vec<Sample> {
     let lifecycle = LifecycleInput { instance, launch: true, ignore: vec![ledger::Kind::DnsName] };
     vec![
         sample(BalancerInput { load_balancer }),
+        sample(BulkInput { bulk: bulk_id() }),
         sample(InstanceInput { instance }),
-        sample(LaunchInput { instance, appserver, number: 1, then }),
+        sample(LaunchInput { instance, appserver, number: 1, then, in_bulk: true }),
         sample(lifecycle.clone()),
         sample(MoveInput::Instance(lifecycle)),
         sample(OrphanInput { region: text("test-region"), machine: text("vm-9") }),

@@ -2,10 +2,11 @@
 
 use ocim_domain::Timestamp;
 use ocim_domain::appserver::{self, Launched};
+use ocim_domain::bulk;
 use ocim_domain::event::Position;
 use ocim_domain::event_log;
-use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId, RunId, ServerId};
-use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
+use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId, RunId, ServerId};
+use ocim_domain::instance::{self, Attempts, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan};
 use ocim_domain::ledger::{self, Kind, Resource, ResourceKey};
 use ocim_domain::load_balancer::{self, Registration, Trouble};
@@ -24,6 +25,7 @@ use ocim_domain::settings::{
 };
 use ocim_domain::token;
 use serde_json::json;
+use std::num::NonZeroU32;
 use uuid::Uuid;
 
 /// Calls a function with each aggregate and the samples of its events; a list of what it returns.
@@ -40,6 +42,7 @@ macro_rules! each_aggregate {
             ),
             $function::<ocim_domain::name::Name>(&$crate::sample::name_events()),
             $function::<ocim_domain::projection::Projection>(&$crate::sample::projection_events()),
+            $function::<ocim_domain::bulk::Bulk>(&$crate::sample::bulk_events()),
             $function::<ocim_domain::region::Region>(&$crate::sample::region_events()),
             $function::<ocim_domain::inventory::Inventory>(&$crate::sample::inventory_events()),
             $function::<ocim_domain::ledger::Ledger>(&$crate::sample::ledger_events()),
@@ -171,6 +174,22 @@ pub(crate) fn registration() -> Registration {
 }
 
 /// One event of each kind of an instance, in an order that makes sense.
+pub(crate) fn tag(text: &str) -> instance::Tag {
+    text.parse().unwrap()
+}
+
+/// The second of three attempts, one of many.
+pub(crate) fn attempts() -> Attempts {
+    Attempts {
+        attempt: NonZeroU32::new(2).unwrap(),
+        attempts: NonZeroU32::new(3).unwrap(),
+        first_run: Some(run_id(9)),
+        success_tag: Some(tag("may-success")),
+        failure_tag: Some(tag("may-failure")),
+        in_bulk: true,
+    }
+}
+
 pub(crate) fn instance_events() -> Vec<instance::Event> {
     use instance::Event as E;
     vec![
@@ -179,6 +198,15 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
         E::SettingsChanged {
             changes: Box::new(settings().difference(&other_settings())),
             version: 2,
+        },
+        E::DetailsChanged {
+            owner: Some("Alpha University".to_owned()),
+            notes: Some("Courses begin in May.".to_owned()),
+        },
+        E::TagsChanged {
+            tags: vec![tag("may-success"), tag("pilot")],
+            added: vec![tag("may-success")],
+            removed: vec![tag("may-ongoing")],
         },
         E::NameDisowned {
             kind: name::Kind::Domain,
@@ -202,6 +230,7 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             number: 1,
             queued: false,
             then: OnSuccess { activate: true, deactivate_others: false },
+            attempts: attempts(),
         },
         E::LaunchSettled { appserver: appserver_id(1), outcome: LaunchOutcome::Running },
         E::TrafficClaimed { run: run_id(1) },
@@ -426,10 +455,50 @@ pub(crate) fn region_events() -> Vec<region::Event> {
     let run = run_id(1);
     vec![
         E::LimitSet { region: "test-region".to_owned(), limit: 10, configured: true },
-        E::RunQueued { run },
+        E::RunQueued { run, bulk_max: Some(3) },
         E::RunAdmitted { run },
         E::RunLeft { run },
     ]
+}
+
+/// One event of each kind of a bulk operation.
+pub(crate) fn bulk_events() -> Vec<bulk::Event> {
+    use bulk::Event as E;
+    let update = Protected::new(bulk_id().to_string(), r#"{"openedx_release":"master"}"#);
+    let other = InstanceId(Uuid::from_u128(2));
+    let request = bulk::Request {
+        run: run_id(1),
+        reason: "a new release".to_owned(),
+        work: bulk::Work::Redeploy(bulk::Redeployment {
+            tag: tag("may"),
+            update: Some(update),
+            attempts: NonZeroU32::new(2).unwrap(),
+            activate: true,
+        }),
+        instances: vec![instance_id(), other],
+        pace: bulk::Pace {
+            batch_size: NonZeroU32::new(2).unwrap(),
+            frequency_seconds: 600,
+            canary: true,
+            failures_max: NonZeroU32::new(3),
+        },
+    };
+    let why = "its machine never came up".to_owned();
+    vec![
+        E::Requested(Box::new(request)),
+        E::BatchBegun { instances: vec![instance_id()], next_at: at(600) },
+        E::InstanceSettled { instance: instance_id(), outcome: bulk::Outcome::Failed { why } },
+        E::Paused { reason: "a storm".to_owned() },
+        E::Resumed {},
+        E::Stopped { stop: bulk::Stop::Canary },
+        E::Ended {},
+        E::LeftOff { reason: "somebody cancelled it".to_owned() },
+        E::TakenUp {},
+    ]
+}
+
+pub(crate) fn bulk_id() -> BulkId {
+    BulkId(Uuid::from_u128(0x0e01))
 }
 
 /// One event of each kind of a run.

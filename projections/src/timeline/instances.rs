@@ -20,6 +20,30 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         Event::SettingsChanged { changes, .. } => {
             format!("{who} changed settings of {site}: {}", list(&changes.fields()))
         }
+        Event::DetailsChanged { owner, notes } => {
+            let mut parts = vec![];
+            match owner.as_deref() {
+                None => {}
+                Some("") => parts.push(format!("noted that nobody owns {site}")),
+                Some(owner) => parts.push(format!("noted {owner} as the owner of {site}")),
+            }
+            match notes.as_deref() {
+                None => {}
+                Some("") => parts.push(format!("removed the notes on {site}")),
+                Some(_) => parts.push(format!("wrote notes on {site}")),
+            }
+            format!("{who} {}", list(&parts))
+        }
+        Event::TagsChanged { added, removed, .. } => {
+            let mut parts = vec![];
+            if !added.is_empty() {
+                parts.push(format!("tagged {site} {}", list(added)));
+            }
+            if !removed.is_empty() {
+                parts.push(format!("took {} off {site}", list(removed)));
+            }
+            format!("{who} {}", list(&parts))
+        }
         Event::NameDisowned { kind, name, by } => {
             let noun = kind.noun();
             format!("{site} never came to want the {noun} {name}: {} took it", teller.name(by))
@@ -42,14 +66,22 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         Event::LoadBalancerAssigned { load_balancer } => {
             format!("{who} gave {site} to the load balancer {}", teller.name(load_balancer))
         }
-        Event::LaunchRequested { number, queued, then, .. } => {
+        Event::LaunchRequested { number, attempts, .. } if attempts.attempt.get() > 1 => {
+            let (attempt, of) = (attempts.attempt, attempts.attempts);
+            format!("AppServer {number} of {site} is attempt {attempt} of {of} at the launch")
+        }
+        Event::LaunchRequested { number, queued, then, attempts, .. } => {
             let waits = if *queued { ", after the launch that is under way" } else { "" };
             let then = match (then.activate, then.deactivate_others) {
                 (false, _) => "",
                 (true, false) => ", to be activated once it runs",
                 (true, true) => ", to be activated in place of all others once it runs",
             };
-            format!("{who} launched AppServer {number} of {site}{waits}{then}")
+            let attempts = match attempts.attempts.get() {
+                1 => String::new(),
+                attempts => format!(", in up to {attempts} attempts"),
+            };
+            format!("{who} launched AppServer {number} of {site}{waits}{then}{attempts}")
         }
         Event::LaunchSettled { appserver, outcome } => {
             let how = match outcome {

@@ -12,7 +12,12 @@ pub(super) fn tell(teller: &Teller<'_>, event: &region::Event) -> String {
         E::LimitSet { region, limit, configured: false } => {
             format!("{} lets {limit} launches run at a time in {region}", teller.who())
         }
-        E::RunQueued { run } => format!("{} waits in line for a slot", teller.name(run)),
+        E::RunQueued { run, bulk_max: None } => {
+            format!("{} waits in line for a slot", teller.name(run))
+        }
+        E::RunQueued { run, bulk_max: Some(_) } => {
+            format!("{} waits for a slot behind those that people wait for", teller.name(run))
+        }
         E::RunAdmitted { run } => format!("{} has a slot", teller.name(run)),
         E::RunLeft { run } => format!("{} gave its slot or its place back", teller.name(run)),
     }

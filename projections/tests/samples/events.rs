@@ -6,10 +6,10 @@ use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::event_log::{self, event_log_id};
 use ocim_domain::ids::{
-    AppserverId, InstanceId, LoadBalancerId, NameId, ProjectionId, RegionId, RunId, ServerId,
-    TokenId,
+    AppserverId, BulkId, InstanceId, LoadBalancerId, NameId, ProjectionId, RegionId, RunId,
+    ServerId, TokenId,
 };
-use ocim_domain::instance::{self, LaunchOutcome, NameTrouble, OnSuccess};
+use ocim_domain::instance::{self, Attempts, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::ledger::{self, Kind, Resource, ResourceKey, ledger_id};
 use ocim_domain::load_balancer::{self, Registration, Trouble};
@@ -20,8 +20,9 @@ use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{InstanceSettings, SettingsChanges};
-use ocim_domain::{Timestamp, name, projection, token};
+use ocim_domain::{Timestamp, bulk, name, projection, token};
 use serde_json::json;
+use std::num::NonZeroU32;
 use uuid::Uuid;
 
 pub(crate) const INSTANCE: InstanceId = InstanceId(id(1));
@@ -30,6 +31,7 @@ const SERVER: ServerId = ServerId(id(3));
 const RUN: RunId = RunId(id(4));
 const BALANCER: LoadBalancerId = LoadBalancerId(id(5));
 const REGION: RegionId = RegionId(id(7));
+const BULK: BulkId = BulkId(id(11));
 const TOKEN: TokenId = TokenId(id(8));
 
 const fn id(number: u128) -> Uuid {
@@ -69,12 +71,25 @@ pub(crate) fn recorded<E: DomainEvent>(stream: StreamId, event: &E) -> Recorded 
     }
 }
 
+fn tag(text: &str) -> instance::Tag {
+    text.parse().unwrap()
+}
+
 pub(crate) fn instance_events() -> Vec<instance::Event> {
     use instance::Event as E;
     vec![
         E::Created { settings: settings() },
         E::CreationAbandoned { by: InstanceId(id(9)) },
         E::SettingsChanged { changes: changes(), version: 2 },
+        E::DetailsChanged {
+            owner: Some("Alpha University".to_owned()),
+            notes: Some("Courses begin in May.".to_owned()),
+        },
+        E::TagsChanged {
+            tags: vec![tag("may-success"), tag("pilot")],
+            added: vec![tag("may-success")],
+            removed: vec![tag("may-ongoing")],
+        },
         E::NameDisowned {
             kind: name::Kind::Domain,
             name: "beta.example.com".to_owned(),
@@ -97,6 +112,7 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             number: 3,
             queued: false,
             then: OnSuccess { activate: true, deactivate_others: true },
+            attempts: Attempts::ONE,
         },
         E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Running },
         E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Cancelled },
@@ -387,9 +403,49 @@ fn region_events() -> Vec<region::Event> {
     use region::Event as E;
     vec![
         E::LimitSet { region: "north".to_owned(), limit: 10, configured: true },
-        E::RunQueued { run: RUN },
+        E::RunQueued { run: RUN, bulk_max: None },
         E::RunAdmitted { run: RUN },
         E::RunLeft { run: RUN },
+    ]
+}
+
+fn bulk_events() -> Vec<bulk::Event> {
+    use bulk::Event as E;
+    let update = Protected::new(BULK.to_string(), r#"{"openedx_release":"master"}"#);
+    let request = bulk::Request {
+        run: RUN,
+        reason: "a new release".to_owned(),
+        work: bulk::Work::Redeploy(bulk::Redeployment {
+            tag: tag("may"),
+            update: Some(update),
+            attempts: NonZeroU32::new(2).unwrap(),
+            activate: true,
+        }),
+        instances: vec![INSTANCE],
+        pace: bulk::Pace {
+            batch_size: NonZeroU32::new(2).unwrap(),
+            frequency_seconds: 600,
+            canary: true,
+            failures_max: NonZeroU32::new(3),
+        },
+    };
+    let archive = bulk::Request { work: bulk::Work::Archive, ..request.clone() };
+    let settled = |outcome| E::InstanceSettled { instance: INSTANCE, outcome };
+    vec![
+        E::Requested(Box::new(request)),
+        E::Requested(Box::new(archive)),
+        E::BatchBegun { instances: vec![INSTANCE], next_at: at(50) },
+        settled(bulk::Outcome::Succeeded),
+        settled(bulk::Outcome::Failed { why: "its machine never came up".to_owned() }),
+        settled(bulk::Outcome::Skipped { why: "it is archived".to_owned() }),
+        E::Paused { reason: "a storm".to_owned() },
+        E::Resumed {},
+        E::Stopped { stop: bulk::Stop::Canary },
+        E::Stopped { stop: bulk::Stop::Failures { count: 3 } },
+        E::Stopped { stop: bulk::Stop::Asked { reason: "enough".to_owned() } },
+        E::Ended {},
+        E::LeftOff { reason: "somebody cancelled it".to_owned() },
+        E::TakenUp {},
     ]
 }
 
@@ -430,6 +486,7 @@ pub(crate) fn all_events() -> Vec<Recorded> {
     all.extend(server_events().iter().map(|event| recorded(SERVER.stream(), event)));
     all.extend(load_balancer_events().iter().map(|event| recorded(BALANCER.stream(), event)));
     all.extend(shared_servers::all_events());
+    all.extend(bulk_events().iter().map(|event| recorded(BULK.stream(), event)));
     all.extend(region_events().iter().map(|event| recorded(REGION.stream(), event)));
     all.extend(
         inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),

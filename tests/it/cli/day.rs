@@ -12,7 +12,7 @@ use std::process::{Child, Output, Stdio};
 const CLOUDS: &str = r#"{"sim": {"kind": "simulated", "speed": 100000}}"#;
 
 /// `ocim serve`, started by hand.
-struct Served<'a> {
+pub(crate) struct Served<'a> {
     ground: &'a Ground,
     child: Child,
     /// What it said on standard output.
@@ -20,7 +20,7 @@ struct Served<'a> {
 }
 
 impl<'a> Served<'a> {
-    fn start(ground: &'a Ground) -> Self {
+    pub(crate) fn start(ground: &'a Ground) -> Self {
         let log = fs::File::create(ground.logs().join("serve.log")).unwrap();
         let mut command = ground.command(&["serve"]);
         command.env("OCIM_CLOUDS", CLOUDS).stdout(Stdio::piped()).stderr(log);
@@ -33,12 +33,12 @@ impl<'a> Served<'a> {
         Self { ground, child, greeting }
     }
 
-    fn ocim(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn ocim(&self, arguments: &[&str]) -> Output {
         self.ground.command(arguments).output().unwrap()
     }
 
     /// What a command that must succeed says.
-    fn tell(&self, arguments: &[&str]) -> String {
+    pub(crate) fn tell(&self, arguments: &[&str]) -> String {
         let output = self.ocim(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}\n{}", self.log());
         String::from_utf8(output.stdout).unwrap()

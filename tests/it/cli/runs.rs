@@ -2,7 +2,7 @@
 
 use super::{answer, ocim, refusal, run};
 use crate::support::api_server::ApiServer;
-use ocim::app::activation_after;
+use ocim_domain::appserver::activation_after;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::RunId;
 use ocim_domain::saga::{Cause, Command, ErrorClass, ErrorCode, Event, Saga};

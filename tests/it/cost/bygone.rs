@@ -77,7 +77,7 @@ fn live(site: &Site, balancer: LoadBalancerId, region: &str) -> Vec<Step> {
     // The balancer is there already.
     let mut steps: Vec<_> = site.creation().into_iter().skip(1).collect();
     steps.extend([
-        slot(region::Event::RunQueued { run }),
+        slot(region::Event::RunQueued { run, bulk_max: None }),
         slot(region::Event::RunAdmitted { run }),
         slot(region::Event::RunLeft { run }),
     ]);

@@ -6,7 +6,7 @@ use crate::sagas::crash_store::Reads;
 use crate::sagas::stage::{BALANCER, REGION, Stage, registration, somebody};
 use futures_util::FutureExt;
 use ocim::app::load_balancers::load_balancer_id;
-use ocim::app::{ActivateAsk, LaunchAsk};
+use ocim::app::{ActivateAsk, DetailsAsk, LaunchAsk};
 use ocim::clean_up::KeptServers;
 use ocim::metrics::Metrics;
 use ocim::observer::follow_runs;
@@ -125,7 +125,7 @@ async fn measure_all(events: usize) -> Costs {
     measure(costs, &stage, "observing a balancer", prepared).await.unwrap();
 
     let Value::Object(settings) = json!({ "name": "beta", "sub_domain": "beta" }) else { panic!() };
-    let created = app.create_instance(&by, settings);
+    let created = app.create_instance(&by, settings, DetailsAsk::default());
     measure(costs, &stage, "creating an instance", created).await.unwrap();
     let Value::Object(change) = json!({ "name": "other" }) else { panic!() };
     let changed = app.change_settings(&by, stage.instance, change, None);

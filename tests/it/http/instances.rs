@@ -1,7 +1,7 @@
 //! Instances and their appservers, as a client of the API sees them.
 
 use crate::support::api_server::ApiServer;
-use ocim::app::activation_after;
+use ocim_domain::appserver::activation_after;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::instance::{Command, Instance, NameTrouble};

@@ -3,7 +3,7 @@
 use crate::support::api_server::ApiServer;
 use crate::support::counts::report_count;
 use crate::support::ocim::{Ground, PATIENCE, text};
-use ocim::app::{AppError, Caller};
+use ocim::app::{AppError, Caller, DetailsAsk};
 use ocim::http::openapi::document;
 use ocim_api_spec::texts::{MongodbServerId, MysqlServerId, RabbitmqServerId};
 use reqwest::{RequestBuilder, Response};
@@ -354,7 +354,7 @@ async fn the_journal_refuses_what_cannot_be_stored_by_itself() {
     let by = Caller::new("token:ci");
     let input = json!({ "sub_domain": "nul", "openstack_server_flavor": { (NUL): 1 } });
     let Value::Object(input) = input else { panic!() };
-    let made = app.create_instance(&by, input).await.map(drop);
+    let made = app.create_instance(&by, input, DetailsAsk::default()).await.map(drop);
     refuse(made, "openstack_server_flavor.a\u{fffd}b");
     let with_reason = Caller { reason: Some(NUL.to_owned()), ..by.clone() };
     refuse(app.cancel_run(&with_reason, run, NUL.to_owned(), false).await.map(drop), "reason");

@@ -19,7 +19,7 @@ async fn more_launches_at_a_time_are_let_in_without_a_restart() {
     let (stream, meta) = (region_id("local").stream(), Caller::new("system").metadata());
     for number in 1..=3 {
         let run = RunId(Uuid::from_u128(number));
-        let command = Command::Enter { region: "local".to_owned(), run, limit: 1 };
+        let command = Command::Enter { region: "local".to_owned(), run, limit: 1, bulk_max: None };
         let journal = server.app.journal();
         journal.execute::<Region>(&stream, &meta, command).await.unwrap();
     }

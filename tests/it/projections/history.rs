@@ -80,6 +80,7 @@ impl Site {
             number: 1,
             queued: false,
             then: instance::OnSuccess { activate: true, deactivate_others: false },
+            attempts: instance::Attempts::ONE,
         };
         let started = saga::Event::Started {
             definition: "launch_appserver".to_owned(),

@@ -12,7 +12,7 @@ use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::appserver::{Appserver, Present, Status};
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, RunId};
-use ocim_domain::instance::OnSuccess;
+use ocim_domain::instance::{Attempts, OnSuccess};
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Phase, Verb};
 use ocim_engine::store::{Filter, SubscriptionEvent};
@@ -41,8 +41,11 @@ async fn appserver(stage: &Stage, id: AppserverId) -> Option<Present> {
 /// traffic, which waits while another run has that.
 async fn assert_launches_and_activates(stage: &Stage) {
     let ended = stage.events(&ENDS).await.len();
-    let ask =
-        LaunchAsk { queue: false, then: OnSuccess { activate: true, deactivate_others: true } };
+    let ask = LaunchAsk {
+        queue: false,
+        then: OnSuccess { activate: true, deactivate_others: true },
+        attempts: Attempts::ONE,
+    };
     let asked = stage.app().launch_appserver(&somebody(), stage.instance, ask).await;
     let launched = asked.unwrap().value;
     await_ends(stage, ended + 2).await;

@@ -1,7 +1,7 @@
 //! What is called after settings, and what becomes of that when the settings change.
 
 use super::stage::{SITE, Stage, somebody};
-use ocim::app::{AppError, LaunchAsk};
+use ocim::app::{AppError, DetailsAsk, LaunchAsk};
 use ocim_adapters::faults::Fault;
 use ocim_adapters::sites::SiteAnswer;
 use ocim_domain::Timestamp;
@@ -111,7 +111,7 @@ async fn a_dropped_domain_is_let_go_when_the_balancer_serves_it_no_more() {
     stage.change(json!({ "external_lms_domain": "" })).await.unwrap();
     let other = async || {
         let Value::Object(wish) = json!({ "internal_lms_domain": name }) else { panic!() };
-        stage.app().create_instance(&somebody(), wish).await
+        stage.app().create_instance(&somebody(), wish, DetailsAsk::default()).await
     };
     // Visitors of that name still reach the site.
     assert!(stage.site().await.holds(Kind::Domain, name));

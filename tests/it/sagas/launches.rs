@@ -8,13 +8,16 @@ use ocim_adapters::faults::Fault;
 use ocim_adapters::playbooks::fake::Script;
 use ocim_adapters::playbooks::{RunState, TaskFailure};
 use ocim_domain::appserver::Status;
-use ocim_domain::instance::{Instance, OnSuccess};
+use ocim_domain::instance::{Attempts, Instance, OnSuccess};
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Cause, Phase, Step};
 use ocim_engine::sagas::runner::{DriveError, Pace};
 
-const QUEUED: LaunchAsk =
-    LaunchAsk { queue: true, then: OnSuccess { activate: false, deactivate_others: false } };
+const QUEUED: LaunchAsk = LaunchAsk {
+    queue: true,
+    then: OnSuccess { activate: false, deactivate_others: false },
+    attempts: Attempts::ONE,
+};
 
 #[tokio::test(start_paused = true)]
 pub(super) async fn the_slower_of_two_drivers_is_fenced_and_has_no_further_effect() {

@@ -4,7 +4,7 @@ use super::abandoned::await_event;
 use super::scenarios::{Scenario, confirmed};
 use super::stage::{BALANCER, REGION, SITE, Stage, because, somebody};
 use ocim::app::lifecycle::{DeleteAsk, LifecycleAsk};
-use ocim::app::{ActivateAsk, AppError, ForceAsk, LaunchAsk};
+use ocim::app::{ActivateAsk, AppError, DetailsAsk, ForceAsk, LaunchAsk};
 use ocim::processes::unarchive_instance::launch_after;
 use ocim_adapters::faults::Fault;
 use ocim_domain::appserver::{Appserver, Status};
@@ -68,7 +68,11 @@ async fn assert_nothing_outside(stage: &Stage) {
 
 async fn create(stage: &Stage, name: &str) -> Result<InstanceId, AppError> {
     let Value::Object(settings) = json!({ "name": name, "sub_domain": name }) else { panic!() };
-    stage.app().create_instance(&somebody(), settings).await.map(|done| done.value)
+    stage
+        .app()
+        .create_instance(&somebody(), settings, DetailsAsk::default())
+        .await
+        .map(|done| done.value)
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +103,7 @@ async fn an_archived_site_has_nothing_outside_and_comes_back_with_its_settings()
     assert_eq!(stage.dns.aliases()[SITE], BALANCER);
     stage.start(launch).await;
     assert_eq!(stage.drive(launch).await.phase, Phase::Completed);
-    let activation = ocim::app::activation_after(launch);
+    let activation = ocim_domain::appserver::activation_after(launch);
     stage.start(activation).await;
     assert_eq!(stage.drive(activation).await.phase, Phase::Completed);
     assert_eq!(stage.balancer.serving(BALANCER, SITE), ["appserver-3"]);

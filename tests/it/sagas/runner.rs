@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use ocim::app::{LaunchAsk, Launched};
 use ocim_domain::event::Position;
 use ocim_domain::ids::RunId;
-use ocim_domain::instance::OnSuccess;
+use ocim_domain::instance::{Attempts, OnSuccess};
 use ocim_domain::saga::{Phase, Saga};
 use ocim_engine::store::{Filter, SubscriptionEvent};
 use std::collections::BTreeSet;
@@ -15,8 +15,11 @@ use std::time::Duration;
 
 /// Virtual time: far more than any run of these tests takes.
 pub(crate) const LONG: Duration = Duration::from_secs(7 * 24 * 3600);
-const BOTH: LaunchAsk =
-    LaunchAsk { queue: false, then: OnSuccess { activate: true, deactivate_others: true } };
+const BOTH: LaunchAsk = LaunchAsk {
+    queue: false,
+    then: OnSuccess { activate: true, deactivate_others: true },
+    attempts: Attempts::ONE,
+};
 
 async fn ask(stage: &Stage) -> Launched {
     stage.app().launch_appserver(&somebody(), stage.instance, BOTH).await.unwrap().value

@@ -1,5 +1,6 @@
 //! Runs to be disturbed, and what is left once each of them is at rest.
 
+use super::bulk;
 use super::former::FORMER_LAUNCH;
 use super::stage::{BALANCER, REGION, SITE, Stage, because, somebody};
 use ocim::app::LaunchAsk;
@@ -14,6 +15,7 @@ use ocim::processes::delete_orphan::DELETE_ORPHAN;
 use ocim::processes::launch_appserver::LAUNCH_APPSERVER;
 use ocim::processes::prepare_load_balancer::PREPARE_LOAD_BALANCER;
 use ocim::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
+use ocim::processes::run_bulk_operation::RUN_BULK_OPERATION;
 use ocim::processes::started_by;
 use ocim::processes::step::Definition;
 use ocim::processes::terminate_appserver::TERMINATE_APPSERVER;
@@ -25,9 +27,10 @@ use ocim_adapters::cloud::{Cloud, MachineSpec};
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::appserver::{self, Appserver};
+use ocim_domain::bulk::Pace;
 use ocim_domain::fragment::probe_host;
-use ocim_domain::ids::{RunId, ServerId};
-use ocim_domain::instance::{self, Instance, OnSuccess};
+use ocim_domain::ids::{InstanceId, RunId, ServerId};
+use ocim_domain::instance::{self, Attempts, Instance, OnSuccess};
 use ocim_domain::ledger::ResourceKey;
 use ocim_domain::load_balancer::LoadBalancer;
 use ocim_domain::region::{Region, region_id};
@@ -39,8 +42,11 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A launch whose Appserver takes the place of all others.
-const ACTIVE: LaunchAsk =
-    LaunchAsk { queue: false, then: OnSuccess { activate: true, deactivate_others: true } };
+const ACTIVE: LaunchAsk = LaunchAsk {
+    queue: false,
+    then: OnSuccess { activate: true, deactivate_others: true },
+    attempts: Attempts::ONE,
+};
 
 /// A process in a certain situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +87,14 @@ pub(crate) enum Scenario {
     UnarchiveCancelled,
     Delete,
     DeleteCancelled,
+    /// One instance whose settings can't be changed, and one that is not there.
+    Bulk,
+    /// While it waits for the time of its second batch.
+    BulkCancelled,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -113,10 +123,12 @@ impl Scenario {
         Self::UnarchiveCancelled,
         Self::Delete,
         Self::DeleteCancelled,
+        Self::Bulk,
+        Self::BulkCancelled,
     ];
 
     /// Those that come to every step of their process; one for each.
-    pub(crate) const FORWARD: [Self; 12] = [
+    pub(crate) const FORWARD: [Self; 13] = [
         Self::Launch,
         Self::FormerLaunch,
         Self::ActivateSecond,
@@ -129,10 +141,11 @@ impl Scenario {
         Self::Archive,
         Self::Unarchive,
         Self::Delete,
+        Self::Bulk,
     ];
 
     /// Those that undo every step of their process which has an undo; one for each.
-    pub(crate) const BACK: [Self; 12] = [
+    pub(crate) const BACK: [Self; 13] = [
         Self::LaunchCancelled,
         Self::FormerLaunchCancelled,
         Self::ActivateCancelled,
@@ -145,6 +158,7 @@ impl Scenario {
         Self::ArchiveCancelled,
         Self::UnarchiveCancelled,
         Self::DeleteCancelled,
+        Self::BulkCancelled,
     ];
 
     /// The process.
@@ -168,6 +182,7 @@ impl Scenario {
             Self::Archive | Self::ArchiveCancelled => &ARCHIVE_INSTANCE,
             Self::Unarchive | Self::UnarchiveCancelled => &UNARCHIVE_INSTANCE,
             Self::Delete | Self::DeleteCancelled => &DELETE_INSTANCE,
+            Self::Bulk | Self::BulkCancelled => &RUN_BULK_OPERATION,
         }
     }
 
@@ -192,6 +207,7 @@ impl Scenario {
             Self::CleanUpCancelled => "release_traffic",
             Self::DeleteOrphanCancelled => "confirm_orphan",
             Self::PrepareCancelled => "apply_fragments",
+            Self::BulkCancelled => "advance_instances",
             _ => return (stage, run),
         };
         stage.drive_until(run, |run| run.steps.contains_key(last)).await;
@@ -258,8 +274,22 @@ impl Scenario {
                 launch_two(stage).await;
                 stage.begin_change(LifecycleAsk::Delete(confirmed())).await
             }
+            Self::Bulk => begin_bulk(stage, 0).await,
+            Self::BulkCancelled => begin_bulk(stage, 60).await,
         }
     }
+}
+
+/// What can't be redeployed, one after the other.
+async fn begin_bulk(stage: &Stage, frequency_seconds: u32) -> RunId {
+    stage.launch().await;
+    let fixed = r#"{"internal_lms_domain": "other.example.com"}"#;
+    let work = bulk::redeployment(1, Some(fixed));
+    let instances = [stage.instance, InstanceId(Uuid::from_u128(77))];
+    let pace = Pace { frequency_seconds, ..bulk::pace(1) };
+    bulk::request(stage, work, &instances, pace).await;
+    stage.start(bulk::RUN).await;
+    bulk::RUN
 }
 
 /// One that serves, and one that does not.

@@ -132,7 +132,8 @@ async fn what_a_crash_left_in_a_region_is_taken_out_at_the_start() {
     let journal = stage.app().journal();
     let ghost = RunId(journal.new_id());
     let (name, limit) = (REGION.to_owned(), 2);
-    let enter = ocim_domain::region::Command::Enter { region: name, run: ghost, limit };
+    let enter =
+        ocim_domain::region::Command::Enter { region: name, run: ghost, limit, bulk_max: None };
     let stream = region_id(REGION).stream();
     journal.execute::<Region>(&stream, &somebody().metadata(), enter).await.unwrap();
     let runner = stage.start_runner();

@@ -5,7 +5,7 @@ use super::former::{definitions, plan_of};
 use super::outside::Outside;
 use super::shared_servers::add_servers;
 use ocim::app::lifecycle::LifecycleAsk;
-use ocim::app::{ActivateAsk, App, AppSetting, Caller, ForceAsk, LaunchAsk, Launched};
+use ocim::app::{ActivateAsk, App, AppSetting, Caller, DetailsAsk, ForceAsk, LaunchAsk, Launched};
 use ocim::logs::Logs;
 use ocim::processes::slots::Slots;
 use ocim::processes::step::{Definition, Driver, Registry};
@@ -389,7 +389,7 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
 
 pub(crate) async fn create_instance(app: &App, name: &str) -> InstanceId {
     let Value::Object(settings) = json!({ "name": name, "sub_domain": name }) else { panic!() };
-    app.create_instance(&somebody(), settings).await.unwrap().value
+    app.create_instance(&somebody(), settings, DetailsAsk::default()).await.unwrap().value
 }
 
 pub(crate) fn registration() -> Registration {

@@ -10,7 +10,7 @@ use ocim::processes::world::Limits;
 use ocim::processes::{PLAYBOOK_STEPS, started_by, triggers};
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
-use ocim_domain::instance::OnSuccess;
+use ocim_domain::instance::{Attempts, OnSuccess};
 use ocim_domain::saga::{Cause, Directive, Event, Run, Saga, StuckCode, next};
 use ocim_engine::sagas::holds::Holds;
 use serde_json::Value;
@@ -201,8 +201,11 @@ fn nodes_that_die_leave_a_run_stuck_where_they_work_and_never_where_they_watch()
 #[tokio::test(start_paused = true)]
 async fn each_trigger_starts_its_process_with_the_run_that_it_names() {
     let stage = Stage::new().await;
-    let ask =
-        LaunchAsk { queue: false, then: OnSuccess { activate: true, deactivate_others: true } };
+    let ask = LaunchAsk {
+        queue: false,
+        then: OnSuccess { activate: true, deactivate_others: true },
+        attempts: Attempts::ONE,
+    };
     let launched = stage.begin_launch(ask).await;
     stage.drive(launched.run).await;
     let second = stage.launch_active().await;

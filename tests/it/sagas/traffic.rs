@@ -3,8 +3,9 @@
 use super::scenarios::{assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, registration, somebody};
 use crate::support::counts::report_count;
-use ocim::app::{ActivateAsk, AppError, LaunchAsk, activation_after};
+use ocim::app::{ActivateAsk, AppError, LaunchAsk};
 use ocim_adapters::sites::SiteAnswer;
+use ocim_domain::appserver::activation_after;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::fragment::backend_name;
 use ocim_domain::ids::{AppserverId, RunId};

@@ -1,7 +1,7 @@
 //! What a launch asks of the world outside, beside what the original asked (`tests/vectors`).
 
 use super::stage::{BALANCER, REGION, Stage, somebody};
-use ocim::app::LaunchAsk;
+use ocim::app::{DetailsAsk, LaunchAsk};
 use ocim::processes::activate_appserver::ACTIVATE_APPSERVER;
 use ocim::processes::launch_appserver::LAUNCH_APPSERVER;
 use ocim::processes::step::Definition;
@@ -127,7 +127,8 @@ impl Recorded {
     /// A world in which its first launch has succeeded.
     async fn launch(&self) -> (Stage, RunId) {
         let stage = Stage::without_instance(|world| self.configure(world)).await;
-        let created = stage.app().create_instance(&somebody(), self.settings()).await;
+        let created =
+            stage.app().create_instance(&somebody(), self.settings(), DetailsAsk::default()).await;
         let instance = created.unwrap_or_else(|error| panic!("{}: {error:?}", self.file)).value;
         for domain in self.outputs["names"]["load_balanced_domains"].as_array().unwrap() {
             // As browsers ask for it.
