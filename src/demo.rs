@@ -1,13 +1,14 @@
 //! The demo: everything on embedded defaults, one site deployed, proved by visitors, and removed again.
 
 mod report;
+mod rest_of_life;
 pub mod visitors;
 mod workspace;
 
 pub use report::{DemoError, Report, Verdict};
 pub use workspace::remove_all;
 
-use crate::app::{ActivateAsk, Caller, ForceAsk, LaunchAsk, Launched};
+use crate::app::{ActivateAsk, Caller, DetailsAsk, ForceAsk, LaunchAsk, Launched};
 use crate::boot::Node;
 use crate::config::Config;
 use crate::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
@@ -106,7 +107,8 @@ impl Demo {
     }
 
     /// The whole demonstration: deploys, changes a setting, launches again, moves the traffic while
-    /// visitors come, and takes the first Appserver away.
+    /// visitors come, takes the first Appserver away; then what else a site meets in its life, to its
+    /// deletion.
     ///
     /// # Errors
     /// [`DemoError`] says what did not hold.
@@ -141,18 +143,21 @@ impl Demo {
         for failure in visits.iter().filter_map(|visit| visit.outcome.as_ref().err()).take(5) {
             tell(&format!("a visitor says: {failure}"));
         }
+        self.explain(second.appserver, tell).await?;
+        let again = self.redeploy(&site, second.number, tell).await?;
+        self.take_away(&site, tell).await?;
         let report = Report {
             instance: site.instance.to_string(),
             appservers: vec![site.first.appserver.to_string(), second.appserver.to_string()],
             url: site.url,
             http_status: 200,
-            requests: tally.requests,
-            failed_requests: tally.failed,
+            requests: tally.requests + again.requests,
+            failed_requests: tally.failed + again.failed,
             seconds: self.started.elapsed().as_secs_f64(),
             events: self.count_events().await?,
             runs: self.count_runs().await?,
         };
-        Ok(Verdict { fault: tally.fault(), report })
+        Ok(Verdict { fault: tally.fault().or_else(|| again.fault()), report })
     }
 
     /// The demo's instance: the one of a folder that is used again, or a new one.
@@ -166,7 +171,7 @@ impl Demo {
         let mut input = Map::new();
         input.insert("sub_domain".to_owned(), SUB_DOMAIN.into());
         input.insert("name".to_owned(), "Demo site".into());
-        Ok(app.create_instance(&self.by, input).await?.value)
+        Ok(app.create_instance(&self.by, input, DetailsAsk::default()).await?.value)
     }
 
     /// Waits until there is a balancer: a launch would wait for ever for one that can't be made.

@@ -18,7 +18,7 @@ pub struct Report {
     pub url: String,
     /// Status of the first page.
     pub http_status: u16,
-    /// Requests that visitors made while the second Appserver took over.
+    /// Requests that visitors made while the second Appserver, and then the third, took over.
     pub requests: usize,
     /// Those that were not answered as they should be.
     pub failed_requests: usize,
