@@ -111,6 +111,7 @@ impl App {
             run: RunId(self.journal.new_id()),
             may_queue: false,
             then: OnSuccess::default(),
+            attempts: Attempts::ONE,
         };
         match Instance::decide(&loaded.state, command, self.journal.now()) {
             Ok(_) => Ok(()),

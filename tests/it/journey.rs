@@ -130,8 +130,9 @@ fn assert_report(printed: &str) {
     assert_eq!((appservers.len(), &report["http_status"]), (2, &200.into()), "{report}");
     assert_eq!(report["failed_requests"], 0, "{report}");
     assert!(report["requests"].as_u64().unwrap() >= 1000, "{report}");
-    // The balancer's run, two launches, two activations, and the end of the first appserver.
-    assert_eq!(report["runs"], 6, "{report}");
+    // The balancer's run, four launches, four activations, the end of the first appserver, the bulk
+    // operation; archiving, un-archiving and deleting the site.
+    assert_eq!(report["runs"], 14, "{report}");
     assert!(report["url"].as_str().unwrap().starts_with("http://demo.localhost:"), "{report}");
 }
 

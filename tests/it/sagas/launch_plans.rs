@@ -49,7 +49,7 @@ async fn a_plan_tells_each_step_and_each_variable_of_the_launch_and_leaves_no_tr
             plan.problems
         );
 
-        let launched = stage.begin_launch(LaunchAsk { queue: false, then }).await;
+        let launched = stage.begin_launch(LaunchAsk { then, ..LaunchAsk::default() }).await;
         assert_eq!(stage.drive(launched.run).await.phase, Phase::Completed);
         let log =
             stage.app().journal().store().read_stream(&launched.run.stream(), 0).await.unwrap();
