@@ -51,12 +51,12 @@ pub static RUN_BULK_OPERATION: Definition = Definition {
 /// Looks what has become of each that was begun, and begins the next ones.
 async fn advance_instances(context: StepContext) -> Result<Progress, StepError> {
     let bulk = record(&context, bulk::Command::TakeUp).await?;
-    for instance in bulk.ongoing.clone() {
-        advance(&context, &bulk, instance).await?;
+    for instance in &bulk.ongoing {
+        advance(&context, &bulk, *instance).await?;
     }
-    let bulk = record(&context, bulk::Command::BeginBatch).await?;
-    for instance in bulk.ongoing.clone() {
-        advance(&context, &bulk, instance).await?;
+    let next = record(&context, bulk::Command::BeginBatch).await?;
+    for instance in next.ongoing.difference(&bulk.ongoing) {
+        advance(&context, &next, *instance).await?;
     }
     let bulk = load(&context).await?;
     if bulk.is_done() {
