@@ -18,6 +18,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
+/// Most domains that are named at once.
+const DOMAINS_MAX: usize = 1_000;
 /// Rows that are read at once while instances are chosen.
 const PAGE: usize = 200;
 /// What a condition may ask for beside settings.
@@ -253,14 +255,14 @@ impl App {
         by: &Caller,
         domains: &[String],
     ) -> Result<BulkPlan, AppError> {
+        if domains.len() > DOMAINS_MAX {
+            let rule = format!("must be {DOMAINS_MAX} domains at most");
+            return Err(AppError::invalid("domains", rule));
+        }
         let wanted: BTreeSet<_> =
             domains.iter().map(|it| it.trim().to_lowercase()).filter(|it| !it.is_empty()).collect();
         if wanted.is_empty() {
             return Err(AppError::invalid("domains", "must name at least one domain"));
-        }
-        if wanted.len() > INSTANCES_MAX {
-            let rule = format!("must be {INSTANCES_MAX} domains at most");
-            return Err(AppError::invalid("domains", rule));
         }
         let mut plan = BulkPlan { chosen: vec![], unknown: vec![] };
         let wanted: Vec<_> = wanted.into_iter().collect();

@@ -152,7 +152,7 @@ pub(super) async fn redeploy(
         dry_run: false,
     };
     let dry = RedeployInstances { dry_run: true, ..body.clone() };
-    ask("/bulk-operations/redeploy", (&dry, &body), "redeploy", &args.ask, client, output).await
+    ask("/bulk_operations/redeploy", (&dry, &body), "redeploy", &args.ask, client, output).await
 }
 
 /// Archives many instances.
@@ -181,7 +181,7 @@ pub(super) async fn archive(
         dry_run: false,
     };
     let dry = ArchiveInstances { dry_run: true, ..body.clone() };
-    ask("/bulk-operations/archive", (&dry, &body), "archive", &args.ask, client, output).await
+    ask("/bulk_operations/archive", (&dry, &body), "archive", &args.ask, client, output).await
 }
 
 /// Looks which instances it would be, asks whether that is meant, and has it done.
@@ -216,7 +216,7 @@ async fn ask<Body: Serialize>(
         output.progress(format!("{} by {}", started.id, started.run))?;
         wait_for_run(&started.run, client, output).await?;
         let operation: BulkOperation =
-            client.get(&format!("/bulk-operations/{}", started.id)).await?;
+            client.get(&format!("/bulk_operations/{}", started.id)).await?;
         return match operation.failed {
             0 => Ok(()),
             failed => Err(CliError::new(Kind::RunFailed, format!("{failed} instances failed"))),
@@ -257,14 +257,14 @@ pub(super) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let path = |id: &str| format!("/bulk-operations/{id}");
+    let path = |id: &str| format!("/bulk_operations/{id}");
     let operation: BulkOperation = match command {
         BulkCommand::List(wanted) => {
-            let items: Vec<BulkOperation> = client.list("/bulk-operations", &[], &wanted).await?;
+            let items: Vec<BulkOperation> = client.list("/bulk_operations", &[], &wanted).await?;
             return list(&items, output);
         }
         BulkCommand::Instances { id, wanted } => {
-            let path = format!("/bulk-operations/{id}/instances");
+            let path = format!("/bulk_operations/{id}/instances");
             let items: Vec<BulkItem> = client.list(&path, &[], &wanted).await?;
             return list_items(&items, output);
         }

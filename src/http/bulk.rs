@@ -78,7 +78,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(redeploy_instances),
         method: Verb::Post,
-        path: "/api/v1/bulk-operations/redeploy",
+        path: "/api/v1/bulk_operations/redeploy",
         tag: BULK,
         summary: "Launches an Appserver of each of many instances, a few at a time",
         description: "Of live instances that were launched before, and that bear none of the tags. Failures \
@@ -92,7 +92,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(archive_instances),
         method: Verb::Post,
-        path: "/api/v1/bulk-operations/archive",
+        path: "/api/v1/bulk_operations/archive",
         tag: BULK,
         summary: "Takes many instances out of service, a few at a time",
         description: "Each by a run of its own, as when it is archived alone. One that fails stops no \
@@ -105,7 +105,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(list_bulk_operations),
         method: Verb::Get,
-        path: "/api/v1/bulk-operations",
+        path: "/api/v1/bulk_operations",
         tag: BULK,
         summary: "Lists bulk operations, newest first",
         description: "Each with how far it is, and when it will probably be over.",
@@ -123,7 +123,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(read_bulk_operation),
         method: Verb::Get,
-        path: "/api/v1/bulk-operations/{id}",
+        path: "/api/v1/bulk_operations/{id}",
         tag: BULK,
         summary: "Reads a bulk operation",
         description: "With how far it is, and when it will probably be over.",
@@ -135,7 +135,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(list_bulk_items),
         method: Verb::Get,
-        path: "/api/v1/bulk-operations/{id}/instances",
+        path: "/api/v1/bulk_operations/{id}/instances",
         tag: BULK,
         summary: "Lists the instances of a bulk operation, in their order",
         description: "Each with how far it is, and why it failed or was left out.",
@@ -153,7 +153,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(pause_bulk_operation),
         method: Verb::Post,
-        path: "/api/v1/bulk-operations/{id}/pause",
+        path: "/api/v1/bulk_operations/{id}/pause",
         tag: BULK,
         summary: "Has a bulk operation begin with no more instances for now",
         description: "What it has begun goes on.",
@@ -165,7 +165,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(resume_bulk_operation),
         method: Verb::Post,
-        path: "/api/v1/bulk-operations/{id}/resume",
+        path: "/api/v1/bulk_operations/{id}/resume",
         tag: BULK,
         summary: "Has a paused bulk operation go on",
         description: "With the next instances, as its pace allows.",
@@ -177,7 +177,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(stop_bulk_operation),
         method: Verb::Post,
-        path: "/api/v1/bulk-operations/{id}/stop",
+        path: "/api/v1/bulk_operations/{id}/stop",
         tag: BULK,
         summary: "Has a bulk operation begin with no more instances",
         description: "What it has begun comes to its end. The same request goes on with the rest, later.",
@@ -265,7 +265,7 @@ async fn answer_to_ask(
     let started = done.value;
     let shown_by = [bulk::PROJECTOR.name, runs::PROJECTOR.name];
     let mut answer = accept_run(api, by, &shown_by, done.position, started.run).await?;
-    answer.insert_header((LOCATION, format!("/api/v1/bulk-operations/{}", started.id)));
+    answer.insert_header((LOCATION, format!("/api/v1/bulk_operations/{}", started.id)));
     Ok(answer.json(StartedBulkOperation {
         id: started.id.to_string(),
         run: started.run.to_string(),

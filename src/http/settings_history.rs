@@ -22,6 +22,8 @@ use utoipa::IntoParams;
 
 /// Versions on a page where nobody says how many.
 const LIMIT: usize = 50;
+/// Highest version that is asked for: as high as the document's numbers go.
+const BEFORE_MAX: u64 = i64::MAX as u64;
 /// Most versions on a page.
 const LIMIT_MAX: usize = 200;
 
@@ -110,6 +112,9 @@ async fn list_settings_versions(
     let limit = params.limit.unwrap_or(LIMIT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(bad_request("limit", format!("must be a number from 1 to {LIMIT_MAX}")));
+    }
+    if params.before.is_some_and(|before| !(1..=BEFORE_MAX).contains(&before)) {
+        return Err(bad_request("before", format!("must be a number from 1 to {BEFORE_MAX}")));
     }
     let mut versions = api.app.list_settings_versions(&by, *id, params.before, limit + 1).await?;
     let has_more = versions.len() > limit;

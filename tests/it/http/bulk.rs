@@ -56,7 +56,7 @@ async fn instances_are_chosen_by_their_settings_and_tags() {
         let body = json!({
             "tag": "may", "reason": WHY, "dry_run": true, "filter": filter, "exclude": exclude,
         });
-        let (status, plan) = post(&server, "/bulk-operations/redeploy", &body).await;
+        let (status, plan) = post(&server, "/bulk_operations/redeploy", &body).await;
         assert_eq!(status, 200, "{plan}");
         let ids = plan["instances"].as_array().unwrap().iter();
         ids.map(|it| it["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -78,7 +78,7 @@ async fn instances_are_chosen_by_their_settings_and_tags() {
         "tag": "two words", "filter": { "colour": 1, "lms_users__isnull": true },
         "exclude": { "name__like": "x" }, "update": { "colour": "red" }, "attempts": 11, "reason": WHY,
     });
-    let (status, problem) = post(&server, "/bulk-operations/redeploy", &wrong).await;
+    let (status, problem) = post(&server, "/bulk_operations/redeploy", &wrong).await;
     let mut fields: Vec<_> = problem["errors"]
         .as_array()
         .unwrap()
@@ -97,14 +97,14 @@ async fn instances_are_chosen_by_their_settings_and_tags() {
     assert_eq!((status, fields), (422, expected.map(str::to_owned).to_vec()), "{problem}");
     for (field, value) in [("batch_size", 0), ("frequency_seconds", 86_401), ("failures_max", 0)] {
         let body = json!({ "tag": "may", "reason": WHY, field: value });
-        let (status, problem) = post(&server, "/bulk-operations/redeploy", &body).await;
+        let (status, problem) = post(&server, "/bulk_operations/redeploy", &body).await;
         assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!(field)), "{problem}");
     }
     let (status, problem) =
-        post(&server, "/bulk-operations/redeploy", &json!({ "tag": "may" })).await;
+        post(&server, "/bulk_operations/redeploy", &json!({ "tag": "may" })).await;
     assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("reason")), "{problem}");
     let none = json!({ "tag": "may", "reason": WHY, "filter": { "name": "nobody" } });
-    assert_eq!(post(&server, "/bulk-operations/redeploy", &none).await.0, 409);
+    assert_eq!(post(&server, "/bulk_operations/redeploy", &none).await.0, 409);
     server.stop().await;
 }
 
@@ -118,13 +118,13 @@ async fn an_operation_is_looked_at_paused_resumed_and_stopped() {
         "update": { "configuration_extra_settings": "SECRET_PASSWORD: hush-hush" },
     });
     let request =
-        || server.ask("POST", "/bulk-operations/redeploy").header("Idempotency-Key", "k1");
+        || server.ask("POST", "/bulk_operations/redeploy").header("Idempotency-Key", "k1");
     let started: Value = request().json(&body).send().await.unwrap().json().await.unwrap();
     assert_eq!(started["instance_count"], 2, "{started}");
     let again: Value = request().json(&body).send().await.unwrap().json().await.unwrap();
     assert_eq!(again, started, "the same request is one operation");
     let id = started["id"].as_str().unwrap();
-    let path = format!("/bulk-operations/{id}");
+    let path = format!("/bulk_operations/{id}");
     let shown = server.get(&path).await;
     assert_eq!((&shown["state"], &shown["pending"]), (&json!("running"), &json!(2)), "{shown}");
     assert_eq!(shown["forecast_end"], Value::Null, "none is done");
@@ -159,12 +159,12 @@ async fn an_operation_is_looked_at_paused_resumed_and_stopped() {
     let (status, problem) = post(&server, &format!("{path}/resume"), &json!({})).await;
     assert_eq!(status, 409, "{problem}");
     record(&server, id, bulk::Command::End).await;
-    let listed = server.get("/bulk-operations").await;
+    let listed = server.get("/bulk_operations").await;
     assert_eq!(
         (&listed["items"][0]["id"], &listed["items"][0]["state"]),
         (&json!(id), &json!("ended"))
     );
-    let nobody = server.ask("GET", &format!("/bulk-operations/{}", BulkId(Uuid::nil())));
+    let nobody = server.ask("GET", &format!("/bulk_operations/{}", BulkId(Uuid::nil())));
     assert_eq!(nobody.send().await.unwrap().status(), 404);
     server.stop().await;
 }
@@ -175,17 +175,17 @@ async fn instances_are_archived_by_their_internal_domains() {
     let alpha = server.given_instance("alpha").await;
     let domains = ["Alpha.example.com ", "nobody.example.com", ""];
     let body = json!({ "domains": domains, "reason": WHY, "dry_run": true });
-    let (status, plan) = post(&server, "/bulk-operations/archive", &body).await;
+    let (status, plan) = post(&server, "/bulk_operations/archive", &body).await;
     assert_eq!((status, &plan["instances"][0]["id"]), (200, &json!(alpha)), "{plan}");
     assert_eq!(plan["unknown"], json!(["nobody.example.com"]));
     let (status, problem) =
-        post(&server, "/bulk-operations/archive", &json!({ "domains": [" "], "reason": WHY }))
+        post(&server, "/bulk_operations/archive", &json!({ "domains": [" "], "reason": WHY }))
             .await;
     assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("domains")), "{problem}");
     let nobody = json!({ "domains": ["nobody.example.com"], "reason": WHY });
-    assert_eq!(post(&server, "/bulk-operations/archive", &nobody).await.0, 409);
+    assert_eq!(post(&server, "/bulk_operations/archive", &nobody).await.0, 409);
     let begun = json!({ "domains": domains, "reason": WHY });
-    let (status, started) = post(&server, "/bulk-operations/archive", &begun).await;
+    let (status, started) = post(&server, "/bulk_operations/archive", &begun).await;
     assert_eq!((status, &started["instance_count"]), (202, &json!(1)), "{started}");
     server.stop().await;
 }

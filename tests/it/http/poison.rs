@@ -5,7 +5,7 @@ use crate::support::counts::report_count;
 use crate::support::ocim::{Ground, PATIENCE, text};
 use ocim::app::{AppError, Caller, DetailsAsk};
 use ocim::http::openapi::document;
-use ocim_api_spec::texts::{MongodbServerId, MysqlServerId, RabbitmqServerId};
+use ocim_api_spec::texts::{BulkId, MongodbServerId, MysqlServerId, RabbitmqServerId};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Map, Value, json};
 
@@ -53,6 +53,7 @@ impl Target {
                 _ if path.contains("/load_balancers/") => {
                     "lbal_01900000-0000-7000-8000-000000000001"
                 }
+                _ if path.contains("/bulk_operations/") => BulkId::EXAMPLE,
                 _ if path.contains("/mysql_servers/") => MysqlServerId::EXAMPLE,
                 _ if path.contains("/mongodb_servers/") => MongodbServerId::EXAMPLE,
                 _ if path.contains("/rabbitmq_servers/") => RabbitmqServerId::EXAMPLE,
