@@ -99,8 +99,7 @@ impl From<Problem> for CliError {
         };
         let mut message = words::of_command_line(&problem.detail.unwrap_or(problem.title));
         for error in problem.errors {
-            let (field, rule) = (words::option_of(&error.field), &error.rule);
-            let field = field.unwrap_or(&error.field);
+            let (field, rule) = (words::tell_field(&error.field), &error.rule);
             message.push_str(&format!("; {field}: {}", words::of_command_line(rule)));
         }
         if let Some(seconds) = problem.retry_after_s {

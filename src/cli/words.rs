@@ -1,5 +1,7 @@
 //! The API's words in those of the command line: `--limit`, not "query parameter `limit`".
 
+use ocim_domain::settings::SETTINGS;
+
 /// Fields, parameters and headers of the API, and the options that set them.
 const OPTIONS: &[(&str, &str)] = &[
     ("If-Match", "--if-version"),
@@ -90,6 +92,14 @@ const PHRASES: &[(&str, &str)] = &[
 #[must_use]
 pub(super) fn option_of(field: &str) -> Option<&'static str> {
     OPTIONS.iter().find(|(name, _)| *name == field).map(|(_, option)| *option)
+}
+
+/// How a field is called where its value was refused: a setting by its own name, which lists may take
+/// as an option, too.
+#[must_use]
+pub(super) fn tell_field(field: &str) -> &str {
+    let is_setting = SETTINGS.iter().any(|setting| setting.name == field);
+    option_of(field).filter(|_| !is_setting).unwrap_or(field)
 }
 
 /// A sentence of the API as the command line would say it.
