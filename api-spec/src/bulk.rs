@@ -112,7 +112,7 @@ impl Default for RedeployInstances {
 #[serde(deny_unknown_fields, default)]
 pub struct ArchiveInstances {
     /// The internal domains of their LMS.
-    #[schema(value_type = Vec<HostName>, min_items = 1, max_items = 1000)]
+    #[schema(value_type = Vec<HostName>, max_items = 1000)]
     pub domains: Vec<String>,
     /// Most instances at a time.
     #[schema(minimum = 1, maximum = 1000)]

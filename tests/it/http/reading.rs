@@ -2,6 +2,7 @@
 
 use crate::support::api_server::ApiServer;
 use futures_util::future::join_all;
+use ocim_api_spec::texts::BulkId;
 use serde_json::{Value, json};
 
 /// Every GET of the document with the query parameters that are whole numbers, its ids filled in.
@@ -19,6 +20,7 @@ async fn list_reads(server: &ApiServer) -> Vec<(String, Vec<String>)> {
         let id = match path.split('/').nth(3) {
             Some("instances") => instance.clone(),
             Some("appservers") => appserver.clone(),
+            _ if path.contains("/bulk_operations/") => BulkId::EXAMPLE.to_owned(),
             _ => run.to_string(),
         };
         let is_number = |it: &&Value| {
