@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 pub static RUN_BULK_OPERATION: Definition = Definition {
     name: "run_bulk_operation",
     version: 1,
-    deadline: None,
+    deadline: Some(|_| LONGEST),
     on_abandoned: Some(call!(leave_off)),
     settles_on_undo: false,
     steps: &[
