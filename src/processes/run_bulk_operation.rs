@@ -20,6 +20,10 @@ use std::time::Duration;
 /// Longest time that an operation may take: pauses, and machines that are waited for, included.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Longest time of one attempt: a look that never ends, or is lost, is made anew long before the
+/// operation's own time is up.
+const ATTEMPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// The process.
 ///
 /// Failure policy: what becomes of one instance is noted, and never stops the others but as the
@@ -36,7 +40,7 @@ pub static RUN_BULK_OPERATION: Definition = Definition {
             call!(advance_instances),
             Kind::Compensable(call!(leave_off)),
             100,
-            |_| LONGEST,
+            |_| ATTEMPT,
         ),
         Step::new(
             "end_operation",
