@@ -8,6 +8,7 @@ mod convert;
 mod events;
 mod extract;
 mod health;
+mod holds;
 mod idempotency;
 mod instances;
 mod keeping;
@@ -16,6 +17,7 @@ mod lifecycle;
 mod load_balancers;
 mod local_token;
 mod logs;
+mod maintenance;
 mod metrics;
 pub mod openapi;
 mod operators;
@@ -37,6 +39,7 @@ mod sse;
 mod status;
 mod stream;
 mod strict_json;
+mod test_links;
 mod timeline;
 mod tokens;
 mod trace;
@@ -77,6 +80,7 @@ const LISTS: &[&[Route]] = &[
     settings_history::ROUTES,
     appservers::ROUTES,
     keeping::ROUTES,
+    test_links::ROUTES,
     variables::ROUTES,
     launch_plans::ROUTES,
     servers::ROUTES,
@@ -94,6 +98,8 @@ const LISTS: &[&[Route]] = &[
     references::ROUTES,
     resources::ROUTES,
     lifecycle::ROUTES,
+    holds::ROUTES,
+    maintenance::ROUTES,
     projections::ROUTES,
     bulk::ROUTES,
     tokens::ROUTES,

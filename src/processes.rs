@@ -5,6 +5,7 @@ pub mod archive_instance;
 pub mod balancer_troubles;
 pub mod balancers;
 pub mod beliefs;
+pub mod change_maintenance;
 pub mod check_names;
 pub mod clean_up_appserver;
 pub mod deactivate_appserver;
@@ -18,8 +19,10 @@ pub mod machines;
 pub mod playbook_steps;
 pub mod prepare_load_balancer;
 pub mod provision_load_balancer;
+pub mod publish_test_link;
 pub mod resolve_playbooks;
 pub mod resource;
+pub mod restart_appserver;
 pub mod run_bulk_operation;
 pub mod shared_servers;
 pub mod slots;
@@ -49,6 +52,9 @@ pub const NEWEST: &[&Definition] = &[
     &unarchive_instance::UNARCHIVE_INSTANCE,
     &delete_instance::DELETE_INSTANCE,
     &run_bulk_operation::RUN_BULK_OPERATION,
+    &change_maintenance::CHANGE_MAINTENANCE,
+    &restart_appserver::RESTART_APPSERVER,
+    &publish_test_link::PUBLISH_TEST_LINK,
 ];
 
 /// Versions that runs may still have which began before they had a successor.

@@ -3,7 +3,7 @@
 pub mod fake;
 pub mod simulated;
 
-use crate::breaker::{Asked, guarded};
+use crate::breaker::{Answer, Asked, guarded};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use std::net::IpAddr;
@@ -22,11 +22,22 @@ pub struct Alias {
     pub ttl_seconds: u32,
 }
 
+/// A name that leads to one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAddress {
+    /// The name, without a dot at its end.
+    pub name: String,
+    /// The machine's address.
+    pub ip: IpAddr,
+    /// How long resolvers may keep it, in seconds.
+    pub ttl_seconds: u32,
+}
+
 /// Writes records into the zones that are ours.
 #[async_trait]
 pub trait Dns: Send + Sync + std::fmt::Debug {
-    /// Whether names may be pointed at a balancer of that address from here.
-    fn may_point_at(&self, balancer: IpAddr) -> bool;
+    /// Whether names may be pointed at a balancer or machine of that address from here.
+    fn may_point_at(&self, address: IpAddr) -> bool;
 
     /// From then on the name is this alias and nothing else; setting it again changes nothing.
     ///
@@ -38,12 +49,28 @@ pub trait Dns: Send + Sync + std::fmt::Debug {
 
     /// Removes the alias. Absent is success.
     async fn remove_alias(&self, name: &str) -> Result<(), PortError>;
+
+    /// From then on the name leads to this address and nowhere else; setting it again changes nothing.
+    ///
+    /// Permanent, with the name, when it belongs to no zone of ours.
+    async fn set_address(&self, address: &HostAddress) -> Result<(), PortError>;
+
+    /// Which address the name leads to; `None` where it leads to none.
+    async fn read_address(&self, name: &str) -> Result<Option<IpAddr>, PortError>;
+
+    /// Removes the address. Absent is success.
+    async fn remove_address(&self, name: &str) -> Result<(), PortError>;
 }
 
+impl Answer for IpAddr {}
+
 guarded! { Dns {
-    may_point_at(balancer: IpAddr) -> bool;
+    may_point_at(address: IpAddr) -> bool;
 } {
     set_alias(alias: &Alias) -> (), asks Asked::Own;
     read_alias(name: &str) -> Option<String>, asks Asked::Own;
     remove_alias(name: &str) -> (), asks Asked::Own;
+    set_address(address: &HostAddress) -> (), asks Asked::Own;
+    read_address(name: &str) -> Option<IpAddr>, asks Asked::Own;
+    remove_address(name: &str) -> (), asks Asked::Own;
 }}

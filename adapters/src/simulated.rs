@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) balancers: BTreeMap<IpAddr, String>,
     /// What each name leads to.
     pub(crate) aliases: BTreeMap<String, String>,
+    /// Names that lead to machines, and their addresses.
+    pub(crate) addresses: BTreeMap<String, IpAddr>,
     /// The names of those that were made.
     pub(crate) security_groups: BTreeSet<String>,
 }

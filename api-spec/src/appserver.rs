@@ -199,6 +199,17 @@ pub struct TerminateAppserver {
     pub reason: Option<String>,
 }
 
+/// Restarts an Appserver's machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RestartAppserver {
+    /// Even if it is the last one in traffic: the site is away meanwhile. Needs a reason.
+    pub force: bool,
+    /// Why.
+    #[schema(value_type = Option<Reason>)]
+    pub reason: Option<String>,
+}
+
 /// Keeps a failed Appserver's machine longer, or shorter, than it would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -312,6 +323,12 @@ impl Example for DeactivateAppserver {
 impl Example for TerminateAppserver {
     fn example() -> Self {
         Self { force: false, reason: reason() }
+    }
+}
+
+impl Example for RestartAppserver {
+    fn example() -> Self {
+        Self { force: true, reason: reason() }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::appserver_status::AppserverStatus;
 use crate::examples::{Example, reason, second};
+use crate::hold::Hold;
 use crate::lifecycle::InstanceLifecycle;
+use crate::maintenance::{Maintenance, MaintenanceChange};
 use crate::texts::{
     Actor, AppserverId, HostName, InstanceId, LoadBalancerId, Login, MongodbServerId,
     MysqlServerId, Name, Notes, Owner, Prose, RabbitmqServerId, Reason, RunId, Secret, Tag, Url,
@@ -166,6 +168,12 @@ pub struct Instance {
     /// `run_…` that archives, un-archives or deletes it.
     #[schema(value_type = Option<RunId>)]
     pub lifecycle_run: Option<String>,
+    /// Who keeps everybody else from changing it, while somebody does.
+    pub hold: Option<Hold>,
+    /// What visitors get instead of the site, while it is under maintenance.
+    pub maintenance: Option<Maintenance>,
+    /// What was asked for, until its run has ended.
+    pub maintenance_change: Option<MaintenanceChange>,
     /// True once a launch succeeded.
     pub successfully_provisioned: bool,
     /// True where its settings have changed since those were frozen that it is served with.
@@ -376,6 +384,9 @@ impl Example for Instance {
             load_balancer: Some(LoadBalancerId::EXAMPLE.to_owned()),
             lifecycle: InstanceLifecycle::Live,
             lifecycle_run: None,
+            hold: None,
+            maintenance: None,
+            maintenance_change: None,
             successfully_provisioned: true,
             is_ahead: false,
             owner: Owner::EXAMPLE.to_owned(),

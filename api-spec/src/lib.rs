@@ -8,10 +8,12 @@ pub mod bulk;
 pub mod event;
 pub mod examples;
 pub mod health;
+pub mod hold;
 pub mod instance;
 pub mod launch_plan;
 pub mod lifecycle;
 pub mod log;
+pub mod maintenance;
 pub mod operator;
 pub mod page;
 pub mod problem;
@@ -24,6 +26,7 @@ pub mod server;
 pub mod settings_version;
 pub mod shared_server;
 pub mod status;
+pub mod test_link;
 pub mod texts;
 pub mod timeline;
 pub mod token;
@@ -31,7 +34,7 @@ pub mod variable;
 
 pub use appserver::{
     ActivateAppserver, Appserver, AppserverDetail, CleanUpAppserver, DeactivateAppserver,
-    KeepServer, LaunchAppserver, LaunchedAppserver, TerminateAppserver,
+    KeepServer, LaunchAppserver, LaunchedAppserver, RestartAppserver, TerminateAppserver,
 };
 pub use appserver_status::AppserverStatus;
 pub use bulk::{
@@ -41,6 +44,7 @@ pub use bulk::{
 pub use event::{AppendedEvent, RecordedEvent};
 pub use examples::Example;
 pub use health::{Health, Readiness};
+pub use hold::{Hold, HoldInstance, ReleaseHold};
 pub use instance::{
     ChangeDetails, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
     InstanceServers, MongodbAccount, MysqlAccount, NewestAppserver, RabbitmqAccount, ResourceNames,
@@ -54,6 +58,7 @@ pub use lifecycle::{
     StartedTermination, StartedTerminations, TerminateAppservers, UnarchiveInstance,
 };
 pub use log::{LogLevel, LogLine, LogPage};
+pub use maintenance::{EndMaintenance, Maintenance, MaintenanceChange, StartMaintenance};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};
 pub use page::Page;
 pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};
@@ -74,7 +79,8 @@ pub use shared_server::{
     AddMongodbServer, AddMysqlServer, AddRabbitmqServer, AddedServer, EditMongodbServer,
     EditMysqlServer, EditRabbitmqServer, MongodbServer, MysqlServer, RabbitmqServer, RetireServer,
 };
-pub use status::{Need, NeedCode, Running, Status};
+pub use status::{Need, NeedCode, Notice, NoticeCode, Running, Status};
+pub use test_link::{MakeTestLink, TestLink};
 pub use timeline::TimelineItem;
 pub use token::{CreateToken, CreatedToken, Token, TokenScope, TokenState};
 pub use variable::{SettingEdit, VariableExplanation, VariableLayer, VariableSource};

@@ -56,6 +56,8 @@ problem_types! {
     RequestTimeout = "/problems/request_timeout", 408, "The request took too long to arrive";
     /// The state of the thing forbids it; `detail` says what to do.
     CommandRejected = "/problems/command_rejected", 409, "The command was refused";
+    /// Somebody else holds the instance; `detail` says who, why and until when.
+    InstanceHeld = "/problems/instance_held", 409, "Somebody holds the instance";
     /// The names listed in `errors` are another instance's; nothing was written.
     NameTaken = "/problems/name_taken", 409, "A name is taken";
     /// Somebody else changed the thing at the same moment: repeat the request.

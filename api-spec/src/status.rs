@@ -1,7 +1,7 @@
-//! The state of affairs: what needs a person, and what runs.
+//! The state of affairs: what needs a person, what runs, and what people have put in force.
 
 use crate::examples::{Example, second};
-use crate::texts::{Name, Prose, RunId, Word};
+use crate::texts::{InstanceId, Name, Prose, RunId, Word};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -51,6 +51,37 @@ pub struct Need {
     pub advice: String,
 }
 
+/// What somebody has put in force at an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeCode {
+    /// Somebody keeps everybody else from changing it.
+    InstanceHeld,
+    /// Visitors get a page instead of the site.
+    InstanceUnderMaintenance,
+}
+
+/// One thing that somebody has put in force, and that others should know of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Notice {
+    /// What.
+    pub code: NoticeCode,
+    /// `inst_…`.
+    #[schema(value_type = InstanceId)]
+    pub id: String,
+    /// What people call it.
+    #[schema(value_type = Prose)]
+    pub name: String,
+    /// What is in force, by whom and why, in one sentence.
+    #[schema(value_type = Prose)]
+    pub sentence: String,
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// The command line that ends it.
+    #[schema(value_type = Prose)]
+    pub advice: String,
+}
+
 /// One run that is under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Running {
@@ -80,6 +111,8 @@ pub struct Status {
     pub needs: Vec<Need>,
     /// What runs, newest first; at most 200.
     pub running: Vec<Running>,
+    /// What people have put in force; at most 100 of a kind.
+    pub notices: Vec<Notice>,
 }
 
 impl Example for Status {
@@ -101,6 +134,14 @@ impl Example for Status {
             started: second(120),
             duration_s: 612.4,
         };
-        Self { needs: vec![need], running: vec![running] }
+        let notice = Notice {
+            code: NoticeCode::InstanceHeld,
+            id: InstanceId::EXAMPLE.to_owned(),
+            name: "alpha.example.com".to_owned(),
+            sentence: "is held by token:ada: moving the database".to_owned(),
+            until: second(86_400),
+            advice: "ocim instance release alpha.example.com".to_owned(),
+        };
+        Self { needs: vec![need], running: vec![running], notices: vec![notice] }
     }
 }

@@ -102,6 +102,9 @@ texts! {
     NeededReason = "Why, for people who look back; required, and not blank",
         "agreed with the customer",
         pattern: SAYING, min_length: 1, max_length: 2000;
+    VisitorsMessage = "What visitors are told; not blank, and without control characters but ends of lines",
+        "We move to faster machines.",
+        pattern: SAYING, min_length: 1, max_length: 500;
     SearchText = "A text to be looked for", "alpha", pattern: STORABLE, max_length: 1000;
     Prose = "A text for people", "no hosts matched", max_length: 100_000;
     Name = "What people call it", "alpha.example.com", min_length: 1, max_length: 300;

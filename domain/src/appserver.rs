@@ -1,6 +1,7 @@
 //! One frozen configuration on one server: how far its launch came, and whether it receives traffic.
 
 mod keeping;
+mod restart;
 mod termination;
 
 pub use keeping::{CleanUp, clean_up_run};
@@ -138,6 +139,13 @@ pub enum Command {
     StopTermination { run: RunId },
     /// Its machine is observed to be gone.
     Terminate,
+    /// Restart its machine, in `run`. `force`, with a `reason`, does it although the site is away
+    /// meanwhile.
+    RequestRestart { run: RunId, force: bool, reason: Option<String> },
+    /// That run's restart is over: the site answers again.
+    RecordRestart { run: RunId },
+    /// That run's restart is called off, or given up.
+    StopRestart { run: RunId },
     /// Keep a failed one's machine until then, for this `reason`; earlier or later than before.
     KeepServer { until: Timestamp, reason: String },
     /// Take a failed one's machine away, in `run`: it was kept until `due`, which has come.
@@ -201,6 +209,15 @@ pub enum Event {
     /// Its machine is gone. `status` is what it was left in (core §4.3).
     #[serde(rename = "appserver.terminated")]
     Terminated { status: Status, at: Timestamp },
+    /// Somebody asked to restart its machine.
+    #[serde(rename = "appserver.restart_requested")]
+    RestartRequested { run: RunId, force: bool, reason: Option<String> },
+    /// Its machine was restarted, and its site answers.
+    #[serde(rename = "appserver.restarted")]
+    Restarted { run: RunId },
+    /// The run that was to restart its machine did not come to its end.
+    #[serde(rename = "appserver.restart_stopped")]
+    RestartStopped { run: RunId },
     /// Its machine is kept until then.
     #[serde(rename = "appserver.server_kept")]
     ServerKept { before: Option<Timestamp>, until: Timestamp, reason: String },
@@ -238,6 +255,9 @@ impl DomainEvent for Event {
         ("appserver.termination_started", 1),
         ("appserver.termination_stopped", 1),
         ("appserver.terminated", 1),
+        ("appserver.restart_requested", 1),
+        ("appserver.restarted", 1),
+        ("appserver.restart_stopped", 1),
         ("appserver.server_kept", 1),
         ("appserver.clean_up_requested", 1),
         ("appserver.clean_up_started", 1),
@@ -289,6 +309,8 @@ pub struct Present {
     pub clean_up: Option<CleanUp>,
     /// What is wrong with its machine.
     pub trouble: Option<String>,
+    /// The run that restarts its machine.
+    pub restart_run: Option<RunId>,
 }
 
 impl Present {
@@ -383,6 +405,18 @@ pub enum Rejected {
         /// The run.
         run: RunId,
     },
+    /// Its machine is being restarted already.
+    #[error("its machine is being restarted by run {run}: wait for it, or cancel it")]
+    Restarting {
+        /// The run.
+        run: RunId,
+    },
+    /// Only one that runs comes back from a restart.
+    #[error("the appserver is {status:?}: only one that is Running can be restarted")]
+    NotRestartable {
+        /// What it is.
+        status: Status,
+    },
     /// It is kept for longer than the clean-up thought.
     #[error("its machine is kept for longer by now")]
     KeptLonger,
@@ -454,6 +488,9 @@ impl Decider for Appserver {
             | Command::StartTermination { .. }
             | Command::StopTermination { .. }
             | Command::Terminate) => termination::decide(present, command, now),
+            command @ (Command::RequestRestart { .. }
+            | Command::RecordRestart { .. }
+            | Command::StopRestart { .. }) => restart::decide(present, command),
             command @ (Command::KeepServer { .. }
             | Command::CleanUpWhenDue { .. }
             | Command::RequestCleanUp { .. }
@@ -478,6 +515,7 @@ impl Decider for Appserver {
                 keeps_server_until: None,
                 clean_up: None,
                 trouble: None,
+                restart_run: None,
             })),
             (State::Absent, _) => State::Absent,
             (State::Present(present), event) => {
@@ -547,6 +585,9 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         | Event::TerminationStarted { .. }
         | Event::TerminationStopped { .. }
         | Event::Terminated { .. } => termination::evolve(&mut present, event),
+        Event::RestartRequested { .. } | Event::Restarted { .. } | Event::RestartStopped { .. } => {
+            restart::evolve(&mut present, event)
+        }
         Event::ServerKept { .. }
         | Event::CleanUpRequested { .. }
         | Event::CleanUpStarted { .. }

@@ -1,12 +1,21 @@
 //! One instance's part of a balancer's HAProxy configuration (infra §6.1–6.4).
 
+mod maintenance_page;
+
+use crate::Timestamp;
 use crate::configuration::secrets::HttpAuth;
 use crate::configuration::{ConfigurationError, open};
 use crate::ids::InstanceId;
+use crate::instance::Maintenance;
 use crate::names::RoutedNames;
 use crate::settings::InstanceSettings;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+
+/// The cookie of who came by a test link; the balancer's base configuration knows it, too.
+pub const TEST_COOKIE: &str = "ocim-test-link";
+/// What the path of a test link begins with; likewise.
+pub const TEST_PATH: &str = "/.ocim-test-link/";
 
 /// What one instance contributes to its balancer.
 #[derive(Clone, Default)]
@@ -23,6 +32,10 @@ pub struct FragmentInput {
     pub servers: Vec<FragmentServer>,
     /// `PRELIMINARY_PAGE_SERVER_IP`: who answers while no server does.
     pub preliminary_page_ip: Option<String>,
+    /// What visitors get instead of the site, whoever serves it.
+    pub maintenance: Option<Maintenance>,
+    /// Ways in for single browsers, each to one server.
+    pub tests: Vec<TestInput>,
     /// A second way in, by which a server is proved before it gets visitors.
     pub probe: Option<ProbeInput>,
 }
@@ -84,6 +97,25 @@ pub struct ProbeInput {
     pub site: String,
     /// Who serves it.
     pub servers: Vec<FragmentServer>,
+}
+
+/// A way in for whoever came by a test link.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TestInput {
+    /// The host names under which it leads there.
+    pub hosts: Vec<String>,
+    /// What stands in the link and in the cookie. Secret.
+    pub secret: String,
+    /// Until when.
+    pub until: Timestamp,
+    /// Where it leads.
+    pub server: FragmentServer,
+}
+
+impl std::fmt::Debug for TestInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestInput").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 /// The two texts of a fragment; both empty when the instance has nothing to serve.
@@ -158,7 +190,10 @@ pub fn compose_fragment(input: &FragmentInput) -> Result<FragmentText, UnsafeTex
         add_map_line(&mut text, &probe.host, &backend);
         add_probe_backend(&mut text, input, probe, &backend);
     }
-    if !input.servers.is_empty() {
+    for (place, test) in input.tests.iter().enumerate() {
+        add_test_backend(&mut text, input, test, place);
+    }
+    if !input.servers.is_empty() || input.maintenance.is_some() {
         add_site(&mut text, input);
     } else if let Some(ip) = &input.preliminary_page_ip {
         add_preliminary_page(&mut text, input, ip);
@@ -173,10 +208,13 @@ fn add_site(text: &mut FragmentText, input: &FragmentInput) {
     }
     add_line(text, &format!("backend {backend}"));
     add_line(text, &format!("    # Backend configuration for {}", input.names.site));
-    add_line(text, "    cookie openedx-backend insert postonly indirect");
-    add_authorization(text, &input.auth_token);
-    add_line(text, "    option httpchk /heartbeat");
-    add_servers(text, &input.servers);
+    add_maintenance(text, input);
+    if !input.servers.is_empty() {
+        add_line(text, "    cookie openedx-backend insert postonly indirect");
+        add_authorization(text, &input.auth_token);
+        add_line(text, "    option httpchk /heartbeat");
+        add_servers(text, &input.servers);
+    }
     if !input.names.redirects.is_empty() {
         add_redirect(text, input);
     }
@@ -190,9 +228,17 @@ fn add_redirect(text: &mut FragmentText, input: &FragmentInput) {
     }
     add_line(text, &format!("backend {backend}"));
     add_line(text, &format!("    # Redirect configuration for {target}"));
+    add_maintenance(text, input);
     add_line(text, "    http-request set-var(txn.prefix) hdr(host),regsub(-.*$,,)");
     let prefix = format!("http://%[var(txn.prefix)].{target}");
     add_line(text, &format!("    http-request redirect code 301 prefix {prefix}"));
+}
+
+/// The servers stay there: they are switched and drained as ever, and are back at once.
+fn add_maintenance(text: &mut FragmentText, input: &FragmentInput) {
+    if let Some(page) = &input.maintenance {
+        add_line(text, &format!("    {}", maintenance_page::answer_with(page)));
+    }
 }
 
 fn add_preliminary_page(text: &mut FragmentText, input: &FragmentInput, ip: &str) {
@@ -216,6 +262,42 @@ fn add_probe_backend(
     add_line(text, &format!("    http-request set-header Host {}", probe.site));
     add_authorization(text, &input.auth_token);
     add_servers(text, &probe.servers);
+}
+
+/// The base of the configuration leads here whoever has the cookie, and no site gets to see that. The
+/// site asks for its login itself: nothing is injected.
+fn add_test_backend(
+    text: &mut FragmentText,
+    input: &FragmentInput,
+    test: &TestInput,
+    place: usize,
+) {
+    let backend = format!("be-test-{place}-{}{}", input.owner, input.postfix);
+    for host in &test.hosts {
+        add_map_line(text, &format!("{host}/{}", test.secret), &backend);
+    }
+    let (secret, until) = (&test.secret, test.until.timestamp());
+    let expires = test.until.format("%a, %d %b %Y %H:%M:%S GMT");
+    let answer =
+        "http-request return status 302 hdr Location / hdr Cache-Control no-store hdr Set-Cookie";
+    add_line(text, &format!("backend {backend}"));
+    add_line(text, &format!("    # Test link to {} of {}", test.server.name, input.names.site));
+    add_line(
+        text,
+        &format!(
+            "    {answer} '{TEST_COOKIE}=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT' \
+             if {{ date ge {until} }}"
+        ),
+    );
+    add_line(
+        text,
+        &format!(
+            "    {answer} '{TEST_COOKIE}={secret}; Path=/; Expires={expires}; HttpOnly; SameSite=Lax' \
+             if {{ path_beg {TEST_PATH} }}"
+        ),
+    );
+    let address = SocketAddr::new(test.server.ip, test.server.port);
+    add_line(text, &format!("    server {} {address}", test.server.name));
 }
 
 /// Visitors pass the site's basic authentication unseen; a client's own header is left alone.
@@ -268,6 +350,13 @@ fn check_input(input: &FragmentInput) -> Result<(), UnsafeText> {
         check_name("host", &probe.host)?;
         check_name("domain", &probe.site)?;
         servers.extend(&probe.servers);
+    }
+    for test in &input.tests {
+        check_name("secret", &test.secret)?;
+        for host in &test.hosts {
+            check_name("domain", host)?;
+        }
+        servers.push(&test.server);
     }
     for server in servers {
         check_name("server", &server.name)?;

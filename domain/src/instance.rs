@@ -3,15 +3,25 @@
 pub mod attempts;
 pub mod details;
 mod domains;
+pub mod hold;
 mod launch;
 pub mod lifecycle;
+pub mod maintenance;
+mod rejected;
 mod tag;
+pub mod test_links;
+mod traffic;
 
 pub use attempts::Attempts;
 pub use details::{Details, DetailsChange};
+pub use hold::Hold;
 pub use launch::{Launch, LaunchOutcome, OnSuccess};
 pub use lifecycle::{Lifecycle, Stage};
+pub use maintenance::Maintenance;
+pub use rejected::Rejected;
 pub use tag::{InvalidTag, TAG_CHARS_MAX, TAGS_MAX, Tag};
+pub use test_links::TestLink;
+pub use traffic::NameTrouble;
 
 use crate::Timestamp;
 use crate::decider::Decider;
@@ -25,6 +35,7 @@ use crate::settings::{self, InstanceSettings, SettingsChanges};
 use crate::shared_server::SharedServers;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// What one may ask of an Instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,15 +91,15 @@ pub enum Command {
     ObserveNames { troubles: Vec<NameTrouble> },
     /// Archive it, bring it back or delete it; or record how far that is.
     Lifecycle(lifecycle::Command),
-}
-
-/// A host name under which visitors get something else than the site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NameTrouble {
-    /// The host name.
-    pub name: String,
-    /// What the balancer answered instead.
-    pub trouble: String,
+    /// Keep others from changing it, or let them again.
+    Hold(hold::Command),
+    /// Give visitors a page instead of the site, or the site again; or record how far that is.
+    Maintenance(maintenance::Command),
+    /// Make a link to one Appserver, or drop it.
+    TestLink(test_links::Command),
+    /// What this `actor` asks for: refused while somebody else holds the Instance. What runs ask for
+    /// comes without one, since it was asked for before.
+    AskedBy { actor: String, command: Box<Command> },
 }
 
 /// What happened to an Instance.
@@ -197,6 +208,27 @@ pub enum Event {
     /// The run that archived, un-archived or deleted it did not come to its end: it is in that stage.
     #[serde(rename = "instance.lifecycle_run_stopped")]
     LifecycleRunStopped { run: RunId, stage: Stage },
+    /// Somebody keeps it to himself until a time.
+    #[serde(rename = "instance.held")]
+    Held(Hold),
+    /// Everybody may change it again, before the hold of `holder` would have ended.
+    #[serde(rename = "instance.hold_released")]
+    HoldReleased { holder: String, reason: Option<String> },
+    /// Somebody asked to give visitors this page, or without one the site again.
+    #[serde(rename = "instance.maintenance_requested")]
+    MaintenanceRequested { run: RunId, page: Option<Maintenance> },
+    /// Visitors get this page, or without one the site.
+    #[serde(rename = "instance.maintenance_changed")]
+    MaintenanceChanged { run: RunId, page: Option<Maintenance> },
+    /// The run that was to change what visitors get left it as it was.
+    #[serde(rename = "instance.maintenance_change_stopped")]
+    MaintenanceChangeStopped { run: RunId },
+    /// Somebody made a link to one Appserver, which `run` publishes.
+    #[serde(rename = "instance.test_link_made")]
+    TestLinkMade { run: RunId, link: TestLink, at: Timestamp },
+    /// That link leads nowhere: it was not published.
+    #[serde(rename = "instance.test_link_dropped")]
+    TestLinkDropped { run: RunId, link: Uuid },
 }
 
 impl DomainEvent for Event {
@@ -225,6 +257,13 @@ impl DomainEvent for Event {
         ("instance.deletion_requested", 1),
         ("instance.deleted", 1),
         ("instance.lifecycle_run_stopped", 1),
+        ("instance.held", 1),
+        ("instance.hold_released", 1),
+        ("instance.maintenance_requested", 1),
+        ("instance.maintenance_changed", 1),
+        ("instance.maintenance_change_stopped", 1),
+        ("instance.test_link_made", 1),
+        ("instance.test_link_dropped", 1),
     ];
 
     fn is_known(kind: &str, data: &Value) -> bool {
@@ -265,6 +304,8 @@ pub struct Present {
     pub appservers: Vec<AppserverId>,
     /// Who receives traffic, oldest assignment first.
     pub active: Vec<AppserverId>,
+    /// How many received it at a time, at most.
+    pub active_max: usize,
     /// Under which names, since traffic was assigned last.
     pub assigned_names: Option<RoutedNames>,
     /// The names under which visitors got something else when it was looked at last.
@@ -282,6 +323,16 @@ pub struct Present {
     pub lifecycle: Lifecycle,
     /// What it uses of the servers that sites share.
     pub servers: SharedServers,
+    /// Who placed the last hold, until it was released; it may have ended by itself.
+    pub hold: Option<Hold>,
+    /// What visitors get instead of the site.
+    pub maintenance: Option<Maintenance>,
+    /// What they are to get, while the run that does it has not ended.
+    pub maintenance_change: Option<maintenance::Change>,
+    /// The run that changed it last.
+    pub maintenance_run: Option<RunId>,
+    /// Links to single Appservers; some may have ended.
+    pub test_links: Vec<TestLink>,
     /// Whose it is, notes and tags.
     pub details: Details,
 }
@@ -304,43 +355,6 @@ impl State {
     }
 }
 
-/// Why a command was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// There is no such Instance.
-    #[error("the instance does not exist")]
-    Absent,
-    /// It exists already, or was given up.
-    #[error("the instance exists already")]
-    Exists,
-    /// It wants the name.
-    #[error("the instance wants the name")]
-    WantsName,
-    /// Another launch is under way.
-    #[error("a launch is under way in run {run}; wait for it, cancel it, or ask with `queue=true`")]
-    LaunchInFlight {
-        /// The run under way.
-        run: RunId,
-    },
-    /// Another run moves the traffic.
-    #[error("run {run} moves the traffic")]
-    TrafficClaimed {
-        /// The run that has it.
-        run: RunId,
-    },
-    /// Nobody would serve the site any more.
-    #[error(
-        "it is the last active appserver: the site would be gone; ask with `force` and a reason"
-    )]
-    LastActive,
-    /// It can't have so many tags.
-    #[error("an instance has at most {TAGS_MAX} tags: remove some first")]
-    TooManyTags,
-    /// It is not at that point of its life.
-    #[error(transparent)]
-    Lifecycle(#[from] lifecycle::Refused),
-}
-
 /// The rules of an Instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Instance;
@@ -352,7 +366,7 @@ impl Decider for Instance {
     type Event = Event;
     type Rejected = Rejected;
 
-    fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
+    fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
         match command {
             Command::Create { settings, details } => match state {
                 State::Absent => {
@@ -425,7 +439,7 @@ impl Decider for Instance {
                 Ok(if is_ours { vec![Event::TrafficReleased { run }] } else { vec![] })
             }
             Command::AssignTraffic { add, remove, names, may_empty } => {
-                decide_assign_traffic(present(state)?, &add, &remove, names, may_empty)
+                traffic::decide_assign(present(state)?, &add, &remove, names, may_empty)
             }
             Command::ObserveNames { troubles } => Ok(match present(state)? {
                 present if present.name_troubles == troubles => vec![],
@@ -433,6 +447,13 @@ impl Decider for Instance {
                 _ => vec![Event::NamesTroubled { troubles }],
             }),
             Command::Lifecycle(command) => Ok(lifecycle::decide(present(state)?, command)?),
+            Command::Hold(command) => Ok(hold::decide(present(state)?, command, now)?),
+            Command::Maintenance(command) => maintenance::decide(present(state)?, command, now),
+            Command::TestLink(command) => test_links::decide(present(state)?, command, now),
+            Command::AskedBy { actor, command } => {
+                present(state)?.check_hold(&actor, now)?;
+                Self::decide(state, *command, now)
+            }
         }
     }
 
@@ -445,6 +466,7 @@ impl Decider for Instance {
                 launches: vec![],
                 appservers: vec![],
                 active: vec![],
+                active_max: 0,
                 assigned_names: None,
                 name_troubles: vec![],
                 traffic_run: None,
@@ -454,6 +476,11 @@ impl Decider for Instance {
                 lifecycle: Lifecycle::default(),
                 servers: SharedServers::default(),
                 details: Details::default(),
+                hold: None,
+                maintenance: None,
+                maintenance_change: None,
+                maintenance_run: None,
+                test_links: vec![],
             })),
             (State::Absent, Event::CreationAbandoned { .. }) => State::Abandoned,
             (State::Present(present), event) => {
@@ -475,41 +502,6 @@ fn decide_change_settings(present: &Present, settings: &InstanceSettings) -> Vec
     }
     let version = present.settings_version + 1;
     vec![Event::SettingsChanged { changes, version }]
-}
-
-fn decide_assign_traffic(
-    present: &Present,
-    add: &[AppserverId],
-    remove: &[AppserverId],
-    names: RoutedNames,
-    may_empty: bool,
-) -> Result<Vec<Event>, Rejected> {
-    let removed: Vec<_> = present
-        .active
-        .iter()
-        .filter(|id| remove.contains(id) && !add.contains(id))
-        .copied()
-        .collect();
-    let mut added: Vec<AppserverId> = vec![];
-    for id in add {
-        if !present.active.contains(id) && !added.contains(id) {
-            added.push(*id);
-        }
-    }
-    if !added.is_empty() {
-        present.check_live()?;
-    }
-    let is_renamed = !present.active.is_empty() && present.routed_names() != names;
-    if removed.is_empty() && added.is_empty() && !is_renamed {
-        return Ok(vec![]);
-    }
-    let mut active: Vec<_> =
-        present.active.iter().filter(|id| !removed.contains(id)).copied().collect();
-    active.extend(&added);
-    if active.is_empty() && !may_empty {
-        return Err(Rejected::LastActive);
-    }
-    Ok(vec![Event::TrafficAssigned { active, added, removed, names }])
 }
 
 fn evolve_present(mut present: Present, event: &Event) -> Present {
@@ -551,6 +543,7 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         Event::TrafficReleased { .. } => present.traffic_run = None,
         Event::TrafficAssigned { active, names, .. } => {
             present.active.clone_from(active);
+            present.active_max = present.active_max.max(active.len());
             present.assigned_names = Some(names.clone());
         }
         Event::NamesTroubled { troubles } => present.name_troubles.clone_from(troubles),
@@ -561,7 +554,18 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         | Event::Unarchived { .. }
         | Event::DeletionRequested { .. }
         | Event::Deleted { .. }
-        | Event::LifecycleRunStopped { .. } => lifecycle::evolve(&mut present, event),
+        | Event::LifecycleRunStopped { .. } => {
+            lifecycle::evolve(&mut present, event);
+            maintenance::evolve(&mut present, event);
+            test_links::evolve(&mut present, event);
+        }
+        Event::TestLinkMade { .. } | Event::TestLinkDropped { .. } => {
+            test_links::evolve(&mut present, event);
+        }
+        Event::MaintenanceRequested { .. }
+        | Event::MaintenanceChanged { .. }
+        | Event::MaintenanceChangeStopped { .. } => maintenance::evolve(&mut present, event),
+        Event::Held(_) | Event::HoldReleased { .. } => hold::evolve(&mut present, event),
     }
     present
 }

@@ -149,6 +149,12 @@ pub fn managed_domains(settings: &InstanceSettings) -> Vec<String> {
     internal.into_iter().chain(redirect_domains(settings)).collect()
 }
 
+/// The host that leads to the machine of the instance's Appserver in traffic of that place, from 1.
+#[must_use]
+pub fn machine_domain(settings: &InstanceSettings, place: usize) -> String {
+    to_ascii(&format!("vm{place}.{}", settings.internal_lms_domain)).into_owned()
+}
+
 /// The name of the setting that holds a service's internal domain.
 #[must_use]
 pub fn internal_field(service: Service) -> &'static str {

@@ -55,6 +55,10 @@ rights! {
     InstancesUnarchive = "instances:unarchive", Change;
     /// Take all away that sites have.
     InstancesDelete = "instances:delete", Change;
+    /// Keep others from changing sites, and let them again.
+    InstancesHold = "instances:hold", Change;
+    /// Give sites' visitors a page instead, and the site again.
+    InstancesMaintain = "instances:maintain", Change;
     /// See Appservers and what they were made from.
     AppserversRead = "appservers:read", Look;
     /// Launch Appservers.
@@ -65,6 +69,10 @@ rights! {
     AppserversDeactivate = "appservers:deactivate", Change;
     /// Take Appservers and their machines away.
     AppserversTerminate = "appservers:terminate", Change;
+    /// Restart Appservers' machines.
+    AppserversRestart = "appservers:restart", Change;
+    /// Make links that lead single browsers to Appservers.
+    AppserversLink = "appservers:link", Change;
     /// Say how long failed Appservers keep their machines.
     AppserversKeep = "appservers:keep", Change;
     /// Take failed Appservers' machines away before their date.

@@ -147,7 +147,14 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
         | E::Unarchived { .. }
         | E::DeletionRequested { .. }
         | E::Deleted { .. }
-        | E::LifecycleRunStopped { .. } => vec![],
+        | E::LifecycleRunStopped { .. }
+        | E::Held(_)
+        | E::HoldReleased { .. }
+        | E::MaintenanceRequested { .. }
+        | E::MaintenanceChanged { .. }
+        | E::MaintenanceChangeStopped { .. }
+        | E::TestLinkMade { .. }
+        | E::TestLinkDropped { .. } => vec![],
     }
 }
 
@@ -166,6 +173,7 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
         Event::ActivationRequested { run, .. }
         | Event::DeactivationRequested { run, .. }
         | Event::TerminationRequested { run, .. }
+        | Event::RestartRequested { run, .. }
         | Event::TerminationStarted { run }
         | Event::CleanUpRequested { run, .. }
         | Event::CleanUpStarted { run } => columns! { latest_run: run },
@@ -182,7 +190,10 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
             columns! { own_status: status, keeps_server_until: NULL, trouble: NULL }
         }
         Event::ServerKept { until, .. } => columns! { keeps_server_until: until },
-        Event::CleanUpStopped { .. } | Event::TerminationStopped { .. } => columns! {},
+        Event::CleanUpStopped { .. }
+        | Event::TerminationStopped { .. }
+        | Event::Restarted { .. }
+        | Event::RestartStopped { .. } => columns! {},
         Event::MachineTroubled { trouble } => columns! { trouble: trouble },
         Event::MachineRecovered { .. } => columns! { trouble: NULL },
     };

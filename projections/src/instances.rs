@@ -19,6 +19,8 @@ table! {
         Index::on("owner, id").only("owner <> ''"),
         Index::on("load_balancer, id"),
         Index::on("id").only("json_array_length(name_troubles) > 0"),
+        Index::on("held_until, id").only("held_until is not null"),
+        Index::on("id").only("maintenance is not null"),
     ]
     {
         /// `inst_…`.
@@ -55,6 +57,16 @@ table! {
         lifecycle: String,
         /// `run_…` that archives, un-archives or deletes it.
         lifecycle_run: Option<String>,
+        /// Who placed the last hold, until it was released.
+        held_by: Option<String>,
+        /// Why.
+        hold_reason: Option<String>,
+        /// Until when it counts.
+        held_until: Option<DateTime<Utc>>,
+        /// What visitors get instead of the site: `message` and `until`.
+        maintenance: Option<Value>,
+        /// What was asked for, until its run has ended: `run` and `page`.
+        maintenance_change: Option<Value>,
         /// True once a launch succeeded.
         successfully_provisioned: bool,
         /// Names of its databases, buckets and accounts; none until the first launch.
@@ -143,6 +155,11 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 name_troubles: serde_json::Value::Array(vec![]),
                 lifecycle: Stage::Live,
                 lifecycle_run: NULL,
+                held_by: NULL,
+                hold_reason: NULL,
+                held_until: NULL,
+                maintenance: NULL,
+                maintenance_change: NULL,
                 successfully_provisioned: false,
                 resources: NULL,
                 mysql: NULL,
@@ -209,7 +226,10 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 RowChange::Delete { table: LAUNCHES.name, key: columns! { appserver: appserver } },
             ]
         }
-        Event::TrafficClaimed { .. } | Event::TrafficReleased { .. } => vec![],
+        Event::TrafficClaimed { .. }
+        | Event::TrafficReleased { .. }
+        | Event::TestLinkMade { .. }
+        | Event::TestLinkDropped { .. } => vec![],
         Event::TrafficAssigned { active, .. } => {
             vec![update(columns! { active_appservers: active })]
         }
@@ -233,6 +253,23 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
         Event::Unarchived { .. } => {
             vec![update(columns! { lifecycle: Stage::Live, lifecycle_run: NULL })]
         }
+        Event::Held(hold) => vec![update(columns! {
+            held_by: hold.holder,
+            hold_reason: hold.reason,
+            held_until: hold.until,
+        })],
+        Event::HoldReleased { .. } => {
+            vec![update(columns! { held_by: NULL, hold_reason: NULL, held_until: NULL })]
+        }
+        Event::MaintenanceRequested { run, page } => {
+            vec![update(columns! { maintenance_change: json!({ "run": run, "page": page }) })]
+        }
+        Event::MaintenanceChanged { page, .. } => {
+            vec![update(columns! { maintenance: page, maintenance_change: NULL })]
+        }
+        Event::MaintenanceChangeStopped { .. } => {
+            vec![update(columns! { maintenance_change: NULL })]
+        }
         Event::Archived { .. } => vec![update(out_of_service(Stage::Archived))],
         Event::Deleted { .. } => vec![update(out_of_service(Stage::Deleted))],
     })
@@ -245,6 +282,8 @@ fn out_of_service(stage: Stage) -> crate::Columns {
         lifecycle_run: NULL,
         load_balancer: NULL,
         name_troubles: serde_json::Value::Array(vec![]),
+        maintenance: NULL,
+        maintenance_change: NULL,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Commands on appservers: launch, activate, deactivate, terminate. Each is taken up by a saga.
 
 use super::error::AppError;
+use super::holds::hold_refused;
+use super::maintenance::maintenance_refused;
 use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver, activation_after};
 use ocim_domain::decider::Decider;
@@ -84,7 +86,7 @@ impl App {
         };
         let executed = self
             .journal
-            .execute_once::<Instance>(&id.stream(), &by.metadata(), command)
+            .execute_once::<Instance>(&id.stream(), &by.metadata(), by.ask(command))
             .await
             .map_err(|error| instance_error(id, error))?;
         let (number, queued) = executed
@@ -161,6 +163,23 @@ impl App {
         self.request(by, id, (run, command), Some(ask)).await
     }
 
+    /// Asks to restart an Appserver's machine; its traffic stays as it is.
+    ///
+    /// # Errors
+    /// [`AppError::Rejected`] unless it runs, while another restart is under way, and when it is the
+    /// last active one and not forced with a reason.
+    pub async fn restart_appserver(
+        &self,
+        by: &Caller,
+        id: AppserverId,
+        ask: ForceAsk,
+    ) -> Result<Done<RunId>, AppError> {
+        let run = RunId(self.new_id(by, "run"));
+        let reason = by.reason.clone();
+        let command = appserver::Command::RequestRestart { run, force: ask.force, reason };
+        self.request(by, id, (run, command), Some(ask)).await
+    }
+
     /// Asks to take an Appserver and its machine away.
     ///
     /// # Errors
@@ -190,6 +209,7 @@ impl App {
         if let Some(executed) = self.journal.find_executed::<Appserver>(&stream, &meta).await? {
             return Ok(Done { value: run, position: executed.position });
         }
+        self.check_appserver_not_held(by, id).await?;
         match withdrawal {
             Some(ask) => self.check_not_last(by, id, ask).await?,
             None => self.check_of_live(id).await?,
@@ -246,6 +266,7 @@ impl App {
             ExecuteError::Rejected(
                 why @ (appserver::Rejected::Launching { run }
                 | appserver::Rejected::CleaningUp { run }
+                | appserver::Rejected::Restarting { run }
                 | appserver::Rejected::Terminating { run }),
             ) => AppError::Rejected { detail: why.to_string(), run: Some(run) },
             other => other.into(),
@@ -298,6 +319,12 @@ pub(super) fn instance_error(id: InstanceId, error: ExecuteError<instance::Rejec
 
 /// The refusal, with the run that is in the way.
 pub(super) fn instance_rejected(why: instance::Rejected) -> AppError {
+    if let instance::Rejected::Hold(why) = why {
+        return hold_refused(why);
+    }
+    if let instance::Rejected::Maintenance(why) = why {
+        return maintenance_refused(why);
+    }
     let run = match &why {
         instance::Rejected::LaunchInFlight { run }
         | instance::Rejected::Lifecycle(

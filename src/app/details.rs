@@ -82,7 +82,7 @@ impl App {
         let command = instance::Command::ChangeDetails { change: Box::new(ask.check("add_tags")?) };
         let journal = &self.journal;
         let executed =
-            journal.execute_once::<Instance>(&id.stream(), &by.metadata(), command).await;
+            journal.execute_once::<Instance>(&id.stream(), &by.metadata(), by.ask(command)).await;
         let executed = executed.map_err(|error| instance_error(id, error))?;
         Ok(Done { value: (), position: executed.position })
     }

@@ -41,6 +41,12 @@ pub enum AppError {
         /// The run that is in the way, if one is.
         run: Option<RunId>,
     },
+    /// Somebody else holds the instance.
+    #[error("{detail}")]
+    Held {
+        /// Who, why, until when, and what to do.
+        detail: String,
+    },
     /// Somebody else changed it at the same time, again and again.
     #[error("somebody else is changing the same thing; try again")]
     VersionConflict,
@@ -185,6 +191,7 @@ impl From<AppError> for StepError {
             | AppError::Invalid(_)
             | AppError::NamesTaken(_)
             | AppError::Rejected { .. }
+            | AppError::Held { .. }
             | AppError::Stale { .. } => Self::permanent(ErrorCode::StateForbids, message),
             AppError::Internal(_) => Self::permanent(ErrorCode::Defect, message),
         }

@@ -200,7 +200,7 @@ impl App {
         };
         let dropped = self.read_reservations(id, Kind::Domain, &dropped).await?;
         let command = instance::Command::ChangeSettings { settings: Box::new(settings) };
-        let events = Instance::decide(&loaded.state, command, self.journal.now())
+        let events = Instance::decide(&loaded.state, by.ask(command), self.journal.now())
             .map_err(super::appservers::instance_rejected)?;
         let (stream, meta) = (id.stream(), by.metadata());
         // If nothing comes of them, whoever asks for the names next takes them over.

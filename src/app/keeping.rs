@@ -23,6 +23,7 @@ impl App {
         if !is_storable_time(until) {
             return Err(AppError::invalid("until", TIME_RULE));
         }
+        self.check_appserver_not_held(by, id).await?;
         let command = appserver::Command::KeepServer { until, reason };
         let executed =
             match self.journal.execute::<Appserver>(&id.stream(), &by.metadata(), command).await {
@@ -42,6 +43,7 @@ impl App {
         id: AppserverId,
     ) -> Result<Done<RunId>, AppError> {
         let reason = by.need_reason()?;
+        self.check_appserver_not_held(by, id).await?;
         let run = RunId(self.journal.new_id());
         let command = appserver::Command::RequestCleanUp { run, reason };
         let executed =
@@ -53,8 +55,8 @@ impl App {
     }
 
     /// Asks to take the machine away that was kept until `due`; true if it was asked for now.
-    /// Silent when it was asked for before, is kept for longer, or serves. Whoever asks, the run
-    /// is the same.
+    /// Silent when it was asked for before, is kept for longer, or serves, and while somebody holds
+    /// the instance. Whoever asks, the run is the same.
     ///
     /// # Errors
     /// What the store says.
@@ -63,6 +65,9 @@ impl App {
         id: AppserverId,
         due: Timestamp,
     ) -> Result<bool, AppError> {
+        if self.is_held(id).await? {
+            return Ok(false); // Asked for again at the next look.
+        }
         let command = appserver::Command::CleanUpWhenDue { run: clean_up_run(id, due), due };
         let meta = Metadata::by("clean-up");
         let executed = self.journal.execute::<Appserver>(&id.stream(), &meta, command).await?;

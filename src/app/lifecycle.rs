@@ -60,7 +60,7 @@ impl App {
         let reason = by.need_reason()?;
         let run = RunId(self.new_id(by, "run"));
         let (stream, meta) = (id.stream(), by.metadata());
-        let command = ask.command(run, reason);
+        let command = by.ask(ask.command(run, reason));
         let executed = self.journal.execute_once::<Instance>(&stream, &meta, command).await;
         let executed = executed.map_err(|error| lifecycle_error(id, error))?;
         Ok(Done { value: run, position: executed.position })
@@ -78,7 +78,7 @@ impl App {
     ) -> Result<Vec<String>, AppError> {
         let reason = by.need_reason()?;
         let loaded = self.journal.load::<Instance>(&id.stream()).await?;
-        let command = ask.clone().command(RunId(self.journal.new_id()), reason);
+        let command = by.ask(ask.clone().command(RunId(self.journal.new_id()), reason));
         let decided = Instance::decide(&loaded.state, command, self.journal.now());
         decided.map_err(|why| lifecycle_error(id, ExecuteError::Rejected(why)))?;
         let (instance, _) = self.load_instance(id).await?;
@@ -101,6 +101,7 @@ impl App {
         id: InstanceId,
         ask: ForceAsk,
     ) -> Result<Done<Vec<(AppserverId, RunId)>>, AppError> {
+        self.check_not_held(by, id).await?;
         let (instance, mut position) = self.load_instance(id).await?;
         if let Some(launch) = instance.launches.first() {
             let detail = Refused::Launching { run: launch.run }.to_string();
@@ -139,6 +140,7 @@ impl App {
         id: ledger::ResourceKey,
     ) -> Result<Done<()>, AppError> {
         let reason = by.need_reason()?;
+        self.check_not_held(by, instance).await?;
         let (present, _) = self.load_instance(instance).await?;
         let stream = ledger_id(instance).stream();
         let loaded = self.journal.load::<Ledger>(&stream).await?;

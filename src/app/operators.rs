@@ -67,6 +67,7 @@ impl App {
         check_reason(&reason)?;
         let loaded = self.journal.load::<Saga>(&id.stream()).await?;
         let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
+        self.check_run_not_held(by, &run).await?;
         let plan = self.plan_of(&run);
         if dry_run {
             let told = saga::preview(&plan, &run, verb, &reason, self.journal.now());

@@ -113,6 +113,24 @@ impl App {
         Ok(true)
     }
 
+    /// Reserves one of the hosts that lead to an instance's machines; false when somebody else has it.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn reserve_machine_domain(
+        &self,
+        meta: &Metadata,
+        owner: InstanceId,
+        name: &str,
+    ) -> Result<bool, AppError> {
+        let claim = Claim { kind: Kind::Domain, name: name.to_owned(), field: "" };
+        match self.reserve_names(meta, owner, &[claim]).await {
+            Ok(_) => Ok(true),
+            Err(AppError::NamesTaken(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The instance's reservations among these names, to be released later.
     pub(super) async fn read_reservations(
         &self,

@@ -24,6 +24,7 @@ impl App {
         check_reason(&reason)?;
         let loaded = self.journal.load::<Saga>(&id.stream()).await?;
         let run = loaded.state.ok_or_else(|| AppError::not_found("run", id))?;
+        self.check_run_not_held(by, &run).await?;
         // A run keeps its definition: the plan holds though the run moves meanwhile.
         let plan = self.plan_of(&run);
         if dry_run {

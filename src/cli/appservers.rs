@@ -15,9 +15,9 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, CleanUpAppserver,
-    DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, Page, ReferenceKind,
-    RunDetail, RunPhase, RunStep, StartedRun, StartedTermination, StartedTerminations, StepState,
-    TerminateAppserver, TerminateAppservers,
+    DeactivateAppserver, KeepServer, LaunchAppserver, LaunchedAppserver, MakeTestLink, Page,
+    ReferenceKind, RestartAppserver, RunDetail, RunPhase, RunStep, StartedRun, StartedTermination,
+    StartedTerminations, StepState, TerminateAppserver, TerminateAppservers, TestLink,
 };
 use ocim_domain::appserver::activation_after;
 use ocim_domain::ids::RunId;
@@ -102,6 +102,19 @@ pub(super) enum AppserverCommand {
     },
     /// Take an appserver out of traffic; its machine stays
     Deactivate(Ask),
+    /// Make links that lead one browser to an appserver under the site's own names
+    Link {
+        /// Which: `SITE/NUMBER`, e.g. alpha/2, id or the beginning of it
+        id: String,
+        /// For how many minutes; at most seven days
+        #[arg(long, default_value_t = 120)]
+        minutes: u32,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Restart an appserver's machine, and wait for its site with --wait; its traffic stays as it is
+    Restart(Ask),
     /// Take an appserver out of traffic and its machine away
     Terminate {
         /// All that the instance of this name has; it stays live
@@ -232,6 +245,16 @@ pub(super) async fn run(
             start_run(&ask, "deactivate", &body, client, output).await
         }
         AppserverCommand::Terminate { all: true, ask } => terminate_all(&ask, client, output).await,
+        AppserverCommand::Link { id, minutes, reason } => {
+            let id = client.find_id(ReferenceKind::Appserver, &id).await?;
+            let body = MakeTestLink { minutes, reason };
+            let made: TestLink = client.post(&format!("/appservers/{id}/link"), &body).await?;
+            output.record(&made)
+        }
+        AppserverCommand::Restart(ask) => {
+            let body = RestartAppserver { force: ask.force, reason: ask.reason.clone() };
+            start_run(&ask, "restart", &body, client, output).await
+        }
         AppserverCommand::Terminate { all: false, ask } => {
             let body = TerminateAppserver { force: ask.force, reason: ask.reason.clone() };
             start_run(&ask, "terminate", &body, client, output).await

@@ -83,6 +83,7 @@ impl From<Problem> for CliError {
             ProblemType::Unauthorized | ProblemType::Forbidden => Kind::Unauthorized,
             ProblemType::NotFound => Kind::NotFound,
             ProblemType::CommandRejected
+            | ProblemType::InstanceHeld
             | ProblemType::IdempotencyKeyInUse
             | ProblemType::NameTaken
             | ProblemType::VersionConflict

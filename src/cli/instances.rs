@@ -5,13 +5,16 @@ use super::error::{CliError, Kind};
 use super::list::ListArgs;
 use super::orders::OrderArgs;
 use super::output::{Output, time};
+use super::runs::wait_for_run;
 use super::sites::open_site;
 use super::timeline::{TimelineArgs, print_timeline};
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use ocim_api_spec::{
-    ArchiveInstance, ChangeDetails, CreatedInstance, DeleteInstance, Instance, InstanceDetail,
-    InstanceLifecycle, LifecyclePlan, ReferenceKind, ResourceKind, RestoreSettings, SettingChange,
-    SettingsHistory, UnarchiveInstance,
+    ArchiveInstance, ChangeDetails, CreatedInstance, DeleteInstance, EndMaintenance, HoldInstance,
+    Instance, InstanceDetail, InstanceLifecycle, LifecyclePlan, ReferenceKind, ReleaseHold,
+    ResourceKind, RestoreSettings, SettingChange, SettingsHistory, StartMaintenance, StartedRun,
+    UnarchiveInstance,
 };
 use ocim_domain::settings::SETTINGS;
 use serde::Serialize;
@@ -156,6 +159,35 @@ pub(super) enum InstanceCommand {
         #[command(flatten)]
         order: OrderArgs,
     },
+    /// Keep everybody else from changing an instance until a time; the holder may place it anew
+    Hold {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        /// Until when, e.g. 2026-11-30T12:00:00Z
+        #[arg(long)]
+        until: DateTime<Utc>,
+        /// Why; everybody who is refused reads it
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let everybody change a held instance again
+    Release {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        /// Although it is somebody else's hold
+        #[arg(long, requires = "reason")]
+        force: bool,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Give visitors a page instead of the site, or the site again
+    Maintenance {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        #[command(subcommand)]
+        what: MaintenanceCommand,
+    },
     /// Open a site in the browser, and say where it is
     Open {
         /// Which: name, domain, its first label, id or the beginning of it
@@ -242,6 +274,35 @@ impl Selected {
         ];
         asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
+}
+
+/// What visitors of a site are to get.
+#[derive(Debug, Subcommand)]
+pub(super) enum MaintenanceCommand {
+    /// A page that says that the site is away: 503 under all of its names, until `off`
+    On {
+        /// Why the site is away, for visitors; at most 500 characters
+        #[arg(long)]
+        message: String,
+        /// When it is expected back, e.g. 2026-11-30T12:00:00Z
+        #[arg(long)]
+        until: DateTime<Utc>,
+        /// Why, for the timeline
+        #[arg(long)]
+        reason: Option<String>,
+        /// Wait until it has ended, and tell its steps
+        #[arg(long)]
+        wait: bool,
+    },
+    /// The site, served by those who receive its traffic
+    Off {
+        /// Why, for the timeline
+        #[arg(long)]
+        reason: Option<String>,
+        /// Wait until it has ended, and tell its steps
+        #[arg(long)]
+        wait: bool,
+    },
 }
 
 /// Settings on the command line.
@@ -359,6 +420,12 @@ pub(super) async fn run(
                     ("TAGS", &|it| it.tags.join(" ")),
                     ("AHEAD", &|it| if it.is_ahead { "yes".to_owned() } else { String::new() }),
                     ("CREATED", &|it| time(it.created)),
+                    ("MAINTENANCE", &|it| {
+                        it.maintenance.as_ref().map(|it| time(it.until)).unwrap_or_default()
+                    }),
+                    ("HELD BY", &|it| {
+                        it.hold.as_ref().map(|it| it.holder.clone()).unwrap_or_default()
+                    }),
                     ("LIFECYCLE", &|it| it.lifecycle.word().to_owned()),
                     ("LAUNCHES", &|it| it.launches.join(" ")),
                     ("BALANCER", &|it| it.load_balancer.clone().unwrap_or_default()),
@@ -386,6 +453,23 @@ pub(super) async fn run(
             let (reason, dry_run) = (order.reason.clone(), order.dry_run);
             let body = DeleteInstance { confirm, reason, ignore, dry_run };
             change_life(&id, "delete", &body, &order, client, output).await
+        }
+        InstanceCommand::Hold { id, until, reason } => {
+            let id = client.find_id(ReferenceKind::Instance, &id).await?;
+            let body = HoldInstance { until, reason };
+            client.post_without_answer(&format!("/instances/{id}/hold"), &body).await?;
+            let said = format!("nobody else changes it until {}", time(until));
+            if output.json { Ok(()) } else { output.line(said) }
+        }
+        InstanceCommand::Release { id, force, reason } => {
+            let id = client.find_id(ReferenceKind::Instance, &id).await?;
+            let body = ReleaseHold { force, reason };
+            client.post_without_answer(&format!("/instances/{id}/release"), &body).await?;
+            if output.json { Ok(()) } else { output.line("everybody may change it again") }
+        }
+        InstanceCommand::Maintenance { id, what } => {
+            let id = client.find_id(ReferenceKind::Instance, &id).await?;
+            change_maintenance(&id, what, client, output).await
         }
         InstanceCommand::Open { id } => open_site(&id, client, output).await,
         InstanceCommand::Set { id, settings, if_version, reason } => {
@@ -432,6 +516,28 @@ async fn change_life(
 ) -> Result<(), CliError> {
     let id = client.find_id(ReferenceKind::Instance, id).await?;
     order.give::<LifecyclePlan>(&format!("/instances/{id}/{verb}"), body, client, output).await
+}
+
+async fn change_maintenance(
+    id: &str,
+    what: MaintenanceCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let path = format!("/instances/{id}/maintenance");
+    let (started, wait): (StartedRun, bool) = match what {
+        MaintenanceCommand::On { message, until, reason, wait } => {
+            let body = StartMaintenance { message, until, reason };
+            (client.post(&format!("{path}/start"), &body).await?, wait)
+        }
+        MaintenanceCommand::Off { reason, wait } => {
+            (client.post(&format!("{path}/end"), &EndMaintenance { reason }).await?, wait)
+        }
+    };
+    if wait {
+        return wait_for_run(&started.run, client, output).await;
+    }
+    output.record(&started)
 }
 
 fn read_stage(text: &str) -> Result<InstanceLifecycle, String> {

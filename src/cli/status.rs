@@ -1,4 +1,4 @@
-//! `ocim status`: what needs a person and what runs, one line each.
+//! `ocim status`: what needs a person, what people have put in force and what runs, one line each.
 
 use super::client::Client;
 use super::error::{CliError, Kind};
@@ -78,6 +78,13 @@ fn lines(status: &Status) -> Vec<String> {
         let since = need.since.map(|at| format!(" (since {})", time(at))).unwrap_or_default();
         format!("  {} {}{since}; see `{}`", need.name, need.sentence, need.advice)
     }));
+    if !status.notices.is_empty() {
+        lines.push(format!("in force ({}):", status.notices.len()));
+    }
+    lines.extend(status.notices.iter().map(|notice| {
+        let until = time(notice.until);
+        format!("  {} {} (until {until}); see `{}`", notice.name, notice.sentence, notice.advice)
+    }));
     if status.running.is_empty() {
         lines.push("nothing runs".to_owned());
     } else {
@@ -94,7 +101,7 @@ fn lines(status: &Status) -> Vec<String> {
 mod tests {
     use super::*;
     use chrono::DateTime;
-    use ocim_api_spec::{Need, NeedCode, Running};
+    use ocim_api_spec::{Need, NeedCode, Notice, NoticeCode, Running};
 
     #[test]
     fn each_thing_has_one_line_that_says_what_to_do() {
@@ -114,19 +121,31 @@ mod tests {
             started: DateTime::UNIX_EPOCH,
             duration_s: 125.0,
         };
-        let told = lines(&Status { needs: vec![need], running: vec![running] });
+        let notice = Notice {
+            code: NoticeCode::InstanceHeld,
+            id: "inst_3".into(),
+            name: "gamma.example.com".into(),
+            sentence: "is held by token:ada: moving the database".into(),
+            until: DateTime::UNIX_EPOCH,
+            advice: "ocim instance release gamma.example.com".into(),
+        };
+        let told =
+            lines(&Status { needs: vec![need], running: vec![running], notices: vec![notice] });
         assert_eq!(
             told,
             [
                 "needs you (1):",
                 "  alpha.example.com/2 launch_appserver is stuck at create_server: no quota \
                  (since 1970-01-01 00:00:00Z); see `ocim run explain run_1`",
+                "in force (1):",
+                "  gamma.example.com is held by token:ada: moving the database (until 1970-01-01 \
+                 00:00:00Z); see `ocim instance release gamma.example.com`",
                 "runs (1):",
                 "  beta.example.com/1 launch_appserver under way at run_main_playbook, \
                  2 min 5 s; run_2",
             ]
         );
-        let quiet = lines(&Status { needs: vec![], running: vec![] });
+        let quiet = lines(&Status { needs: vec![], running: vec![], notices: vec![] });
         assert_eq!(quiet, ["nothing needs you", "nothing runs"]);
     }
 }

@@ -41,6 +41,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("launch", "--no-launch"),
     ("lifecycle", "--lifecycle"),
     ("limit", "--limit"),
+    ("message", "--message"),
+    ("minutes", "--minutes"),
     ("name", "--name"),
     ("notes", "--notes"),
     ("older_than_s", "--older-than"),

@@ -18,7 +18,8 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use ocim_api_spec::{
     ActivateAppserver, Appserver, AppserverDetail, AppserverStatus, DeactivateAppserver,
-    LaunchAppserver, LaunchedAppserver, ProblemType, Site, StartedRun, TerminateAppserver, texts,
+    LaunchAppserver, LaunchedAppserver, ProblemType, RestartAppserver, Site, StartedRun,
+    TerminateAppserver, texts,
 };
 use ocim_domain::event::Position;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
@@ -83,7 +84,7 @@ pub(super) const ROUTES: &[Route] = &[
                 },
             ],
         }],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(list_appservers),
@@ -179,6 +180,12 @@ pub(super) const ROUTES: &[Route] = &[
                     from: "$response.body#/id",
                 },
                 Link {
+                    name: "restart",
+                    to: "restart_appserver",
+                    parameter: "id",
+                    from: "$response.body#/id",
+                },
+                Link {
                     name: "terminate",
                     to: "terminate_appserver",
                     parameter: "id",
@@ -211,7 +218,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::AppserversActivate),
         takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<ActivateAppserver>(),
         answers: &[STARTED_RUN],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(deactivate_appserver),
@@ -223,7 +230,20 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::AppserversDeactivate),
         takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<DeactivateAppserver>(),
         answers: &[STARTED_RUN],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
+    },
+    Route {
+        handler: handler!(restart_appserver),
+        method: Verb::Post,
+        path: "/api/v1/appservers/{id}/restart",
+        tag: APPSERVERS,
+        summary: "Restarts an Appserver's machine",
+        description: "And waits until its site answers again; its traffic stays as it is. Only one that runs \
+            is restarted; the last one in traffic with `force` only, for the site is away meanwhile.",
+        access: Access::Granted(Right::AppserversRestart),
+        takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<RestartAppserver>(),
+        answers: &[STARTED_RUN],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(terminate_appserver),
@@ -235,7 +255,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::AppserversTerminate),
         takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<TerminateAppserver>(),
         answers: &[STARTED_RUN],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
 ];
 
@@ -428,6 +448,18 @@ async fn deactivate_appserver(
     let by = Caller { reason: body.reason, ..by.into_inner() };
     let ask = ForceAsk { force: body.force };
     answer_with_run(&api, &by, SHOWN_BY, api.app.deactivate_appserver(&by, *id, ask).await?).await
+}
+
+/// Restarts an Appserver's machine; its traffic stays as it is.
+async fn restart_appserver(
+    api: Data<Api>,
+    by: ReqData<Caller>,
+    id: Path<AppserverId>,
+    Body(body): Body<RestartAppserver>,
+) -> Result<HttpResponse, HttpError> {
+    let by = Caller { reason: body.reason, ..by.into_inner() };
+    let ask = ForceAsk { force: body.force };
+    answer_with_run(&api, &by, SHOWN_BY, api.app.restart_appserver(&by, *id, ask).await?).await
 }
 
 /// Takes an Appserver out of traffic and its machine away.

@@ -4,6 +4,7 @@ use super::convert::{text_of, word};
 use super::extract::{
     Body, Params, read_choice, read_flag, read_if_match, read_search_text, write_etag,
 };
+use super::holds::show_hold;
 use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, internal, invalid, not_found};
 use super::routes::{
@@ -18,6 +19,7 @@ use crate::read_models::{InstanceDetailRow, InstanceFilter, InstanceRow};
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
 use ocim_api_spec::{
     AppserverStatus, ChangeDetails, ChangeSettings, CreateInstance, CreatedInstance, Instance,
     InstanceDetail, InstanceLifecycle, InstanceServers, NewestAppserver, ProblemType, Settings,
@@ -170,6 +172,7 @@ pub(super) const ROUTES: &[Route] = &[
             ProblemType::StaleVersion,
             ProblemType::NameTaken,
             ProblemType::CommandRejected,
+            ProblemType::InstanceHeld,
         ],
     },
     Route {
@@ -183,7 +186,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::InstancesChange),
         takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<ChangeDetails>(),
         answers: CHANGED,
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
 ];
 
@@ -284,7 +287,9 @@ async fn list_instances(
     };
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(&by).list_instances(&filter, limit, after).await?;
-    let page = choice.page(rows, |row: &InstanceRow| row.id.clone(), show_instance)?;
+    let now = api.app.journal().now();
+    let show = |row| show_instance(row, now);
+    let page = choice.page(rows, |row: &InstanceRow| row.id.clone(), show)?;
     Ok(answer_with_page(&request, page))
 }
 
@@ -381,11 +386,12 @@ async fn read_detail(api: &Api, by: &Caller, id: InstanceId) -> Result<InstanceD
     let site = site(&opened, Listens::of(&row))?;
     let settings = read_settings(opened)?;
     let warnings = warn_of_settings(settings.configuration_extra_settings.text()).await?;
-    show_instance_detail(row, detail, &settings, warnings, site)
+    show_instance_detail(row, detail, &settings, warnings, site, api.app.journal().now())
 }
 
 /// The list's form of a site.
-pub(super) fn show_instance(row: InstanceRow) -> Result<Instance, HttpError> {
+pub(super) fn show_instance(row: InstanceRow, now: DateTime<Utc>) -> Result<Instance, HttpError> {
+    let hold = show_hold(&row, now);
     let listens = Listens::of(&row);
     let (lms_url, studio_url) =
         (listens.visitor_url(&row.domain), listens.visitor_url(&row.studio_domain));
@@ -415,6 +421,9 @@ pub(super) fn show_instance(row: InstanceRow) -> Result<Instance, HttpError> {
         load_balancer: row.load_balancer,
         lifecycle: word(row.lifecycle)?,
         lifecycle_run: row.lifecycle_run,
+        hold,
+        maintenance: read_shown(row.maintenance)?,
+        maintenance_change: read_shown(row.maintenance_change)?,
         successfully_provisioned: row.successfully_provisioned,
         is_ahead: row.ahead,
         owner: row.owner,
@@ -432,6 +441,7 @@ fn show_instance_detail(
     settings: &InstanceSettings,
     warnings: Vec<String>,
     site: Site,
+    now: DateTime<Utc>,
 ) -> Result<InstanceDetail, HttpError> {
     Ok(InstanceDetail {
         settings_version: detail.settings_version,
@@ -445,7 +455,7 @@ fn show_instance_detail(
         },
         settings: Settings(settings.show()),
         site,
-        instance: show_instance(row)?,
+        instance: show_instance(row, now)?,
     })
 }
 

@@ -29,7 +29,7 @@ pub(super) const ROUTES: &[Route] = &[
             headers: &[AnswerHeader::Stale],
             links: &[],
         }],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(clean_up_appserver),
@@ -41,7 +41,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::AppserversCleanUp),
         takes: Input::NOTHING.path(&[APPSERVER_ID]).body::<CleanUpAppserver>(),
         answers: &[STARTED_RUN],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
 ];
 

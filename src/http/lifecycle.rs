@@ -43,7 +43,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::InstancesArchive),
         takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<ArchiveInstance>(),
         answers: &[PLANNED, STARTED_RUN],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(unarchive_instance),
@@ -56,7 +56,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::InstancesUnarchive),
         takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<UnarchiveInstance>(),
         answers: &[PLANNED, STARTED_RUN],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(delete_instance),
@@ -70,7 +70,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::InstancesDelete),
         takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<DeleteInstance>(),
         answers: &[PLANNED, STARTED_RUN],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(terminate_appservers),
@@ -94,7 +94,7 @@ pub(super) const ROUTES: &[Route] = &[
                 from: "$response.body#/started/0/run",
             }],
         }],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(resolve_resource),
@@ -113,7 +113,7 @@ pub(super) const ROUTES: &[Route] = &[
             headers: &[AnswerHeader::Stale],
             links: &[],
         }],
-        refuses: &[ProblemType::NotFound, ProblemType::CommandRejected],
+        refuses: &[ProblemType::NotFound, ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
 ];
 

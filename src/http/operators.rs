@@ -27,7 +27,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::RunsOperate),
         takes: Input::NOTHING.path(&[RUN_ID]).body::<OperateRun>(),
         answers: &[OPERATED],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
     Route {
         handler: handler!(explain_run),

@@ -137,6 +137,9 @@ impl From<AppError> for HttpError {
                 .detail(detail)
                 .run(run.map(|run| run.to_string()))
                 .into(),
+            AppError::Held { detail } => {
+                Problem::new(ProblemType::InstanceHeld).detail(detail).into()
+            }
             AppError::VersionConflict => Problem::new(ProblemType::VersionConflict)
                 .detail("repeat the request: somebody else wrote at the same moment")
                 .into(),
@@ -224,6 +227,7 @@ mod tests {
                 AppError::Rejected { detail: "a launch is under way".into(), run: Some(run) },
                 ProblemType::CommandRejected,
             ),
+            (AppError::Held { detail: "by ada".into() }, ProblemType::InstanceHeld),
             (AppError::VersionConflict, ProblemType::VersionConflict),
             (AppError::Stale { current: 3, changes: vec![] }, ProblemType::StaleVersion),
             (AppError::Busy { retry_after: Duration::from_millis(300) }, ProblemType::Busy),

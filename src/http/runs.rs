@@ -145,7 +145,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::RunsCancel),
         takes: Input::NOTHING.path(&[RUN_ID]).body::<CancelRun>(),
         answers: &[OPERATED],
-        refuses: &[ProblemType::CommandRejected],
+        refuses: &[ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
 ];
 

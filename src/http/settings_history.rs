@@ -72,7 +72,7 @@ pub(super) const ROUTES: &[Route] = &[
         access: Access::Granted(Right::InstancesChange),
         takes: Input::NOTHING.path(&[INSTANCE_ID]).body::<RestoreSettings>(),
         answers: CHANGED,
-        refuses: &[ProblemType::NameTaken, ProblemType::CommandRejected],
+        refuses: &[ProblemType::NameTaken, ProblemType::CommandRejected, ProblemType::InstanceHeld],
     },
 ];
 

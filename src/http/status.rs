@@ -1,19 +1,22 @@
-//! The state of affairs in one answer: what needs a person, what runs.
+//! The state of affairs in one answer: what needs a person, what runs, what people have put in force.
 
 use super::Api;
 use super::appservers::show_appserver;
 use super::health::{HEALTH, list_faults};
+use super::holds::show_hold;
 use super::instances::show_instance;
 use super::load_balancers::show_load_balancer;
 use super::problem::HttpError;
 use super::routes::{Access, Answer, Content, Input, Link, Route, Verb, handler};
 use super::runs::show_run;
 use crate::app::Caller;
-use crate::read_models::{Reads, RunFilter, RunRow};
+use crate::read_models::{InstanceRow, Reads, RunFilter, RunRow};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ReqData};
 use chrono::{DateTime, Utc};
-use ocim_api_spec::{AppserverStatus, Need, NeedCode, RunPhase, Running, Status};
+use ocim_api_spec::{
+    AppserverStatus, Need, NeedCode, Notice, NoticeCode, RunPhase, Running, Status,
+};
 use ocim_domain::right::{ReadScope, Right};
 
 /// Most things of a kind that need a person.
@@ -27,7 +30,7 @@ pub(super) const ROUTES: &[Route] = &[Route {
     path: "/api/v1/status",
     tag: HEALTH,
     summary: "Tells what needs a person, and what runs",
-    description: "The state of affairs in one answer: at most 100 needs of a kind, and 200 runs.",
+    description: "The state of affairs in one answer: at most 100 needs and notices of a kind, and 200 runs.",
     access: Access::Granted(Right::StatusRead),
     takes: Input::NOTHING,
     answers: &[Answer {
@@ -51,17 +54,19 @@ async fn read_status(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse
     let reads = api.app.reads(&by);
     let mut needs = find_faults(&api).await;
     let (runs, troubled, misled) =
-        tokio::join!(list_open_runs(&reads, now), find_troubled(&reads), find_misled(&reads));
+        tokio::join!(list_open_runs(&reads, now), find_troubled(&reads), find_misled(&reads, now));
     let (stuck, running): (Vec<_>, Vec<_>) = runs?.into_iter().partition(|(is_stuck, _)| *is_stuck);
     needs.extend(stuck.into_iter().take(NEEDS_MAX).map(|(_, run)| stuck_run(run)));
     needs.extend(troubled?);
     needs.extend(misled?);
+    let mut notices = find_held(&reads, now).await?;
+    notices.extend(find_maintained(&reads, now).await?);
     needs.extend(find_troubled_balancers(&reads).await?);
     needs.extend(find_circuits(&api));
     needs.extend(find_silent_regions(&api, by.sees));
     needs.extend(find_orphans(&reads).await?);
     let running = running.into_iter().take(RUNS_MAX).map(|(_, run)| run).collect();
-    Ok(HttpResponse::Ok().json(Status { needs, running }))
+    Ok(HttpResponse::Ok().json(Status { needs, running, notices }))
 }
 
 /// Parts that are not ready.
@@ -136,10 +141,10 @@ async fn find_troubled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
 }
 
 /// Instances that visitors do not reach under all of their names.
-async fn find_misled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
+async fn find_misled(reads: &Reads<'_>, now: DateTime<Utc>) -> Result<Vec<Need>, HttpError> {
     let rows = reads.list_misled_instances(NEEDS_MAX).await?;
     let show = |row| {
-        let site = show_instance(row)?;
+        let site = show_instance(row, now)?;
         let troubles: Vec<_> =
             site.name_troubles.iter().map(|it| format!("{} ({})", it.name, it.trouble)).collect();
         Ok(Need {
@@ -152,6 +157,43 @@ async fn find_misled(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
         })
     };
     rows.into_iter().map(show).collect()
+}
+
+/// Instances that somebody keeps to himself.
+async fn find_held(reads: &Reads<'_>, now: DateTime<Utc>) -> Result<Vec<Notice>, HttpError> {
+    let rows = reads.list_held_instances(now, NEEDS_MAX).await?;
+    let show = |row: InstanceRow| {
+        let hold = show_hold(&row, now)?;
+        Some(Notice {
+            code: NoticeCode::InstanceHeld,
+            sentence: format!("is held by {}: {}", hold.holder, hold.reason),
+            until: hold.until,
+            advice: format!("ocim instance release {}", row.domain),
+            id: row.id,
+            name: row.domain,
+        })
+    };
+    Ok(rows.into_iter().filter_map(show).collect())
+}
+
+/// Instances whose visitors get a page.
+async fn find_maintained(reads: &Reads<'_>, now: DateTime<Utc>) -> Result<Vec<Notice>, HttpError> {
+    let rows = reads.list_maintained_instances(NEEDS_MAX).await?;
+    let mut notices = vec![];
+    for row in rows {
+        let site = show_instance(row, now)?;
+        let Some(page) = site.maintenance else { continue };
+        let late = if page.until < now { ", which is over" } else { "" };
+        notices.push(Notice {
+            code: NoticeCode::InstanceUnderMaintenance,
+            sentence: format!("is under maintenance{late}: {}", page.message),
+            until: page.until,
+            advice: format!("ocim instance maintenance {} off", site.domain),
+            id: site.id,
+            name: site.domain,
+        });
+    }
+    Ok(notices)
 }
 
 /// Balancers that are not as they should be.

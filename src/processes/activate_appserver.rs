@@ -1,7 +1,9 @@
 //! `activate_appserver`: proves the site through the balancer, then gives it the traffic.
 
 use super::check_names::CHECK_NAMES;
-use super::deactivate_appserver::{CLAIM, DRAIN, RECORD, RELEASE, REMOVE_DROPPED_NAMES};
+use super::deactivate_appserver::{
+    CLAIM, DRAIN, RECORD, RELEASE, REMOVE_DROPPED_NAMES, UPDATE_MACHINE_NAMES,
+};
 use super::step::{Definition, Kind, Step};
 use super::traffic::{
     claim_for_activation, plan_activation, prove_site, publish_probe, release_traffic,
@@ -49,6 +51,7 @@ pub static ACTIVATE_APPSERVER: Definition = Definition {
         RECORD,
         CHECK_NAMES,
         RELEASE,
+        UPDATE_MACHINE_NAMES,
         DRAIN,
         REMOVE_DROPPED_NAMES,
     ],

@@ -11,13 +11,13 @@ use ocim_adapters::balancer::{BalancerHost, Fragment};
 use ocim_domain::appserver;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::fragment::{
-    FragmentInput, FragmentServer, ProbeInput, backend_name, compose_fragment, fragment_name,
-    probe_backend_name, probe_host, redirect_backend_name,
+    FragmentInput, FragmentServer, ProbeInput, TestInput, backend_name, compose_fragment,
+    fragment_name, probe_backend_name, probe_host, redirect_backend_name,
 };
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
-use ocim_domain::instance;
+use ocim_domain::instance::{self, Maintenance};
 use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
-use ocim_domain::names::RoutedNames;
+use ocim_domain::names::{RoutedNames, Service, effective_host};
 use ocim_domain::run_record::InstanceInput;
 use ocim_domain::saga::ErrorCode;
 
@@ -144,7 +144,10 @@ impl Site {
     pub fn masker(&self) -> Masker {
         let master = self.instance.settings.secret_key_b64encoded.open().unwrap_or_default();
         let auth = HttpAuth::derive(master).ok();
-        Masker::new(auth.into_iter().flat_map(|auth| [auth.token(), auth.user, auth.password]))
+        let links = self.instance.test_links.iter();
+        let links = links.filter_map(|link| link.secret(&self.instance.settings).ok());
+        let auth = auth.into_iter().flat_map(|auth| [auth.token(), auth.user, auth.password]);
+        Masker::new(auth.chain(links))
     }
 
     /// The balancer as its port knows it.
@@ -202,19 +205,26 @@ pub struct Lineup {
     pub standby: Vec<AppserverId>,
     /// It is reached by its probe host alone, and told that its site is called so.
     pub probed: Option<(AppserverId, String)>,
+    /// What visitors get instead of the site.
+    pub maintenance: Option<Maintenance>,
 }
 
 impl Lineup {
-    /// These and nobody else.
+    /// These and nobody else; visitors of a site under maintenance get its page all the same.
     #[must_use]
-    pub fn serving(names: RoutedNames, serving: Vec<AppserverId>) -> Self {
-        Self { names, serving, standby: vec![], probed: None }
+    pub fn serving(
+        instance: &instance::Present,
+        names: RoutedNames,
+        serving: Vec<AppserverId>,
+    ) -> Self {
+        let maintenance = instance.maintenance.clone();
+        Self { names, serving, standby: vec![], probed: None, maintenance }
     }
 
     /// Those who serve by the log.
     #[must_use]
     pub fn recorded(instance: &instance::Present) -> Self {
-        Self::serving(instance.routed_names(), instance.active.clone())
+        Self::serving(instance, instance.routed_names(), instance.active.clone())
     }
 }
 
@@ -246,6 +256,7 @@ pub async fn compose_site_fragment(
         }
         None => None,
     };
+    let tests = find_tests(context, site, lineup).await?;
     let postfix = &site.registration.fragment_name_postfix;
     let unreadable = |_| {
         StepError::permanent(ErrorCode::UnreadableSecret, "the site's master secret can't be read")
@@ -256,13 +267,44 @@ pub async fn compose_site_fragment(
     let input = FragmentInput {
         servers: servers.into_iter().map(|(_, server)| server).collect(),
         preliminary_page_ip: page.filter(|_| site.instance.shows_page()),
+        maintenance: lineup.maintenance.clone().filter(|_| site.instance.shows_page()),
         probe,
+        tests,
         ..fragment.map_err(unreadable)?
     };
     let text = compose_fragment(&input).map_err(|error| {
         StepError::permanent(ErrorCode::BalancerRefusedConfiguration, error.to_string())
     })?;
     Ok(Fragment { name: site.fragment(), configuration: text.configuration, map: text.map })
+}
+
+/// The ways in by test links that lead somewhere now; none to who leaves.
+async fn find_tests(
+    context: &StepContext,
+    site: &Site,
+    lineup: &Lineup,
+) -> Result<Vec<TestInput>, StepError> {
+    if !site.instance.shows_page() {
+        return Ok(vec![]);
+    }
+    let mut tests = vec![];
+    for link in site.instance.open_links(context.world.app.journal().now()) {
+        let appserver = context.world.app.load_appserver(link.appserver).await?;
+        if appserver.is_leaving() {
+            continue;
+        }
+        let settings = &appserver.launched.settings;
+        let own = [Service::Lms, Service::Studio].map(|it| effective_host(settings, it));
+        let mut hosts = lineup.names.domains.clone();
+        hosts.extend(own.into_iter().filter(|host| !lineup.names.domains.contains(host)));
+        let (_, server) = server_line(context, link.appserver, false).await?;
+        let secret = link.secret(&site.instance.settings).map_err(|_| {
+            let message = "the site's master secret can't be read";
+            StepError::permanent(ErrorCode::UnreadableSecret, message)
+        })?;
+        tests.push(TestInput { hosts, secret, until: link.until, server });
+    }
+    Ok(tests)
 }
 
 /// Puts a line-up in force, and records it on the balancer. One change at a time per balancer.

@@ -33,20 +33,27 @@ enum Expected<'a> {
     Site { serving: &'a [AppserverId], routes: &'a [String] },
     /// Another name, which the balancer itself sends visitors to, this way.
     Redirect { route: &'a str },
+    /// The page of a site under maintenance, which the balancer itself answers with, this way.
+    Page { route: &'a str },
 }
 
 async fn check_names(context: StepContext) -> Result<Progress, StepError> {
-    let Some(plan) = context.output::<TrafficPlan>("plan_traffic")? else {
+    if context.output::<TrafficPlan>("plan_traffic")?.is_none() {
         return Ok(Progress::Skipped("no traffic was moved".to_owned()));
-    };
+    }
+    check_names_of_site(context).await
+}
+
+/// As the step, of a run that holds the traffic and has no plan of its own.
+pub async fn check_names_of_site(context: StepContext) -> Result<Progress, StepError> {
     let Some(site) = site_of(&context).await? else {
         return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
     };
-    if plan.after.is_empty() {
+    if site.instance.active.is_empty() && site.instance.maintenance.is_none() {
         record(&context, &site, vec![]).await?;
         return Ok(Progress::Skipped("nobody serves the site".to_owned()));
     }
-    let troubles = find_troubles(&context, &site, &plan).await?;
+    let troubles = find_troubles(&context, &site).await?;
     // Just after a reload or a switch, an answer may be wrong for a moment.
     let may_wait = context.deadline - context.world.app.journal().now() > MARGIN;
     if !troubles.is_empty() && may_wait {
@@ -72,21 +79,22 @@ async fn record(
 }
 
 /// The names that lead elsewhere, in their order.
-async fn find_troubles(
-    context: &StepContext,
-    site: &Site,
-    plan: &TrafficPlan,
-) -> Result<Vec<NameTrouble>, StepError> {
-    let lines = line_names(context, plan.after.iter()).await?;
+async fn find_troubles(context: &StepContext, site: &Site) -> Result<Vec<NameTrouble>, StepError> {
+    let (serving, routed) = (&site.instance.active, site.instance.routed_names());
+    let lines = line_names(context, serving.iter()).await?;
     let backend = site.backend();
     let routes: Vec<_> = lines.iter().map(|line| format!("{backend}/{line}")).collect();
-    let expected = Expected::Site { serving: &plan.after, routes: &routes };
-    let redirect = format!("{}/", site.redirect_backend());
-    let elsewhere = Expected::Redirect { route: &redirect };
+    let (page, redirect) = (format!("{backend}/"), format!("{}/", site.redirect_backend()));
+    let (expected, elsewhere) = match site.instance.maintenance {
+        Some(_) => (Expected::Page { route: &page }, Expected::Page { route: &redirect }),
+        None => {
+            (Expected::Site { serving, routes: &routes }, Expected::Redirect { route: &redirect })
+        }
+    };
     let address = &site.registration.address;
     let to = (address.ip, address.http_port).into();
-    let names = plan.names.domains.iter().map(|name| (name, expected));
-    let redirects = plan.names.redirects.iter().map(|name| (name, elsewhere));
+    let names = routed.domains.iter().map(|name| (name, expected));
+    let redirects = routed.redirects.iter().map(|name| (name, elsewhere));
     let asked = names.chain(redirects).map(|(name, expected)| async move {
         let probe = &context.world.ports.site_probe;
         let answer = probe.request_site("GET", to, name, "/heartbeat", ANSWER_WAIT).await;
@@ -117,7 +125,10 @@ fn judge(answer: Result<SiteAnswer, PortError>, expected: Expected<'_>) -> Optio
         Expected::Redirect { .. } if status != 301 => {
             Some(format!("the answer has status {status} instead of 301"))
         }
-        Expected::Redirect { route } => came_by(&[route.to_owned()]),
+        Expected::Page { .. } if status != 503 => {
+            Some(format!("the answer has status {status} instead of 503"))
+        }
+        Expected::Redirect { route } | Expected::Page { route } => came_by(&[route.to_owned()]),
     }
 }
 
@@ -144,6 +155,7 @@ mod tests {
         let (serving, routes) = ([ours], [OURS.to_owned()]);
         let site = Expected::Site { serving: &serving, routes: &routes };
         let redirect = Expected::Redirect { route: "be-redirect-ours/" };
+        let page = Expected::Page { route: "be-ours/" };
         for (answer, expected, is_right) in [
             (answer(200, OURS, Some(ours)), site, true),
             (answer(200, OURS, None), site, true),
@@ -166,6 +178,10 @@ mod tests {
             (answer(301, OURS, Some(ours)), redirect, false),
             (answer(301, "", None), redirect, false),
             (answer(503, "unknown-host/", None), redirect, false),
+            (answer(503, "be-ours/", None), page, true),
+            (answer(200, OURS, Some(ours)), page, false),
+            (answer(503, OURS, None), page, false),
+            (answer(503, "unknown-host/", None), page, false),
         ] {
             let told = format!("{answer:?} {expected:?}");
             assert_eq!(judge(answer, expected).is_none(), is_right, "{told}");

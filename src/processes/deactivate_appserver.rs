@@ -2,6 +2,7 @@
 
 use super::check_names::CHECK_NAMES;
 use super::lifecycle::removal;
+use super::resource::machine_names::update_machine_names;
 use super::resource::removal::remove_dropped_names;
 use super::step::{Definition, Kind, Step};
 use super::traffic::{
@@ -62,6 +63,9 @@ pub const DRAIN: Step = Step::watching(
     |limits| limits.drain_wait.saturating_add(Duration::from_secs(60)),
 );
 
+/// Has `vm1`, `vm2`, … lead to the machines of those who receive traffic now.
+pub const UPDATE_MACHINE_NAMES: Step = removal("update_machine_names", call!(update_machine_names));
+
 /// Takes the names out of the DNS that nobody is served under any more, as the settings have dropped
 /// them.
 pub const REMOVE_DROPPED_NAMES: Step = removal("remove_dropped_names", call!(remove_dropped_names));
@@ -76,5 +80,15 @@ pub static DEACTIVATE_APPSERVER: Definition = Definition {
     deadline: Some(|limits| limits.turn_wait + limits.traffic_time),
     on_abandoned: Some(call!(release_traffic)),
     settles_on_undo: false,
-    steps: &[CLAIM, PLAN, WITHDRAW, RECORD, CHECK_NAMES, RELEASE, DRAIN, REMOVE_DROPPED_NAMES],
+    steps: &[
+        CLAIM,
+        PLAN,
+        WITHDRAW,
+        RECORD,
+        CHECK_NAMES,
+        RELEASE,
+        UPDATE_MACHINE_NAMES,
+        DRAIN,
+        REMOVE_DROPPED_NAMES,
+    ],
 };

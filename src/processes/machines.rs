@@ -8,7 +8,7 @@ use super::step::{Found, Progress, StepContext, StepError, done, found, undone};
 use crate::app::AppError;
 use ocim_adapters::cloud::{Address, Machine, Power};
 use ocim_domain::appserver::Appserver;
-use ocim_domain::ids::{InstanceId, ServerId};
+use ocim_domain::ids::{AppserverId, InstanceId, ServerId};
 use ocim_domain::names::{self, Service};
 use ocim_domain::port_error::Class;
 use ocim_domain::run_record::{BootId, CreatedServer, HeartbeatStatus, LaunchInput};
@@ -132,9 +132,17 @@ pub async fn await_ssh(context: StepContext) -> Result<Progress, StepError> {
 
 /// Asks for an orderly reboot, once: the boot id of before tells whether it has happened.
 pub async fn reboot_server(context: StepContext) -> Result<Progress, StepError> {
-    let created: CreatedServer = context.need("create_server")?;
-    let before: BootId = context.need("await_ssh")?;
-    let present = load_server(&context, created.server).await?;
+    let created = context.need("create_server")?;
+    reboot(&context, &created, context.need("await_ssh")?).await
+}
+
+/// As [`reboot_server`], of a machine that was last seen in the boot `before`.
+pub async fn reboot(
+    context: &StepContext,
+    created: &CreatedServer,
+    before: BootId,
+) -> Result<Progress, StepError> {
+    let present = load_server(context, created.server).await?;
     let cloud = context.world.cloud(&present.requested.region)?;
     let machine = cloud.read_machine(&created.machine).await?;
     machine.ok_or_else(|| {
@@ -142,7 +150,7 @@ pub async fn reboot_server(context: StepContext) -> Result<Progress, StepError> 
     })?;
     if present.status == server::Status::Ready {
         let command = Command::StartBooting { address: None, cause: BootCause::Rebooted };
-        record_server(&context, created.server, command).await?;
+        record_server(context, created.server, command).await?;
     }
     cloud.reboot_machine(&created.machine).await?;
     context.say("the machine reboots").await;
@@ -151,9 +159,17 @@ pub async fn reboot_server(context: StepContext) -> Result<Progress, StepError> 
 
 /// Looks whether the reboot of unknown outcome has happened: the boot id has changed.
 pub async fn probe_reboot_server(context: StepContext) -> Result<Found, StepError> {
-    let created: CreatedServer = context.need("create_server")?;
-    let before: BootId = context.need("await_ssh")?;
-    match look_by_ssh(&context, &created).await? {
+    let created = context.need("create_server")?;
+    probe_reboot(&context, &created, context.need("await_ssh")?).await
+}
+
+/// As [`probe_reboot_server`], of a machine that was last seen in the boot `before`.
+pub async fn probe_reboot(
+    context: &StepContext,
+    created: &CreatedServer,
+    before: BootId,
+) -> Result<Found, StepError> {
+    match look_by_ssh(context, created).await? {
         Some((.., now)) if now != before.0 => found(before),
         Some(_) => Ok(Found::Absent),
         // It may be rebooting right now: a second reboot would cut that short.
@@ -163,16 +179,24 @@ pub async fn probe_reboot_server(context: StepContext) -> Result<Found, StepErro
 
 /// Waits for a boot id other than the one before the reboot.
 pub async fn await_reboot(context: StepContext) -> Result<Progress, StepError> {
-    let created: CreatedServer = context.need("create_server")?;
+    let created = context.need("create_server")?;
+    await_other_boot(&context, &created).await
+}
+
+/// As [`await_reboot`], of a machine that the step `reboot_server` has rebooted.
+pub async fn await_other_boot(
+    context: &StepContext,
+    created: &CreatedServer,
+) -> Result<Progress, StepError> {
     let before: BootId = context.need("reboot_server")?;
-    match look_by_ssh(&context, &created).await? {
+    match look_by_ssh(context, created).await? {
         Some((_, host_keys, boot_id)) if boot_id != before.0 => {
             let command = Command::BecomeReady { host_keys, boot_id: boot_id.clone() };
-            record_server(&context, created.server, command).await?;
+            record_server(context, created.server, command).await?;
             done(BootId(boot_id))
         }
         Some(_) => {
-            say_waiting(&context, "the machine has not rebooted yet").await;
+            say_waiting(context, "the machine has not rebooted yet").await;
             Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
         }
         None => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
@@ -182,13 +206,20 @@ pub async fn await_reboot(context: StepContext) -> Result<Progress, StepError> {
 /// Waits until the site answers `OPTIONS /heartbeat` with success, after its redirects (core §3.5
 /// step 12).
 pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError> {
-    let created: CreatedServer = context.need("create_server")?;
-    let present = load_server(&context, created.server).await?;
+    let input: LaunchInput = context.input()?;
+    await_heartbeat_of(&context, input.appserver).await
+}
+
+/// As [`await_heartbeat`], of any Appserver whose machine is up.
+pub async fn await_heartbeat_of(
+    context: &StepContext,
+    id: AppserverId,
+) -> Result<Progress, StepError> {
+    let appserver = context.world.app.load_appserver(id).await?;
+    let present = load_server(context, appserver.launched.server).await?;
     let address = present
         .address
         .ok_or_else(|| StepError::permanent(ErrorCode::AddressUnknown, "the address is unknown"))?;
-    let input: LaunchInput = context.input()?;
-    let appserver = context.world.app.load_appserver(input.appserver).await?;
     let settings = &appserver.launched.settings;
     let mut hosts = vec![names::effective_host(settings, Service::Lms)];
     hosts.extend(names::load_balanced_domains(settings));
@@ -199,12 +230,12 @@ pub async fn await_heartbeat(context: StepContext) -> Result<Progress, StepError
             done(HeartbeatStatus(answer.status))
         }
         Ok(answer) => {
-            say_waiting(&context, &format!("the heartbeat answers with {}", answer.status)).await;
+            say_waiting(context, &format!("the heartbeat answers with {}", answer.status)).await;
             Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
         }
         Err(error) if error.class == Class::Permanent => Err(error.into()),
         Err(error) => {
-            say_waiting(&context, &format!("no heartbeat yet: {}", error.message)).await;
+            say_waiting(context, &format!("no heartbeat yet: {}", error.message)).await;
             Ok(Progress::NotYet { again_in: context.world.limits.poll_interval })
         }
     }
@@ -230,7 +261,7 @@ fn see(
 }
 
 /// The machine's address, host keys and boot id, if it answers SSH now.
-async fn look_by_ssh(
+pub async fn look_by_ssh(
     context: &StepContext,
     created: &CreatedServer,
 ) -> Result<Option<(Address, Vec<String>, String)>, StepError> {

@@ -6,6 +6,7 @@
 pub mod dns_name;
 pub mod fragment;
 pub mod machine;
+pub mod machine_names;
 pub mod removal;
 pub mod security_groups;
 

@@ -196,6 +196,9 @@ async fn begin_redeployment(
     if let Err(why) = instance.check_live() {
         return Ok(skipped(why.to_string()));
     }
+    if let Err(why) = instance.check_hold(&context.metadata().actor, context.time.now()) {
+        return Ok(skipped(why.to_string()));
+    }
     if !instance.successfully_provisioned {
         return Ok(skipped("no launch of it has ever succeeded"));
     }
@@ -236,11 +239,18 @@ async fn begin_redeployment(
         },
     };
     let journal = context.world.app.journal();
+    let command = asked(context, command);
     match journal.execute::<Instance>(&id.stream(), &context.metadata(), command).await {
         Ok(_) => tag(context, id, &[&tags.ongoing], &[]).await.map(|()| None),
         Err(ExecuteError::Rejected(why)) => Ok(skipped(why.to_string())),
         Err(error) => Err(AppError::from(error).into()),
     }
+}
+
+/// The command as the operation's, which somebody's hold forbids.
+fn asked(context: &StepContext, command: instance::Command) -> instance::Command {
+    let actor = context.metadata().actor;
+    instance::Command::AskedBy { actor, command: Box::new(command) }
 }
 
 /// Has the instance bear these tags, and not those.
@@ -339,8 +349,14 @@ async fn advance_archiving(
         reason: reason.to_owned(),
     });
     let journal = context.world.app.journal();
-    match journal.execute::<Instance>(&id.stream(), &context.metadata(), command).await {
+    match journal
+        .execute::<Instance>(&id.stream(), &context.metadata(), asked(context, command))
+        .await
+    {
         Ok(_) => Ok(None),
+        Err(ExecuteError::Rejected(why @ instance::Rejected::Hold(_))) => {
+            Ok(skipped(why.to_string()))
+        }
         Err(ExecuteError::Rejected(why)) => Ok(failed(why.to_string())),
         Err(error) => Err(AppError::from(error).into()),
     }

@@ -4,7 +4,7 @@ use super::step::StartRequest;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId};
 use ocim_domain::run_record::{
-    BalancerInput, BulkInput, LaunchInput, LifecycleInput, OrphanInput, TrafficInput,
+    BalancerInput, BulkInput, LaunchInput, LifecycleInput, OrphanInput, TestLinkInput, TrafficInput,
 };
 use ocim_domain::{appserver, bulk, instance, inventory, load_balancer};
 
@@ -17,9 +17,12 @@ const TRIGGERS: &[(&str, StartedBy)] = &[
     ("instance.archive_requested", started_by_instance),
     ("instance.unarchive_requested", started_by_instance),
     ("instance.deletion_requested", started_by_instance),
+    ("instance.maintenance_requested", started_by_instance),
+    ("instance.test_link_made", started_by_instance),
     ("appserver.activation_requested", started_by_appserver),
     ("appserver.deactivation_requested", started_by_appserver),
     ("appserver.termination_requested", started_by_appserver),
+    ("appserver.restart_requested", started_by_appserver),
     ("appserver.clean_up_requested", started_by_appserver),
     ("inventory.orphan_deletion_requested", started_by_inventory),
     ("load_balancer.preparation_requested", started_by_balancer),
@@ -53,11 +56,21 @@ fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
                     subject: appserver.to_string(),
                 });
             }
+            Event::TestLinkMade { run, link, .. } => {
+                let input = TestLinkInput { instance, link: link.id };
+                return Some(StartRequest {
+                    run,
+                    definition: "publish_test_link",
+                    input: serde_json::to_value(input).ok()?,
+                    subject: link.appserver.to_string(),
+                });
+            }
             Event::ArchiveRequested { run, .. } => (run, "archive_instance", false, vec![]),
             Event::UnarchiveRequested { run, launch, .. } => {
                 (run, "unarchive_instance", launch, vec![])
             }
             Event::DeletionRequested { run, ignore, .. } => (run, "delete_instance", false, ignore),
+            Event::MaintenanceRequested { run, .. } => (run, "change_maintenance", false, vec![]),
             _ => return None,
         };
     let input = serde_json::to_value(LifecycleInput { instance, launch, ignore }).ok()?;
@@ -76,6 +89,9 @@ fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
             }
             appserver::Event::TerminationRequested { run, force, .. } => {
                 (run, "terminate_appserver", false, force)
+            }
+            appserver::Event::RestartRequested { run, force, .. } => {
+                (run, "restart_appserver", false, force)
             }
             appserver::Event::CleanUpRequested { run, .. } => {
                 (run, "clean_up_appserver", false, false)

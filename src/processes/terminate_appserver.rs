@@ -2,10 +2,11 @@
 
 use super::check_names::CHECK_NAMES;
 use super::deactivate_appserver::{
-    CLAIM, DRAIN, PLAN, RECORD, RELEASE, REMOVE_DROPPED_NAMES, WITHDRAW,
+    CLAIM, DRAIN, PLAN, RECORD, RELEASE, REMOVE_DROPPED_NAMES, UPDATE_MACHINE_NAMES, WITHDRAW,
 };
 use super::lifecycle::REMOVAL_TIME;
 use super::machines::remove_machine;
+use super::publish_test_link::close_links;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use super::traffic::release_traffic;
 use crate::app::AppError;
@@ -22,6 +23,15 @@ const START: Step = Step::new(
     Kind::Compensable(call!(stop_termination)),
     5,
     |_| Duration::from_secs(60),
+);
+
+/// Has no test link lead to the machine any more.
+const CLOSE_LINKS: Step = Step::new(
+    "close_links",
+    call!(close_links),
+    Kind::Retryable("its machine goes away"),
+    20,
+    |_| Duration::from_secs(300),
 );
 
 /// Deletes the machine, and looks until it is gone.
@@ -62,7 +72,9 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
         WITHDRAW,
         RECORD,
         CHECK_NAMES,
+        CLOSE_LINKS,
         RELEASE,
+        UPDATE_MACHINE_NAMES,
         DRAIN,
         DELETE,
         RECORD_TERMINATED,

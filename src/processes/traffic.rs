@@ -20,8 +20,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 pub const DRAIN_MARGIN: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
 /// Who serves once it is carried out.
-fn lineup_of(plan: &TrafficPlan) -> Lineup {
-    Lineup::serving(plan.names.clone(), plan.after.clone())
+fn lineup_of(site: &Site, plan: &TrafficPlan) -> Lineup {
+    Lineup::serving(&site.instance, plan.names.clone(), plan.after.clone())
 }
 
 /// The site whose traffic the run moves. Without a balancer there is none to move.
@@ -70,6 +70,7 @@ pub(super) async fn instance_of(context: &StepContext) -> Result<InstanceId, Ste
             Ok(context.world.app.load_appserver(input.appserver).await?.launched.instance)
         }
         MoveInput::Instance(input) => Ok(input.instance),
+        MoveInput::TestLink(input) => Ok(input.instance),
     }
 }
 
@@ -77,7 +78,7 @@ pub(super) async fn instance_of(context: &StepContext) -> Result<InstanceId, Ste
 fn may_empty(context: &StepContext) -> Result<bool, StepError> {
     Ok(match context.input::<MoveInput>()? {
         MoveInput::Appserver(input) => input.force,
-        MoveInput::Instance(_) => true,
+        MoveInput::Instance(_) | MoveInput::TestLink(_) => true,
     })
 }
 
@@ -185,7 +186,7 @@ fn standing_by(site: &Site, plan: &TrafficPlan, appserver: AppserverId) -> Lineu
     Lineup {
         standby,
         probed: Some((appserver, plan.names.site.clone())),
-        ..Lineup::serving(site.instance.routed_names(), plan.before.clone())
+        ..Lineup::serving(&site.instance, site.instance.routed_names(), plan.before.clone())
     }
 }
 
@@ -232,7 +233,7 @@ pub async fn switch_traffic(context: StepContext) -> Result<Progress, StepError>
     let plan: TrafficPlan = context.need("plan_traffic")?;
     let site = need_site(&context).await?;
     move_servers(&context, &site, &plan.before, &plan.after).await?;
-    apply_lineup(&context, &site, &lineup_of(&plan)).await?;
+    apply_lineup(&context, &site, &lineup_of(&site, &plan)).await?;
     done(())
 }
 
@@ -347,7 +348,7 @@ pub async fn withdraw_traffic(context: StepContext) -> Result<Progress, StepErro
     };
     let site = need_site(&context).await?;
     move_servers(&context, &site, &plan.before, &plan.after).await?;
-    apply_lineup(&context, &site, &lineup_of(&plan)).await?;
+    apply_lineup(&context, &site, &lineup_of(&site, &plan)).await?;
     done(())
 }
 

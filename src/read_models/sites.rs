@@ -2,6 +2,7 @@
 
 use super::condition::Clause;
 use super::{QueryError, Reads, limit_value};
+use ocim_domain::Timestamp;
 use ocim_projections::appservers::columns as appserver_columns;
 use ocim_projections::instances::columns as instance_columns;
 use ocim_projections::row;
@@ -27,7 +28,8 @@ row! {
     /// A site as a list shows it.
     pub struct InstanceRow of instance_columns {
         id, name, domain, studio_domain, release, load_balancer, appserver_count,
-        active_appservers, name_troubles, lifecycle, lifecycle_run, successfully_provisioned, owner, tags, creator, created_at, updated_at,
+        active_appservers, name_troubles, lifecycle, lifecycle_run, held_by, hold_reason, held_until,
+        maintenance, maintenance_change, successfully_provisioned, owner, tags, creator, created_at, updated_at,
     }
     beside {
         /// `run_…` of launches that have not settled, the one under way first.
@@ -165,6 +167,29 @@ impl Reads<'_> {
         let clause = Clause::new(BESIDE_SITES)
             .and("json_array_length(t.name_troubles) > 0")
             .end("t.id", &limit);
+        self.rows(&clause).await
+    }
+
+    /// At most `limit` sites that somebody holds at that time, those first whose hold ends first.
+    pub async fn list_held_instances(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<InstanceRow>, QueryError> {
+        let limit = limit_value(limit);
+        let clause = Clause::new(BESIDE_SITES)
+            .and_value("t.held_until > $", &now)
+            .end("t.held_until, t.id", &limit);
+        self.rows(&clause).await
+    }
+
+    /// At most `limit` sites that are under maintenance.
+    pub async fn list_maintained_instances(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<InstanceRow>, QueryError> {
+        let limit = limit_value(limit);
+        let clause = Clause::new(BESIDE_SITES).and("t.maintenance is not null").end("t.id", &limit);
         self.rows(&clause).await
     }
 

@@ -13,6 +13,7 @@ mod lifecycle;
 mod lists;
 mod logs;
 mod machines;
+mod operations;
 mod orders;
 mod places;
 mod references;

@@ -1,5 +1,8 @@
 //! A real HAProxy, installed and changed by the bundled playbooks: bad fragments, and no lost request.
 
+mod links;
+mod pages;
+
 use crate::private_sshd::{PrivateSshd, free_port, wait_for};
 use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
 use ocim_adapters::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};

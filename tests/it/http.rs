@@ -5,6 +5,7 @@ mod bulk;
 mod dashboard;
 mod details;
 mod history;
+mod holds;
 mod idempotency;
 mod instances;
 mod launch_plans;

@@ -30,6 +30,8 @@ struct Host {
     servers: BTreeMap<(String, String), Server>,
     is_unprepared: bool,
     is_stopped: bool,
+    /// Where visitors reach it.
+    address: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -110,6 +112,9 @@ impl Host {
             return Vec::new();
         }
         let Some((_, backend)) = self.find_backend(domain) else { return Vec::new() };
+        if self.answers_itself(domain) {
+            return Vec::new();
+        }
         let serving =
             self.servers.iter().filter(|((of, _), server)| of == backend && server.takes_requests);
         serving.map(|((_, name), server)| (name.as_str(), server)).collect()
@@ -123,11 +128,20 @@ impl Host {
     }
 
     fn is_redirected(&self, domain: &str) -> bool {
+        self.has_rule(domain, "http-request redirect") && !self.answers_itself(domain)
+    }
+
+    /// Whether it answers with a page of its own, as for a site under maintenance.
+    fn answers_itself(&self, domain: &str) -> bool {
+        self.has_rule(domain, "http-request return")
+    }
+
+    fn has_rule(&self, domain: &str, rule: &str) -> bool {
         let Some((fragment, backend)) = self.find_backend(domain) else { return false };
         let head = format!("backend {backend}");
         let lines = fragment.configuration.lines().skip_while(|line| *line != head).skip(1);
         let mut block = lines.take_while(|line| line.starts_with(' '));
-        block.any(|line| line.trim_start().starts_with("http-request redirect"))
+        block.any(|line| line.trim_start().starts_with(rule))
     }
 }
 
@@ -188,6 +202,14 @@ impl FakeLoadBalancer {
     /// knows the name; none does where there is nothing.
     pub fn name_route(&self, domain: &str) -> Option<String> {
         self.lock().values().find_map(|host| host.name_route(domain))
+    }
+
+    /// By which way the balancer at that address answers a request for `domain` itself, with status
+    /// 503, as for a site under maintenance; `None` where it hands it on.
+    pub fn find_page(&self, at: SocketAddr, domain: &str) -> Option<String> {
+        let hosts = self.lock();
+        let mut there = hosts.values().filter(|host| host.address == Some(at));
+        there.find(|host| host.answers_itself(domain))?.name_route(domain)
     }
 
     /// Whether the balancer `host` sends those who ask for `domain` to another name.
@@ -279,8 +301,9 @@ impl LoadBalancer for FakeLoadBalancer {
         fragment: &Fragment,
     ) -> Result<Vec<String>, PortError> {
         self.faults.before("apply_fragment")?;
+        let address = SocketAddr::new(host.address.ip, host.address.http_port);
         let warnings = self.with_host(host, |host| {
-            host.is_unprepared = false;
+            (host.is_unprepared, host.address) = (false, Some(address));
             host.apply(fragment)
         })?;
         self.faults.after("apply_fragment")?;

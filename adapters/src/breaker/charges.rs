@@ -11,7 +11,7 @@ use crate::balancer::{BalancerHost, Fragment, LoadBalancer};
 use crate::cloud::fake::FakeCloud;
 use crate::cloud::{Address, Cloud, MachineSpec};
 use crate::dns::fake::FakeDns;
-use crate::dns::{Alias, Dns};
+use crate::dns::{Alias, Dns, HostAddress};
 use crate::faults::Fault;
 use crate::playbooks::fake::FakePlaybooks;
 use crate::playbooks::{Playable, PlaybookRun, Playbooks, Source, Target};
@@ -187,10 +187,18 @@ fn alias() -> Alias {
     Alias { name, target, ttl_seconds: 1 }
 }
 
-const OF_NAMES: [Operation<Guarded<dyn Dns>>; 3] = operations! {
+fn host_address() -> HostAddress {
+    let (name, ip) = ("vm1.a.example.com".to_owned(), [192, 0, 2, 7].into());
+    HostAddress { name, ip, ttl_seconds: 1 }
+}
+
+const OF_NAMES: [Operation<Guarded<dyn Dns>>; 6] = operations! {
     set_alias(&alias());
     read_alias("a.example.com");
     remove_alias("a.example.com");
+    set_address(&host_address());
+    read_address("vm1.a.example.com");
+    remove_address("vm1.a.example.com");
 };
 
 /// Fails each operation in each way: outages open the circuit of a provider that was asked.

@@ -1,7 +1,7 @@
-//! The names of sites whose balancer is simulated.
+//! The names of sites whose balancer and machines are simulated.
 
 use crate::cloud::is_simulated;
-use crate::dns::{Alias, Dns};
+use crate::dns::{Alias, Dns, HostAddress};
 use crate::simulated::SimulatedRegion;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
@@ -17,8 +17,8 @@ impl SimulatedRegion {
 
 #[async_trait]
 impl Dns for SimulatedRegion {
-    fn may_point_at(&self, balancer: IpAddr) -> bool {
-        is_simulated(balancer)
+    fn may_point_at(&self, address: IpAddr) -> bool {
+        is_simulated(address)
     }
 
     async fn set_alias(&self, alias: &Alias) -> Result<(), PortError> {
@@ -35,6 +35,23 @@ impl Dns for SimulatedRegion {
     async fn remove_alias(&self, name: &str) -> Result<(), PortError> {
         let call = self.act(name, "remove_alias").await?;
         self.lock().aliases.remove(name);
+        call.end().await
+    }
+
+    async fn set_address(&self, address: &HostAddress) -> Result<(), PortError> {
+        let call = self.act(&address.name, "set_address").await?;
+        self.lock().addresses.insert(address.name.clone(), address.ip);
+        call.end().await
+    }
+
+    async fn read_address(&self, name: &str) -> Result<Option<IpAddr>, PortError> {
+        self.act(name, "read_address").await?.end().await?;
+        Ok(self.lock().addresses.get(name).copied())
+    }
+
+    async fn remove_address(&self, name: &str) -> Result<(), PortError> {
+        let call = self.act(name, "remove_address").await?;
+        self.lock().addresses.remove(name);
         call.end().await
     }
 }

@@ -104,6 +104,9 @@ impl SiteProbe for FakeSite {
             state.by_place.get(&to).or_else(|| state.by_host.get(host)).cloned()
         };
         self.faults.after("request_site")?;
+        if let Some(route) = self.balancer.as_ref().and_then(|it| it.find_page(to, host)) {
+            return Ok(SiteAnswer { status: 503, route: Some(route), ..SiteAnswer::default() });
+        }
         let answer = answer.map(|answer| {
             let told = || self.balancer.as_ref()?.name_route(host);
             SiteAnswer { route: answer.route.clone().or_else(told), ..answer }

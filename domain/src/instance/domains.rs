@@ -3,7 +3,7 @@
 
 use super::{Present, Stage};
 use crate::name::Kind;
-use crate::names::{RoutedNames, reserved_domains};
+use crate::names::{RoutedNames, machine_domain, reserved_domains};
 use crate::resources::ResourceNames;
 use crate::settings::{InstanceSettings, SettingsChanges};
 
@@ -19,7 +19,9 @@ impl Present {
         match kind {
             Kind::Domain => {
                 let mut wanted = reserved_domains(&self.settings).into_iter();
-                self.leaving_domains.contains(&key) || wanted.any(|(_, domain)| is_it(&domain))
+                self.leaving_domains.contains(&key)
+                    || wanted.any(|(_, domain)| is_it(&domain))
+                    || self.machine_domains().any(|domain| is_it(&domain))
             }
             Kind::Database | Kind::Container | Kind::Bucket | Kind::IamUser => {
                 let names = self.resources.iter().flat_map(ResourceNames::reserved);
@@ -71,11 +73,17 @@ impl Present {
         }
     }
 
+    /// The hosts that lead to its machines, or once did: as many as it had in traffic at a time.
+    pub fn machine_domains(&self) -> impl Iterator<Item = String> + '_ {
+        (1..=self.active_max).map(|place| machine_domain(&self.settings, place))
+    }
+
     /// Every name that is reserved for it.
     #[must_use]
     pub fn reserved_names(&self) -> Vec<(Kind, String)> {
         let wanted = reserved_domains(&self.settings).into_iter().map(|(_, domain)| domain);
         let domains = wanted.chain(self.leaving_domains.iter().cloned());
+        let domains = domains.chain(self.machine_domains());
         let others = self.resources.iter().flat_map(ResourceNames::reserved);
         let others = others.map(|(kind, name)| (kind, name.to_owned()));
         domains.map(|domain| (Kind::Domain, domain)).chain(others).collect()

@@ -6,6 +6,7 @@ use crate::ledger;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::SocketAddr;
+use uuid::Uuid;
 
 /// Input of `launch_appserver`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,8 +25,8 @@ pub struct LaunchInput {
     pub in_bulk: bool,
 }
 
-/// Input of `activate_appserver`, `deactivate_appserver`, `terminate_appserver` and
-/// `clean_up_appserver`.
+/// Input of `activate_appserver`, `deactivate_appserver`, `terminate_appserver`,
+/// `clean_up_appserver` and `restart_appserver`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrafficInput {
     /// The Appserver.
@@ -37,7 +38,7 @@ pub struct TrafficInput {
     pub force: bool,
 }
 
-/// Input of `archive_instance`, `unarchive_instance` and `delete_instance`.
+/// Input of `archive_instance`, `unarchive_instance`, `delete_instance` and `change_maintenance`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LifecycleInput {
     /// The instance.
@@ -48,6 +49,15 @@ pub struct LifecycleInput {
     pub ignore: Vec<ledger::Kind>,
 }
 
+/// Input of `publish_test_link`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestLinkInput {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The link.
+    pub link: Uuid,
+}
+
 /// Input of every process that moves traffic: of one Appserver, or all that an instance has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -56,6 +66,8 @@ pub enum MoveInput {
     Appserver(TrafficInput),
     /// All of it.
     Instance(LifecycleInput),
+    /// None of it: a test link is beside it.
+    TestLink(TestLinkInput),
 }
 
 /// What each input of a process on a whole instance tells: which one.
@@ -114,5 +126,6 @@ records! {
     MoveInput: "move_input",
     OrphanInput: "orphan_input",
     ProvisionLoadBalancer: "provision_load_balancer_input",
+    TestLinkInput: "test_link_input",
     TrafficInput: "traffic_input",
 }

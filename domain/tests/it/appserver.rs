@@ -285,3 +285,41 @@ fn one_whose_termination_has_begun_gets_no_traffic_until_that_turns_back() {
     gone.when_silent(stop(4));
     gone.when_refused(Command::Activate, Rejected::Gone);
 }
+
+#[test]
+fn one_that_runs_is_restarted_by_one_run_at_a_time() {
+    let request = |run| Command::RequestRestart { run: run_id(run), force: false, reason: None };
+    let requested = |run| Event::RestartRequested { run: run_id(run), force: false, reason: None };
+    let running = [
+        Event::Launched(Box::new(launched())),
+        Event::WaitingStarted {},
+        Event::ConfiguringStarted {},
+        Event::RunningStarted {},
+    ];
+    for (so_far, _) in running.iter().enumerate().skip(1) {
+        given::<Appserver>(running[..so_far].to_vec())
+            .when_refused(request(6), Rejected::Launching { run: run_id(1) });
+    }
+    given::<Appserver>(running.clone()).when_then(request(6), [requested(6)]);
+    let asked = given::<Appserver>(running.clone()).after(request(6));
+    asked.when_silent(request(6));
+    asked.when_refused(request(7), Rejected::Restarting { run: run_id(6) });
+    asked.when_silent(Command::RecordRestart { run: run_id(7) });
+    asked.when_silent(Command::StopRestart { run: run_id(7) });
+    asked.when_then(
+        Command::RecordRestart { run: run_id(6) },
+        [Event::Restarted { run: run_id(6) }],
+    );
+    let over = asked.after(Command::StopRestart { run: run_id(6) });
+    over.when_silent(Command::StopRestart { run: run_id(6) });
+    over.when_then(request(7), [requested(7)]);
+    let leaving = [&running[..], &[Event::TerminationStarted { run: run_id(4) }]].concat();
+    given::<Appserver>(leaving).when_refused(request(6), Rejected::Terminating { run: run_id(4) });
+    let failed = [
+        &running[..3],
+        &[Event::ConfigurationFailed { reason: "no".to_owned(), keeps_server_until: None }],
+    ]
+    .concat();
+    given::<Appserver>(failed)
+        .when_refused(request(6), Rejected::NotRestartable { status: Status::Failed });
+}

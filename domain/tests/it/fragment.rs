@@ -35,6 +35,8 @@ fn site() -> FragmentInput {
         auth_token: "dXNlcjpwYXNz".to_owned(),
         servers: vec![server("appserver-1", 1)],
         preliminary_page_ip: None,
+        maintenance: None,
+        tests: vec![],
         probe: None,
     }
 }

@@ -15,11 +15,13 @@ use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::run_record::{
     AssignedServers, BalancerInput, BootId, BulkInput, CreatedServer, ExitStatus, HeartbeatStatus,
     InstanceInput, LaunchInput, LifecycleInput, MachineId, MoveInput, OrphanInput, PointedNames,
-    ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks, TrafficInput, TrafficPlan, names,
+    ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks, TestLinkInput, TrafficInput,
+    TrafficPlan, names,
 };
 use ocim_domain::saga::RunRecord;
 use ocim_domain::shared_server::Address;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// One of a record, and how it is read.
 struct Sample {
@@ -56,6 +58,7 @@ fn samples() -> Vec<Sample> {
             image: json!({ "name": "Ubuntu 18.04" }),
             also_listens: Some(([127, 0, 0, 1], 8080).into()),
         }),
+        sample(TestLinkInput { instance: instance_id(), link: Uuid::from_u128(0x0f01) }),
         sample(TrafficInput { appserver, deactivate_others: true, force: false }),
         sample(AssignedServers {
             mysql: Some(mysql().server_id()),

@@ -263,7 +263,35 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             run: run_id(8),
             residue: vec![ResourceKey::new(ledger::Kind::DnsName, "lms.example.com")],
         },
+        E::Held(hold()),
+        E::HoldReleased {
+            holder: hold().holder,
+            reason: Some("the exam can't wait for her".to_owned()),
+        },
+        E::MaintenanceRequested { run: run_id(9), page: Some(maintenance()) },
+        E::MaintenanceChanged { run: run_id(9), page: Some(maintenance()) },
+        E::MaintenanceChangeStopped { run: run_id(10) },
+        E::TestLinkMade { run: run_id(11), link: test_link(), at: at(10) },
+        E::TestLinkDropped { run: run_id(11), link: test_link().id },
     ]
+}
+
+/// A link to the first Appserver.
+pub(crate) fn test_link() -> instance::TestLink {
+    let (id, appserver) = (Uuid::from_u128(0x0f01), appserver_id(1));
+    instance::TestLink { id, appserver, until: at(3_600) }
+}
+
+/// What visitors of a site under maintenance get.
+pub(crate) fn maintenance() -> instance::Maintenance {
+    let message = "We move to faster machines.".to_owned();
+    instance::Maintenance { message, until: at(7_200) }
+}
+
+/// Who keeps an instance to himself.
+pub(crate) fn hold() -> instance::Hold {
+    let reason = "moving the database".to_owned();
+    instance::Hold { holder: "token:ada".to_owned(), reason, until: at(3_600) }
 }
 
 /// One event of each kind of an Appserver.
@@ -286,6 +314,9 @@ pub(crate) fn appserver_events() -> Vec<appserver::Event> {
         E::TerminationStarted { run: run_id(4) },
         E::TerminationStopped { run: run_id(4) },
         E::Terminated { status: appserver::Status::Terminated, at: at(4) },
+        E::RestartRequested { run: run_id(6), force: true, reason: Some(reason()) },
+        E::Restarted { run: run_id(6) },
+        E::RestartStopped { run: run_id(6) },
         E::ServerKept { before: Some(at(60)), until: at(120), reason: reason() },
         E::CleanUpRequested { run: run_id(5), due: Some(at(120)), reason: None },
         E::CleanUpStarted { run: run_id(5) },

@@ -41,6 +41,17 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
             format!("{who} asked to terminate {it}{}{}", forced(*force), because(reason.as_deref()))
         }
         Event::TerminationStarted { .. } => format!("{who} began to take {it} away"),
+        Event::RestartRequested { force, reason, .. } => format!(
+            "{who} asked to restart the machine of {it}{}{}",
+            forced(*force),
+            because(reason.as_deref())
+        ),
+        Event::Restarted { .. } => {
+            format!("The machine of {it} was restarted, and its site answers")
+        }
+        Event::RestartStopped { .. } => {
+            format!("The restart of the machine of {it} did not come to its end")
+        }
         Event::TerminationStopped { .. } => {
             format!("The termination of {it} turned back: its machine stays")
         }

@@ -1,6 +1,6 @@
 //! Sentences about sites.
 
-use super::{Teller, list};
+use super::{Teller, actor_name, list};
 use ocim_domain::ids::AppserverId;
 use ocim_domain::instance::{Event, LaunchOutcome, NameTrouble};
 use ocim_domain::names::{Service, effective_domain};
@@ -150,6 +150,43 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
         Event::LifecycleRunStopped { run, stage } => {
             let run = teller.name(run);
             format!("{run} did not come to its end: {site} is {stage}")
+        }
+        Event::Held(hold) => {
+            let until = hold.until.format("%F %TZ");
+            format!(
+                "{who} holds {site} until {until}, so that nobody else changes it: {}",
+                hold.reason
+            )
+        }
+        Event::HoldReleased { holder, reason } => {
+            let why = reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let holder = actor_name(holder);
+            format!("{who} released {site}, which {holder} held{why}")
+        }
+        Event::MaintenanceRequested { page: Some(page), .. } => {
+            let until = page.until.format("%F %TZ");
+            let message = &page.message;
+            format!("{who} asked to put {site} under maintenance until {until}: “{message}”")
+        }
+        Event::MaintenanceRequested { page: None, .. } => {
+            format!("{who} asked to end the maintenance of {site}")
+        }
+        Event::MaintenanceChanged { page: Some(_), .. } => {
+            format!("{site} is under maintenance: visitors get a page that says so")
+        }
+        Event::MaintenanceChanged { page: None, .. } => {
+            format!("The maintenance of {site} is over: visitors get the site")
+        }
+        Event::MaintenanceChangeStopped { run } => {
+            let run = teller.name(run);
+            format!("{run} did not come to its end: visitors of {site} get what they got before")
+        }
+        Event::TestLinkMade { link, .. } => {
+            let (to, until) = (teller.name(link.appserver), link.until.format("%F %TZ"));
+            format!("{who} made a test link to {to}, which leads there until {until}")
+        }
+        Event::TestLinkDropped { run, .. } => {
+            format!("{} did not publish its test link: it leads nowhere", teller.name(run))
         }
         Event::NamesRecovered {} => format!("Visitors reach {site} under all of its names again"),
     }

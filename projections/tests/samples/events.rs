@@ -149,7 +149,31 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
         },
         E::LifecycleRunStopped { run: RUN, stage: instance::Stage::Deleting },
         E::Deleted { run: RUN, residue: vec![ResourceKey::new(Kind::Machine, SERVER)] },
+        E::Held(instance::Hold {
+            holder: "token:ada".to_owned(),
+            reason: "moving the database".to_owned(),
+            until: at(30),
+        }),
+        E::HoldReleased {
+            holder: "token:ada".to_owned(),
+            reason: Some("it can't wait".to_owned()),
+        },
+        E::MaintenanceRequested { run: RUN, page: Some(page()) },
+        E::MaintenanceRequested { run: RUN, page: None },
+        E::MaintenanceChanged { run: RUN, page: Some(page()) },
+        E::MaintenanceChanged { run: RUN, page: None },
+        E::MaintenanceChangeStopped { run: RUN },
+        E::TestLinkMade { run: RUN, link: link(), at: at(20) },
+        E::TestLinkDropped { run: RUN, link: link().id },
     ]
+}
+
+fn link() -> instance::TestLink {
+    instance::TestLink { id: id(9), appserver: APPSERVER, until: at(30) }
+}
+
+fn page() -> instance::Maintenance {
+    instance::Maintenance { message: "We move to faster machines.".to_owned(), until: at(30) }
 }
 
 fn appserver_events() -> Vec<appserver::Event> {
@@ -181,6 +205,10 @@ fn appserver_events() -> Vec<appserver::Event> {
         E::DeactivationRequested { run: RUN, force: false, reason: None },
         E::Deactivated { at: at(29) },
         E::TerminationRequested { run: RUN, force: true, reason: Some(reason()) },
+        E::RestartRequested { run: RUN, force: true, reason: Some(reason()) },
+        E::RestartRequested { run: RUN, force: false, reason: None },
+        E::Restarted { run: RUN },
+        E::RestartStopped { run: RUN },
         E::TerminationStarted { run: RUN },
         E::TerminationStopped { run: RUN },
         E::Terminated { status: Status::Terminated, at: at(29) },

@@ -1,26 +1,55 @@
-//! A name of an instance that leads to its balancer.
+//! A name of an instance that leads to its balancer, or to one of its machines.
 
 use super::super::balancers::Site;
 use super::super::step::{StepContext, StepError};
 use super::super::world::World;
 use super::{Resource, Wanted};
 use async_trait::async_trait;
-use ocim_adapters::dns::{Alias, Dns, TTL_SECONDS};
+use ocim_adapters::dns::{Alias, Dns, HostAddress, TTL_SECONDS};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{self, Kind, ResourceKey};
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::names;
 use ocim_domain::run_record::{InstanceInput, PointedNames};
 use ocim_domain::saga::ErrorCode;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A name and the balancer that it leads to.
+/// Where a name leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// To the balancer of that domain.
+    Balancer(String),
+    /// To a machine.
+    Machine(IpAddr),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balancer(domain) => f.write_str(domain),
+            Self::Machine(ip) => ip.fmt(f),
+        }
+    }
+}
+
+/// Where a name of a ledger leads.
+#[must_use]
+pub fn target_of(known: &ledger::Resource) -> Target {
+    match known.place.parse() {
+        Ok(ip) => Target::Machine(ip),
+        Err(_) => Target::Balancer(known.place.clone()),
+    }
+}
+
+/// A name and where it leads.
 #[derive(Debug)]
 pub struct DnsName {
     service: Arc<dyn Dns>,
     instance: InstanceId,
     name: String,
-    target: String,
+    target: Target,
 }
 
 impl DnsName {
@@ -37,7 +66,24 @@ impl DnsName {
             let message = format!("no DNS service is configured that {} is in", known.name);
             StepError::permanent(ErrorCode::DnsNotConfigured, message)
         })?;
-        Ok(Self { service, instance, name: known.id.key.clone(), target: known.place.clone() })
+        Ok(Self { service, instance, name: known.id.key.clone(), target: target_of(known) })
+    }
+
+    /// A name of an instance that is to lead to a machine.
+    #[must_use]
+    pub fn of_machine(
+        service: &Arc<dyn Dns>,
+        instance: InstanceId,
+        name: String,
+        ip: IpAddr,
+    ) -> Self {
+        Self { service: Arc::clone(service), instance, name, target: Target::Machine(ip) }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -80,7 +126,7 @@ impl Resource for DnsName {
             service: Arc::clone(dns),
             instance: input.instance,
             name,
-            target: target.clone(),
+            target: Target::Balancer(target.clone()),
         };
         Ok(Wanted::These(names.map(name).collect()))
     }
@@ -93,24 +139,40 @@ impl Resource for DnsName {
         ledger::Resource {
             id: ResourceKey::new(Kind::DnsName, &self.name),
             name: self.name.clone(),
-            place: self.target.clone(),
+            place: self.target.to_string(),
             owner: self.instance.to_string(),
         }
     }
 
     async fn ensure(&self, context: &StepContext) -> Result<String, StepError> {
-        let (name, target) = (self.name.clone(), self.target.clone());
-        self.service.set_alias(&Alias { name, target, ttl_seconds: TTL_SECONDS }).await?;
+        let (name, ttl_seconds) = (self.name.clone(), TTL_SECONDS);
+        match self.target.clone() {
+            Target::Balancer(target) => {
+                self.service.set_alias(&Alias { name, target, ttl_seconds }).await?;
+            }
+            Target::Machine(ip) => {
+                self.service.set_address(&HostAddress { name, ip, ttl_seconds }).await?;
+            }
+        }
         context.say(format!("{} leads to {}", self.name, self.target)).await;
-        Ok(self.target.clone())
+        Ok(self.target.to_string())
     }
 
     async fn find(&self, _: &StepContext) -> Result<Option<String>, StepError> {
-        Ok(self.service.read_alias(&self.name).await?)
+        Ok(match self.target {
+            Target::Balancer(_) => self.service.read_alias(&self.name).await?,
+            Target::Machine(_) => {
+                self.service.read_address(&self.name).await?.map(|ip| ip.to_string())
+            }
+        })
     }
 
     async fn remove(&self, _: &StepContext, _: &str) -> Result<(), StepError> {
-        Ok(self.service.remove_alias(&self.name).await?)
+        match self.target {
+            Target::Balancer(_) => self.service.remove_alias(&self.name).await?,
+            Target::Machine(_) => self.service.remove_address(&self.name).await?,
+        }
+        Ok(())
     }
 
     fn output(made: &[(Self, String)]) -> Result<PointedNames, StepError> {

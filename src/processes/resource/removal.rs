@@ -3,7 +3,7 @@
 use super::super::balancers::Site;
 use super::super::step::{Costs, Progress, StepContext, StepError, done};
 use super::super::traffic::instance_of;
-use super::dns_name::DnsName;
+use super::dns_name::{DnsName, Target, target_of};
 use super::fragment::SiteFragment;
 use super::remove_one;
 use crate::app::AppError;
@@ -52,7 +52,7 @@ impl Removal {
         let is_nobodys = |error: &StepError| matches!(error.costs, Costs::Outage | Costs::Newer);
         let ignored = match context.input::<MoveInput>()? {
             MoveInput::Instance(input) => input.ignore,
-            MoveInput::Appserver(_) => vec![],
+            MoveInput::Appserver(_) | MoveInput::TestLink(_) => vec![],
         };
         if !ignored.contains(&kind) || errors.iter().any(is_nobodys) {
             return match errors.into_iter().next() {
@@ -131,7 +131,8 @@ pub async fn remove_dropped_names(context: StepContext) -> Result<Progress, Step
     for known in entries_of(&context, id, Kind::DnsName).await? {
         // Read each time: a name that is wanted again stays.
         let (instance, _) = context.world.app.load_instance(id).await?;
-        if !is_wanted(&instance, &known.id.key) {
+        let is_alias = matches!(target_of(&known), Target::Balancer(_));
+        if is_alias && !is_wanted(&instance, &known.id.key) {
             removal.note(remove_name(&context, id, &known).await);
         }
     }

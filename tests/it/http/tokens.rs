@@ -23,7 +23,7 @@ fn all_operations() -> Vec<(String, String)> {
 }
 
 /// A token that was made by the API.
-async fn make_token(server: &ApiServer, body: Value) -> (String, String) {
+pub(super) async fn make_token(server: &ApiServer, body: Value) -> (String, String) {
     let made = server.ask("POST", "/tokens").json(&body).send().await.unwrap();
     assert_eq!(made.status(), 201);
     let made: Value = made.json().await.unwrap();

@@ -1,7 +1,7 @@
 //! Work on many instances: batches, attempts, the one that goes first, crashes.
 
 use super::nodes::crash_and_restart;
-use super::stage::{Stage, create_instance, somebody};
+use super::stage::{Stage, because, create_instance, somebody};
 use ocim::app::LaunchAsk;
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
@@ -246,4 +246,24 @@ async fn a_cancel_begins_no_more_and_leaves_what_was_begun_to_its_runs() {
     runner.stop().await;
     assert_eq!(instance(&stage, sites[0]).await.appservers.len(), 2);
     assert_eq!(instance(&stage, sites[2]).await.appservers.len(), 1, "it was never begun");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_somebody_holds_is_left_as_it_is() {
+    for work in [redeployment(1, Some(r#"{"name":"new"}"#)), Work::Archive] {
+        let stage = Stage::new().await;
+        let sites = given_sites(&stage, 2).await;
+        let before = instance(&stage, sites[0]).await;
+        let until = stage.app().journal().now() + chrono::TimeDelta::days(1);
+        stage.app().hold_instance(&because(), sites[0], until).await.unwrap();
+        request(&stage, work, &sites, pace(2)).await;
+        run_to_end(&stage).await;
+        let end = state(&stage).await;
+        let Outcome::Skipped { why } = &end.settled[&sites[0]] else { panic!("{end:?}") };
+        assert!(why.contains("token:tests holds the instance"), "{why}");
+        assert_eq!(end.settled[&sites[1]], Outcome::Succeeded);
+        let after = instance(&stage, sites[0]).await;
+        let of = |it: &instance::Present| (it.settings.clone(), it.appservers.clone(), it.lifecycle.stage);
+        assert_eq!(of(&after), of(&before));
+    }
 }

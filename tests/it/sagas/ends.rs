@@ -66,6 +66,7 @@ fn standing(outcome: &Outcome) -> Outcome {
         facts: vec![],
         // Before the run, it was asked for already.
         stage: Default::default(),
+        maintenance: (outcome.maintenance.0, false, outcome.maintenance.2),
         // What a preparation has put right stays right.
         is_as_recorded: false,
         ..outcome.clone()

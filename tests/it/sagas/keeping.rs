@@ -220,3 +220,19 @@ fn the_document_says_of_each_process_what_its_table_says() {
         assert!(document.lines().any(|line| line == row), "docs/FAILURES.md lacks\n{row}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_held_instance_keeps_a_failed_machine_until_the_hold_is_over() {
+    let stage = Stage::new().await;
+    let id = fail_launch(&stage).await;
+    let due = load(&stage, id).await.keeps_server_until.unwrap();
+    let hold_ends = due + DAY;
+    stage.app().hold_instance(&because(), stage.instance, hold_ends).await.unwrap();
+    let mut kept = KeptServers::new(stage.app().clone());
+    stage.sleep_until(due).await;
+    kept.look().await.unwrap();
+    assert_eq!(requests(&stage).await, 0, "somebody looks at it");
+    stage.sleep_until(hold_ends).await;
+    kept.look().await.unwrap();
+    assert_eq!(requests(&stage).await, 1);
+}

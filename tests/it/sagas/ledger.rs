@@ -38,8 +38,12 @@ async fn a_site_that_is_served_has_its_machine_names_groups_and_fragment() {
     assert_eq!(places(Kind::Fragment), [BALANCER]);
     let names = stage.outside.dns.aliases();
     assert!(!names.is_empty());
-    assert_eq!(places(Kind::DnsName), vec![BALANCER; names.len()]);
-    for name in names.keys() {
+    let machines = stage.outside.dns.addresses();
+    let of_machines = machines.values().map(ToString::to_string);
+    let mut led: Vec<_> = vec![BALANCER.to_owned(); names.len()];
+    led.extend(of_machines);
+    assert_eq!(places(Kind::DnsName), led);
+    for name in names.keys().chain(machines.keys()) {
         assert!(entries.contains_key(&(Kind::DnsName, name.clone())), "{name}");
     }
 }

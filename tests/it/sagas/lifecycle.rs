@@ -62,7 +62,7 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, AppError>) -> (String, Option<
 /// Only what is shared is left outside.
 async fn assert_nothing_outside(stage: &Stage) {
     assert!(stage.cloud.machines().is_empty());
-    assert!(stage.dns.aliases().is_empty());
+    assert!(stage.dns.aliases().is_empty() && stage.dns.addresses().is_empty());
     assert!(stage.balancer.fragments(BALANCER).is_empty());
 }
 

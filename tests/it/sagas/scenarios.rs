@@ -8,6 +8,7 @@ use ocim::app::lifecycle::{DeleteAsk, LifecycleAsk};
 use ocim::app::load_balancers::load_balancer_id;
 use ocim::processes::activate_appserver::ACTIVATE_APPSERVER;
 use ocim::processes::archive_instance::ARCHIVE_INSTANCE;
+use ocim::processes::change_maintenance::CHANGE_MAINTENANCE;
 use ocim::processes::clean_up_appserver::CLEAN_UP_APPSERVER;
 use ocim::processes::deactivate_appserver::DEACTIVATE_APPSERVER;
 use ocim::processes::delete_instance::DELETE_INSTANCE;
@@ -15,6 +16,8 @@ use ocim::processes::delete_orphan::DELETE_ORPHAN;
 use ocim::processes::launch_appserver::LAUNCH_APPSERVER;
 use ocim::processes::prepare_load_balancer::PREPARE_LOAD_BALANCER;
 use ocim::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
+use ocim::processes::publish_test_link::PUBLISH_TEST_LINK;
+use ocim::processes::restart_appserver::RESTART_APPSERVER;
 use ocim::processes::run_bulk_operation::RUN_BULK_OPERATION;
 use ocim::processes::started_by;
 use ocim::processes::step::Definition;
@@ -91,10 +94,19 @@ pub(crate) enum Scenario {
     Bulk,
     /// While it waits for the time of its second batch.
     BulkCancelled,
+    /// One serves, and visitors get a page.
+    Maintain,
+    MaintainCancelled,
+    /// Of one that serves beside another.
+    Restart,
+    RestartCancelled,
+    /// To one that does not serve, beside one that does.
+    Link,
+    LinkCancelled,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 36] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -125,10 +137,16 @@ impl Scenario {
         Self::DeleteCancelled,
         Self::Bulk,
         Self::BulkCancelled,
+        Self::Maintain,
+        Self::MaintainCancelled,
+        Self::Restart,
+        Self::RestartCancelled,
+        Self::Link,
+        Self::LinkCancelled,
     ];
 
     /// Those that come to every step of their process; one for each.
-    pub(crate) const FORWARD: [Self; 13] = [
+    pub(crate) const FORWARD: [Self; 16] = [
         Self::Launch,
         Self::FormerLaunch,
         Self::ActivateSecond,
@@ -142,10 +160,13 @@ impl Scenario {
         Self::Unarchive,
         Self::Delete,
         Self::Bulk,
+        Self::Maintain,
+        Self::Restart,
+        Self::Link,
     ];
 
     /// Those that undo every step of their process which has an undo; one for each.
-    pub(crate) const BACK: [Self; 13] = [
+    pub(crate) const BACK: [Self; 16] = [
         Self::LaunchCancelled,
         Self::FormerLaunchCancelled,
         Self::ActivateCancelled,
@@ -159,6 +180,9 @@ impl Scenario {
         Self::UnarchiveCancelled,
         Self::DeleteCancelled,
         Self::BulkCancelled,
+        Self::MaintainCancelled,
+        Self::RestartCancelled,
+        Self::LinkCancelled,
     ];
 
     /// The process.
@@ -183,6 +207,9 @@ impl Scenario {
             Self::Unarchive | Self::UnarchiveCancelled => &UNARCHIVE_INSTANCE,
             Self::Delete | Self::DeleteCancelled => &DELETE_INSTANCE,
             Self::Bulk | Self::BulkCancelled => &RUN_BULK_OPERATION,
+            Self::Maintain | Self::MaintainCancelled => &CHANGE_MAINTENANCE,
+            Self::Restart | Self::RestartCancelled => &RESTART_APPSERVER,
+            Self::Link | Self::LinkCancelled => &PUBLISH_TEST_LINK,
         }
     }
 
@@ -203,6 +230,9 @@ impl Scenario {
             | Self::ArchiveCancelled
             | Self::DeleteCancelled => "withdraw_traffic",
             Self::UnarchiveCancelled => "write_dns_records",
+            Self::MaintainCancelled => "change_page",
+            Self::RestartCancelled => "note_boot",
+            Self::LinkCancelled => "claim_traffic",
             Self::ProvisionCancelled => "install_balancer",
             Self::CleanUpCancelled => "release_traffic",
             Self::DeleteOrphanCancelled => "confirm_orphan",
@@ -276,6 +306,20 @@ impl Scenario {
             }
             Self::Bulk => begin_bulk(stage, 0).await,
             Self::BulkCancelled => begin_bulk(stage, 60).await,
+            Self::Maintain | Self::MaintainCancelled => {
+                launch_two(stage).await;
+                stage.begin_maintenance(true).await
+            }
+            Self::Restart | Self::RestartCancelled => {
+                let first = stage.launch_active().await;
+                stage.launch_active().await;
+                stage.begin_restart(first.appserver).await
+            }
+            Self::Link | Self::LinkCancelled => {
+                stage.launch_active().await;
+                let second = stage.launch().await;
+                stage.begin_link(second.appserver).await.run
+            }
         }
     }
 }
@@ -411,6 +455,8 @@ pub(crate) struct Outcome {
     pub(crate) orphans: usize,
     /// How far the instance is in its life, and whether a run is at work on that.
     pub(crate) stage: (instance::Stage, bool),
+    /// Whether visitors are to get a page, whether a change of that is under way, and whether they do.
+    pub(crate) maintenance: (bool, bool, bool),
     /// Its names in the DNS.
     pub(crate) names: Vec<String>,
     /// What its ledger has.
@@ -479,7 +525,12 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         is_as_recorded,
         orphans: stage.app().list_orphans(REGION).await.unwrap().len(),
         stage: (instance.lifecycle.stage, instance.lifecycle.run.is_some()),
-        names: stage.dns.aliases().into_keys().collect(),
+        maintenance: (
+            instance.maintenance.is_some(),
+            instance.maintenance_change.is_some(),
+            stage.balancer.find_page("192.0.2.1:80".parse().unwrap(), SITE).is_some(),
+        ),
+        names: stage.dns.aliases().into_keys().chain(stage.dns.addresses().into_keys()).collect(),
         ledger: ledger.into_iter().map(|entry| entry.resource.id).collect(),
         facts: facts.filter(is_fact).collect(),
     }
@@ -503,7 +554,10 @@ pub(crate) fn assert_sound(outcome: &Outcome, cell: &str) {
     // Without anybody the balancer shows the preliminary page.
     let shown: Vec<_> =
         outcome.serving.iter().filter(|name| name.starts_with("appserver-")).cloned().collect();
-    assert_eq!(shown, outcome.recorded_serving, "{cell}: traffic is not where it is said to be");
+    let (is_away, is_changing, has_page) = outcome.maintenance;
+    assert_eq!((is_away, is_changing), (has_page, false), "{cell}: visitors get something else");
+    let serving = if is_away { &vec![] } else { &outcome.recorded_serving };
+    assert_eq!(shown, *serving, "{cell}: traffic is not where it is said to be");
     for (number, end) in &outcome.appservers {
         assert_eq!(
             end.server_gone,

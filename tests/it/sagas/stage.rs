@@ -5,7 +5,9 @@ use super::former::{definitions, plan_of};
 use super::outside::Outside;
 use super::shared_servers::add_servers;
 use ocim::app::lifecycle::LifecycleAsk;
-use ocim::app::{ActivateAsk, App, AppSetting, Caller, DetailsAsk, ForceAsk, LaunchAsk, Launched};
+use ocim::app::{
+    ActivateAsk, App, AppSetting, Caller, DetailsAsk, ForceAsk, LaunchAsk, Launched, MadeLink,
+};
 use ocim::logs::Logs;
 use ocim::processes::slots::Slots;
 use ocim::processes::step::{Definition, Driver, Registry};
@@ -17,6 +19,7 @@ use ocim_domain::Timestamp;
 use ocim_domain::event::{Position, Recorded};
 use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
+use ocim_domain::instance::Maintenance;
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::saga::{self, Planted, Run, Saga};
 use ocim_domain::server::ServerAddress;
@@ -184,9 +187,34 @@ impl Stage {
         run
     }
 
+    pub(crate) async fn begin_restart(&self, id: AppserverId) -> RunId {
+        let asked = self.app().restart_appserver(&somebody(), id, ForceAsk::default()).await;
+        let run = asked.unwrap().value;
+        self.start(run).await;
+        run
+    }
+
+    /// Asks for a test link of two hours, and starts the run that publishes it.
+    pub(crate) async fn begin_link(&self, id: AppserverId) -> MadeLink {
+        let made = self.app().make_test_link(&somebody(), id, 120).await.unwrap().value;
+        self.start(made.run).await;
+        made
+    }
+
     /// Asks to archive, un-archive or delete the instance, and starts the run.
     pub(crate) async fn begin_change(&self, ask: LifecycleAsk) -> RunId {
         let asked = self.app().change_lifecycle(&because(), self.instance, ask).await;
+        let run = asked.unwrap().value;
+        self.start(run).await;
+        run
+    }
+
+    /// Asks to give visitors a page, or the site again, and starts the run.
+    pub(crate) async fn begin_maintenance(&self, on: bool) -> RunId {
+        let until = self.app().journal().now() + chrono::TimeDelta::hours(2);
+        let message = "We move to faster machines.".to_owned();
+        let page = on.then_some(Maintenance { message, until });
+        let asked = self.app().change_maintenance(&somebody(), self.instance, page).await;
         let run = asked.unwrap().value;
         self.start(run).await;
         run

@@ -126,7 +126,7 @@ fn every_step_that_holds_nobodys_process_is_declared_so() {
     for definition in definitions() {
         for step in definition.steps {
             let name = format!("{}.{}", definition.name, step.path);
-            let waits = ["await_", "claim_", "prove_", "drain_"];
+            let waits = ["await_", "claim_", "prove_", "drain_", "note_boot"];
             let watches = waits.iter().any(|begin| step.path.starts_with(begin))
                 || PLAYBOOK_STEPS.contains(&step.path)
                 || (step.timeout)(&limits) > WORK_MAX;
