@@ -1,12 +1,22 @@
--- Logs of runs: data beside the events. Lines are kept in compressed chunks and never change.
+-- Logs of runs: data beside the events. Lines are kept in compressed chunks and never change; an old log
+-- is replaced by one line as a whole.
 
 create schema logs;
 
 create table logs.heads (
     run uuid primary key,
     lines bigint not null default 0,
-    finished boolean not null default false
+    finished boolean not null default false,
+    -- When it was finished first.
+    finished_at timestamptz,
+    -- The run that replaced its lines by one line, and how many they were.
+    replaced_by uuid,
+    lines_replaced bigint
 );
+
+-- What may be replaced one day.
+create index heads_finished_at on logs.heads (finished_at, run) where replaced_by is null;
+create index heads_replaced_by on logs.heads (replaced_by) where replaced_by is not null;
 
 -- The body is a zlib stream of JSON objects, one a line, numbered from first_line on.
 create table logs.chunks (
@@ -79,5 +89,27 @@ begin
         set bytes = excluded.bytes, context = excluded.context;
     end if;
     return head.lines;
+end
+$$;
+
+-- Deletes all lines of a log, and puts one in their place, if there were any; all or nothing. A log that
+-- was replaced before stays as it is.
+create function logs.replace_log(the_run uuid, the_replacer uuid, the_body bytea) returns void
+language plpgsql
+set lock_timeout = '4s'
+as $$
+declare
+    count_before bigint;
+begin
+    update logs.heads
+    set replaced_by = the_replacer, lines_replaced = lines, lines = least(lines, 1)
+    where run = the_run and replaced_by is null
+    returning lines_replaced into count_before;
+    if count_before is null or count_before = 0 then
+        return;
+    end if;
+    delete from logs.chunks where run = the_run;
+    delete from logs.sources where run = the_run;
+    insert into logs.chunks (run, first_line, line_count, body) values (the_run, 1, 1, the_body);
 end
 $$;

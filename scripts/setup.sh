@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes this machine ready for `make demo`: the programs that Ocim drives, a Rust toolchain, and
-# Ansible's packages; with --tests for `make test`, too: what takes the API's document. May be run
-# again at any time; a second run finds all there.
+# Ansible's packages; with --tests for `make test`, too: what takes the API's document, and our
+# mail. May be run again at any time; a second run finds all there.
 #
 # As root it installs what is missing, starts no service and makes no database. Anybody else is
 # told in one line what to ask for.
@@ -142,6 +142,19 @@ ensure_contract_tools() {
     echo "$stamp" >"$CONTRACT_TOOLS_DIR/.stamp"
 }
 
+# Fetches the mail server that tests send mail to.
+ensure_mail_sink() {
+    local stamp requirements=tests/mail/requirements.txt
+    stamp=$({ "$python" -VV && cat "$requirements"; } | sha256sum | cut -d' ' -f1)
+    [ "$(cat "$MAIL_SINK_DIR/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    rm -rf "$MAIL_SINK_DIR"
+    "$python" -m venv "$MAIL_SINK_DIR" || fail "$python could not make a virtual environment"
+    "$MAIL_SINK_DIR/bin/pip" --disable-pip-version-check install --quiet \
+        --only-binary :all: --requirement "$requirements" ||
+        fail "pip could not fetch the mail server for tests: is there a network?"
+    echo "$stamp" >"$MAIL_SINK_DIR/.stamp"
+}
+
 # Clones share Cargo's target folder, and Cargo tells them apart by nothing but the files' times:
 # whoever comes after another clone has its own sources built anew, or it would run the other's.
 ensure_own_build() {
@@ -156,5 +169,8 @@ ensure_packages
 ensure_rust
 mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
 ensure_wheels
-[ "${1:-}" != --tests ] || ensure_contract_tools
+if [ "${1:-}" = --tests ]; then
+    ensure_contract_tools
+    ensure_mail_sink
+fi
 ensure_own_build

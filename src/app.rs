@@ -22,12 +22,14 @@ mod put_offs;
 mod regions;
 mod reservations;
 mod resources;
+mod rounds;
 mod runs;
 mod servers;
 mod settings_history;
 mod shared_servers;
 mod test_links;
 mod timeline;
+mod timers;
 pub mod tokens;
 mod variables;
 
@@ -40,6 +42,7 @@ pub use idempotency::CommandKey;
 pub use looks::{LastLook, LastLooks};
 pub use ocim_engine::journal::{ExecuteError, Executed, Journal, JournalError, Loaded};
 pub use put_offs::PutOffs;
+pub use rounds::{Round, Rounds};
 pub(crate) use settings_history::list_changes;
 pub use settings_history::{SettingChange, SettingsVersion};
 pub use test_links::MadeLink;
@@ -76,6 +79,7 @@ pub struct App {
     logs: Arc<Logs>,
     setting: Arc<AppSetting>,
     looks: LastLooks,
+    rounds: Rounds,
     put_offs: PutOffs,
     drives: Drives,
     open_runs: Arc<tokio::sync::Mutex<Tracker<OpenRuns<()>>>>,
@@ -198,6 +202,7 @@ impl App {
             logs,
             setting: Arc::new(setting),
             looks: LastLooks::default(),
+            rounds: Rounds::default(),
             put_offs: PutOffs::default(),
             drives: Drives::default(),
             balancer_attempts: BalancerAttempts::default(),
@@ -283,6 +288,12 @@ impl App {
     #[must_use]
     pub fn looks(&self) -> &LastLooks {
         &self.looks
+    }
+
+    /// What this node does at short intervals.
+    #[must_use]
+    pub fn rounds(&self) -> &Rounds {
+        &self.rounds
     }
 
     /// What settings are when nobody says otherwise.

@@ -18,6 +18,8 @@ const KINDS: [&str; 4] = [
     "appserver.clean_up_requested",
     "appserver.terminated",
 ];
+/// What looking for them is called among all that is done at intervals.
+const ROUND: &str = "look at dates of failed machines";
 /// The shortest pause between two looks, however many dates come.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
@@ -113,15 +115,17 @@ impl CleanUpTimer {
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let mut kept = KeptServers::new(app.clone());
+            app.rounds().begin(ROUND, interval);
             loop {
-                let pause = match kept.look().await {
-                    Ok(next) => until(next, app.journal().now(), interval),
+                let (pause, error) = match kept.look().await {
+                    Ok(next) => (until(next, app.journal().now(), interval), None),
                     Err(error) => {
                         let error = ocim_domain::error_chain::chain(&error);
                         tracing::warn!(error, "clean-ups wait for the event store");
-                        interval
+                        (interval, Some(error))
                     }
                 };
+                app.rounds().note(ROUND, app.journal().now(), error);
                 tokio::select! {
                     _ = stopped.changed() => return,
                     () = tokio::time::sleep(pause) => {}

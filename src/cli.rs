@@ -18,6 +18,7 @@ mod list;
 mod login;
 mod logs;
 mod machines;
+mod mails;
 mod nodes;
 mod operators;
 mod orders;
@@ -38,6 +39,7 @@ mod status;
 mod table;
 mod target;
 mod timeline;
+mod timers;
 mod tokens;
 mod variables;
 mod words;
@@ -137,6 +139,14 @@ enum Command {
     RabbitmqServer(SharedServerCommand<RabbitmqPlace, RabbitmqMove>),
     /// Say what a code, a problem or a run is about, and what to do
     Explain(explain::ExplainArgs),
+    /// Mails that Ocim sends
+    #[command(subcommand)]
+    Mail(mails::MailCommand),
+    /// What comes again and again by itself: when it comes next, and how it went last
+    Timers {
+        #[command(subcommand)]
+        command: Option<timers::TimerCommand>,
+    },
     /// Machines of this computer, which outlive `ocim serve`
     #[command(subcommand)]
     Machine(machines::MachineCommand),
@@ -224,6 +234,8 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
             Some(run) => operators::explain(run, &target.client()?, output).await,
             None => explain::print_page(&args, output),
         },
+        Command::Mail(command) => mails::run(command, &target.client()?, output).await,
+        Command::Timers { command } => timers::run(command, &target.client()?, output).await,
         Command::Machine(command) => machines::run(command, &target.local("machine")?, output),
         Command::Node(command) => nodes::run(command, &target.local("node")?, output).await,
         Command::Events(command) => {

@@ -8,6 +8,7 @@ mod client;
 mod default_servers;
 mod env_file;
 mod git_credentials;
+mod mail;
 pub mod original;
 mod reader;
 mod secret;
@@ -18,12 +19,14 @@ mod urls;
 pub use client::ClientConfig;
 pub use default_servers::DefaultServers;
 pub use git_credentials::GitCredential;
+pub use mail::{MailBackend, MailConfig};
 pub use secret::Secret;
 pub use sites::{FilebeatConfig, SitesConfig, SmtpRelay, SwiftConfig};
 pub use stable::StableConfig;
 
 use default_servers::read_default_servers;
 use git_credentials::read_git_credentials;
+use mail::read_mail;
 use ocim_adapters::playbooks::ansible::pick_environment;
 use ocim_domain::settings::Defaults;
 use reader::Reader;
@@ -155,6 +158,9 @@ pub struct Config {
     /// `172800`, two days.
     pub failed_server_kept: Duration,
 
+    /// `LOG_DELETION_DAYS`: days that the log of a run is kept once it has ended, 1 to 36500. `60`.
+    pub log_deletion_days: u32,
+
     // Playbooks.
     /// `ANSIBLE_PYTHON_PATH`: interpreter that virtual environments are made with, absolute.
     /// `/usr/bin/python3` (the original said `/usr/bin/python`, then a Python 2).
@@ -178,6 +184,9 @@ pub struct Config {
     /// What git, pip and Ansible get of our own environment: paths, certificates, proxies; no
     /// secret of ours.
     pub tool_environment: Vec<(String, String)>,
+
+    /// The mails that Ocim sends.
+    pub mail: MailConfig,
 
     // Load balancers.
     /// `DEFAULT_LOAD_BALANCING_SERVER`: `user@host` of a balancer, reached by SSH on port 22. It is
@@ -342,6 +351,7 @@ impl Config {
         config.tool_environment = pick_environment(variables.clone().into_iter());
         config.notes = original::tell_unread(variables);
         config.notes.extend(tell_weak_key(config.secret_key.as_ref()));
+        config.notes.extend(config.mail.note());
         let errors = reader.finish();
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
@@ -419,6 +429,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         newrelic_license_key: r.secret("NEWRELIC_LICENSE_KEY"),
         instance_smtp_relay: read_smtp_relay(r, &base_domain),
         sites: read_sites(r),
+        mail: read_mail(r),
         default_instance_base_domain: base_domain,
         default_servers: read_default_servers(r),
         openstack_sandbox_flavor: r
@@ -439,6 +450,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         shutdown_timeout: r.seconds_or_none("SHUTDOWN_TIMEOUT", 600),
         reconcile_interval: r.seconds("OCIM_RECONCILE_INTERVAL", 60),
         failed_server_kept: r.seconds("OCIM_FAILED_SERVER_KEPT", 2 * 24 * 3600),
+        log_deletion_days: r.days("LOG_DELETION_DAYS", 60),
         ansible_python_path: (r.path("ANSIBLE_PYTHON_PATH"))
             .unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),
         ansible_line_timeout: r.seconds("ANSIBLE_LINE_TIMEOUT", 1500),

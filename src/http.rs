@@ -18,6 +18,7 @@ mod load_balancers;
 mod local_token;
 mod logs;
 mod maintenance;
+mod mails;
 mod metrics;
 pub mod openapi;
 mod operators;
@@ -41,6 +42,7 @@ mod stream;
 mod strict_json;
 mod test_links;
 mod timeline;
+mod timers;
 mod tokens;
 mod trace;
 mod variables;
@@ -105,6 +107,8 @@ const LISTS: &[&[Route]] = &[
     tokens::ROUTES,
     status::ROUTES,
     health::ROUTES,
+    mails::ROUTES,
+    timers::ROUTES,
     metrics::ROUTES,
     problems::ROUTES,
 ];

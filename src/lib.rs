@@ -17,6 +17,7 @@ pub mod telemetry;
 pub mod read_models;
 
 pub mod app;
+pub mod mails;
 
 pub mod processes;
 
@@ -25,6 +26,7 @@ pub mod clean_up;
 pub mod launch_plan;
 pub mod observer;
 pub mod reconciler;
+pub mod timers;
 
 pub mod problem_pages;
 

@@ -16,6 +16,7 @@ use masking::{MaskedLines, Masker, SourceLine};
 use news::News;
 use ocim_adapters::logs::{Level, LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
 use ocim_adapters::playbooks::OutputLine;
+use ocim_domain::Timestamp;
 use ocim_domain::ids::RunId;
 use ocim_domain::outside_text;
 use ocim_domain::port_error::{Class, PortError};
@@ -33,6 +34,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Appends wake followers through this; one that lags behind looks in the store anyway.
 const WAKE_UPS: usize = 1_024;
+
+/// Old logs that are looked for at once.
+const OLD_LOGS_PAGE: usize = 200;
 
 /// Lines of a source that are read again to judge what follows them begin so many bytes before it.
 pub const CONTEXT_BYTES_MAX: u64 = 64 * 1024;
@@ -179,6 +183,14 @@ impl Logs {
         self.followed.follow_log(Arc::clone(&self.store), &self.appended, run, from)
     }
 
+    /// Whether no line will follow.
+    ///
+    /// # Errors
+    /// When the store can't be reached.
+    pub async fn is_finished(&self, run: RunId) -> Result<bool, PortError> {
+        self.store.is_finished(run).await
+    }
+
     /// Says that no line will follow. Finishing again is fine.
     ///
     /// # Errors
@@ -186,9 +198,38 @@ impl Logs {
     pub async fn finish(&self, run: RunId) -> Result<(), PortError> {
         self.news.forget(run);
         self.maskers().remove(&run);
-        self.store.finish_log(run).await?;
+        self.store.finish_log(run, self.clock.now()).await?;
         self.wake_followers(run);
         Ok(())
+    }
+
+    /// Deletes the logs that were finished before that time, `kept` ago, in the name of a run; a line in
+    /// each one's place says so. Returns how many logs that run has deleted by now, and how many lines they
+    /// had: after a crash, it goes on where it was.
+    ///
+    /// # Errors
+    /// When the store can't be reached.
+    pub async fn delete_old(
+        &self,
+        before: Timestamp,
+        kept: Duration,
+        by: RunId,
+    ) -> Result<(u64, u64), PortError> {
+        let days = kept.as_secs() / (24 * 3600);
+        loop {
+            let old = self.store.list_old_logs(before, OLD_LOGS_PAGE).await?;
+            if old.is_empty() {
+                break;
+            }
+            for (run, lines) in old {
+                let text = format!(
+                    "{lines} lines were deleted here by {by}: the run had ended more than {days} days ago"
+                );
+                let line = self.new_line("delete_old_logs", Level::Info, &text);
+                self.store.replace_log(run, line, by).await?;
+            }
+        }
+        self.store.count_replaced(by).await
     }
 
     /// Whether a text that a step would say again and again should be said now: it was not said in

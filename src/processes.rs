@@ -24,6 +24,8 @@ pub mod resolve_playbooks;
 pub mod resource;
 pub mod restart_appserver;
 pub mod run_bulk_operation;
+pub mod run_timer;
+pub mod send_mail;
 pub mod shared_servers;
 pub mod slots;
 pub mod start;
@@ -55,6 +57,8 @@ pub const NEWEST: &[&Definition] = &[
     &change_maintenance::CHANGE_MAINTENANCE,
     &restart_appserver::RESTART_APPSERVER,
     &publish_test_link::PUBLISH_TEST_LINK,
+    &send_mail::SEND_MAIL,
+    &run_timer::RUN_TIMER,
 ];
 
 /// Versions that runs may still have which began before they had a successor.

@@ -286,6 +286,8 @@ async fn watch_balancers(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut watch = BalancerWatch::new(Arc::clone(&world));
+    let (app, name) = (world.app.clone(), "look at balancers");
+    app.rounds().begin(name, interval);
     loop {
         let look = async {
             tokio::time::sleep(jittered(&world, interval)).await;
@@ -295,10 +297,11 @@ async fn watch_balancers(
             _ = stopped.changed() => return,
             looked = look => looked,
         };
-        if let Err(error) = looked {
-            let error = ocim_domain::error_chain::chain(&error);
+        let error = looked.err().map(|error| ocim_domain::error_chain::chain(&error));
+        if let Some(error) = &error {
             tracing::warn!(error, "the balancers could not be compared with the log");
         }
+        app.rounds().note(name, app.journal().now(), error);
     }
 }
 
@@ -307,6 +310,8 @@ async fn watch_region(
     interval: Duration,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let (app, name) = (watch.world.app.clone(), format!("look at region {}", watch.region));
+    app.rounds().begin(&name, interval);
     loop {
         let pause = jittered(&watch.world, interval);
         tokio::select! {
@@ -317,10 +322,12 @@ async fn watch_region(
             _ = stopped.changed() => return,
             looked = watch.look() => looked,
         };
-        if let Err(error) = looked {
-            let (region, error) = (&watch.region, ocim_domain::error_chain::chain(&error));
+        let error = looked.err().map(|error| ocim_domain::error_chain::chain(&error));
+        if let Some(error) = &error {
+            let region = &watch.region;
             tracing::warn!(region, error, "a region could not be compared with the log");
         }
+        app.rounds().note(&name, app.journal().now(), error);
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`balancer::LoadBalancer`] | [`balancer::haproxy`] | [`balancer::simulated`] | [`balancer::fake`] |
 //! | [`sites::SiteProbe`] | [`sites::http`] | [`shell::simulated`] | [`sites::fake`] |
 //! | [`dns::Dns`] | none yet | [`dns::simulated`] | [`dns::fake`] |
+//! | [`mail::Mailer`] | [`mail::smtp`], [`mail::unsent`] | [`mail::unsent`] | [`mail::fake`] |
 //! | [`hosts::Hosts`] | [`hosts::finder`] | | |
 //! | [`logs::LogStore`] | [`logs::postgres`] | | [`logs::memory`] |
 //! | `Clock`, `Ids` of the domain | [`system`] | | [`system`] (fixed ones) |
@@ -25,6 +26,7 @@ pub mod faults;
 mod file_work;
 pub mod hosts;
 pub mod logs;
+pub mod mail;
 pub mod playbooks;
 pub mod program;
 pub mod shell;
@@ -35,6 +37,7 @@ pub mod system;
 use balancer::LoadBalancer;
 use cloud::Cloud;
 use dns::Dns;
+use mail::Mailer;
 use playbooks::Playbooks;
 use shell::Shell;
 use sites::SiteProbe;
@@ -54,6 +57,8 @@ pub struct Ports {
     pub load_balancer: Arc<dyn LoadBalancer>,
     /// The zones of the sites' names; none where no DNS service is configured.
     pub dns: Option<Arc<dyn Dns>>,
+    /// The mail server.
+    pub mailer: Arc<dyn Mailer>,
     /// HTTP as a visitor.
     pub site_probe: Arc<dyn SiteProbe>,
 }

@@ -89,8 +89,22 @@ pub trait LogStore: Send + Sync + std::fmt::Debug {
     /// The number of the last line, 0 when there is none.
     async fn count_lines(&self, run: RunId) -> Result<u64, PortError>;
 
-    /// Says that no line will follow. A log may be finished again.
-    async fn finish_log(&self, run: RunId) -> Result<(), PortError>;
+    /// Says that no line will follow. A log may be finished again: the first time counts.
+    async fn finish_log(&self, run: RunId, at: Timestamp) -> Result<(), PortError>;
+
+    /// At most `limit` logs that were finished before that time and not replaced, the oldest first.
+    async fn list_old_logs(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(RunId, u64)>, PortError>;
+
+    /// Deletes all lines of a log, in the name of that run, and puts this one in their place; none where
+    /// it had none. A log that was replaced before stays as it is.
+    async fn replace_log(&self, run: RunId, line: NewLine, by: RunId) -> Result<(), PortError>;
+
+    /// How many logs were replaced in the name of that run, and how many lines they had.
+    async fn count_replaced(&self, by: RunId) -> Result<(u64, u64), PortError>;
 
     /// Whether no line will follow.
     async fn is_finished(&self, run: RunId) -> Result<bool, PortError>;

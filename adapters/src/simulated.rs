@@ -16,6 +16,7 @@ pub use faults::FaultKind;
 use crate::Ports;
 use crate::balancer::fake::FakeLoadBalancer;
 use crate::cloud::Cloud;
+use crate::mail::unsent::UnsentMailer;
 use crate::playbooks::simulated::Play;
 use crashes::Crashes;
 use dice::Dice;
@@ -115,6 +116,7 @@ impl SimulatedRegion {
             playbooks: Arc::clone(self) as _,
             load_balancer: Arc::clone(self) as _,
             dns: Some(Arc::clone(self) as _),
+            mailer: Arc::new(UnsentMailer),
             site_probe: Arc::clone(self) as _,
         }
     }

@@ -14,6 +14,7 @@ pub mod launch_plan;
 pub mod lifecycle;
 pub mod log;
 pub mod maintenance;
+pub mod mail;
 pub mod operator;
 pub mod page;
 pub mod problem;
@@ -29,6 +30,7 @@ pub mod status;
 pub mod test_link;
 pub mod texts;
 pub mod timeline;
+pub mod timer;
 pub mod token;
 pub mod variable;
 
@@ -59,6 +61,7 @@ pub use lifecycle::{
 };
 pub use log::{LogLevel, LogLine, LogPage};
 pub use maintenance::{EndMaintenance, Maintenance, MaintenanceChange, StartMaintenance};
+pub use mail::{Mail, MailAbout, MailState};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};
 pub use page::Page;
 pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};
@@ -82,5 +85,6 @@ pub use shared_server::{
 pub use status::{Need, NeedCode, Notice, NoticeCode, Running, Status};
 pub use test_link::{MakeTestLink, TestLink};
 pub use timeline::TimelineItem;
+pub use timer::{RunTimer, Timer};
 pub use token::{CreateToken, CreatedToken, Token, TokenScope, TokenState};
 pub use variable::{SettingEdit, VariableExplanation, VariableLayer, VariableSource};

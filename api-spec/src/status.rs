@@ -28,6 +28,8 @@ pub enum NeedCode {
     Orphan,
     /// A balancer is not as it should be.
     BalancerInTrouble,
+    /// The mail server has not taken a mail for some minutes.
+    MailNotTaken,
 }
 
 /// One thing that needs a person.

@@ -97,6 +97,10 @@ ids! {
     EventLogId = "elog", "event_log";
     /// One piece of work on many instances.
     BulkId = "bulk", "bulk";
+    /// One mail that Ocim sends; made from its cause by UUID v5.
+    MailId = "mail", "mail";
+    /// Work that comes every day at a time; made from its name by UUID v5.
+    TimerId = "timr", "timer";
     /// One API token.
     TokenId = "tokn", "token";
 }

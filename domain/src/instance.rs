@@ -158,7 +158,12 @@ pub enum Event {
     },
     /// A launch has ended.
     #[serde(rename = "instance.launch_settled")]
-    LaunchSettled { appserver: AppserverId, outcome: LaunchOutcome },
+    LaunchSettled {
+        appserver: AppserverId,
+        outcome: LaunchOutcome,
+        /// The run that it was.
+        run: RunId,
+    },
     /// This run alone moves the traffic.
     #[serde(rename = "instance.traffic_claimed")]
     TrafficClaimed {
@@ -535,7 +540,7 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         Event::DetailsChanged { .. } | Event::TagsChanged { .. } => {
             details::evolve(&mut present.details, event);
         }
-        Event::LaunchSettled { appserver, outcome } => {
+        Event::LaunchSettled { appserver, outcome, .. } => {
             present.launches.retain(|launch| launch.appserver != *appserver);
             present.successfully_provisioned |= *outcome == LaunchOutcome::Running;
         }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `ids`, `text`, `protected`, `event`, `snapshot` and `decider` are the vocabulary; `instance`,
 //! `appserver`, `server`, `region`, `inventory`, `ledger`, `load_balancer`, `shared_server`, `name`, `projection`,
-//! `event_log` and `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
+//! `event_log`, `mail`, `timer` and `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
 //! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
 //! text may show; `saga` is the log of a process.
 
@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod load_balancer;
 pub mod log_level;
 pub mod lookup;
+pub mod mail;
 pub mod name;
 pub mod names;
 pub mod outside_text;
@@ -39,6 +40,7 @@ pub mod shared_server;
 pub mod snapshot;
 pub mod system;
 pub mod text;
+pub mod timer;
 pub mod token;
 pub mod url_credentials;
 

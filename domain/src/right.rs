@@ -107,6 +107,12 @@ rights! {
     BulkRead = "bulk:read", Look;
     /// Redeploy and archive many sites at once.
     BulkRequest = "bulk:request", Change;
+    /// See what comes by itself, and how it went.
+    TimersRead = "timers:read", Look;
+    /// Have something done now that comes every day.
+    TimersRun = "timers:run", Change;
+    /// See which mails were sent, and which could not be.
+    MailsRead = "mails:read", Look;
     /// See regions and who waits in them.
     RegionsRead = "regions:read", Look;
     /// Say how many launches run in a region.

@@ -121,7 +121,7 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
                 set: columns! { updated_at: recorded.recorded_at },
             }]
         }
-        E::LaunchSettled { appserver, outcome } => vec![RowChange::update(
+        E::LaunchSettled { appserver, outcome, .. } => vec![RowChange::update(
             APPSERVERS.name,
             columns! { id: appserver },
             columns! { launch_outcome: outcome, updated_at: recorded.recorded_at },

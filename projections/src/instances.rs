@@ -214,7 +214,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 columns! { instance: id, run: run, number: number, queued: queued },
             ),
         ],
-        Event::LaunchSettled { appserver, outcome } => {
+        Event::LaunchSettled { appserver, outcome, .. } => {
             let set = match outcome {
                 LaunchOutcome::Running => columns! { successfully_provisioned: true },
                 LaunchOutcome::Failed | LaunchOutcome::Error | LaunchOutcome::Cancelled => {

@@ -15,6 +15,7 @@ pub mod history;
 pub mod instances;
 pub mod inventories;
 pub mod load_balancers;
+pub mod mails;
 pub mod regions;
 pub mod resources;
 pub mod runs;
@@ -59,6 +60,7 @@ pub const ALL: &[Projector] = &[
     regions::PROJECTOR,
     resources::PROJECTOR,
     bulk::PROJECTOR,
+    mails::PROJECTOR,
     history::PROJECTOR,
 ];
 

@@ -4,19 +4,21 @@ mod appservers;
 mod balancers;
 mod bulk;
 mod instances;
+mod mails;
 mod regions;
 mod resources;
 mod runs;
 mod servers;
 mod shared_servers;
+mod timers;
 mod tokens;
 
 use crate::decode;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq};
 use ocim_domain::{
-    appserver, event_log, instance, inventory, ledger, load_balancer, name, projection, region,
-    saga, server, shared_server, token,
+    appserver, event_log, instance, inventory, ledger, load_balancer, mail, name, projection,
+    region, saga, server, shared_server, timer, token,
 };
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -57,6 +59,8 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
         .or_else(|| teller.tell::<inventory::Event>(regions::tell_inventory))
         .or_else(|| teller.tell::<ledger::Event>(resources::tell))
         .or_else(|| teller.tell::<projection::Event>(regions::tell_projection))
+        .or_else(|| teller.tell::<mail::Event>(mails::tell))
+        .or_else(|| teller.tell::<timer::Event>(timers::tell))
         .or_else(|| teller.tell::<token::Event>(tokens::tell))
         .or_else(|| teller.tell::<ocim_domain::bulk::Event>(bulk::tell))
         .or_else(|| teller.tell::<event_log::Event>(event_log_tell))

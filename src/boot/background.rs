@@ -6,6 +6,7 @@ use crate::clean_up::CleanUpTimer;
 use crate::config::Config;
 use crate::processes::world::World;
 use crate::reconciler::Reconciler;
+use crate::timers::TimerTask;
 use ocim_adapters::hosts::finder::HostFinder;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub(super) struct Background {
     reconciler: Reconciler,
     clean_up: CleanUpTimer,
+    timers: TimerTask,
     balancers: Vec<KeeperTask>,
 }
 
@@ -27,6 +29,7 @@ impl Background {
         Self {
             reconciler: Reconciler::start(world, config.reconcile_interval),
             clean_up: CleanUpTimer::start(world.app.clone(), config.reconcile_interval),
+            timers: TimerTask::start(world.app.clone()),
             balancers: wanted_balancers(config)
                 .into_iter()
                 .map(|wanted| KeeperTask::start(keep(wanted)))
@@ -38,6 +41,7 @@ impl Background {
     pub(super) async fn stop(self) {
         self.reconciler.stop().await;
         self.clean_up.stop().await;
+        self.timers.stop().await;
         for balancer in self.balancers {
             balancer.stop().await;
         }

@@ -1,7 +1,7 @@
 //! The parts one by one: database, keys, and an adapter for each port.
 
 use super::error::BootError;
-use crate::config::{CloudConfig, Config, GitCredential, Secret};
+use crate::config::{CloudConfig, Config, GitCredential, MailBackend, Secret};
 use crate::data_folder::{DataFolder, SshKey};
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::metrics::Metrics;
@@ -17,6 +17,9 @@ use ocim_adapters::breaker::circuits::Circuits;
 use ocim_adapters::breaker::{BreakerLimits, Breakers, Guarded};
 use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig};
 use ocim_adapters::cloud::{Cloud, Power};
+use ocim_adapters::mail::Mailer;
+use ocim_adapters::mail::smtp::{SmtpConfig, SmtpLogin, SmtpMailer};
+use ocim_adapters::mail::unsent::UnsentMailer;
 use ocim_adapters::playbooks::Playbooks;
 use ocim_adapters::playbooks::ansible::{
     AnsibleConfig, AnsiblePlaybooks, GitLogin, end_orphaned_tools,
@@ -149,6 +152,7 @@ fn beside(ports: Ports, regions: &[Arc<SimulatedRegion>]) -> Ports {
         shell: Arc::new(Routed::new(regions.to_vec(), ports.shell)),
         playbooks: Arc::new(Routed::new(regions.to_vec(), ports.playbooks)),
         load_balancer: Arc::new(Routed::new(regions.to_vec(), ports.load_balancer)),
+        mailer: ports.mailer,
         dns: ports.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
         site_probe: Arc::new(Routed::new(regions.to_vec(), ports.site_probe)),
     }
@@ -227,10 +231,28 @@ pub(super) async fn open_ports(
         playbooks: Arc::new(Guarded::per_call(playbooks, &breakers)),
         load_balancer: Arc::new(Guarded::per_call(balancer, &breakers)),
         dns: None,
+        mailer: Arc::new(Guarded::new(open_mailer(config), &breakers, "mail server")),
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
     };
     let ports = if simulated.is_empty() { ports } else { beside(ports, &simulated) };
     Ok((ports, Arc::new(breakers)))
+}
+
+/// The mail server, if one is configured.
+fn open_mailer(config: &Config) -> Arc<dyn Mailer> {
+    let mail = &config.mail;
+    if mail.backend == MailBackend::Unsent {
+        return Arc::new(UnsentMailer);
+    }
+    let password = mail.host_password.as_ref().map(Secret::expose).unwrap_or_default().to_owned();
+    let login = SmtpLogin { user: mail.host_user.clone(), password };
+    Arc::new(SmtpMailer::new(SmtpConfig {
+        host: mail.host.clone(),
+        port: mail.port,
+        starttls: mail.use_tls,
+        ca_file: mail.ca_file.clone(),
+        login: Some(login).filter(|login| !login.user.is_empty()),
+    }))
 }
 
 /// As whom git reads the repositories of each host.

@@ -2,12 +2,14 @@
 
 use crate::config::{Config, Secret};
 use crate::logs::masking::Masker;
+use crate::mails::MailSetting;
 use crate::processes::world::{Deployment, Limits};
 use ocim_adapters::playbooks::Source;
 use ocim_domain::configuration::{Filebeat, SiteWideSettings, SmtpRelay};
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::settings::{Defaults, StableDefaults, SwiftAccount};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the settings of new instances default to.
 #[must_use]
@@ -61,6 +63,7 @@ pub(super) fn limits(config: &Config) -> Limits {
     Limits {
         shutdown_wait: config.shutdown_timeout,
         failed_server_kept: config.failed_server_kept,
+        logs_kept: Duration::from_secs(u64::from(config.log_deletion_days) * 24 * 3600),
         line_timeout: config.ansible_line_timeout,
         playbook_timeout: config.ansible_global_timeout,
         launches_max_of: config
@@ -86,6 +89,7 @@ pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
         config.sites.filebeat.key.as_ref(),
         config.sites.swift.password.as_ref(),
         config.sites.aws_secret_access_key.as_ref(),
+        config.mail.host_password.as_ref(),
         relay,
     ];
     let given = urls.into_iter().chain(of_sites);
@@ -107,6 +111,11 @@ pub(super) fn deployment(config: &Config, own_secrets: Vec<String>) -> Deploymen
         resource_prefixes: ResourcePrefixes {
             bucket: config.s3_bucket_prefix.clone(),
             iam_user: config.iam_user_prefix.clone(),
+        },
+        mail: MailSetting {
+            from: config.mail.server_email.clone(),
+            admins: config.mail.hearers().to_vec(),
+            subject_prefix: config.mail.subject_prefix.clone(),
         },
         own_masker: Arc::new(Masker::new(own_secrets.iter().cloned())),
         own_secrets,

@@ -14,7 +14,7 @@ pub enum Fate {
     Gone(&'static str),
 }
 
-const MAIL: &str = "mail to administrators and customers";
+const MAIL: &str = "mail to customers";
 const OPENSTACK: &str = "machines at OpenStack";
 const SWIFT: &str = "containers in Swift";
 const S3: &str = "buckets in S3";
@@ -22,7 +22,6 @@ const UPLOADS: &str = "logos that people upload";
 const BACKUP: &str = "backups of Swift containers";
 const TRIALS: &str = "registration for trials";
 const METADATA: &str = "metadata in Consul";
-const RETENTION: &str = "retention of logs";
 const REDIS: &str = "there is no Redis: locks and queues are in the database";
 const DJANGO: &str = "it was a switch of the original's framework";
 const WEBSOCKET: &str = "live events and logs come over HTTP (server-sent events)";
@@ -126,15 +125,15 @@ pub const ORIGINAL: &[(&str, Fate)] = &[
     ("ANSIBLE_APPSERVER_PLAYBOOK", Read),
     ("ANSIBLE_APPSERVER_REQUIREMENTS_PATH", Read),
     ("ANSIBLE_APPSERVER_VERSION", Read),
-    ("EMAIL_BACKEND", Waits(MAIL)),
-    ("EMAIL_HOST", Waits(MAIL)),
-    ("EMAIL_PORT", Waits(MAIL)),
-    ("EMAIL_USE_TLS", Waits(MAIL)),
-    ("EMAIL_HOST_USER", Waits(MAIL)),
-    ("EMAIL_HOST_PASSWORD", Waits(MAIL)),
+    ("EMAIL_BACKEND", Read),
+    ("EMAIL_HOST", Read),
+    ("EMAIL_PORT", Read),
+    ("EMAIL_USE_TLS", Read),
+    ("EMAIL_HOST_USER", Read),
+    ("EMAIL_HOST_PASSWORD", Read),
     ("DEFAULT_FROM_EMAIL", Waits(MAIL)),
-    ("SERVER_EMAIL", Waits(MAIL)),
-    ("EMAIL_SUBJECT_PREFIX", Waits(MAIL)),
+    ("SERVER_EMAIL", Read),
+    ("EMAIL_SUBJECT_PREFIX", Read),
     ("VARIABLES_NOTIFICATION_EMAIL", Waits(TRIALS)),
     ("EMAIL_VERIFICATION_SENDER", Waits(TRIALS)),
     ("EMAIL_VERIFICATION_SUBJECT", Waits(TRIALS)),
@@ -145,12 +144,12 @@ pub const ORIGINAL: &[(&str, Fate)] = &[
     ("BETATEST_EMAIL_SIGNATURE", Waits(TRIALS)),
     ("BETATEST_WELCOME_SUBJECT", Waits(TRIALS)),
     ("SUBDOMAIN_BLACKLIST", Waits(TRIALS)),
-    ("ADMINS", Waits(MAIL)),
+    ("ADMINS", Read),
     ("BASE_HANDLERS", Gone("see OCIM_LOG and OCIM_LOG_FORMAT")),
     ("LOGGING_ROTATE_MAX_KBYTES", Gone("log lines go to standard error, for the journal to keep")),
     ("LOGGING_ROTATE_MAX_FILES", Gone("log lines go to standard error, for the journal to keep")),
     ("LOG_LIMIT", Gone("logs of runs are read in pages, without an end")),
-    ("LOG_DELETION_DAYS", Waits(RETENTION)),
+    ("LOG_DELETION_DAYS", Read),
     ("NUM_INITIAL_APPSERVERS_SHOWN", Waits("the web console")),
     ("BILLING_RATE", Waits("invoices")),
     ("INSTANCE_SMTP_RELAY_HOST", Read),

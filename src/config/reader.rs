@@ -74,6 +74,21 @@ impl<'a> Reader<'a> {
         if is_blank { String::new() } else { self.text(name, default, characters) }
     }
 
+    /// As [`Reader::text_or_blank`], with its spaces.
+    pub(super) fn untrimmed(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        characters: usize,
+    ) -> String {
+        self.asked.insert(name);
+        let value = self.variables.get(name).map_or(default, String::as_str);
+        if value.chars().count() > characters || value.chars().any(char::is_control) {
+            self.refuse(name, format!("takes one line of at most {characters} characters"));
+        }
+        value.to_owned()
+    }
+
     /// A secret text, if given.
     pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
         self.optional(name).map(Secret::new)
@@ -109,6 +124,16 @@ impl<'a> Reader<'a> {
     /// As [`Reader::seconds`], but there may be none.
     pub(super) fn seconds_or_none(&mut self, name: &'static str, default: u64) -> Duration {
         self.seconds_from(0, name, default)
+    }
+
+    /// Whole days, from 1 to a hundred years.
+    pub(super) fn days(&mut self, name: &'static str, default: u32) -> u32 {
+        let rule = "must be a whole number of days from 1 to 36500";
+        let days = self.parsed(name, rule).unwrap_or(default);
+        if !(1..=36_500).contains(&days) {
+            self.refuse(name, rule);
+        }
+        days
     }
 
     fn seconds_from(&mut self, least: u64, name: &'static str, default: u64) -> Duration {

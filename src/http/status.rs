@@ -13,7 +13,7 @@ use crate::app::Caller;
 use crate::read_models::{InstanceRow, Reads, RunFilter, RunRow};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ReqData};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ocim_api_spec::{
     AppserverStatus, Need, NeedCode, Notice, NoticeCode, RunPhase, Running, Status,
 };
@@ -21,6 +21,8 @@ use ocim_domain::right::{ReadScope, Right};
 
 /// Most things of a kind that need a person.
 const NEEDS_MAX: usize = 100;
+/// The longest that the mail server may take without anybody being told.
+const MAIL_LATE: TimeDelta = TimeDelta::minutes(10);
 /// Most runs.
 const RUNS_MAX: usize = 200;
 
@@ -62,6 +64,7 @@ async fn read_status(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse
     let mut notices = find_held(&reads, now).await?;
     notices.extend(find_maintained(&reads, now).await?);
     needs.extend(find_troubled_balancers(&reads).await?);
+    needs.extend(find_late_mails(&reads, now).await?);
     needs.extend(find_circuits(&api));
     needs.extend(find_silent_regions(&api, by.sees));
     needs.extend(find_orphans(&reads).await?);
@@ -215,6 +218,20 @@ async fn find_troubled_balancers(reads: &Reads<'_>) -> Result<Vec<Need>, HttpErr
         })
     };
     rows.into_iter().map(show).collect()
+}
+
+/// Mails that the mail server should have taken by now.
+async fn find_late_mails(reads: &Reads<'_>, now: DateTime<Utc>) -> Result<Vec<Need>, HttpError> {
+    let rows = reads.list_late_mails(now - MAIL_LATE, NEEDS_MAX).await?;
+    let need = |row: crate::read_models::MailRow| Need {
+        code: NeedCode::MailNotTaken,
+        name: format!("mail about {}", row.appserver.as_ref().unwrap_or(&row.instance)),
+        sentence: "was not taken by the mail server yet".to_owned(),
+        since: Some(row.created_at),
+        advice: format!("ocim run explain {}", row.run),
+        id: row.id,
+    };
+    Ok(rows.into_iter().map(need).collect())
 }
 
 fn find_circuits(api: &Api) -> Vec<Need> {

@@ -4,6 +4,7 @@ use super::Metrics;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use ocim_adapters::logs::{LogLine, LogStore, NewLine, SourceOffset, SourcePlace};
+use ocim_domain::Timestamp;
 use ocim_domain::event::{NewEvent, Position, Recorded, StreamId};
 use ocim_domain::ids::RunId;
 use ocim_domain::port_error::PortError;
@@ -136,8 +137,24 @@ impl LogStore for MeteredLogs {
         self.logs.count_lines(run).await
     }
 
-    async fn finish_log(&self, run: RunId) -> Result<(), PortError> {
-        self.logs.finish_log(run).await
+    async fn finish_log(&self, run: RunId, at: Timestamp) -> Result<(), PortError> {
+        self.logs.finish_log(run, at).await
+    }
+
+    async fn list_old_logs(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(RunId, u64)>, PortError> {
+        self.logs.list_old_logs(before, limit).await
+    }
+
+    async fn replace_log(&self, run: RunId, line: NewLine, by: RunId) -> Result<(), PortError> {
+        self.logs.replace_log(run, line, by).await
+    }
+
+    async fn count_replaced(&self, by: RunId) -> Result<(u64, u64), PortError> {
+        self.logs.count_replaced(by).await
     }
 
     async fn is_finished(&self, run: RunId) -> Result<bool, PortError> {

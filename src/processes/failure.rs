@@ -79,10 +79,5 @@ pub async fn undo_by_settling(context: StepContext) -> Result<Progress, StepErro
 /// Why a run turned back, in one sentence.
 #[must_use]
 pub fn describe(cause: Option<&Cause>) -> String {
-    match cause {
-        Some(Cause::StepFailed { step, error }) => format!("{step}: {error}"),
-        Some(Cause::Cancelled { reason }) => format!("cancelled: {reason}"),
-        Some(Cause::Deadline) => "its time was up".to_owned(),
-        None => "it turned back".to_owned(),
-    }
+    cause.map_or_else(|| "it turned back".to_owned(), Cause::describe)
 }

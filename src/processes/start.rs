@@ -1,19 +1,23 @@
 //! Which event starts which process: requests are recorded once, and taken up however late.
 
+use super::run_timer::RUN_TIMER;
+use super::send_mail::SEND_MAIL;
 use super::step::StartRequest;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId};
+use ocim_domain::mail::About;
 use ocim_domain::run_record::{
-    BalancerInput, BulkInput, LaunchInput, LifecycleInput, OrphanInput, TestLinkInput, TrafficInput,
+    BalancerInput, BulkInput, LaunchInput, LifecycleInput, OrphanInput, TestLinkInput, TrafficInput, MailInput, TimerInput,
 };
-use ocim_domain::{appserver, bulk, instance, inventory, load_balancer};
+use ocim_domain::{appserver, bulk, instance, inventory, load_balancer, timer};
 
 /// How an event of a kind tells of the run that it asks for.
 type StartedBy = fn(&Recorded) -> Option<StartRequest>;
 
-/// The kinds of events that start a process.
+/// The kinds of events that may start a process.
 const TRIGGERS: &[(&str, StartedBy)] = &[
     ("instance.launch_requested", started_by_instance),
+    ("instance.launch_settled", started_by_failed_launch),
     ("instance.archive_requested", started_by_instance),
     ("instance.unarchive_requested", started_by_instance),
     ("instance.deletion_requested", started_by_instance),
@@ -27,6 +31,8 @@ const TRIGGERS: &[(&str, StartedBy)] = &[
     ("inventory.orphan_deletion_requested", started_by_inventory),
     ("load_balancer.preparation_requested", started_by_balancer),
     ("bulk.requested", started_by_bulk),
+    ("timer.fell_due", started_by_timer),
+    ("timer.run_requested", started_by_timer),
 ];
 
 /// The kinds of events that start a process.
@@ -75,6 +81,26 @@ fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
         };
     let input = serde_json::to_value(LifecycleInput { instance, launch, ignore }).ok()?;
     Some(StartRequest { run, definition, input, subject: instance.to_string() })
+}
+
+/// A launch that failed is told by mail; one that somebody cancelled is not.
+fn started_by_failed_launch(event: &Recorded) -> Option<StartRequest> {
+    use instance::{Event, LaunchOutcome};
+    let (appserver, launch) = match Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        Event::LaunchSettled {
+            appserver,
+            outcome: LaunchOutcome::Failed | LaunchOutcome::Error,
+            run,
+        } => (appserver, run),
+        _ => return None,
+    };
+    let about = About::LaunchFailed { instance: InstanceId(event.stream.id()), appserver, launch };
+    Some(StartRequest {
+        run: about.mail_run(),
+        definition: SEND_MAIL.name,
+        input: serde_json::to_value(MailInput { about }).ok()?,
+        subject: appserver.to_string(),
+    })
 }
 
 fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
@@ -138,4 +164,18 @@ fn started_by_bulk(event: &Recorded) -> Option<StartRequest> {
         }),
         _ => None,
     }
+}
+
+fn started_by_timer(event: &Recorded) -> Option<StartRequest> {
+    use timer::Event;
+    let (job, run) = match Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        Event::FellDue { job, run, .. } | Event::RunRequested { job, run, .. } => (job, run),
+        Event::RunFinished { .. } | Event::RunStopped { .. } => return None,
+    };
+    Some(StartRequest {
+        run,
+        definition: RUN_TIMER.name,
+        input: serde_json::to_value(TimerInput { job }).ok()?,
+        subject: job.to_string(),
+    })
 }

@@ -1,11 +1,13 @@
 //! What steps may use: commands, ports, and the limits in force.
 
+use super::send_mail::{SEND_MAIL, has_recipients};
 use super::slots::{self, Slots, WAKERS};
 use super::start::{started_by, triggers};
 use super::step::{StartRequest, StepError};
 use crate::app::{App, Journal};
 use crate::logs::Logs;
 use crate::logs::masking::Masker;
+use crate::mails::MailSetting;
 use ocim_adapters::Ports;
 use ocim_adapters::cloud::Cloud;
 use ocim_adapters::logs::Level;
@@ -16,6 +18,7 @@ use ocim_domain::event::Recorded;
 use ocim_domain::ids::RunId;
 use ocim_domain::port_error::PortError;
 use ocim_domain::resources::ResourcePrefixes;
+use ocim_domain::run_record::MailInput;
 use ocim_domain::saga::{ErrorCode, Planted, PutOff};
 use ocim_engine::sagas::holds::Holds;
 use ocim_engine::sagas::host::{Host, RunnerLimits};
@@ -44,6 +47,8 @@ pub struct Limits {
     pub source_wait: Duration,
     /// How long a failed Appserver keeps its machine for debugging.
     pub failed_server_kept: Duration,
+    /// How long the log of a run is kept once it has ended (`LOG_DELETION_DAYS`).
+    pub logs_kept: Duration,
     /// Pause between two looks at something that one waits for.
     pub poll_interval: Duration,
     /// Pause between two looks at a playbook's output.
@@ -89,6 +94,7 @@ impl Default for Limits {
             playbook_timeout: Duration::from_secs(9000),
             source_wait: Duration::from_secs(3600),
             failed_server_kept: Duration::from_secs(2 * 24 * 3600),
+            logs_kept: Duration::from_secs(60 * 24 * 3600),
             poll_interval: Duration::from_millis(500),
             follow_interval: Duration::from_millis(250),
             turn_wait: Duration::from_secs(24 * 3600),
@@ -146,6 +152,8 @@ pub struct Deployment {
     pub preliminary_page_ip: Option<String>,
     /// What buckets' and accounts' names begin with, at the time that they are given.
     pub resource_prefixes: ResourcePrefixes,
+    /// Who sends mails to whom.
+    pub mail: MailSetting,
     /// Secrets of Ocim's own that must never stand in a log.
     pub own_secrets: Vec<String>,
     /// Masks them.
@@ -195,6 +203,17 @@ impl World {
     }
 }
 
+impl World {
+    /// Whether anything would come of the run: a mail that nobody is to get is none.
+    fn is_wanted(&self, request: &StartRequest) -> bool {
+        if request.definition != SEND_MAIL.name {
+            return true;
+        }
+        let input = serde_json::from_value::<MailInput>(request.input.clone());
+        input.is_ok_and(|input| has_recipients(&self.deployment.mail, &input.about))
+    }
+}
+
 impl Host for World {
     type Limits = Limits;
 
@@ -219,7 +238,7 @@ impl Host for World {
     }
 
     fn started_by(&self, event: &Recorded) -> Option<StartRequest> {
-        started_by(event)
+        started_by(event).filter(|request| self.is_wanted(request))
     }
 
     fn woken_by(&self, event: &Recorded) -> Option<RunId> {

@@ -5,6 +5,7 @@ use super::{Plan, SimulationError};
 use crate::app::{App, AppSetting, Caller};
 use crate::logs::Logs;
 use crate::logs::masking::Masker;
+use crate::mails::MailSetting;
 use crate::processes::slots::Slots;
 use crate::processes::world::{Deployment, Limits, World};
 use crate::processes::{definitions, plan_of};
@@ -222,6 +223,7 @@ pub fn deployment() -> Deployment {
         fragment_prefix: "ocim-".to_owned(),
         preliminary_page_ip: Some("192.0.2.9".to_owned()),
         resource_prefixes: ResourcePrefixes::default(),
+        mail: MailSetting::default(),
         own_secrets: vec![],
         own_masker: Arc::new(Masker::new([])),
     }

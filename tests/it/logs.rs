@@ -154,7 +154,7 @@ async fn a_finished_log_takes_no_more_lines() {
         store.append_lines(run(1), new_lines(["a"]), offset("play", 0, 2)).await.unwrap();
         assert!(!store.is_finished(run(1)).await.unwrap());
         for _ in 0..2 {
-            store.finish_log(run(1)).await.unwrap();
+            store.finish_log(run(1), Timestamp::UNIX_EPOCH).await.unwrap();
             assert!(store.is_finished(run(1)).await.unwrap());
         }
         for offset in [None, offset("play", 2, 4)] {
@@ -164,6 +164,40 @@ async fn a_finished_log_takes_no_more_lines() {
         let repeated = store.append_lines(run(1), new_lines(["a"]), offset("play", 0, 2)).await;
         assert_eq!(repeated.unwrap(), 1);
         assert_eq!(texts(&read_all(&*store, run(1)).await), ["a"]);
+    }
+}
+
+#[tokio::test]
+async fn an_old_log_is_replaced_by_one_line_once_and_others_stay() {
+    let at = |day: i64| Timestamp::UNIX_EPOCH + chrono::TimeDelta::days(day);
+    for store in fresh_stores().await.all {
+        for (number, day) in [(1, 1), (2, 2), (3, 9), (4, 1)] {
+            let lines: &[&str] = if number == 4 { &[] } else { &["a", "b", "c"] };
+            store.append_lines(run(number), new_lines(lines.to_vec()), None).await.unwrap();
+            store.finish_log(run(number), at(day)).await.unwrap();
+            // What is said later changes nothing.
+            store.finish_log(run(number), at(40)).await.unwrap();
+        }
+        store.append_lines(run(5), new_lines(["goes on"]), None).await.unwrap();
+        let old = store.list_old_logs(at(9), 10).await.unwrap();
+        assert_eq!(old, [(run(1), 3), (run(4), 0), (run(2), 3)], "strictly before, oldest first");
+        assert_eq!(store.list_old_logs(at(9), 1).await.unwrap().len(), 1);
+        for (run_replaced, _) in old {
+            let line = || new_lines(["3 lines were deleted"]).remove(0);
+            store.replace_log(run_replaced, line(), run(7)).await.unwrap();
+            store.replace_log(run_replaced, line(), run(8)).await.unwrap();
+        }
+        assert_eq!(store.list_old_logs(at(9), 10).await.unwrap(), []);
+        assert_eq!(store.count_replaced(run(7)).await.unwrap(), (2, 6));
+        assert_eq!(store.count_replaced(run(8)).await.unwrap(), (0, 0));
+        for replaced in [1, 2] {
+            assert_eq!(texts(&read_all(&*store, run(replaced)).await), ["3 lines were deleted"]);
+            assert_eq!(store.count_lines(run(replaced)).await.unwrap(), 1);
+            assert!(store.is_finished(run(replaced)).await.unwrap());
+        }
+        assert_eq!(store.count_lines(run(4)).await.unwrap(), 0, "there was nothing to speak of");
+        assert_eq!(texts(&read_all(&*store, run(3)).await), ["a", "b", "c"]);
+        assert_eq!(texts(&read_all(&*store, run(5)).await), ["goes on"]);
     }
 }
 

@@ -14,6 +14,7 @@ mod http;
 mod journey;
 mod local_cloud;
 mod logs;
+mod mail;
 mod migrations;
 mod names;
 mod openapi;

@@ -13,6 +13,8 @@ use crate::cloud::{Address, Cloud, MachineSpec};
 use crate::dns::fake::FakeDns;
 use crate::dns::{Alias, Dns, HostAddress};
 use crate::faults::Fault;
+use crate::mail::fake::FakeMailer;
+use crate::mail::{Mailer, OutgoingMail};
 use crate::playbooks::fake::FakePlaybooks;
 use crate::playbooks::{Playable, PlaybookRun, Playbooks, Source, Target};
 use crate::system::FixedClock;
@@ -201,6 +203,23 @@ const OF_NAMES: [Operation<Guarded<dyn Dns>>; 6] = operations! {
     remove_address("vm1.a.example.com");
 };
 
+fn mail() -> OutgoingMail {
+    OutgoingMail {
+        message_id: "1@example.com".to_owned(),
+        from: "ocim@example.com".to_owned(),
+        to: vec!["ops@example.com".to_owned()],
+        subject: String::new(),
+        text: String::new(),
+        html: String::new(),
+        attachment: None,
+        date: Timestamp::UNIX_EPOCH,
+    }
+}
+
+const OF_MAILS: [Operation<Guarded<dyn Mailer>>; 1] = operations! {
+    send_mail(&mail());
+};
+
 /// Fails each operation in each way: outages open the circuit of a provider that was asked.
 async fn try_all<T>(
     operations: &[Operation<T>],
@@ -239,6 +258,12 @@ async fn every_operation_of_every_port_is_charged_to_its_provider_or_to_nobody()
         let dns = FakeDns::default();
         dns.faults.fail_always(name, fault);
         Guarded::<dyn Dns>::new(Arc::new(dns), breakers, "DNS")
+    })
+    .await;
+    try_all(&OF_MAILS, true, |breakers, name, fault| {
+        let mailer = FakeMailer::default();
+        mailer.faults.fail_always(name, fault);
+        Guarded::<dyn Mailer>::new(Arc::new(mailer), breakers, "mail server")
     })
     .await;
     try_all(&OF_BALANCERS, true, |breakers, name, fault| {

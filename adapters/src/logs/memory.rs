@@ -3,6 +3,7 @@
 use crate::faults::Faults;
 use crate::logs::{LogLine, LogStore, NewLine, READ_BYTES, SourceOffset, SourcePlace};
 use async_trait::async_trait;
+use ocim_domain::Timestamp;
 use ocim_domain::ids::RunId;
 use ocim_domain::port_error::{Class, PortError};
 use std::collections::HashMap;
@@ -21,6 +22,9 @@ struct Log {
     lines: Vec<NewLine>,
     sources: HashMap<String, SourcePlace>,
     is_finished: bool,
+    finished_at: Option<Timestamp>,
+    /// In whose name its lines were deleted, and how many they were.
+    replaced: Option<(RunId, u64)>,
 }
 
 impl Log {
@@ -102,10 +106,49 @@ impl LogStore for MemoryLogs {
         Ok(self.lock().get(&run).map_or(0, |log| log.lines.len() as u64))
     }
 
-    async fn finish_log(&self, run: RunId) -> Result<(), PortError> {
+    async fn finish_log(&self, run: RunId, at: Timestamp) -> Result<(), PortError> {
         self.faults.before("finish_log")?;
-        self.lock().entry(run).or_default().is_finished = true;
+        let mut logs = self.lock();
+        let log = logs.entry(run).or_default();
+        log.is_finished = true;
+        log.finished_at.get_or_insert(at);
+        drop(logs);
         self.faults.after("finish_log")
+    }
+
+    async fn list_old_logs(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(RunId, u64)>, PortError> {
+        self.faults.before("list_old_logs")?;
+        let logs = self.lock();
+        let old = logs.iter().filter(|(_, log)| log.replaced.is_none());
+        let mut old: Vec<_> = old
+            .filter_map(|(run, log)| Some((log.finished_at?, *run, log.lines.len() as u64)))
+            .filter(|(finished, ..)| *finished < before)
+            .collect();
+        old.sort_unstable();
+        Ok(old.into_iter().map(|(_, run, lines)| (run, lines)).take(limit).collect())
+    }
+
+    async fn replace_log(&self, run: RunId, line: NewLine, by: RunId) -> Result<(), PortError> {
+        self.faults.before("replace_log")?;
+        if let Some(log) = self.lock().get_mut(&run).filter(|log| log.replaced.is_none()) {
+            let count = log.lines.len() as u64;
+            log.replaced = Some((by, count));
+            log.lines = if count > 0 { vec![line] } else { vec![] };
+            log.sources.clear();
+        }
+        self.faults.after("replace_log")
+    }
+
+    async fn count_replaced(&self, by: RunId) -> Result<(u64, u64), PortError> {
+        self.faults.before("count_replaced")?;
+        let logs = self.lock();
+        let own = logs.values().filter_map(|log| log.replaced).filter(|(it, _)| *it == by);
+        let counts: Vec<_> = own.map(|(_, lines)| lines).filter(|lines| *lines > 0).collect();
+        Ok((counts.len() as u64, counts.iter().sum()))
     }
 
     async fn is_finished(&self, run: RunId) -> Result<bool, PortError> {

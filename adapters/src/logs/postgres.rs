@@ -6,6 +6,7 @@ use crate::logs::{LogLine, LogStore, NewLine, READ_BYTES, SourceOffset, SourcePl
 use async_trait::async_trait;
 use chunks::{Chunk, read_chunk, write_chunks};
 use deadpool_postgres::Pool;
+use ocim_domain::Timestamp;
 use ocim_domain::ids::RunId;
 use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::saga::ErrorCode;
@@ -39,8 +40,20 @@ const READ_SOURCE: &str = "select bytes, context from logs.sources where run = $
 const COUNT: &str = "select lines from logs.heads where run = $1";
 
 const FINISH: &str = "
-insert into logs.heads (run, finished) values ($1, true)
-on conflict (run) do update set finished = true";
+insert into logs.heads as head (run, finished, finished_at) values ($1, true, $2)
+on conflict (run) do update
+set finished = true, finished_at = coalesce(head.finished_at, excluded.finished_at)";
+
+const LIST_OLD: &str = "
+select run, lines from logs.heads
+where finished_at < $1 and replaced_by is null
+order by finished_at, run limit $2";
+
+const REPLACE: &str = "select logs.replace_log($1, $2, $3)";
+
+const COUNT_REPLACED: &str = "
+select count(*), coalesce(sum(lines_replaced), 0)::bigint from logs.heads
+where replaced_by = $1 and lines_replaced > 0";
 
 const IS_FINISHED: &str = "select finished from logs.heads where run = $1";
 
@@ -172,8 +185,31 @@ impl LogStore for PostgresLogs {
         Ok(self.query_value(repeatable(COUNT, &[&run.0])).await?.map_or(0, from_sql))
     }
 
-    async fn finish_log(&self, run: RunId) -> Result<(), PortError> {
-        self.query(repeatable(FINISH, &[&run.0])).await.map(|_| ())
+    async fn finish_log(&self, run: RunId, at: Timestamp) -> Result<(), PortError> {
+        self.query(repeatable(FINISH, &[&run.0, &at])).await.map(|_| ())
+    }
+
+    async fn list_old_logs(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(RunId, u64)>, PortError> {
+        let limit = to_sql(limit as u64);
+        let rows = self.query(repeatable(LIST_OLD, &[&before, &limit])).await?;
+        let read = |row: &Row| Ok((RunId(read_column(row, 0)?), from_sql(read_column(row, 1)?)));
+        rows.iter().map(read).collect()
+    }
+
+    async fn replace_log(&self, run: RunId, line: NewLine, by: RunId) -> Result<(), PortError> {
+        let chunk = write_chunks(&[line])?.into_iter().next();
+        let body = chunk.map(|chunk| chunk.body).unwrap_or_default();
+        self.query(repeatable(REPLACE, &[&run.0, &by.0, &body])).await.map(|_| ())
+    }
+
+    async fn count_replaced(&self, by: RunId) -> Result<(u64, u64), PortError> {
+        let rows = self.query(repeatable(COUNT_REPLACED, &[&by.0])).await?;
+        let Some(row) = rows.first() else { return Ok((0, 0)) };
+        Ok((from_sql(read_column(row, 0)?), from_sql(read_column(row, 1)?)))
     }
 
     async fn is_finished(&self, run: RunId) -> Result<bool, PortError> {

@@ -74,7 +74,8 @@ pub(super) fn settle(
     outcome: LaunchOutcome,
     next: (AppserverId, RunId),
 ) -> Result<Vec<Event>, Rejected> {
-    let mut events = vec![Event::LaunchSettled { appserver: launch.appserver, outcome }];
+    let (appserver, run) = (launch.appserver, launch.run);
+    let mut events = vec![Event::LaunchSettled { appserver, outcome, run }];
     let has_failed = matches!(outcome, LaunchOutcome::Failed | LaunchOutcome::Error);
     let again = launch.attempts.next(launch.run).filter(|_| has_failed);
     if let Some(attempts) = again.filter(|_| present.check_live().is_ok()) {

@@ -3,6 +3,8 @@
 use crate::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId};
 use crate::instance::OnSuccess;
 use crate::ledger;
+use crate::mail::About;
+use crate::timer::Job;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -77,6 +79,21 @@ pub struct InstanceInput {
     pub instance: InstanceId,
 }
 
+/// Input of `send_mail`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct MailInput {
+    /// What the mail is about.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// Input of `run_timer`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct TimerInput {
+    /// What is to be done.
+    pub job: Job,
+}
+
 /// Input of `delete_orphan`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OrphanInput {
@@ -123,9 +140,11 @@ records! {
     InstanceInput: "instance_input",
     LaunchInput: "launch_input",
     LifecycleInput: "lifecycle_input",
+    MailInput: "mail_input",
     MoveInput: "move_input",
     OrphanInput: "orphan_input",
     ProvisionLoadBalancer: "provision_load_balancer_input",
     TestLinkInput: "test_link_input",
+    TimerInput: "timer_input",
     TrafficInput: "traffic_input",
 }

@@ -7,6 +7,7 @@ use crate::names::RoutedNames;
 use crate::resources::ResourceNames;
 use crate::server::ServerAddress;
 use crate::settings::InstanceSettings;
+use crate::timer::Outcome;
 use serde::{Deserialize, Serialize};
 
 /// What `create_server` gives.
@@ -76,6 +77,13 @@ pub struct AssignedServers {
     pub rabbitmq: Option<RabbitmqServerId>,
 }
 
+/// What `deliver_mail` gives: for how many of the recipients the mail server has not taken it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveredMail {
+    /// How many.
+    pub refused: u32,
+}
+
 /// What `resolve_playbooks` gives: what was looked at, and the commits that will be played.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolvedPlaybooks {
@@ -105,6 +113,7 @@ records! {
     AssignedServers: "assigned_servers",
     BootId: "boot_id",
     CreatedServer: "created_server",
+    DeliveredMail: "delivered_mail",
     ExitStatus: "exit_status",
     HeartbeatStatus: "heartbeat_status",
     LoadBalancerId: "load_balancer_id",
@@ -115,5 +124,6 @@ records! {
     ResourceNames: "resource_names",
     RunId: "run_id",
     ServerId: "server_id",
+    Outcome: "timer_outcome",
     TrafficPlan: "traffic_plan",
 }

@@ -116,6 +116,8 @@ codes! {
     HostKeyMismatch = "host_key_mismatch";
     /// A command on the machine ended with an error.
     RemoteCommandFailed = "remote_command_failed";
+    /// The mail server refuses the mail, its sender or all its recipients, or our login.
+    MailRefused = "mail_refused";
     /// The lines of a log can't be read or written.
     DamagedLog = "damaged_log";
     }

@@ -45,6 +45,18 @@ pub enum Cause {
     Deadline,
 }
 
+impl Cause {
+    /// In one sentence.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::StepFailed { step, error } => format!("{step}: {error}"),
+            Self::Cancelled { reason } => format!("cancelled: {reason}"),
+            Self::Deadline => "its time was up".to_owned(),
+        }
+    }
+}
+
 /// What a person did to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

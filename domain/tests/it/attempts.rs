@@ -31,7 +31,8 @@ fn launched(appserver: u128, number: u32, queued: bool, attempts: Attempts) -> E
 }
 
 fn settled(appserver: u128, outcome: LaunchOutcome) -> Event {
-    Event::LaunchSettled { appserver: appserver_id(appserver), outcome }
+    let run = run_id(appserver);
+    Event::LaunchSettled { appserver: appserver_id(appserver), outcome, run }
 }
 
 fn settle(appserver: u128, outcome: LaunchOutcome, next: u128) -> Command {

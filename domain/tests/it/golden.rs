@@ -96,6 +96,7 @@ fn snapshots_hold_what_their_events_add_up_to() {
         check_snapshot::<load_balancer::LoadBalancer>(),
         check_snapshot::<region::Region>(),
         check_snapshot::<inventory::Inventory>(),
+        check_snapshot::<ocim_domain::timer::Timer>(),
     ];
     names.sort();
     let files = std::fs::read_dir(folder().join("../snapshots")).unwrap();

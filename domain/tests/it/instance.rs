@@ -34,7 +34,8 @@ fn requested(number: u32, queued: bool) -> Event {
 }
 
 fn settled(number: u32, outcome: LaunchOutcome) -> Event {
-    Event::LaunchSettled { appserver: appserver_id(number.into()), outcome }
+    let run = run_id(number.into());
+    Event::LaunchSettled { appserver: appserver_id(number.into()), outcome, run }
 }
 
 fn create() -> Command {

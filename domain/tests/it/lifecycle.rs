@@ -168,8 +168,8 @@ fn nothing_of_it_begins_while_a_launch_is_under_way() {
     let launching_refused = || Rejected::from(Refused::Launching { run: run_id(1) });
     busy.when_refused(archive(2), launching_refused());
     busy.when_refused(delete(2), launching_refused());
-    let settled =
-        Event::LaunchSettled { appserver: appserver_id(1), outcome: LaunchOutcome::Running };
+    let (appserver, outcome) = (appserver_id(1), LaunchOutcome::Running);
+    let settled = Event::LaunchSettled { appserver, outcome, run: run_id(1) };
     given::<Instance>([created(), launching(), settled]).when_then(archive(2), [archiving(2)]);
 }
 

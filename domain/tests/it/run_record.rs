@@ -5,21 +5,20 @@
 
 use crate::golden::{folder, is_blessing};
 use crate::sample::{
-    address, appserver_id, bulk_id, instance_id, load_balancer_id, run_id, server_id, settings,
+    address, appserver_id, at, bulk_id, instance_id, load_balancer_id, run_id, server_id, settings,
 };
 use crate::shared_server::{mongodb, mysql};
 use ocim_domain::instance::OnSuccess;
 use ocim_domain::ledger;
+use ocim_domain::mail::About;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::run_record::{
-    AssignedServers, BalancerInput, BootId, BulkInput, CreatedServer, ExitStatus, HeartbeatStatus,
-    InstanceInput, LaunchInput, LifecycleInput, MachineId, MoveInput, OrphanInput, PointedNames,
-    ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks, TestLinkInput, TrafficInput,
-    TrafficPlan, names,
+    AssignedServers, BalancerInput, BootId, BulkInput, CreatedServer, ExitStatus, HeartbeatStatus, InstanceInput, LaunchInput, LifecycleInput, MachineId, MoveInput, OrphanInput, PointedNames, ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks, TestLinkInput, TrafficInput, TrafficPlan, names, DeliveredMail, MailInput, TimerInput,
 };
 use ocim_domain::saga::RunRecord;
 use ocim_domain::shared_server::Address;
+use ocim_domain::timer::{Job, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -48,6 +47,7 @@ fn samples() -> Vec<Sample> {
         sample(InstanceInput { instance }),
         sample(LaunchInput { instance, appserver, number: 1, then, in_bulk: true }),
         sample(lifecycle.clone()),
+        sample(MailInput { about: About::LaunchFailed { instance, appserver, launch: run_id(1) } }),
         sample(MoveInput::Instance(lifecycle)),
         sample(OrphanInput { region: text("test-region"), machine: text("vm-9") }),
         sample(ProvisionLoadBalancer {
@@ -59,6 +59,7 @@ fn samples() -> Vec<Sample> {
             also_listens: Some(([127, 0, 0, 1], 8080).into()),
         }),
         sample(TestLinkInput { instance: instance_id(), link: Uuid::from_u128(0x0f01) }),
+        sample(TimerInput { job: Job::DeleteOldLogs }),
         sample(TrafficInput { appserver, deactivate_others: true, force: false }),
         sample(AssignedServers {
             mysql: Some(mysql().server_id()),
@@ -67,6 +68,7 @@ fn samples() -> Vec<Sample> {
         }),
         sample(BootId(text("5f0c"))),
         sample(CreatedServer { server: server_id(), machine: text("vm-7") }),
+        sample(DeliveredMail { refused: 1 }),
         sample(ExitStatus(0)),
         sample(HeartbeatStatus(200)),
         sample(load_balancer),
@@ -83,6 +85,7 @@ fn samples() -> Vec<Sample> {
         sample(ResourceNames::propose("lms.example.com", &prefixes, instance, 0)),
         sample(run_id(1)),
         sample(server_id()),
+        sample(Outcome::LogsDeleted { before: at(0), runs: 2, lines: 7 }),
         sample(TrafficPlan {
             before: vec![appserver_id(1)],
             after: vec![appserver_id(2)],

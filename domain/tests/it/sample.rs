@@ -10,6 +10,7 @@ use ocim_domain::instance::{self, Attempts, LaunchOutcome, NameTrouble, OnSucces
 use ocim_domain::inventory::{self, Orphan};
 use ocim_domain::ledger::{self, Kind, Resource, ResourceKey};
 use ocim_domain::load_balancer::{self, Registration, Trouble};
+use ocim_domain::mail;
 use ocim_domain::name;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::projection;
@@ -23,6 +24,7 @@ use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{
     Defaults, InstanceSettings, NewSecrets, SETTINGS, SettingsInput, create_settings,
 };
+use ocim_domain::timer;
 use ocim_domain::token;
 use serde_json::json;
 use std::num::NonZeroU32;
@@ -40,6 +42,7 @@ macro_rules! each_aggregate {
             $function::<ocim_domain::load_balancer::LoadBalancer>(
                 &$crate::sample::load_balancer_events(),
             ),
+            $function::<ocim_domain::mail::Mail>(&$crate::sample::mail_events()),
             $function::<ocim_domain::name::Name>(&$crate::sample::name_events()),
             $function::<ocim_domain::projection::Projection>(&$crate::sample::projection_events()),
             $function::<ocim_domain::bulk::Bulk>(&$crate::sample::bulk_events()),
@@ -53,6 +56,7 @@ macro_rules! each_aggregate {
             $function::<SharedServer<Rabbitmq>>(&shared_server::events_of(
                 shared_server::rabbitmq(),
             )),
+            $function::<ocim_domain::timer::Timer>(&$crate::sample::timer_events()),
             $function::<ocim_domain::token::Token>(&$crate::sample::token_events()),
         ]
     }};
@@ -232,7 +236,11 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             then: OnSuccess { activate: true, deactivate_others: false },
             attempts: attempts(),
         },
-        E::LaunchSettled { appserver: appserver_id(1), outcome: LaunchOutcome::Running },
+        E::LaunchSettled {
+            appserver: appserver_id(1),
+            outcome: LaunchOutcome::Running,
+            run: run_id(1),
+        },
         E::TrafficClaimed { run: run_id(1) },
         E::TrafficReleased { run: run_id(1) },
         E::TrafficAssigned {
@@ -477,6 +485,31 @@ pub(crate) fn name_events() -> Vec<name::Event> {
         E::Renewed { owner: owner.clone() },
         E::Reclaimed { from: owner, owner: other.clone() },
         E::Released { owner: other },
+    ]
+}
+
+/// One event of each kind of a mail.
+pub(crate) fn mail_events() -> Vec<mail::Event> {
+    use mail::Event as E;
+    let (instance, appserver, launch) = (instance_id(), appserver_id(1), run_id(1));
+    let about = mail::About::LaunchFailed { instance, appserver, launch };
+    vec![
+        E::Requested { about, run: run_id(2), recipients: 2 },
+        E::Delivered { refused: 1 },
+        E::GivenUp { reason: "not wanted".to_owned() },
+    ]
+}
+
+/// One event of each kind of a timer.
+pub(crate) fn timer_events() -> Vec<timer::Event> {
+    use timer::Event as E;
+    let (job, run) = (timer::Job::DeleteOldLogs, run_id(1));
+    let outcome = timer::Outcome::LogsDeleted { before: at(0), runs: 2, lines: 7 };
+    vec![
+        E::FellDue { job, due: at(0), run, at: at(5) },
+        E::RunRequested { job, run, at: at(6) },
+        E::RunFinished { job, run, at: at(9), outcome },
+        E::RunStopped { job, run, at: at(9), reason: "not now".to_owned() },
     ]
 }
 

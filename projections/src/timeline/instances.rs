@@ -83,7 +83,7 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
             };
             format!("{who} launched AppServer {number} of {site}{waits}{then}{attempts}")
         }
-        Event::LaunchSettled { appserver, outcome } => {
+        Event::LaunchSettled { appserver, outcome, .. } => {
             let how = match outcome {
                 LaunchOutcome::Running => "it runs",
                 LaunchOutcome::Failed => "its configuration failed",

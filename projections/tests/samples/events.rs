@@ -6,13 +6,14 @@ use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::event_log::{self, event_log_id};
 use ocim_domain::ids::{
-    AppserverId, BulkId, InstanceId, LoadBalancerId, NameId, ProjectionId, RegionId, RunId,
+    AppserverId, BulkId, InstanceId, LoadBalancerId, MailId, NameId, ProjectionId, RegionId, RunId,
     ServerId, TokenId,
 };
 use ocim_domain::instance::{self, Attempts, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::ledger::{self, Kind, Resource, ResourceKey, ledger_id};
 use ocim_domain::load_balancer::{self, Registration, Trouble};
+use ocim_domain::mail::{self, About};
 use ocim_domain::names::RoutedNames;
 use ocim_domain::protected::Protected;
 use ocim_domain::region;
@@ -20,7 +21,7 @@ use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{InstanceSettings, SettingsChanges};
-use ocim_domain::{Timestamp, bulk, name, projection, token};
+use ocim_domain::{Timestamp, bulk, name, projection, timer, token};
 use serde_json::json;
 use std::num::NonZeroU32;
 use uuid::Uuid;
@@ -32,6 +33,7 @@ const RUN: RunId = RunId(id(4));
 const BALANCER: LoadBalancerId = LoadBalancerId(id(5));
 const REGION: RegionId = RegionId(id(7));
 const BULK: BulkId = BulkId(id(11));
+const MAIL: MailId = MailId(id(13));
 const TOKEN: TokenId = TokenId(id(8));
 
 const fn id(number: u128) -> Uuid {
@@ -114,8 +116,8 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             then: OnSuccess { activate: true, deactivate_others: true },
             attempts: Attempts::ONE,
         },
-        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Running },
-        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Cancelled },
+        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Running, run: RUN },
+        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Cancelled, run: RUN },
         E::TrafficClaimed { run: RUN },
         E::TrafficReleased { run: RUN },
         E::TrafficAssigned {
@@ -477,6 +479,30 @@ fn bulk_events() -> Vec<bulk::Event> {
     ]
 }
 
+fn mail_events() -> Vec<mail::Event> {
+    use mail::Event as E;
+    let about = About::LaunchFailed { instance: INSTANCE, appserver: APPSERVER, launch: RUN };
+    let reason = "not wanted".to_owned();
+    vec![
+        E::Requested { about, run: about.mail_run(), recipients: 2 },
+        E::Delivered { refused: 0 },
+        E::Delivered { refused: 1 },
+        E::GivenUp { reason },
+    ]
+}
+
+fn timer_events() -> Vec<timer::Event> {
+    use timer::Event as E;
+    let job = timer::Job::DeleteOldLogs;
+    let outcome = timer::Outcome::LogsDeleted { before: at(0), runs: 2, lines: 7 };
+    vec![
+        E::FellDue { job, due: at(0), run: RUN, at: at(1) },
+        E::RunRequested { job, run: RUN, at: at(1) },
+        E::RunFinished { job, run: RUN, at: at(2), outcome },
+        E::RunStopped { job, run: RUN, at: at(2), reason: "not now".to_owned() },
+    ]
+}
+
 fn token_events() -> Vec<token::Event> {
     use token::Event as E;
     let (name, scope) = ("ci".to_owned(), token::Scope::Read);
@@ -520,6 +546,9 @@ pub(crate) fn all_events() -> Vec<Recorded> {
         inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),
     );
     all.extend(ledger_events().iter().map(|event| recorded(ledger_id(INSTANCE).stream(), event)));
+    all.extend(mail_events().iter().map(|event| recorded(MAIL.stream(), event)));
+    let timer = timer::Job::DeleteOldLogs.timer_id();
+    all.extend(timer_events().iter().map(|event| recorded(timer.stream(), event)));
     all.extend(token_events().iter().map(|event| recorded(TOKEN.stream(), event)));
     all.extend(event_log_events().iter().map(|event| recorded(event_log_id().stream(), event)));
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));

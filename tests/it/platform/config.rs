@@ -61,6 +61,11 @@ fn value_of(name: &str) -> &'static str {
         _ if name.ends_with("_DOMAIN_PREFIX") => "sub.",
         _ if name.ends_with("_DOMAIN") => "sandbox.example.com",
         "INSTANCE_STORAGE_TYPE" => "swift",
+        "EMAIL_BACKEND" => "django.core.mail.backends.smtp.EmailBackend",
+        "LOG_DELETION_DAYS" => "60",
+        "EMAIL_USE_TLS" => "true",
+        "SERVER_EMAIL" => "opencraft@example.com",
+        "ADMINS" => r#"[["Ops", "ops@example.com"]]"#,
         "EDX_WORKERS_ENABLE_CELERY_HEARTBEATS" => "ok",
         "WORKERS" | "WORKERS_LOW_PRIORITY" => "3",
         "DEFAULT_FORK" => "edx/edx-platform",
@@ -248,6 +253,40 @@ fn the_originals_variables_are_understood() {
 }
 
 #[test]
+fn mail_is_configured_as_it_was_and_is_sent_only_where_that_is_said() {
+    let admins = ("ADMINS", r#"[["Ops", "ops@example.com"], ["", "second@example.com"]]"#);
+    let backend = |name| ("EMAIL_BACKEND", name);
+    let config = load(&[
+        admins,
+        backend("django.core.mail.backends.smtp.EmailBackend"),
+        ("EMAIL_HOST", "mail.example.com"),
+        ("EMAIL_PORT", "587"),
+        ("EMAIL_USE_TLS", "True"),
+        ("EMAIL_HOST_USER", "ocim"),
+        ("EMAIL_HOST_PASSWORD", "hunter2"),
+        ("SERVER_EMAIL", "Ocim <ocim@example.com>"),
+        ("EMAIL_SUBJECT_PREFIX", "[stage] "),
+    ]);
+    let config = config.expect("an environment of the original");
+    let mail = &config.mail;
+    assert_eq!((mail.host.as_str(), mail.port, mail.use_tls), ("mail.example.com", 587, true));
+    assert_eq!(mail.host_user, "ocim");
+    assert_eq!(mail.hearers(), ["Ops <ops@example.com>", "second@example.com"]);
+    assert_eq!(mail.subject_prefix, "[stage] ", "its space parts it from what follows");
+    assert_eq!(config.notes, Vec::<String>::new());
+    // As in the original none is sent unless that is said; whoever is named is told so.
+    for name in ["", "console", "django.core.mail.backends.dummy.EmailBackend"] {
+        let config = load(&[admins, backend(name)]).expect("an environment of the original");
+        assert_eq!(config.mail.hearers(), Vec::<String>::new());
+        assert!(config.notes[0].starts_with("EMAIL_BACKEND sends no mail"), "{:?}", config.notes);
+    }
+    let usual = load(&[]).expect("the defaults").mail;
+    assert_eq!((usual.host.as_str(), usual.port, usual.use_tls), ("localhost", 25, false));
+    assert_eq!(usual.subject_prefix, "[OpenCraft] ");
+    assert_eq!(usual.server_email, "opencraft@localhost");
+}
+
+#[test]
 fn a_blank_common_playbook_is_none_and_an_absent_one_the_originals() {
     let absent = load(&[]).expect("the defaults").ansible_appserver_repo;
     assert_eq!(absent, "https://github.com/open-craft/ansible-playbooks.git");
@@ -291,6 +330,17 @@ fn every_wrong_value_is_told_with_its_rule_and_without_itself() {
         ("DEFAULT_INSTANCE_MYSQL_URL", "mysql://root:hunter2@d!b"),
         ("DEFAULT_INSTANCE_MONGO_URL", "mongodb+srv://u:hunter2@db"),
         ("INSTANCE_SMTP_RELAY_PORT", "hunter2"),
+        ("EMAIL_BACKEND", "hunter2"),
+        ("EMAIL_PORT", "hunter2"),
+        ("EMAIL_USE_TLS", "hunter2"),
+        ("EMAIL_SUBJECT_PREFIX", "hunter2\r\nBcc: all@example.com"),
+        ("SERVER_EMAIL", "hunter2"),
+        ("OCIM_EMAIL_CA_FILE", "hunter2"),
+        ("LOG_DELETION_DAYS", "0"),
+        ("LOG_DELETION_DAYS", "hunter2"),
+        ("ADMINS", "hunter2"),
+        ("ADMINS", r#"[["hunter2", "not an address"]]"#),
+        ("ADMINS", r#"["hunter2@example.com"]"#),
     ];
     for (name, value) in cases {
         let errors = load(&[(name, value)]).expect_err(name);
@@ -308,6 +358,7 @@ fn secrets_do_not_show() {
         ("DATABASE_URL", "postgres://u:hunter2@localhost/d"),
         ("SECRET_KEY", "hunter2-hunter2-hunter2"),
         ("NEWRELIC_LICENSE_KEY", "hunter2"),
+        ("EMAIL_HOST_PASSWORD", "hunter2"),
         ("INSTANCE_SMTP_RELAY_HOST", "mail"),
         ("INSTANCE_SMTP_RELAY_PASSWORD", "hunter2"),
     ]);
@@ -325,7 +376,7 @@ fn every_field_documents_its_variable() {
     };
     let is_name = |text: &&str| {
         text.len() > 5
-            && (text.contains('_') || *text == "WORKERS")
+            && (text.contains('_') || ["ADMINS", "WORKERS"].contains(text))
             && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
     // A quote may open or close: what stands between any two is looked at.

@@ -140,7 +140,11 @@ impl Site {
             run(R::Completed {}),
             step(
                 self.instance.stream(),
-                &instance::Event::LaunchSettled { appserver: self.appserver, outcome },
+                &instance::Event::LaunchSettled {
+                    appserver: self.appserver,
+                    outcome,
+                    run: self.run,
+                },
             ),
             appserver(A::Activated { at: "2026-11-22T11:00:00Z".parse().unwrap() }),
             step(
@@ -169,7 +173,11 @@ impl Site {
             run(R::Unwound {}),
             step(
                 self.instance.stream(),
-                &instance::Event::LaunchSettled { appserver: self.appserver, outcome },
+                &instance::Event::LaunchSettled {
+                    appserver: self.appserver,
+                    outcome,
+                    run: self.run,
+                },
             ),
         ]
     }

@@ -13,6 +13,7 @@ use ocim_adapters::Ports;
 use ocim_adapters::balancer::fake::FakeLoadBalancer;
 use ocim_adapters::cloud::Cloud;
 use ocim_adapters::cloud::fake::FakeCloud;
+use ocim_adapters::mail::unsent::UnsentMailer;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
 use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::SiteAnswer;
@@ -68,6 +69,7 @@ impl Node {
                 playbooks: playbooks.clone(),
                 load_balancer: balancer.clone(),
                 dns: None,
+                mailer: Arc::new(UnsentMailer),
                 site_probe: Arc::new(site),
             },
             app,

@@ -9,6 +9,7 @@ use ocim_adapters::cloud::fake::FakeCloud;
 use ocim_adapters::dns::fake::FakeDns;
 use ocim_adapters::faults::Faults;
 use ocim_adapters::logs::memory::MemoryLogs;
+use ocim_adapters::mail::fake::FakeMailer;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
 use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::SiteAnswer;
@@ -38,6 +39,7 @@ pub(crate) struct Outside {
     pub(crate) playbooks: Arc<FakePlaybooks>,
     pub(crate) balancer: Arc<FakeLoadBalancer>,
     pub(crate) dns: Arc<FakeDns>,
+    pub(crate) mailer: Arc<FakeMailer>,
     pub(crate) site: Arc<FakeSite>,
 }
 
@@ -66,6 +68,7 @@ impl Outside {
             site: Arc::new(FakeSite::default().behind(balancer.clone())),
             balancer,
             dns: Arc::default(),
+            mailer: Arc::default(),
         }
     }
 
@@ -86,6 +89,7 @@ impl Outside {
             cloud,
             playbooks: Arc::new(self.playbooks.fork()),
             dns: Arc::new(self.dns.fork()),
+            mailer: Arc::new(self.mailer.fork()),
             site: Arc::new(self.site.fork().behind(balancer.clone())),
             balancer,
         }
@@ -99,18 +103,20 @@ impl Outside {
             playbooks: self.playbooks.clone(),
             load_balancer: self.balancer.clone(),
             dns: Some(self.dns.clone()),
+            mailer: self.mailer.clone(),
             site_probe: self.site.clone(),
         }
     }
 
     /// The faults of each fake, with its name.
-    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 6] {
+    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 7] {
         [
             ("cloud", &self.cloud.faults),
             ("shell", &self.shell.faults),
             ("playbooks", &self.playbooks.faults),
             ("balancer", &self.balancer.faults),
             ("dns", &self.dns.faults),
+            ("mailer", &self.mailer.faults),
             ("site", &self.site.faults),
         ]
     }

@@ -19,6 +19,8 @@ use ocim::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
 use ocim::processes::publish_test_link::PUBLISH_TEST_LINK;
 use ocim::processes::restart_appserver::RESTART_APPSERVER;
 use ocim::processes::run_bulk_operation::RUN_BULK_OPERATION;
+use ocim::processes::run_timer::RUN_TIMER;
+use ocim::processes::send_mail::SEND_MAIL;
 use ocim::processes::started_by;
 use ocim::processes::step::Definition;
 use ocim::processes::terminate_appserver::TERMINATE_APPSERVER;
@@ -40,8 +42,10 @@ use ocim_domain::region::{Region, region_id};
 use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::{Phase, Run, step_key};
 use ocim_domain::server::{self, Server};
+use ocim_domain::timer::Job;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A launch whose Appserver takes the place of all others.
@@ -103,10 +107,16 @@ pub(crate) enum Scenario {
     /// To one that does not serve, beside one that does.
     Link,
     LinkCancelled,
+    /// About a launch that failed.
+    SendMail,
+    SendMailCancelled,
+    /// Logs of runs that ended long ago are deleted.
+    RunTimer,
+    RunTimerCancelled,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 36] = [
+    pub(crate) const ALL: [Self; 40] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -143,10 +153,14 @@ impl Scenario {
         Self::RestartCancelled,
         Self::Link,
         Self::LinkCancelled,
+        Self::SendMail,
+        Self::SendMailCancelled,
+        Self::RunTimer,
+        Self::RunTimerCancelled,
     ];
 
     /// Those that come to every step of their process; one for each.
-    pub(crate) const FORWARD: [Self; 16] = [
+    pub(crate) const FORWARD: [Self; 18] = [
         Self::Launch,
         Self::FormerLaunch,
         Self::ActivateSecond,
@@ -163,10 +177,12 @@ impl Scenario {
         Self::Maintain,
         Self::Restart,
         Self::Link,
+        Self::SendMail,
+        Self::RunTimer,
     ];
 
     /// Those that undo every step of their process which has an undo; one for each.
-    pub(crate) const BACK: [Self; 16] = [
+    pub(crate) const BACK: [Self; 18] = [
         Self::LaunchCancelled,
         Self::FormerLaunchCancelled,
         Self::ActivateCancelled,
@@ -183,6 +199,8 @@ impl Scenario {
         Self::MaintainCancelled,
         Self::RestartCancelled,
         Self::LinkCancelled,
+        Self::SendMailCancelled,
+        Self::RunTimerCancelled,
     ];
 
     /// The process.
@@ -210,6 +228,8 @@ impl Scenario {
             Self::Maintain | Self::MaintainCancelled => &CHANGE_MAINTENANCE,
             Self::Restart | Self::RestartCancelled => &RESTART_APPSERVER,
             Self::Link | Self::LinkCancelled => &PUBLISH_TEST_LINK,
+            Self::SendMail | Self::SendMailCancelled => &SEND_MAIL,
+            Self::RunTimer | Self::RunTimerCancelled => &RUN_TIMER,
         }
     }
 
@@ -238,6 +258,8 @@ impl Scenario {
             Self::DeleteOrphanCancelled => "confirm_orphan",
             Self::PrepareCancelled => "apply_fragments",
             Self::BulkCancelled => "advance_instances",
+            Self::SendMailCancelled => "request_mail",
+            Self::RunTimerCancelled => "announce_work",
             _ => return (stage, run),
         };
         stage.drive_until(run, |run| run.steps.contains_key(last)).await;
@@ -320,6 +342,8 @@ impl Scenario {
                 let second = stage.launch().await;
                 stage.begin_link(second.appserver).await.run
             }
+            Self::SendMail | Self::SendMailCancelled => begin_mail(stage).await,
+            Self::RunTimer | Self::RunTimerCancelled => begin_timer(stage).await,
         }
     }
 }
@@ -354,6 +378,29 @@ async fn begin_clean_up(stage: &Stage) -> RunId {
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     stage.drive(launched.run).await;
     let asked = stage.app().clean_up_appserver(&because(), launched.appserver).await;
+    let run = asked.unwrap().value;
+    stage.start(run).await;
+    run
+}
+
+/// Tells of a launch that failed.
+pub(crate) async fn begin_mail(stage: &Stage) -> RunId {
+    let end = RunState::Exited(2);
+    stage.playbooks.set_default_script(Script { end, ..Script::default() });
+    let launched = stage.begin_launch(LaunchAsk::default()).await;
+    stage.drive(launched.run).await;
+    let settled = stage.events(&["instance.launch_settled"]).await;
+    let run = settled.iter().find_map(started_by).expect("a mail is asked for").run;
+    stage.start(run).await;
+    run
+}
+
+/// Deletes the log of a launch that ended long ago.
+async fn begin_timer(stage: &Stage) -> RunId {
+    let launched = stage.launch_active().await;
+    stage.world.logs.finish(launched.run).await.unwrap();
+    tokio::time::sleep(stage.world.limits.logs_kept + Duration::from_secs(60)).await;
+    let asked = stage.app().run_timer(&somebody(), Job::DeleteOldLogs).await;
     let run = asked.unwrap().value;
     stage.start(run).await;
     run
@@ -459,6 +506,8 @@ pub(crate) struct Outcome {
     pub(crate) maintenance: (bool, bool, bool),
     /// Its names in the DNS.
     pub(crate) names: Vec<String>,
+    /// The mails that people have, by their ids: a repetition is the same mail.
+    pub(crate) mails: BTreeSet<String>,
     /// What its ledger has.
     pub(crate) ledger: Vec<ResourceKey>,
     /// Kinds of all that was recorded beside runs, applied fragments and renewed reservations, in
@@ -531,6 +580,7 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
             stage.balancer.find_page("192.0.2.1:80".parse().unwrap(), SITE).is_some(),
         ),
         names: stage.dns.aliases().into_keys().chain(stage.dns.addresses().into_keys()).collect(),
+        mails: stage.mailer.ids(),
         ledger: ledger.into_iter().map(|entry| entry.resource.id).collect(),
         facts: facts.filter(is_fact).collect(),
     }

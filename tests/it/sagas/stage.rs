@@ -9,9 +9,10 @@ use ocim::app::{
     ActivateAsk, App, AppSetting, Caller, DetailsAsk, ForceAsk, LaunchAsk, Launched, MadeLink,
 };
 use ocim::logs::Logs;
+use ocim::mails::MailSetting;
 use ocim::processes::slots::Slots;
 use ocim::processes::step::{Definition, Driver, Registry};
-use ocim::processes::world::{Limits, World};
+use ocim::processes::world::{Deployment, Limits, World};
 use ocim::processes::{StartRequest, started_by};
 pub(crate) use ocim::simulation::stage::VirtualClock;
 use ocim::simulation::stage::{deployment, unconnected};
@@ -155,6 +156,17 @@ impl Stage {
         let run = self.drive(launched.run).await;
         assert_eq!(run.phase, saga::Phase::Completed);
         launched
+    }
+
+    /// As [`Stage::launch`], by the runner that is at work: its run.
+    pub(crate) async fn launch_by_runner(&self) -> RunId {
+        let ask = LaunchAsk::default();
+        let asked = self.app().launch_appserver(&somebody(), self.instance, ask).await;
+        let run = asked.unwrap().value.run;
+        while !self.world.logs.is_finished(run).await.unwrap() {
+            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        }
+        run
     }
 
     /// Asks for traffic and starts the run.
@@ -407,12 +419,21 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
         ports: outside.ports(),
         logs,
         limits: Limits { planted: PLANTED.get(), ..Limits::default() },
-        deployment: deployment(),
+        deployment: Deployment { mail: mail_setting(), ..deployment() },
         holds: Holds::default(),
         balancer_locks: Mutex::default(),
         slots: Slots::default(),
     };
     (store, world)
+}
+
+/// Two hear of trouble.
+pub(crate) fn mail_setting() -> MailSetting {
+    MailSetting {
+        from: "ocim@example.com".to_owned(),
+        admins: vec!["Ops <ops@example.com>".to_owned(), "second@example.com".to_owned()],
+        subject_prefix: "[Ocim] ".to_owned(),
+    }
 }
 
 pub(crate) async fn create_instance(app: &App, name: &str) -> InstanceId {

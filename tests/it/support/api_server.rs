@@ -22,6 +22,7 @@ use ocim_adapters::balancer::fake::FakeLoadBalancer;
 use ocim_adapters::cloud::Cloud;
 use ocim_adapters::cloud::fake::FakeCloud;
 use ocim_adapters::logs::postgres::PostgresLogs;
+use ocim_adapters::mail::unsent::UnsentMailer;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
 use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::fake::FakeSite;
@@ -265,6 +266,7 @@ fn rehearsal_world(app: &App, cloud: &Arc<FakeCloud>, playbooks: &Arc<FakePlaybo
             playbooks: playbooks.clone(),
             load_balancer: Arc::new(FakeLoadBalancer::default()),
             dns: None,
+            mailer: Arc::new(UnsentMailer),
             site_probe: Arc::new(FakeSite::default()),
         },
         logs: Arc::clone(app.logs()),
