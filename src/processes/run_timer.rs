@@ -14,7 +14,7 @@ use std::time::Duration;
 pub static RUN_TIMER: Definition = Definition {
     name: "run_timer",
     version: 1,
-    deadline: None,
+    deadline: Some(|limits| limits.traffic_time),
     on_abandoned: Some(call!(stop_timer)),
     settles_on_undo: false,
     steps: &[

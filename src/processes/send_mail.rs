@@ -21,7 +21,7 @@ use std::time::Duration;
 pub static SEND_MAIL: Definition = Definition {
     name: "send_mail",
     version: 1,
-    deadline: None,
+    deadline: Some(|limits| limits.traffic_time),
     on_abandoned: Some(call!(give_up_mail)),
     settles_on_undo: false,
     steps: &[
