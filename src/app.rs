@@ -9,6 +9,7 @@ mod drives;
 mod error;
 mod holds;
 pub mod idempotency;
+pub mod incidents;
 pub mod instances;
 mod keeping;
 pub mod lifecycle;
@@ -39,6 +40,7 @@ pub use details::DetailsAsk;
 pub use drives::Drives;
 pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;
+pub use incidents::Incidents;
 pub use looks::{LastLook, LastLooks};
 pub use ocim_engine::journal::{ExecuteError, Executed, Journal, JournalError, Loaded};
 pub use put_offs::PutOffs;
@@ -81,6 +83,7 @@ pub struct App {
     looks: LastLooks,
     rounds: Rounds,
     put_offs: PutOffs,
+    incidents: Incidents,
     drives: Drives,
     open_runs: Arc<tokio::sync::Mutex<Tracker<OpenRuns<()>>>>,
     balancer_attempts: BalancerAttempts,
@@ -195,6 +198,7 @@ impl App {
         let journal = Journal::new(Arc::clone(&store) as Arc<dyn EventStore>, clock, ids);
         let open_runs = track_open_runs(&journal);
         Self {
+            incidents: Incidents::new(&journal),
             journal,
             open_runs,
             store,
@@ -216,7 +220,8 @@ impl App {
     pub fn with_derived(self, derived: Arc<dyn Derived>) -> Self {
         let journal = self.journal.with_derived(derived);
         let open_runs = track_open_runs(&journal);
-        Self { journal, open_runs, ..self }
+        let incidents = Incidents::new(&journal);
+        Self { journal, open_runs, incidents, ..self }
     }
 
     /// The same, which asks these leases who holds a run.

@@ -192,6 +192,10 @@ impl Services {
             slots: Slots::default(),
         });
         slots::set_limits(&world).await.map_err(BootError::Regions)?;
+        app.refresh_incidents().await.map_err(BootError::Incidents)?;
+        if let Some(reason) = &config.start_paused {
+            app.pause_start(reason).await.map_err(BootError::Incidents)?;
+        }
         register_default_servers(&app, &config.default_servers)
             .await
             .map_err(BootError::SharedServers)?;

@@ -12,6 +12,7 @@ mod doctor;
 mod error;
 mod events;
 mod explain;
+mod incidents;
 mod instances;
 mod launch_plans;
 mod list;
@@ -76,7 +77,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server until Ctrl-C or SIGTERM
-    Serve,
+    Serve(serve::ServeArgs),
     /// Deploy a site on this machine alone, with real parts, and remove it all at the end
     Demo(demo::DemoArgs),
     /// Try Ocim in a simulated world that goes wrong by a seed, on virtual time
@@ -86,6 +87,12 @@ enum Command {
     Doctor,
     /// Tell what needs you and what runs; ends with 8 when something needs you
     Status(status::StatusArgs),
+    /// Have no work begin: all, of a region, or at a provider; commands are taken, and wait
+    Pause(incidents::PauseArgs),
+    /// Let paused work go on, all at once or so many runs a minute
+    Resume(incidents::ResumeArgs),
+    /// List known trouble: what is paused, which provider keeps failing, and what is over
+    Incidents(incidents::IncidentArgs),
     /// Find the things that a name, a domain or the beginning of an id stands for
     Find {
         /// What to look for
@@ -195,7 +202,13 @@ pub async fn main() -> ExitCode {
 
 async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(), CliError> {
     match command {
-        Command::Serve => serve::run(target.local("serve")?, output).await,
+        Command::Serve(args) => {
+            let config = args.apply(target.local("serve")?);
+            serve::run(config, output).await
+        }
+        Command::Pause(args) => incidents::pause(args, &target.client()?, output).await,
+        Command::Resume(args) => incidents::resume(args, &target.client()?, output).await,
+        Command::Incidents(args) => incidents::list(args, &target.client()?, output).await,
         Command::Demo(args) => demo::run(args, target.local("demo")?, output).await,
         Command::Simulate(args) => simulate::run(args, output).await,
         Command::Doctor => {

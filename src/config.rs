@@ -179,6 +179,8 @@ pub struct Config {
     /// `ANSIBLE_APPSERVER_VERSION`: branch, tag or commit of it. `master`.
     pub ansible_appserver_version: String,
 
+    /// Why all work is paused from the start on, where it is; the command line alone says so.
+    pub start_paused: Option<String>,
     /// What a start is to say of the configuration: what is set and not read, and what is unwise.
     pub notes: Vec<String>,
     /// What git, pip and Ansible get of our own environment: paths, certificates, proxies; no
@@ -395,6 +397,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
     let platform_url = Defaults::fork_url(&default_fork);
     let stable = read_stable(r, &platform_url, &default_configuration_repo_url);
     Config {
+        start_paused: None,
         notes: vec![],
         tool_environment: vec![],
         database_url: read_database_url(r),

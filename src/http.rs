@@ -10,6 +10,7 @@ mod extract;
 mod health;
 mod holds;
 mod idempotency;
+mod incidents;
 mod instances;
 mod keeping;
 mod launch_plans;
@@ -105,6 +106,7 @@ const LISTS: &[&[Route]] = &[
     projections::ROUTES,
     bulk::ROUTES,
     tokens::ROUTES,
+    incidents::ROUTES,
     status::ROUTES,
     health::ROUTES,
     mails::ROUTES,

@@ -3,6 +3,7 @@
 mod bulk;
 mod condition;
 mod history;
+mod incidents;
 mod machines;
 mod mails;
 mod references;
@@ -14,6 +15,7 @@ mod source;
 
 pub use bulk::{BulkItemRow, BulkRow, SelectableRow};
 pub use history::{EventQuery, EventRow, Order, timeline_sql};
+pub use incidents::IncidentRow;
 pub use machines::{LoadBalancerRow, OrphanRow, RegionRow, RegionRunRow, ServerFilter, ServerRow};
 pub use mails::MailRow;
 pub use references::ReferenceRow;

@@ -132,11 +132,11 @@ impl Answer for Fragment {}
 
 guarded! { LoadBalancer {} {
     read_balancer(host: &BalancerHost) -> BalancerState, asks balancer(host);
-    prepare_balancer(host: &BalancerHost) -> (), asks balancer(host);
-    apply_fragment(host: &BalancerHost, fragment: &Fragment) -> Vec<String>, asks balancer(host);
+    prepare_balancer(host: &BalancerHost) -> (), orders balancer(host);
+    apply_fragment(host: &BalancerHost, fragment: &Fragment) -> Vec<String>, orders balancer(host);
     read_fragment(host: &BalancerHost, name: &str) -> Option<Fragment>, asks balancer(host);
     switch_servers(host: &BalancerHost, backend: &str, to: &[String], from: &[String]) -> (),
-        asks balancer(host);
+        orders balancer(host);
     count_connections(host: &BalancerHost, backend: &str, server: &str) -> u64, asks balancer(host);
 }}
 

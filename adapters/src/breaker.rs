@@ -10,7 +10,7 @@ mod ports;
 pub use ports::Guarded;
 pub(crate) use ports::{Answer, Asked, guarded};
 
-use crate::breaker::circuits::{Circuits, OpenCircuit};
+use crate::breaker::circuits::{Circuits, OpenCircuit, PausedProvider};
 use ocim_domain::Timestamp;
 use ocim_domain::port_error::{Blame, PortError};
 use ocim_domain::system::Clock;
@@ -62,6 +62,8 @@ pub struct BreakerSnapshot {
     pub state: BreakerState,
     /// Failures in a row.
     pub failures: u32,
+    /// What the last of them said.
+    pub error: String,
 }
 
 /// The breakers of all providers. Clones are the same breakers.
@@ -70,13 +72,14 @@ pub struct Breakers {
     clock: Arc<dyn Clock>,
     limits: BreakerLimits,
     all: Arc<Mutex<BTreeMap<String, Arc<Breaker>>>>,
+    paused: Arc<Mutex<BTreeMap<String, PausedProvider>>>,
 }
 
 impl Breakers {
     /// No breakers yet.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, limits: BreakerLimits) -> Self {
-        Self { clock, limits, all: Arc::default() }
+        Self { clock, limits, all: Arc::default(), paused: Arc::default() }
     }
 
     /// The breaker of a provider, made at the first call.
@@ -85,6 +88,20 @@ impl Breakers {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Arc::new(Breaker::new(provider, Arc::clone(&self.clock), self.limits));
         Arc::clone(all.entry(provider.to_owned()).or_insert_with(make))
+    }
+
+    /// Refuses work at a provider that is paused.
+    ///
+    /// # Errors
+    /// [`PortError::paused`].
+    pub fn check_paused(&self, provider: &str) -> Result<(), PortError> {
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        match paused.get(provider) {
+            None => Ok(()),
+            Some(PausedProvider { incident, reason, .. }) => {
+                Err(PortError::paused(*incident, format!("{provider} is paused: {reason}")))
+            }
+        }
     }
 
     /// How each stands, by provider.
@@ -103,10 +120,15 @@ impl Circuits for Breakers {
                 BreakerState::Open { until } => Some(until),
                 BreakerState::HalfOpen => None,
             };
-            let BreakerSnapshot { provider, failures, .. } = snapshot;
-            Some(OpenCircuit { provider, failures, until })
+            let BreakerSnapshot { provider, failures, error, .. } = snapshot;
+            Some(OpenCircuit { provider, failures, error, until })
         };
         self.snapshot().into_iter().filter_map(open).collect()
+    }
+
+    fn set_paused(&self, paused: Vec<PausedProvider>) {
+        let by_name = paused.into_iter().map(|it| (it.provider.clone(), it));
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = by_name.collect();
     }
 }
 
@@ -162,6 +184,7 @@ impl Breaker {
             provider: self.provider.clone(),
             state: circuit.state,
             failures: circuit.failures,
+            error: circuit.last_error.clone(),
         }
     }
 

@@ -146,14 +146,14 @@ guarded! { Cloud {
     lacks_security_groups() -> Option<&'static str>;
     is_reachable_from(balancer: IpAddr) -> bool;
 } {
-    ensure_security_groups(names: &[String]) -> (), asks Asked::Own;
+    ensure_security_groups(names: &[String]) -> (), orders Asked::Own;
     find_security_groups(names: &[String]) -> bool, asks Asked::Own;
     check_selectors(flavor: &Value, image: &Value) -> (), asks Asked::Own;
-    create_machine(spec: &MachineSpec) -> Machine, asks Asked::Own;
+    create_machine(spec: &MachineSpec) -> Machine, orders Asked::Own;
     find_machine(key: Uuid) -> Option<Machine>, asks Asked::Own;
     read_machine(id: &str) -> Option<Machine>, asks Asked::Own;
-    reboot_machine(id: &str) -> (), asks Asked::Own;
-    delete_machine(id: &str) -> (), asks Asked::Own;
+    reboot_machine(id: &str) -> (), orders Asked::Own;
+    delete_machine(id: &str) -> (), orders Asked::Own;
     read_console(id: &str) -> String, asks Asked::Own;
     list_machines() -> Vec<Machine>, asks Asked::Own;
 }}

@@ -67,10 +67,10 @@ impl Answer for IpAddr {}
 guarded! { Dns {
     may_point_at(address: IpAddr) -> bool;
 } {
-    set_alias(alias: &Alias) -> (), asks Asked::Own;
+    set_alias(alias: &Alias) -> (), orders Asked::Own;
     read_alias(name: &str) -> Option<String>, asks Asked::Own;
-    remove_alias(name: &str) -> (), asks Asked::Own;
-    set_address(address: &HostAddress) -> (), asks Asked::Own;
+    remove_alias(name: &str) -> (), orders Asked::Own;
+    set_address(address: &HostAddress) -> (), orders Asked::Own;
     read_address(name: &str) -> Option<IpAddr>, asks Asked::Own;
-    remove_address(name: &str) -> (), asks Asked::Own;
+    remove_address(name: &str) -> (), orders Asked::Own;
 }}

@@ -186,8 +186,8 @@ impl Answer for OutputLine {}
 impl Answer for RunState {}
 
 guarded! { Playbooks {} {
-    resolve_playbook(wanted: Playable<'_>) -> Option<String>, asks host_of(wanted.source);
-    start_playbook(run: &PlaybookRun) -> (), asks host_of(&run.source);
+    resolve_playbook(wanted: Playable<'_>) -> Option<String>, orders host_of(wanted.source);
+    start_playbook(run: &PlaybookRun) -> (), orders host_of(&run.source);
     read_playbook(key: Uuid) -> RunState, asks Asked::Nobody;
     read_output(key: Uuid, offset: u64) -> (Vec<OutputLine>, u64), asks Asked::Nobody;
     cancel_playbook(key: Uuid) -> (), asks Asked::Nobody;

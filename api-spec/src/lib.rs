@@ -9,6 +9,7 @@ pub mod event;
 pub mod examples;
 pub mod health;
 pub mod hold;
+pub mod incident;
 pub mod instance;
 pub mod launch_plan;
 pub mod lifecycle;
@@ -47,6 +48,7 @@ pub use event::{AppendedEvent, RecordedEvent};
 pub use examples::Example;
 pub use health::{Health, Readiness};
 pub use hold::{Hold, HoldInstance, ReleaseHold};
+pub use incident::{Incident, IncidentSubject, PauseWork, ResumeWork, Trouble};
 pub use instance::{
     ChangeDetails, ChangeSettings, CreateInstance, CreatedInstance, Instance, InstanceDetail,
     InstanceServers, MongodbAccount, MysqlAccount, NewestAppserver, RabbitmqAccount, ResourceNames,

@@ -22,6 +22,8 @@ pub enum NeedCode {
     FailedLaunchKept,
     /// A provider keeps failing and is left alone for a while.
     CircuitOpen,
+    /// Somebody has paused work, which waits.
+    WorkPaused,
     /// A region did not answer when it was last looked at.
     RegionSilent,
     /// A machine bears our mark, but nothing accounts for it.

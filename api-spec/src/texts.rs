@@ -74,6 +74,8 @@ texts! {
     BulkId = "The id of a bulk operation", "bulk_01985f6c-5b1f-7e36-8c0d-6a4d1b9f7e28",
         pattern: id!("bulk");
     MailId = "The id of a mail", "mail_8d3a5e1c-2f7b-5a94-b6c0-4e9d1f8a7b32", pattern: id!("mail");
+    IncidentId = "The id of known trouble of one kind and subject",
+        "incd_8d0f4b2e-6c1a-5e73-9b4d-7f2a0c8e5d61", pattern: id!("incd");
     TokenId = "The id of a token", "tokn_01985f6b-0d4e-7b17-9f2a-8c6e5d3b1a97",
         pattern: id!("tokn");
     ThingId = "The id of any thing; its prefix says of which kind", RunId::EXAMPLE,

@@ -89,6 +89,8 @@ ids! {
     RunId = "run", "saga";
     /// One region of a cloud, with its slots; made from its name by UUID v5.
     RegionId = "regn", "region";
+    /// Known trouble of one kind and subject; made from both by UUID v5.
+    IncidentId = "incd", "incident";
     /// One reservation of a name; made from the name by UUID v5.
     NameId = "name", "name";
     /// One read model; made from its name by UUID v5.

@@ -16,6 +16,7 @@ pub mod event_log;
 pub mod fragment;
 pub mod hosts;
 pub mod ids;
+pub mod incident;
 pub mod instance;
 pub mod inventory;
 pub mod ledger;

@@ -1,5 +1,6 @@
 //! How effects fail: what it means for the caller, whose failure it is, and what to tell people.
 
+use crate::ids::IncidentId;
 use crate::outside_text;
 use crate::saga::ErrorCode;
 use crate::text::make_recordable;
@@ -47,6 +48,8 @@ pub struct PortError {
     /// The failure is the provider's, which is down, and costs nobody an attempt: come back in this
     /// long. An ambiguous one still has to be looked up.
     pub free_for: Option<Duration>,
+    /// The call was not made, because whoever it asks is paused by this incident.
+    pub paused_by: Option<IncidentId>,
 }
 
 impl PortError {
@@ -59,7 +62,7 @@ impl PortError {
             Class::RateLimited(_) | Class::Conflict | Class::Permanent => Blame::Caller,
         };
         let message = make_recordable(&outside_text::take_in(&message.into()));
-        Self { class, code: None, blame, message, free_for: None }
+        Self { class, code: None, blame, message, free_for: None, paused_by: None }
     }
 
     /// The same error, blamed on somebody else than its class suggests.
@@ -77,6 +80,12 @@ impl PortError {
     pub fn postponed(again_in: Duration, message: impl Into<String>) -> Self {
         let class = Class::RateLimited(again_in);
         Self { free_for: Some(again_in), ..Self::new(class, message) }
+    }
+
+    /// A call that was not made, because whoever it asks is paused.
+    pub fn paused(by: IncidentId, message: impl Into<String>) -> Self {
+        let class = Class::RateLimited(Duration::ZERO);
+        Self { paused_by: Some(by), ..Self::new(class, message) }
     }
 
     /// An error that no further try can mend.

@@ -117,6 +117,12 @@ rights! {
     RegionsRead = "regions:read", Look;
     /// Say how many launches run in a region.
     RegionsChange = "regions:change", Change;
+    /// See what is paused, and which providers keep failing.
+    IncidentsRead = "incidents:read", Look;
+    /// Have no work begin.
+    IncidentsPause = "incidents:pause", Change;
+    /// Let paused work go on.
+    IncidentsResume = "incidents:resume", Change;
     /// See runs and how they went.
     RunsRead = "runs:read", Look;
     /// Have runs turn back.

@@ -25,7 +25,7 @@ pub use operate::{Operation, Verb, describe_outcome, predict, preview, preview_c
 pub use plan::{Block, Fault, Kind, Plan, StepPlan};
 pub use planted::{Planted, PlantedBug};
 pub use record::RunRecord;
-pub use run::{Effort, Lease, Phase, Run, Step};
+pub use run::{Effort, Held, Lease, Phase, Run, Step};
 pub use tell::{tell_cause, tell_directive};
 
 use crate::Timestamp;
@@ -171,6 +171,8 @@ impl Decider for Saga {
                 efforts: BTreeMap::new(),
                 lease: None,
                 at_work: BTreeSet::new(),
+                held: None,
+                let_go: None,
             }),
             (None, _) => None,
             (Some(run), event) => Some(fold::evolve_run(run, event)),

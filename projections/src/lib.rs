@@ -12,6 +12,7 @@ mod table;
 pub mod appservers;
 pub mod bulk;
 pub mod history;
+pub mod incidents;
 pub mod instances;
 pub mod inventories;
 pub mod load_balancers;
@@ -61,6 +62,7 @@ pub const ALL: &[Projector] = &[
     resources::PROJECTOR,
     bulk::PROJECTOR,
     mails::PROJECTOR,
+    incidents::PROJECTOR,
     history::PROJECTOR,
 ];
 

@@ -166,6 +166,8 @@ fn project_run(recorded: &Recorded, event: &Event) -> RowChange {
             phase: "stuck", trouble: blame(step, why), stuck_code: code, current_step: step,
         },
         Event::OperatorActed { action: Action::ForceUnwind | Action::Abandon, .. }
+        | Event::HeldUp { .. }
+        | Event::LetGo { .. }
         | Event::LeaseTaken { .. } => columns! {},
         Event::OperatorActed { direction: Direction::Forward, .. } => {
             columns! {
@@ -223,6 +225,8 @@ fn project_step(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         Event::Started { .. }
         | Event::StepResumed { .. }
         | Event::StepOutlived { .. }
+        | Event::HeldUp { .. }
+        | Event::LetGo { .. }
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)
         | Event::Stuck { .. }
@@ -264,6 +268,8 @@ fn project_move(recorded: &Recorded, event: &Event) -> Option<RowChange> {
         | Event::TimerFired { .. }
         | Event::StepResumed { .. }
         | Event::StepOutlived { .. }
+        | Event::HeldUp { .. }
+        | Event::LetGo { .. }
         | Event::Started { .. }
         | Event::CancelRequested { .. }
         | Event::UnwindBegan(_)

@@ -3,6 +3,7 @@
 mod appservers;
 mod balancers;
 mod bulk;
+mod incidents;
 mod instances;
 mod mails;
 mod regions;
@@ -17,8 +18,7 @@ use crate::decode;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq};
 use ocim_domain::{
-    appserver, event_log, instance, inventory, ledger, load_balancer, mail, name, projection,
-    region, saga, server, shared_server, timer, token,
+    appserver, event_log, instance, inventory, ledger, load_balancer, mail, name, projection, region, saga, server, shared_server, timer, token, incident,
 };
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -55,6 +55,7 @@ pub fn sentence(recorded: &Recorded, context: &Context) -> Option<String> {
         .or_else(|| teller.tell::<shared_server::Event<Mongodb>>(shared_servers::tell))
         .or_else(|| teller.tell::<shared_server::Event<Rabbitmq>>(shared_servers::tell))
         .or_else(|| teller.tell::<name::Event>(balancers::tell_name))
+        .or_else(|| teller.tell::<incident::Event>(incidents::tell))
         .or_else(|| teller.tell::<region::Event>(regions::tell))
         .or_else(|| teller.tell::<inventory::Event>(regions::tell_inventory))
         .or_else(|| teller.tell::<ledger::Event>(resources::tell))

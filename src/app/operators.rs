@@ -6,6 +6,7 @@ use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::ids::RunId;
+use ocim_domain::incident::Kind;
 use ocim_domain::right::ReadScope;
 use ocim_domain::saga::{self, Command, Event, Explanation, Facts, Holder, Operation, Saga, Verb};
 use ocim_engine::storable::check_reason;
@@ -35,7 +36,22 @@ impl App {
         facts.put_off = self.put_offs.of(id, drive_now);
         facts.put_off.values_mut().for_each(|put_off| put_off.until += now - drive_now);
         facts.lines = self.lines_of(id, &run).await?;
+        facts.incidents = self.outages_behind(&facts);
         Ok(saga::explain(&self.plan_of(&run), &run, now, &facts))
+    }
+
+    /// The outages that steps are put off for.
+    fn outages_behind(&self, facts: &Facts) -> Vec<String> {
+        let open = self.incidents.open().into_iter();
+        let outages = open.filter(|(_, open)| {
+            let provider = open.subject.to_string();
+            open.kind == Kind::Outage && facts.put_off.values().any(|it| it.why.contains(&provider))
+        });
+        outages
+            .map(|(id, open)| {
+                format!("{} keeps failing: {} (incident {id})", open.subject, open.reason)
+            })
+            .collect()
     }
 
     /// Who holds a run; whom nobody can ask, nobody waits for.

@@ -4,6 +4,7 @@ use super::balancer::wanted_balancers;
 use crate::balancer_keeper::{BalancerKeeper, KeeperTask};
 use crate::clean_up::CleanUpTimer;
 use crate::config::Config;
+use crate::incident_keeper::IncidentKeeper;
 use crate::processes::world::World;
 use crate::reconciler::Reconciler;
 use crate::timers::TimerTask;
@@ -17,6 +18,7 @@ pub(super) struct Background {
     clean_up: CleanUpTimer,
     timers: TimerTask,
     balancers: Vec<KeeperTask>,
+    incidents: IncidentKeeper,
 }
 
 impl Background {
@@ -30,6 +32,7 @@ impl Background {
             reconciler: Reconciler::start(world, config.reconcile_interval),
             clean_up: CleanUpTimer::start(world.app.clone(), config.reconcile_interval),
             timers: TimerTask::start(world.app.clone()),
+            incidents: IncidentKeeper::start(world.app.clone()),
             balancers: wanted_balancers(config)
                 .into_iter()
                 .map(|wanted| KeeperTask::start(keep(wanted)))
@@ -42,6 +45,7 @@ impl Background {
         self.reconciler.stop().await;
         self.clean_up.stop().await;
         self.timers.stop().await;
+        self.incidents.stop().await;
         for balancer in self.balancers {
             balancer.stop().await;
         }

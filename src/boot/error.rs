@@ -57,6 +57,9 @@ pub enum BootError {
     /// The regions' limits could not be set.
     #[error("the limits of the regions could not be set")]
     Regions(#[source] AppError),
+    /// What is paused could not be told, or set.
+    #[error("what is paused could not be told")]
+    Incidents(#[source] AppError),
     /// The servers that sites share could not be registered.
     #[error("the shared servers of the configuration could not be registered")]
     SharedServers(#[source] AppError),

@@ -11,6 +11,22 @@ use ocim_adapters::cloud::Power;
 use ocim_adapters::cloud::local::list_all;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// How to start.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    /// Have no work begin until somebody resumes it (`ocim resume all`): commands are taken, and wait
+    #[arg(long)]
+    paused: bool,
+}
+
+impl ServeArgs {
+    /// The configuration with what is said here.
+    pub(super) fn apply(self, config: Config) -> Config {
+        let reason = "it was started with --paused".to_owned();
+        Config { start_paused: self.paused.then_some(reason), ..config }
+    }
+}
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors

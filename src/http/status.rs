@@ -17,6 +17,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ocim_api_spec::{
     AppserverStatus, Need, NeedCode, Notice, NoticeCode, RunPhase, Running, Status,
 };
+use ocim_domain::ids::IncidentId;
+use ocim_domain::incident::{Kind, Open};
 use ocim_domain::right::{ReadScope, Right};
 
 /// Most things of a kind that need a person.
@@ -65,6 +67,7 @@ async fn read_status(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse
     notices.extend(find_maintained(&reads, now).await?);
     needs.extend(find_troubled_balancers(&reads).await?);
     needs.extend(find_late_mails(&reads, now).await?);
+    needs.extend(find_pauses(&api));
     needs.extend(find_circuits(&api));
     needs.extend(find_silent_regions(&api, by.sees));
     needs.extend(find_orphans(&reads).await?);
@@ -234,6 +237,29 @@ async fn find_late_mails(reads: &Reads<'_>, now: DateTime<Utc>) -> Result<Vec<Ne
     Ok(rows.into_iter().map(need).collect())
 }
 
+/// What people have paused.
+fn find_pauses(api: &Api) -> Vec<Need> {
+    let need = |(id, open): (IncidentId, Open)| {
+        let sentence = match (open.flow, open.until) {
+            (Some(flow), _) => format!("was paused, and goes on, {} runs a minute", flow.rate),
+            (None, Some(until)) => {
+                format!("is paused until {}: {}", until.format("%F %TZ"), open.reason)
+            }
+            (None, None) => format!("is paused: {}", open.reason),
+        };
+        Need {
+            code: NeedCode::WorkPaused,
+            id: id.to_string(),
+            name: open.subject.to_string(),
+            sentence,
+            since: None,
+            advice: "ocim incidents --open".to_owned(),
+        }
+    };
+    let open = api.app.incidents().open().into_iter();
+    open.filter(|(_, open)| open.kind == Kind::Pause).map(need).collect()
+}
+
 fn find_circuits(api: &Api) -> Vec<Need> {
     let need = |circuit: ocim_adapters::breaker::circuits::OpenCircuit| {
         let until = match circuit.until {
@@ -246,7 +272,7 @@ fn find_circuits(api: &Api) -> Vec<Need> {
             name: circuit.provider,
             sentence: format!("has failed {} times in a row: {until}", circuit.failures),
             since: None,
-            advice: "ocim run list --open".to_owned(),
+            advice: "ocim incidents --open".to_owned(),
         }
     };
     api.app.open_circuits().into_iter().map(need).collect()

@@ -13,7 +13,7 @@ use ocim_engine::call;
 use std::time::Duration;
 
 /// Keeps other runs from moving the instance's traffic.
-pub const CLAIM: Step = Step::watching(
+pub const CLAIM: Step = Step::waiting_in_line(
     "claim_traffic",
     call!(claim_traffic),
     Kind::Compensable(call!(release_traffic)),

@@ -67,7 +67,7 @@ pub static LAUNCH_APPSERVER: Definition = Definition {
 
 /// Its rows, in order.
 pub const ROWS: [Step; 29] = [
-    Step::watching(
+    Step::waiting_in_line(
         "await_turn",
         call!(await_turn),
         Kind::Compensable(call!(undo_launch)),
@@ -132,9 +132,13 @@ pub const ROWS: [Step; 29] = [
         brief,
     ),
     // Only what comes after it touches the cloud.
-    Step::watching("await_slot", call!(await_slot), Kind::Compensable(call!(leave_slot)), 5, |l| {
-        l.turn_wait
-    }),
+    Step::waiting_in_line(
+        "await_slot",
+        call!(await_slot),
+        Kind::Compensable(call!(leave_slot)),
+        5,
+        |l| l.turn_wait,
+    ),
     Step::new(
         "ensure_security_groups",
         call!(ensure::<SecurityGroups>),

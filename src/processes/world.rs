@@ -19,14 +19,15 @@ use ocim_domain::ids::RunId;
 use ocim_domain::port_error::PortError;
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::run_record::MailInput;
-use ocim_domain::saga::{ErrorCode, Planted, PutOff};
+use ocim_domain::saga::{ErrorCode, Planted, PutOff, Run};
 use ocim_engine::sagas::holds::Holds;
-use ocim_engine::sagas::host::{Host, RunnerLimits};
+use ocim_engine::sagas::host::{HoldUp, Host, RunnerLimits};
 use ocim_engine::sagas::steady::SteadyTime;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Numbers and names that steps go by; from the configuration.
 #[derive(Debug, Clone)]
@@ -245,6 +246,14 @@ impl Host for World {
         slots::woken_by(event)
     }
 
+    async fn hold_up(&self, run: RunId, state: &Run) -> Option<HoldUp> {
+        self.app.hold_up(run, state).await
+    }
+
+    fn hold_up_news(&self) -> watch::Receiver<u64> {
+        self.app.incidents().news()
+    }
+
     fn mask(&self, text: &str) -> String {
         self.deployment.own_masker.mask(text)
     }
@@ -269,6 +278,9 @@ impl Host for World {
     }
 
     fn note_drive(&self, run: RunId, time: Option<SteadyTime>) {
+        if time.is_none() {
+            self.app.incidents().forget(run);
+        }
         self.app.drives().note(run, time);
     }
 

@@ -7,6 +7,7 @@ mod completion;
 mod day;
 mod doctor;
 mod events;
+mod incidents;
 mod instances;
 mod launch_plans;
 mod lifecycle;

@@ -7,6 +7,7 @@ mod details;
 mod history;
 mod holds;
 mod idempotency;
+mod incidents;
 mod instances;
 mod launch_plans;
 pub(crate) mod lifecycle;

@@ -7,6 +7,7 @@ mod embedded_postgres;
 mod kurrentdb;
 mod log_head;
 mod nodes;
+mod paused;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

@@ -33,6 +33,7 @@ mod nodes;
 mod operators;
 mod outages;
 pub(crate) mod outside;
+mod pauses;
 mod random;
 pub(crate) mod reconciler;
 mod recording;

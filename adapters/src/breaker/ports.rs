@@ -27,8 +27,22 @@ impl<P: ?Sized> Guarded<P> {
         Self::new(inner, breakers, "")
     }
 
+    /// Gives work to whom it asks, unless that is paused.
+    pub(crate) async fn orders<T: Answer>(
+        &self,
+        asked: Asked,
+        call: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        match &asked {
+            Asked::Own => self.breakers.check_paused(&self.provider)?,
+            Asked::Provider(provider) => self.breakers.check_paused(provider)?,
+            Asked::Nobody => {}
+        }
+        self.asks(asked, call).await
+    }
+
     /// Makes a call through the circuit of whom it asks.
-    pub(crate) async fn call<T: Answer>(
+    pub(crate) async fn asks<T: Answer>(
         &self,
         asked: Asked,
         call: impl Future<Output = Result<T, PortError>>,
@@ -88,13 +102,13 @@ impl<T: Answer, U: Answer> Answer for (T, U) {
     }
 }
 
-/// Puts a port behind circuits, by its calls; those of the first block ask nobody, and do not wait. What
+/// Puts a port behind circuits, by its calls: what `orders` work, and what only `asks`. Those of the first block ask nobody, and do not wait. What
 /// is left out does not compile, as no method of a port has a body in the trait.
 macro_rules! guarded {
     ($port:ident {
         $($told:ident($($told_argument:ident: $told_type:ty),*) -> $told_answer:ty;)*
     } {
-        $($call:ident($($argument:ident: $type:ty),*) -> $answer:ty, asks $asked:expr;)*
+        $($call:ident($($argument:ident: $type:ty),*) -> $answer:ty, $way:ident $asked:expr;)*
     }) => {
         #[::async_trait::async_trait]
         impl $port for $crate::breaker::Guarded<dyn $port> {
@@ -105,7 +119,7 @@ macro_rules! guarded {
             $(async fn $call(&self, $($argument: $type),*)
                 -> Result<$answer, ::ocim_domain::port_error::PortError>
             {
-                self.call($asked, self.inner.$call($($argument),*)).await
+                self.$way($asked, self.inner.$call($($argument),*)).await
             })*
         }
     };

@@ -3,6 +3,7 @@
 use super::code::{ErrorCode, StuckCode};
 use crate::Timestamp;
 use crate::event::DomainEvent;
+use crate::ids::IncidentId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -136,6 +137,17 @@ pub enum Event {
     /// whatever they died of, this was not it.
     #[serde(rename = "saga.step_outlived")]
     StepOutlived { step: String },
+    /// It stands still: what it is about to do is paused.
+    #[serde(rename = "saga.held_up")]
+    HeldUp {
+        /// The incident that it waits for.
+        incident: IncidentId,
+        why: String,
+        at: Timestamp,
+    },
+    /// It goes on; the time that it stood still counts for nothing.
+    #[serde(rename = "saga.let_go")]
+    LetGo { at: Timestamp },
     /// A step had its effect.
     #[serde(rename = "saga.step_done")]
     StepDone { step: String, output: Value },
@@ -267,6 +279,8 @@ impl DomainEvent for Event {
         ("saga.step_intended", 1),
         ("saga.step_resumed", 1),
         ("saga.step_outlived", 1),
+        ("saga.held_up", 1),
+        ("saga.let_go", 1),
         ("saga.step_done", 1),
         ("saga.step_skipped", 1),
         ("saga.step_failed", 1),

@@ -6,7 +6,7 @@ use super::fold::cause_of;
 use super::next::{Directive, UNDO_TIME};
 use super::operate::predict;
 use super::plan::Plan;
-use super::run::{Phase, Run, Step};
+use super::run::{Held, Phase, Run, Step};
 use super::tell::{tell_cause, tell_directive, tell_span, tell_time, tell_unknown};
 use crate::Timestamp;
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub struct Facts {
     pub holder: Holder,
     /// The steps that are left alone now.
     pub put_off: BTreeMap<String, PutOff>,
+    /// Known trouble that concerns it, each as a sentence.
+    pub incidents: Vec<String>,
     /// What the steps that wait in line wait for: their place, and who is before them.
     pub lines: BTreeMap<String, String>,
 }
@@ -82,6 +84,7 @@ impl Facts {
             | Event::UndoFailed { step, .. } => {
                 self.steps_changed.insert(step.clone(), at);
             }
+            Event::HeldUp { .. } | Event::LetGo { .. } => {}
             Event::LeaseTaken { .. }
             | Event::CancelRequested { .. }
             | Event::StepResumed { .. }
@@ -138,12 +141,14 @@ pub fn explain(plan: &Plan, run: &Run, now: Timestamp, facts: &Facts) -> Explana
         Holder::Nobody => (None, None),
         Holder::Node { node, until } => (Some(node), Some(until)),
     };
-    let since = wait
-        .iter()
-        .flat_map(|wait| &wait.steps)
-        .filter_map(|step| facts.steps_changed.get(step).copied())
-        .min()
-        .or(facts.phase_began);
+    let held = run.held.as_ref().filter(|_| !run.phase.is_at_rest());
+    let since = held.map(|held| held.since).or_else(|| {
+        wait.iter()
+            .flat_map(|wait| &wait.steps)
+            .filter_map(|step| facts.steps_changed.get(step).copied())
+            .min()
+            .or(facts.phase_began)
+    });
     let next: Vec<String> = way.iter().map(|directive| tell_directive(directive, now)).collect();
     let mut explanation = Explanation {
         sentence: String::new(),
@@ -170,6 +175,10 @@ pub fn explain(plan: &Plan, run: &Run, now: Timestamp, facts: &Facts) -> Explana
     } else if let Some(next) = explanation.next.first() {
         explanation.sentence += &format!("; then it will {next}");
     }
+    if !run.phase.is_over() {
+        let troubles = facts.incidents.iter().map(|trouble| format!("; known trouble: {trouble}"));
+        explanation.sentence.extend(troubles);
+    }
     explanation.sentence += ".";
     explanation
 }
@@ -189,6 +198,12 @@ fn wait_of(
     if plan.is_unknown() && !run.phase.is_over() {
         let what = format!("a node that knows `{}` version {}", run.definition, run.version);
         return Some(plain(what));
+    }
+    if let Some(held) = run.held.as_ref().filter(|_| !run.phase.is_over()) {
+        let steps = current.iter().filter_map(Directive::step).map(str::to_owned).collect();
+        let Held { incident, why, .. } = held;
+        let what = format!("the end of a pause: {why} (incident {incident})");
+        return Some(Wait { what, steps, until: None, error: None });
     }
     let mut waits = current.iter().map(|directive| {
         wait_for_put_off(directive, facts).unwrap_or_else(|| {

@@ -2,8 +2,9 @@
 
 use super::code::StuckCode;
 use super::event::{Action, Cause, ErrorClass, Event};
-use super::run::{Effort, Lease, Phase, Run, Step};
+use super::run::{Effort, Held, Lease, Phase, Run, Step};
 use crate::Timestamp;
+use chrono::TimeDelta;
 use serde_json::Value;
 
 /// A retry that is due at once, whatever time it is.
@@ -20,6 +21,17 @@ pub(super) fn evolve_run(mut run: Run, event: &Event) -> Run {
                 let effort = run.efforts.entry(step).or_default();
                 effort.deaths = effort.deaths.saturating_add(1);
             }
+        }
+        Event::HeldUp { incident, why, at } => {
+            run.held = Some(Held { incident: *incident, why: why.clone(), since: *at });
+            // What was under way has ended; whoever dies from here on died of nothing of it.
+            run.at_work.clear();
+        }
+        Event::LetGo { at } => {
+            if let Some(held) = run.held.take() {
+                run.shift_times((*at - held.since).max(TimeDelta::zero()));
+            }
+            run.let_go = Some(*at);
         }
         Event::CancelRequested { reason } => run.cancel = Some(reason.clone()),
         Event::UnwindBegan(cause) => run.phase = Phase::Unwinding(cause.clone()),

@@ -43,6 +43,22 @@ pub enum Directive {
 }
 
 impl Directive {
+    /// The step that it is about, where it is about one.
+    #[must_use]
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Self::Run { step, .. }
+            | Self::Resume { step, .. }
+            | Self::FireTimer { step }
+            | Self::Wait { step, .. }
+            | Self::Undo { step, .. }
+            | Self::ResumeUndo { step, .. }
+            | Self::SkipUndo { step, .. }
+            | Self::DeclareStuck { step, .. } => Some(step),
+            Self::Unwind(_) | Self::Complete | Self::FinishUnwind => None,
+        }
+    }
+
     /// True where it concerns the whole run: all calls under way come to their end first.
     #[must_use]
     pub fn is_alone(&self) -> bool {
@@ -64,6 +80,7 @@ pub fn next(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Directive> {
     if plan.is_unknown() {
         return vec![];
     }
+    let now = run.time_at(now);
     let is_going = matches!(run.phase, Phase::Forward | Phase::Unwinding(_));
     if is_going && let Some((step, deaths)) = find_crash_loop(plan, run) {
         return vec![declare_crash_loop(step, deaths)];

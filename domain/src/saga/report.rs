@@ -30,6 +30,8 @@ fn fits_forward(run: &Run, event: &Event) -> bool {
         Event::StepResumed { step } | Event::StepOutlived { step } => {
             matches!(run.steps.get(step), Some(Step::Intended { .. }))
         }
+        Event::HeldUp { .. } => run.held.is_none(),
+        Event::LetGo { .. } => run.held.is_some(),
         Event::UnwindBegan(_) | Event::Stuck { .. } | Event::Completed {} => true,
         _ => false,
     }
@@ -47,6 +49,8 @@ fn fits_unwinding(run: &Run, event: &Event) -> bool {
         Event::StepResumed { step } | Event::StepOutlived { step } => {
             matches!(run.steps.get(step), Some(Step::UndoIntended { .. }))
         }
+        Event::HeldUp { .. } => run.held.is_none(),
+        Event::LetGo { .. } => run.held.is_some(),
         Event::Stuck { .. } | Event::Unwound {} => true,
         _ => false,
     }

@@ -3,6 +3,7 @@
 use super::code::StuckCode;
 use super::event::{Cause, ErrorClass, LeftBehind};
 use crate::Timestamp;
+use crate::ids::IncidentId;
 use chrono::TimeDelta;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,6 +142,17 @@ pub struct Lease {
     pub epoch: u64,
 }
 
+/// Why a run stands still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The incident that it waits for.
+    pub incident: IncidentId,
+    /// Why, for people.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// A run as its events tell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
@@ -168,6 +180,10 @@ pub struct Run {
     pub lease: Option<Lease>,
     /// The steps at which the node that drives it has begun a call that has not ended.
     pub at_work: BTreeSet<String>,
+    /// Why it stands still, if it does.
+    pub held: Option<Held>,
+    /// When it was let go last.
+    pub let_go: Option<Timestamp>,
 }
 
 impl Run {
@@ -187,9 +203,17 @@ impl Run {
                 *until = (*until).min(now + length);
             }
         }
-        for since in self.efforts.values_mut().flat_map(Effort::beginnings_mut) {
+        let held = self.held.as_mut().map(|held| &mut held.since);
+        let beginnings = self.efforts.values_mut().flat_map(Effort::beginnings_mut);
+        for since in beginnings.chain(held).chain(self.let_go.as_mut()) {
             *since = (*since).min(now);
         }
+    }
+
+    /// The time that its limits go by: it stands still while the run does.
+    #[must_use]
+    pub fn time_at(&self, now: Timestamp) -> Timestamp {
+        self.held.as_ref().map_or(now, |held| held.since.min(now))
     }
 
     /// The same run as seen by a clock that is so much ahead: what is left of each pause, attempt and
@@ -197,7 +221,9 @@ impl Run {
     pub fn shift_times(&mut self, by: TimeDelta) {
         let untils = self.steps.values_mut().filter_map(Step::until_mut);
         let beginnings = self.efforts.values_mut().flat_map(Effort::beginnings_mut);
-        for time in untils.chain(beginnings).chain(self.deadline.as_mut()) {
+        let held = self.held.as_mut().map(|held| &mut held.since);
+        let ends = self.deadline.as_mut().into_iter().chain(held).chain(self.let_go.as_mut());
+        for time in untils.chain(beginnings).chain(ends) {
             *time += by;
         }
     }

@@ -94,6 +94,7 @@ where
 fn snapshots_hold_what_their_events_add_up_to() {
     let mut names = [
         check_snapshot::<load_balancer::LoadBalancer>(),
+        check_snapshot::<ocim_domain::incident::Incident>(),
         check_snapshot::<region::Region>(),
         check_snapshot::<inventory::Inventory>(),
         check_snapshot::<ocim_domain::timer::Timer>(),

@@ -1,7 +1,7 @@
 //! Which reports of a runner fit a run: by its phase, and by where the step stands.
 
 use crate::saga_parallel::{done, failed, intended, run_of, started, undo_done, undo_intended};
-use crate::sample::at;
+use crate::sample::{at, incident};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::saga::{Cause, Command, ErrorClass, Event, Rejected, Run, Saga, StuckCode};
@@ -46,6 +46,8 @@ fn reports() -> Vec<Event> {
         Event::TimerFired { step: text(STEP) },
         Event::StepResumed { step: text(STEP) },
         Event::StepOutlived { step: text(STEP) },
+        Event::HeldUp { incident: incident(), why: text("paused"), at: at(1) },
+        Event::LetGo { at: at(2) },
         turned_back(),
         stuck(),
         Event::Completed {},
@@ -66,10 +68,10 @@ const OF_A_STEP: [&str; 6] = [
     "saga.timer_fired",
 ];
 const OF_A_CALL: [&str; 2] = ["saga.step_resumed", "saga.step_outlived"];
-const OF_A_RUN: [&str; 3] = ["saga.unwind_began", "saga.stuck", "saga.completed"];
+const OF_A_RUN: [&str; 4] = ["saga.held_up", "saga.unwind_began", "saga.stuck", "saga.completed"];
 const OF_AN_UNDO: [&str; 4] =
     ["saga.undo_intended", "saga.undo_done", "saga.undo_skipped", "saga.undo_failed"];
-const OF_A_RUN_BACK: [&str; 2] = ["saga.stuck", "saga.unwound"];
+const OF_A_RUN_BACK: [&str; 3] = ["saga.held_up", "saga.stuck", "saga.unwound"];
 
 fn report(run: &Run, event: Event) -> Result<Vec<Event>, Rejected> {
     Saga::decide(&Some(run.clone()), Command::Report(event), at(0))

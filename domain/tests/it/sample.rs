@@ -38,6 +38,7 @@ macro_rules! each_aggregate {
         [
             $function::<ocim_domain::appserver::Appserver>(&$crate::sample::appserver_events()),
             $function::<ocim_domain::event_log::EventLog>(&$crate::sample::event_log_events()),
+            $function::<ocim_domain::incident::Incident>(&$crate::sample::incident_events()),
             $function::<ocim_domain::instance::Instance>(&$crate::sample::instance_events()),
             $function::<ocim_domain::load_balancer::LoadBalancer>(
                 &$crate::sample::load_balancer_events(),
@@ -587,6 +588,12 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
         },
         E::StepResumed { step: step() },
         E::StepOutlived { step: step() },
+        E::HeldUp {
+            incident: incident(),
+            why: "region north is paused: works".to_owned(),
+            at: at(20),
+        },
+        E::LetGo { at: at(80) },
         E::StepDone { step: step(), output: json!({ "machine": "vm-7" }) },
         E::StepSkipped { step: "set_dns".to_owned(), reason: "no DNS is configured".to_owned() },
         E::StepFailed {
@@ -637,5 +644,23 @@ pub(crate) fn saga_events() -> Vec<saga::Event> {
                 output: Some("{\"machine\":\"vm-7\"}".to_owned()),
             }],
         },
+    ]
+}
+
+/// The pause of a region.
+pub(crate) fn incident() -> ocim_domain::ids::IncidentId {
+    use ocim_domain::incident::{Kind, Subject, incident_id};
+    incident_id(Kind::Pause, &Subject::Region("north".to_owned()))
+}
+
+pub(crate) fn incident_events() -> Vec<ocim_domain::incident::Event> {
+    use ocim_domain::incident::{Event as E, Kind, Subject};
+    let (number, reason) = (1, "works on the network".to_owned());
+    let (subject, until) = (Subject::Region("north".to_owned()), Some(at(3600)));
+    vec![
+        E::Began { number, trouble: Kind::Pause, subject, reason: reason.clone(), until },
+        E::Changed { number, reason, until: None },
+        E::Eased { number, rate: 6, since: at(60), until: at(120) },
+        E::Ended { number },
     ]
 }

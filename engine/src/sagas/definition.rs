@@ -8,7 +8,7 @@ use derive_where::derive_where;
 use futures_util::future::BoxFuture;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Metadata;
-use ocim_domain::ids::RunId;
+use ocim_domain::ids::{IncidentId, RunId};
 use ocim_domain::log_level::Level;
 use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::saga::{self, Cause, Command, ErrorClass, ErrorCode, Plan, RunRecord, StepPlan};
@@ -73,6 +73,11 @@ pub enum Costs {
     Outage,
     /// Nothing: a newer program wrote what the step would have to read, and may do it.
     Newer,
+    /// Nothing, and no time either: the call was not made, because whoever it asks is paused.
+    Paused {
+        /// By this.
+        incident: IncidentId,
+    },
     /// Nothing: the call was not made, e.g. because its circuit is open; ask again after that.
     Nothing {
         /// When to ask again.
@@ -108,7 +113,8 @@ impl From<PortError> for StepError {
             Class::Ambiguous => (ErrorClass::Ambiguous, None),
         };
         let free = |again_in| Costs::Nothing { again_in };
-        let costs = error.free_for.map_or(Costs::Attempt, free);
+        let paused = error.paused_by.map(|incident| Costs::Paused { incident });
+        let costs = paused.or(error.free_for.map(free)).unwrap_or(Costs::Attempt);
         Self { code: error.code, retry_after, costs, ..Self::new(class, error.message) }
     }
 }
@@ -312,6 +318,8 @@ pub struct Step<H: Host> {
     /// Whether it holds nobody's process: it only waits for its turn, or watches what goes on without
     /// Ocim. However many nodes die meanwhile, they did not die of it.
     pub watches: bool,
+    /// Whether it waits in line for others of Ocim's own runs: while those stand still, it does, too.
+    pub in_line: bool,
     /// Ends what it began and what goes on without it, once a person has declared it done. It may
     /// be called again at any later time, and then does nothing more.
     pub on_skipped: Option<RunFn<H>>,
@@ -336,6 +344,7 @@ impl<H: Host> Step<H> {
             timeout,
             max_elapsed: None,
             watches: false,
+            in_line: false,
             on_skipped: None,
         }
     }
@@ -350,6 +359,18 @@ impl<H: Host> Step<H> {
         timeout: fn(&H::Limits) -> Duration,
     ) -> Self {
         Self { watches: true, ..Self::new(path, run, kind, attempts_max, timeout) }
+    }
+
+    /// A row that waits in line, as [`Step::in_line`] says.
+    #[must_use]
+    pub const fn waiting_in_line(
+        path: &'static str,
+        run: RunFn<H>,
+        kind: Kind<H>,
+        attempts_max: u32,
+        timeout: fn(&H::Limits) -> Duration,
+    ) -> Self {
+        Self { in_line: true, ..Self::watching(path, run, kind, attempts_max, timeout) }
     }
 }
 

@@ -6,13 +6,14 @@ use super::steady::SteadyTime;
 use crate::journal::Journal;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Recorded;
-use ocim_domain::ids::RunId;
+use ocim_domain::ids::{IncidentId, RunId};
 use ocim_domain::log_level::Level;
 use ocim_domain::port_error::PortError;
-use ocim_domain::saga::{Planted, PutOff};
+use ocim_domain::saga::{Planted, PutOff, Run};
 use std::error::Error;
 use std::fmt::Debug;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The numbers that the runner itself goes by.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,17 @@ pub struct RunnerLimits {
     pub unknown_grace: Duration,
     /// The bug that a test has planted.
     pub planted: Planted,
+}
+
+/// What holds a run up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldUp {
+    /// The incident that it waits for.
+    pub incident: IncidentId,
+    /// Why, for people.
+    pub why: String,
+    /// When to ask again, unless there is news before.
+    pub look_in: Duration,
 }
 
 /// A program that has processes: what their steps may use, and what the runner tells it.
@@ -58,6 +70,12 @@ pub trait Host: Debug + Send + Sync + Sized + 'static {
 
     /// The run that waits for this event, if one does.
     fn woken_by(&self, event: &Recorded) -> Option<RunId>;
+
+    /// What holds a run up that is about to begin something, if anything does.
+    fn hold_up(&self, run: RunId, state: &Run) -> impl Future<Output = Option<HoldUp>> + Send;
+
+    /// Changes whenever another answer to [`Host::hold_up`] may be given.
+    fn hold_up_news(&self) -> watch::Receiver<u64>;
 
     /// The text without the program's own secrets.
     fn mask(&self, text: &str) -> String;

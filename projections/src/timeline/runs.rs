@@ -25,6 +25,8 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
             let step = step.as_deref().map(words).unwrap_or_default();
             format!("{} {}: {reason}", actor_name(actor), tell_action(*action, &step, &run))
         }
+        Event::HeldUp { why, .. } => format!("{run} stands still: {why}"),
+        Event::LetGo { .. } => format!("{run} goes on"),
         Event::Completed {} => format!("{run} is completed"),
         Event::Unwound {} => format!("{run} is undone, as far as it can be"),
         Event::Abandoned { reason, left_behind } => {

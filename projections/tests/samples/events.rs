@@ -6,9 +6,9 @@ use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::event_log::{self, event_log_id};
 use ocim_domain::ids::{
-    AppserverId, BulkId, InstanceId, LoadBalancerId, MailId, NameId, ProjectionId, RegionId, RunId,
-    ServerId, TokenId,
+    AppserverId, BulkId, InstanceId, LoadBalancerId, MailId, NameId, ProjectionId, RegionId, RunId, ServerId, TokenId, IncidentId,
 };
+use ocim_domain::incident;
 use ocim_domain::instance::{self, Attempts, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::ledger::{self, Kind, Resource, ResourceKey, ledger_id};
@@ -35,6 +35,7 @@ const REGION: RegionId = RegionId(id(7));
 const BULK: BulkId = BulkId(id(11));
 const MAIL: MailId = MailId(id(13));
 const TOKEN: TokenId = TokenId(id(8));
+const INCIDENT: IncidentId = IncidentId(id(14));
 
 const fn id(number: u128) -> Uuid {
     Uuid::from_u128((0x0190_0000_0000_7000_8000 << 48) + number)
@@ -396,6 +397,8 @@ fn run_events() -> Vec<saga::Event> {
         },
         E::StepResumed { step: step() },
         E::StepOutlived { step: step() },
+        E::HeldUp { incident: INCIDENT, why: "all work is paused".to_owned(), at: at(20) },
+        E::LetGo { at: at(50) },
         E::StepDone { step: step(), output: json!({"machine": "m-3"}) },
         E::StepSkipped { step: step(), reason: "not configured".to_owned() },
         failed(Some(at(31))),
@@ -429,6 +432,25 @@ fn run_events() -> Vec<saga::Event> {
 }
 
 /// One event of each kind at least, as the store returns it.
+fn incident_events() -> Vec<incident::Event> {
+    use incident::{Event as E, Kind, Subject};
+    let began = |trouble, subject| E::Began {
+        number: 1,
+        trouble,
+        subject,
+        reason: "works on the network".to_owned(),
+        until: Some(at(59)),
+    };
+    vec![
+        began(Kind::Pause, Subject::All),
+        began(Kind::Pause, Subject::Region("north".to_owned())),
+        began(Kind::Outage, Subject::Provider("DNS".to_owned())),
+        E::Changed { number: 1, reason: "it takes longer".to_owned(), until: None },
+        E::Eased { number: 1, rate: 6, since: at(40), until: at(50) },
+        E::Ended { number: 1 },
+    ]
+}
+
 fn region_events() -> Vec<region::Event> {
     use region::Event as E;
     vec![
@@ -542,6 +564,7 @@ pub(crate) fn all_events() -> Vec<Recorded> {
     all.extend(shared_servers::all_events());
     all.extend(bulk_events().iter().map(|event| recorded(BULK.stream(), event)));
     all.extend(region_events().iter().map(|event| recorded(REGION.stream(), event)));
+    all.extend(incident_events().iter().map(|event| recorded(INCIDENT.stream(), event)));
     all.extend(
         inventory_events().iter().map(|event| recorded(inventory_id("local").stream(), event)),
     );

@@ -28,6 +28,7 @@ const fn step(path: &'static str) -> Step {
         timeout: |_| Duration::from_secs(1),
         max_elapsed: None,
         watches: false,
+        in_line: false,
         on_skipped: None,
     }
 }

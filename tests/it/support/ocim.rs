@@ -121,10 +121,15 @@ impl Ground {
 
     /// As [`Ground::start`], with more of a configuration.
     pub(crate) async fn start_with(&mut self, variables: &[(&str, &str)]) {
+        self.start_as(&["serve"], variables).await;
+    }
+
+    /// As [`Ground::start_with`], by this command line.
+    pub(crate) async fn start_as(&mut self, arguments: &[&str], variables: &[(&str, &str)]) {
         assert!(self.server.is_none(), "it runs already");
         self.starts.fetch_add(1, Ordering::Relaxed);
         let log = fs::File::create(self.log_file()).unwrap();
-        let mut command = self.command(&["serve"]);
+        let mut command = self.command(arguments);
         command.envs(variables.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let pid = child.id();

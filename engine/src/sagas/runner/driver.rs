@@ -3,6 +3,7 @@
 mod call;
 mod log;
 mod skipped;
+mod standstill;
 mod verdict;
 
 use super::Registry;
@@ -180,6 +181,9 @@ impl<H: Host> Driver<H> {
         if let Some(pace) = self.end_skipped().await? {
             return Ok(pace);
         }
+        if let Some(pace) = self.stand_still().await? {
+            return Ok(pace);
+        }
         let now = self.now();
         let directives = saga::next(&self.plan, &self.run, now);
         if directives.is_empty() {
@@ -215,6 +219,9 @@ impl<H: Host> Driver<H> {
     }
 
     async fn take_up(&mut self, directive: Directive, now: Timestamp) -> Result<Taken, DriveError> {
+        if self.begins_something(&directive)? && self.is_held_up().await? {
+            return Ok(if self.calls.is_empty() { Taken::Recorded } else { Taken::Called });
+        }
         let event = match directive {
             Directive::Wait { until, .. } => return Ok(Taken::Asleep(until)),
             Directive::Run { step, attempt, doubt } => {
@@ -250,6 +257,19 @@ impl<H: Host> Driver<H> {
         };
         self.report(event).await?;
         Ok(Taken::Recorded)
+    }
+
+    /// Whether nothing of this is to be taken up while what it is about is paused: a step or an undo that
+    /// is not under way, and the wait in a line that stands still.
+    fn begins_something(&self, directive: &Directive) -> Result<bool, DriveError> {
+        Ok(match directive {
+            Directive::Run { .. } | Directive::Undo { .. } => true,
+            Directive::Resume { step, .. } => {
+                let row = self.row(step)?;
+                row.in_line && !self.called.contains_key(row.path)
+            }
+            _ => false,
+        })
     }
 
     /// Whether another drive was at this step, whose work this one is about to do: should it die of

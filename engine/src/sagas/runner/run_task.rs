@@ -158,7 +158,9 @@ impl<H: Host> RunTask<H> {
         let opened = Driver::open(Arc::clone(world), &shared.registry, self.run).await?;
         let mut driver = opened.with_fence(fence);
         world.note_drive(self.run, Some(driver.time()));
+        let mut news = world.hold_up_news();
         while !shared.is_stopped() {
+            news.mark_unchanged();
             match driver.advance().await? {
                 Pace::Again => {}
                 Pace::AtRest => {
@@ -173,6 +175,7 @@ impl<H: Host> RunTask<H> {
                     tokio::select! {
                         () = shared.pause(driver.until(time)) => {}
                         () = self.wake.notified() => {}
+                        Ok(()) = news.changed(), if driver.run().held.is_some() => {}
                     }
                 }
             }

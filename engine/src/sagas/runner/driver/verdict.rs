@@ -57,6 +57,11 @@ impl<H: Host> Driver<H> {
                 self.world.note_put_off(self.id, path, put_off, now);
                 Err(DriveError::Newer(JournalError::internal(error)))
             }
+            Costs::Paused { incident } => {
+                let (why, at) = (self.world.mask(&error.message), self.now());
+                say_put_off(&*self.world, self.id, call.row.path, &why).await;
+                Ok(Verdict::Record(Event::HeldUp { incident, why, at }))
+            }
             Costs::Nothing { again_in }
                 if error.class == ErrorClass::Ambiguous || call.in_doubt =>
             {
