@@ -66,7 +66,7 @@ impl Answer for RefusedRecipient {
 }
 
 guarded! { Mailer {} {
-    send_mail(mail: &OutgoingMail) -> Vec<RefusedRecipient>, asks Asked::Own;
+    send_mail(mail: &OutgoingMail) -> Vec<RefusedRecipient>, orders Asked::Own;
 }}
 
 /// Whether a text is an address, alone or behind a name: `Ops <ops@example.com>`.

@@ -12,9 +12,9 @@ impl Ground {
     async fn await_told(&self, run: &str, words: &str) -> Value {
         let path = format!("/api/v1/runs/{run}/explain");
         self.wait_for(words, async || {
-            let (status, _, body) = self.try_get(&path).await?;
-            let told: Value = serde_json::from_str(&body).ok().filter(|_| status == 200)?;
-            told["sentence"].as_str()?.contains(words).then_some(told)
+            let (status, _, told) = self.try_get(&path).await?;
+            let is_told = status == 200 && told["sentence"].as_str()?.contains(words);
+            is_told.then_some(told)
         })
         .await
     }
