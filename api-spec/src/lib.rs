@@ -14,8 +14,8 @@ pub mod instance;
 pub mod launch_plan;
 pub mod lifecycle;
 pub mod log;
-pub mod maintenance;
 pub mod mail;
+pub mod maintenance;
 pub mod operator;
 pub mod page;
 pub mod problem;
@@ -62,8 +62,8 @@ pub use lifecycle::{
     StartedTermination, StartedTerminations, TerminateAppservers, UnarchiveInstance,
 };
 pub use log::{LogLevel, LogLine, LogPage};
-pub use maintenance::{EndMaintenance, Maintenance, MaintenanceChange, StartMaintenance};
 pub use mail::{Mail, MailAbout, MailState};
+pub use maintenance::{EndMaintenance, Maintenance, MaintenanceChange, StartMaintenance};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};
 pub use page::Page;
 pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};

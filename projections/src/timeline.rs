@@ -18,7 +18,8 @@ use crate::decode;
 use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq};
 use ocim_domain::{
-    appserver, event_log, instance, inventory, ledger, load_balancer, mail, name, projection, region, saga, server, shared_server, timer, token, incident,
+    appserver, event_log, incident, instance, inventory, ledger, load_balancer, mail, name,
+    projection, region, saga, server, shared_server, timer, token,
 };
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -7,7 +7,8 @@ use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId};
 use ocim_domain::mail::About;
 use ocim_domain::run_record::{
-    BalancerInput, BulkInput, LaunchInput, LifecycleInput, OrphanInput, TestLinkInput, TrafficInput, MailInput, TimerInput,
+    BalancerInput, BulkInput, LaunchInput, LifecycleInput, MailInput, OrphanInput, TestLinkInput,
+    TimerInput, TrafficInput,
 };
 use ocim_domain::{appserver, bulk, instance, inventory, load_balancer, timer};
 

@@ -14,7 +14,10 @@ use ocim_domain::mail::About;
 use ocim_domain::names::RoutedNames;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::run_record::{
-    AssignedServers, BalancerInput, BootId, BulkInput, CreatedServer, ExitStatus, HeartbeatStatus, InstanceInput, LaunchInput, LifecycleInput, MachineId, MoveInput, OrphanInput, PointedNames, ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks, TestLinkInput, TrafficInput, TrafficPlan, names, DeliveredMail, MailInput, TimerInput,
+    AssignedServers, BalancerInput, BootId, BulkInput, CreatedServer, DeliveredMail, ExitStatus,
+    HeartbeatStatus, InstanceInput, LaunchInput, LifecycleInput, MachineId, MailInput, MoveInput,
+    OrphanInput, PointedNames, ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks,
+    TestLinkInput, TimerInput, TrafficInput, TrafficPlan, names,
 };
 use ocim_domain::saga::RunRecord;
 use ocim_domain::shared_server::Address;

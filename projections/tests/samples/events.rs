@@ -6,7 +6,8 @@ use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
 use ocim_domain::event_log::{self, event_log_id};
 use ocim_domain::ids::{
-    AppserverId, BulkId, InstanceId, LoadBalancerId, MailId, NameId, ProjectionId, RegionId, RunId, ServerId, TokenId, IncidentId,
+    AppserverId, BulkId, IncidentId, InstanceId, LoadBalancerId, MailId, NameId, ProjectionId,
+    RegionId, RunId, ServerId, TokenId,
 };
 use ocim_domain::incident;
 use ocim_domain::instance::{self, Attempts, LaunchOutcome, NameTrouble, OnSuccess};

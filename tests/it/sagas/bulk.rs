@@ -263,7 +263,9 @@ async fn an_instance_that_somebody_holds_is_left_as_it_is() {
         assert!(why.contains("token:tests holds the instance"), "{why}");
         assert_eq!(end.settled[&sites[1]], Outcome::Succeeded);
         let after = instance(&stage, sites[0]).await;
-        let of = |it: &instance::Present| (it.settings.clone(), it.appservers.clone(), it.lifecycle.stage);
+        let of = |it: &instance::Present| {
+            (it.settings.clone(), it.appservers.clone(), it.lifecycle.stage)
+        };
         assert_eq!(of(&after), of(&before));
     }
 }
