@@ -20,6 +20,7 @@ mod login;
 mod logs;
 mod machines;
 mod mails;
+mod maintenance;
 mod nodes;
 mod operators;
 mod orders;

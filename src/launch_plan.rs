@@ -106,7 +106,7 @@ impl LaunchPlanner {
         let number = instance.appservers.len();
         let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
         let (mut problems, mut notes) = (vec![], vec![]);
-        problems.extend(look::check_request(app, id).await?);
+        problems.extend(look::check_request(app, by, id).await?);
         let Rehearsed { composed, servers, made_up } =
             self.compose(id, &instance, number, &mut problems, &mut notes).await?;
         let (looked_at, found) = self.look(&instance).await;

@@ -163,6 +163,9 @@ pub enum Event {
         outcome: LaunchOutcome,
         /// The run that it was.
         run: RunId,
+        /// The run of the next attempt, which the same append asks for; none where it ended for good.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_run: Option<RunId>,
     },
     /// This run alone moves the traffic.
     #[serde(rename = "instance.traffic_claimed")]

@@ -106,7 +106,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::launch_appserver`].
-    pub async fn check_launch(&self, id: InstanceId) -> Result<(), AppError> {
+    pub async fn check_launch(&self, by: &Caller, id: InstanceId) -> Result<(), AppError> {
         let loaded = self.journal.load::<Instance>(&id.stream()).await?;
         let command = instance::Command::RequestLaunch {
             appserver: AppserverId(self.journal.new_id()),
@@ -115,7 +115,7 @@ impl App {
             then: OnSuccess::default(),
             attempts: Attempts::ONE,
         };
-        match Instance::decide(&loaded.state, command, self.journal.now()) {
+        match Instance::decide(&loaded.state, by.ask(command), self.journal.now()) {
             Ok(_) => Ok(()),
             Err(why) => Err(instance_error(id, ExecuteError::Rejected(why))),
         }

@@ -3,18 +3,17 @@
 use super::client::Client;
 use super::error::{CliError, Kind};
 use super::list::ListArgs;
+use super::maintenance::{MaintenanceCommand, change_maintenance};
 use super::orders::OrderArgs;
 use super::output::{Output, time};
-use super::runs::wait_for_run;
 use super::sites::open_site;
 use super::timeline::{TimelineArgs, print_timeline};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use ocim_api_spec::{
-    ArchiveInstance, ChangeDetails, CreatedInstance, DeleteInstance, EndMaintenance, HoldInstance,
-    Instance, InstanceDetail, InstanceLifecycle, LifecyclePlan, ReferenceKind, ReleaseHold,
-    ResourceKind, RestoreSettings, SettingChange, SettingsHistory, StartMaintenance, StartedRun,
-    UnarchiveInstance,
+    ArchiveInstance, ChangeDetails, CreatedInstance, DeleteInstance, HoldInstance, Instance,
+    InstanceDetail, InstanceLifecycle, LifecyclePlan, ReferenceKind, ReleaseHold, ResourceKind,
+    RestoreSettings, SettingChange, SettingsHistory, UnarchiveInstance,
 };
 use ocim_domain::settings::SETTINGS;
 use serde::Serialize;
@@ -276,35 +275,6 @@ impl Selected {
     }
 }
 
-/// What visitors of a site are to get.
-#[derive(Debug, Subcommand)]
-pub(super) enum MaintenanceCommand {
-    /// A page that says that the site is away: 503 under all of its names, until `off`
-    On {
-        /// Why the site is away, for visitors; at most 500 characters
-        #[arg(long)]
-        message: String,
-        /// When it is expected back, e.g. 2026-11-30T12:00:00Z
-        #[arg(long)]
-        until: DateTime<Utc>,
-        /// Why, for the timeline
-        #[arg(long)]
-        reason: Option<String>,
-        /// Wait until it has ended, and tell its steps
-        #[arg(long)]
-        wait: bool,
-    },
-    /// The site, served by those who receive its traffic
-    Off {
-        /// Why, for the timeline
-        #[arg(long)]
-        reason: Option<String>,
-        /// Wait until it has ended, and tell its steps
-        #[arg(long)]
-        wait: bool,
-    },
-}
-
 /// Settings on the command line.
 #[derive(Debug, clap::Args)]
 pub(super) struct Settings {
@@ -516,28 +486,6 @@ async fn change_life(
 ) -> Result<(), CliError> {
     let id = client.find_id(ReferenceKind::Instance, id).await?;
     order.give::<LifecyclePlan>(&format!("/instances/{id}/{verb}"), body, client, output).await
-}
-
-async fn change_maintenance(
-    id: &str,
-    what: MaintenanceCommand,
-    client: &Client,
-    output: &mut Output,
-) -> Result<(), CliError> {
-    let path = format!("/instances/{id}/maintenance");
-    let (started, wait): (StartedRun, bool) = match what {
-        MaintenanceCommand::On { message, until, reason, wait } => {
-            let body = StartMaintenance { message, until, reason };
-            (client.post(&format!("{path}/start"), &body).await?, wait)
-        }
-        MaintenanceCommand::Off { reason, wait } => {
-            (client.post(&format!("{path}/end"), &EndMaintenance { reason }).await?, wait)
-        }
-    };
-    if wait {
-        return wait_for_run(&started.run, client, output).await;
-    }
-    output.record(&started)
 }
 
 fn read_stage(text: &str) -> Result<InstanceLifecycle, String> {

@@ -1,7 +1,7 @@
 //! What can be looked at before a launch: whether it is let, its playbooks, its machine, its balancer.
 
 use super::outage;
-use crate::app::{App, AppError};
+use crate::app::{App, AppError, Caller};
 use crate::processes::balancers::{find_candidates, no_load_balancer};
 use crate::processes::resolve_playbooks::{
     MAIN_REQUIREMENTS, RESOLVE_PLAYBOOKS, look_at, main_source,
@@ -70,10 +70,14 @@ pub struct LookedAt {
 /// Whether a launch would be let begin.
 pub(super) async fn check_request(
     app: &App,
+    by: &Caller,
     id: InstanceId,
 ) -> Result<Option<PlanProblem>, AppError> {
-    match app.check_launch(id).await {
+    match app.check_launch(by, id).await {
         Ok(()) => Ok(None),
+        Err(AppError::Held { detail }) => {
+            Ok(Some(PlanProblem { may_pass: true, ..PlanProblem::new("request", detail) }))
+        }
         Err(AppError::Rejected { detail, run }) => Ok(Some(PlanProblem {
             run,
             may_pass: run.is_some(),

@@ -84,7 +84,7 @@ fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
     Some(StartRequest { run, definition, input, subject: instance.to_string() })
 }
 
-/// A launch that failed is told by mail; one that somebody cancelled is not.
+/// A launch that failed is told by mail once its last attempt has; one that somebody cancelled is not.
 fn started_by_failed_launch(event: &Recorded) -> Option<StartRequest> {
     use instance::{Event, LaunchOutcome};
     let (appserver, launch) = match Event::decode(&event.kind, event.schema, &event.data).ok()? {
@@ -92,6 +92,7 @@ fn started_by_failed_launch(event: &Recorded) -> Option<StartRequest> {
             appserver,
             outcome: LaunchOutcome::Failed | LaunchOutcome::Error,
             run,
+            next_run: None,
         } => (appserver, run),
         _ => return None,
     };

@@ -200,6 +200,8 @@ impl World {
     pub fn balancer_lock(&self, domain: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks =
             self.balancer_locks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Nobody has, or waits for, those of which this map has the only handle.
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(locks.entry(domain.to_owned()).or_default())
     }
 }

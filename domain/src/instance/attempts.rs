@@ -75,21 +75,22 @@ pub(super) fn settle(
     next: (AppserverId, RunId),
 ) -> Result<Vec<Event>, Rejected> {
     let (appserver, run) = (launch.appserver, launch.run);
-    let mut events = vec![Event::LaunchSettled { appserver, outcome, run }];
     let has_failed = matches!(outcome, LaunchOutcome::Failed | LaunchOutcome::Error);
     let again = launch.attempts.next(launch.run).filter(|_| has_failed);
     if let Some(attempts) = again.filter(|_| present.check_live().is_ok()) {
+        let settled = Event::LaunchSettled { appserver, outcome, run, next_run: Some(next.1) };
         let ((appserver, run), number) = (next, present.next_number());
         let then = launch.then;
         // One that was still waiting for its turn waits on.
         let queued = present.launches.first() != Some(launch);
-        events.push(Event::LaunchRequested { appserver, run, number, queued, then, attempts });
-        return Ok(events);
+        let next = Event::LaunchRequested { appserver, run, number, queued, then, attempts };
+        return Ok(vec![settled, next]);
     }
     let (success, failure) = (&launch.attempts.success_tag, &launch.attempts.failure_tag);
     let (add, remove) =
         if outcome == LaunchOutcome::Running { (success, failure) } else { (failure, success) };
     let change = DetailsChange::of_tags(add.clone(), remove.clone());
+    let mut events = vec![Event::LaunchSettled { appserver, outcome, run, next_run: None }];
     events.extend(details::decide(&present.details, change)?);
     Ok(events)
 }

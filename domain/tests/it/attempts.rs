@@ -32,7 +32,13 @@ fn launched(appserver: u128, number: u32, queued: bool, attempts: Attempts) -> E
 
 fn settled(appserver: u128, outcome: LaunchOutcome) -> Event {
     let run = run_id(appserver);
-    Event::LaunchSettled { appserver: appserver_id(appserver), outcome, run }
+    Event::LaunchSettled { appserver: appserver_id(appserver), outcome, run, next_run: None }
+}
+
+/// The next attempt follows at once.
+fn followed(appserver: u128, outcome: LaunchOutcome, next: u128) -> Event {
+    let (appserver, run) = (appserver_id(appserver), run_id(appserver));
+    Event::LaunchSettled { appserver, outcome, run, next_run: Some(run_id(next)) }
 }
 
 fn settle(appserver: u128, outcome: LaunchOutcome, next: u128) -> Command {
@@ -51,7 +57,7 @@ fn a_failed_attempt_is_followed_by_the_next_before_those_that_wait() {
     let instance = given::<Instance>([created(), launched(1, 1, false, attempts(1)), waiting]);
     for outcome in [LaunchOutcome::Failed, LaunchOutcome::Error] {
         let next = launched(3, 3, false, attempts(2));
-        instance.when_then(settle(1, outcome, 3), [settled(1, outcome), next]);
+        instance.when_then(settle(1, outcome, 3), [followed(1, outcome, 3), next]);
     }
     let second = instance.after(settle(1, LaunchOutcome::Error, 3));
     let state = second.state();

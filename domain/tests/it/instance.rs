@@ -35,7 +35,7 @@ fn requested(number: u32, queued: bool) -> Event {
 
 fn settled(number: u32, outcome: LaunchOutcome) -> Event {
     let run = run_id(number.into());
-    Event::LaunchSettled { appserver: appserver_id(number.into()), outcome, run }
+    Event::LaunchSettled { appserver: appserver_id(number.into()), outcome, run, next_run: None }
 }
 
 fn create() -> Command {

@@ -169,7 +169,7 @@ fn nothing_of_it_begins_while_a_launch_is_under_way() {
     busy.when_refused(archive(2), launching_refused());
     busy.when_refused(delete(2), launching_refused());
     let (appserver, outcome) = (appserver_id(1), LaunchOutcome::Running);
-    let settled = Event::LaunchSettled { appserver, outcome, run: run_id(1) };
+    let settled = Event::LaunchSettled { appserver, outcome, run: run_id(1), next_run: None };
     given::<Instance>([created(), launching(), settled]).when_then(archive(2), [archiving(2)]);
 }
 

@@ -1,5 +1,11 @@
 //! Made-up values that tests share: ids, times, settings, and one event of each kind.
 
+mod instances;
+mod runs;
+
+pub(crate) use instances::*;
+pub(crate) use runs::*;
+
 use ocim_domain::Timestamp;
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::bulk;
@@ -193,114 +199,6 @@ pub(crate) fn attempts() -> Attempts {
         failure_tag: Some(tag("may-failure")),
         in_bulk: true,
     }
-}
-
-pub(crate) fn instance_events() -> Vec<instance::Event> {
-    use instance::Event as E;
-    vec![
-        E::CreationAbandoned { by: InstanceId(Uuid::from_u128(2)) },
-        E::Created { settings: Box::new(settings()) },
-        E::SettingsChanged {
-            changes: Box::new(settings().difference(&other_settings())),
-            version: 2,
-        },
-        E::DetailsChanged {
-            owner: Some("Alpha University".to_owned()),
-            notes: Some("Courses begin in May.".to_owned()),
-        },
-        E::TagsChanged {
-            tags: vec![tag("may-success"), tag("pilot")],
-            added: vec![tag("may-success")],
-            removed: vec![tag("may-ongoing")],
-        },
-        E::NameDisowned {
-            kind: name::Kind::Domain,
-            name: "beta.example.com".to_owned(),
-            by: InstanceId(Uuid::from_u128(2)),
-        },
-        E::DomainsReleased { domains: vec!["old.example.org".to_owned()] },
-        E::ResourcesNamed {
-            names: ResourceNames::propose(
-                "lms.example.com",
-                &ResourcePrefixes::default(),
-                instance_id(),
-                0,
-            ),
-        },
-        E::ServersAssigned { servers: Box::new(crate::shared_server::servers()) },
-        E::LoadBalancerAssigned { load_balancer: load_balancer_id() },
-        E::LaunchRequested {
-            appserver: appserver_id(1),
-            run: run_id(1),
-            number: 1,
-            queued: false,
-            then: OnSuccess { activate: true, deactivate_others: false },
-            attempts: attempts(),
-        },
-        E::LaunchSettled {
-            appserver: appserver_id(1),
-            outcome: LaunchOutcome::Running,
-            run: run_id(1),
-        },
-        E::TrafficClaimed { run: run_id(1) },
-        E::TrafficReleased { run: run_id(1) },
-        E::TrafficAssigned {
-            active: vec![appserver_id(1)],
-            added: vec![appserver_id(1)],
-            removed: vec![],
-            names: RoutedNames::new(&settings()),
-        },
-        E::NamesTroubled {
-            troubles: vec![NameTrouble {
-                name: "studio.lms.example.com".to_owned(),
-                trouble: "it answers with status 503".to_owned(),
-            }],
-        },
-        E::NamesRecovered {},
-        E::ArchiveRequested { run: run_id(5), reason: "nobody learns here any more".to_owned() },
-        E::Archived { run: run_id(5) },
-        E::UnarchiveRequested { run: run_id(6), reason: "a new course".to_owned(), launch: true },
-        E::Unarchived { run: run_id(6) },
-        E::DeletionRequested {
-            run: run_id(7),
-            reason: "it was for a fair".to_owned(),
-            ignore: vec![ledger::Kind::DnsName],
-            again: false,
-        },
-        E::LifecycleRunStopped { run: run_id(7), stage: instance::Stage::Deleting },
-        E::Deleted {
-            run: run_id(8),
-            residue: vec![ResourceKey::new(ledger::Kind::DnsName, "lms.example.com")],
-        },
-        E::Held(hold()),
-        E::HoldReleased {
-            holder: hold().holder,
-            reason: Some("the exam can't wait for her".to_owned()),
-        },
-        E::MaintenanceRequested { run: run_id(9), page: Some(maintenance()) },
-        E::MaintenanceChanged { run: run_id(9), page: Some(maintenance()) },
-        E::MaintenanceChangeStopped { run: run_id(10) },
-        E::TestLinkMade { run: run_id(11), link: test_link(), at: at(10) },
-        E::TestLinkDropped { run: run_id(11), link: test_link().id },
-    ]
-}
-
-/// A link to the first Appserver.
-pub(crate) fn test_link() -> instance::TestLink {
-    let (id, appserver) = (Uuid::from_u128(0x0f01), appserver_id(1));
-    instance::TestLink { id, appserver, until: at(3_600) }
-}
-
-/// What visitors of a site under maintenance get.
-pub(crate) fn maintenance() -> instance::Maintenance {
-    let message = "We move to faster machines.".to_owned();
-    instance::Maintenance { message, until: at(7_200) }
-}
-
-/// Who keeps an instance to himself.
-pub(crate) fn hold() -> instance::Hold {
-    let reason = "moving the database".to_owned();
-    instance::Hold { holder: "token:ada".to_owned(), reason, until: at(3_600) }
 }
 
 /// One event of each kind of an Appserver.
@@ -564,87 +462,6 @@ pub(crate) fn bulk_events() -> Vec<bulk::Event> {
 
 pub(crate) fn bulk_id() -> BulkId {
     BulkId(Uuid::from_u128(0x0e01))
-}
-
-/// One event of each kind of a run.
-pub(crate) fn saga_events() -> Vec<saga::Event> {
-    use saga::Event as E;
-    let step = || "create_server".to_owned();
-    vec![
-        E::Started {
-            definition: "launch_appserver".to_owned(),
-            version: 1,
-            input: json!({ "appserver": appserver_id(1) }),
-            subject: appserver_id(1).to_string(),
-            deadline: Some(at(3600)),
-        },
-        E::LeaseTaken { node: Uuid::from_u128(7), epoch: 2, orderly: false },
-        E::StepIntended {
-            step: step(),
-            attempt: 1,
-            key: saga::step_key(run_id(1), "create_server"),
-            deadline: at(60),
-            at: Some(at(0)),
-        },
-        E::StepResumed { step: step() },
-        E::StepOutlived { step: step() },
-        E::HeldUp {
-            incident: incident(),
-            why: "region north is paused: works".to_owned(),
-            at: at(20),
-        },
-        E::LetGo { at: at(80) },
-        E::StepDone { step: step(), output: json!({ "machine": "vm-7" }) },
-        E::StepSkipped { step: "set_dns".to_owned(), reason: "no DNS is configured".to_owned() },
-        E::StepFailed {
-            step: step(),
-            attempt: 1,
-            class: ErrorClass::Ambiguous,
-            code: None,
-            error: "the connection broke".to_owned(),
-            retry_at: Some(at(70)),
-            at: Some(at(60)),
-        },
-        E::TimerSet { step: step(), due: at(900), at: Some(at(600)) },
-        E::TimerFired { step: step() },
-        E::CancelRequested { reason: "not needed any more".to_owned() },
-        E::UnwindBegan(Cause::StepFailed { step: step(), error: "no room".to_owned() }),
-        E::UndoIntended { step: step(), attempt: 1, deadline: at(120), at: Some(at(100)) },
-        E::UndoDone { step: step(), note: Some("it was gone already".to_owned()) },
-        E::UndoSkipped { step: step(), reason: "kept for debugging".to_owned() },
-        E::UndoFailed {
-            step: step(),
-            attempt: 2,
-            class: ErrorClass::Transient,
-            code: Some(ErrorCode::AttemptsExhausted),
-            error: "the cloud does not answer".to_owned(),
-            retry_at: None,
-            at: None,
-        },
-        E::Stuck {
-            step: step(),
-            why: "its undo failed".to_owned(),
-            code: Some(StuckCode::UndoFailed),
-        },
-        E::OperatorActed {
-            actor: "token:alice".to_owned(),
-            action: Action::SkipStep,
-            direction: Direction::Forward,
-            step: Some(step()),
-            reason: "made by hand".to_owned(),
-            output: Some(json!({ "machine": "vm-8" })),
-        },
-        E::Completed {},
-        E::Unwound {},
-        E::Abandoned {
-            reason: "the region is gone".to_owned(),
-            left_behind: vec![LeftBehind {
-                step: step(),
-                key: Some(saga::step_key(run_id(1), "create_server")),
-                output: Some("{\"machine\":\"vm-7\"}".to_owned()),
-            }],
-        },
-    ]
 }
 
 /// The pause of a region.

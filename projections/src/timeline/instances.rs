@@ -83,14 +83,15 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
             };
             format!("{who} launched AppServer {number} of {site}{waits}{then}{attempts}")
         }
-        Event::LaunchSettled { appserver, outcome, .. } => {
+        Event::LaunchSettled { appserver, outcome, next_run, .. } => {
             let how = match outcome {
                 LaunchOutcome::Running => "it runs",
                 LaunchOutcome::Failed => "its configuration failed",
                 LaunchOutcome::Error => "its machine never came up",
                 LaunchOutcome::Cancelled => "it was cancelled",
             };
-            format!("The launch of {} ended: {how}", teller.name(appserver))
+            let again = next_run.map_or("", |_| "; the next attempt follows");
+            format!("The launch of {} ended: {how}{again}", teller.name(appserver))
         }
         Event::TrafficClaimed { run } => {
             format!("{} alone may move the traffic of {site} now", teller.name(run))

@@ -118,8 +118,24 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             then: OnSuccess { activate: true, deactivate_others: true },
             attempts: Attempts::ONE,
         },
-        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Running, run: RUN },
-        E::LaunchSettled { appserver: APPSERVER, outcome: LaunchOutcome::Cancelled, run: RUN },
+        E::LaunchSettled {
+            appserver: APPSERVER,
+            outcome: LaunchOutcome::Running,
+            run: RUN,
+            next_run: None,
+        },
+        E::LaunchSettled {
+            appserver: APPSERVER,
+            outcome: LaunchOutcome::Cancelled,
+            run: RUN,
+            next_run: None,
+        },
+        E::LaunchSettled {
+            appserver: APPSERVER,
+            outcome: LaunchOutcome::Failed,
+            run: RUN,
+            next_run: Some(RunId(id(15))),
+        },
         E::TrafficClaimed { run: RUN },
         E::TrafficReleased { run: RUN },
         E::TrafficAssigned {

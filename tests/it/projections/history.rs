@@ -144,6 +144,7 @@ impl Site {
                     appserver: self.appserver,
                     outcome,
                     run: self.run,
+                    next_run: None,
                 },
             ),
             appserver(A::Activated { at: "2026-11-22T11:00:00Z".parse().unwrap() }),
@@ -177,6 +178,7 @@ impl Site {
                     appserver: self.appserver,
                     outcome,
                     run: self.run,
+                    next_run: None,
                 },
             ),
         ]

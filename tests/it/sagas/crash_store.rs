@@ -108,7 +108,7 @@ struct Orders {
     struck: bool,
     reads_to_fail: Option<usize>,
     refuses_facts: bool,
-    meanwhile: Option<(usize, NewEvent)>,
+    meanwhile: Option<(StreamId, usize, NewEvent)>,
 }
 
 impl CrashStore {
@@ -154,9 +154,9 @@ impl CrashStore {
         *self.orders() = Orders { reads_to_fail: Some(nth), ..Orders::default() };
     }
 
-    /// Before the n-th read of a stream from now on, somebody else appends this to it.
-    pub(crate) fn append_meanwhile(&self, nth: usize, event: NewEvent) {
-        *self.orders() = Orders { meanwhile: Some((nth, event)), ..Orders::default() };
+    /// Before it is read so many more times, and once more, somebody else appends this to the stream.
+    pub(crate) fn append_meanwhile(&self, stream: StreamId, reads: usize, event: NewEvent) {
+        *self.orders() = Orders { meanwhile: Some((stream, reads, event)), ..Orders::default() };
     }
 
     /// From now on, all that is not the log of a run is refused for good; or no more.
@@ -203,13 +203,13 @@ impl CrashStore {
         Some((moment, harm))
     }
 
-    fn take_meanwhile(&self) -> Option<NewEvent> {
+    fn take_meanwhile(&self, stream: &StreamId) -> Option<NewEvent> {
         let mut orders = self.orders();
-        let (left, event) = orders.meanwhile.take()?;
-        if left == 0 {
-            return Some(event);
+        let (_, left, _) = orders.meanwhile.as_mut().filter(|(of, ..)| of == stream)?;
+        if *left == 0 {
+            return orders.meanwhile.take().map(|(.., event)| event);
         }
-        orders.meanwhile = Some((left - 1, event));
+        *left -= 1;
         None
     }
 
@@ -265,7 +265,7 @@ impl EventStore for CrashStore {
         if fails {
             return Err(ReadError("ordered".into()));
         }
-        let meanwhile = self.take_meanwhile();
+        let meanwhile = self.take_meanwhile(stream);
         if let Some(event) = meanwhile {
             let last = self.inner.read_stream(stream, 0).await?.last().map(|it| it.version);
             let expected = last.map_or(Expected::NoStream, Expected::Exact);

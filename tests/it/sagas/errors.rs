@@ -202,11 +202,15 @@ impl Cell<'_> {
         }
     }
 
-    /// The one exception: a reboot that is said not to have happened is asked for again.
+    /// The one exception: a reboot that is said not to have happened is asked for again. What a person
+    /// has tried again is looked at first.
     fn expected(&self) -> Outcome {
         let mut expected = self.recording.outcome.clone();
         let is_denied = self.mode == Mode::Lost
-            && !matches!(self.class, ErrorClass::Ambiguous | ErrorClass::Timeout);
+            && !matches!(
+                self.class,
+                ErrorClass::Ambiguous | ErrorClass::Timeout | ErrorClass::Permanent
+            );
         if self.step.path == "reboot_server" && is_denied {
             let console = &mut expected.machines[0];
             // A launch has rebooted once before, and a restart comes after a launch.

@@ -1,7 +1,8 @@
 //! A rehearsed launch tells what the launch then does, and leaves no trace.
 
-use super::stage::{Stage, somebody};
-use ocim::app::LaunchAsk;
+use super::stage::{Stage, because, somebody};
+use chrono::TimeDelta;
+use ocim::app::{Caller, LaunchAsk};
 use ocim::launch_plan::{LaunchPlan, LaunchPlanner, PlanAsk, Playbook, VariableDifference};
 use ocim_adapters::faults::Fault;
 use ocim_domain::appserver::Appserver;
@@ -98,6 +99,21 @@ async fn a_plan_tells_each_step_and_each_variable_of_the_launch_and_leaves_no_tr
         assert_eq!(plan.users_variables.unwrap(), open(&appserver.users_variables));
         assert_eq!(plan.common_variables.unwrap(), open(&appserver.common_variables));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_is_told_to_everybody_but_its_holder() {
+    let stage = Stage::new().await;
+    let until = stage.app().journal().now() + TimeDelta::hours(1);
+    stage.app().hold_instance(&because(), stage.instance, until).await.unwrap();
+    assert!(stage.plan(false).await.problems.is_empty());
+    let planner = LaunchPlanner::new(Arc::clone(&stage.world));
+    let other = Caller { actor: "token:other".to_owned(), ..somebody() };
+    let ask = PlanAsk { activate: false };
+    let plan = planner.plan_launch(&other, stage.instance, ask).await.unwrap();
+    let [problem] = &plan.problems[..] else { panic!("{:?}", plan.problems) };
+    assert_eq!((problem.step, problem.may_pass), ("request", true));
+    assert!(problem.message.contains("token:tests holds the instance"), "{}", problem.message);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use ocim_adapters::faults::Fault;
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::ids::RunId;
+use ocim_domain::instance::Attempts;
 use ocim_domain::mail::{Event, Mail, State};
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Phase, Verb};
@@ -63,6 +64,22 @@ async fn a_launch_that_failed_is_told_once_with_its_reason_and_the_end_of_its_lo
     tokio::time::sleep(Duration::from_secs(3600)).await;
     other.stop().await;
     assert_eq!(stage.mailer.taken().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_of_several_attempts_is_told_once_after_the_last() {
+    let stage = Stage::new().await;
+    misconfigure(&stage);
+    let runner = stage.start_runner();
+    let attempts = Attempts { attempts: 3.try_into().unwrap(), ..Attempts::ONE };
+    let ask = LaunchAsk { attempts, ..LaunchAsk::default() };
+    stage.app().launch_appserver(&somebody(), stage.instance, ask).await.unwrap();
+    // Three launches, one mail.
+    await_ends(&stage, 4).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    runner.stop().await;
+    let [mail] = &stage.mailer.taken()[..] else { panic!("{:?}", stage.mailer.taken()) };
+    assert_eq!(mail.subject, "[Ocim] AppServer 3 (alpha) failed to provision");
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,7 +94,7 @@ async fn what_stays_behind_is_told_as_it_was_recorded_though_a_step_moved_meanwh
     let meta = somebody().metadata();
     let event = NewEvent { id: Uuid::from_u128(9), kind, schema, data, meta };
     // Between the look at the run and the look that is decided on.
-    stage.store.append_meanwhile(1, event);
+    stage.store.append_meanwhile(id.stream(), 1, event);
     let reason = "enough".to_owned();
     let told = stage.app().operate_run(&somebody(), id, Verb::Abandon, reason, false).await;
     let told = told.unwrap().value;

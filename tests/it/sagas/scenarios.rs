@@ -1,8 +1,11 @@
 //! Runs to be disturbed, and what is left once each of them is at rest.
 
-use super::bulk;
+mod begin;
+
+pub(crate) use begin::*;
+
 use super::former::FORMER_LAUNCH;
-use super::stage::{BALANCER, REGION, SITE, Stage, because, somebody};
+use super::stage::{BALANCER, REGION, SITE, Stage, somebody};
 use ocim::app::LaunchAsk;
 use ocim::app::lifecycle::{DeleteAsk, LifecycleAsk};
 use ocim::app::load_balancers::load_balancer_id;
@@ -21,32 +24,22 @@ use ocim::processes::restart_appserver::RESTART_APPSERVER;
 use ocim::processes::run_bulk_operation::RUN_BULK_OPERATION;
 use ocim::processes::run_timer::RUN_TIMER;
 use ocim::processes::send_mail::SEND_MAIL;
-use ocim::processes::started_by;
 use ocim::processes::step::Definition;
 use ocim::processes::terminate_appserver::TERMINATE_APPSERVER;
 use ocim::processes::unarchive_instance::UNARCHIVE_INSTANCE;
-use ocim::reconciler::RegionWatch;
-use ocim::reconciler::balancers::BalancerWatch;
-use ocim_adapters::balancer::Fragment;
-use ocim_adapters::cloud::{Cloud, MachineSpec};
+use ocim_adapters::cloud::Cloud;
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::appserver::{self, Appserver};
-use ocim_domain::bulk::Pace;
 use ocim_domain::fragment::probe_host;
-use ocim_domain::ids::{InstanceId, RunId, ServerId};
+use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::instance::{self, Attempts, Instance, OnSuccess};
 use ocim_domain::ledger::ResourceKey;
 use ocim_domain::load_balancer::LoadBalancer;
 use ocim_domain::region::{Region, region_id};
-use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::{Phase, Run, step_key};
 use ocim_domain::server::{self, Server};
-use ocim_domain::timer::Job;
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-use uuid::Uuid;
 
 /// A launch whose Appserver takes the place of all others.
 const ACTIVE: LaunchAsk = LaunchAsk {
@@ -348,118 +341,9 @@ impl Scenario {
     }
 }
 
-/// What can't be redeployed, one after the other.
-async fn begin_bulk(stage: &Stage, frequency_seconds: u32) -> RunId {
-    stage.launch().await;
-    let fixed = r#"{"internal_lms_domain": "other.example.com"}"#;
-    let work = bulk::redeployment(1, Some(fixed));
-    let instances = [stage.instance, InstanceId(Uuid::from_u128(77))];
-    let pace = Pace { frequency_seconds, ..bulk::pace(1) };
-    bulk::request(stage, work, &instances, pace).await;
-    stage.start(bulk::RUN).await;
-    bulk::RUN
-}
-
-/// One that serves, and one that does not.
-async fn launch_two(stage: &Stage) {
-    stage.launch_active().await;
-    stage.launch().await;
-}
-
 /// A deletion of the stage's instance that ignores nothing.
 pub(crate) fn confirmed() -> DeleteAsk {
     DeleteAsk { confirmation: SITE.to_owned(), ignore: vec![] }
-}
-
-/// Takes away what a failed configuration left.
-async fn begin_clean_up(stage: &Stage) -> RunId {
-    let end = RunState::Exited(2);
-    stage.playbooks.set_default_script(Script { end, ..Script::default() });
-    let launched = stage.begin_launch(LaunchAsk::default()).await;
-    stage.drive(launched.run).await;
-    let asked = stage.app().clean_up_appserver(&because(), launched.appserver).await;
-    let run = asked.unwrap().value;
-    stage.start(run).await;
-    run
-}
-
-/// Tells of a launch that failed.
-pub(crate) async fn begin_mail(stage: &Stage) -> RunId {
-    let end = RunState::Exited(2);
-    stage.playbooks.set_default_script(Script { end, ..Script::default() });
-    let launched = stage.begin_launch(LaunchAsk::default()).await;
-    stage.drive(launched.run).await;
-    let settled = stage.events(&["instance.launch_settled"]).await;
-    let run = settled.iter().find_map(started_by).expect("a mail is asked for").run;
-    stage.start(run).await;
-    run
-}
-
-/// Deletes the log of a launch that ended long ago.
-async fn begin_timer(stage: &Stage) -> RunId {
-    let launched = stage.launch_active().await;
-    stage.world.logs.finish(launched.run).await.unwrap();
-    tokio::time::sleep(stage.world.limits.logs_kept + Duration::from_secs(60)).await;
-    let asked = stage.app().run_timer(&somebody(), Job::DeleteOldLogs).await;
-    let run = asked.unwrap().value;
-    stage.start(run).await;
-    run
-}
-
-/// Takes away a machine that nobody accounts for.
-async fn begin_orphan_deletion(stage: &Stage) -> RunId {
-    let spec = MachineSpec {
-        key: Uuid::from_u128(7),
-        name: "edxapp-stray".to_owned(),
-        flavor: json!({}),
-        image: json!({}),
-        keyname: String::new(),
-        security_groups: vec![],
-    };
-    let machine = stage.cloud.create_machine(&spec).await.unwrap().id;
-    let mut watch = RegionWatch::new(stage.world.clone(), REGION);
-    watch.look().await.unwrap();
-    watch.look().await.unwrap();
-    let asked = stage.app().delete_orphan(&because(), REGION, &machine).await;
-    let run = asked.unwrap().value;
-    stage.start(run).await;
-    run
-}
-
-/// Puts right what somebody has changed on the balancer behind our back.
-async fn begin_preparation(stage: &Stage) -> RunId {
-    stage.launch_active().await;
-    let mut changed = stage.balancer.fragments(BALANCER).into_values().next().unwrap();
-    changed.configuration.push_str("    # by hand\n");
-    stage.balancer.tamper(BALANCER, &changed);
-    let stray = Fragment {
-        name: "ocim--main-nobody".to_owned(),
-        configuration: "backend be-nobody\n".to_owned(),
-        map: String::new(),
-    };
-    stage.balancer.tamper(BALANCER, &stray);
-    let mut watch = BalancerWatch::new(stage.world.clone());
-    watch.look().await.unwrap();
-    watch.look().await.unwrap();
-    let asked = stage.events(&["load_balancer.preparation_requested"]).await;
-    let run = asked.iter().find_map(started_by).expect("a run is asked for").run;
-    stage.start(run).await;
-    run
-}
-
-pub(crate) async fn begin_provision(stage: &Stage) -> RunId {
-    let run = RunId(stage.app().journal().new_id());
-    let input = ProvisionLoadBalancer {
-        region: REGION.to_owned(),
-        domain: "second.example.com".to_owned(),
-        fragment_name_postfix: "-second".to_owned(),
-        flavor: json!({}),
-        image: json!({}),
-        also_listens: None,
-    };
-    let input = serde_json::to_value(input).unwrap();
-    stage.start_run(run, "provision_load_balancer", input, "second.example.com".to_owned()).await;
-    run
 }
 
 /// One Appserver as it is at the end.

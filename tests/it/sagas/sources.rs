@@ -48,7 +48,8 @@ async fn what_one_site_asks_for_keeps_no_other_from_its_repository() {
     }
     let asked = stage.ask_many(WRONG as usize + 1).await;
     let runner = stage.start_runner();
-    await_ends(&stage, asked.len()).await;
+    // Each that failed is told by a mail.
+    await_ends(&stage, asked.len() + WRONG as usize).await;
     runner.stop().await;
     let mut completed = 0;
     for launched in &asked {
