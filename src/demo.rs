@@ -135,9 +135,7 @@ impl Demo {
             .await?
             .value;
         self.finish(run, tell).await?;
-        while visitors.count() < REQUESTS_MIN {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
+        visitors.wait_for(REQUESTS_MIN).await;
         let visits = visitors.stop().await;
         let tally = tally(&visits, [site.first.number, second.number]);
         for failure in visits.iter().filter_map(|visit| visit.outcome.as_ref().err()).take(5) {
@@ -145,19 +143,21 @@ impl Demo {
         }
         self.explain(second.appserver, tell).await?;
         let again = self.redeploy(&site, second.number, tell).await?;
+        let away = self.maintain(&site, second.number + 1, tell).await?;
         self.take_away(&site, tell).await?;
         let report = Report {
             instance: site.instance.to_string(),
             appservers: vec![site.first.appserver.to_string(), second.appserver.to_string()],
             url: site.url,
             http_status: 200,
-            requests: tally.requests + again.requests,
-            failed_requests: tally.failed + again.failed,
+            requests: tally.requests + again.requests + away.requests,
+            failed_requests: tally.failed + again.failed + away.failed,
             seconds: self.started.elapsed().as_secs_f64(),
             events: self.count_events().await?,
             runs: self.count_runs().await?,
         };
-        Ok(Verdict { fault: tally.fault().or_else(|| again.fault()), report })
+        let fault = tally.fault().or_else(|| again.fault()).or_else(|| away.fault());
+        Ok(Verdict { fault, report })
     }
 
     /// The demo's instance: the one of a folder that is used again, or a new one.

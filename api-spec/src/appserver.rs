@@ -41,6 +41,9 @@ pub struct Appserver {
     pub first_run: String,
     /// Whether it receives traffic.
     pub is_active: bool,
+    /// Whether it was asked last that it receive traffic. Where that is not so, the run in
+    /// `latest_run` is at work on it, is stuck, or has turned back.
+    pub is_asked_active: bool,
     /// How far it came.
     pub status: AppserverStatus,
     /// The same for people.
@@ -243,6 +246,7 @@ impl Example for Appserver {
             attempts: 1,
             first_run: RunId::EXAMPLE.to_owned(),
             is_active: true,
+            is_asked_active: true,
             status,
             status_name: status.name().to_owned(),
             status_description: status.description().to_owned(),

@@ -36,6 +36,8 @@ table! {
         failure: Option<String>,
         /// Whether it receives traffic.
         active: bool,
+        /// Whether somebody asked last that it receive traffic.
+        asked_active: bool,
         /// When it last began to receive traffic.
         last_activated: Option<DateTime<Utc>>,
         /// `serv_…`; none until it is frozen.
@@ -170,15 +172,19 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
         },
         Event::LaunchFailed { reason } => columns! { own_status: Status::Error, failure: reason },
         Event::Cancelled { reason } => columns! { own_status: Status::Cancelled, failure: reason },
-        Event::ActivationRequested { run, .. }
-        | Event::DeactivationRequested { run, .. }
-        | Event::TerminationRequested { run, .. }
-        | Event::RestartRequested { run, .. }
+        Event::ActivationRequested { run, .. } => columns! { latest_run: run, asked_active: true },
+        Event::DeactivationRequested { run, .. } | Event::TerminationRequested { run, .. } => {
+            columns! { latest_run: run, asked_active: false }
+        }
+        Event::RestartRequested { run, .. }
         | Event::TerminationStarted { run }
         | Event::CleanUpRequested { run, .. }
         | Event::CleanUpStarted { run } => columns! { latest_run: run },
-        Event::Activated { at } => columns! { active: true, last_activated: at },
-        Event::Deactivated { at: _ } => columns! { active: false },
+        Event::Activated { at } => {
+            columns! { active: true, asked_active: true, last_activated: at }
+        }
+        // Who asked for another one in its place has asked for that, too.
+        Event::Deactivated { at: _ } => columns! { active: false, asked_active: false },
         // Only one that ran ends as terminated (core §4.3): its time of running ends here.
         Event::Terminated { status: Status::Terminated, at } => columns! {
             own_status: Status::Terminated,
@@ -229,5 +235,5 @@ fn freeze(recorded: &Recorded, key: Columns, launched: Launched) -> RowChange {
 
 /// What is true of every Appserver at its first event.
 fn new_row(recorded: &Recorded) -> Columns {
-    columns! { active: false, created_at: recorded.recorded_at }
+    columns! { active: false, asked_active: false, created_at: recorded.recorded_at }
 }

@@ -399,7 +399,7 @@ async fn list_appservers(
             ("SITE", &|it| it.instance_name.clone()),
             ("NAME", &|it| it.name.clone()),
             ("STATUS", &|it| it.status_name.clone()),
-            ("ACTIVE", &|it| if it.is_active { "yes" } else { "" }.to_owned()),
+            ("ACTIVE", &|it| tell_traffic(it).to_owned()),
             ("CREATED", &|it| time(it.created)),
             ("WHY", &|it| it.failure.clone().or(it.machine_trouble.clone()).unwrap_or_default()),
         ],
@@ -411,6 +411,16 @@ async fn list_appservers(
             ("KEPT UNTIL", &|it| it.keeps_server_until.map(time).unwrap_or_default()),
         ],
     )
+}
+
+/// Whether it receives traffic, and what was asked for where that is not so.
+fn tell_traffic(appserver: &Appserver) -> &'static str {
+    match (appserver.is_active, appserver.is_asked_active) {
+        (true, true) => "yes",
+        (false, false) => "",
+        (true, false) => "yes (asked: no)",
+        (false, true) => "no (asked: yes)",
+    }
 }
 
 /// Takes all Appservers of an instance away; with `--wait` tells how each goes.

@@ -1,6 +1,6 @@
 //! `ocim events …` and `ocim projections …`: they read the database itself, server or not.
 
-use super::client::Client;
+use super::client::{Client, encode};
 use super::database::{Database, unavailable};
 use super::error::{CliError, Kind};
 use super::output::{Output, time};
@@ -111,7 +111,7 @@ pub(super) async fn skip_event(
     output: &mut Output,
 ) -> Result<(), CliError> {
     let SkipArgs { name, event, reason } = args;
-    let path = format!("/projections/{name}/skip");
+    let path = format!("/projections/{}/skip", encode(&name));
     client.post_without_answer(&path, &SkipEvent { event, reason }).await?;
     if output.json { Ok(()) } else { output.line("it goes on behind the event") }
 }

@@ -1,6 +1,6 @@
 //! `ocim region …`
 
-use super::client::Client;
+use super::client::{Client, encode};
 use super::error::CliError;
 use super::list::ListArgs;
 use super::output::Output;
@@ -38,7 +38,8 @@ pub(super) async fn run(
         RegionCommand::List(wanted) => client.list("/regions", &[], &wanted).await?,
         RegionCommand::Set { region, launches_max, reason } => {
             let change = ChangeRegion { launches_max, reason };
-            vec![client.patch(&format!("/regions/{region}"), &change, None).await?]
+            let path = format!("/regions/{}", encode(&region));
+            vec![client.patch(&path, &change, None).await?]
         }
     };
     output.table(

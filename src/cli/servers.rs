@@ -1,6 +1,6 @@
 //! `ocim server …`
 
-use super::client::Client;
+use super::client::{Client, encode};
 use super::error::CliError;
 use super::list::ListArgs;
 use super::orders::OrderArgs;
@@ -51,6 +51,7 @@ pub(super) async fn run(
         ServerCommand::Looks(wanted) => list_looks(&wanted, client, output).await,
         ServerCommand::Orphans(wanted) => list_orphans(&wanted, client, output).await,
         ServerCommand::DeleteOrphan { region, machine, order } => {
+            let (region, machine) = (encode(&region), encode(&machine));
             let path = format!("/servers/orphans/{region}/{machine}/delete");
             let (reason, dry_run) = (order.reason.clone(), order.dry_run);
             let body = DeleteOrphan { reason, dry_run };

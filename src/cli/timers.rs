@@ -1,6 +1,6 @@
 //! `ocim timers`, `ocim timers run`.
 
-use super::client::Client;
+use super::client::{Client, encode};
 use super::error::CliError;
 use super::list::ListArgs;
 use super::output::{Output, time};
@@ -35,7 +35,7 @@ pub(super) async fn run(
         None => ListArgs::default(),
         Some(TimerCommand::List(wanted)) => wanted,
         Some(TimerCommand::Run { name, reason }) => {
-            let path = format!("/timers/{name}/run");
+            let path = format!("/timers/{}/run", encode(&name));
             let started: StartedRun = client.post(&path, &RunTimer { reason }).await?;
             return if output.json { output.document(&started) } else { output.line(started.run) };
         }

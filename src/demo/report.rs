@@ -1,6 +1,6 @@
 //! What the demo found, and what must hold.
 
-use super::visitors::Tally;
+use super::visitors::{MaintenanceTally, Tally};
 use crate::app::{AppError, JournalError};
 use crate::boot::BootError;
 use ocim_domain::ids::RunId;
@@ -18,7 +18,8 @@ pub struct Report {
     pub url: String,
     /// Status of the first page.
     pub http_status: u16,
-    /// Requests that visitors made while the second Appserver, and then the third, took over.
+    /// Requests that visitors made while the second Appserver, and then the third, took over, and
+    /// around the maintenance.
     pub requests: usize,
     /// Those that were not answered as they should be.
     pub failed_requests: usize,
@@ -54,6 +55,24 @@ impl Tally {
             format!(
                 "the old appserver answered {out_of_order} requests after the new one had begun"
             )
+        } else {
+            return None;
+        };
+        Some(DemoError::Held(fault))
+    }
+}
+
+impl MaintenanceTally {
+    /// Whether visitors got the page, and nothing else but the site: the first thing that was not so.
+    #[must_use]
+    pub fn fault(self) -> Option<DemoError> {
+        let Self { requests, failed, pages, is_framed } = self;
+        let fault = if failed > 0 {
+            format!("{failed} of {requests} requests failed around the maintenance")
+        } else if pages == 0 {
+            "no visitor got the page of the maintenance".to_owned()
+        } else if !is_framed {
+            "visitors did not get the site before and after the maintenance".to_owned()
         } else {
             return None;
         };

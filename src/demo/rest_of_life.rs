@@ -1,15 +1,20 @@
 //! What comes after the first switch of a demo: a variable is explained, the site is redeployed as one of
-//! many, and then taken out of service, brought back and deleted.
+//! many, put under maintenance for a moment, and then taken out of service, brought back and deleted.
 
-use super::visitors::{Tally, Visitors, fetch_page, tally};
-use super::{Demo, DemoError, Deployed, LOOK_INTERVAL, REQUESTS_MIN, Tell, site_domain};
+use super::visitors::{MaintenanceTally, Tally, Visitors, fetch_page, tally, tally_maintenance};
+use super::{Demo, DemoError, Deployed, REQUESTS_MIN, Tell, site_domain};
 use crate::app::Caller;
 use crate::app::bulk::{BulkAsk, PaceAsk, RedeployAsk};
 use crate::app::lifecycle::{DeleteAsk, LifecycleAsk};
 use crate::processes::unarchive_instance::launch_after;
+use chrono::TimeDelta;
 use ocim_domain::appserver::activation_after;
 use ocim_domain::ids::AppserverId;
+use ocim_domain::instance::maintenance::Maintenance;
 use serde_json::{Map, json};
+
+/// Visits before, under and after the maintenance, at least.
+const VISITS_OF_EACH: usize = 100;
 
 /// A variable that every site has.
 const VARIABLE: &str = "EDXAPP_PLATFORM_NAME";
@@ -52,10 +57,34 @@ impl Demo {
             PaceAsk { batch_size: 1, frequency_seconds: 0, canary: true, failures_max: Some(1) };
         let asked = self.node.app().request_bulk(&self.for_show(), ask, pace).await?;
         self.finish(asked.value.run, tell).await?;
-        while visitors.count() < REQUESTS_MIN {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
+        visitors.wait_for(REQUESTS_MIN).await;
         Ok(tally(&visitors.stop().await, [number, number + 1]))
+    }
+
+    /// Puts the site under maintenance and ends it again while visitors come, who get the site of the
+    /// Appserver of that `number`, or the page.
+    pub(super) async fn maintain(
+        &self,
+        site: &Deployed,
+        number: u32,
+        tell: Tell<'_>,
+    ) -> Result<MaintenanceTally, DemoError> {
+        tell("putting the site under maintenance: visitors get a page that says so");
+        let visitors = Visitors::arrive(site.balancer, &site_domain());
+        let (app, by) = (self.node.app(), self.for_show());
+        let page = Maintenance {
+            message: "The demo shows this page.".to_owned(),
+            until: app.journal().now() + TimeDelta::hours(1),
+        };
+        for page in [Some(page), None] {
+            visitors.wait_for_more(VISITS_OF_EACH).await;
+            let run = app.change_maintenance(&by, site.instance, page).await?.value;
+            self.finish(run, tell).await?;
+        }
+        visitors.wait_for_more(VISITS_OF_EACH).await;
+        let tally = tally_maintenance(&visitors.stop().await, number);
+        tell(&format!("{} of {} requests got the page", tally.pages, tally.requests));
+        Ok(tally)
     }
 
     /// Takes the site out of service, brings it back, and deletes it.

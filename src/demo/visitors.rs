@@ -24,8 +24,17 @@ pub struct Visit {
     pub started: Instant,
     /// When the answer was whole, or the failure clear.
     pub ended: Instant,
-    /// The number of the Appserver that the body names, or why the visit failed.
-    pub outcome: Result<u32, String>,
+    /// What was shown, or why the visit failed.
+    pub outcome: Result<Shown, String>,
+}
+
+/// What a visitor was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The site, by the Appserver of this number.
+    Site(u32),
+    /// The page of a site under maintenance: 503, with the time when to come back.
+    Maintenance,
 }
 
 /// What all visits add up to.
@@ -71,6 +80,18 @@ impl Visitors {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// Waits until they have made so many requests in all.
+    pub async fn wait_for(&self, requests: usize) {
+        while self.count() < requests {
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    /// Waits until they have made so many more.
+    pub async fn wait_for_more(&self, requests: usize) {
+        self.wait_for(self.count() + requests).await;
+    }
+
     /// Stops them; returns all visits in the order in which they were sent.
     pub async fn stop(mut self) -> Vec<Visit> {
         self.leave.send_replace(true);
@@ -86,17 +107,48 @@ impl Visitors {
 /// Judges visits during which `numbers[0]` gave way to `numbers[1]`.
 #[must_use]
 pub fn tally(visits: &[Visit], numbers: [u32; 2]) -> Tally {
-    let answered_by = |number| visits.iter().filter(|visit| visit.outcome == Ok(number)).count();
-    let new_since = visits.iter().filter(|v| v.outcome == Ok(numbers[1])).map(|v| v.ended).min();
-    let late = |visit: &&Visit| {
-        visit.outcome == Ok(numbers[0]) && new_since.is_some_and(|since| visit.started > since)
+    let [old, new]: [Result<Shown, String>; 2] = numbers.map(|number| Ok(Shown::Site(number)));
+    let answered_by = |shown: &Result<Shown, String>| {
+        visits.iter().filter(|visit| visit.outcome == *shown).count()
     };
-    let known = |visit: &&Visit| matches!(&visit.outcome, Ok(n) if numbers.contains(n));
+    let new_since = visits.iter().filter(|v| v.outcome == new).map(|v| v.ended).min();
+    let late = |visit: &&Visit| {
+        visit.outcome == old && new_since.is_some_and(|since| visit.started > since)
+    };
+    let known = |visit: &&Visit| visit.outcome == old || visit.outcome == new;
     Tally {
         requests: visits.len(),
         failed: visits.len() - visits.iter().filter(known).count(),
         out_of_order: visits.iter().filter(late).count(),
-        answered: [answered_by(numbers[0]), answered_by(numbers[1])],
+        answered: [answered_by(&old), answered_by(&new)],
+    }
+}
+
+/// What visitors were shown around a maintenance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MaintenanceTally {
+    /// Requests sent.
+    pub requests: usize,
+    /// Neither the site nor the page, over two seconds, or a broken connection.
+    pub failed: usize,
+    /// Shown the page.
+    pub pages: usize,
+    /// Whether the first and the last of them saw the site.
+    pub is_framed: bool,
+}
+
+/// Judges visits during which the site of that Appserver was under maintenance for a while.
+#[must_use]
+pub fn tally_maintenance(visits: &[Visit], number: u32) -> MaintenanceTally {
+    let site = Ok(Shown::Site(number));
+    let pages = visits.iter().filter(|visit| visit.outcome == Ok(Shown::Maintenance)).count();
+    let served = visits.iter().filter(|visit| visit.outcome == site).count();
+    let ends = [visits.first(), visits.last()];
+    MaintenanceTally {
+        requests: visits.len(),
+        failed: visits.len() - pages - served,
+        pages,
+        is_framed: ends.into_iter().all(|end| end.is_some_and(|visit| visit.outcome == site)),
     }
 }
 
@@ -120,8 +172,7 @@ impl Visitor {
             let started = Instant::now();
             let asked = ask(&mut connection, self.address, &self.host, self.keeps_connection);
             let outcome = match tokio::time::timeout(PATIENCE, asked).await {
-                Ok(Ok(body)) => number_in(&body),
-                Ok(Err(error)) => Err(error),
+                Ok(answered) => answered.and_then(|answer| answer.shown()),
                 Err(_) => Err(format!("no whole answer within {} s", PATIENCE.as_secs())),
             };
             if outcome.is_err() {
@@ -133,14 +184,15 @@ impl Visitor {
     }
 }
 
-/// The first page of a site as anybody gets it: its status and body.
+/// The first page of a site as anybody gets it.
 ///
 /// # Errors
 /// A sentence that says what went wrong.
 pub async fn fetch_page(address: SocketAddr, host: &str) -> Result<String, String> {
     let mut fresh = None;
     let fetched = ask(&mut fresh, address, host, false);
-    tokio::time::timeout(PATIENCE, fetched).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+    let fetched = tokio::time::timeout(PATIENCE, fetched).await;
+    fetched.unwrap_or_else(|_| Err("no answer".to_owned()))?.page()
 }
 
 /// One request on the connection at hand, or on a new one. A kept connection that turns out to be
@@ -150,7 +202,7 @@ async fn ask(
     address: SocketAddr,
     host: &str,
     keeps_connection: bool,
-) -> Result<String, String> {
+) -> Result<Answer, String> {
     let mut stream = match connection.take() {
         Some(stream) => stream,
         None => BufReader::new(TcpStream::connect(address).await.map_err(says("connect"))?),
@@ -164,20 +216,42 @@ async fn ask(
     if keeps_connection && !head.closes {
         *connection = Some(stream);
     }
-    if head.status != 200 {
-        return Err(format!("status {}", head.status));
-    }
-    String::from_utf8(body).map_err(|_| "a body that is not text".to_owned())
+    let body = String::from_utf8(body).map_err(|_| "a body that is not text".to_owned())?;
+    Ok(Answer { head, body })
 }
 
+struct Answer {
+    head: Head,
+    body: String,
+}
+
+impl Answer {
+    fn page(self) -> Result<String, String> {
+        match self.head.status {
+            200 => Ok(self.body),
+            status => Err(format!("status {status}")),
+        }
+    }
+
+    fn shown(self) -> Result<Shown, String> {
+        if self.head.status == 503 && self.head.says_when_back {
+            return Ok(Shown::Maintenance);
+        }
+        self.page().and_then(|body| number_in(&body)).map(Shown::Site)
+    }
+}
+
+#[derive(Default)]
 struct Head {
     status: u16,
     length: usize,
     closes: bool,
+    /// Whether it has a `Retry-After`, as nothing has but a page of maintenance.
+    says_when_back: bool,
 }
 
 async fn read_head(stream: &mut BufReader<TcpStream>) -> Result<Head, String> {
-    let mut head = Head { status: 0, length: 0, closes: false };
+    let mut head = Head::default();
     loop {
         let mut line = String::new();
         let read = stream.read_line(&mut line).await.map_err(says("read the answer"))?;
@@ -194,6 +268,8 @@ async fn read_head(stream: &mut BufReader<TcpStream>) -> Result<Head, String> {
             head.length = length.trim().parse().map_err(says("read the length"))?;
         } else if let Some(value) = line.strip_prefix("connection:") {
             head.closes = value.trim() == "close";
+        } else if line.starts_with("retry-after:") {
+            head.says_when_back = true;
         }
     }
 }
@@ -225,7 +301,7 @@ mod tests {
             .map(|(from, to, outcome)| Visit {
                 started: at(*from),
                 ended: at(*to),
-                outcome: (*outcome).map_err(str::to_owned),
+                outcome: (*outcome).map(Shown::Site).map_err(str::to_owned),
             })
             .collect()
     }
@@ -242,6 +318,17 @@ mod tests {
         let seen = visits(&[(0, 1, Err("status 503")), (1, 2, Ok(7)), (2, 3, Ok(2))]);
         let expected = Tally { requests: 3, failed: 2, out_of_order: 0, answered: [0, 1] };
         assert_eq!(tally(&seen, [1, 2]), expected);
+    }
+
+    #[test]
+    fn a_maintenance_is_seen_between_two_views_of_the_site() {
+        let mut seen = visits(&[(0, 1, Ok(3)), (1, 2, Ok(3)), (2, 3, Ok(3))]);
+        seen[1].outcome = Ok(Shown::Maintenance);
+        let expected = MaintenanceTally { requests: 3, failed: 0, pages: 1, is_framed: true };
+        assert_eq!(tally_maintenance(&seen, 3), expected);
+        // Another appserver's answer is none, and the page must be gone at the end.
+        assert_eq!(tally_maintenance(&seen, 2).failed, 2);
+        assert!(!tally_maintenance(&seen[..2], 3).is_framed);
     }
 
     #[test]

@@ -524,6 +524,7 @@ pub(super) fn show_appserver(row: AppserverRow) -> Result<Appserver, HttpError> 
         attempts: row.attempts,
         first_run: row.first_run,
         is_active: row.active,
+        is_asked_active: row.asked_active,
         status,
         status_name: status.name().to_owned(),
         status_description: status.description().to_owned(),

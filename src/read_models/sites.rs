@@ -92,7 +92,8 @@ const BESIDE_APPSERVERS: &str = " left join rm.instances as i on i.id = t.instan
 row! {
     /// An Appserver as a list shows it.
     pub struct AppserverRow of appserver_columns {
-        id, instance, number, attempt, attempts, first_run, status, healthy, failure, active, last_activated, server, launch_run,
+        id, instance, number, attempt, attempts, first_run, status, healthy, failure, active, asked_active,
+        last_activated, server, launch_run,
         latest_run, release, configuration_commit, keeps_server_until, trouble, created_at,
         updated_at, terminated_at,
     }

@@ -21,6 +21,7 @@ mod references;
 mod runs;
 mod shared_servers;
 mod status;
+mod timers;
 mod tokens;
 mod told;
 

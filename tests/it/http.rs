@@ -24,4 +24,5 @@ mod resources;
 mod rubbish;
 mod runs;
 mod shared_servers;
+mod timers;
 mod tokens;

@@ -131,8 +131,8 @@ fn assert_report(printed: &str) {
     assert_eq!(report["failed_requests"], 0, "{report}");
     assert!(report["requests"].as_u64().unwrap() >= 1000, "{report}");
     // The balancer's run, four launches, four activations, the end of the first appserver, the bulk
-    // operation; archiving, un-archiving and deleting the site.
-    assert_eq!(report["runs"], 14, "{report}");
+    // operation; the maintenance and its end; archiving, un-archiving and deleting the site.
+    assert_eq!(report["runs"], 16, "{report}");
     assert!(report["url"].as_str().unwrap().starts_with("http://demo.localhost:"), "{report}");
 }
 

@@ -6,8 +6,11 @@ use ocim_adapters::system::SystemIds;
 use ocim_domain::appserver;
 use ocim_domain::event::{DomainEvent, Metadata, NewEvent, StreamId};
 use ocim_domain::ids::LoadBalancerId;
+use ocim_domain::incident;
+use ocim_domain::instance::{Hold, Maintenance};
 use ocim_domain::inventory::{self, inventory_id};
 use ocim_domain::load_balancer;
+use ocim_domain::mail::{self, About};
 use ocim_domain::region::{self, region_id};
 use ocim_domain::system::Ids;
 use ocim_domain::{instance, server};
@@ -107,5 +110,44 @@ fn live(site: &Site, balancer: LoadBalancerId, region: &str) -> Vec<Step> {
             },
         ),
     ]);
+    steps.extend(around(site, region));
     steps
+}
+
+/// What was recorded of it beside: a hold and a maintenance that are over, a mail that was delivered, a
+/// pause that has ended.
+fn around(site: &Site, region: &str) -> Vec<Step> {
+    use instance::Event as I;
+    let of_site = |event: I| step(site.instance.stream(), &event);
+    let at = "2026-11-22T13:00:00Z".parse().unwrap();
+    let page = Maintenance { message: "Works".to_owned(), until: at };
+    let (holder, reason) = ("token:bygone".to_owned(), "works".to_owned());
+    let hold = Hold { holder: holder.clone(), reason: reason.clone(), until: at };
+    let about = About::LaunchFailed {
+        instance: site.instance,
+        appserver: site.appserver,
+        launch: site.run,
+    };
+    let mail = |event: mail::Event| step(about.mail_id().stream(), &event);
+    let subject = incident::Subject::Region(region.to_owned());
+    let paused = incident::incident_id(incident::Kind::Pause, &subject).stream();
+    let began = incident::Event::Began {
+        number: 1,
+        trouble: incident::Kind::Pause,
+        subject,
+        reason,
+        until: None,
+    };
+    vec![
+        of_site(I::Held(hold)),
+        of_site(I::HoldReleased { holder, reason: None }),
+        of_site(I::MaintenanceRequested { run: site.run, page: Some(page.clone()) }),
+        of_site(I::MaintenanceChanged { run: site.run, page: Some(page) }),
+        of_site(I::MaintenanceRequested { run: site.run, page: None }),
+        of_site(I::MaintenanceChanged { run: site.run, page: None }),
+        mail(mail::Event::Requested { about: about.clone(), run: site.run, recipients: 1 }),
+        mail(mail::Event::Delivered { refused: 0 }),
+        step(paused.clone(), &began),
+        step(paused, &incident::Event::Ended { number: 1 }),
+    ]
 }

@@ -13,7 +13,7 @@ use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_domain::event::{DomainEvent, Metadata, NewEvent};
 use ocim_domain::load_balancer;
 use ocim_domain::right::ReadScope;
-use ocim_domain::system::Ids;
+use ocim_domain::system::{Clock, Ids};
 use ocim_engine::projector::ProjectorRuntime;
 use ocim_engine::store::memory::MemoryStore;
 use ocim_engine::store::{EventStore, Expected};
@@ -179,6 +179,7 @@ async fn read_all(meter: &mut Meter, balancer: &str) {
     meter.measure("misled instances", async |it| it.list_misled_instances(PAGE).await).await;
     let troubled = async |it: Reads<'_>| it.list_troubled_balancers(PAGE).await;
     meter.measure("balancers in trouble", troubled).await;
+    read_what_people_did(meter).await;
 
     for (name, subject) in [
         ("a run's timeline", run.as_str()),
@@ -200,6 +201,28 @@ async fn read_all(meter: &mut Meter, balancer: &str) {
     meter.measure("events of a kind", read).await;
     let names = [one.to_owned(), appserver, run];
     meter.measure("names", async |it| it.read_names(&names).await).await;
+}
+
+/// Holds, maintenance, mails and incidents of the past; none of it is open.
+async fn read_what_people_did(meter: &mut Meter) {
+    let now = SystemClock.now();
+    let held = async |it: Reads<'_>| it.list_held_instances(now, PAGE).await;
+    assert!(meter.measure("instances that are held", held).await.is_empty());
+    let maintained = async |it: Reads<'_>| it.list_maintained_instances(PAGE).await;
+    assert!(meter.measure("instances under maintenance", maintained).await.is_empty());
+    let late = async |it: Reads<'_>| it.list_late_mails(now, PAGE).await;
+    assert!(meter.measure("mails that are late", late).await.is_empty());
+    let mails = async |it: Reads<'_>| it.list_mails(None, None, PAGE, None).await;
+    let mails = meter.measure("mails", mails).await;
+    let after = mails.last().map(|mail| mail.id.clone());
+    let next = async |it: Reads<'_>| it.list_mails(None, None, PAGE, after.as_ref()).await;
+    assert_eq!(meter.measure("the next mails", next).await.len(), PAGE);
+    let open = async |it: Reads<'_>| it.list_incidents(Some(true), PAGE, None).await;
+    assert!(meter.measure("open incidents", open).await.is_empty());
+    let incidents = async |it: Reads<'_>| it.list_incidents(None, PAGE, None).await;
+    meter.measure("incidents", incidents).await;
+    let operations = async |it: Reads<'_>| it.list_bulk_operations(PAGE, None).await;
+    meter.measure("bulk operations", operations).await;
 }
 
 /// Reads that take more the more there is, and why that is right.

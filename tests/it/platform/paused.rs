@@ -21,6 +21,34 @@ impl Ground {
 }
 
 #[tokio::test]
+async fn what_was_asked_of_the_traffic_and_what_is_are_told_apart() {
+    let mut ground = Ground::prepare().await;
+    ground.start_with(CLOUDS).await;
+    let site = json!({ "sub_domain": "alpha", "name": "alpha" });
+    let site = text(&ground.post("/instances", site).await, "id");
+    let (appserver, run) = ground.launch(&site).await;
+    assert_eq!(ground.await_run(&run).await, "completed");
+    let path = format!("/api/v1/appservers/{appserver}");
+    let await_traffic = async |is: bool, asked: bool| {
+        ground
+            .wait_for(&format!("traffic {is}, asked {asked}"), async || {
+                let shown = ground.get(&path).await;
+                (shown["is_active"] == is && shown["is_asked_active"] == asked).then_some(())
+            })
+            .await;
+    };
+    await_traffic(false, false).await;
+    let pause = json!({ "about": "all", "reason": "nothing is to move" });
+    ground.post("/incidents/pause", pause).await;
+    let run = ground.activate(&appserver).await;
+    ground.await_told(&run, "all work is paused").await;
+    await_traffic(false, true).await;
+    ground.post("/incidents/resume", json!({ "about": "all" })).await;
+    assert_eq!(ground.await_run(&run).await, "completed");
+    await_traffic(true, true).await;
+}
+
+#[tokio::test]
 async fn a_server_that_starts_paused_takes_work_and_begins_none_until_it_is_resumed() {
     let mut ground = Ground::prepare().await;
     ground.start_as(&["serve", "--paused"], CLOUDS).await;
