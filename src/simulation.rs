@@ -17,6 +17,7 @@ pub use invariants::Violation;
 pub use report::Report;
 
 use crate::app::{AppError, JournalError};
+use crate::processes::send_mail::SEND_MAIL;
 use crate::processes::started_by;
 use ocim_domain::Timestamp;
 use ocim_domain::event::Position;
@@ -168,7 +169,10 @@ impl Watch {
                     self.rested_at = Some(event.recorded_at);
                 }
                 _ => {
-                    if let Some(request) = started_by(&event) {
+                    // Nobody is to get mails here: none of their runs begins.
+                    if let Some(request) =
+                        started_by(&event).filter(|it| it.definition != SEND_MAIL.name)
+                    {
                         self.open.insert(request.run);
                         self.all.insert(request.run);
                     }

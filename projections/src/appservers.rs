@@ -87,7 +87,7 @@ table! {
 /// The read model of appservers.
 pub const PROJECTOR: Projector = Projector {
     name: "appservers",
-    version: 2,
+    version: 1,
     categories: &[InstanceId::CATEGORY, AppserverId::CATEGORY],
     tables: &[APPSERVERS],
     project,

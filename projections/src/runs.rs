@@ -109,7 +109,7 @@ table! {
 /// The read model of runs.
 pub const PROJECTOR: Projector = Projector {
     name: "runs",
-    version: 2,
+    version: 1,
     categories: &[RunId::CATEGORY],
     tables: &[RUNS, STEPS, MOVES],
     project,

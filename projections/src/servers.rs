@@ -49,7 +49,7 @@ table! {
 /// The read model of servers.
 pub const PROJECTOR: Projector = Projector {
     name: "servers",
-    version: 2,
+    version: 1,
     categories: &[ServerId::CATEGORY],
     tables: &[SERVERS],
     project,

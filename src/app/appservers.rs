@@ -232,8 +232,11 @@ impl App {
         id: AppserverId,
         ask: ForceAsk,
     ) -> Result<(), AppError> {
-        if ask.force && by.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
-            return Err(AppError::invalid("reason", "is required with `force`"));
+        if ask.force {
+            by.reason
+                .as_ref()
+                .ok_or_else(|| AppError::invalid("reason", "is required with `force`"))?;
+            by.need_reason()?;
         }
         let appserver = self.load_appserver(id).await?;
         let (instance, _) = self.load_instance(appserver.launched.instance).await?;

@@ -25,8 +25,8 @@ const PROVIDER_MAX: usize = 300;
 const LOOK_IN: Duration = Duration::from_secs(30);
 /// The shortest pause between two looks.
 const LOOK_IN_MIN: Duration = Duration::from_millis(100);
-/// How providers are called that are not in a region.
-const PROVIDERS: [&str; 4] = ["region ", "balancer ", "playbooks ", "DNS"];
+/// What providers are called: one of a kind by that name, others by what follows the space.
+const PROVIDERS: [&str; 5] = ["region ", "balancer ", "playbooks ", "DNS", "mail server"];
 
 /// What is open, and how those go on that it held up. Clones share it.
 #[derive(Debug, Clone)]
@@ -365,13 +365,16 @@ impl App {
                 Err(AppError::invalid("name", format!("must be a configured region: `{known}`")))
             }
             Subject::Provider(name) => {
-                let is_known = PROVIDERS.iter().any(|known| name.starts_with(known));
+                let is_known = PROVIDERS.iter().any(|known| match known.ends_with(' ') {
+                    true => name.starts_with(known) && name.len() > known.len(),
+                    false => name == known,
+                });
                 let is_short = name.chars().count() <= PROVIDER_MAX;
                 if is_known && is_short && make_recordable(name) == *name {
                     return Ok(());
                 }
                 let rule = "must be a provider as `ocim incidents` and messages call it: `DNS`, \
-                            `balancer DOMAIN`, `playbooks REPOSITORY` or `region NAME`";
+                            `mail server`, `balancer DOMAIN`, `playbooks REPOSITORY` or `region NAME`";
                 Err(AppError::invalid("name", rule))
             }
         }

@@ -75,7 +75,7 @@ async fn release_hold(
     id: Path<InstanceId>,
     Body(body): Body<ReleaseHold>,
 ) -> Result<HttpResponse, HttpError> {
-    let by = Caller { reason: body.reason, ..by.into_inner() };
+    let by = Caller { reason: body.reason, ..by.into_inner() }.with_checked_reason()?;
     let done = api.app.release_hold(&by, *id, body.force).await?;
     Ok(answer(&api, done).await)
 }

@@ -323,7 +323,7 @@ impl End<'_> {
         // With those of former settings: nobody takes them away.
         for (resource, entry) in ledger.entries {
             let is_said = resource.kind == Kind::DnsName && entry.sight == Sight::Present;
-            if is_said && self.stage.region.alias(&resource.key).is_none() {
+            if is_said && !self.stage.region.has_name(&resource.key) {
                 let detail = format!("{} is said to be there, and is not", resource.key);
                 self.blame(INVARIANT, id, detail);
             }

@@ -5,12 +5,12 @@ Usage: client.py URL TOKEN. The generated package `ocim_client` lies beside this
 
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 
 from ocim_client import AuthenticatedClient, Client, models
 from ocim_client.api.appservers import activate_appserver, keep_server, launch_appserver, list_appservers, list_instance_appservers, read_appserver
-from ocim_client.api.instances import change_settings, create_instance, list_instances, read_instance
+from ocim_client.api.instances import change_settings, create_instance, hold_instance, list_instances, read_instance
 from ocim_client.api.problems import read_problem_page
 from ocim_client.api.runs import list_runs, read_run
 from ocim_client.api.tokens import create_token
@@ -96,6 +96,11 @@ refused(create_instance.sync_detailed(client=client, body=taken), "name_taken")
 looker = given(create_token.sync_detailed(client=client, body=models.CreateToken.from_dict({"name": "looker", "scope": "read"})), 201)
 looker = AuthenticatedClient(url, looker.secret, raise_on_unexpected_status=True)
 refused(create_instance.sync_detailed(client=looker, body=settings(name="Eight", sub_domain="eight")), "forbidden")
+hold = models.HoldInstance(reason="moving its data", until=datetime.now(timezone.utc) + timedelta(hours=1))
+given(hold_instance.sync_detailed(made.id, client=client, body=hold), 204)
+other = given(create_token.sync_detailed(client=client, body=models.CreateToken.from_dict({"name": "other", "scope": "all"})), 201)
+other = AuthenticatedClient(url, other.secret, raise_on_unexpected_status=True)
+refused(change_settings.sync_detailed(made.id, client=other, body=change(name="Nine")), "instance_held")
 nobody = Client(url, raise_on_unexpected_status=True)
 refused(list_instances.sync_detailed(client=nobody), "unauthorized")
 

@@ -13,6 +13,13 @@ impl SimulatedRegion {
     pub fn alias(&self, name: &str) -> Option<String> {
         self.lock().aliases.get(name).cloned()
     }
+
+    /// Whether a name leads anywhere: to another name, or to an address.
+    #[must_use]
+    pub fn has_name(&self, name: &str) -> bool {
+        let state = self.lock();
+        state.aliases.contains_key(name) || state.addresses.contains_key(name)
+    }
 }
 
 #[async_trait]

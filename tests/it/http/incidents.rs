@@ -62,6 +62,8 @@ async fn what_can_not_be_paused_is_refused_by_its_field_and_pauses_nothing() {
         (json!({ "about": "region", "name": "nowhere", "reason": "x" }), "name"),
         (json!({ "about": "provider", "name": "somebody", "reason": "x" }), "name"),
         (json!({ "about": "provider", "name": long, "reason": "x" }), "name"),
+        (json!({ "about": "provider", "name": "DNS2", "reason": "x" }), "name"),
+        (json!({ "about": "provider", "name": "balancer ", "reason": "x" }), "name"),
         (json!({ "about": "all", "until": "2001-01-01T00:00:00Z", "reason": "x" }), "until"),
     ];
     for (body, field) in refused {
