@@ -4,6 +4,7 @@ pub mod access;
 mod appservers;
 mod balancer_attempts;
 pub mod bulk;
+mod clean_ups;
 mod details;
 mod drives;
 mod error;
@@ -36,6 +37,7 @@ mod variables;
 
 pub use appservers::{ActivateAsk, ForceAsk, LaunchAsk, Launched};
 pub use balancer_attempts::BalancerAttempts;
+pub use clean_ups::{CleanUpPlan, CleanUpRequest};
 pub use details::DetailsAsk;
 pub use drives::Drives;
 pub use error::{AppError, SettingsEdit, Violation};
@@ -57,6 +59,7 @@ use crate::read_models::{ReadModels, Reads};
 use ocim_adapters::breaker::circuits::{Circuits, OpenCircuit};
 use ocim_domain::event::{Metadata, Position};
 use ocim_domain::ids::RunId;
+use ocim_domain::instance::clean_up;
 use ocim_domain::right::ReadScope;
 use ocim_domain::saga::{Plan, Run};
 use ocim_domain::settings::Defaults;
@@ -87,6 +90,7 @@ pub struct App {
     drives: Drives,
     open_runs: Arc<tokio::sync::Mutex<Tracker<OpenRuns<()>>>>,
     balancer_attempts: BalancerAttempts,
+    standing: clean_ups::StandingAppservers,
     leases: Option<Arc<dyn Leases>>,
     circuits: Option<Arc<dyn Circuits>>,
 }
@@ -100,6 +104,8 @@ pub struct AppSetting {
     pub regions: Vec<String>,
     /// What the names of fragments begin with on balancers that people add.
     pub fragment_name_prefix: String,
+    /// When obsolete Appservers go of instances that have no rule of their own.
+    pub clean_up: clean_up::Rule,
     /// Whether an AWS account is configured that could make buckets.
     pub has_aws_account: bool,
     /// The plan of a run's definition; an empty one where this version does not know it.
@@ -199,6 +205,7 @@ impl App {
         let open_runs = track_open_runs(&journal);
         Self {
             incidents: Incidents::new(&journal),
+            standing: clean_ups::StandingAppservers::new(&journal),
             journal,
             open_runs,
             store,
@@ -221,7 +228,8 @@ impl App {
         let journal = self.journal.with_derived(derived);
         let open_runs = track_open_runs(&journal);
         let incidents = Incidents::new(&journal);
-        Self { journal, open_runs, incidents, ..self }
+        let standing = clean_ups::StandingAppservers::new(&journal);
+        Self { journal, open_runs, incidents, standing, ..self }
     }
 
     /// The same, which asks these leases who holds a run.

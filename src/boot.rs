@@ -30,6 +30,7 @@ use crate::telemetry::traces::Exporter;
 use background::Background;
 use ocim_adapters::logs::postgres::PostgresLogs;
 use ocim_adapters::system::{SystemClock, SystemIds};
+use ocim_domain::instance::clean_up::Rule;
 use ocim_engine::database::DatabaseAddress;
 use ocim_engine::derived::Derived;
 use ocim_engine::derived::postgres::PostgresDerived;
@@ -174,6 +175,7 @@ impl Services {
                 fragment_name_prefix: config.load_balancer_fragment_name_prefix.clone(),
                 has_aws_account: config.sites.aws_access_key_id.is_some()
                     && config.sites.aws_secret_access_key.is_some(),
+                clean_up: Rule::Days(config.clean_up_days),
                 plan_of: processes::plan_of,
             },
         );

@@ -4,6 +4,7 @@ mod accept_head;
 mod appservers;
 mod balancers;
 mod bulk;
+mod clean_up;
 mod client;
 mod conditions;
 mod database;
@@ -155,6 +156,9 @@ enum Command {
         #[command(subcommand)]
         command: Option<timers::TimerCommand>,
     },
+    /// Take appservers away that serve nobody and are neither fallback nor release candidate, as every day
+    /// at 01:00 UTC; or tell which would go
+    CleanUp(clean_up::CleanUpArgs),
     /// Machines of this computer, which outlive `ocim serve`
     #[command(subcommand)]
     Machine(machines::MachineCommand),
@@ -249,6 +253,7 @@ async fn run(command: Command, target: &Target, output: &mut Output) -> Result<(
             None => explain::print_page(&args, output),
         },
         Command::Mail(command) => mails::run(command, &target.client()?, output).await,
+        Command::CleanUp(args) => clean_up::run(&args, &target.client()?, output).await,
         Command::Timers { command } => timers::run(command, &target.client()?, output).await,
         Command::Machine(command) => machines::run(command, &target.local("machine")?, output),
         Command::Node(command) => nodes::run(command, &target.local("node")?, output).await,

@@ -157,7 +157,8 @@ pub struct Config {
     /// `OCIM_FAILED_SERVER_KEPT`: seconds that a failed appserver keeps its machine for debugging.
     /// `172800`, two days.
     pub failed_server_kept: Duration,
-
+    /// `OCIM_CLEAN_UP_DAYS`: days after which appservers may go that serve nobody, 1 to 365. `2`.
+    pub clean_up_days: u16,
     /// `LOG_DELETION_DAYS`: days that the log of a run is kept once it has ended, 1 to 36500. `60`.
     pub log_deletion_days: u32,
 
@@ -453,6 +454,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         shutdown_timeout: r.seconds_or_none("SHUTDOWN_TIMEOUT", 600),
         reconcile_interval: r.seconds("OCIM_RECONCILE_INTERVAL", 60),
         failed_server_kept: r.seconds("OCIM_FAILED_SERVER_KEPT", 2 * 24 * 3600),
+        clean_up_days: r.clean_up_days("OCIM_CLEAN_UP_DAYS"),
         log_deletion_days: r.days("LOG_DELETION_DAYS", 60),
         ansible_python_path: (r.path("ANSIBLE_PYTHON_PATH"))
             .unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),

@@ -4,6 +4,7 @@ mod appservers;
 mod auth;
 mod bodiless;
 mod bulk;
+mod clean_ups;
 mod convert;
 mod events;
 mod extract;
@@ -102,6 +103,7 @@ const LISTS: &[&[Route]] = &[
     resources::ROUTES,
     lifecycle::ROUTES,
     holds::ROUTES,
+    clean_ups::ROUTES,
     maintenance::ROUTES,
     projections::ROUTES,
     bulk::ROUTES,

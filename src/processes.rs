@@ -8,6 +8,7 @@ pub mod beliefs;
 pub mod change_maintenance;
 pub mod check_names;
 pub mod clean_up_appserver;
+mod clean_up_appservers;
 pub mod deactivate_appserver;
 pub mod delete_instance;
 pub mod delete_orphan;

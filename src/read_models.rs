@@ -22,7 +22,10 @@ pub use references::ReferenceRow;
 pub use resources::{ResourceFilter, ResourceKey, ResourceRow};
 pub use runs::{DefinitionFigures, RunAttemptRow, RunFilter, RunRow, RunStepRow, StepFigures};
 pub use shared_servers::SharedServerRow;
-pub use sites::{AppserverFilter, AppserverRow, InstanceDetailRow, InstanceFilter, InstanceRow};
+pub use sites::{
+    AppserverFilter, AppserverRow, CleanUpRow, InstanceDetailRow, InstanceFilter, InstanceRow,
+    StandingRow,
+};
 
 use condition::{Clause, Parameter};
 use deadpool_postgres::Pool;

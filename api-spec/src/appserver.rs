@@ -1,6 +1,7 @@
 //! Appservers, and what one may ask of them.
 
 use crate::appserver_status::AppserverStatus;
+use crate::clean_up::{CleanUpReason, CleanUpVerdict};
 use crate::examples::{Example, reason, second};
 use crate::instance::{Settings, Site};
 use crate::texts::{
@@ -82,6 +83,8 @@ pub struct Appserver {
     pub last_activated: Option<DateTime<Utc>>,
     /// Until when a failed one keeps its machine for debugging.
     pub keeps_server_until: Option<DateTime<Utc>>,
+    /// What is to become of it by itself; none before it has a machine, and once that is gone.
+    pub clean_up: Option<CleanUpVerdict>,
     /// What is wrong with its machine, e.g. that it vanished; then it is not healthy.
     #[schema(value_type = Option<Prose>)]
     pub machine_trouble: Option<String>,
@@ -261,6 +264,12 @@ impl Example for Appserver {
             configuration_commit: Some(Commit::EXAMPLE.to_owned()),
             last_activated: Some(second(3_600)),
             keeps_server_until: None,
+            clean_up: Some(CleanUpVerdict {
+                why: CleanUpReason::Serves,
+                until: None,
+                told: "kept, because it receives traffic".to_owned(),
+                ..CleanUpVerdict::example()
+            }),
             machine_trouble: None,
             created: second(120),
             modified: second(3_600),

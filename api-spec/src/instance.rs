@@ -1,6 +1,7 @@
 //! Instances and their settings.
 
 use crate::appserver_status::AppserverStatus;
+use crate::clean_up::CleanUpRule;
 use crate::examples::{Example, reason, second};
 use crate::hold::Hold;
 use crate::lifecycle::InstanceLifecycle;
@@ -299,6 +300,8 @@ pub struct InstanceDetail {
     /// Notes of people.
     #[schema(value_type = Notes)]
     pub notes: String,
+    /// When its obsolete Appservers go.
+    pub clean_up: CleanUpRule,
     /// Where it is, and its test login.
     pub site: Site,
     /// What its databases, buckets and accounts are called; `null` until the first launch.
@@ -433,6 +436,7 @@ impl Example for InstanceDetail {
             MysqlAccount { server: MysqlServerId::EXAMPLE.to_owned(), user: "qwerty".to_owned() };
         Self {
             instance: Instance::example(),
+            clean_up: CleanUpRule { days: Some(2), is_own: false },
             settings_version: 3,
             notes: Notes::EXAMPLE.to_owned(),
             site: Site::example(),

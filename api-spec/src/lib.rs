@@ -5,6 +5,7 @@
 pub mod appserver;
 pub mod appserver_status;
 pub mod bulk;
+pub mod clean_up;
 pub mod event;
 pub mod examples;
 pub mod health;
@@ -43,6 +44,10 @@ pub use appserver_status::AppserverStatus;
 pub use bulk::{
     ArchiveInstances, BulkItem, BulkItemState, BulkOperation, BulkPlan, BulkState, BulkWork,
     ChosenInstance, RedeployInstances, StartedBulkOperation, SteerBulkOperation,
+};
+pub use clean_up::{
+    ChangeCleanUp, CleanUpMode, CleanUpPlan, CleanUpReason, CleanUpRule, CleanUpVerdict,
+    PlannedAppserver,
 };
 pub use event::{AppendedEvent, RecordedEvent};
 pub use examples::Example;

@@ -2,9 +2,11 @@
 
 mod keeping;
 mod restart;
+mod status;
 mod termination;
 
 pub use keeping::{CleanUp, clean_up_run};
+pub use status::Status;
 pub use termination::status_once_terminated;
 
 use crate::Timestamp;
@@ -53,54 +55,6 @@ pub struct Launched {
 #[must_use]
 pub fn activation_after(run: RunId) -> RunId {
     RunId(step_key(run, "activation"))
-}
-
-/// How far it came (core §2.2, and `cancelled`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Made, nothing begun.
-    New,
-    /// Its machine can't be reached yet.
-    Waiting,
-    /// Playbooks are running.
-    Configuring,
-    /// Up.
-    Running,
-    /// Not configured successfully; may be partly up.
-    Failed,
-    /// The machine went wrong and never came up.
-    Error,
-    /// Ran, then was shut down.
-    Terminated,
-    /// Somebody cancelled its launch.
-    Cancelled,
-}
-
-impl Status {
-    /// Every status, in the order of a launch.
-    pub const ALL: [Self; 8] = [
-        Self::New,
-        Self::Waiting,
-        Self::Configuring,
-        Self::Running,
-        Self::Failed,
-        Self::Error,
-        Self::Terminated,
-        Self::Cancelled,
-    ];
-
-    /// True where nothing is under way (core §2.2).
-    #[must_use]
-    pub fn is_steady(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Configuring)
-    }
-
-    /// True where nothing went wrong (core §2.2).
-    #[must_use]
-    pub fn is_healthy(self) -> bool {
-        !matches!(self, Self::Failed | Self::Error)
-    }
 }
 
 /// What one may ask of an Appserver.
@@ -152,6 +106,9 @@ pub enum Command {
     CleanUpWhenDue { run: RunId, due: Timestamp },
     /// Take a failed one's machine away now, in `run`, for this `reason`.
     RequestCleanUp { run: RunId, reason: String },
+    /// Take the machine away of one that is obsolete, in `run`, for this `reason`: refused unless it is at
+    /// rest and serves nobody.
+    CleanUpObsolete { run: RunId, reason: String },
     /// The clean-up for `due`, or the one that was asked for, begins: it can't serve any more.
     StartCleanUp { run: RunId },
     /// That clean-up turns back: its machine stays until somebody decides anew.
@@ -221,9 +178,16 @@ pub enum Event {
     /// Its machine is kept until then.
     #[serde(rename = "appserver.server_kept")]
     ServerKept { before: Option<Timestamp>, until: Timestamp, reason: String },
-    /// Its machine is to be taken away: it was kept until `due`, or somebody gave a `reason`.
+    /// Its machine is to be taken away: it was kept until `due`, or somebody gave a `reason`, which is
+    /// that of the daily clean-up where it is `obsolete`.
     #[serde(rename = "appserver.clean_up_requested")]
-    CleanUpRequested { run: RunId, due: Option<Timestamp>, reason: Option<String> },
+    CleanUpRequested {
+        run: RunId,
+        due: Option<Timestamp>,
+        reason: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        obsolete: bool,
+    },
     /// Its machine is being taken away: it can't serve any more.
     #[serde(rename = "appserver.clean_up_started")]
     CleanUpStarted { run: RunId },
@@ -494,6 +458,7 @@ impl Decider for Appserver {
             command @ (Command::KeepServer { .. }
             | Command::CleanUpWhenDue { .. }
             | Command::RequestCleanUp { .. }
+            | Command::CleanUpObsolete { .. }
             | Command::StartCleanUp { .. }
             | Command::StopCleanUp { .. }
             | Command::ObserveMachine { .. }) => keeping::decide(present, command, now),

@@ -1,6 +1,7 @@
 //! One site: its settings, its launches in turn, and which of its Appservers receive traffic.
 
 pub mod attempts;
+pub mod clean_up;
 pub mod details;
 mod domains;
 pub mod hold;
@@ -44,6 +45,8 @@ pub enum Command {
     Create { settings: Box<InstanceSettings>, details: Box<DetailsChange> },
     /// Note whose it is, notes and tags.
     ChangeDetails { change: Box<DetailsChange> },
+    /// Have its obsolete Appservers go by this rule; by that of all where there is none.
+    ChangeCleanUp { rule: Option<clean_up::Rule>, reason: String },
     /// Give up a name that it reserved and then never came to want, e.g. because of a crash; `by`
     /// wants it. An instance that was never created is given up with it.
     DisownName { kind: Kind, name: String, by: InstanceId },
@@ -127,6 +130,9 @@ pub enum Event {
     /// It has these `tags` now, in order; the other two lists are what that changes.
     #[serde(rename = "instance.tags_changed")]
     TagsChanged { tags: Vec<Tag>, added: Vec<Tag>, removed: Vec<Tag> },
+    /// Its obsolete Appservers go by this rule from now on; by that of all where there is none.
+    #[serde(rename = "instance.clean_up_changed")]
+    CleanUpChanged { rule: Option<clean_up::Rule>, reason: String },
     /// It had reserved a name, and never came to want it; `by` took it.
     #[serde(rename = "instance.name_disowned")]
     NameDisowned { kind: Kind, name: String, by: InstanceId },
@@ -247,6 +253,7 @@ impl DomainEvent for Event {
         ("instance.settings_changed", 1),
         ("instance.details_changed", 1),
         ("instance.tags_changed", 1),
+        ("instance.clean_up_changed", 1),
         ("instance.domains_released", 1),
         ("instance.resources_named", 1),
         ("instance.servers_assigned", 1),
@@ -343,6 +350,8 @@ pub struct Present {
     pub test_links: Vec<TestLink>,
     /// Whose it is, notes and tags.
     pub details: Details,
+    /// The rule by which its obsolete Appservers go, where it has one of its own.
+    pub clean_up: Option<clean_up::Rule>,
 }
 
 impl Present {
@@ -398,6 +407,11 @@ impl Decider for Instance {
                 let present = present(state)?;
                 details::check_not_deleted(present)?;
                 details::decide(&present.details, *change)
+            }
+            Command::ChangeCleanUp { rule, reason } => {
+                let present = present(state)?;
+                details::check_not_deleted(present)?;
+                Ok(clean_up::decide(present, rule, reason)?)
             }
             Command::ReleaseDomains => {
                 let domains = present(state)?.unserved_domains();
@@ -484,6 +498,7 @@ impl Decider for Instance {
                 lifecycle: Lifecycle::default(),
                 servers: SharedServers::default(),
                 details: Details::default(),
+                clean_up: None,
                 hold: None,
                 maintenance: None,
                 maintenance_change: None,
@@ -543,6 +558,7 @@ fn evolve_present(mut present: Present, event: &Event) -> Present {
         Event::DetailsChanged { .. } | Event::TagsChanged { .. } => {
             details::evolve(&mut present.details, event);
         }
+        Event::CleanUpChanged { rule, .. } => present.clean_up = *rule,
         Event::LaunchSettled { appserver, outcome, .. } => {
             present.launches.retain(|launch| launch.appserver != *appserver);
             present.successfully_provisioned |= *outcome == LaunchOutcome::Running;

@@ -57,6 +57,8 @@ rights! {
     InstancesDelete = "instances:delete", Change;
     /// Keep others from changing sites, and let them again.
     InstancesHold = "instances:hold", Change;
+    /// Say when sites' obsolete Appservers go.
+    InstancesCleanUp = "instances:clean_up", Change;
     /// Give sites' visitors a page instead, and the site again.
     InstancesMaintain = "instances:maintain", Change;
     /// See Appservers and what they were made from.

@@ -7,6 +7,7 @@ use crate::ids::{NAMESPACE, RunId, TimerId};
 use crate::snapshot::SnapshotFormat;
 use chrono::{NaiveTime, TimeDelta};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -20,6 +21,8 @@ const PERIOD: TimeDelta = TimeDelta::days(1);
 pub enum Job {
     /// Logs of runs that ended long ago are deleted.
     DeleteOldLogs,
+    /// Appservers that are obsolete go.
+    CleanUpAppservers,
 }
 
 /// It is the name of no job.
@@ -29,13 +32,14 @@ pub struct UnknownJob(pub String);
 
 impl Job {
     /// Every job.
-    pub const ALL: [Self; 1] = [Self::DeleteOldLogs];
+    pub const ALL: [Self; 2] = [Self::DeleteOldLogs, Self::CleanUpAppservers];
 
     /// Its name.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::DeleteOldLogs => "delete_old_logs",
+            Self::CleanUpAppservers => "clean_up_appservers",
         }
     }
 
@@ -44,6 +48,9 @@ impl Job {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::DeleteOldLogs => "deletes logs of runs that ended `LOG_DELETION_DAYS` ago",
+            Self::CleanUpAppservers => {
+                "takes appservers away that serve nobody and are neither fallback nor release candidate"
+            }
         }
     }
 
@@ -52,6 +59,7 @@ impl Job {
     pub const fn hour(self) -> u32 {
         match self {
             Self::DeleteOldLogs => 0,
+            Self::CleanUpAppservers => 1,
         }
     }
 
@@ -110,6 +118,17 @@ pub enum Outcome {
         runs: u64,
         /// How many lines they had.
         lines: u64,
+    },
+    /// Obsolete Appservers are on their way out, each in a run of its own.
+    AppserversCleanedUp {
+        /// Of how many instances that have machines which serve nobody.
+        instances: u64,
+        /// How many go.
+        requested: u64,
+        /// How many would go, but stay for now: by a word for the reason.
+        refused: BTreeMap<String, u64>,
+        /// Of how many instances it could not be told; they stopped no other.
+        failed: u64,
     },
 }
 

@@ -16,6 +16,7 @@ table! {
         Index::on("instance, number desc"),
         Index::on("instance").only("active"),
         Index::on("instance, id"),
+        Index::on("instance").only("made_at is not null and not machine_gone"),
         Index::on("id").only(
             "active and (trouble is not null or coalesce(own_status, launch_outcome, '') <> 'running') \
              or keeps_server_until is not null",
@@ -68,8 +69,12 @@ table! {
         keeps_server_until: Option<DateTime<Utc>>,
         /// What is wrong with its machine.
         trouble: Option<String>,
+        /// True once its machine was observed to be gone.
+        machine_gone: bool,
         /// When it was asked for.
         created_at: DateTime<Utc>,
+        /// When its settings were frozen; none until they are.
+        made_at: Option<DateTime<Utc>>,
         /// When it last changed.
         updated_at: DateTime<Utc>,
         /// When its machine went, if it had run.
@@ -134,6 +139,7 @@ fn project_instance(recorded: &Recorded, event: &instance::Event) -> Vec<RowChan
         | E::SettingsChanged { .. }
         | E::DetailsChanged { .. }
         | E::TagsChanged { .. }
+        | E::CleanUpChanged { .. }
         | E::DomainsReleased { .. }
         | E::ResourcesNamed { .. }
         | E::ServersAssigned { .. }
@@ -190,11 +196,12 @@ fn project_appserver(recorded: &Recorded, event: Event) -> RowChange {
             own_status: Status::Terminated,
             keeps_server_until: NULL,
             trouble: NULL,
+            machine_gone: true,
             terminated_at: at,
         },
-        Event::Terminated { status, at: _ } => {
-            columns! { own_status: status, keeps_server_until: NULL, trouble: NULL }
-        }
+        Event::Terminated { status, at: _ } => columns! {
+            own_status: status, keeps_server_until: NULL, trouble: NULL, machine_gone: true,
+        },
         Event::ServerKept { until, .. } => columns! { keeps_server_until: until },
         Event::CleanUpStopped { .. }
         | Event::TerminationStopped { .. }
@@ -228,6 +235,7 @@ fn freeze(recorded: &Recorded, key: Columns, launched: Launched) -> RowChange {
             settings_version: launched.settings_version,
             settings: launched.settings,
             configuration_commit: launched.configuration_commit,
+            made_at: recorded.recorded_at,
             updated_at: recorded.recorded_at,
         },
     }
@@ -235,5 +243,10 @@ fn freeze(recorded: &Recorded, key: Columns, launched: Launched) -> RowChange {
 
 /// What is true of every Appserver at its first event.
 fn new_row(recorded: &Recorded) -> Columns {
-    columns! { active: false, asked_active: false, created_at: recorded.recorded_at }
+    columns! {
+        active: false,
+        asked_active: false,
+        machine_gone: false,
+        created_at: recorded.recorded_at,
+    }
 }

@@ -63,6 +63,8 @@ table! {
         hold_reason: Option<String>,
         /// Until when it counts.
         held_until: Option<DateTime<Utc>>,
+        /// The rule by which its obsolete Appservers go, where it has one of its own.
+        clean_up: Option<Value>,
         /// What visitors get instead of the site: `message` and `until`.
         maintenance: Option<Value>,
         /// What was asked for, until its run has ended: `run` and `page`.
@@ -158,6 +160,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 held_by: NULL,
                 hold_reason: NULL,
                 held_until: NULL,
+                clean_up: NULL,
                 maintenance: NULL,
                 maintenance_change: NULL,
                 successfully_provisioned: false,
@@ -200,6 +203,7 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
             vec![update(set)]
         }
         Event::TagsChanged { tags, .. } => vec![update(columns! { tags: tags })],
+        Event::CleanUpChanged { rule, .. } => vec![update(columns! { clean_up: rule })],
         Event::NameDisowned { .. } | Event::DomainsReleased { .. } => vec![],
         Event::ResourcesNamed { names } => vec![update(columns! { resources: names })],
         Event::ServersAssigned { servers } => vec![update(show_servers(&servers))],

@@ -56,7 +56,7 @@ impl App {
 
     /// Asks to take the machine away that was kept until `due`; true if it was asked for now.
     /// Silent when it was asked for before, is kept for longer, or serves, and while somebody holds
-    /// the instance. Whoever asks, the run is the same.
+    /// the instance or its clean-up is off. Whoever asks, the run is the same.
     ///
     /// # Errors
     /// What the store says.
@@ -65,7 +65,7 @@ impl App {
         id: AppserverId,
         due: Timestamp,
     ) -> Result<bool, AppError> {
-        if self.is_held(id).await? {
+        if self.is_held(id).await? || self.is_clean_up_off(id).await? {
             return Ok(false); // Asked for again at the next look.
         }
         let command = appserver::Command::CleanUpWhenDue { run: clean_up_run(id, due), due };

@@ -408,7 +408,10 @@ async fn list_appservers(
             ("ADDRESS", &|it| it.machine_url.clone().unwrap_or_default()),
             ("SERVER", &|it| it.server.clone().unwrap_or_default()),
             ("LAST RUN", &|it| it.latest_run.clone()),
-            ("KEPT UNTIL", &|it| it.keeps_server_until.map(time).unwrap_or_default()),
+            ("KEPT UNTIL", &|it| {
+                it.clean_up.as_ref().and_then(|it| it.until).map(time).unwrap_or_default()
+            }),
+            ("BY ITSELF", &|it| it.clean_up.as_ref().map(|it| it.told.clone()).unwrap_or_default()),
         ],
     )
 }

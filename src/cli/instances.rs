@@ -1,5 +1,6 @@
 //! `ocim instance …`
 
+use super::clean_up::{CleanUpRuleArgs, change_clean_up};
 use super::client::Client;
 use super::error::{CliError, Kind};
 use super::list::ListArgs;
@@ -169,6 +170,8 @@ pub(super) enum InstanceCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Say when an instance's obsolete appservers go; `ocim clean-up --dry-run` tells which do
+    CleanUp(CleanUpRuleArgs),
     /// Let everybody change a held instance again
     Release {
         /// Which: name, domain, its first label, id or the beginning of it
@@ -431,6 +434,7 @@ pub(super) async fn run(
             let said = format!("nobody else changes it until {}", time(until));
             if output.json { Ok(()) } else { output.line(said) }
         }
+        InstanceCommand::CleanUp(args) => change_clean_up(args, client, output).await,
         InstanceCommand::Release { id, force, reason } => {
             let id = client.find_id(ReferenceKind::Instance, &id).await?;
             let body = ReleaseHold { force, reason };

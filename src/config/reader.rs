@@ -1,6 +1,7 @@
 //! Takes typed values out of the variables and collects every error on the way.
 
 use super::{ConfigError, Secret};
+use ocim_domain::instance::clean_up::{DAYS_DEFAULT, DAYS_MAX};
 use ocim_domain::region::LAUNCHES_MAX;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,9 +129,20 @@ impl<'a> Reader<'a> {
 
     /// Whole days, from 1 to a hundred years.
     pub(super) fn days(&mut self, name: &'static str, default: u32) -> u32 {
-        let rule = "must be a whole number of days from 1 to 36500";
-        let days = self.parsed(name, rule).unwrap_or(default);
-        if !(1..=36_500).contains(&days) {
+        self.days_up_to(36_500, name, default)
+    }
+
+    /// Whole days after which obsolete Appservers go.
+    pub(super) fn clean_up_days(&mut self, name: &'static str) -> u16 {
+        let days = self.days_up_to(u32::from(DAYS_MAX), name, u32::from(DAYS_DEFAULT));
+        u16::try_from(days).unwrap_or(DAYS_DEFAULT)
+    }
+
+    /// Whole days, from 1 to that many.
+    fn days_up_to(&mut self, most: u32, name: &'static str, default: u32) -> u32 {
+        let rule = format!("must be a whole number of days from 1 to {most}");
+        let days = self.parsed(name, &rule).unwrap_or(default);
+        if !(1..=most).contains(&days) {
             self.refuse(name, rule);
         }
         days

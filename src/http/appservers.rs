@@ -1,5 +1,6 @@
 //! Appservers: launch, list, read, activate, deactivate, terminate.
 
+use super::clean_ups::judge_rows;
 use super::convert::{text_of, word};
 use super::extract::{Body, Params, read_choice, read_flag, read_search_text};
 use super::instances::{INSTANCE_ID, show_settings};
@@ -359,10 +360,11 @@ async fn list_appservers(
         release: params.release,
     };
     let choice = Choice::new::<AppserverId>(params.limit, params.after.as_deref())?;
-    answer_with_appservers(&api.app.reads(&by), &filter, &choice, &request).await
+    answer_with_appservers(&api, &api.app.reads(&by), &filter, &choice, &request).await
 }
 
 async fn answer_with_appservers(
+    api: &Api,
     reads: &Reads<'_>,
     filter: &AppserverFilter,
     choice: &Choice,
@@ -370,7 +372,12 @@ async fn answer_with_appservers(
 ) -> Result<HttpResponse, HttpError> {
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = reads.list_appservers(filter, limit, after).await?;
-    let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), show_appserver)?;
+    let verdicts = judge_rows(api, reads, &rows).await?;
+    let show = |row: AppserverRow| {
+        let clean_up = verdicts.get(&row.id).cloned();
+        Ok(Appserver { clean_up, ..show_appserver(row)? })
+    };
+    let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), show)?;
     Ok(answer_with_page(request, page))
 }
 
@@ -389,7 +396,7 @@ async fn list_instance_appservers(
         return Err(not_found("such instance"));
     }
     let filter = AppserverFilter { instance: Some(id), ..AppserverFilter::default() };
-    answer_with_appservers(&reads, &filter, &choice, &request).await
+    answer_with_appservers(&api, &reads, &filter, &choice, &request).await
 }
 
 /// Reads an Appserver with the settings it was made from.
@@ -410,7 +417,8 @@ async fn read_appserver(
         None => (None, None),
     };
     let variables = api.app.read_variables(&by, *id).await?;
-    let appserver = show_appserver(row)?;
+    let clean_up = judge_rows(&api, &reads, std::slice::from_ref(&row)).await?.remove(&row.id);
+    let appserver = Appserver { clean_up, ..show_appserver(row)? };
     Ok(HttpResponse::Ok().json(AppserverDetail { appserver, settings, site, variables }))
 }
 
@@ -509,7 +517,7 @@ pub(super) async fn accept_run(
     Ok(answer)
 }
 
-/// The list's form of an Appserver.
+/// The list's form of an Appserver, but for what is to become of it.
 pub(super) fn show_appserver(row: AppserverRow) -> Result<Appserver, HttpError> {
     let status: AppserverStatus = word(row.status)?;
     Ok(Appserver {
@@ -537,6 +545,7 @@ pub(super) fn show_appserver(row: AppserverRow) -> Result<Appserver, HttpError> 
         configuration_commit: row.configuration_commit,
         last_activated: row.last_activated,
         keeps_server_until: row.keeps_server_until,
+        clean_up: None,
         machine_trouble: row.trouble,
         created: row.created_at,
         modified: row.updated_at,

@@ -1,5 +1,6 @@
 //! Instances: create, list, read, change settings.
 
+use super::clean_ups::show_rule;
 use super::convert::{text_of, word};
 use super::extract::{
     Body, Params, read_choice, read_flag, read_if_match, read_search_text, write_etag,
@@ -21,9 +22,9 @@ use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use ocim_api_spec::{
-    AppserverStatus, ChangeDetails, ChangeSettings, CreateInstance, CreatedInstance, Instance,
-    InstanceDetail, InstanceLifecycle, InstanceServers, NewestAppserver, ProblemType, Settings,
-    Site, texts,
+    AppserverStatus, ChangeDetails, ChangeSettings, CleanUpRule, CreateInstance, CreatedInstance,
+    Instance, InstanceDetail, InstanceLifecycle, InstanceServers, NewestAppserver, ProblemType,
+    Settings, Site, texts,
 };
 use ocim_domain::ids::InstanceId;
 use ocim_domain::right::Right;
@@ -386,7 +387,9 @@ async fn read_detail(api: &Api, by: &Caller, id: InstanceId) -> Result<InstanceD
     let site = site(&opened, Listens::of(&row))?;
     let settings = read_settings(opened)?;
     let warnings = warn_of_settings(settings.configuration_extra_settings.text()).await?;
-    show_instance_detail(row, detail, &settings, warnings, site, api.app.journal().now())
+    let clean_up = show_rule(detail.clean_up.clone(), api.app.clean_up_rule())?;
+    let instance = show_instance(row, api.app.journal().now())?;
+    show_instance_detail(instance, detail, &settings, warnings, site, clean_up)
 }
 
 /// The list's form of a site.
@@ -436,12 +439,12 @@ pub(super) fn show_instance(row: InstanceRow, now: DateTime<Utc>) -> Result<Inst
 
 /// A site with its settings, and what to tell whoever set them.
 fn show_instance_detail(
-    row: InstanceRow,
+    instance: Instance,
     detail: InstanceDetailRow,
     settings: &InstanceSettings,
     warnings: Vec<String>,
     site: Site,
-    now: DateTime<Utc>,
+    clean_up: CleanUpRule,
 ) -> Result<InstanceDetail, HttpError> {
     Ok(InstanceDetail {
         settings_version: detail.settings_version,
@@ -455,7 +458,8 @@ fn show_instance_detail(
         },
         settings: Settings(settings.show()),
         site,
-        instance: show_instance(row, now)?,
+        clean_up,
+        instance,
     })
 }
 

@@ -104,6 +104,16 @@ fn tell(last: &LastRun) -> String {
         (Some(Outcome::LogsDeleted { runs, lines, .. }), _) => {
             format!("deleted {runs} logs with {lines} lines")
         }
+        (Some(Outcome::AppserversCleanedUp { instances, requested, refused, failed }), _) => {
+            let kept: u64 = refused.values().sum();
+            let mut told = format!("of {instances} instances, {requested} appservers go");
+            for (count, what) in [(kept, "would and stay for now"), (*failed, "instances failed")] {
+                if count > 0 {
+                    told.push_str(&format!(", {count} {what}"));
+                }
+            }
+            told
+        }
         (None, Some(failure)) => format!("not done: {failure}"),
         (None, None) => "under way".to_owned(),
     }

@@ -1,8 +1,8 @@
-//! `clean_up_appserver`: takes the machine away that a failed configuration left for debugging.
+//! `clean_up_appserver`: takes the machine away of an Appserver that failed long ago, or is obsolete.
 
 use super::deactivate_appserver::{CLAIM, RELEASE};
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
-use super::terminate_appserver::{DELETE, RECORD_TERMINATED, record};
+use super::terminate_appserver::{CLOSE_LINKS, DELETE, RECORD_TERMINATED, record};
 use super::traffic::release_traffic;
 use chrono::TimeDelta;
 use ocim_domain::appserver;
@@ -15,7 +15,8 @@ use std::time::Duration;
 /// Failure policy: until the machine is touched, a failure or a cancel leaves the Appserver as it
 /// was, with its machine; then somebody keeps it until a new date, or asks for the clean-up again.
 /// From `delete_server` on it only goes forward: a cloud that does not answer is asked again. One
-/// that is abandoned comes again by itself, as late as after a failed configuration.
+/// that is abandoned comes again by itself: of one that failed, as late as after a failed configuration;
+/// of one that is obsolete, with the next daily clean-up.
 pub static CLEAN_UP_APPSERVER: Definition = Definition {
     name: "clean_up_appserver",
     version: 1,
@@ -31,6 +32,7 @@ pub static CLEAN_UP_APPSERVER: Definition = Definition {
             5,
             |_| Duration::from_secs(60),
         ),
+        Step { kind: Kind::NoUndo("a link is made anew by whoever wants it"), ..CLOSE_LINKS },
         Step { kind: Kind::NoUndo("it was to be out of traffic anyway"), ..RELEASE },
         Step { kind: Kind::Pivot("a deleted machine does not come back"), ..DELETE },
         RECORD_TERMINATED,
@@ -41,8 +43,16 @@ pub static CLEAN_UP_APPSERVER: Definition = Definition {
 /// given any.
 async fn start_clean_up(context: StepContext) -> Result<Progress, StepError> {
     let run = context.run;
+    let input: TrafficInput = context.input()?;
+    let app = &context.world.app;
+    let appserver = app.load_appserver(input.appserver).await?;
+    let known = appserver.clean_up.filter(|it| it.run == run);
+    if known.is_some_and(|it| it.is_obsolete && !it.is_started) {
+        // The run may have waited for long: what was obsolete may be needed by now.
+        app.check_obsolete(input.appserver, run).await?;
+    }
     record(&context, appserver::Command::StartCleanUp { run }).await?;
-    context.say("the machine that was kept for debugging goes now").await;
+    context.say(format!("the machine of AppServer {} goes now", appserver.launched.number)).await;
     done(())
 }
 
@@ -62,6 +72,9 @@ async fn put_off_clean_up(context: StepContext) -> Result<Progress, StepError> {
         return undone("there is nothing left to be done");
     }
     record(&context, appserver::Command::StopCleanUp { run: context.run }).await?;
+    if appserver.clean_up.is_some_and(|clean_up| clean_up.is_obsolete) {
+        return undone("the next daily clean-up looks at it anew");
+    }
     let until = context.world.app.journal().now() + context.world.limits.failed_server_kept;
     // Another date than before: that one is noted as used.
     let next = appserver.keeps_server_until.map(|before| before + TimeDelta::seconds(1));

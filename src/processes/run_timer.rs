@@ -1,5 +1,6 @@
 //! `run_timer`: the work of one timer, for one of its times or by hand.
 
+use super::clean_up_appservers::clean_up_appservers;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::AppError;
 use ocim_domain::run_record::TimerInput;
@@ -52,6 +53,7 @@ async fn do_work(context: StepContext) -> Result<Progress, StepError> {
     let TimerInput { job } = context.input()?;
     done(match job {
         Job::DeleteOldLogs => delete_old_logs(&context).await?,
+        Job::CleanUpAppservers => clean_up_appservers(&context).await?,
     })
 }
 

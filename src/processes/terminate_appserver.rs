@@ -26,7 +26,7 @@ const START: Step = Step::new(
 );
 
 /// Has no test link lead to the machine any more.
-const CLOSE_LINKS: Step = Step::new(
+pub(super) const CLOSE_LINKS: Step = Step::new(
     "close_links",
     call!(close_links),
     Kind::Retryable("its machine goes away"),

@@ -56,7 +56,7 @@ row! {
 row! {
     /// What a site's own page shows beside that.
     pub struct InstanceDetailRow of instance_columns {
-        settings, settings_version, notes, resources, mysql, mongodb, rabbitmq,
+        settings, settings_version, notes, resources, mysql, mongodb, rabbitmq, clean_up,
     }
 }
 
@@ -110,6 +110,20 @@ row! {
 row! {
     /// What an Appserver's own page shows beside that: the settings that it was made from.
     pub struct AppserverDetailRow of appserver_columns { settings }
+}
+
+row! {
+    /// An Appserver that has a machine, as the clean-up looks at it.
+    pub struct StandingRow of appserver_columns {
+        id, instance, number, status, active, last_activated, keeps_server_until, made_at,
+    }
+}
+
+row! {
+    /// What the clean-up asks of a site.
+    pub struct CleanUpRow of instance_columns {
+        id, lifecycle, held_by, hold_reason, held_until, clean_up,
+    }
 }
 
 /// Which Appservers are wanted.
@@ -241,6 +255,19 @@ impl Reads<'_> {
             )
             .end("t.id desc", &limit);
         self.rows(&clause).await
+    }
+
+    /// The Appservers of these sites that have machines.
+    pub async fn list_standing(&self, sites: &[String]) -> Result<Vec<StandingRow>, QueryError> {
+        let clause = Clause::new("")
+            .and("t.made_at is not null and not t.machine_gone")
+            .and_value("t.instance = any($)", &sites);
+        self.rows(&clause).await
+    }
+
+    /// What the clean-up asks of these sites.
+    pub async fn list_clean_ups(&self, sites: &[String]) -> Result<Vec<CleanUpRow>, QueryError> {
+        self.rows(&Clause::new("").and_value("t.id = any($)", &sites)).await
     }
 
     /// One Appserver as a list shows it.

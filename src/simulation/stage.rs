@@ -18,6 +18,7 @@ use ocim_adapters::simulated::{Nature, SimulatedRegion};
 use ocim_adapters::system::SeededIds;
 use ocim_domain::Timestamp;
 use ocim_domain::configuration::SiteWideSettings;
+use ocim_domain::instance::clean_up::{DAYS_DEFAULT, Rule};
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::server::ServerAddress;
@@ -187,8 +188,14 @@ fn new_app(
 ) -> App {
     let (defaults, regions) = (Defaults::new("example.com", REGION), vec![REGION.to_owned()]);
     let fragment_name_prefix = deployment().fragment_prefix;
-    let setting =
-        AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
+    let setting = AppSetting {
+        defaults,
+        regions,
+        fragment_name_prefix,
+        clean_up: Rule::Days(DAYS_DEFAULT),
+        has_aws_account: false,
+        plan_of,
+    };
     App::new(sealed, reads, logs, clock, ids, setting)
 }
 

@@ -3,6 +3,7 @@
 mod attempts;
 mod balancers;
 mod bulk;
+mod clean_ups;
 mod completion;
 mod day;
 mod doctor;

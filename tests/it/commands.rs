@@ -8,6 +8,7 @@ use ocim_adapters::system::{CountingIds, FixedClock};
 use ocim_domain::Timestamp;
 use ocim_domain::event::Metadata;
 use ocim_domain::ids::InstanceId;
+use ocim_domain::instance::clean_up::{DAYS_DEFAULT, Rule};
 use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Name, name_id};
 use ocim_domain::settings::Defaults;
@@ -44,8 +45,14 @@ impl Stage {
         let defaults = Defaults::new("example.com", "RegionOne");
         let regions = vec!["RegionOne".to_owned()];
         let (fragment_name_prefix, plan_of) = ("ocim-".to_owned(), ocim::processes::plan_of);
-        let setting =
-            AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
+        let setting = AppSetting {
+            defaults,
+            regions,
+            fragment_name_prefix,
+            clean_up: Rule::Days(DAYS_DEFAULT),
+            has_aws_account: false,
+            plan_of,
+        };
         let app = App::new(sealed, reads, logs, time, ids, setting);
         Self { app, clock }
     }

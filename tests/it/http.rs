@@ -2,6 +2,7 @@
 
 mod appservers;
 mod bulk;
+pub(crate) mod clean_ups;
 mod dashboard;
 mod details;
 mod history;

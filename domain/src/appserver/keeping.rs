@@ -1,11 +1,11 @@
-//! What becomes of a failed Appserver's machine, and of any whose machine is in trouble.
+//! What becomes of the machine of an Appserver that failed or is obsolete, and of any that is in trouble.
 
 use super::{Command, Event, Present, Rejected, Status};
 use crate::Timestamp;
 use crate::ids::{AppserverId, NAMESPACE, RunId};
 use uuid::Uuid;
 
-/// A clean-up of a failed Appserver.
+/// A clean-up of an Appserver that failed, or is obsolete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CleanUp {
     /// The run that does it.
@@ -14,6 +14,8 @@ pub struct CleanUp {
     pub due: Option<Timestamp>,
     /// True once it has begun: from then on the Appserver can't serve.
     pub is_started: bool,
+    /// True where the daily clean-up found it obsolete.
+    pub is_obsolete: bool,
 }
 
 /// The run that takes a failed Appserver's machine away once it was kept until `due`: the same
@@ -34,6 +36,7 @@ pub(super) fn decide(
         Command::KeepServer { until, reason } => decide_keep(present, until, reason, now),
         Command::CleanUpWhenDue { run, due } => Ok(decide_when_due(present, run, due, now)),
         Command::RequestCleanUp { run, reason } => decide_request(present, run, reason),
+        Command::CleanUpObsolete { run, reason } => decide_obsolete(present, run, reason),
         Command::StartCleanUp { run } => decide_start(present, run, now),
         Command::StopCleanUp { run } => Ok(decide_stop(present, run)),
         Command::ObserveMachine { trouble } => Ok(decide_trouble(present, trouble)),
@@ -48,13 +51,15 @@ pub(super) fn evolve(present: &mut Present, event: &Event) {
             present.keeps_server_until = Some(*until);
             present.clean_up = None; // One that was asked for before finds that it was called off.
         }
-        Event::CleanUpRequested { run, due, .. } => {
-            present.run_in_flight = Some(*run);
-            present.clean_up = Some(CleanUp { run: *run, due: *due, is_started: false });
+        Event::CleanUpRequested { run, due, obsolete, .. } => {
+            let (run, due, is_obsolete) = (*run, *due, *obsolete);
+            present.run_in_flight = Some(run);
+            present.clean_up = Some(CleanUp { run, due, is_started: false, is_obsolete });
         }
         Event::CleanUpStarted { run } => {
-            let due = present.clean_up.and_then(|known| known.due);
-            present.clean_up = Some(CleanUp { run: *run, due, is_started: true });
+            let (due, is_obsolete) =
+                present.clean_up.map_or((None, false), |known| (known.due, known.is_obsolete));
+            present.clean_up = Some(CleanUp { run: *run, due, is_started: true, is_obsolete });
         }
         // Its date stays noted as used: nobody asks for the same clean-up again by itself.
         Event::CleanUpStopped { .. } => {
@@ -100,7 +105,7 @@ fn decide_when_due(present: &Present, run: RunId, due: Timestamp, now: Timestamp
     if check_kept(present).is_err() || present.active || is_asked || !is_due {
         return vec![];
     }
-    vec![Event::CleanUpRequested { run, due: Some(due), reason: None }]
+    vec![Event::CleanUpRequested { run, due: Some(due), reason: None, obsolete: false }]
 }
 
 fn decide_request(present: &Present, run: RunId, reason: String) -> Result<Vec<Event>, Rejected> {
@@ -108,7 +113,30 @@ fn decide_request(present: &Present, run: RunId, reason: String) -> Result<Vec<E
     if present.active {
         return Err(Rejected::StillActive);
     }
-    Ok(vec![Event::CleanUpRequested { run, due: None, reason: Some(reason) }])
+    Ok(vec![Event::CleanUpRequested { run, due: None, reason: Some(reason), obsolete: false }])
+}
+
+/// Silent about one that is gone, or whose clean-up in that run was asked for before.
+fn decide_obsolete(present: &Present, run: RunId, reason: String) -> Result<Vec<Event>, Rejected> {
+    let is_asked = present.clean_up.is_some_and(|known| known.run == run);
+    if is_asked || present.server_gone {
+        return Ok(vec![]);
+    }
+    check_idle(present)?;
+    Ok(vec![Event::CleanUpRequested { run, due: None, reason: Some(reason), obsolete: true }])
+}
+
+/// Refuses one that serves, has a date of its own, or is being launched, restarted or taken away.
+fn check_idle(present: &Present) -> Result<(), Rejected> {
+    present.check_staying()?;
+    match present.status {
+        _ if present.active => Err(Rejected::StillActive),
+        Status::New | Status::Waiting | Status::Configuring => {
+            Err(Rejected::Launching { run: present.launched.run })
+        }
+        _ if present.keeps_server_until.is_some() => Err(Rejected::KeptLonger),
+        _ => present.restart_run.map_or(Ok(()), |run| Err(Rejected::Restarting { run })),
+    }
 }
 
 /// The last look before a machine goes: somebody may have kept it, or given it traffic, meanwhile.
@@ -116,6 +144,10 @@ fn decide_start(present: &Present, run: RunId, now: Timestamp) -> Result<Vec<Eve
     let known = present.clean_up.filter(|known| known.run == run);
     match known {
         Some(known) if known.is_started || present.server_gone => return Ok(vec![]),
+        Some(CleanUp { is_obsolete: true, .. }) => {
+            check_idle(present)?;
+            return Ok(vec![Event::CleanUpStarted { run }]);
+        }
         Some(CleanUp { due: Some(_), .. }) | None
             if present.keeps_server_until.is_some_and(|until| until > now) =>
         {

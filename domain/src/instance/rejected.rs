@@ -1,6 +1,6 @@
 //! Why a command on an Instance was refused.
 
-use super::{TAGS_MAX, hold, lifecycle, maintenance, test_links};
+use super::{TAGS_MAX, clean_up, hold, lifecycle, maintenance, test_links};
 use crate::ids::RunId;
 
 /// Why a command was refused.
@@ -41,6 +41,9 @@ pub enum Rejected {
     /// Somebody holds it, or nobody does.
     #[error(transparent)]
     Hold(#[from] hold::Refused),
+    /// Its obsolete Appservers can't go by that rule.
+    #[error(transparent)]
+    CleanUp(#[from] clean_up::Refused),
     /// Its maintenance can't be changed so.
     #[error(transparent)]
     Maintenance(#[from] maintenance::Refused),

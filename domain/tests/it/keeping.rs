@@ -27,7 +27,8 @@ fn clean_up() -> Command {
 
 #[test]
 fn its_clean_up_is_asked_for_once_when_its_date_has_come() {
-    let requested = Event::CleanUpRequested { run: run_id(5), due: Some(at(5)), reason: None };
+    let requested =
+        Event::CleanUpRequested { run: run_id(5), due: Some(at(5)), reason: None, obsolete: false };
     given_kept(5).when_then(when_due(5), [requested]);
     given_kept(5).after(when_due(5)).when_silent(when_due(5));
     given_kept(5).when_silent(when_due(4));
@@ -59,6 +60,7 @@ fn it_goes_at_once_when_somebody_says_so() {
         run: run_id(6),
         due: None,
         reason: Some("seen enough".to_owned()),
+        obsolete: false,
     };
     given_kept(60).when_then(clean_up(), [requested]);
     let start = || Command::StartCleanUp { run: run_id(6) };
@@ -99,4 +101,54 @@ fn the_run_of_a_clean_up_follows_from_the_appserver_and_its_date() {
     assert_eq!(clean_up_run(id(1), at(5)), clean_up_run(id(1), at(5)));
     assert_ne!(clean_up_run(id(1), at(5)), clean_up_run(id(2), at(5)));
     assert_ne!(clean_up_run(id(1), at(5)), clean_up_run(id(1), at(6)));
+}
+
+fn obsolete() -> Command {
+    Command::CleanUpObsolete { run: run_id(7), reason: "it is old".to_owned() }
+}
+
+#[test]
+fn an_obsolete_one_goes_only_while_it_is_at_rest_and_serves_nobody() {
+    let requested = Event::CleanUpRequested {
+        run: run_id(7),
+        due: None,
+        reason: Some("it is old".to_owned()),
+        obsolete: true,
+    };
+    let start = || Command::StartCleanUp { run: run_id(7) };
+    let started = || Event::CleanUpStarted { run: run_id(7) };
+    for status in [Status::Running, Status::Error, Status::Cancelled] {
+        let given = given_status(status);
+        given.when_then(obsolete(), [requested.clone()]);
+        given.after(obsolete()).when_silent(obsolete());
+        given.after(obsolete()).when_then(start(), [started()]);
+        given.after(Command::Terminate).when_silent(obsolete());
+        let serving = given.after(Command::Activate);
+        serving.when_refused(obsolete(), Rejected::StillActive);
+        // Taken into traffic between the look and the deed.
+        let late = given.after(obsolete()).after(Command::Activate);
+        late.when_refused(start(), Rejected::StillActive);
+        let stopping = Command::StartTermination { run: run_id(3) };
+        let leaving = given.after(stopping);
+        leaving.when_refused(obsolete(), Rejected::Terminating { run: run_id(3) });
+        let both = given.after(obsolete()).after(Command::StartTermination { run: run_id(3) });
+        both.when_refused(start(), Rejected::Terminating { run: run_id(3) });
+        // Once it has begun, nobody takes it into traffic, and once it has stopped, anybody.
+        let begun = given.after(obsolete()).after(start());
+        begun.when_silent(start());
+        begun.when_refused(Command::Activate, Rejected::CleaningUp { run: run_id(7) });
+        let stopped = begun.after(Command::StopCleanUp { run: run_id(7) });
+        stopped.when_then(Command::Activate, [Event::Activated { at: at(9) }]);
+    }
+    for status in [Status::New, Status::Waiting, Status::Configuring] {
+        let given = given_status(status);
+        let present = given.state().present().unwrap().launched.run;
+        given.when_refused(obsolete(), Rejected::Launching { run: present });
+    }
+    let restart = Command::RequestRestart { run: run_id(4), force: false, reason: None };
+    let restarting = given_status(Status::Running).after(restart);
+    restarting.when_refused(obsolete(), Rejected::Restarting { run: run_id(4) });
+    // A failed one has a date of its own, also after that has passed.
+    given_kept(60).when_refused(obsolete(), Rejected::KeptLonger);
+    given_kept(5).when_refused(obsolete(), Rejected::KeptLonger);
 }

@@ -5,6 +5,7 @@
 mod appserver;
 mod attempts;
 mod bulk;
+mod clean_up;
 mod configuration;
 mod factories;
 mod fragment;

@@ -225,7 +225,7 @@ pub(crate) fn appserver_events() -> Vec<appserver::Event> {
         E::Restarted { run: run_id(6) },
         E::RestartStopped { run: run_id(6) },
         E::ServerKept { before: Some(at(60)), until: at(120), reason: reason() },
-        E::CleanUpRequested { run: run_id(5), due: Some(at(120)), reason: None },
+        E::CleanUpRequested { run: run_id(5), due: Some(at(120)), reason: None, obsolete: false },
         E::CleanUpStarted { run: run_id(5) },
         E::CleanUpStopped { run: run_id(5) },
         E::MachineTroubled { trouble: "its cloud says that it does not exist".to_owned() },

@@ -64,6 +64,9 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
             until.format("%F %R UTC"),
             because(Some(reason))
         ),
+        Event::CleanUpRequested { reason: Some(reason), obsolete: true, .. } => {
+            format!("{it} {reason}")
+        }
         Event::CleanUpRequested { reason: Some(reason), .. } => {
             format!("{who} asked to clean up {it}{}", because(Some(reason)))
         }

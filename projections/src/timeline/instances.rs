@@ -2,6 +2,7 @@
 
 use super::{Teller, actor_name, list};
 use ocim_domain::ids::AppserverId;
+use ocim_domain::instance::clean_up::Rule;
 use ocim_domain::instance::{Event, LaunchOutcome, NameTrouble};
 use ocim_domain::names::{Service, effective_domain};
 
@@ -43,6 +44,15 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
                 parts.push(format!("took {} off {site}", list(removed)));
             }
             format!("{who} {}", list(&parts))
+        }
+        Event::CleanUpChanged { rule, reason } => {
+            let what = match rule {
+                Some(Rule::Days(1)) => "go after a day".to_owned(),
+                Some(Rule::Days(days)) => format!("go after {days} days"),
+                Some(Rule::Off) => "stay, however old they are".to_owned(),
+                None => "go when those of all other sites do".to_owned(),
+            };
+            format!("{who} has obsolete appservers of {site} {what}: {reason}")
         }
         Event::NameDisowned { kind, name, by } => {
             let noun = kind.noun();

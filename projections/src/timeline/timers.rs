@@ -14,6 +14,13 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
                 "{job} deleted {runs} logs with {lines} lines, of runs that had ended before {}",
                 before.format("%F %T UTC")
             ),
+            Outcome::AppserversCleanedUp { instances, requested, refused, failed } => {
+                let kept: u64 = refused.values().sum();
+                format!(
+                    "{job} looked at {instances} instances with machines that serve nobody: {requested} go, \
+                     {kept} would and stay for now, {failed} instances could not be looked at"
+                )
+            }
         },
         Event::RunStopped { job, reason, .. } => {
             format!("{job} was not done{}", because(Some(reason)))

@@ -10,6 +10,7 @@ use ocim_domain::ids::{
     RegionId, RunId, ServerId, TokenId,
 };
 use ocim_domain::incident;
+use ocim_domain::instance::clean_up::Rule;
 use ocim_domain::instance::{self, Attempts, LaunchOutcome, NameTrouble, OnSuccess};
 use ocim_domain::inventory::{self, Orphan, inventory_id};
 use ocim_domain::ledger::{self, Kind, Resource, ResourceKey, ledger_id};
@@ -94,6 +95,9 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             added: vec![tag("may-success")],
             removed: vec![tag("may-ongoing")],
         },
+        E::CleanUpChanged { rule: Some(Rule::Days(7)), reason: "a pilot".to_owned() },
+        E::CleanUpChanged { rule: Some(Rule::Off), reason: "a pilot".to_owned() },
+        E::CleanUpChanged { rule: None, reason: "a pilot".to_owned() },
         E::NameDisowned {
             kind: name::Kind::Domain,
             name: "beta.example.com".to_owned(),
@@ -234,7 +238,8 @@ fn appserver_events() -> Vec<appserver::Event> {
         E::Terminated { status: Status::Terminated, at: at(29) },
         E::Terminated { status: Status::Failed, at: at(29) },
         E::ServerKept { before: Some(at(59)), until: at(58), reason: reason() },
-        E::CleanUpRequested { run: RUN, due: Some(at(59)), reason: None },
+        E::CleanUpRequested { run: RUN, due: Some(at(59)), reason: None, obsolete: false },
+        E::CleanUpRequested { run: RUN, due: None, reason: Some(reason()), obsolete: true },
         E::CleanUpStarted { run: RUN },
         E::CleanUpStopped { run: RUN },
         E::MachineTroubled { trouble: "it is gone".to_owned() },
@@ -538,6 +543,17 @@ fn timer_events() -> Vec<timer::Event> {
         E::FellDue { job, due: at(0), run: RUN, at: at(1) },
         E::RunRequested { job, run: RUN, at: at(1) },
         E::RunFinished { job, run: RUN, at: at(2), outcome },
+        E::RunFinished {
+            job: timer::Job::CleanUpAppservers,
+            run: RUN,
+            at: at(2),
+            outcome: timer::Outcome::AppserversCleanedUp {
+                instances: 5,
+                requested: 2,
+                refused: [("held".to_owned(), 1), ("at_work".to_owned(), 2)].into(),
+                failed: 1,
+            },
+        },
         E::RunStopped { job, run: RUN, at: at(2), reason: "not now".to_owned() },
     ]
 }

@@ -84,6 +84,7 @@ async fn look_at_all(stage: &Stage) {
     for _ in 0..2 {
         watch.look().await.unwrap();
         kept.look().await.unwrap();
+        stage.app().list_idle_instances(None, 10).await.unwrap();
         tokio::time::sleep(CHECKPOINT).await;
     }
     BalancerWatch::new(stage.world.clone()).look().await.unwrap();
@@ -111,6 +112,10 @@ async fn measure_all(events: usize) -> Costs {
     let mut kept = KeptServers::new(app.clone());
     measure(costs, &stage, "the first look for dates", kept.look()).await.unwrap();
     measure(costs, &stage, "the next look for dates", kept.look()).await.unwrap();
+    let idle = app.list_idle_instances(None, 10);
+    measure(costs, &stage, "the clean-up's first look", idle).await.unwrap();
+    let plan = app.plan_clean_up(stage.instance, None);
+    measure(costs, &stage, "the clean-up of an instance", plan).await.unwrap();
     let mut balancers = BalancerWatch::new(stage.world.clone());
     measure(costs, &stage, "the balancers' first look", balancers.look()).await.unwrap();
     measure(costs, &stage, "the balancers' next look", balancers.look()).await.unwrap();

@@ -38,6 +38,7 @@ async fn keep_all(stage: &Stage, derived: &MemoryDerived) {
     measured.catch_up(drop).await.unwrap();
     Beliefs::new(&journal, REGION).refresh().await.unwrap();
     let app = stage.app().clone().with_derived(Arc::new(derived.clone()));
+    app.list_idle_instances(None, 1).await.unwrap();
     KeptServers::new(app).look().await.unwrap();
     tokio::time::sleep(CHECKPOINT).await;
 }
@@ -45,7 +46,8 @@ async fn keep_all(stage: &Stage, derived: &MemoryDerived) {
 /// Everything kept, by the tracker's name and the item's key.
 async fn read_all(derived: &MemoryDerived) -> BTreeMap<(String, String), Value> {
     let mut all = BTreeMap::new();
-    for name in ["open_runs", "runs_measured", "kept_servers", &format!("machines of {REGION}")] {
+    let machines = format!("machines of {REGION}");
+    for name in ["open_runs", "runs_measured", "kept_servers", "standing_appservers", &machines] {
         let TrackedItems { items, position } = derived.load_items(&id(name)).await.unwrap();
         assert!(position > Position::START, "{name} has no checkpoint");
         all.extend(items.into_iter().map(|(key, item)| ((name.to_owned(), key), item)));
@@ -85,7 +87,7 @@ async fn items_that_were_kept_from_time_to_time_are_those_of_the_whole_log() {
     let (kept, anew) = (read_all(&kept).await, read_all(&anew).await);
     assert_eq!(kept, anew);
     let names: Vec<_> = anew.keys().map(|(name, _)| name.as_str()).collect();
-    for name in ["open_runs", "runs_measured", "kept_servers"] {
+    for name in ["open_runs", "runs_measured", "kept_servers", "standing_appservers"] {
         assert!(names.contains(&name), "{name} has items: {names:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Appends what no program knows yet.
-async fn append_newer(stage: &Stage, stream: &StreamId, kind: &str, schema: u16) {
+pub(super) async fn append_newer(stage: &Stage, stream: &StreamId, kind: &str, schema: u16) {
     let store = stage.app().journal().store();
     let version = store.read_stream(stream, 0).await.unwrap().last().unwrap().version;
     let event = NewEvent {

@@ -75,6 +75,8 @@ pub(crate) enum Scenario {
     ProvisionCancelled,
     CleanUp,
     CleanUpCancelled,
+    /// Of one that runs, is old, and older than another one that runs.
+    CleanUpObsolete,
     DeleteOrphan,
     DeleteOrphanCancelled,
     /// A fragment is not as it was sent, and another is nobody's.
@@ -106,10 +108,12 @@ pub(crate) enum Scenario {
     /// Logs of runs that ended long ago are deleted.
     RunTimer,
     RunTimerCancelled,
+    /// Two that run are obsolete.
+    RunCleanUp,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 40] = [
+    pub(crate) const ALL: [Self; 42] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -128,6 +132,7 @@ impl Scenario {
         Self::ProvisionCancelled,
         Self::CleanUp,
         Self::CleanUpCancelled,
+        Self::CleanUpObsolete,
         Self::DeleteOrphan,
         Self::DeleteOrphanCancelled,
         Self::Prepare,
@@ -150,6 +155,7 @@ impl Scenario {
         Self::SendMailCancelled,
         Self::RunTimer,
         Self::RunTimerCancelled,
+        Self::RunCleanUp,
     ];
 
     /// Those that come to every step of their process; one for each.
@@ -211,7 +217,7 @@ impl Scenario {
             Self::Deactivate | Self::DeactivateCancelled => &DEACTIVATE_APPSERVER,
             Self::Terminate | Self::TerminateCancelled => &TERMINATE_APPSERVER,
             Self::Provision | Self::ProvisionCancelled => &PROVISION_LOAD_BALANCER,
-            Self::CleanUp | Self::CleanUpCancelled => &CLEAN_UP_APPSERVER,
+            Self::CleanUp | Self::CleanUpCancelled | Self::CleanUpObsolete => &CLEAN_UP_APPSERVER,
             Self::DeleteOrphan | Self::DeleteOrphanCancelled => &DELETE_ORPHAN,
             Self::Prepare | Self::PrepareCancelled => &PREPARE_LOAD_BALANCER,
             Self::Archive | Self::ArchiveCancelled => &ARCHIVE_INSTANCE,
@@ -222,7 +228,7 @@ impl Scenario {
             Self::Restart | Self::RestartCancelled => &RESTART_APPSERVER,
             Self::Link | Self::LinkCancelled => &PUBLISH_TEST_LINK,
             Self::SendMail | Self::SendMailCancelled => &SEND_MAIL,
-            Self::RunTimer | Self::RunTimerCancelled => &RUN_TIMER,
+            Self::RunTimer | Self::RunTimerCancelled | Self::RunCleanUp => &RUN_TIMER,
         }
     }
 
@@ -337,6 +343,8 @@ impl Scenario {
             }
             Self::SendMail | Self::SendMailCancelled => begin_mail(stage).await,
             Self::RunTimer | Self::RunTimerCancelled => begin_timer(stage).await,
+            Self::CleanUpObsolete => begin_obsolete(stage).await,
+            Self::RunCleanUp => begin_daily_clean_up(stage).await,
         }
     }
 }

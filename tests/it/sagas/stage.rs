@@ -21,6 +21,7 @@ use ocim_domain::event::{Position, Recorded};
 use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance::Maintenance;
+use ocim_domain::instance::clean_up::{DAYS_DEFAULT, Rule};
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::saga::{self, Planted, Run, Saga};
 use ocim_domain::server::ServerAddress;
@@ -409,8 +410,14 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     let defaults = Defaults::new("example.com", REGION);
     let reads = unconnected().unwrap();
     let fragment_name_prefix = "ocim-".to_owned();
-    let setting =
-        AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
+    let setting = AppSetting {
+        defaults,
+        regions,
+        fragment_name_prefix,
+        clean_up: Rule::Days(DAYS_DEFAULT),
+        has_aws_account: false,
+        plan_of,
+    };
     let app = App::new(sealed, reads, Arc::clone(&logs), clock, ids, setting)
         .with_derived(Arc::new(outside.derived.clone()))
         .with_leases(Arc::new(outside.leases.clone()));

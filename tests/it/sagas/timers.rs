@@ -39,11 +39,16 @@ async fn a_time_is_done_once_by_whichever_node_looks_and_caught_up_with_after_an
     Timers::new(stage.app().clone()).look().await;
     assert_eq!(fallen_due(&stage).await, 1);
     assert_eq!(runs(&stage).await, [Job::DeleteOldLogs.run_at(midnight)]);
+    // The other one comes an hour later.
+    stage.sleep_until(midnight + Duration::from_secs(3600)).await;
+    tokio::join!(one.look(), other.look());
+    let clean_up = Job::CleanUpAppservers.run_at(stage.app().journal().now());
+    assert_eq!(runs(&stage).await[1..], [clean_up]);
     tokio::time::sleep(9 * DAY).await;
     let mut restarted = Timers::new(stage.app().clone());
     restarted.look().await;
     tokio::join!(one.look(), other.look(), restarted.look());
-    assert_eq!(fallen_due(&stage).await, 2);
+    assert_eq!(fallen_due(&stage).await, 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,7 @@ use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::fake::FakeSite;
 use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_domain::ids::RunId;
+use ocim_domain::instance::clean_up::{DAYS_DEFAULT, Rule};
 use ocim_domain::saga::{Command, Event, Saga};
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::Ids;
@@ -108,8 +109,14 @@ impl ApiServer {
         let defaults = Defaults::new("example.com".to_owned(), "local".to_owned());
         let regions = vec!["local".to_owned()];
         let (fragment_name_prefix, plan_of) = ("ocim-".to_owned(), ocim::processes::plan_of);
-        let setting =
-            AppSetting { defaults, regions, fragment_name_prefix, has_aws_account: false, plan_of };
+        let setting = AppSetting {
+            defaults,
+            regions,
+            fragment_name_prefix,
+            clean_up: Rule::Days(DAYS_DEFAULT),
+            has_aws_account: false,
+            plan_of,
+        };
         let app = App::new(sealed, read_models, logs, clock.clone(), ids.clone(), setting)
             .with_derived(derived)
             .with_leases(Arc::new(PostgresLeases::new(pool.clone())));

@@ -20,6 +20,10 @@ pub(crate) fn instance_events() -> Vec<instance::Event> {
             added: vec![tag("may-success")],
             removed: vec![tag("may-ongoing")],
         },
+        E::CleanUpChanged {
+            rule: Some(instance::clean_up::Rule::Days(7)),
+            reason: "their courses begin late".to_owned(),
+        },
         E::NameDisowned {
             kind: name::Kind::Domain,
             name: "beta.example.com".to_owned(),

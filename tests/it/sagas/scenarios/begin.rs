@@ -2,7 +2,7 @@
 
 use crate::sagas::bulk;
 use crate::sagas::stage::{BALANCER, REGION, Stage, because, somebody};
-use ocim::app::LaunchAsk;
+use ocim::app::{CleanUpRequest, LaunchAsk};
 use ocim::processes::started_by;
 use ocim::reconciler::RegionWatch;
 use ocim::reconciler::balancers::BalancerWatch;
@@ -17,6 +17,9 @@ use ocim_domain::timer::Job;
 use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// In which what is of no use becomes obsolete.
+const DAYS: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// What can't be redeployed, one after the other.
 pub(crate) async fn begin_bulk(stage: &Stage, frequency_seconds: u32) -> RunId {
@@ -43,6 +46,31 @@ pub(crate) async fn begin_clean_up(stage: &Stage) -> RunId {
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     stage.drive(launched.run).await;
     let asked = stage.app().clean_up_appserver(&because(), launched.appserver).await;
+    let run = asked.unwrap().value;
+    stage.start(run).await;
+    run
+}
+
+/// Takes away the older one of two that run, days later.
+pub(crate) async fn begin_obsolete(stage: &Stage) -> RunId {
+    let old = stage.launch().await.appserver;
+    stage.launch().await;
+    tokio::time::sleep(DAYS).await;
+    let (run, meta) = (RunId(stage.app().journal().new_id()), somebody().metadata());
+    let asked =
+        stage.app().clean_up_obsolete(&meta, old, run, "goes, because it is old".to_owned());
+    assert_eq!(asked.await.unwrap(), CleanUpRequest::Requested);
+    stage.start(run).await;
+    run
+}
+
+/// Looks at three that run, days later.
+pub(crate) async fn begin_daily_clean_up(stage: &Stage) -> RunId {
+    for _ in 0..3 {
+        stage.launch().await;
+    }
+    tokio::time::sleep(DAYS).await;
+    let asked = stage.app().run_timer(&somebody(), Job::CleanUpAppservers).await;
     let run = asked.unwrap().value;
     stage.start(run).await;
     run
