@@ -1,6 +1,7 @@
 //! An event of each kind, as the projections get them.
 
 mod shared_servers;
+mod timers;
 
 use ocim_domain::appserver::{self, Launched};
 use ocim_domain::event::{DomainEvent, Metadata, Position, Recorded, StreamId};
@@ -23,7 +24,7 @@ use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::saga::{self, Action, Cause, Direction, ErrorClass, ErrorCode, StuckCode};
 use ocim_domain::server::{self, BootCause, Power, Requested, ServerAddress};
 use ocim_domain::settings::{InstanceSettings, SettingsChanges};
-use ocim_domain::{Timestamp, bulk, name, projection, timer, token};
+use ocim_domain::{Timestamp, bulk, name, projection, token};
 use serde_json::json;
 use std::num::NonZeroU32;
 use uuid::Uuid;
@@ -535,29 +536,6 @@ fn mail_events() -> Vec<mail::Event> {
     ]
 }
 
-fn timer_events() -> Vec<timer::Event> {
-    use timer::Event as E;
-    let job = timer::Job::DeleteOldLogs;
-    let outcome = timer::Outcome::LogsDeleted { before: at(0), runs: 2, lines: 7 };
-    vec![
-        E::FellDue { job, due: at(0), run: RUN, at: at(1) },
-        E::RunRequested { job, run: RUN, at: at(1) },
-        E::RunFinished { job, run: RUN, at: at(2), outcome },
-        E::RunFinished {
-            job: timer::Job::CleanUpAppservers,
-            run: RUN,
-            at: at(2),
-            outcome: timer::Outcome::AppserversCleanedUp {
-                instances: 5,
-                requested: 2,
-                refused: [("held".to_owned(), 1), ("at_work".to_owned(), 2)].into(),
-                failed: 1,
-            },
-        },
-        E::RunStopped { job, run: RUN, at: at(2), reason: "not now".to_owned() },
-    ]
-}
-
 fn token_events() -> Vec<token::Event> {
     use token::Event as E;
     let (name, scope) = ("ci".to_owned(), token::Scope::Read);
@@ -603,8 +581,7 @@ pub(crate) fn all_events() -> Vec<Recorded> {
     );
     all.extend(ledger_events().iter().map(|event| recorded(ledger_id(INSTANCE).stream(), event)));
     all.extend(mail_events().iter().map(|event| recorded(MAIL.stream(), event)));
-    let timer = timer::Job::DeleteOldLogs.timer_id();
-    all.extend(timer_events().iter().map(|event| recorded(timer.stream(), event)));
+    all.extend(timers::all_events());
     all.extend(token_events().iter().map(|event| recorded(TOKEN.stream(), event)));
     all.extend(event_log_events().iter().map(|event| recorded(event_log_id().stream(), event)));
     all.extend(run_events().iter().map(|event| recorded(RUN.stream(), event)));

@@ -145,7 +145,7 @@ fn around(site: &Site, region: &str) -> Vec<Step> {
         of_site(I::MaintenanceChanged { run: site.run, page: Some(page) }),
         of_site(I::MaintenanceRequested { run: site.run, page: None }),
         of_site(I::MaintenanceChanged { run: site.run, page: None }),
-        mail(mail::Event::Requested { about: about.clone(), run: site.run, recipients: 1 }),
+        mail(mail::Event::Requested { about, run: site.run, recipients: 1 }),
         mail(mail::Event::Delivered { refused: 0 }),
         step(paused.clone(), &began),
         step(paused, &incident::Event::Ended { number: 1 }),
