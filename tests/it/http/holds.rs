@@ -72,6 +72,7 @@ async fn nobody_but_the_holder_changes_a_held_instance_and_each_refusal_says_why
         ("POST", format!("{path}/delete"), confirmed),
         ("POST", format!("{path}/hold"), json!({ "reason": "mine", "until": days(1) })),
         ("POST", format!("{path}/release"), json!({})),
+        ("POST", format!("{path}/clean_up"), json!({ "mode": "off", "reason": "a" })),
         ("POST", cancel, reason.clone()),
         ("POST", operate, verb),
         (
