@@ -51,7 +51,7 @@ async fn start_maintenance(
     id: Path<InstanceId>,
     Body(body): Body<StartMaintenance>,
 ) -> Result<HttpResponse, HttpError> {
-    let by = Caller { reason: body.reason, ..by.into_inner() };
+    let by = Caller { reason: body.reason, ..by.into_inner() }.with_checked_reason()?;
     let page = Maintenance { message: body.message, until: body.until };
     change(&api, &by, *id, Some(page)).await
 }
@@ -63,7 +63,7 @@ async fn end_maintenance(
     id: Path<InstanceId>,
     Body(body): Body<EndMaintenance>,
 ) -> Result<HttpResponse, HttpError> {
-    let by = Caller { reason: body.reason, ..by.into_inner() };
+    let by = Caller { reason: body.reason, ..by.into_inner() }.with_checked_reason()?;
     change(&api, &by, *id, None).await
 }
 

@@ -48,7 +48,7 @@ async fn make_test_link(
     id: Path<AppserverId>,
     Body(body): Body<MakeTestLink>,
 ) -> Result<HttpResponse, HttpError> {
-    let by = Caller { reason: body.reason, ..by.into_inner() };
+    let by = Caller { reason: body.reason, ..by.into_inner() }.with_checked_reason()?;
     let done = api.app.make_test_link(&by, *id, body.minutes).await?;
     let made = done.value;
     let shown_by = [instances::PROJECTOR.name];
