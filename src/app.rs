@@ -49,7 +49,7 @@ pub use put_offs::PutOffs;
 pub use rounds::{Round, Rounds};
 pub(crate) use settings_history::list_changes;
 pub use settings_history::{SettingChange, SettingsVersion};
-pub use test_links::MadeLink;
+pub use test_links::{MadeLink, link_hosts};
 pub use timeline::Told;
 pub use variables::{Edit, ExplainedLayer, Explanation};
 pub(crate) use variables::{Frozen, open_frozen};

@@ -53,6 +53,7 @@ impl KeptServers {
         let dates: Vec<(AppserverId, Timestamp)> = (self.due.items().iter())
             .filter_map(|(id, due)| Some((id.parse().ok()?, *due)))
             .collect();
+        let mut failed = None;
         for (id, due) in dates.iter().filter(|(_, due)| *due <= now) {
             match self.app.clean_up_when_due(*id, *due).await {
                 Ok(true) => {
@@ -60,8 +61,17 @@ impl KeptServers {
                 }
                 // A newer program's, which sees to it.
                 Ok(false) | Err(AppError::Newer(_)) => {}
-                Err(error) => return Err(error),
+                Err(error @ (AppError::Unavailable { .. } | AppError::Busy { .. })) => {
+                    return Err(error);
+                }
+                // One that can't be read keeps no other from its clean-up.
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         Ok(dates.into_iter().map(|(_, due)| due).filter(|due| *due > now).min())
     }

@@ -1,6 +1,8 @@
 //! Watches what is open: notes circuits that open and close, and ends pauses whose time has come.
 
 use crate::app::App;
+use crate::logs::masking::Masker;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,7 +22,7 @@ pub struct IncidentKeeper {
 impl IncidentKeeper {
     /// Looks from now on.
     #[must_use]
-    pub fn start(app: App) -> Self {
+    pub fn start(app: App, masker: Arc<Masker>) -> Self {
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let mut looks = 0_u32;
@@ -31,7 +33,7 @@ impl IncidentKeeper {
                     _ => Ok(()),
                 };
                 let kept = match refreshed {
-                    Ok(()) => app.keep_incidents().await,
+                    Ok(()) => app.keep_incidents(&masker).await,
                     Err(error) => Err(error),
                 };
                 if let Err(error) = kept {

@@ -7,7 +7,7 @@ use crate::ids::{NAMESPACE, RunId, TimerId};
 use crate::snapshot::SnapshotFormat;
 use chrono::{NaiveTime, TimeDelta};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -202,6 +202,8 @@ pub struct State {
     pub last_due: Option<Timestamp>,
     /// The work that was begun last.
     pub last: Option<LastRun>,
+    /// Runs that were asked for and have not ended: an earlier one may outlast the last.
+    pub open: BTreeSet<RunId>,
 }
 
 /// Nothing is refused: what is not to be done is silent.
@@ -221,10 +223,7 @@ impl Decider for Timer {
     const SNAPSHOT: Option<SnapshotFormat<State>> = Some(SnapshotFormat::of_schema(1));
 
     fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
-        let is_open = |run| {
-            let last = state.last.as_ref();
-            last.is_some_and(|last| last.run == run && last.ended.is_none())
-        };
+        let is_open = |run| state.open.contains(&run);
         Ok(match command {
             Command::FallDue { job, since } => {
                 let due = job.latest_due(now);
@@ -251,18 +250,22 @@ impl Decider for Timer {
         match event {
             Event::FellDue { due, run, at, .. } => {
                 state.last_due = Some(*due);
+                state.open.insert(*run);
                 state.last = Some(LastRun::begun(*run, *at, Some(*due)));
             }
             Event::RunRequested { run, at, .. } => {
+                state.open.insert(*run);
                 state.last = Some(LastRun::begun(*run, *at, None));
             }
             Event::RunFinished { run, at, outcome, .. } => {
+                state.open.remove(run);
                 if let Some(last) = state.last.as_mut().filter(|last| last.run == *run) {
                     last.ended = Some(*at);
                     last.outcome = Some(outcome.clone());
                 }
             }
             Event::RunStopped { run, at, reason, .. } => {
+                state.open.remove(run);
                 if let Some(last) = state.last.as_mut().filter(|last| last.run == *run) {
                     last.ended = Some(*at);
                     last.failure = Some(reason.clone());

@@ -240,10 +240,31 @@ impl App {
         }
         let appserver = self.load_appserver(id).await?;
         let (instance, _) = self.load_instance(appserver.launched.instance).await?;
-        if instance.active == [id] && !ask.force {
+        if !ask.force && self.is_last(&instance, id).await? {
             return Err(AppError::rejected(instance::Rejected::LastActive));
         }
         Ok(())
+    }
+
+    /// Whether nobody else serves the instance than this one: none that receives traffic and is not
+    /// being restarted.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) async fn is_last(
+        &self,
+        instance: &instance::Present,
+        id: AppserverId,
+    ) -> Result<bool, AppError> {
+        if !instance.active.contains(&id) {
+            return Ok(false);
+        }
+        for other in instance.active.iter().filter(|other| **other != id) {
+            if self.load_appserver(*other).await?.restart_run.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The Appserver's state, or "not found". One that is asked for but not frozen yet is refused.

@@ -1,7 +1,9 @@
 //! Known trouble: commands on it, what of it is open now, and whom it holds up.
 
 use super::error::AppError;
+use super::load_balancers::load_balancer_id;
 use super::{App, Caller, Done};
+use crate::logs::masking::Masker;
 use ocim_adapters::breaker::circuits::PausedProvider;
 use ocim_domain::Timestamp;
 use ocim_domain::event::{DecodeError, DomainEvent, Metadata, Recorded};
@@ -40,8 +42,8 @@ pub struct Incidents {
 struct View {
     open: BTreeMap<IncidentId, Open>,
     flows: BTreeMap<IncidentId, Let>,
-    /// Who was held up when it asked last.
-    held: BTreeSet<RunId>,
+    /// Who was held up when it asked last, and by what.
+    held: BTreeMap<RunId, IncidentId>,
 }
 
 /// Who was let go of an incident, one by one.
@@ -117,12 +119,13 @@ impl View {
                     return None;
                 }
                 let gone = self.flows.get_mut(*id)?;
-                let next = gone.take_turn(run, &self.held, now)?;
+                let before = self.held.range(..run).filter(|(_, by)| by == id).map(|(run, _)| *run);
+                let next = gone.take_turn(run, before, now)?;
                 Some(hold_by(**id, open, Some(next), now))
             })
         });
         match hold {
-            Some(_) => self.held.insert(run),
+            Some(hold) => self.held.insert(run, hold.incident),
             None => self.held.remove(&run),
         };
         hold
@@ -130,11 +133,11 @@ impl View {
 }
 
 impl Let {
-    /// When the run should ask again; none where it may go.
+    /// When the run should ask again; none where it may go. Those `before` it wait for the same.
     fn take_turn(
         &mut self,
         run: RunId,
-        held: &BTreeSet<RunId>,
+        before: impl Iterator<Item = RunId>,
         now: Timestamp,
     ) -> Option<Timestamp> {
         if self.gone.contains(&run) {
@@ -142,7 +145,7 @@ impl Let {
         }
         let interval = self.flow.interval();
         // The oldest first. One that does not come for its turn holds nobody up for longer than that.
-        let place = held.range(..run).filter(|it| !self.gone.contains(it)).count();
+        let place = before.filter(|it| !self.gone.contains(it)).count();
         let is_first = place == 0 || self.next + interval <= now;
         if self.next <= now && is_first {
             self.next = self.next.max(now) + interval;
@@ -181,7 +184,7 @@ impl App {
         until: Option<Timestamp>,
     ) -> Result<Done<IncidentId>, AppError> {
         let reason = by.need_reason()?;
-        self.check_subject(&subject)?;
+        self.check_subject(&subject).await?;
         if until.is_some_and(|until| until <= self.journal.now()) {
             return Err(AppError::invalid("until", "must lie in the future"));
         }
@@ -232,7 +235,7 @@ impl App {
         let command = match rate {
             None => Command::End,
             Some(rate) => {
-                let held = self.incidents.view().held.len();
+                let held = self.incidents.view().held.values().filter(|by| **by == id).count();
                 Command::Ease { rate, held: u64::try_from(held).unwrap_or(u64::MAX) }
             }
         };
@@ -247,10 +250,11 @@ impl App {
     }
 
     /// Records which providers' circuits have opened and closed on this node, and ends what is due.
+    /// What providers said is masked.
     ///
     /// # Errors
     /// What the store says: look again.
-    pub async fn keep_incidents(&self) -> Result<(), AppError> {
+    pub async fn keep_incidents(&self, masker: &Masker) -> Result<(), AppError> {
         let meta = Metadata::by("system");
         let failing = self.open_circuits();
         let open = self.incidents.open();
@@ -261,7 +265,7 @@ impl App {
             if open.iter().any(|(known, _)| *known == id) {
                 continue;
             }
-            let reason = make_recordable(&circuit.error);
+            let reason = make_recordable(&masker.mask(&circuit.error));
             let command = Command::Begin { kind: Kind::Outage, subject, reason, until: None };
             self.journal.execute::<Incident>(&id.stream(), &meta, command).await?;
             has_changed = true;
@@ -356,7 +360,7 @@ impl App {
         Some(instance.settings.openstack_region.clone())
     }
 
-    fn check_subject(&self, subject: &Subject) -> Result<(), AppError> {
+    async fn check_subject(&self, subject: &Subject) -> Result<(), AppError> {
         match subject {
             Subject::All => Ok(()),
             Subject::Region(name) if self.setting.regions.contains(name) => Ok(()),
@@ -371,13 +375,34 @@ impl App {
                 });
                 let is_short = name.chars().count() <= PROVIDER_MAX;
                 if is_known && is_short && make_recordable(name) == *name {
-                    return Ok(());
+                    return self.check_place(name).await;
                 }
                 let rule = "must be a provider as `ocim incidents` and messages call it: `DNS`, \
                             `mail server`, `balancer DOMAIN`, `playbooks REPOSITORY` or `region NAME`";
                 Err(AppError::invalid("name", rule))
             }
         }
+    }
+}
+
+impl App {
+    /// Refuses a region or a balancer that there is not: somebody has mistyped it.
+    async fn check_place(&self, provider: &str) -> Result<(), AppError> {
+        let is_there = match provider.split_once(' ') {
+            Some(("region", name)) => self.setting.regions.iter().any(|known| known == name),
+            Some(("balancer", domain)) => {
+                match self.load_balancer(load_balancer_id(domain)).await {
+                    Ok(_) => true,
+                    Err(AppError::NotFound { .. }) => false,
+                    Err(error) => return Err(error),
+                }
+            }
+            _ => true,
+        };
+        if is_there {
+            return Ok(());
+        }
+        Err(AppError::invalid("name", format!("there is no {provider}")))
     }
 }
 

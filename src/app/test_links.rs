@@ -7,7 +7,9 @@ use ocim_domain::appserver::Status;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance::test_links::{Command, Refused, TestLink};
 use ocim_domain::instance::{self, Instance, Rejected};
+use ocim_domain::name::Kind;
 use ocim_domain::names::{Service, effective_host};
+use ocim_domain::settings::InstanceSettings;
 use ocim_engine::journal::ExecuteError;
 
 /// A link that was made.
@@ -67,9 +69,22 @@ impl App {
         let link = link.unwrap_or(TestLink { id: self.new_id(by, "link"), appserver: id, until });
         let (instance, _) = self.load_instance(owner).await?;
         let secret = link.secret(&instance.settings).map_err(AppError::internal)?;
-        let settings = &appserver.launched.settings;
-        let hosts = [Service::Lms, Service::Studio].map(|it| effective_host(settings, it));
+        let hosts = link_hosts(&instance, &appserver.launched.settings);
         let value = MadeLink { run, link, instance: owner, secret, hosts };
         Ok(Done { value, position: executed.position })
     }
+}
+
+/// Under which names of the LMS and Studio one gets to an Appserver that was frozen with these settings:
+/// its own, or what the site is called now where those are not the instance's any more. They may be
+/// somebody else's by now.
+#[must_use]
+pub fn link_hosts(instance: &instance::Present, frozen: &InstanceSettings) -> [String; 2] {
+    [Service::Lms, Service::Studio].map(|service| {
+        let own = effective_host(frozen, service);
+        if instance.holds(Kind::Domain, &own) {
+            return own;
+        }
+        effective_host(&instance.settings, service)
+    })
 }

@@ -32,7 +32,10 @@ impl Background {
             reconciler: Reconciler::start(world, config.reconcile_interval),
             clean_up: CleanUpTimer::start(world.app.clone(), config.reconcile_interval),
             timers: TimerTask::start(world.app.clone()),
-            incidents: IncidentKeeper::start(world.app.clone()),
+            incidents: IncidentKeeper::start(
+                world.app.clone(),
+                Arc::clone(&world.deployment.own_masker),
+            ),
             balancers: wanted_balancers(config)
                 .into_iter()
                 .map(|wanted| KeeperTask::start(keep(wanted)))

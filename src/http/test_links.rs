@@ -3,6 +3,7 @@
 use super::Api;
 use super::appservers::{APPSERVER_ID, APPSERVERS, accept_run};
 use super::extract::Body;
+use super::idempotency::ShownOnce;
 use super::problem::HttpError;
 use super::routes::{Access, Answer, AnswerHeader, Content, Input, Link, Route, Verb, handler};
 use super::sites::Listens;
@@ -59,5 +60,9 @@ async fn make_test_link(
     let [lms_url, studio_url] =
         made.hosts.map(|host| format!("{}{path}", listens.visitor_url(&host)));
     let until = made.link.until;
-    Ok(answer.json(TestLink { run: made.run.to_string(), until, lms_url, studio_url }))
+    let made = TestLink { run: made.run.to_string(), until, lms_url, studio_url };
+    let mut answer = answer.json(made);
+    // Whoever has it is led there: it is kept for no repetition.
+    answer.extensions_mut().insert(ShownOnce);
+    Ok(answer)
 }

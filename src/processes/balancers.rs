@@ -5,7 +5,7 @@ use super::resource::fragment::SiteFragment;
 use super::resource::{Resource, ensure_one, record_absent};
 use super::step::{Progress, StepContext, StepError, done};
 use super::world::World;
-use crate::app::AppError;
+use crate::app::{AppError, link_hosts};
 use crate::logs::masking::Masker;
 use ocim_adapters::balancer::{BalancerHost, Fragment};
 use ocim_domain::appserver;
@@ -17,7 +17,7 @@ use ocim_domain::fragment::{
 use ocim_domain::ids::{AppserverId, InstanceId, LoadBalancerId};
 use ocim_domain::instance::{self, Maintenance};
 use ocim_domain::load_balancer::{self, LoadBalancer, Registration};
-use ocim_domain::names::{RoutedNames, Service, effective_host};
+use ocim_domain::names::RoutedNames;
 use ocim_domain::run_record::InstanceInput;
 use ocim_domain::saga::ErrorCode;
 
@@ -293,8 +293,7 @@ async fn find_tests(
         if appserver.is_leaving() {
             continue;
         }
-        let settings = &appserver.launched.settings;
-        let own = [Service::Lms, Service::Studio].map(|it| effective_host(settings, it));
+        let own = link_hosts(&site.instance, &appserver.launched.settings);
         let mut hosts = lineup.names.domains.clone();
         hosts.extend(own.into_iter().filter(|host| !lineup.names.domains.contains(host)));
         let (_, server) = server_line(context, link.appserver, false).await?;

@@ -7,6 +7,7 @@ use super::machines::{
 use super::step::{Definition, Found, Kind, Progress, Step, StepContext, StepError, done, undone};
 use super::terminate_appserver::record;
 use ocim_domain::appserver::{self, Command};
+use ocim_domain::instance;
 use ocim_domain::run_record::{BootId, CreatedServer, TrafficInput};
 use ocim_domain::saga::ErrorCode;
 use ocim_engine::call;
@@ -76,10 +77,27 @@ async fn load(context: &StepContext) -> Result<(appserver::Present, CreatedServe
     Ok((appserver, CreatedServer { server, machine }))
 }
 
+/// Refuses to take the last one that serves away from its visitors, unless somebody insisted: others
+/// may have left, or be restarted, since it was asked for.
+async fn check_not_last(
+    context: &StepContext,
+    appserver: &appserver::Present,
+) -> Result<(), StepError> {
+    let input: TrafficInput = context.input()?;
+    let app = &context.world.app;
+    let (instance, _) = app.load_instance(appserver.launched.instance).await?;
+    if input.force || !app.is_last(&instance, input.appserver).await? {
+        return Ok(());
+    }
+    let why = instance::Rejected::LastActive.to_string();
+    Err(StepError::permanent(ErrorCode::LastActiveAppserver, why))
+}
+
 async fn confirm_request(context: StepContext) -> Result<Progress, StepError> {
     let (appserver, _) = load(&context).await?;
     let stands = appserver.check_restart();
     stands.map_err(|why| StepError::permanent(ErrorCode::AppserverLeaving, why.to_string()))?;
+    check_not_last(&context, &appserver).await?;
     if appserver.restart_run == Some(context.run) {
         return done(());
     }
@@ -96,7 +114,8 @@ async fn call_off(context: StepContext) -> Result<Progress, StepError> {
 /// Notes which boot the machine is in. One that does not answer, which may be why it is restarted, is
 /// in the one that it was last seen in.
 async fn note_boot(context: StepContext) -> Result<Progress, StepError> {
-    let (_, created) = load(&context).await?;
+    let (appserver, created) = load(&context).await?;
+    check_not_last(&context, &appserver).await?;
     if let Some((.., boot_id)) = look_by_ssh(&context, &created).await? {
         return done(BootId(boot_id));
     }

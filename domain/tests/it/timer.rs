@@ -98,7 +98,7 @@ fn nodes_whose_clocks_differ_by_a_little_do_it_once() {
 }
 
 #[test]
-fn the_end_of_a_run_is_told_once_and_only_of_the_last() {
+fn the_end_of_a_run_is_told_once() {
     let requested = Event::RunRequested { job: JOB, run: run_id(1), at: crate::sample::at(9) };
     let outcome = Outcome::LogsDeleted { before: at(1, 0, 0, 0), runs: 2, lines: 7 };
     let finish = |run| Command::Finish { job: JOB, run: run_id(run), outcome: outcome.clone() };
@@ -135,4 +135,27 @@ fn jobs_have_names_that_are_read_again() {
     }
     let wrong = "x".repeat(1_000).parse::<Job>().unwrap_err();
     assert!(wrong.to_string().len() < 200, "{wrong}");
+}
+
+#[test]
+fn an_earlier_run_that_outlasts_the_next_one_is_told_to_its_end() {
+    let outcome = |runs| Outcome::LogsDeleted { before: at(1, 0, 0, 0), runs, lines: 7 };
+    let fell_due = |day| {
+        let due = at(day, 0, 0, 0);
+        Event::FellDue { job: JOB, due, run: JOB.run_at(due), at: due }
+    };
+    let [first, second] = [2, 3].map(|day| JOB.run_at(at(day, 0, 0, 0)));
+    let both = given::<Timer>([fell_due(2), fell_due(3)]);
+    let finish = |run, runs| Command::Finish { job: JOB, run, outcome: outcome(runs) };
+    let now = crate::sample::at(9);
+    let now = Event::RunFinished { job: JOB, run: first, at: now, outcome: outcome(5) };
+    both.when_then(finish(first, 5), [now]);
+    let later = both.after(finish(first, 5));
+    let last = later.state().last.clone().unwrap();
+    assert_eq!((last.run, last.ended, last.outcome), (second, None, None));
+    later.when_silent(finish(first, 5));
+    assert_eq!(
+        later.after(finish(second, 0)).state().last.clone().unwrap().outcome,
+        Some(outcome(0))
+    );
 }

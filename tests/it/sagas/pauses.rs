@@ -96,10 +96,10 @@ async fn a_pause_outlives_a_restart_and_ends_by_itself_when_its_time_has_come() 
     again.app().refresh_incidents().await.unwrap();
     let run = again.drive_until_held(launched.run).await;
     assert_eq!((run.phase, again.app().incidents().open().len()), (Phase::Forward, 1));
-    again.app().keep_incidents().await.unwrap();
+    again.app().keep_incidents(&again.world.deployment.own_masker).await.unwrap();
     assert_eq!(again.app().incidents().open().len(), 1, "its time has not come");
     tokio::time::sleep(Duration::from_secs(7200)).await;
-    again.app().keep_incidents().await.unwrap();
+    again.app().keep_incidents(&again.world.deployment.own_masker).await.unwrap();
     assert!(again.app().incidents().open().is_empty());
     assert_eq!(again.drive(launched.run).await.phase, Phase::Completed);
     let ended = again.events(&["incident.ended"]).await;
@@ -131,10 +131,10 @@ async fn those_that_wait_go_on_one_by_one_the_oldest_first() {
         assert!(pause <= chrono::TimeDelta::seconds(25), "{pause}");
     }
     runner.stop().await;
-    stage.app().keep_incidents().await.unwrap();
+    stage.app().keep_incidents(&stage.world.deployment.own_masker).await.unwrap();
     while !stage.app().incidents().open().is_empty() {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        stage.app().keep_incidents().await.unwrap();
+        stage.app().keep_incidents(&stage.world.deployment.own_masker).await.unwrap();
     }
 }
 
@@ -177,8 +177,8 @@ async fn an_open_circuit_is_an_incident_from_its_opening_to_its_closing() {
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     let is_open = || !stage.app().open_circuits().is_empty();
     stage.drive_until(launched.run, |_| is_open()).await;
-    stage.app().keep_incidents().await.unwrap();
-    stage.app().keep_incidents().await.unwrap();
+    stage.app().keep_incidents(&stage.world.deployment.own_masker).await.unwrap();
+    stage.app().keep_incidents(&stage.world.deployment.own_masker).await.unwrap();
     let open = stage.app().incidents().open();
     assert_eq!(open.len(), 1);
     let (id, outage) = &open[0];
@@ -195,7 +195,7 @@ async fn an_open_circuit_is_an_incident_from_its_opening_to_its_closing() {
 
     stage.dns.faults.clear();
     assert_eq!(stage.drive(launched.run).await.phase, Phase::Completed);
-    stage.app().keep_incidents().await.unwrap();
+    stage.app().keep_incidents(&stage.world.deployment.own_masker).await.unwrap();
     assert!(stage.app().incidents().open().is_empty());
     let told = stage.events(&["incident.began", "incident.ended"]).await;
     let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();

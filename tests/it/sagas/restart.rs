@@ -89,3 +89,25 @@ async fn one_that_is_taken_away_meanwhile_ends_its_restart() {
     assert!(matches!(run.phase, Phase::Unwound(_)), "{run:#?}");
     assert_eq!(load(&stage, second).await.restart_run, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_one_that_serves_is_not_restarted_though_others_served_when_it_was_asked_for() {
+    let stage = Stage::new().await;
+    let first = stage.launch_active().await.appserver;
+    let second = stage.launch().await.appserver;
+    let run = stage.begin_activation(second, false).await;
+    assert_eq!(stage.drive(run).await.phase, Phase::Completed);
+    let restart = stage.begin_restart(first).await;
+    // Both at once would leave nobody.
+    let other = stage.app().restart_appserver(&somebody(), second, ForceAsk::default()).await;
+    assert!(refusal(other).contains("last active"));
+    let forced = ForceAsk { force: true };
+    let gone = stage.app().deactivate_appserver(&because(), second, forced).await.unwrap().value;
+    stage.start(gone).await;
+    assert_eq!(stage.drive(gone).await.phase, Phase::Completed);
+    let (before, _) = boots(&stage, first).await;
+    let run = stage.drive(restart).await;
+    assert!(matches!(run.phase, Phase::Unwound(_)), "{run:#?}");
+    assert_eq!(boots(&stage, first).await.0, before, "it was not rebooted");
+    assert_eq!(stage.balancer.serving(BALANCER, SITE), ["appserver-1"]);
+}

@@ -3,6 +3,7 @@
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use ocim::app::AppError;
 use ocim_domain::saga::Phase;
+use serde_json::{Value, json};
 
 /// All that the balancer has: configuration and map.
 fn on_balancer(stage: &Stage) -> String {
@@ -60,4 +61,26 @@ async fn links_are_few_and_short() {
     assert!(detail.contains("10 test links"), "{detail}");
     stage.sleep_until(stage.app().journal().now() + chrono::TimeDelta::minutes(1)).await;
     stage.app().make_test_link(&somebody(), id, 1).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_leads_under_no_name_that_is_not_the_instances_any_more() {
+    let stage = Stage::new().await;
+    let rename = async |domain: &str| {
+        let change = json!({ "external_lms_domain": domain });
+        let Value::Object(change) = change else { unreachable!() };
+        stage.app().change_settings(&somebody(), stage.instance, change, None).await.unwrap();
+    };
+    rename("former.example.org").await;
+    let first = stage.launch_active().await.appserver;
+    rename("now.example.org").await;
+    let second = stage.launch().await.appserver;
+    let run = stage.begin_activation(second, true).await;
+    assert_eq!(stage.drive(run).await.phase, Phase::Completed);
+    let made = stage.begin_link(first).await;
+    assert_eq!(stage.drive(made.run).await.phase, Phase::Completed);
+    assert_eq!(made.hosts[0], "now.example.org");
+    let there = on_balancer(&stage);
+    assert!(there.contains(&format!("now.example.org/{} be-test-", made.secret)), "{there}");
+    assert!(!there.contains(&format!("former.example.org/{}", made.secret)), "{there}");
 }
