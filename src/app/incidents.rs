@@ -124,7 +124,7 @@ impl View {
                 Some(hold_by(**id, open, Some(next), now))
             })
         });
-        match hold {
+        match &hold {
             Some(hold) => self.held.insert(run, hold.incident),
             None => self.held.remove(&run),
         };
