@@ -76,10 +76,15 @@ async fn what_is_under_way_ends_and_nothing_more_begins_in_a_region_that_is_paus
 #[tokio::test(start_paused = true)]
 async fn another_regions_pause_holds_nobody_up() {
     let stage = Stage::new().await;
-    let elsewhere = Subject::Region("elsewhere".to_owned());
-    let refused = stage.app().pause_work(&because(), elsewhere, None).await;
-    assert!(matches!(refused, Err(AppError::Invalid(_))), "{refused:?}");
-    let subject = Subject::Provider("balancer nobody.example.com".to_owned());
+    for elsewhere in [
+        Subject::Region("elsewhere".to_owned()),
+        Subject::Provider("region elsewhere".to_owned()),
+        Subject::Provider("balancer nobody.example.com".to_owned()),
+    ] {
+        let refused = stage.app().pause_work(&because(), elsewhere, None).await;
+        assert!(matches!(refused, Err(AppError::Invalid(_))), "{refused:?}");
+    }
+    let subject = Subject::Provider("playbooks https://nobody.example.com".to_owned());
     stage.pause(subject).await;
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     assert_eq!(stage.drive(launched.run).await.phase, Phase::Completed);

@@ -3,7 +3,7 @@
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use ocim::app::AppError;
 use ocim_domain::saga::Phase;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// All that the balancer has: configuration and map.
 fn on_balancer(stage: &Stage) -> String {
@@ -67,8 +67,8 @@ async fn links_are_few_and_short() {
 async fn a_link_leads_under_no_name_that_is_not_the_instances_any_more() {
     let stage = Stage::new().await;
     let rename = async |domain: &str| {
-        let change = json!({ "external_lms_domain": domain });
-        let Value::Object(change) = change else { unreachable!() };
+        stage.answer(domain, None);
+        let change = [("external_lms_domain".to_owned(), json!(domain))].into_iter().collect();
         stage.app().change_settings(&somebody(), stage.instance, change, None).await.unwrap();
     };
     rename("former.example.org").await;
