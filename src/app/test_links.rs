@@ -75,8 +75,9 @@ impl App {
     }
 }
 
-/// Under which names of the LMS and Studio one gets to an Appserver that was frozen with these settings:
-/// its own, or what the site is called now where those are not the instance's any more. They may be
+/// Under which names of the LMS and Studio one gets to an Appserver that was frozen with these settings.
+///
+/// Its own, or what the site is called now where those are not the instance's any more: they may be
 /// somebody else's by now.
 #[must_use]
 pub fn link_hosts(instance: &instance::Present, frozen: &InstanceSettings) -> [String; 2] {
