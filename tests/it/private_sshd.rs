@@ -160,7 +160,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
 
 /// Looks again and again, for a minute at most.
 pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !condition() {
         assert!(Instant::now() < deadline, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(20));

@@ -81,8 +81,8 @@ impl Bench {
                 host_keys: self.machine.host_keys(),
             },
             variables: json!({ "secret": "s3cret" }),
-            line_timeout: Duration::from_secs(60),
-            total_timeout: Duration::from_secs(120),
+            line_timeout: Duration::from_secs(120),
+            total_timeout: Duration::from_secs(300),
             traceparent: None,
         }
     }
@@ -106,7 +106,7 @@ impl Bench {
 }
 
 pub(crate) async fn wait_end(playbooks: &AnsiblePlaybooks, key: Uuid) -> RunState {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(300);
     loop {
         match playbooks.read_playbook(key).await.unwrap() {
             RunState::Running => assert!(Instant::now() < deadline, "the run does not end"),
