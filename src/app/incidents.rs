@@ -27,8 +27,6 @@ const PROVIDER_MAX: usize = 300;
 const LOOK_IN: Duration = Duration::from_secs(30);
 /// The shortest pause between two looks.
 const LOOK_IN_MIN: Duration = Duration::from_millis(100);
-/// What providers are called: one of a kind by that name, others by what follows the space.
-const PROVIDERS: [&str; 5] = ["region ", "balancer ", "playbooks ", "DNS", "mail server"];
 
 /// What is open, and how those go on that it held up. Clones share it.
 #[derive(Debug, Clone)]
@@ -369,27 +367,25 @@ impl App {
                 Err(AppError::invalid("name", format!("must be a configured region: `{known}`")))
             }
             Subject::Provider(name) => {
-                let is_known = PROVIDERS.iter().any(|known| match known.ends_with(' ') {
-                    true => name.starts_with(known) && name.len() > known.len(),
-                    false => name == known,
-                });
                 let is_short = name.chars().count() <= PROVIDER_MAX;
-                if is_known && is_short && make_recordable(name) == *name {
-                    return self.check_place(name).await;
+                if is_short && make_recordable(name) == *name && self.has_provider(name).await? {
+                    return Ok(());
                 }
-                let rule = "must be a provider as `ocim incidents` and messages call it: `DNS`, \
-                            `mail server`, `balancer DOMAIN`, `playbooks REPOSITORY` or `region NAME`";
+                let rule = "must be a provider that there is, as `ocim incidents` and messages call it: \
+                            `DNS`, `mail server`, `balancer DOMAIN`, `playbooks REPOSITORY` or \
+                            `region NAME`";
                 Err(AppError::invalid("name", rule))
             }
         }
     }
-}
 
-impl App {
-    /// Refuses a region or a balancer that there is not: somebody has mistyped it.
-    async fn check_place(&self, provider: &str) -> Result<(), AppError> {
-        let is_there = match provider.split_once(' ') {
-            Some(("region", name)) => self.setting.regions.iter().any(|known| known == name),
+    /// Whether there is that provider. Repositories are what sites name, and are taken as they are.
+    async fn has_provider(&self, name: &str) -> Result<bool, AppError> {
+        Ok(match name.split_once(' ') {
+            None => name == "DNS",
+            Some(("mail", "server")) => true,
+            Some(("playbooks", repository)) => !repository.is_empty(),
+            Some(("region", region)) => self.setting.regions.iter().any(|known| known == region),
             Some(("balancer", domain)) => {
                 match self.load_balancer(load_balancer_id(domain)).await {
                     Ok(_) => true,
@@ -397,12 +393,8 @@ impl App {
                     Err(error) => return Err(error),
                 }
             }
-            _ => true,
-        };
-        if is_there {
-            return Ok(());
-        }
-        Err(AppError::invalid("name", format!("there is no {provider}")))
+            Some(_) => false,
+        })
     }
 }
 

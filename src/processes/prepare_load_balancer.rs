@@ -110,8 +110,6 @@ async fn apply_fragment(
         None => None,
     };
     match site.filter(|site| site.load_balancer == id && site.fragment() == fragment) {
-        // What is recorded is not what is in force while a run moves the traffic: it sends its own.
-        Some(site) if site.instance.traffic_run.is_some() => Ok(()),
         Some(site) => apply_recorded_lineup(context, &site).await,
         // The log says that it is there, but nobody's it is.
         None => remove_fragment(context, id, fragment, true).await,

@@ -102,8 +102,9 @@ impl<T: Answer, U: Answer> Answer for (T, U) {
     }
 }
 
-/// Puts a port behind circuits, by its calls: what `orders` work, and what only `asks`. Those of the first block ask nobody, and do not wait. What
-/// is left out does not compile, as no method of a port has a body in the trait.
+/// Puts a port behind circuits, by its calls: what `orders` work, and what only `asks`. Those of the first
+/// block ask nobody, and do not wait. What is left out does not compile, as no method of a port has a
+/// body in the trait.
 macro_rules! guarded {
     ($port:ident {
         $($told:ident($($told_argument:ident: $told_type:ty),*) -> $told_answer:ty;)*
