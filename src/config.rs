@@ -9,6 +9,7 @@ mod default_servers;
 mod env_file;
 mod git_credentials;
 mod mail;
+mod new_relic;
 pub mod original;
 mod reader;
 mod secret;
@@ -20,6 +21,7 @@ pub use client::ClientConfig;
 pub use default_servers::DefaultServers;
 pub use git_credentials::GitCredential;
 pub use mail::{MailBackend, MailConfig};
+pub use new_relic::NewRelicConfig;
 pub use secret::Secret;
 pub use sites::{FilebeatConfig, SitesConfig, SmtpRelay, SwiftConfig};
 pub use stable::StableConfig;
@@ -27,6 +29,7 @@ pub use stable::StableConfig;
 use default_servers::read_default_servers;
 use git_credentials::read_git_credentials;
 use mail::read_mail;
+use new_relic::read_new_relic;
 use ocim_adapters::playbooks::ansible::pick_environment;
 use ocim_domain::settings::Defaults;
 use reader::Reader;
@@ -190,6 +193,8 @@ pub struct Config {
 
     /// The mails that Ocim sends.
     pub mail: MailConfig,
+    /// Who watches sites.
+    pub new_relic: NewRelicConfig,
 
     // Load balancers.
     /// `DEFAULT_LOAD_BALANCING_SERVER`: `user@host` of a balancer, reached by SSH on port 22. It is
@@ -434,6 +439,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         instance_smtp_relay: read_smtp_relay(r, &base_domain),
         sites: read_sites(r),
         mail: read_mail(r),
+        new_relic: read_new_relic(r),
         default_instance_base_domain: base_domain,
         default_servers: read_default_servers(r),
         openstack_sandbox_flavor: r

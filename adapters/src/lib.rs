@@ -11,6 +11,7 @@
 //! | [`balancer::LoadBalancer`] | [`balancer::haproxy`] | [`balancer::simulated`] | [`balancer::fake`] |
 //! | [`sites::SiteProbe`] | [`sites::http`] | [`shell::simulated`] | [`sites::fake`] |
 //! | [`dns::Dns`] | none yet | [`dns::simulated`] | [`dns::fake`] |
+//! | [`monitoring::Monitoring`] | [`monitoring::new_relic`] | [`monitoring::simulated`] | [`monitoring::fake`] |
 //! | [`mail::Mailer`] | [`mail::smtp`], [`mail::unsent`] | [`mail::unsent`] | [`mail::fake`] |
 //! | [`hosts::Hosts`] | [`hosts::finder`] | | |
 //! | [`logs::LogStore`] | [`logs::postgres`] | | [`logs::memory`] |
@@ -27,6 +28,7 @@ mod file_work;
 pub mod hosts;
 pub mod logs;
 pub mod mail;
+pub mod monitoring;
 pub mod playbooks;
 pub mod program;
 pub mod shell;
@@ -38,6 +40,7 @@ use balancer::LoadBalancer;
 use cloud::Cloud;
 use dns::Dns;
 use mail::Mailer;
+use monitoring::Monitoring;
 use playbooks::Playbooks;
 use shell::Shell;
 use sites::SiteProbe;
@@ -57,6 +60,8 @@ pub struct Ports {
     pub load_balancer: Arc<dyn LoadBalancer>,
     /// The zones of the sites' names; none where no DNS service is configured.
     pub dns: Option<Arc<dyn Dns>>,
+    /// Who watches sites from outside; nobody where no such service is configured.
+    pub monitoring: Option<Arc<dyn Monitoring>>,
     /// The mail server.
     pub mailer: Arc<dyn Mailer>,
     /// HTTP as a visitor.

@@ -90,6 +90,13 @@ fn is_plain(address: &lettre::Address) -> bool {
     AsRef::<str>::as_ref(address).is_ascii()
 }
 
+/// The address of a mailbox, without the name before it.
+#[must_use]
+pub fn address_of(mailbox: &str) -> Option<String> {
+    let mailbox: lettre::message::Mailbox = mailbox.parse().ok()?;
+    Some(mailbox.email.to_string())
+}
+
 /// The domain of a mailbox, to make ids of messages with.
 #[must_use]
 pub fn domain_of(mailbox: &str) -> Option<String> {
@@ -113,5 +120,6 @@ mod tests {
         }
         assert!(is_mailbox("Ops <ops@example.com>") && is_mailbox("opencraft@localhost"));
         assert_eq!(domain_of("Ops <ops@example.com>").as_deref(), Some("example.com"));
+        assert_eq!(address_of("Ops <ops@example.com>").as_deref(), Some("ops@example.com"));
     }
 }

@@ -17,6 +17,7 @@ use crate::Ports;
 use crate::balancer::fake::FakeLoadBalancer;
 use crate::cloud::Cloud;
 use crate::mail::unsent::UnsentMailer;
+use crate::monitoring::fake::FakeMonitors;
 use crate::playbooks::simulated::Play;
 use crashes::Crashes;
 use dice::Dice;
@@ -68,6 +69,8 @@ pub(crate) struct State {
     pub(crate) aliases: BTreeMap<String, String>,
     /// Names that lead to machines, and their addresses.
     pub(crate) addresses: BTreeMap<String, IpAddr>,
+    /// What watches pages.
+    pub(crate) monitors: FakeMonitors,
     /// The names of those that were made.
     pub(crate) security_groups: BTreeSet<String>,
 }
@@ -116,6 +119,7 @@ impl SimulatedRegion {
             playbooks: Arc::clone(self) as _,
             load_balancer: Arc::clone(self) as _,
             dns: Some(Arc::clone(self) as _),
+            monitoring: Some(Arc::clone(self) as _),
             mailer: Arc::new(UnsentMailer),
             site_probe: Arc::clone(self) as _,
         }

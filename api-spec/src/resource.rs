@@ -18,6 +18,8 @@ pub enum ResourceKind {
     Fragment,
     /// A name in the DNS.
     DnsName,
+    /// What asks a page of the site from outside.
+    Monitor,
 }
 
 impl ResourceKind {
@@ -29,6 +31,7 @@ impl ResourceKind {
             Self::SecurityGroups => "security_groups",
             Self::Fragment => "fragment",
             Self::DnsName => "dns_name",
+            Self::Monitor => "monitor",
         }
     }
 }

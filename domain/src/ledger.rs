@@ -27,11 +27,14 @@ pub enum Kind {
     Fragment,
     /// A name in the DNS.
     DnsName,
+    /// What asks a page of a site from outside, and writes to people when it does not answer.
+    Monitor,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Machine, Self::SecurityGroups, Self::Fragment, Self::DnsName];
+    pub const ALL: [Self; 5] =
+        [Self::Machine, Self::SecurityGroups, Self::Fragment, Self::DnsName, Self::Monitor];
 
     /// As in events, on the wire and in filters.
     #[must_use]
@@ -41,6 +44,7 @@ impl Kind {
             Self::SecurityGroups => "security_groups",
             Self::Fragment => "fragment",
             Self::DnsName => "dns_name",
+            Self::Monitor => "monitor",
         }
     }
 }

@@ -202,6 +202,15 @@ pub fn extended_heartbeat_url(settings: &InstanceSettings) -> String {
     format!("{}heartbeat?extended", site_url(settings, Service::Lms))
 }
 
+/// The pages of a site that are watched from outside (infra §8.1): the learning site, the authoring site,
+/// the preview, and what tells whether all that the learning site needs is well.
+#[must_use]
+pub fn monitored_urls(settings: &InstanceSettings) -> [String; 4] {
+    let [lms, studio, preview] =
+        [Service::Lms, Service::Studio, Service::LmsPreview].map(|it| site_url(settings, it));
+    [lms, studio, preview, extended_heartbeat_url(settings)]
+}
+
 /// Lower-case letters, digits, `_` and hyphens of a text, in their order (core §8.4).
 ///
 /// Accents are folded away (`é` is `e`), and what is not ASCII then vanishes, as do dots. Runs of

@@ -169,6 +169,9 @@ fn each_kind_of_resource_is_called_by_its_key_in_all_that_happens_to_it() {
     assert_eq!(tell("present", present("ocim-a1b2-one")), expected);
     let name = json!({"id": {"kind": "dns_name", "key": "a.example.com"}, "reason": "no answer"});
     assert_eq!(tell("unknown", name), "The DNS name a.example.com is out of sight: no answer");
+    let gone = json!({"id": {"kind": "monitor", "key": "https://a.example.com/"}});
+    let expected = "The monitor of https://a.example.com/ is seen to be gone";
+    assert_eq!(tell("absent", gone), expected);
 }
 
 #[test]

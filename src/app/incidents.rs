@@ -372,8 +372,8 @@ impl App {
                     return Ok(());
                 }
                 let rule = "must be a provider that there is, as `ocim incidents` and messages call it: \
-                            `DNS`, `mail server`, `balancer DOMAIN`, `playbooks REPOSITORY` or \
-                            `region NAME`";
+                            `DNS`, `mail server`, `New Relic`, `balancer DOMAIN`, \
+                            `playbooks REPOSITORY` or `region NAME`";
                 Err(AppError::invalid("name", rule))
             }
         }
@@ -383,7 +383,7 @@ impl App {
     async fn has_provider(&self, name: &str) -> Result<bool, AppError> {
         Ok(match name.split_once(' ') {
             None => name == "DNS",
-            Some(("mail", "server")) => true,
+            Some(("mail", "server") | ("New", "Relic")) => true,
             Some(("playbooks", repository)) => !repository.is_empty(),
             Some(("region", region)) => self.setting.regions.iter().any(|known| known == region),
             Some(("balancer", domain)) => {

@@ -1,7 +1,7 @@
 //! The parts one by one: database, keys, and an adapter for each port.
 
 use super::error::BootError;
-use crate::config::{CloudConfig, Config, GitCredential, MailBackend, Secret};
+use crate::config::{CloudConfig, Config, GitCredential, MailBackend, NewRelicConfig, Secret};
 use crate::data_folder::{DataFolder, SshKey};
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::metrics::Metrics;
@@ -20,6 +20,8 @@ use ocim_adapters::cloud::{Cloud, Power};
 use ocim_adapters::mail::Mailer;
 use ocim_adapters::mail::smtp::{SmtpConfig, SmtpLogin, SmtpMailer};
 use ocim_adapters::mail::unsent::UnsentMailer;
+use ocim_adapters::monitoring::Monitoring;
+use ocim_adapters::monitoring::new_relic::{NewRelic, NewRelicAccess};
 use ocim_adapters::playbooks::Playbooks;
 use ocim_adapters::playbooks::ansible::{
     AnsibleConfig, AnsiblePlaybooks, GitLogin, end_orphaned_tools,
@@ -152,6 +154,9 @@ fn beside(ports: Ports, regions: &[Arc<SimulatedRegion>]) -> Ports {
         shell: Arc::new(Routed::new(regions.to_vec(), ports.shell)),
         playbooks: Arc::new(Routed::new(regions.to_vec(), ports.playbooks)),
         load_balancer: Arc::new(Routed::new(regions.to_vec(), ports.load_balancer)),
+        monitoring: ports
+            .monitoring
+            .or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
         mailer: ports.mailer,
         dns: ports.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
         site_probe: Arc::new(Routed::new(regions.to_vec(), ports.site_probe)),
@@ -231,11 +236,25 @@ pub(super) async fn open_ports(
         playbooks: Arc::new(Guarded::per_call(playbooks, &breakers)),
         load_balancer: Arc::new(Guarded::per_call(balancer, &breakers)),
         dns: None,
+        monitoring: open_monitoring(config, &breakers)?,
         mailer: Arc::new(Guarded::new(open_mailer(config), &breakers, "mail server")),
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
     };
     let ports = if simulated.is_empty() { ports } else { beside(ports, &simulated) };
     Ok((ports, Arc::new(breakers)))
+}
+
+/// Who watches sites, where a key is configured.
+fn open_monitoring(
+    config: &Config,
+    breakers: &Breakers,
+) -> Result<Option<Arc<dyn Monitoring>>, BootError> {
+    let Some(key) = &config.new_relic.key else { return Ok(None) };
+    let NewRelicConfig { url, ca_file, .. } = config.new_relic.clone();
+    let access = NewRelicAccess { url, key: key.expose().to_owned(), ca_file };
+    let service = NewRelic::new(&access).map_err(BootError::Port)?;
+    let guarded = Guarded::<dyn Monitoring>::new(Arc::new(service), breakers, "New Relic");
+    Ok(Some(Arc::new(guarded)))
 }
 
 /// The mail server, if one is configured.

@@ -4,6 +4,7 @@ use crate::config::{Config, Secret};
 use crate::logs::masking::Masker;
 use crate::mails::MailSetting;
 use crate::processes::world::{Deployment, Limits};
+use ocim_adapters::mail::address_of;
 use ocim_adapters::playbooks::Source;
 use ocim_domain::configuration::{Filebeat, SiteWideSettings, SmtpRelay};
 use ocim_domain::resources::ResourcePrefixes;
@@ -90,6 +91,7 @@ pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
         config.sites.swift.password.as_ref(),
         config.sites.aws_secret_access_key.as_ref(),
         config.mail.host_password.as_ref(),
+        config.new_relic.key.as_ref(),
         relay,
     ];
     let given = urls.into_iter().chain(of_sites);
@@ -112,6 +114,7 @@ pub(super) fn deployment(config: &Config, own_secrets: Vec<String>) -> Deploymen
             bucket: config.s3_bucket_prefix.clone(),
             iam_user: config.iam_user_prefix.clone(),
         },
+        alert_addresses: config.mail.admins.iter().filter_map(|it| address_of(it)).collect(),
         mail: MailSetting {
             from: config.mail.server_email.clone(),
             admins: config.mail.hearers().to_vec(),

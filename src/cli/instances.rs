@@ -152,8 +152,8 @@ pub(super) enum InstanceCommand {
         /// Its domain, once more
         #[arg(long, value_name = "DOMAIN")]
         confirm: String,
-        /// Leave what can't be removed of this kind: `machine`, `fragment` or `dns_name`. May be given
-        /// several times
+        /// Leave what can't be removed of this kind: `machine`, `fragment`, `dns_name` or
+        /// `monitor`. May be given several times
         #[arg(long, value_name = "KIND", value_parser = read_kind)]
         ignore: Vec<ResourceKind>,
         #[command(flatten)]
@@ -497,7 +497,7 @@ fn read_stage(text: &str) -> Result<InstanceLifecycle, String> {
 }
 
 fn read_kind(text: &str) -> Result<ResourceKind, String> {
-    read_word(text, "machine, fragment or dns_name")
+    read_word(text, "machine, fragment, dns_name or monitor")
 }
 
 /// A word of the API's.

@@ -158,7 +158,7 @@ pub const ORIGINAL: &[(&str, Fate)] = &[
     ("INSTANCE_SMTP_RELAY_PASSWORD", Read),
     ("INSTANCE_SMTP_RELAY_SENDER_DOMAIN", Read),
     ("NEWRELIC_LICENSE_KEY", Read),
-    ("NEWRELIC_ADMIN_USER_API_KEY", Waits("monitoring at New Relic")),
+    ("NEWRELIC_ADMIN_USER_API_KEY", Read),
     ("NODE_EXPORTER_PASSWORD", Read),
     ("FILEBEAT_LOGSTASH_HOSTS", Read),
     ("FILEBEAT_CA_CERT", Read),

@@ -30,8 +30,13 @@ pub(super) fn read_event_store_url(r: &mut Reader<'_>) -> Option<Secret> {
 
 pub(super) fn read_otlp_endpoint(r: &mut Reader<'_>) -> Option<String> {
     let url = r.optional("OTEL_EXPORTER_OTLP_ENDPOINT")?;
-    if !reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host()) {
+    if !is_web_url(url, &["http"]) {
         r.refuse("OTEL_EXPORTER_OTLP_ENDPOINT", "must be a URL like http://localhost:4318");
     }
     Some(url.to_owned())
+}
+
+/// Whether it is a URL of one of these schemes that names a host.
+pub(super) fn is_web_url(url: &str, schemes: &[&str]) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
 }

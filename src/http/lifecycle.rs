@@ -213,5 +213,6 @@ fn ledger_kind(kind: ResourceKind) -> ledger::Kind {
         ResourceKind::SecurityGroups => ledger::Kind::SecurityGroups,
         ResourceKind::Fragment => ledger::Kind::Fragment,
         ResourceKind::DnsName => ledger::Kind::DnsName,
+        ResourceKind::Monitor => ledger::Kind::Monitor,
     }
 }

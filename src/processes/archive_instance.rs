@@ -2,6 +2,7 @@
 
 use super::deactivate_appserver::{CLAIM, PLAN, RECORD, RELEASE, WITHDRAW};
 use super::lifecycle::{CONFIRM, delete_servers, give_up, record, recording, removal};
+use super::resource::monitor::remove_monitors;
 use super::resource::removal::{remove_fragments, remove_names};
 use super::step::{Definition, Progress, Step, StepContext, StepError, done};
 use super::traffic::plan_emptying;
@@ -10,7 +11,7 @@ use ocim_domain::run_record::LifecycleInput;
 use ocim_engine::call;
 
 /// Takes all out of service that a site has; a deletion begins with it, too.
-pub(super) const OUT_OF_SERVICE: [Step; 9] = [
+pub(super) const OUT_OF_SERVICE: [Step; 10] = [
     CONFIRM,
     CLAIM,
     Step { run: call!(plan_emptying), ..PLAN },
@@ -18,6 +19,7 @@ pub(super) const OUT_OF_SERVICE: [Step; 9] = [
     RECORD,
     removal("remove_fragments", call!(remove_fragments)),
     RELEASE,
+    removal("remove_monitors", call!(remove_monitors)),
     removal("remove_names", call!(remove_names)),
     removal("delete_servers", call!(delete_servers)),
 ];
@@ -36,12 +38,12 @@ pub static ARCHIVE_INSTANCE: Definition = Definition {
     steps: &ROWS,
 };
 
-const ROWS: [Step; 10] = {
-    let [confirm, claim, plan, withdraw, record, fragments, release, names, servers] =
+const ROWS: [Step; 11] = {
+    let [confirm, claim, plan, withdraw, record, fragments, release, monitors, names, servers] =
         OUT_OF_SERVICE;
     let archived =
         recording("record_archived", call!(record_archived), "nothing is left that it serves by");
-    [confirm, claim, plan, withdraw, record, fragments, release, names, servers, archived]
+    [confirm, claim, plan, withdraw, record, fragments, release, monitors, names, servers, archived]
 };
 
 async fn record_archived(context: StepContext) -> Result<Progress, StepError> {

@@ -24,8 +24,8 @@ pub static DELETE_INSTANCE: Definition = Definition {
     steps: &ROWS,
 };
 
-const ROWS: [Step; 13] = {
-    let [confirm, claim, plan, withdraw, record, fragments, release, names, servers] =
+const ROWS: [Step; 14] = {
+    let [confirm, claim, plan, withdraw, record, fragments, release, monitors, names, servers] =
         OUT_OF_SERVICE;
     let shared =
         recording("leave_shared", call!(leave_shared), "what others have, too, is not its own");
@@ -34,8 +34,8 @@ const ROWS: [Step; 13] = {
     let shred =
         recording("shred_secrets", call!(shred_secrets), "a deleted key does not come back");
     [
-        confirm, claim, plan, withdraw, record, fragments, release, names, servers, shared,
-        deleted, free, shred,
+        confirm, claim, plan, withdraw, record, fragments, release, monitors, names, servers,
+        shared, deleted, free, shred,
     ]
 };
 

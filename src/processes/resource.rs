@@ -7,6 +7,7 @@ pub mod dns_name;
 pub mod fragment;
 pub mod machine;
 pub mod machine_names;
+pub mod monitor;
 pub mod removal;
 pub mod security_groups;
 

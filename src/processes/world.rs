@@ -153,6 +153,8 @@ pub struct Deployment {
     pub preliminary_page_ip: Option<String>,
     /// What buckets' and accounts' names begin with, at the time that they are given.
     pub resource_prefixes: ResourcePrefixes,
+    /// Whom monitors write to, whichever site they watch (`ADMINS`).
+    pub alert_addresses: Vec<String>,
     /// Who sends mails to whom.
     pub mail: MailSetting,
     /// Secrets of Ocim's own that must never stand in a log.

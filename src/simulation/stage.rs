@@ -230,6 +230,7 @@ pub fn deployment() -> Deployment {
         fragment_prefix: "ocim-".to_owned(),
         preliminary_page_ip: Some("192.0.2.9".to_owned()),
         resource_prefixes: ResourcePrefixes::default(),
+        alert_addresses: vec![],
         mail: MailSetting::default(),
         own_secrets: vec![],
         own_masker: Arc::new(Masker::new([])),

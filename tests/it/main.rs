@@ -17,6 +17,7 @@ mod logs;
 mod mail;
 mod migrations;
 mod names;
+mod new_relic;
 mod openapi;
 mod platform;
 mod plays;

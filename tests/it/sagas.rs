@@ -28,6 +28,7 @@ mod machine_names;
 mod mails;
 mod maintenance;
 mod matrix;
+mod monitors;
 mod mutation;
 mod newer;
 mod nodes;

@@ -15,6 +15,8 @@ use crate::dns::{Alias, Dns, HostAddress};
 use crate::faults::Fault;
 use crate::mail::fake::FakeMailer;
 use crate::mail::{Mailer, OutgoingMail};
+use crate::monitoring::Monitoring;
+use crate::monitoring::fake::FakeMonitoring;
 use crate::playbooks::fake::FakePlaybooks;
 use crate::playbooks::{Playable, PlaybookRun, Playbooks, Source, Target};
 use crate::system::FixedClock;
@@ -203,6 +205,16 @@ const OF_NAMES: [Operation<Guarded<dyn Dns>>; 6] = operations! {
     remove_address("vm1.a.example.com");
 };
 
+const OF_MONITORS: [Operation<Guarded<dyn Monitoring>>; 7] = operations! {
+    find_monitors(&[]);
+    create_monitor("https://a.example.com/", false);
+    read_monitor("1");
+    mute_monitor("1", true);
+    remove_monitor("1");
+    list_recipients("1");
+    add_recipients("1", &[]);
+};
+
 fn mail() -> OutgoingMail {
     OutgoingMail {
         message_id: "1@example.com".to_owned(),
@@ -258,6 +270,12 @@ async fn every_operation_of_every_port_is_charged_to_its_provider_or_to_nobody()
         let dns = FakeDns::default();
         dns.faults.fail_always(name, fault);
         Guarded::<dyn Dns>::new(Arc::new(dns), breakers, "DNS")
+    })
+    .await;
+    try_all(&OF_MONITORS, true, |breakers, name, fault| {
+        let monitoring = FakeMonitoring::default();
+        monitoring.faults.fail_always(name, fault);
+        Guarded::<dyn Monitoring>::new(Arc::new(monitoring), breakers, "New Relic")
     })
     .await;
     try_all(&OF_MAILS, true, |breakers, name, fault| {

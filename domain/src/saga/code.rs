@@ -118,6 +118,10 @@ codes! {
     RemoteCommandFailed = "remote_command_failed";
     /// The mail server refuses the mail, its sender or all its recipients, or our login.
     MailRefused = "mail_refused";
+    /// A page is watched by a service that no key is configured for any more.
+    MonitoringNotConfigured = "monitoring_not_configured";
+    /// The service that watches sites refuses our key, or what we ask for.
+    MonitoringRefused = "monitoring_refused";
     /// The lines of a log can't be read or written.
     DamagedLog = "damaged_log";
     }

@@ -4,8 +4,8 @@ use crate::{sample, vectors};
 use ocim_domain::hosts::to_ascii;
 use ocim_domain::names::{
     Service, appserver_name, domain_slug, effective_domain, extended_heartbeat_url,
-    load_balanced_domains, managed_domains, nginx_regex, redirect_domains, server_hostname,
-    server_name_prefix, site_url, slug,
+    load_balanced_domains, managed_domains, monitored_urls, nginx_regex, redirect_domains,
+    server_hostname, server_name_prefix, site_url, slug,
 };
 use ocim_domain::resources::{
     ResourceNames, ResourcePrefixes, database_name, forum_database_name, iam_user_name,
@@ -77,6 +77,9 @@ fn recorded_instances_have_the_names_they_had() {
         let balanced = vectors::texts(&names["load_balanced_domains"]);
         assert_eq!(load_balanced_domains(&settings), balanced, "{file}");
         assert_eq!(managed_domains(&settings), vectors::texts(&names["managed_domains"]), "{file}");
+        let mut monitored = monitored_urls(&settings);
+        monitored.sort();
+        assert_eq!(monitored[..], vectors::texts(&names["monitored_urls"]), "{file}");
         let redirects = vectors::texts(&names["prefix_domains"]);
         let expected = if settings.enable_prefix_domains_redirect { redirects } else { vec![] };
         assert_eq!(redirect_domains(&settings), expected, "{file}");

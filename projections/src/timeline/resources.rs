@@ -38,12 +38,13 @@ fn noun(id: &ResourceKey) -> String {
         Kind::SecurityGroups => format!("The security groups of {key}"),
         Kind::Fragment => format!("The load balancer's part {key}"),
         Kind::DnsName => format!("The DNS name {key}"),
+        Kind::Monitor => format!("The monitor of {key}"),
     }
 }
 
 fn verb(kind: Kind) -> &'static str {
     match kind {
         Kind::SecurityGroups => "are",
-        Kind::Machine | Kind::Fragment | Kind::DnsName => "is",
+        Kind::Machine | Kind::Fragment | Kind::DnsName | Kind::Monitor => "is",
     }
 }

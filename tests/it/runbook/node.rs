@@ -69,6 +69,7 @@ impl Node {
                 playbooks: playbooks.clone(),
                 load_balancer: balancer.clone(),
                 dns: None,
+                monitoring: None,
                 mailer: Arc::new(UnsentMailer),
                 site_probe: Arc::new(site),
             },

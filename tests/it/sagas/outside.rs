@@ -10,6 +10,7 @@ use ocim_adapters::dns::fake::FakeDns;
 use ocim_adapters::faults::Faults;
 use ocim_adapters::logs::memory::MemoryLogs;
 use ocim_adapters::mail::fake::FakeMailer;
+use ocim_adapters::monitoring::fake::FakeMonitoring;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
 use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::SiteAnswer;
@@ -39,6 +40,7 @@ pub(crate) struct Outside {
     pub(crate) playbooks: Arc<FakePlaybooks>,
     pub(crate) balancer: Arc<FakeLoadBalancer>,
     pub(crate) dns: Arc<FakeDns>,
+    pub(crate) monitoring: Arc<FakeMonitoring>,
     pub(crate) mailer: Arc<FakeMailer>,
     pub(crate) site: Arc<FakeSite>,
 }
@@ -68,6 +70,7 @@ impl Outside {
             site: Arc::new(FakeSite::default().behind(balancer.clone())),
             balancer,
             dns: Arc::default(),
+            monitoring: Arc::default(),
             mailer: Arc::default(),
         }
     }
@@ -89,6 +92,7 @@ impl Outside {
             cloud,
             playbooks: Arc::new(self.playbooks.fork()),
             dns: Arc::new(self.dns.fork()),
+            monitoring: Arc::new(self.monitoring.fork()),
             mailer: Arc::new(self.mailer.fork()),
             site: Arc::new(self.site.fork().behind(balancer.clone())),
             balancer,
@@ -103,19 +107,21 @@ impl Outside {
             playbooks: self.playbooks.clone(),
             load_balancer: self.balancer.clone(),
             dns: Some(self.dns.clone()),
+            monitoring: Some(self.monitoring.clone()),
             mailer: self.mailer.clone(),
             site_probe: self.site.clone(),
         }
     }
 
     /// The faults of each fake, with its name.
-    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 7] {
+    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 8] {
         [
             ("cloud", &self.cloud.faults),
             ("shell", &self.shell.faults),
             ("playbooks", &self.playbooks.faults),
             ("balancer", &self.balancer.faults),
             ("dns", &self.dns.faults),
+            ("monitoring", &self.monitoring.faults),
             ("mailer", &self.mailer.faults),
             ("site", &self.site.faults),
         ]

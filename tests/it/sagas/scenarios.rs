@@ -398,6 +398,8 @@ pub(crate) struct Outcome {
     pub(crate) maintenance: (bool, bool, bool),
     /// Its names in the DNS.
     pub(crate) names: Vec<String>,
+    /// The pages that are watched, once for each monitor, and whether all of them are muted.
+    pub(crate) monitored: (Vec<String>, bool),
     /// The mails that people have, by their ids: a repetition is the same mail.
     pub(crate) mails: BTreeSet<String>,
     /// What its ledger has.
@@ -472,10 +474,19 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
             stage.balancer.find_page("192.0.2.1:80".parse().unwrap(), SITE).is_some(),
         ),
         names: stage.dns.aliases().into_keys().chain(stage.dns.addresses().into_keys()).collect(),
+        monitored: monitored(stage),
         mails: stage.mailer.ids(),
         ledger: ledger.into_iter().map(|entry| entry.resource.id).collect(),
         facts: facts.filter(is_fact).collect(),
     }
+}
+
+fn monitored(stage: &Stage) -> (Vec<String>, bool) {
+    let monitors = stage.monitoring.monitors();
+    let is_muted = !monitors.is_empty() && monitors.values().all(|monitor| monitor.is_muted);
+    let mut urls: Vec<_> = monitors.into_values().map(|monitor| monitor.url).collect();
+    urls.sort();
+    (urls, is_muted)
 }
 
 async fn load_server(stage: &Stage, id: ServerId) -> server::Status {

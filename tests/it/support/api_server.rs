@@ -273,6 +273,7 @@ fn rehearsal_world(app: &App, cloud: &Arc<FakeCloud>, playbooks: &Arc<FakePlaybo
             playbooks: playbooks.clone(),
             load_balancer: Arc::new(FakeLoadBalancer::default()),
             dns: None,
+            monitoring: None,
             mailer: Arc::new(UnsentMailer),
             site_probe: Arc::new(FakeSite::default()),
         },

@@ -1,0 +1,144 @@
+//! Monitors in memory.
+
+use super::{Monitor, Monitoring};
+use crate::faults::Faults;
+use async_trait::async_trait;
+use ocim_domain::port_error::{Class, PortError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FakeMonitor {
+    /// The page.
+    pub url: String,
+    /// Whether it writes to nobody for now.
+    pub is_muted: bool,
+    /// To whom it writes otherwise.
+    pub recipients: BTreeSet<String>,
+}
+
+/// All of them, by id. No id comes twice.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeMonitors {
+    pub(crate) by_id: BTreeMap<String, FakeMonitor>,
+    made: u32,
+}
+
+impl FakeMonitors {
+    pub(super) fn find(&self, urls: &[String]) -> Vec<Monitor> {
+        let of_url = |url: &String| {
+            let (id, _) = self.by_id.iter().find(|(_, monitor)| monitor.url == *url)?;
+            self.read(id)
+        };
+        urls.iter().filter_map(of_url).collect()
+    }
+
+    pub(super) fn create(&mut self, url: &str, is_muted: bool) -> String {
+        self.made += 1;
+        let id = format!("monitor-{}", self.made);
+        let recipients = BTreeSet::new();
+        let monitor = FakeMonitor { url: url.to_owned(), is_muted, recipients };
+        self.by_id.insert(id.clone(), monitor);
+        id
+    }
+
+    pub(super) fn read(&self, id: &str) -> Option<Monitor> {
+        let FakeMonitor { url, is_muted, .. } = self.by_id.get(id)?;
+        Some(Monitor { id: id.to_owned(), url: url.clone(), is_muted: *is_muted })
+    }
+
+    pub(super) fn need(&mut self, id: &str) -> Result<&mut FakeMonitor, PortError> {
+        let absent = || PortError::new(Class::Conflict, format!("there is no monitor {id}"));
+        self.by_id.get_mut(id).ok_or_else(absent)
+    }
+}
+
+/// The service.
+#[derive(Debug, Default)]
+pub struct FakeMonitoring {
+    /// What is to fail, by the names of the port's calls.
+    pub faults: Faults,
+    monitors: Mutex<FakeMonitors>,
+}
+
+impl FakeMonitoring {
+    /// All monitors, by id.
+    #[must_use]
+    pub fn monitors(&self) -> BTreeMap<String, FakeMonitor> {
+        self.lock().by_id.clone()
+    }
+
+    /// Changes all monitors, as somebody may do at the service.
+    pub fn change(&self, change: impl FnOnce(&mut BTreeMap<String, FakeMonitor>)) {
+        change(&mut self.lock().by_id);
+    }
+
+    /// The monitors as they are now, which go their own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { faults: self.faults.fork(), monitors: Mutex::new(self.lock().clone()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FakeMonitors> {
+        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Monitoring for FakeMonitoring {
+    fn place(&self) -> String {
+        "monitoring.example.net".to_owned()
+    }
+
+    fn may_watch(&self, _: IpAddr) -> bool {
+        true
+    }
+
+    async fn find_monitors(&self, urls: &[String]) -> Result<Vec<Monitor>, PortError> {
+        self.faults.before("find_monitors")?;
+        let found = self.lock().find(urls);
+        self.faults.after("find_monitors")?;
+        Ok(found)
+    }
+
+    async fn create_monitor(&self, url: &str, is_muted: bool) -> Result<String, PortError> {
+        self.faults.before("create_monitor")?;
+        let id = self.lock().create(url, is_muted);
+        self.faults.after("create_monitor")?;
+        Ok(id)
+    }
+
+    async fn read_monitor(&self, id: &str) -> Result<Option<Monitor>, PortError> {
+        self.faults.before("read_monitor")?;
+        let found = self.lock().read(id);
+        self.faults.after("read_monitor")?;
+        Ok(found)
+    }
+
+    async fn mute_monitor(&self, id: &str, is_muted: bool) -> Result<(), PortError> {
+        self.faults.before("mute_monitor")?;
+        self.lock().need(id)?.is_muted = is_muted;
+        self.faults.after("mute_monitor")
+    }
+
+    async fn remove_monitor(&self, id: &str) -> Result<(), PortError> {
+        self.faults.before("remove_monitor")?;
+        self.lock().by_id.remove(id);
+        self.faults.after("remove_monitor")
+    }
+
+    async fn list_recipients(&self, id: &str) -> Result<Vec<String>, PortError> {
+        self.faults.before("list_recipients")?;
+        let found = self.lock().need(id)?.recipients.iter().cloned().collect();
+        self.faults.after("list_recipients")?;
+        Ok(found)
+    }
+
+    async fn add_recipients(&self, id: &str, addresses: &[String]) -> Result<(), PortError> {
+        self.faults.before("add_recipients")?;
+        self.lock().need(id)?.recipients.extend(addresses.iter().cloned());
+        self.faults.after("add_recipients")
+    }
+}

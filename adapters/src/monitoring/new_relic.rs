@@ -1,0 +1,367 @@
+//! New Relic Synthetics, by version 1 of its REST API (infra §8.1).
+//!
+//! The only version whose monitors write mail by themselves. An account may ask three times a second, so
+//! that questions are put one after the other, with a pause between them.
+
+use super::{Monitor, Monitoring};
+use crate::cloud::is_simulated;
+use async_trait::async_trait;
+use ocim_domain::port_error::{Class, PortError};
+use ocim_domain::saga::ErrorCode;
+use ocim_domain::text::decode_output;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// Where the API of accounts in the United States is.
+pub const DEFAULT_URL: &str = "https://synthetics.newrelic.com/synthetics/api/v1";
+
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between two questions: the account has three a second.
+const PAUSE: Duration = Duration::from_millis(350);
+/// Wait before the next question where the service asks for one, but not for how long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much of an answer is read: a page of monitors is some 50 KB.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How much of an answer is told to people.
+const TOLD_CHARACTERS_MAX: usize = 300;
+/// Monitors asked for at a time.
+const PAGE: usize = 100;
+/// Longest id that is kept (infra §8.1).
+const ID_CHARACTERS_MAX: usize = 256;
+/// From where pages are asked.
+const LOCATION_ASKED: &str = "AWS_US_EAST_1";
+/// How often, in minutes.
+const FREQUENCY: u32 = 5;
+const ENABLED: &str = "ENABLED";
+const MUTED: &str = "MUTED";
+
+/// Where the service is, and as whom it is asked.
+pub struct NewRelicAccess {
+    /// The API, up to and with its version.
+    pub url: String,
+    /// The key of an administrator.
+    pub key: String,
+    /// A file of certificates (PEM) that are believed beside those that the computer believes.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for NewRelicAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewRelicAccess").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// The service.
+pub struct NewRelic {
+    client: Client,
+    url: Url,
+    place: String,
+    next: Mutex<Instant>,
+}
+
+impl std::fmt::Debug for NewRelic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewRelic").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// What is read of a monitor.
+#[derive(Debug, Clone, Deserialize)]
+struct Written {
+    id: String,
+    name: String,
+    /// Those that run scripts have none.
+    #[serde(default)]
+    uri: String,
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    monitors: Vec<Written>,
+}
+
+#[derive(Deserialize)]
+struct Notifications {
+    #[serde(default)]
+    emails: Vec<String>,
+}
+
+impl Written {
+    fn shown(self) -> Monitor {
+        Monitor { id: self.id, url: self.uri, is_muted: self.status == MUTED }
+    }
+}
+
+impl NewRelic {
+    /// The service, which is not asked yet.
+    ///
+    /// # Errors
+    /// Permanent when the URL or the key can't be one, or the certificates can't be read.
+    pub fn new(access: &NewRelicAccess) -> Result<Self, PortError> {
+        let wrong = |what: &str| PortError::permanent(ErrorCode::MonitoringRefused, what);
+        let url = Url::parse(&access.url).map_err(|_| wrong("the service's URL is none"))?;
+        let place = url.host_str().ok_or_else(|| wrong("the service's URL has no host"))?;
+        let place = place.to_owned();
+        let mut key = HeaderValue::from_str(&access.key)
+            .map_err(|_| wrong("the key has characters that no header can have"))?;
+        key.set_sensitive(true);
+        let client = Client::builder()
+            .use_preconfigured_tls(tls(access.ca_file.as_deref())?)
+            .default_headers(HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), key)]))
+            // Elsewhere nobody is to learn the key.
+            .redirect(redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| PortError::permanent(ErrorCode::Defect, tell(&error)))?;
+        Ok(Self { client, url, place, next: Mutex::new(Instant::now()) })
+    }
+
+    /// Asks, and gives what is answered in time, whatever that is.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<Value>,
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), PortError> {
+        let mut url = self.url.clone();
+        url.path_segments_mut()
+            .map_err(|()| PortError::permanent(ErrorCode::Defect, "the URL can have no path"))?
+            .pop_if_empty()
+            .extend(path);
+        let is_order = method != Method::GET;
+        let mut request = self.client.request(method, url);
+        if !query.is_empty() {
+            request = request.query(query);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let failed = |error: reqwest::Error| {
+            let message = format!("{} does not answer: {}", self.place, tell(&error));
+            // What was not sent has changed nothing.
+            let class =
+                if is_order && !error.is_connect() { Class::Ambiguous } else { Class::Transient };
+            PortError::new(class, message)
+        };
+        self.wait_for_turn().await;
+        let mut answer = request.send().await.map_err(failed)?;
+        let body = read_body(&mut answer).await.map_err(failed)?;
+        Ok((answer.status(), std::mem::take(answer.headers_mut()), body))
+    }
+
+    /// As [`NewRelic::ask`]; what is no success is an error, but for what is not there.
+    async fn ask_for(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<Value>,
+    ) -> Result<Option<(HeaderMap, Vec<u8>)>, PortError> {
+        let (status, headers, body) = self.ask(method, path, query, body).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => Ok(Some((headers, body))),
+            status => Err(self.describe(status, &headers, &body)),
+        }
+    }
+
+    /// What an answer means that is no success.
+    fn describe(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PortError {
+        let said: String = decode_output(body).chars().take(TOLD_CHARACTERS_MAX).collect();
+        let message = format!("{} answers {status}: {said}", self.place);
+        match status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let seconds = after.and_then(|text| text.parse().ok());
+                let wait =
+                    seconds.map_or(PATIENCE, |seconds: u16| Duration::from_secs(seconds.into()));
+                PortError::new(Class::RateLimited(wait), message)
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => PortError::permanent(
+                ErrorCode::MonitoringRefused,
+                format!("{message}; NEWRELIC_ADMIN_USER_API_KEY is refused"),
+            ),
+            status if status.is_client_error() => {
+                PortError::permanent(ErrorCode::MonitoringRefused, message)
+            }
+            _ => PortError::transient(message),
+        }
+    }
+
+    /// Waits until the next question may be put.
+    async fn wait_for_turn(&self) {
+        let mut next = self.next.lock().await;
+        tokio::time::sleep_until(*next).await;
+        *next = Instant::now() + PAUSE;
+    }
+
+    fn read<T: for<'a> Deserialize<'a>>(&self, body: &[u8]) -> Result<T, PortError> {
+        serde_json::from_slice(body).map_err(|error| {
+            PortError::transient(format!("{} answers what is no answer: {error}", self.place))
+        })
+    }
+
+    async fn read_whole(&self, id: &str) -> Result<Option<Value>, PortError> {
+        let found = self.ask_for(Method::GET, &["monitors", id], &[], None).await?;
+        found.map(|(_, body)| self.read(&body)).transpose()
+    }
+
+    fn gone(&self, id: &str) -> PortError {
+        PortError::new(Class::Conflict, format!("{} has no monitor {id}", self.place))
+    }
+}
+
+/// Believes whom this computer believes, and those of the file.
+fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, PortError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            let message = format!("OCIM_NEWRELIC_CA_FILE can't be read: {error}");
+            PortError::permanent(ErrorCode::MonitoringRefused, message)
+        };
+        for certificate in
+            CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?
+        {
+            let certificate = certificate.map_err(|error| unreadable(&error))?;
+            roots.add(certificate).map_err(|error| unreadable(&error))?;
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| {
+        PortError::permanent(ErrorCode::Defect, ocim_domain::error_chain::chain(&error))
+    })?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+async fn read_body(answer: &mut Response) -> reqwest::Result<Vec<u8>> {
+    let mut body = vec![];
+    while let Some(chunk) = answer.chunk().await? {
+        body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_BYTES_MAX - body.len())]);
+        if body.len() == ANSWER_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// Without the URL: the place is told beside it.
+fn tell(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[async_trait]
+impl Monitoring for NewRelic {
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+
+    fn may_watch(&self, address: IpAddr) -> bool {
+        !address.is_loopback() && !is_simulated(address)
+    }
+
+    async fn find_monitors(&self, urls: &[String]) -> Result<Vec<Monitor>, PortError> {
+        let mut found: Vec<Monitor> = vec![];
+        let mut seen = BTreeSet::new();
+        loop {
+            let query = [("limit", PAGE.to_string()), ("offset", seen.len().to_string())];
+            let answer = self.ask_for(Method::GET, &["monitors"], &query, None).await?;
+            let Some((_, body)) = answer else { break };
+            let before = seen.len();
+            let Page { monitors } = self.read(&body)?;
+            for monitor in monitors {
+                seen.insert(monitor.id.clone());
+                let is_new = !found.iter().any(|it| it.url == monitor.uri);
+                if monitor.name == monitor.uri && urls.contains(&monitor.uri) && is_new {
+                    found.push(monitor.shown());
+                }
+            }
+            // A page that is not full is the last one; so is one that says nothing new.
+            if seen.len() < before + PAGE || found.len() == urls.len() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn create_monitor(&self, url: &str, is_muted: bool) -> Result<String, PortError> {
+        let body = json!({
+            "name": url,
+            "uri": url,
+            "type": "SIMPLE",
+            "frequency": FREQUENCY,
+            "locations": [LOCATION_ASKED],
+            "status": if is_muted { MUTED } else { ENABLED },
+        });
+        let made = self.ask_for(Method::POST, &["monitors"], &[], Some(body)).await?;
+        let nowhere = || PortError::transient(format!("{} has no monitors at all", self.place));
+        let (headers, _) = made.ok_or_else(nowhere)?;
+        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let id = location.and_then(|location| location.trim_end_matches('/').rsplit('/').next());
+        let id = id.filter(|id| !id.is_empty() && id.len() <= ID_CHARACTERS_MAX);
+        id.map(str::to_owned).ok_or_else(|| {
+            // It may be there: whoever looks finds it by its name.
+            let message = format!("{} does not say what it calls the new monitor", self.place);
+            PortError::new(Class::Ambiguous, message)
+        })
+    }
+
+    async fn read_monitor(&self, id: &str) -> Result<Option<Monitor>, PortError> {
+        let found = self.ask_for(Method::GET, &["monitors", id], &[], None).await?;
+        let found = found.map(|(_, body)| self.read::<Written>(&body)).transpose()?;
+        Ok(found.map(Written::shown))
+    }
+
+    async fn mute_monitor(&self, id: &str, is_muted: bool) -> Result<(), PortError> {
+        // A change says all again that there is.
+        let mut whole = self.read_whole(id).await?.ok_or_else(|| self.gone(id))?;
+        let status = if is_muted { MUTED } else { ENABLED };
+        let members = whole.as_object_mut().ok_or_else(|| {
+            PortError::transient(format!("{} answers what is no monitor", self.place))
+        })?;
+        members.insert("status".to_owned(), status.into());
+        for made_there in ["id", "userId", "apiVersion", "createdAt", "modifiedAt"] {
+            members.remove(made_there);
+        }
+        let done = self.ask_for(Method::PUT, &["monitors", id], &[], Some(whole)).await?;
+        done.map(|_| ()).ok_or_else(|| self.gone(id))
+    }
+
+    async fn remove_monitor(&self, id: &str) -> Result<(), PortError> {
+        self.ask_for(Method::DELETE, &["monitors", id], &[], None).await.map(|_| ())
+    }
+
+    async fn list_recipients(&self, id: &str) -> Result<Vec<String>, PortError> {
+        let path = ["monitors", id, "notifications"];
+        let found = self.ask_for(Method::GET, &path, &[], None).await?;
+        let (_, body) = found.ok_or_else(|| self.gone(id))?;
+        Ok(self.read::<Notifications>(&body)?.emails)
+    }
+
+    async fn add_recipients(&self, id: &str, addresses: &[String]) -> Result<(), PortError> {
+        let body = json!({ "count": addresses.len(), "emails": addresses });
+        let path = ["monitors", id, "notifications"];
+        let done = self.ask_for(Method::POST, &path, &[], Some(body)).await?;
+        done.map(|_| ()).ok_or_else(|| self.gone(id))
+    }
+}

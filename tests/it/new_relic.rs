@@ -1,0 +1,271 @@
+//! New Relic's API, against a service that answers as its manual says (`tests/new_relic`): what is asked of it,
+//! and what its refusals and silences mean.
+
+use ocim_adapters::monitoring::new_relic::{NewRelic, NewRelicAccess};
+use ocim_adapters::monitoring::{Monitor, Monitoring};
+use ocim_domain::port_error::{Blame, Class, PortError};
+use ocim_domain::saga::ErrorCode;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+const KEY: &str = "nr-admin-key";
+const URL: &str = "https://alpha.example.com/";
+
+/// A service with a life of its own. It ends with this value.
+struct Service {
+    port: u16,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    _server: Child,
+}
+
+impl Service {
+    async fn start(certificate: &[&Path]) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/new_relic/service.py");
+        let mut server = Command::new("python3")
+            .arg(script)
+            .arg(KEY)
+            .args(certificate)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let orders = server.stdin.take().unwrap();
+        let mut answers = BufReader::new(server.stdout.take().unwrap()).lines();
+        let port = answers.next_line().await.unwrap().expect("its port").parse().unwrap();
+        Self { port, orders, answers, _server: server }
+    }
+
+    /// Gives an order to the service itself.
+    async fn order(&mut self, order: &str) -> Value {
+        self.orders.write_all(format!("{order}\n").as_bytes()).await.unwrap();
+        let answer = self.answers.next_line().await.unwrap().unwrap();
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    async fn requests(&mut self) -> Vec<Value> {
+        self.order("requests").await.as_array().unwrap().clone()
+    }
+
+    fn access(&self) -> NewRelicAccess {
+        NewRelicAccess {
+            url: format!("http://127.0.0.1:{}/synthetics/api/v1", self.port),
+            key: KEY.to_owned(),
+            ca_file: None,
+        }
+    }
+
+    fn client(&self) -> NewRelic {
+        NewRelic::new(&self.access()).unwrap()
+    }
+}
+
+fn shown(id: &str, url: &str, is_muted: bool) -> Monitor {
+    Monitor { id: id.to_owned(), url: url.to_owned(), is_muted }
+}
+
+#[tokio::test]
+async fn a_monitor_is_made_found_muted_told_whom_to_write_to_and_removed() {
+    let mut service = Service::start(&[]).await;
+    let client = service.client();
+    let id = client.create_monitor(URL, false).await.unwrap();
+    let is = shown(&id, URL, false);
+    assert_eq!(client.read_monitor(&id).await.unwrap().as_ref(), Some(&is));
+    assert_eq!(client.find_monitors(&[URL.to_owned()]).await.unwrap(), [is]);
+    client.mute_monitor(&id, true).await.unwrap();
+    assert_eq!(client.read_monitor(&id).await.unwrap(), Some(shown(&id, URL, true)));
+    let emails = ["a@example.com", "b@example.com"].map(str::to_owned);
+    assert!(client.list_recipients(&id).await.unwrap().is_empty());
+    client.add_recipients(&id, &emails).await.unwrap();
+    assert_eq!(client.list_recipients(&id).await.unwrap(), emails);
+    client.remove_monitor(&id).await.unwrap();
+    client.remove_monitor(&id).await.unwrap();
+    assert_eq!(client.read_monitor(&id).await.unwrap(), None);
+    for gone in [
+        client.mute_monitor(&id, true).await.unwrap_err(),
+        client.list_recipients(&id).await.unwrap_err(),
+        client.add_recipients(&id, &emails).await.unwrap_err(),
+    ] {
+        assert_eq!((gone.class, gone.blame), (Class::Conflict, Blame::Caller));
+    }
+    // Whatever an id is made of, it leads nowhere else.
+    assert_eq!(client.read_monitor("../monitors?x#y").await.unwrap(), None);
+    let last = service.requests().await.pop().unwrap();
+    assert_eq!(last["path"], "/monitors/..%2Fmonitors%3Fx%23y");
+}
+
+#[tokio::test]
+async fn one_monitor_is_found_among_hundreds_and_only_by_its_own_name() {
+    let mut service = Service::start(&[]).await;
+    for number in 0..230 {
+        service.order(&format!("add https://other-{number}.example.com/")).await;
+    }
+    let id = service.order(&format!("add {URL}")).await;
+    let client = service.client();
+    let wanted = [URL.to_owned(), "https://nowhere.example.com/".to_owned()];
+    let found = client.find_monitors(&wanted).await.unwrap();
+    assert_eq!(found, [shown(id.as_str().unwrap(), URL, false)]);
+    assert_eq!(service.requests().await.len(), 3, "a page has a hundred");
+}
+
+fn recorded() -> Vec<(String, Value)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/instances");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let vector: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        (path.display().to_string(), vector["outputs"]["activation"]["newrelic_calls"].clone())
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// The original's requests were recorded by their monitors' ids there; here they have others.
+#[tokio::test]
+async fn monitors_are_made_and_write_to_people_as_the_originals_did() {
+    let mut compared = 0;
+    for (file, calls) in recorded() {
+        let calls = calls.as_array().unwrap();
+        if calls.is_empty() {
+            continue;
+        }
+        compared += 1;
+        let mut service = Service::start(&[]).await;
+        let client = service.client();
+        let mut ids = BTreeMap::new();
+        let of = |call: &Value| (call["verb"].clone(), call["path"].as_str().unwrap().to_owned());
+        let mut made = calls.iter().filter(|call| of(call) == (json!("POST"), "/monitors".into()));
+        for call in calls {
+            let (verb, path) = of(call);
+            let theirs = path.trim_start_matches("/monitors").trim_end_matches("/notifications");
+            if !theirs.is_empty() && !ids.contains_key(theirs) {
+                let url = made.next().unwrap()["body"]["uri"].as_str().unwrap();
+                ids.insert(theirs.to_owned(), client.create_monitor(url, false).await.unwrap());
+            }
+            match (verb.as_str().unwrap(), theirs) {
+                ("POST", "") => {}
+                ("GET", theirs) => drop(client.list_recipients(&ids[theirs]).await.unwrap()),
+                ("POST", theirs) => {
+                    let emails: Vec<String> =
+                        serde_json::from_value(call["body"]["emails"].clone()).unwrap();
+                    client.add_recipients(&ids[theirs], &emails).await.unwrap();
+                }
+                other => panic!("{file}: {other:?}"),
+            }
+        }
+        let plain = |call: &Value, path: String| {
+            json!([call["verb"], path, call["body"], call["headers"]]).to_string()
+        };
+        let mut theirs: Vec<_> = calls
+            .iter()
+            .map(|call| {
+                let (_, mut path) = of(call);
+                for (theirs, ours) in &ids {
+                    path = path.replace(theirs.trim_start_matches('/'), ours);
+                }
+                plain(call, path)
+            })
+            .collect();
+        let asked = service.requests().await;
+        let mut ours: Vec<_> = asked.iter().map(|call| plain(call, of(call).1)).collect();
+        theirs.sort();
+        ours.sort();
+        assert_eq!(ours, theirs, "{file}");
+    }
+    assert!(compared > 0, "no recorded instance was monitored");
+}
+
+#[tokio::test]
+async fn each_answer_means_what_it_says() {
+    let mut service = Service::start(&[]).await;
+    let client = service.client();
+    let mut ask = async |status: u16, body: &str| {
+        service.order(&format!("status {status} {body}")).await;
+        client.read_monitor("1").await
+    };
+    let is = |answer: Result<Option<Monitor>, PortError>| {
+        let error = answer.unwrap_err();
+        assert!(!error.message.contains(KEY), "{error}");
+        (error.class, error.code, error.blame)
+    };
+    let refused = Some(ErrorCode::MonitoringRefused);
+    for status in [400, 401, 403, 405, 422] {
+        let expected = (Class::Permanent, refused, Blame::Caller);
+        assert_eq!(is(ask(status, "no").await), expected, "{status}");
+    }
+    let waits = Class::RateLimited(Duration::from_secs(7));
+    assert_eq!(is(ask(429, "no").await), (waits, None, Blame::Caller));
+    for status in [301, 500, 502, 503] {
+        let expected = (Class::Transient, None, Blame::Provider);
+        assert_eq!(is(ask(status, "no").await), expected, "{status}");
+    }
+    // No JSON, and no monitor.
+    for body in ["<html>", "[1]", "{}"] {
+        assert_eq!(is(ask(200, body).await).0, Class::Transient, "{body}");
+    }
+    let long = "x".repeat(5000);
+    let error = ask(400, &long).await.unwrap_err();
+    assert!(error.message.chars().count() < 400, "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_and_named() {
+    let service = Service::start(&[]).await;
+    let access = NewRelicAccess { key: "another".to_owned(), ..service.access() };
+    let error = NewRelic::new(&access).unwrap().create_monitor(URL, false).await.unwrap_err();
+    assert_eq!(
+        (error.class.clone(), error.code),
+        (Class::Permanent, Some(ErrorCode::MonitoringRefused))
+    );
+    assert!(error.message.contains("NEWRELIC_ADMIN_USER_API_KEY"), "{error}");
+    assert!(!format!("{access:?}{:?}", NewRelic::new(&access)).contains("another"));
+    for key in ["a\nb", "\u{0}"] {
+        let access = NewRelicAccess { key: key.to_owned(), ..service.access() };
+        assert!(NewRelic::new(&access).is_err(), "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_without_an_answer_may_have_been_carried_out() {
+    let mut service = Service::start(&[]).await;
+    let client = service.client();
+    service.order("silence").await;
+    let error = client.create_monitor(URL, false).await.unwrap_err();
+    assert_eq!((error.class, error.blame), (Class::Ambiguous, Blame::Provider));
+    let found = client.find_monitors(&[URL.to_owned()]).await.unwrap();
+    assert_eq!(found.len(), 1, "it was made");
+    service.order("silence").await;
+    assert_eq!(client.read_monitor("1").await.unwrap_err().class, Class::Transient);
+    let access = service.access();
+    drop(service);
+    let error = NewRelic::new(&access).unwrap().create_monitor(URL, false).await.unwrap_err();
+    assert_eq!(error.class, Class::Transient, "nothing was sent: {error}");
+}
+
+#[tokio::test]
+async fn nobody_is_believed_whose_certificate_is_not_known() {
+    let folder = TempDir::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut service = Service::start(&[&certificate, &key]).await;
+    let url = service.access().url.replace("http:", "https:");
+    let stranger = NewRelicAccess { url, ..service.access() };
+    let error = NewRelic::new(&stranger).unwrap().create_monitor(URL, false).await.unwrap_err();
+    assert_eq!(error.class, Class::Transient);
+    assert!(error.message.contains("certificate"), "{error}");
+    assert!(service.requests().await.is_empty(), "it heard no key");
+    let known = NewRelicAccess { ca_file: Some(certificate), ..stranger };
+    NewRelic::new(&known).unwrap().create_monitor(URL, false).await.unwrap();
+    let missing = NewRelicAccess { ca_file: Some(folder.path().join("none")), ..known };
+    let error = NewRelic::new(&missing).unwrap_err();
+    assert!(error.message.contains("OCIM_NEWRELIC_CA_FILE"), "{error}");
+}
