@@ -190,7 +190,7 @@ impl Services {
             limits: settings::limits(config),
             deployment: settings::deployment(config, own_secrets),
             holds: Holds::new(config.test_hold_dir.clone()),
-            balancer_locks: std::sync::Mutex::default(),
+            locks: std::sync::Mutex::default(),
             slots: Slots::default(),
         });
         slots::set_limits(&world).await.map_err(BootError::Regions)?;

@@ -34,6 +34,7 @@ pub mod step;
 pub mod terminate_appserver;
 pub mod traffic;
 pub mod unarchive_instance;
+pub mod update_monitors;
 pub mod world;
 
 use ocim_domain::saga::{Plan, Run};
@@ -60,6 +61,7 @@ pub const NEWEST: &[&Definition] = &[
     &publish_test_link::PUBLISH_TEST_LINK,
     &send_mail::SEND_MAIL,
     &run_timer::RUN_TIMER,
+    &update_monitors::UPDATE_MONITORS,
 ];
 
 /// Versions that runs may still have which began before they had a successor.

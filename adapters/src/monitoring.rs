@@ -14,6 +14,8 @@ use std::net::IpAddr;
 pub struct Monitor {
     /// What the service calls it.
     pub id: String,
+    /// What people call it.
+    pub name: String,
     /// The page.
     pub url: String,
     /// Whether it writes to nobody for now.
@@ -29,17 +31,21 @@ pub trait Monitoring: Send + Sync + std::fmt::Debug {
     /// Whether it can reach sites behind a balancer of that address.
     fn may_watch(&self, address: IpAddr) -> bool;
 
-    /// The monitors that watch these pages and are called by them, at most one for each. Costs more, the
-    /// more monitors there are.
-    async fn find_monitors(&self, urls: &[String]) -> Result<Vec<Monitor>, PortError>;
+    /// The monitors of these names. Costs more, the more monitors there are.
+    async fn find_monitors(&self, names: &[String]) -> Result<Vec<Monitor>, PortError>;
 
-    /// Makes a monitor of a page, called by it, and gives its id. Each call makes one: look first.
-    async fn create_monitor(&self, url: &str, is_muted: bool) -> Result<String, PortError>;
+    /// Makes a monitor of a page, and gives its id. Each call makes one: look for its name first.
+    async fn create_monitor(
+        &self,
+        name: &str,
+        url: &str,
+        is_muted: bool,
+    ) -> Result<String, PortError>;
 
     /// The monitor of that id; `None` where there is none.
     async fn read_monitor(&self, id: &str) -> Result<Option<Monitor>, PortError>;
 
-    /// Has it write to nobody, or again; setting it again changes nothing.
+    /// Has it write to nobody, or again. One that somebody has switched off stays so.
     async fn mute_monitor(&self, id: &str, is_muted: bool) -> Result<(), PortError>;
 
     /// Takes it away. Absent is success.
@@ -48,13 +54,14 @@ pub trait Monitoring: Send + Sync + std::fmt::Debug {
     /// The addresses that it writes to.
     async fn list_recipients(&self, id: &str) -> Result<Vec<String>, PortError>;
 
-    /// Has it write to these addresses, too, which it did not write to before.
+    /// Has it write to these addresses, too, which it did not write to before. No error tells them.
     async fn add_recipients(&self, id: &str, addresses: &[String]) -> Result<(), PortError>;
 }
 
 impl Answer for Monitor {
     fn made_storable(self) -> Self {
-        Self { id: self.id.made_storable(), url: self.url.made_storable(), ..self }
+        let (id, name) = (self.id.made_storable(), self.name.made_storable());
+        Self { id, name, url: self.url.made_storable(), is_muted: self.is_muted }
     }
 }
 
@@ -62,8 +69,8 @@ guarded! { Monitoring {
     place() -> String;
     may_watch(address: IpAddr) -> bool;
 } {
-    find_monitors(urls: &[String]) -> Vec<Monitor>, asks Asked::Own;
-    create_monitor(url: &str, is_muted: bool) -> String, orders Asked::Own;
+    find_monitors(names: &[String]) -> Vec<Monitor>, asks Asked::Own;
+    create_monitor(name: &str, url: &str, is_muted: bool) -> String, orders Asked::Own;
     read_monitor(id: &str) -> Option<Monitor>, asks Asked::Own;
     mute_monitor(id: &str, is_muted: bool) -> (), orders Asked::Own;
     remove_monitor(id: &str) -> (), orders Asked::Own;

@@ -97,6 +97,9 @@ pub struct RoutedNames {
     pub redirects: Vec<String>,
     /// What redirected names lead below.
     pub redirect_target: String,
+    /// The pages that are watched from outside.
+    #[serde(default)]
+    pub pages: Vec<String>,
 }
 
 impl RoutedNames {
@@ -113,6 +116,7 @@ impl RoutedNames {
             domains: load_balanced_domains(settings),
             redirects: redirect_domains(settings),
             redirect_target: to_ascii(&settings.internal_lms_domain).into_owned(),
+            pages: monitored_urls(settings).into(),
         }
     }
 }

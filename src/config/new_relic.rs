@@ -25,8 +25,8 @@ pub(super) fn read_new_relic(r: &mut Reader<'_>) -> NewRelicConfig {
         r.refuse("NEWRELIC_ADMIN_USER_API_KEY", "takes letters, digits and signs alone");
     }
     let url = r.text("OCIM_NEWRELIC_URL", DEFAULT_URL, 500);
-    if !urls::is_web_url(&url, &["https", "http"]) {
-        r.refuse("OCIM_NEWRELIC_URL", format!("must be a URL like {DEFAULT_URL}"));
+    if !urls::is_web_url(&url, &["https"]) && !urls::is_local(&url) {
+        r.refuse("OCIM_NEWRELIC_URL", format!("must be a URL like {DEFAULT_URL}, by https"));
     }
     NewRelicConfig { key, url, ca_file: r.path("OCIM_NEWRELIC_CA_FILE") }
 }

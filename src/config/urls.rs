@@ -40,3 +40,14 @@ pub(super) fn read_otlp_endpoint(r: &mut Reader<'_>) -> Option<String> {
 pub(super) fn is_web_url(url: &str, schemes: &[&str]) -> bool {
     reqwest::Url::parse(url).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
 }
+
+/// Whether it is a URL of this computer, where a secret may be told in clear.
+pub(super) fn is_local(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    let host = url.filter(|url| url.scheme() == "http");
+    let host = host.as_ref().and_then(reqwest::Url::host_str).map(str::to_owned);
+    host.is_some_and(|host| {
+        let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    })
+}

@@ -2,7 +2,7 @@
 
 use super::check_names::CHECK_NAMES;
 use super::deactivate_appserver::{
-    CLAIM, DRAIN, RECORD, RELEASE, REMOVE_DROPPED_NAMES, UPDATE_MACHINE_NAMES, UPDATE_MONITORS,
+    CLAIM, DRAIN, RECORD, RELEASE, REMOVE_DROPPED_NAMES, UPDATE_MACHINE_NAMES,
 };
 use super::step::{Definition, Kind, Step};
 use super::traffic::{
@@ -54,6 +54,5 @@ pub static ACTIVATE_APPSERVER: Definition = Definition {
         UPDATE_MACHINE_NAMES,
         DRAIN,
         REMOVE_DROPPED_NAMES,
-        UPDATE_MONITORS,
     ],
 };

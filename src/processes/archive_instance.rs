@@ -19,9 +19,9 @@ pub(super) const OUT_OF_SERVICE: [Step; 10] = [
     RECORD,
     removal("remove_fragments", call!(remove_fragments)),
     RELEASE,
-    removal("remove_monitors", call!(remove_monitors)),
     removal("remove_names", call!(remove_names)),
     removal("delete_servers", call!(delete_servers)),
+    removal("remove_monitors", call!(remove_monitors)),
 ];
 
 /// The process.
@@ -39,11 +39,11 @@ pub static ARCHIVE_INSTANCE: Definition = Definition {
 };
 
 const ROWS: [Step; 11] = {
-    let [confirm, claim, plan, withdraw, record, fragments, release, monitors, names, servers] =
+    let [confirm, claim, plan, withdraw, record, fragments, release, names, servers, monitors] =
         OUT_OF_SERVICE;
     let archived =
         recording("record_archived", call!(record_archived), "nothing is left that it serves by");
-    [confirm, claim, plan, withdraw, record, fragments, release, monitors, names, servers, archived]
+    [confirm, claim, plan, withdraw, record, fragments, release, names, servers, monitors, archived]
 };
 
 async fn record_archived(context: StepContext) -> Result<Progress, StepError> {

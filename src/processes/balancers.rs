@@ -312,7 +312,7 @@ pub async fn apply_lineup(
     site: &Site,
     lineup: &Lineup,
 ) -> Result<(), StepError> {
-    let lock = context.world.balancer_lock(&site.registration.domain);
+    let lock = context.world.lock(&site.registration.domain);
     let _one_at_a_time = lock.lock().await;
     apply_lineup_locked(context, site, lineup).await
 }
@@ -320,7 +320,7 @@ pub async fn apply_lineup(
 /// Puts those in force who are recorded to serve, whichever run recorded it. Read under the lock,
 /// so that of several runs the last one to come here delivers what all of them recorded.
 pub async fn apply_recorded_lineup(context: &StepContext, site: &Site) -> Result<(), StepError> {
-    let lock = context.world.balancer_lock(&site.registration.domain);
+    let lock = context.world.lock(&site.registration.domain);
     let _one_at_a_time = lock.lock().await;
     let (instance, _) = context.world.app.load_instance(site.id).await?;
     apply_lineup_locked(context, site, &Lineup::recorded(&instance)).await

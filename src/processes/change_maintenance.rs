@@ -4,7 +4,6 @@ use super::balancers::{Lineup, Site, apply_lineup, apply_recorded_lineup};
 use super::check_names::check_names_of_site;
 use super::deactivate_appserver::{CLAIM, RELEASE};
 use super::lifecycle::recording;
-use super::resource::monitor::mute_monitors;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use super::traffic::release_traffic;
 use crate::app::AppError;
@@ -50,7 +49,6 @@ pub static CHANGE_MAINTENANCE: Definition = Definition {
         ),
         recording("check_names", call!(check_names_of_site), "it only asks"),
         RELEASE,
-        recording("mute_monitors", call!(mute_monitors), "it is asked for anew with each change"),
     ],
 };
 

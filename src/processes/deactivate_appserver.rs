@@ -3,7 +3,6 @@
 use super::check_names::CHECK_NAMES;
 use super::lifecycle::removal;
 use super::resource::machine_names::update_machine_names;
-use super::resource::monitor::update_monitors;
 use super::resource::removal::remove_dropped_names;
 use super::step::{Definition, Kind, Step};
 use super::traffic::{
@@ -71,9 +70,6 @@ pub const UPDATE_MACHINE_NAMES: Step = removal("update_machine_names", call!(upd
 /// them.
 pub const REMOVE_DROPPED_NAMES: Step = removal("remove_dropped_names", call!(remove_dropped_names));
 
-/// Has the site be watched from outside while somebody serves it. Last: nothing waits for it.
-pub const UPDATE_MONITORS: Step = removal("update_monitors", call!(update_monitors));
-
 /// The process.
 ///
 /// Failure policy: until the traffic has moved, a failure or a cancel puts the Appserver back into
@@ -94,6 +90,5 @@ pub static DEACTIVATE_APPSERVER: Definition = Definition {
         UPDATE_MACHINE_NAMES,
         DRAIN,
         REMOVE_DROPPED_NAMES,
-        UPDATE_MONITORS,
     ],
 };

@@ -25,7 +25,7 @@ pub static DELETE_INSTANCE: Definition = Definition {
 };
 
 const ROWS: [Step; 14] = {
-    let [confirm, claim, plan, withdraw, record, fragments, release, monitors, names, servers] =
+    let [confirm, claim, plan, withdraw, record, fragments, release, names, servers, monitors] =
         OUT_OF_SERVICE;
     let shared =
         recording("leave_shared", call!(leave_shared), "what others have, too, is not its own");
@@ -34,7 +34,7 @@ const ROWS: [Step; 14] = {
     let shred =
         recording("shred_secrets", call!(shred_secrets), "a deleted key does not come back");
     [
-        confirm, claim, plan, withdraw, record, fragments, release, monitors, names, servers,
+        confirm, claim, plan, withdraw, record, fragments, release, names, servers, monitors,
         shared, deleted, free, shred,
     ]
 };

@@ -62,7 +62,7 @@ pub static PREPARE_LOAD_BALANCER: Definition = Definition {
 async fn prepare_balancer(context: StepContext) -> Result<Progress, StepError> {
     let input: BalancerInput = context.input()?;
     let registration = context.world.app.load_balancer(input.load_balancer).await?;
-    let lock = context.world.balancer_lock(&registration.domain);
+    let lock = context.world.lock(&registration.domain);
     let _one_at_a_time = lock.lock().await;
     let balancer = &context.world.ports.load_balancer;
     balancer.prepare_balancer(&balancer_host(&registration)).await?;
@@ -125,7 +125,7 @@ async fn remove_fragment(
 ) -> Result<(), StepError> {
     let app = &context.world.app;
     let domain = app.load_balancer(id).await?.domain;
-    let lock = context.world.balancer_lock(&domain);
+    let lock = context.world.lock(&domain);
     let _one_at_a_time = lock.lock().await;
     let known = app.balancer(id).await?;
     if known.fragments.contains_key(&name) != is_known {

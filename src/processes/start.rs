@@ -3,14 +3,16 @@
 use super::run_timer::RUN_TIMER;
 use super::send_mail::SEND_MAIL;
 use super::step::StartRequest;
+use super::update_monitors::UPDATE_MONITORS;
 use ocim_domain::event::{DomainEvent, Recorded};
-use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId};
+use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId, RunId};
 use ocim_domain::mail::About;
 use ocim_domain::run_record::{
-    BalancerInput, BulkInput, LaunchInput, LifecycleInput, MailInput, OrphanInput, TestLinkInput,
-    TimerInput, TrafficInput,
+    BalancerInput, BulkInput, InstanceInput, LaunchInput, LifecycleInput, MailInput, OrphanInput,
+    TestLinkInput, TimerInput, TrafficInput,
 };
 use ocim_domain::{appserver, bulk, instance, inventory, load_balancer, timer};
+use uuid::Uuid;
 
 /// How an event of a kind tells of the run that it asks for.
 type StartedBy = fn(&Recorded) -> Option<StartRequest>;
@@ -23,6 +25,8 @@ const TRIGGERS: &[(&str, StartedBy)] = &[
     ("instance.unarchive_requested", started_by_instance),
     ("instance.deletion_requested", started_by_instance),
     ("instance.maintenance_requested", started_by_instance),
+    ("instance.maintenance_changed", started_by_traffic),
+    ("instance.traffic_assigned", started_by_traffic),
     ("instance.test_link_made", started_by_instance),
     ("appserver.activation_requested", started_by_appserver),
     ("appserver.deactivation_requested", started_by_appserver),
@@ -82,6 +86,17 @@ fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
         };
     let input = serde_json::to_value(LifecycleInput { instance, launch, ignore }).ok()?;
     Some(StartRequest { run, definition, input, subject: instance.to_string() })
+}
+
+/// Who watches a site hears whenever visitors get something else.
+fn started_by_traffic(event: &Recorded) -> Option<StartRequest> {
+    let instance = InstanceId(event.stream.id());
+    Some(StartRequest {
+        run: RunId(Uuid::new_v5(&event.id, UPDATE_MONITORS.name.as_bytes())),
+        definition: UPDATE_MONITORS.name,
+        input: serde_json::to_value(InstanceInput { instance }).ok()?,
+        subject: instance.to_string(),
+    })
 }
 
 /// A launch that failed is told by mail once its last attempt has; one that somebody cancelled is not.

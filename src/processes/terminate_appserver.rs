@@ -2,8 +2,7 @@
 
 use super::check_names::CHECK_NAMES;
 use super::deactivate_appserver::{
-    CLAIM, DRAIN, PLAN, RECORD, RELEASE, REMOVE_DROPPED_NAMES, UPDATE_MACHINE_NAMES,
-    UPDATE_MONITORS, WITHDRAW,
+    CLAIM, DRAIN, PLAN, RECORD, RELEASE, REMOVE_DROPPED_NAMES, UPDATE_MACHINE_NAMES, WITHDRAW,
 };
 use super::lifecycle::REMOVAL_TIME;
 use super::machines::remove_machine;
@@ -80,7 +79,6 @@ pub static TERMINATE_APPSERVER: Definition = Definition {
         DELETE,
         RECORD_TERMINATED,
         REMOVE_DROPPED_NAMES,
-        UPDATE_MONITORS,
     ],
 };
 

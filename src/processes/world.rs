@@ -4,6 +4,7 @@ use super::send_mail::{SEND_MAIL, has_recipients};
 use super::slots::{self, Slots, WAKERS};
 use super::start::{started_by, triggers};
 use super::step::{StartRequest, StepError};
+use super::update_monitors::UPDATE_MONITORS;
 use crate::app::{App, Journal};
 use crate::logs::Logs;
 use crate::logs::masking::Masker;
@@ -178,9 +179,9 @@ pub struct World {
     pub deployment: Deployment,
     /// Where tests stop runs.
     pub holds: Holds,
-    /// One change at a time on each balancer, so that a fragment is never older than the state
-    /// that it was composed from.
-    pub balancer_locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// One change at a time of each thing that several runs change: e.g. on each balancer, so that a
+    /// fragment is never older than the state that it was composed from.
+    pub locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Who may launch in which region.
     pub slots: Slots,
 }
@@ -197,20 +198,23 @@ impl World {
         })
     }
 
-    /// The lock of one balancer.
+    /// The lock of one thing: a balancer by its domain, others by what they are called in words.
     #[must_use]
-    pub fn balancer_lock(&self, domain: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks =
-            self.balancer_locks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub fn lock(&self, thing: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Nobody has, or waits for, those of which this map has the only handle.
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        Arc::clone(locks.entry(domain.to_owned()).or_default())
+        Arc::clone(locks.entry(thing.to_owned()).or_default())
     }
 }
 
 impl World {
-    /// Whether anything would come of the run: a mail that nobody is to get is none.
+    /// Whether anything would come of the run: a mail that nobody is to get is none, and nobody can be told
+    /// to watch a site where nobody is configured to.
     fn is_wanted(&self, request: &StartRequest) -> bool {
+        if request.definition == UPDATE_MONITORS.name {
+            return self.ports.monitoring.is_some();
+        }
         if request.definition != SEND_MAIL.name {
             return true;
         }

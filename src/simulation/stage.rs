@@ -149,7 +149,7 @@ impl Stage {
             limits: limits(),
             deployment: deployment(),
             holds: Holds::default(),
-            balancer_locks: Mutex::default(),
+            locks: Mutex::default(),
             slots: Slots::default(),
         })
     }

@@ -67,20 +67,22 @@ impl Service {
     }
 }
 
-fn shown(id: &str, url: &str, is_muted: bool) -> Monitor {
-    Monitor { id: id.to_owned(), url: url.to_owned(), is_muted }
+const NAME: &str = "https://alpha.example.com/ (Ocim 0a4f6f5d2e11)";
+
+fn shown(id: &str, is_muted: bool) -> Monitor {
+    Monitor { id: id.to_owned(), name: NAME.to_owned(), url: URL.to_owned(), is_muted }
 }
 
 #[tokio::test]
 async fn a_monitor_is_made_found_muted_told_whom_to_write_to_and_removed() {
     let mut service = Service::start(&[]).await;
     let client = service.client();
-    let id = client.create_monitor(URL, false).await.unwrap();
-    let is = shown(&id, URL, false);
+    let id = client.create_monitor(NAME, URL, false).await.unwrap();
+    let is = shown(&id, false);
     assert_eq!(client.read_monitor(&id).await.unwrap().as_ref(), Some(&is));
-    assert_eq!(client.find_monitors(&[URL.to_owned()]).await.unwrap(), [is]);
+    assert_eq!(client.find_monitors(&[NAME.to_owned()]).await.unwrap(), [is]);
     client.mute_monitor(&id, true).await.unwrap();
-    assert_eq!(client.read_monitor(&id).await.unwrap(), Some(shown(&id, URL, true)));
+    assert_eq!(client.read_monitor(&id).await.unwrap(), Some(shown(&id, true)));
     let emails = ["a@example.com", "b@example.com"].map(str::to_owned);
     assert!(client.list_recipients(&id).await.unwrap().is_empty());
     client.add_recipients(&id, &emails).await.unwrap();
@@ -102,17 +104,54 @@ async fn a_monitor_is_made_found_muted_told_whom_to_write_to_and_removed() {
 }
 
 #[tokio::test]
+async fn what_somebody_switched_off_is_neither_muted_nor_switched_on() {
+    let mut service = Service::start(&[]).await;
+    let client = service.client();
+    let id = client.create_monitor(NAME, URL, true).await.unwrap();
+    service.order(&format!("set {id} DISABLED")).await;
+    for is_muted in [true, false] {
+        client.mute_monitor(&id, is_muted).await.unwrap();
+    }
+    let requests = service.requests().await;
+    assert!(requests.iter().all(|request| request["verb"] != "PUT"), "{requests:?}");
+}
+
+#[tokio::test]
 async fn one_monitor_is_found_among_hundreds_and_only_by_its_own_name() {
     let mut service = Service::start(&[]).await;
     for number in 0..230 {
-        service.order(&format!("add https://other-{number}.example.com/")).await;
+        service.order(&format!("add {URL} other-{number}")).await;
     }
-    let id = service.order(&format!("add {URL}")).await;
     let client = service.client();
-    let wanted = [URL.to_owned(), "https://nowhere.example.com/".to_owned()];
-    let found = client.find_monitors(&wanted).await.unwrap();
-    assert_eq!(found, [shown(id.as_str().unwrap(), URL, false)]);
-    assert_eq!(service.requests().await.len(), 3, "a page has a hundred");
+    let id = client.create_monitor(NAME, URL, false).await.unwrap();
+    let found = client.find_monitors(&[NAME.to_owned(), "nobody".to_owned()]).await.unwrap();
+    assert_eq!(found, [shown(&id, false)]);
+    assert_eq!(service.requests().await.len(), 4, "a page has a hundred");
+    // Who gives a hundred and no more can't say that there is no other.
+    service.order("pages no").await;
+    let error = client.find_monitors(&[NAME.to_owned()]).await.unwrap_err();
+    assert_eq!(error.code, Some(ErrorCode::MonitoringRefused), "{error}");
+    let mut elsewhere = service.access();
+    elsewhere.url.push_str("/elsewhere");
+    let elsewhere = NewRelic::new(&elsewhere).unwrap();
+    let names = [NAME.to_owned()];
+    for error in [
+        elsewhere.find_monitors(&names).await.unwrap_err(),
+        elsewhere.create_monitor(NAME, URL, false).await.unwrap_err(),
+    ] {
+        assert!(error.message.contains("OCIM_NEWRELIC_URL"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn no_error_tells_the_addresses_of_people() {
+    let mut service = Service::start(&[]).await;
+    let client = service.client();
+    service.order("status 400 bad: secret@example.com").await;
+    let told = ["secret@example.com".to_owned()];
+    let error = client.add_recipients("1", &told).await.unwrap_err();
+    assert_eq!(error.code, Some(ErrorCode::MonitoringRefused));
+    assert!(!error.message.contains("secret"), "{error}");
 }
 
 fn recorded() -> Vec<(String, Value)> {
@@ -147,7 +186,11 @@ async fn monitors_are_made_and_write_to_people_as_the_originals_did() {
             let theirs = path.trim_start_matches("/monitors").trim_end_matches("/notifications");
             if !theirs.is_empty() && !ids.contains_key(theirs) {
                 let url = made.next().unwrap()["body"]["uri"].as_str().unwrap();
-                ids.insert(theirs.to_owned(), client.create_monitor(url, false).await.unwrap());
+                // The original called them by their pages; here their names tell the instance, too.
+                ids.insert(
+                    theirs.to_owned(),
+                    client.create_monitor(url, url, false).await.unwrap(),
+                );
             }
             match (verb.as_str().unwrap(), theirs) {
                 ("POST", "") => {}
@@ -161,7 +204,9 @@ async fn monitors_are_made_and_write_to_people_as_the_originals_did() {
             }
         }
         let plain = |call: &Value, path: String| {
-            json!([call["verb"], path, call["body"], call["headers"]]).to_string()
+            let body: BTreeMap<String, Value> =
+                serde_json::from_value(call["body"].clone()).unwrap_or_default();
+            format!("{:?}", (&call["verb"], path, body, &call["headers"]))
         };
         let mut theirs: Vec<_> = calls
             .iter()
@@ -200,9 +245,10 @@ async fn each_answer_means_what_it_says() {
         let expected = (Class::Permanent, refused, Blame::Caller);
         assert_eq!(is(ask(status, "no").await), expected, "{status}");
     }
-    let waits = Class::RateLimited(Duration::from_secs(7));
+    let waits = Class::RateLimited(Duration::from_secs(2));
     assert_eq!(is(ask(429, "no").await), (waits, None, Blame::Caller));
-    for status in [301, 500, 502, 503] {
+    // The key goes nowhere else.
+    for status in [301, 307, 408, 500, 502, 503] {
         let expected = (Class::Transient, None, Blame::Provider);
         assert_eq!(is(ask(status, "no").await), expected, "{status}");
     }
@@ -213,13 +259,15 @@ async fn each_answer_means_what_it_says() {
     let long = "x".repeat(5000);
     let error = ask(400, &long).await.unwrap_err();
     assert!(error.message.chars().count() < 400, "{error}");
+    let requests = service.requests().await;
+    assert!(requests.iter().all(|it| it["path"] == "/monitors/1"), "{requests:?}");
 }
 
 #[tokio::test]
 async fn a_wrong_key_is_refused_and_named() {
     let service = Service::start(&[]).await;
     let access = NewRelicAccess { key: "another".to_owned(), ..service.access() };
-    let error = NewRelic::new(&access).unwrap().create_monitor(URL, false).await.unwrap_err();
+    let error = NewRelic::new(&access).unwrap().create_monitor(NAME, URL, false).await.unwrap_err();
     assert_eq!(
         (error.class.clone(), error.code),
         (Class::Permanent, Some(ErrorCode::MonitoringRefused))
@@ -237,15 +285,15 @@ async fn an_order_without_an_answer_may_have_been_carried_out() {
     let mut service = Service::start(&[]).await;
     let client = service.client();
     service.order("silence").await;
-    let error = client.create_monitor(URL, false).await.unwrap_err();
+    let error = client.create_monitor(NAME, URL, false).await.unwrap_err();
     assert_eq!((error.class, error.blame), (Class::Ambiguous, Blame::Provider));
-    let found = client.find_monitors(&[URL.to_owned()]).await.unwrap();
+    let found = client.find_monitors(&[NAME.to_owned()]).await.unwrap();
     assert_eq!(found.len(), 1, "it was made");
     service.order("silence").await;
     assert_eq!(client.read_monitor("1").await.unwrap_err().class, Class::Transient);
     let access = service.access();
     drop(service);
-    let error = NewRelic::new(&access).unwrap().create_monitor(URL, false).await.unwrap_err();
+    let error = NewRelic::new(&access).unwrap().create_monitor(NAME, URL, false).await.unwrap_err();
     assert_eq!(error.class, Class::Transient, "nothing was sent: {error}");
 }
 
@@ -259,12 +307,13 @@ async fn nobody_is_believed_whose_certificate_is_not_known() {
     let mut service = Service::start(&[&certificate, &key]).await;
     let url = service.access().url.replace("http:", "https:");
     let stranger = NewRelicAccess { url, ..service.access() };
-    let error = NewRelic::new(&stranger).unwrap().create_monitor(URL, false).await.unwrap_err();
+    let error =
+        NewRelic::new(&stranger).unwrap().create_monitor(NAME, URL, false).await.unwrap_err();
     assert_eq!(error.class, Class::Transient);
     assert!(error.message.contains("certificate"), "{error}");
     assert!(service.requests().await.is_empty(), "it heard no key");
     let known = NewRelicAccess { ca_file: Some(certificate), ..stranger };
-    NewRelic::new(&known).unwrap().create_monitor(URL, false).await.unwrap();
+    NewRelic::new(&known).unwrap().create_monitor(NAME, URL, false).await.unwrap();
     let missing = NewRelicAccess { ca_file: Some(folder.path().join("none")), ..known };
     let error = NewRelic::new(&missing).unwrap_err();
     assert!(error.message.contains("OCIM_NEWRELIC_CA_FILE"), "{error}");

@@ -5,9 +5,11 @@
 Prints its port. Each line on standard input is an order, and answered by a line of JSON:
 
     requests          all requests that were taken, in order
-    status CODE BODY  the next request is answered so
+    status CODE BODY  the next request is answered so, with a header that leads elsewhere
     silence           the next request is carried out and never answered
-    add URL           a monitor of somebody else
+    add URL NAME      a monitor of somebody else
+    set ID STATUS     somebody changes a monitor
+    pages no          the list knows no pages, and gives its first hundred (yes: as before)
 
 Ends with its standard input.
 """
@@ -44,6 +46,7 @@ class Service:
         self.requests = []
         self.times = []
         self.next = None
+        self.has_pages = True
 
     def check(self, body):
         wanted = {"name": str, "type": str, "frequency": int, "locations": list, "status": str}
@@ -81,7 +84,7 @@ class Service:
     def answer(self, method, path, query, body, base):
         """Gives status, headers and a body."""
         if path == "/monitors" and method == "GET":
-            offset = int(query.get("offset", ["0"])[0])
+            offset = int(query.get("offset", ["0"])[0]) if self.has_pages else 0
             limit = min(int(query.get("limit", ["50"])[0]), 100)
             page = list(self.monitors.values())[offset : offset + limit]
             return 200, {}, {"monitors": page, "count": len(page)}
@@ -130,7 +133,8 @@ class Service:
             )
             ordered, self.next = self.next, None
             if ordered and ordered[0] != "silence":
-                return int(ordered[0]), {"Retry-After": "7"}, ordered[1]
+                headers = {"Retry-After": "2", "Location": "/synthetics/api/v1/monitors/elsewhere"}
+                return int(ordered[0]), headers, ordered[1].encode()
             now = time.monotonic()
             self.times = [then for then in self.times if now - then < 1] + [now]
             try:
@@ -160,7 +164,8 @@ def handler(service):
             if status is None:
                 self.close_connection = True
                 return
-            text = b"" if answer is None else json.dumps(answer).encode()
+            text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            text = b"" if answer is None else text
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -198,9 +203,9 @@ def main():
             elif verb == "silence":
                 service.next = ("silence", None)
             elif verb == "add":
-                url = rest[0]
+                url, name = rest
                 body = {
-                    "name": url,
+                    "name": name,
                     "uri": url,
                     "type": "SIMPLE",
                     "frequency": 60,
@@ -208,6 +213,10 @@ def main():
                     "status": "ENABLED",
                 }
                 answer = service.create(body)
+            elif verb == "set":
+                service.monitors[rest[0]]["status"] = rest[1]
+            elif verb == "pages":
+                service.has_pages = rest[0] == "yes"
             else:
                 answer = f"unknown: {verb}"
         print(json.dumps(answer), flush=True)

@@ -207,7 +207,7 @@ const OF_NAMES: [Operation<Guarded<dyn Dns>>; 6] = operations! {
 
 const OF_MONITORS: [Operation<Guarded<dyn Monitoring>>; 7] = operations! {
     find_monitors(&[]);
-    create_monitor("https://a.example.com/", false);
+    create_monitor("a", "https://a.example.com/", false);
     read_monitor("1");
     mute_monitor("1", true);
     remove_monitor("1");

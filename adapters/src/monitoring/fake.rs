@@ -11,6 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeMonitor {
+    /// What people call it.
+    pub name: String,
     /// The page.
     pub url: String,
     /// Whether it writes to nobody for now.
@@ -27,26 +29,23 @@ pub(crate) struct FakeMonitors {
 }
 
 impl FakeMonitors {
-    pub(super) fn find(&self, urls: &[String]) -> Vec<Monitor> {
-        let of_url = |url: &String| {
-            let (id, _) = self.by_id.iter().find(|(_, monitor)| monitor.url == *url)?;
-            self.read(id)
-        };
-        urls.iter().filter_map(of_url).collect()
+    pub(super) fn find(&self, names: &[String]) -> Vec<Monitor> {
+        let found = self.by_id.iter().filter(|(_, monitor)| names.contains(&monitor.name));
+        found.filter_map(|(id, _)| self.read(id)).collect()
     }
 
-    pub(super) fn create(&mut self, url: &str, is_muted: bool) -> String {
+    pub(super) fn create(&mut self, name: &str, url: &str, is_muted: bool) -> String {
         self.made += 1;
         let id = format!("monitor-{}", self.made);
-        let recipients = BTreeSet::new();
-        let monitor = FakeMonitor { url: url.to_owned(), is_muted, recipients };
+        let (name, url) = (name.to_owned(), url.to_owned());
+        let monitor = FakeMonitor { name, url, is_muted, recipients: BTreeSet::new() };
         self.by_id.insert(id.clone(), monitor);
         id
     }
 
     pub(super) fn read(&self, id: &str) -> Option<Monitor> {
-        let FakeMonitor { url, is_muted, .. } = self.by_id.get(id)?;
-        Some(Monitor { id: id.to_owned(), url: url.clone(), is_muted: *is_muted })
+        let FakeMonitor { name, url, is_muted, .. } = self.by_id.get(id)?.clone();
+        Some(Monitor { id: id.to_owned(), name, url, is_muted })
     }
 
     pub(super) fn need(&mut self, id: &str) -> Result<&mut FakeMonitor, PortError> {
@@ -96,16 +95,21 @@ impl Monitoring for FakeMonitoring {
         true
     }
 
-    async fn find_monitors(&self, urls: &[String]) -> Result<Vec<Monitor>, PortError> {
+    async fn find_monitors(&self, names: &[String]) -> Result<Vec<Monitor>, PortError> {
         self.faults.before("find_monitors")?;
-        let found = self.lock().find(urls);
+        let found = self.lock().find(names);
         self.faults.after("find_monitors")?;
         Ok(found)
     }
 
-    async fn create_monitor(&self, url: &str, is_muted: bool) -> Result<String, PortError> {
+    async fn create_monitor(
+        &self,
+        name: &str,
+        url: &str,
+        is_muted: bool,
+    ) -> Result<String, PortError> {
         self.faults.before("create_monitor")?;
-        let id = self.lock().create(url, is_muted);
+        let id = self.lock().create(name, url, is_muted);
         self.faults.after("create_monitor")?;
         Ok(id)
     }

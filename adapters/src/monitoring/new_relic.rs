@@ -32,13 +32,15 @@ pub const DEFAULT_URL: &str = "https://synthetics.newrelic.com/synthetics/api/v1
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two questions: the account has three a second.
 const PAUSE: Duration = Duration::from_millis(350);
-/// Wait before the next question where the service asks for one, but not for how long.
+/// Wait before the next question where the service asks for one, but not for how long; and the longest.
 const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE_MAX: Duration = Duration::from_secs(300);
 /// How much of an answer is read: a page of monitors is some 50 KB.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How much of an answer is told to people.
 const TOLD_CHARACTERS_MAX: usize = 300;
-/// Monitors asked for at a time.
+/// Monitors asked for at a time. The manual of this version has no word of pages: who gives all at once is
+/// taken at that.
 const PAGE: usize = 100;
 /// Longest id that is kept (infra §8.1).
 const ID_CHARACTERS_MAX: usize = 256;
@@ -46,6 +48,7 @@ const ID_CHARACTERS_MAX: usize = 256;
 const LOCATION_ASKED: &str = "AWS_US_EAST_1";
 /// How often, in minutes.
 const FREQUENCY: u32 = 5;
+/// Whether it asks and writes, only asks, or neither.
 const ENABLED: &str = "ENABLED";
 const MUTED: &str = "MUTED";
 
@@ -103,7 +106,8 @@ struct Notifications {
 
 impl Written {
     fn shown(self) -> Monitor {
-        Monitor { id: self.id, url: self.uri, is_muted: self.status == MUTED }
+        let is_muted = self.status == MUTED;
+        Monitor { id: self.id, name: self.name, url: self.uri, is_muted }
     }
 }
 
@@ -125,6 +129,7 @@ impl NewRelic {
             .default_headers(HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), key)]))
             // Elsewhere nobody is to learn the key.
             .redirect(redirect::Policy::none())
+            .no_proxy()
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| PortError::permanent(ErrorCode::Defect, tell(&error)))?;
@@ -162,7 +167,12 @@ impl NewRelic {
         self.wait_for_turn().await;
         let mut answer = request.send().await.map_err(failed)?;
         let body = read_body(&mut answer).await.map_err(failed)?;
-        Ok((answer.status(), std::mem::take(answer.headers_mut()), body))
+        let headers = std::mem::take(answer.headers_mut());
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            // Nobody else asks before that.
+            *self.next.lock().await = Instant::now() + wait_of(&headers);
+        }
+        Ok((answer.status(), headers, body))
     }
 
     /// As [`NewRelic::ask`]; what is no success is an error, but for what is not there.
@@ -187,12 +197,9 @@ impl NewRelic {
         let message = format!("{} answers {status}: {said}", self.place);
         match status {
             StatusCode::TOO_MANY_REQUESTS => {
-                let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-                let seconds = after.and_then(|text| text.parse().ok());
-                let wait =
-                    seconds.map_or(PATIENCE, |seconds: u16| Duration::from_secs(seconds.into()));
-                PortError::new(Class::RateLimited(wait), message)
+                PortError::new(Class::RateLimited(wait_of(headers)), message)
             }
+            StatusCode::REQUEST_TIMEOUT => PortError::transient(message),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => PortError::permanent(
                 ErrorCode::MonitoringRefused,
                 format!("{message}; NEWRELIC_ADMIN_USER_API_KEY is refused"),
@@ -222,6 +229,12 @@ impl NewRelic {
         found.map(|(_, body)| self.read(&body)).transpose()
     }
 
+    fn no_monitors(&self) -> PortError {
+        let text =
+            format!("{} has no monitors at all: OCIM_NEWRELIC_URL leads elsewhere", self.place);
+        PortError::permanent(ErrorCode::MonitoringRefused, text)
+    }
+
     fn gone(&self, id: &str) -> PortError {
         PortError::new(Class::Conflict, format!("{} has no monitor {id}", self.place))
     }
@@ -234,7 +247,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, PortError> {
     if let Some(path) = ca_file {
         let unreadable = |error: &dyn std::fmt::Display| {
             let message = format!("OCIM_NEWRELIC_CA_FILE can't be read: {error}");
-            PortError::permanent(ErrorCode::MonitoringRefused, message)
+            PortError::permanent(ErrorCode::Defect, message)
         };
         for certificate in
             CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?
@@ -248,6 +261,19 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, PortError> {
         PortError::permanent(ErrorCode::Defect, ocim_domain::error_chain::chain(&error))
     })?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// How long the service asks to be left alone.
+fn wait_of(headers: &HeaderMap) -> Duration {
+    let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = after.and_then(|text| text.parse().ok());
+    seconds.map_or(PATIENCE, Duration::from_secs).min(PATIENCE_MAX)
+}
+
+/// Whether it can be an id, and leads nowhere else in a path.
+fn is_id(text: &str) -> bool {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    !text.is_empty() && text.len() <= ID_CHARACTERS_MAX && text.chars().all(is_fit)
 }
 
 async fn read_body(answer: &mut Response) -> reqwest::Result<Vec<u8>> {
@@ -280,33 +306,39 @@ impl Monitoring for NewRelic {
         !address.is_loopback() && !is_simulated(address)
     }
 
-    async fn find_monitors(&self, urls: &[String]) -> Result<Vec<Monitor>, PortError> {
+    async fn find_monitors(&self, names: &[String]) -> Result<Vec<Monitor>, PortError> {
         let mut found: Vec<Monitor> = vec![];
         let mut seen = BTreeSet::new();
         loop {
             let query = [("limit", PAGE.to_string()), ("offset", seen.len().to_string())];
             let answer = self.ask_for(Method::GET, &["monitors"], &query, None).await?;
-            let Some((_, body)) = answer else { break };
-            let before = seen.len();
+            let (_, body) = answer.ok_or_else(|| self.no_monitors())?;
             let Page { monitors } = self.read(&body)?;
+            let count = monitors.len();
+            let before = seen.len();
             for monitor in monitors {
-                seen.insert(monitor.id.clone());
-                let is_new = !found.iter().any(|it| it.url == monitor.uri);
-                if monitor.name == monitor.uri && urls.contains(&monitor.uri) && is_new {
+                if seen.insert(monitor.id.clone()) && names.contains(&monitor.name) {
                     found.push(monitor.shown());
                 }
             }
-            // A page that is not full is the last one; so is one that says nothing new.
-            if seen.len() < before + PAGE || found.len() == urls.len() {
-                break;
+            if count != PAGE {
+                return Ok(found);
+            }
+            if seen.len() == before {
+                let text = format!("{} lists no more than its first {PAGE} monitors", self.place);
+                return Err(PortError::permanent(ErrorCode::MonitoringRefused, text));
             }
         }
-        Ok(found)
     }
 
-    async fn create_monitor(&self, url: &str, is_muted: bool) -> Result<String, PortError> {
+    async fn create_monitor(
+        &self,
+        name: &str,
+        url: &str,
+        is_muted: bool,
+    ) -> Result<String, PortError> {
         let body = json!({
-            "name": url,
+            "name": name,
             "uri": url,
             "type": "SIMPLE",
             "frequency": FREQUENCY,
@@ -314,12 +346,10 @@ impl Monitoring for NewRelic {
             "status": if is_muted { MUTED } else { ENABLED },
         });
         let made = self.ask_for(Method::POST, &["monitors"], &[], Some(body)).await?;
-        let nowhere = || PortError::transient(format!("{} has no monitors at all", self.place));
-        let (headers, _) = made.ok_or_else(nowhere)?;
+        let (headers, _) = made.ok_or_else(|| self.no_monitors())?;
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let id = location.and_then(|location| location.trim_end_matches('/').rsplit('/').next());
-        let id = id.filter(|id| !id.is_empty() && id.len() <= ID_CHARACTERS_MAX);
-        id.map(str::to_owned).ok_or_else(|| {
+        id.filter(|id| is_id(id)).map(str::to_owned).ok_or_else(|| {
             // It may be there: whoever looks finds it by its name.
             let message = format!("{} does not say what it calls the new monitor", self.place);
             PortError::new(Class::Ambiguous, message)
@@ -335,11 +365,15 @@ impl Monitoring for NewRelic {
     async fn mute_monitor(&self, id: &str, is_muted: bool) -> Result<(), PortError> {
         // A change says all again that there is.
         let mut whole = self.read_whole(id).await?.ok_or_else(|| self.gone(id))?;
-        let status = if is_muted { MUTED } else { ENABLED };
-        let members = whole.as_object_mut().ok_or_else(|| {
+        let (from, to) = if is_muted { (ENABLED, MUTED) } else { (MUTED, ENABLED) };
+        let members = whole.as_object_mut().filter(|members| members.contains_key("status"));
+        let members = members.ok_or_else(|| {
             PortError::transient(format!("{} answers what is no monitor", self.place))
         })?;
-        members.insert("status".to_owned(), status.into());
+        if members["status"] != from {
+            return Ok(());
+        }
+        members.insert("status".to_owned(), to.into());
         for made_there in ["id", "userId", "apiVersion", "createdAt", "modifiedAt"] {
             members.remove(made_there);
         }
@@ -361,7 +395,12 @@ impl Monitoring for NewRelic {
     async fn add_recipients(&self, id: &str, addresses: &[String]) -> Result<(), PortError> {
         let body = json!({ "count": addresses.len(), "emails": addresses });
         let path = ["monitors", id, "notifications"];
-        let done = self.ask_for(Method::POST, &path, &[], Some(body)).await?;
-        done.map(|_| ()).ok_or_else(|| self.gone(id))
+        let (status, headers, _) = self.ask(Method::POST, &path, &[], Some(body)).await?;
+        match status {
+            StatusCode::NOT_FOUND => Err(self.gone(id)),
+            status if status.is_success() => Ok(()),
+            // What it says may quote the addresses, which are nobody else's business.
+            status => Err(self.describe(status, &headers, b"it does not take an address")),
+        }
     }
 }

@@ -28,15 +28,20 @@ impl Monitoring for SimulatedRegion {
         is_simulated(address)
     }
 
-    async fn find_monitors(&self, urls: &[String]) -> Result<Vec<Monitor>, PortError> {
-        let key = urls.first().map_or("", String::as_str);
+    async fn find_monitors(&self, names: &[String]) -> Result<Vec<Monitor>, PortError> {
+        let key = names.first().map_or("", String::as_str);
         self.act(key, "find_monitors").await?.end().await?;
-        Ok(self.lock().monitors.find(urls))
+        Ok(self.lock().monitors.find(names))
     }
 
-    async fn create_monitor(&self, url: &str, is_muted: bool) -> Result<String, PortError> {
-        let call = self.act(url, "create_monitor").await?;
-        let id = self.lock().monitors.create(url, is_muted);
+    async fn create_monitor(
+        &self,
+        name: &str,
+        url: &str,
+        is_muted: bool,
+    ) -> Result<String, PortError> {
+        let call = self.act(name, "create_monitor").await?;
+        let id = self.lock().monitors.create(name, url, is_muted);
         call.end().await?;
         Ok(id)
     }

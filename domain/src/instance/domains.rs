@@ -3,7 +3,7 @@
 
 use super::{Present, Stage};
 use crate::name::Kind;
-use crate::names::{RoutedNames, machine_domain, monitored_urls, reserved_domains};
+use crate::names::{RoutedNames, machine_domain, reserved_domains};
 use crate::resources::ResourceNames;
 use crate::settings::{InstanceSettings, SettingsChanges};
 
@@ -78,24 +78,11 @@ impl Present {
         (1..=self.active_max).map(|place| machine_domain(&self.settings, place))
     }
 
-    /// The pages that are to be watched from outside, while those of `known` are: none while nobody serves.
-    /// Names that the settings got since the last activation are watched with the next one.
+    /// The pages that are to be watched from outside: those that visitors get, and none while they get none.
     #[must_use]
-    pub fn monitored_urls(&self, known: &[String]) -> Vec<String> {
-        if self.active.is_empty() || !self.shows_page() {
-            return vec![];
-        }
-        let wanted = monitored_urls(&self.settings);
-        let routed = self.routed_names();
-        if routed == RoutedNames::new(&self.settings) {
-            return wanted.into();
-        }
-        let is_served = |url: &&String| {
-            let rest = url.strip_prefix("https://").unwrap_or_default();
-            routed.hosts().any(|host| rest.split('/').next() == Some(host))
-        };
-        let pages = if known.is_empty() { &wanted[..] } else { known };
-        pages.iter().filter(is_served).cloned().collect()
+    pub fn monitored_urls(&self) -> Vec<String> {
+        let is_served = !self.active.is_empty() && self.shows_page();
+        if is_served { self.routed_names().pages } else { vec![] }
     }
 
     /// Every name that is reserved for it.

@@ -29,6 +29,7 @@ fn site() -> FragmentInput {
             domains: vec!["LMS.example.com".to_owned(), "studio.example.com".to_owned()],
             redirects: vec![],
             redirect_target: "lms.example.com".to_owned(),
+            pages: vec![],
         },
         owner: "inst_7".to_owned(),
         postfix: "ab".to_owned(),

@@ -19,7 +19,7 @@ pub async fn update_machine_names(context: StepContext) -> Result<Progress, Step
         return Ok(Progress::Skipped("no DNS service is configured".to_owned()));
     };
     let id = instance_of(&context).await?;
-    let lock = context.world.balancer_lock(&format!("names of {id}"));
+    let lock = context.world.lock(&format!("names of {id}"));
     let _one_at_a_time = lock.lock().await;
     let (instance, _) = context.world.app.load_instance(id).await?;
     let wanted = find_wanted(&context, &dns, id, &instance).await?;

@@ -1,20 +1,23 @@
-//! What watches a site from outside: it follows the traffic, and leaves with it.
+//! What watches a site from outside: it follows what visitors get, and leaves with it.
 
 use super::super::balancers::Site;
 use super::super::step::{Progress, StepContext, StepError, done};
-use super::super::traffic::instance_of;
 use super::removal::Removal;
 use super::{Resource, Wanted, ensure_one, record_absent, remove_one};
 use async_trait::async_trait;
-use ocim_adapters::monitoring::Monitoring;
+use ocim_adapters::monitoring::{Monitor, Monitoring};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance;
 use ocim_domain::ledger::{self, Entry, Kind, ResourceKey};
-use ocim_domain::run_record::LifecycleInput;
-use ocim_domain::saga::ErrorCode;
-use std::collections::{BTreeMap, BTreeSet};
+use ocim_domain::run_record::InstanceInput;
+use ocim_domain::saga::{ErrorClass, ErrorCode};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
+
+/// How long an order whose answer was lost may still be under way at the service.
+const UNDER_WAY: Duration = Duration::from_secs(120);
 
 /// What watches one page.
 #[derive(Debug)]
@@ -26,44 +29,33 @@ pub struct SiteMonitor {
     id: Option<String>,
     /// Whether one that is made now writes to nobody.
     is_muted: bool,
-    /// Whom it is to write to; those who are told once stay.
-    recipients: Vec<String>,
 }
 
 impl SiteMonitor {
     /// A monitor that the ledger of an instance has.
     ///
     /// # Errors
-    /// Permanent when no key is configured any more.
+    /// Permanent when the service that has it is not configured any more.
     fn known(
         context: &StepContext,
         instance: InstanceId,
         known: &Entry,
     ) -> Result<Self, StepError> {
-        let service = context.world.ports.monitoring.clone().ok_or_else(|| {
-            let resource = &known.resource;
-            let text = format!(
-                "nothing is configured to reach {}, where {} is watched",
-                resource.place, resource.name
-            );
+        let place = &known.resource.place;
+        let service = context.world.ports.monitoring.clone();
+        let service = service.filter(|service| service.place() == *place).ok_or_else(|| {
+            let page = &known.resource.id.key;
+            let text = format!("{page} is watched by {place}, which is not configured any more");
             StepError::permanent(ErrorCode::MonitoringNotConfigured, text)
         })?;
         let (url, id) = (known.resource.id.key.clone(), known.provider_id.clone());
-        Ok(Self { service, instance, url, id, is_muted: false, recipients: vec![] })
+        Ok(Self { service, instance, url, id, is_muted: false })
     }
 
-    async fn add_missing_recipients(&self, id: &str) -> Result<(), StepError> {
-        if self.recipients.is_empty() {
-            return Ok(());
-        }
-        let known = self.service.list_recipients(id).await?;
-        let is_known = |address: &String| known.iter().any(|it| it.eq_ignore_ascii_case(address));
-        let missing: Vec<_> =
-            self.recipients.iter().filter(|address| !is_known(address)).cloned().collect();
-        if !missing.is_empty() {
-            self.service.add_recipients(id, &missing).await?;
-        }
-        Ok(())
+    /// What people call it. No other instance, and nobody who watches the page for himself, calls one so.
+    fn name(&self) -> String {
+        let id = self.instance.0.simple().to_string();
+        format!("{} (Ocim {})", self.url, &id[20..])
     }
 }
 
@@ -72,7 +64,7 @@ impl Resource for SiteMonitor {
     type Output = ();
 
     async fn wanted(_: &StepContext) -> Result<Wanted<Self>, StepError> {
-        Ok(Wanted::Nothing("monitors follow the traffic".to_owned()))
+        Ok(Wanted::Nothing("who is watched follows what visitors get".to_owned()))
     }
 
     fn instance(&self) -> InstanceId {
@@ -82,22 +74,24 @@ impl Resource for SiteMonitor {
     fn describe(&self) -> ledger::Resource {
         ledger::Resource {
             id: ResourceKey::new(Kind::Monitor, &self.url),
-            name: self.url.clone(),
+            name: self.name(),
             place: self.service.place(),
             owner: self.instance.to_string(),
         }
     }
 
     async fn ensure(&self, context: &StepContext) -> Result<String, StepError> {
-        let id = match &self.id {
-            Some(id) => id.clone(),
-            None => {
-                let id = self.service.create_monitor(&self.url, self.is_muted).await?;
-                context.say(format!("{} is watched from now on", self.url)).await;
-                id
-            }
-        };
-        self.add_missing_recipients(&id).await?;
+        if let Some(id) = &self.id {
+            return Ok(id.clone());
+        }
+        let made = self.service.create_monitor(&self.name(), &self.url, self.is_muted).await;
+        let id = made.map_err(|error| {
+            let error = StepError::from(error);
+            let is_in_doubt = error.class == ErrorClass::Ambiguous;
+            let retry_after = if is_in_doubt { Some(UNDER_WAY) } else { error.retry_after };
+            StepError { retry_after, ..error }
+        })?;
+        context.say(format!("{} is watched from now on", self.url)).await;
         Ok(id)
     }
 
@@ -105,7 +99,7 @@ impl Resource for SiteMonitor {
         if let Some(id) = &self.id {
             return Ok(self.service.read_monitor(id).await?.map(|monitor| monitor.id));
         }
-        let found = self.service.find_monitors(std::slice::from_ref(&self.url)).await?;
+        let found = self.service.find_monitors(&[self.name()]).await?;
         Ok(found.into_iter().next().map(|monitor| monitor.id))
     }
 
@@ -118,83 +112,98 @@ impl Resource for SiteMonitor {
     }
 }
 
-/// Step of runs that move traffic: has the pages be watched that visitors get, and none when they get none.
-///
-/// One run at a time does so, and reads under the lock who is in traffic, so that of several the last one
-/// delivers what all recorded.
-pub async fn update_monitors(context: StepContext) -> Result<Progress, StepError> {
-    let id = instance_of(&context).await?;
-    let lock = lock_of(&context, id);
-    let _one_at_a_time = lock.lock().await;
-    let known = monitors_of(&context, id).await?;
-    let Some(service) = context.world.ports.monitoring.clone() else {
-        let reason = if known.is_empty() {
-            "nobody is configured to watch sites"
-        } else {
-            "nobody is configured any more to watch sites: its monitors stay as they are"
-        };
-        return Ok(Progress::Skipped(reason.to_owned()));
-    };
+/// Step: says which pages are to be watched.
+pub async fn announce_pages(context: StepContext) -> Result<Progress, StepError> {
+    let (id, service) = asked(&context)?;
     let (instance, _) = context.world.app.load_instance(id).await?;
-    let urls = find_wanted(&context, &*service, id, &instance, &known).await?;
+    let pages = find_pages(&context, &*service, id, &instance).await?;
+    let told = if pages.is_empty() { "none".to_owned() } else { pages.join(", ") };
+    context.say(format!("pages that visitors get: {told}")).await;
+    done(())
+}
+
+/// Step: has those pages watched that visitors get, and no others of the site.
+///
+/// It reads under the lock what visitors get, so that of several runs the last one delivers what all
+/// recorded.
+pub async fn change_monitors(context: StepContext) -> Result<Progress, StepError> {
+    let (id, service) = asked(&context)?;
+    let lock = lock(&context);
+    let _one_at_a_time = lock.lock().await;
+    let (instance, _) = context.world.app.load_instance(id).await?;
+    let pages = find_pages(&context, &*service, id, &instance).await?;
+    let known = monitors_of(&context, id).await?;
     let (wanted, stale): (Vec<_>, Vec<_>) =
-        known.iter().partition(|entry| urls.contains(&entry.resource.id.key));
+        known.iter().partition(|entry| pages.contains(&entry.resource.id.key));
     let mut removal = Removal::default();
     for entry in stale {
         removal.note(remove_monitor(&context, id, entry).await);
     }
     let present = find_present(&context, id, &*service, &wanted).await?;
-    for url in urls {
-        let monitor = SiteMonitor {
-            service: Arc::clone(&service),
-            instance: id,
-            id: present.get(&url).cloned(),
-            url,
-            is_muted: instance.maintenance.is_some(),
-            recipients: find_recipients(&context, &instance),
-        };
+    let is_muted = instance.maintenance.is_some();
+    for monitor in present.values().filter(|monitor| monitor.is_muted != is_muted) {
+        service.mute_monitor(&monitor.id, is_muted).await?;
+    }
+    for url in pages {
+        let service = Arc::clone(&service);
+        let known = present.get(&url).map(|monitor| monitor.id.clone());
+        let monitor = SiteMonitor { service, instance: id, url, id: known, is_muted };
         ensure_one(&context, &monitor).await?;
     }
     removal.end(&context, Kind::Monitor).await
 }
 
-/// Step: has nobody watch the instance any more.
-pub async fn remove_monitors(context: StepContext) -> Result<Progress, StepError> {
-    let input: LifecycleInput = context.input()?;
-    let lock = lock_of(&context, input.instance);
-    let _one_at_a_time = lock.lock().await;
-    let mut removal = Removal::default();
-    for entry in monitors_of(&context, input.instance).await? {
-        removal.note(remove_monitor(&context, input.instance, &entry).await);
+/// Step: has the monitors write to administrators, and to whom the instance names. Nobody is taken off.
+pub async fn add_recipients(context: StepContext) -> Result<Progress, StepError> {
+    let (id, service) = asked(&context)?;
+    let (instance, _) = context.world.app.load_instance(id).await?;
+    let recipients = find_recipients(&context, &instance);
+    if recipients.is_empty() {
+        return Ok(Progress::Skipped("nobody is to be written to".to_owned()));
     }
-    removal.end(&context, Kind::Monitor).await
-}
-
-/// Step: has the monitors write to nobody while visitors get a page instead of the site, and again when
-/// they don't.
-pub async fn mute_monitors(context: StepContext) -> Result<Progress, StepError> {
-    let input: LifecycleInput = context.input()?;
-    let lock = lock_of(&context, input.instance);
+    let lock = lock(&context);
     let _one_at_a_time = lock.lock().await;
-    let known = monitors_of(&context, input.instance).await?;
-    let Some(service) = context.world.ports.monitoring.as_ref().filter(|_| !known.is_empty())
-    else {
-        return Ok(Progress::Skipped("nobody watches the site".to_owned()));
-    };
-    let (instance, _) = context.world.app.load_instance(input.instance).await?;
-    let is_muted = instance.maintenance.is_some();
-    for id in known.iter().filter_map(|entry| entry.provider_id.as_deref()) {
-        let found = service.read_monitor(id).await?;
-        // One that is gone is made again with the next activation.
-        if found.is_some_and(|monitor| monitor.is_muted != is_muted) {
-            service.mute_monitor(id, is_muted).await?;
+    for monitor in monitors_of(&context, id).await?.iter().filter_map(|it| it.provider_id.as_ref())
+    {
+        // One that is gone is made again with the next change.
+        if service.read_monitor(monitor).await?.is_none() {
+            continue;
+        }
+        let known = service.list_recipients(monitor).await?;
+        let is_new = |address: &&String| !known.iter().any(|it| it.eq_ignore_ascii_case(address));
+        let missing: Vec<_> = recipients.iter().filter(is_new).cloned().collect();
+        if !missing.is_empty() {
+            service.add_recipients(monitor, &missing).await?;
         }
     }
     done(())
 }
 
-fn lock_of(context: &StepContext, instance: InstanceId) -> Arc<Mutex<()>> {
-    context.world.balancer_lock(&format!("monitors of {instance}"))
+/// Step: has nobody watch the instance any more.
+pub async fn remove_monitors(context: StepContext) -> Result<Progress, StepError> {
+    let InstanceInput { instance } = context.input()?;
+    let lock = lock(&context);
+    let _one_at_a_time = lock.lock().await;
+    let mut removal = Removal::default();
+    for entry in monitors_of(&context, instance).await? {
+        removal.note(remove_monitor(&context, instance, &entry).await);
+    }
+    removal.end(&context, Kind::Monitor).await
+}
+
+/// Whose pages a run is about, and who watches.
+fn asked(context: &StepContext) -> Result<(InstanceId, Arc<dyn Monitoring>), StepError> {
+    let InstanceInput { instance } = context.input()?;
+    let service = context.world.ports.monitoring.clone().ok_or_else(|| {
+        let text = "nobody is configured any more to watch sites";
+        StepError::permanent(ErrorCode::MonitoringNotConfigured, text)
+    })?;
+    Ok((instance, service))
+}
+
+/// One site after the other: together they would ask no faster, and each be slower.
+fn lock(context: &StepContext) -> Arc<Mutex<()>> {
+    context.world.lock("who watches sites")
 }
 
 /// What the ledger of the instance has of them.
@@ -212,59 +221,60 @@ async fn remove_monitor(
 }
 
 /// The pages that are to be watched: none where the service can't reach the balancer.
-async fn find_wanted(
+async fn find_pages(
     context: &StepContext,
     service: &dyn Monitoring,
     id: InstanceId,
     instance: &instance::Present,
-    known: &[Entry],
 ) -> Result<Vec<String>, StepError> {
-    let Some(site) = Site::load(context, id).await? else { return Ok(vec![]) };
-    if !service.may_watch(site.registration.address.ip) {
-        return Ok(vec![]);
-    }
-    let known: Vec<_> = known.iter().map(|entry| entry.resource.id.key.clone()).collect();
-    Ok(instance.monitored_urls(&known))
+    let site = Site::load(context, id).await?;
+    let is_reached = site.is_some_and(|site| service.may_watch(site.registration.address.ip));
+    Ok(if is_reached { instance.monitored_urls() } else { vec![] })
 }
 
-/// What the service calls those that are there, by their pages. One that a call has made whose answer was
-/// lost is found by its page; those of other people that watch the same page stay theirs.
+/// Those that are there, by their pages. One whose making was not answered is found by its name.
 async fn find_present(
     context: &StepContext,
     instance: InstanceId,
     service: &dyn Monitoring,
     known: &[&Entry],
-) -> Result<BTreeMap<String, String>, StepError> {
-    let mut present = BTreeMap::new();
-    let mut in_doubt = vec![];
+) -> Result<BTreeMap<String, Monitor>, StepError> {
+    let (mut present, mut in_doubt) = (BTreeMap::new(), vec![]);
     for entry in known {
-        let url = &entry.resource.id.key;
-        let Some(id) = &entry.provider_id else {
-            in_doubt.push(url.clone());
+        let known = SiteMonitor::known(context, instance, entry)?;
+        let Some(id) = &known.id else {
+            in_doubt.push(known.name());
             continue;
         };
         match service.read_monitor(id).await? {
-            Some(monitor) if monitor.url == *url => drop(present.insert(url.clone(), monitor.id)),
+            Some(monitor) if monitor.url == known.url => {
+                present.insert(monitor.url.clone(), monitor);
+            }
             other => {
                 // Somebody had it watch something else: nobody would look after that.
                 if other.is_some() {
                     service.remove_monitor(id).await?;
                 }
-                record_absent(context, &SiteMonitor::known(context, instance, entry)?).await?;
+                record_absent(context, &known).await?;
             }
         }
     }
     if !in_doubt.is_empty() {
         let found = service.find_monitors(&in_doubt).await?.into_iter();
-        present.extend(found.map(|monitor| (monitor.url, monitor.id)));
+        present.extend(found.map(|monitor| (monitor.url.clone(), monitor)));
     }
     Ok(present)
 }
 
-/// Whom monitors write to: administrators, and whom the instance names.
+/// Whom monitors write to: administrators, and whom the instance names, each once.
 fn find_recipients(context: &StepContext, instance: &instance::Present) -> Vec<String> {
     let named = instance.settings.additional_monitoring_emails.iter();
     let named = named.filter_map(|address| address.open().map(str::to_owned));
-    let admins = context.world.deployment.alert_addresses.iter().cloned();
-    admins.chain(named).collect::<BTreeSet<_>>().into_iter().collect()
+    let mut recipients: Vec<String> = vec![];
+    for address in context.world.deployment.alert_addresses.iter().cloned().chain(named) {
+        if !recipients.iter().any(|known| known.eq_ignore_ascii_case(&address)) {
+            recipients.push(address);
+        }
+    }
+    recipients
 }

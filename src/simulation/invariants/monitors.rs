@@ -25,7 +25,7 @@ impl End<'_> {
         let entries = self.stage.app.ledger_of(id).await?.into_iter();
         let entries = entries.map(|entry| entry.resource.id).filter(|id| id.kind == Kind::Monitor);
         let known: Vec<_> = entries.map(|id| id.key).collect();
-        let mut wanted = site.monitored_urls(&known);
+        let mut wanted = site.monitored_urls();
         wanted.sort();
         let mut own: BTreeSet<_> = monitored_urls(&site.settings).into();
         own.extend(known);

@@ -56,6 +56,7 @@ async fn a_test_link_leads_one_browser_to_its_appserver_and_nobody_else() {
             domains: hosts.clone(),
             redirects: vec![],
             redirect_target: "site.localhost".to_owned(),
+            pages: vec![],
         },
         owner: InstanceId(Uuid::from_u128(7)).to_string(),
         auth_token: "dXNlcjpwYXNz".to_owned(),

@@ -27,6 +27,7 @@ async fn a_site_under_maintenance_answers_with_a_page_under_all_names_whatever_i
                 domains: vec!["site.localhost".to_owned(), "studio.site.localhost".to_owned()],
                 redirects: vec!["studio-site.localhost".to_owned()],
                 redirect_target: "site.localhost".to_owned(),
+                pages: vec![],
             },
             owner: InstanceId(Uuid::from_u128(7)).to_string(),
             auth_token: "dXNlcjpwYXNz".to_owned(),

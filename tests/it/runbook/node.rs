@@ -77,7 +77,7 @@ impl Node {
             limits,
             deployment: deployment(),
             holds: Holds::default(),
-            balancer_locks: Mutex::default(),
+            locks: Mutex::default(),
             slots: Slots::default(),
         });
         set_limits(&world).await.unwrap();

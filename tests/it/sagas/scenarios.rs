@@ -27,6 +27,7 @@ use ocim::processes::send_mail::SEND_MAIL;
 use ocim::processes::step::Definition;
 use ocim::processes::terminate_appserver::TERMINATE_APPSERVER;
 use ocim::processes::unarchive_instance::UNARCHIVE_INSTANCE;
+use ocim::processes::update_monitors::UPDATE_MONITORS;
 use ocim_adapters::cloud::Cloud;
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
@@ -110,10 +111,13 @@ pub(crate) enum Scenario {
     RunTimerCancelled,
     /// Two that run are obsolete.
     RunCleanUp,
+    /// One has begun to serve.
+    UpdateMonitors,
+    UpdateMonitorsCancelled,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 42] = [
+    pub(crate) const ALL: [Self; 44] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -156,10 +160,12 @@ impl Scenario {
         Self::RunTimer,
         Self::RunTimerCancelled,
         Self::RunCleanUp,
+        Self::UpdateMonitors,
+        Self::UpdateMonitorsCancelled,
     ];
 
     /// Those that come to every step of their process; one for each.
-    pub(crate) const FORWARD: [Self; 18] = [
+    pub(crate) const FORWARD: [Self; 19] = [
         Self::Launch,
         Self::FormerLaunch,
         Self::ActivateSecond,
@@ -178,10 +184,11 @@ impl Scenario {
         Self::Link,
         Self::SendMail,
         Self::RunTimer,
+        Self::UpdateMonitors,
     ];
 
     /// Those that undo every step of their process which has an undo; one for each.
-    pub(crate) const BACK: [Self; 18] = [
+    pub(crate) const BACK: [Self; 19] = [
         Self::LaunchCancelled,
         Self::FormerLaunchCancelled,
         Self::ActivateCancelled,
@@ -200,6 +207,7 @@ impl Scenario {
         Self::LinkCancelled,
         Self::SendMailCancelled,
         Self::RunTimerCancelled,
+        Self::UpdateMonitorsCancelled,
     ];
 
     /// The process.
@@ -229,6 +237,7 @@ impl Scenario {
             Self::Link | Self::LinkCancelled => &PUBLISH_TEST_LINK,
             Self::SendMail | Self::SendMailCancelled => &SEND_MAIL,
             Self::RunTimer | Self::RunTimerCancelled | Self::RunCleanUp => &RUN_TIMER,
+            Self::UpdateMonitors | Self::UpdateMonitorsCancelled => &UPDATE_MONITORS,
         }
     }
 
@@ -259,6 +268,7 @@ impl Scenario {
             Self::BulkCancelled => "advance_instances",
             Self::SendMailCancelled => "request_mail",
             Self::RunTimerCancelled => "announce_work",
+            Self::UpdateMonitorsCancelled => "announce_pages",
             _ => return (stage, run),
         };
         stage.drive_until(run, |run| run.steps.contains_key(last)).await;
@@ -345,6 +355,7 @@ impl Scenario {
             Self::RunTimer | Self::RunTimerCancelled => begin_timer(stage).await,
             Self::CleanUpObsolete => begin_obsolete(stage).await,
             Self::RunCleanUp => begin_daily_clean_up(stage).await,
+            Self::UpdateMonitors | Self::UpdateMonitorsCancelled => begin_monitors(stage).await,
         }
     }
 }

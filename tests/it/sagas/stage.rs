@@ -428,7 +428,7 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
         limits: Limits { planted: PLANTED.get(), ..Limits::default() },
         deployment: Deployment { mail: mail_setting(), ..deployment() },
         holds: Holds::default(),
-        balancer_locks: Mutex::default(),
+        locks: Mutex::default(),
         slots: Slots::default(),
     };
     (store, world)

@@ -281,7 +281,7 @@ fn rehearsal_world(app: &App, cloud: &Arc<FakeCloud>, playbooks: &Arc<FakePlaybo
         limits: Limits::default(),
         deployment: deployment(),
         holds: Holds::default(),
-        balancer_locks: Mutex::default(),
+        locks: Mutex::default(),
         slots: Slots::default(),
     }
 }

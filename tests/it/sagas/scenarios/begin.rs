@@ -14,7 +14,7 @@ use ocim_domain::bulk::Pace;
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::timer::Job;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -84,6 +84,19 @@ pub(crate) async fn begin_mail(stage: &Stage) -> RunId {
     stage.drive(launched.run).await;
     let settled = stage.events(&["instance.launch_settled"]).await;
     let run = settled.iter().find_map(started_by).expect("a mail is asked for").run;
+    stage.start(run).await;
+    run
+}
+
+/// Has a site be watched that begins to serve.
+pub(crate) async fn begin_monitors(stage: &Stage) -> RunId {
+    let named = json!({ "additional_monitoring_emails": ["ops@example.com"] });
+    let Value::Object(settings) = named else { panic!() };
+    let changed = stage.app().change_settings(&somebody(), stage.instance, settings, None).await;
+    changed.unwrap();
+    stage.launch_active().await;
+    let moved = stage.events(&["instance.traffic_assigned"]).await;
+    let run = moved.iter().find_map(started_by).expect("a run is asked for").run;
     stage.start(run).await;
     run
 }
