@@ -4,6 +4,7 @@
 //! here begins with `OCIM_`. Nothing has to be set: the defaults start everything on one machine.
 //! Only this module reads the environment.
 
+mod balancers;
 mod client;
 mod default_servers;
 mod env_file;
@@ -26,6 +27,7 @@ pub use secret::Secret;
 pub use sites::{FilebeatConfig, SitesConfig, SmtpRelay, SwiftConfig};
 pub use stable::StableConfig;
 
+use balancers::{read_fragment_prefix, read_host_keys};
 use default_servers::read_default_servers;
 use git_credentials::read_git_credentials;
 use mail::read_mail;
@@ -582,25 +584,4 @@ fn read_fork(r: &mut Reader<'_>) -> String {
         r.refuse("DEFAULT_FORK", "must have the form owner/name");
     }
     fork
-}
-
-fn read_host_keys(r: &mut Reader<'_>) -> Vec<String> {
-    let keys = r.list("OCIM_LOAD_BALANCER_HOST_KEYS");
-    if keys.iter().any(|key| key.split_whitespace().count() < 2) {
-        r.refuse(
-            "OCIM_LOAD_BALANCER_HOST_KEYS",
-            "takes keys like `ssh-ed25519 AAAA…`, with commas",
-        );
-    }
-    keys
-}
-
-fn read_fragment_prefix(r: &mut Reader<'_>) -> String {
-    let prefix = r.text("LOAD_BALANCER_FRAGMENT_NAME_PREFIX", "opencraft-", 64);
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !prefix.chars().all(fits) || prefix.starts_with('.') {
-        let rule = "begins file names: letters, digits, '-', '_' and, but for the first, '.'";
-        r.refuse("LOAD_BALANCER_FRAGMENT_NAME_PREFIX", rule);
-    }
-    prefix
 }

@@ -8,8 +8,8 @@ use ocim_domain::event::{DomainEvent, Recorded};
 use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId, RunId};
 use ocim_domain::mail::About;
 use ocim_domain::run_record::{
-    BalancerInput, BulkInput, InstanceInput, LaunchInput, LifecycleInput, MailInput, OrphanInput,
-    TestLinkInput, TimerInput, TrafficInput,
+    BalancerInput, BulkInput, LaunchInput, LifecycleInput, MailInput, OrphanInput, TestLinkInput,
+    TimerInput, TrafficInput,
 };
 use ocim_domain::{appserver, bulk, instance, inventory, load_balancer, timer};
 use uuid::Uuid;
@@ -91,10 +91,11 @@ fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
 /// Who watches a site hears whenever visitors get something else.
 fn started_by_traffic(event: &Recorded) -> Option<StartRequest> {
     let instance = InstanceId(event.stream.id());
+    let input = LifecycleInput { instance, launch: false, ignore: vec![] };
     Some(StartRequest {
         run: RunId(Uuid::new_v5(&event.id, UPDATE_MONITORS.name.as_bytes())),
         definition: UPDATE_MONITORS.name,
-        input: serde_json::to_value(InstanceInput { instance }).ok()?,
+        input: serde_json::to_value(input).ok()?,
         subject: instance.to_string(),
     })
 }

@@ -28,7 +28,7 @@ pub static UPDATE_MONITORS: Definition = Definition {
         // Sites are seen to one after the other: some wait long.
         Step {
             max_elapsed: Some(|_| REMOVAL_TIME),
-            ..Step::new(
+            ..Step::watching(
                 "change_monitors",
                 call!(change_monitors),
                 Kind::Pivot("who is watched follows what visitors get"),
@@ -38,7 +38,7 @@ pub static UPDATE_MONITORS: Definition = Definition {
         },
         Step {
             max_elapsed: Some(|_| REMOVAL_TIME),
-            ..Step::new(
+            ..Step::watching(
                 "add_recipients",
                 call!(add_recipients),
                 Kind::Retryable("who is written to once stays"),

@@ -27,10 +27,15 @@ struct Service {
 
 impl Service {
     async fn start(certificate: &[&Path]) -> Self {
+        Self::start_for(KEY, certificate).await
+    }
+
+    /// One that takes that key.
+    async fn start_for(key: &str, certificate: &[&Path]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/new_relic/service.py");
         let mut server = Command::new("python3")
             .arg(script)
-            .arg(KEY)
+            .arg(key)
             .args(certificate)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -131,6 +136,11 @@ async fn one_monitor_is_found_among_hundreds_and_only_by_its_own_name() {
     service.order("pages no").await;
     let error = client.find_monitors(&[NAME.to_owned()]).await.unwrap_err();
     assert_eq!(error.code, Some(ErrorCode::MonitoringRefused), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_without_monitors_is_not_one_that_has_none() {
+    let service = Service::start(&[]).await;
     let mut elsewhere = service.access();
     elsewhere.url.push_str("/elsewhere");
     let elsewhere = NewRelic::new(&elsewhere).unwrap();
@@ -176,32 +186,29 @@ async fn monitors_are_made_and_write_to_people_as_the_originals_did() {
             continue;
         }
         compared += 1;
-        let mut service = Service::start(&[]).await;
-        let client = service.client();
-        let mut ids = BTreeMap::new();
+        let key = calls[0]["headers"]["X-Api-Key"].as_str().unwrap();
+        let mut service = Service::start_for(key, &[]).await;
+        let access = NewRelicAccess { key: key.to_owned(), ..service.access() };
+        let client = NewRelic::new(&access).unwrap();
         let of = |call: &Value| (call["verb"].clone(), call["path"].as_str().unwrap().to_owned());
-        let mut made = calls.iter().filter(|call| of(call) == (json!("POST"), "/monitors".into()));
+        let (mut made, mut ids) = (vec![], BTreeMap::new());
+        for call in calls.iter().filter(|call| of(call) == (json!("POST"), "/monitors".into())) {
+            let url = call["body"]["uri"].as_str().unwrap();
+            // The original called them by their pages; here their names tell the instance, too.
+            made.push(client.create_monitor(url, url, false).await.unwrap());
+        }
         for call in calls {
             let (verb, path) = of(call);
-            let theirs = path.trim_start_matches("/monitors").trim_end_matches("/notifications");
-            if !theirs.is_empty() && !ids.contains_key(theirs) {
-                let url = made.next().unwrap()["body"]["uri"].as_str().unwrap();
-                // The original called them by their pages; here their names tell the instance, too.
-                ids.insert(
-                    theirs.to_owned(),
-                    client.create_monitor(url, url, false).await.unwrap(),
-                );
+            let Some(theirs) = path.strip_suffix("/notifications") else { continue };
+            let count = ids.len();
+            let id = ids.entry(theirs.to_owned()).or_insert_with(|| made[count].clone());
+            if verb == "GET" {
+                client.list_recipients(id).await.unwrap();
+                continue;
             }
-            match (verb.as_str().unwrap(), theirs) {
-                ("POST", "") => {}
-                ("GET", theirs) => drop(client.list_recipients(&ids[theirs]).await.unwrap()),
-                ("POST", theirs) => {
-                    let emails: Vec<String> =
-                        serde_json::from_value(call["body"]["emails"].clone()).unwrap();
-                    client.add_recipients(&ids[theirs], &emails).await.unwrap();
-                }
-                other => panic!("{file}: {other:?}"),
-            }
+            let emails: Vec<String> =
+                serde_json::from_value(call["body"]["emails"].clone()).unwrap();
+            client.add_recipients(id, &emails).await.unwrap();
         }
         let plain = |call: &Value, path: String| {
             let body: BTreeMap<String, Value> =
@@ -213,7 +220,7 @@ async fn monitors_are_made_and_write_to_people_as_the_originals_did() {
             .map(|call| {
                 let (_, mut path) = of(call);
                 for (theirs, ours) in &ids {
-                    path = path.replace(theirs.trim_start_matches('/'), ours);
+                    path = path.replace(theirs, &format!("/monitors/{ours}"));
                 }
                 plain(call, path)
             })

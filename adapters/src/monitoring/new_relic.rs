@@ -31,7 +31,7 @@ pub const DEFAULT_URL: &str = "https://synthetics.newrelic.com/synthetics/api/v1
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two questions: the account has three a second.
-const PAUSE: Duration = Duration::from_millis(350);
+const PAUSE: Duration = Duration::from_millis(400);
 /// Wait before the next question where the service asks for one, but not for how long; and the longest.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PATIENCE_MAX: Duration = Duration::from_secs(300);

@@ -40,7 +40,8 @@ pub struct TrafficInput {
     pub force: bool,
 }
 
-/// Input of `archive_instance`, `unarchive_instance`, `delete_instance` and `change_maintenance`.
+/// Input of `archive_instance`, `unarchive_instance`, `delete_instance`, `change_maintenance` and
+/// `update_monitors`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LifecycleInput {
     /// The instance.

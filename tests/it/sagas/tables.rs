@@ -245,6 +245,7 @@ async fn each_trigger_starts_its_process_with_the_run_that_it_names() {
         ("appserver.deactivation_requested", "deactivate_appserver"),
         ("appserver.termination_requested", "terminate_appserver"),
         ("instance.launch_requested", "launch_appserver"),
+        ("instance.traffic_assigned", "update_monitors"),
     ];
     assert_eq!(kinds, expected);
 }
