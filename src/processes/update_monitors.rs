@@ -6,6 +6,9 @@ use super::step::{Definition, Kind, Step};
 use ocim_engine::call;
 use std::time::Duration;
 
+/// How long a site may wait for those before it, and be seen to.
+const TURN: Duration = Duration::from_secs(6 * 3600);
+
 /// The process.
 ///
 /// Failure policy: nothing waits for it, and the next change of the traffic brings another run. A service
@@ -33,7 +36,7 @@ pub static UPDATE_MONITORS: Definition = Definition {
                 call!(change_monitors),
                 Kind::Pivot("who is watched follows what visitors get"),
                 100,
-                |_| REMOVAL_TIME,
+                |_| TURN,
             )
         },
         Step {
@@ -43,7 +46,7 @@ pub static UPDATE_MONITORS: Definition = Definition {
                 call!(add_recipients),
                 Kind::Retryable("who is written to once stays"),
                 100,
-                |_| REMOVAL_TIME,
+                |_| TURN,
             )
         },
     ],

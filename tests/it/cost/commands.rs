@@ -92,7 +92,8 @@ async fn look_at_all(stage: &Stage) {
 
 /// Everything, in a process that starts after a past of so many events in which another one worked.
 async fn measure_all(events: usize) -> Costs {
-    let former = Stage::new().await;
+    // What follows traffic by itself would still be at work when what is measured is over.
+    let former = Stage::build(|world| world.ports.monitoring = None).await;
     let (run, first) = launch(&former).await;
     run_until_over(&former, &[run]).await;
     let run = activate(&former, first).await;
@@ -102,7 +103,9 @@ async fn measure_all(events: usize) -> Costs {
     look_at_all(&former).await;
     run_until_over(&former, &[]).await;
 
-    let stage = Stage::resume(former.outside.clone(), former.instance);
+    let mut stage = Stage::resume(former.outside.clone(), former.instance);
+    Arc::get_mut(&mut stage.world).unwrap().ports.monitoring = None;
+    let stage = stage;
     let (costs, app, by) = (&mut Costs::new(), stage.app(), somebody());
     measure(costs, &stage, "the runner's start", run_until_over(&stage, &[])).await;
     measure(costs, &stage, "the start of what counts runs", observe(&stage)).await;

@@ -5,7 +5,8 @@ use super::scenarios::{assert_sound, look};
 use super::stage::{BALANCER, SITE, Stage, somebody};
 use futures_util::StreamExt;
 use ocim::app::{LaunchAsk, Launched};
-use ocim_domain::event::Position;
+use ocim::processes::update_monitors::UPDATE_MONITORS;
+use ocim_domain::event::{Position, Recorded};
 use ocim_domain::ids::RunId;
 use ocim_domain::instance::{Attempts, OnSuccess};
 use ocim_domain::saga::{Phase, Saga};
@@ -25,15 +26,24 @@ async fn ask(stage: &Stage) -> Launched {
     stage.app().launch_appserver(&somebody(), stage.instance, BOTH).await.unwrap().value
 }
 
-/// Waits until so many runs have ended; tells which.
+/// How runs end, or come to rest.
+pub(crate) const ENDS: [&str; 3] = ["saga.completed", "saga.unwound", "saga.stuck"];
+
+/// Whether a run is one that people ask for, and not one that follows traffic whenever it comes to that.
+pub(crate) async fn is_asked_for(stage: &Stage, ended: &Recorded) -> bool {
+    stage.run(RunId(ended.stream.id())).await.definition != UPDATE_MONITORS.name
+}
+
+/// Waits until so many runs have ended that people ask for; tells which.
 pub(crate) async fn await_ends(stage: &Stage, count: usize) -> BTreeSet<RunId> {
-    let kinds = ["saga.completed", "saga.unwound", "saga.stuck"].map(str::to_owned).to_vec();
-    let filter = Filter { kinds, ..Filter::default() };
+    let filter = Filter { kinds: ENDS.map(str::to_owned).to_vec(), ..Filter::default() };
     let mut events = stage.app().journal().store().subscribe_all(Position::START, filter);
     let mut ended = BTreeSet::new();
     let all = async {
         while ended.len() < count {
-            if let Some(SubscriptionEvent::Event(event)) = events.next().await {
+            if let Some(SubscriptionEvent::Event(event)) = events.next().await
+                && is_asked_for(stage, &event).await
+            {
                 ended.insert(RunId(event.stream.id()));
             }
         }
