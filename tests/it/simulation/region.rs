@@ -52,7 +52,11 @@ async fn a_draining_server_says_so_and_a_second_signal_ends_it_at_once() {
         .await;
     let told = Instant::now();
     let why = "what ends at once ends in any order: PostgreSQL may before who is connected to it";
-    ground.expected.add(&[("connection was lost", why), ("administrator command", why)]);
+    ground.expected.add(&[
+        ("connection was lost", why),
+        ("connection closed", why),
+        ("administrator command", why),
+    ]);
     ground.signal(Signal::SIGTERM);
     let status = ground.await_end().await;
     assert_eq!(status.code(), Some(1), "{status}");
