@@ -26,6 +26,7 @@ pub mod dns;
 pub mod faults;
 mod file_work;
 pub mod hosts;
+pub mod http_answers;
 pub mod logs;
 pub mod mail;
 pub mod monitoring;

@@ -51,8 +51,8 @@ pub trait Monitoring: Send + Sync + std::fmt::Debug {
     /// Takes it away. Absent is success.
     async fn remove_monitor(&self, id: &str) -> Result<(), PortError>;
 
-    /// The addresses that it writes to.
-    async fn list_recipients(&self, id: &str) -> Result<Vec<String>, PortError>;
+    /// The addresses that the monitor of that id writes to; `None` where there is none.
+    async fn list_recipients(&self, id: &str) -> Result<Option<Vec<String>>, PortError>;
 
     /// Has it write to these addresses, too, which it did not write to before. No error tells them.
     async fn add_recipients(&self, id: &str, addresses: &[String]) -> Result<(), PortError>;
@@ -74,6 +74,6 @@ guarded! { Monitoring {
     read_monitor(id: &str) -> Option<Monitor>, asks Asked::Own;
     mute_monitor(id: &str, is_muted: bool) -> (), orders Asked::Own;
     remove_monitor(id: &str) -> (), orders Asked::Own;
-    list_recipients(id: &str) -> Vec<String>, asks Asked::Own;
+    list_recipients(id: &str) -> Option<Vec<String>>, asks Asked::Own;
     add_recipients(id: &str, addresses: &[String]) -> (), orders Asked::Own;
 }}

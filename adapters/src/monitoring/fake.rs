@@ -48,6 +48,10 @@ impl FakeMonitors {
         Some(Monitor { id: id.to_owned(), name, url, is_muted })
     }
 
+    pub(super) fn recipients(&self, id: &str) -> Option<Vec<String>> {
+        Some(self.by_id.get(id)?.recipients.iter().cloned().collect())
+    }
+
     pub(super) fn need(&mut self, id: &str) -> Result<&mut FakeMonitor, PortError> {
         let absent = || PortError::new(Class::Conflict, format!("there is no monitor {id}"));
         self.by_id.get_mut(id).ok_or_else(absent)
@@ -133,9 +137,9 @@ impl Monitoring for FakeMonitoring {
         self.faults.after("remove_monitor")
     }
 
-    async fn list_recipients(&self, id: &str) -> Result<Vec<String>, PortError> {
+    async fn list_recipients(&self, id: &str) -> Result<Option<Vec<String>>, PortError> {
         self.faults.before("list_recipients")?;
-        let found = self.lock().need(id)?.recipients.iter().cloned().collect();
+        let found = self.lock().recipients(id);
         self.faults.after("list_recipients")?;
         Ok(found)
     }

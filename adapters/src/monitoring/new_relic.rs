@@ -5,12 +5,13 @@
 
 use super::{Monitor, Monitoring};
 use crate::cloud::is_simulated;
+use crate::http_answers::{first_cause, read_body};
 use async_trait::async_trait;
 use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::text::decode_output;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Method, StatusCode, Url, redirect};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -48,7 +49,7 @@ const ID_CHARACTERS_MAX: usize = 256;
 const LOCATION_ASKED: &str = "AWS_US_EAST_1";
 /// How often, in minutes.
 const FREQUENCY: u32 = 5;
-/// Whether it asks and writes, only asks, or neither.
+/// What one is that asks and writes, and one that only asks. Others do neither.
 const ENABLED: &str = "ENABLED";
 const MUTED: &str = "MUTED";
 
@@ -84,7 +85,7 @@ impl std::fmt::Debug for NewRelic {
 
 /// What is read of a monitor.
 #[derive(Debug, Clone, Deserialize)]
-struct Written {
+struct MonitorBody {
     id: String,
     name: String,
     /// Those that run scripts have none.
@@ -95,7 +96,7 @@ struct Written {
 
 #[derive(Deserialize)]
 struct Page {
-    monitors: Vec<Written>,
+    monitors: Vec<MonitorBody>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +105,7 @@ struct Notifications {
     emails: Vec<String>,
 }
 
-impl Written {
+impl MonitorBody {
     fn shown(self) -> Monitor {
         let is_muted = self.status == MUTED;
         Monitor { id: self.id, name: self.name, url: self.uri, is_muted }
@@ -118,8 +119,8 @@ impl NewRelic {
     /// Permanent when the URL or the key can't be one, or the certificates can't be read.
     pub fn new(access: &NewRelicAccess) -> Result<Self, PortError> {
         let wrong = |what: &str| PortError::permanent(ErrorCode::MonitoringRefused, what);
-        let url = Url::parse(&access.url).map_err(|_| wrong("the service's URL is none"))?;
-        let place = url.host_str().ok_or_else(|| wrong("the service's URL has no host"))?;
+        let url = Url::parse(&access.url).map_err(|_| wrong("OCIM_NEWRELIC_URL is no URL"))?;
+        let place = url.host_str().ok_or_else(|| wrong("OCIM_NEWRELIC_URL has no host"))?;
         let place = place.to_owned();
         let mut key = HeaderValue::from_str(&access.key)
             .map_err(|_| wrong("the key has characters that no header can have"))?;
@@ -132,7 +133,7 @@ impl NewRelic {
             .no_proxy()
             .timeout(TIMEOUT)
             .build()
-            .map_err(|error| PortError::permanent(ErrorCode::Defect, tell(&error)))?;
+            .map_err(|error| PortError::permanent(ErrorCode::Defect, first_cause(&error)))?;
         Ok(Self { client, url, place, next: Mutex::new(Instant::now()) })
     }
 
@@ -158,7 +159,7 @@ impl NewRelic {
             request = request.json(&body);
         }
         let failed = |error: reqwest::Error| {
-            let message = format!("{} does not answer: {}", self.place, tell(&error));
+            let message = format!("{} does not answer: {}", self.place, first_cause(&error));
             // What was not sent has changed nothing.
             let class =
                 if is_order && !error.is_connect() { Class::Ambiguous } else { Class::Transient };
@@ -166,7 +167,7 @@ impl NewRelic {
         };
         self.wait_for_turn().await;
         let mut answer = request.send().await.map_err(failed)?;
-        let body = read_body(&mut answer).await.map_err(failed)?;
+        let body = read_body(&mut answer, ANSWER_BYTES_MAX).await.map_err(failed)?;
         let headers = std::mem::take(answer.headers_mut());
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
             // Nobody else asks before that.
@@ -224,7 +225,8 @@ impl NewRelic {
         })
     }
 
-    async fn read_whole(&self, id: &str) -> Result<Option<Value>, PortError> {
+    /// A monitor, read as that type; `None` where there is none.
+    async fn read_as<T: for<'a> Deserialize<'a>>(&self, id: &str) -> Result<Option<T>, PortError> {
         let found = self.ask_for(Method::GET, &["monitors", id], &[], None).await?;
         found.map(|(_, body)| self.read(&body)).transpose()
     }
@@ -274,26 +276,6 @@ fn wait_of(headers: &HeaderMap) -> Duration {
 fn is_id(text: &str) -> bool {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     !text.is_empty() && text.len() <= ID_CHARACTERS_MAX && text.chars().all(is_fit)
-}
-
-async fn read_body(answer: &mut Response) -> reqwest::Result<Vec<u8>> {
-    let mut body = vec![];
-    while let Some(chunk) = answer.chunk().await? {
-        body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_BYTES_MAX - body.len())]);
-        if body.len() == ANSWER_BYTES_MAX {
-            break;
-        }
-    }
-    Ok(body)
-}
-
-/// Without the URL: the place is told beside it.
-fn tell(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[async_trait]
@@ -357,14 +339,12 @@ impl Monitoring for NewRelic {
     }
 
     async fn read_monitor(&self, id: &str) -> Result<Option<Monitor>, PortError> {
-        let found = self.ask_for(Method::GET, &["monitors", id], &[], None).await?;
-        let found = found.map(|(_, body)| self.read::<Written>(&body)).transpose()?;
-        Ok(found.map(Written::shown))
+        Ok(self.read_as::<MonitorBody>(id).await?.map(MonitorBody::shown))
     }
 
     async fn mute_monitor(&self, id: &str, is_muted: bool) -> Result<(), PortError> {
         // A change says all again that there is.
-        let mut whole = self.read_whole(id).await?.ok_or_else(|| self.gone(id))?;
+        let mut whole: Value = self.read_as(id).await?.ok_or_else(|| self.gone(id))?;
         let (from, to) = if is_muted { (ENABLED, MUTED) } else { (MUTED, ENABLED) };
         let members = whole.as_object_mut().filter(|members| members.contains_key("status"));
         let members = members.ok_or_else(|| {
@@ -385,11 +365,11 @@ impl Monitoring for NewRelic {
         self.ask_for(Method::DELETE, &["monitors", id], &[], None).await.map(|_| ())
     }
 
-    async fn list_recipients(&self, id: &str) -> Result<Vec<String>, PortError> {
+    async fn list_recipients(&self, id: &str) -> Result<Option<Vec<String>>, PortError> {
         let path = ["monitors", id, "notifications"];
         let found = self.ask_for(Method::GET, &path, &[], None).await?;
-        let (_, body) = found.ok_or_else(|| self.gone(id))?;
-        Ok(self.read::<Notifications>(&body)?.emails)
+        let found = found.map(|(_, body)| self.read::<Notifications>(&body)).transpose()?;
+        Ok(found.map(|found| found.emails))
     }
 
     async fn add_recipients(&self, id: &str, addresses: &[String]) -> Result<(), PortError> {

@@ -63,9 +63,9 @@ impl Monitoring for SimulatedRegion {
         call.end().await
     }
 
-    async fn list_recipients(&self, id: &str) -> Result<Vec<String>, PortError> {
+    async fn list_recipients(&self, id: &str) -> Result<Option<Vec<String>>, PortError> {
         self.act(id, "list_recipients").await?.end().await?;
-        Ok(self.lock().monitors.need(id)?.recipients.iter().cloned().collect())
+        Ok(self.lock().monitors.recipients(id))
     }
 
     async fn add_recipients(&self, id: &str, addresses: &[String]) -> Result<(), PortError> {

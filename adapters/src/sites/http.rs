@@ -1,5 +1,6 @@
 //! Asks sites over HTTP as a visitor would: a new connection each time, no redirects, no proxies.
 
+use crate::http_answers::{first_cause, read_body};
 use crate::sites::{SiteAnswer, SiteProbe};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
@@ -68,7 +69,7 @@ impl SiteProbe for HttpSiteProbe {
             let what = if error.is_timeout() {
                 format!("did not answer within {} ms", timeout.as_millis())
             } else {
-                format!("does not answer: {}", innermost(&error))
+                format!("does not answer: {}", first_cause(&error))
             };
             PortError::transient(format!("{host} at {to} {what}"))
         };
@@ -85,24 +86,9 @@ async fn read_answer(mut response: Response) -> reqwest::Result<SiteAnswer> {
     };
     let (appserver, location) = (text(APPSERVER_HEADER), text(header::LOCATION.as_str()));
     let route = text(ROUTE_HEADER);
-    let mut body = Vec::new();
-    while body.len() < BODY_BYTES_MAX
-        && let Some(chunk) = response.chunk().await?
-    {
-        body.extend_from_slice(&chunk);
-    }
-    body.truncate(BODY_BYTES_MAX);
+    let body = read_body(&mut response, BODY_BYTES_MAX).await?;
     let body = decode_output(&body);
     Ok(SiteAnswer { status, body, appserver, location, route })
-}
-
-/// The error's first cause: the outer ones repeat the address.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -163,13 +163,10 @@ pub async fn add_recipients(context: StepContext) -> Result<Progress, StepError>
     }
     let lock = lock(&context);
     let _one_at_a_time = lock.lock().await;
-    for monitor in monitors_of(&context, id).await?.iter().filter_map(|it| it.provider_id.as_ref())
-    {
+    let monitors = monitors_of(&context, id).await?;
+    for monitor in monitors.iter().filter_map(|entry| entry.provider_id.as_ref()) {
         // One that is gone is made again with the next change.
-        if service.read_monitor(monitor).await?.is_none() {
-            continue;
-        }
-        let known = service.list_recipients(monitor).await?;
+        let Some(known) = service.list_recipients(monitor).await? else { continue };
         let is_new = |address: &&String| !known.iter().any(|it| it.eq_ignore_ascii_case(address));
         let missing: Vec<_> = recipients.iter().filter(is_new).cloned().collect();
         if !missing.is_empty() {

@@ -1,6 +1,7 @@
 //! How the exporter of spans speaks HTTP: by the client library that all of Ocim uses.
 
 use async_trait::async_trait;
+use ocim_adapters::http_answers::read_body;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use std::time::Duration;
 
@@ -22,14 +23,7 @@ impl Client {
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, reqwest::Error> {
         let mut answer = self.0.execute(request.try_into()?).await?;
-        let mut body = vec![];
-        while let Some(chunk) = answer.chunk().await? {
-            let room = ANSWER_BYTES_MAX - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if body.len() == ANSWER_BYTES_MAX {
-                break;
-            }
-        }
+        let body = read_body(&mut answer, ANSWER_BYTES_MAX).await?;
         let mut whole = Response::new(Bytes::from(body));
         *whole.status_mut() = answer.status();
         *whole.headers_mut() = std::mem::take(answer.headers_mut());

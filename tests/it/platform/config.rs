@@ -101,7 +101,8 @@ fn an_environment_of_the_original_starts_it_and_it_says_what_it_does_not_read() 
     assert!(told("OPENSTACK_AUTH_URL").is_some_and(|note| note.contains("for Swift alone")));
     assert!(told("SECRET_KEY").is_some_and(|note| note.contains("fewer than 16 characters")));
     let text = config.notes.join("\n");
-    assert!(!text.contains("pass@") && text.lines().count() >= 50, "{text}");
+    let unread = ORIGINAL.iter().filter(|(_, fate)| *fate != Fate::Read).count();
+    assert!(!text.contains("pass@") && text.lines().count() >= unread, "{text}");
     // Whoever sets nothing hears nothing.
     assert_eq!(load(&[]).expect("the defaults").notes, Vec::<String>::new());
 }

@@ -306,6 +306,18 @@ async fn what_is_left_at_a_service_that_is_not_configured_any_more_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deletion_that_ignores_monitors_leaves_them_and_tells_of_them() {
+    let mut stage = watched_site().await;
+    Arc::get_mut(&mut stage.world).unwrap().ports.monitoring = None;
+    let ask = DeleteAsk { confirmation: SITE.to_owned(), ignore: vec![Kind::Monitor] };
+    let run = stage.begin_change(LifecycleAsk::Delete(ask)).await;
+    complete(&stage, run).await;
+    assert_eq!(watched(&stage), ALL);
+    let left: Vec<_> = ledger(&stage).await.into_iter().map(|it| it.resource.id.key).collect();
+    assert_eq!(left, ALL);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_that_is_away_keeps_no_visitor_from_the_new_appserver() {
     let stage = Stage::new().await;
     for call in ["create_monitor", "find_monitors", "read_monitor"] {
