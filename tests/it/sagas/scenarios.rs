@@ -114,10 +114,12 @@ pub(crate) enum Scenario {
     /// One has begun to serve.
     UpdateMonitors,
     UpdateMonitorsCancelled,
+    /// They are there, and the site is taken out of service for a while.
+    MuteMonitors,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 44] = [
+    pub(crate) const ALL: [Self; 45] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -162,6 +164,7 @@ impl Scenario {
         Self::RunCleanUp,
         Self::UpdateMonitors,
         Self::UpdateMonitorsCancelled,
+        Self::MuteMonitors,
     ];
 
     /// Those that come to every step of their process; one for each.
@@ -237,7 +240,9 @@ impl Scenario {
             Self::Link | Self::LinkCancelled => &PUBLISH_TEST_LINK,
             Self::SendMail | Self::SendMailCancelled => &SEND_MAIL,
             Self::RunTimer | Self::RunTimerCancelled | Self::RunCleanUp => &RUN_TIMER,
-            Self::UpdateMonitors | Self::UpdateMonitorsCancelled => &UPDATE_MONITORS,
+            Self::UpdateMonitors | Self::UpdateMonitorsCancelled | Self::MuteMonitors => {
+                &UPDATE_MONITORS
+            }
         }
     }
 
@@ -356,6 +361,7 @@ impl Scenario {
             Self::CleanUpObsolete => begin_obsolete(stage).await,
             Self::RunCleanUp => begin_daily_clean_up(stage).await,
             Self::UpdateMonitors | Self::UpdateMonitorsCancelled => begin_monitors(stage).await,
+            Self::MuteMonitors => begin_muting(stage).await,
         }
     }
 }

@@ -101,6 +101,18 @@ pub(crate) async fn begin_monitors(stage: &Stage) -> RunId {
     run
 }
 
+/// Has what watches a site be quiet, because visitors get a page.
+pub(crate) async fn begin_muting(stage: &Stage) -> RunId {
+    let first = begin_monitors(stage).await;
+    stage.drive(first).await;
+    let page = stage.begin_maintenance(true).await;
+    stage.drive(page).await;
+    let changed = stage.events(&["instance.maintenance_changed"]).await;
+    let run = changed.iter().find_map(started_by).expect("a run is asked for").run;
+    stage.start(run).await;
+    run
+}
+
 /// Deletes the log of a launch that ended long ago.
 pub(crate) async fn begin_timer(stage: &Stage) -> RunId {
     let launched = stage.launch_active().await;
