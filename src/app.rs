@@ -43,6 +43,7 @@ pub use drives::Drives;
 pub use error::{AppError, SettingsEdit, Violation};
 pub use idempotency::CommandKey;
 pub use incidents::Incidents;
+pub use lines::IN_LINE;
 pub use looks::{LastLook, LastLooks};
 pub use ocim_engine::journal::{ExecuteError, Executed, Journal, JournalError, Loaded};
 pub use put_offs::PutOffs;

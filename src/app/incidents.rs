@@ -1,6 +1,7 @@
 //! Known trouble: commands on it, what of it is open now, and whom it holds up.
 
 use super::error::AppError;
+use super::lines::is_in_line;
 use super::load_balancers::load_balancer_id;
 use super::{App, Caller, Done};
 use crate::logs::masking::Masker;
@@ -99,7 +100,9 @@ impl View {
         region: Option<&str>,
         now: Timestamp,
     ) -> Option<HoldUp> {
-        let cause = state.held.as_ref().map(|held| held.incident);
+        // In line, it was held up by what holds up those before it.
+        let is_own = !is_in_line(state);
+        let cause = state.held.as_ref().filter(|_| is_own).map(|held| held.incident);
         let concerns = |id: &IncidentId, open: &Open| match &open.subject {
             Subject::All => true,
             Subject::Region(name) => region == Some(name),
@@ -339,7 +342,22 @@ impl App {
             true => self.region_of(run).await,
             false => None,
         };
-        self.incidents.view().hold_up(id, run, region.as_deref(), self.journal.now())
+        let now = self.journal.now();
+        let hold = self.incidents.view().hold_up(id, run, region.as_deref(), now);
+        match hold {
+            None => self.hold_behind(id, run).await,
+            hold => hold,
+        }
+    }
+
+    /// What holds up those whom a run waits for in line: their time is not its own, either.
+    async fn hold_behind(&self, id: RunId, run: &Run) -> Option<HoldUp> {
+        let before = self.standstill_before(id, run).await.unwrap_or_else(|error| {
+            tracing::warn!(run = %id, %error, "whom it waits for in line can't be told");
+            None
+        })?;
+        let why = format!("those before it in line stand still: {}", before.why);
+        Some(HoldUp { incident: before.incident, why, look_in: LOOK_IN })
     }
 
     /// The region that a run works in, where it works in one and the store tells.

@@ -1,5 +1,6 @@
 //! Pauses: commands are taken and wait, what is under way ends, and nobody loses time or attempts by it.
 
+use super::scenarios::ACTIVE;
 use super::stage::{Stage, because, somebody};
 use ocim::app::{AppError, Caller, LaunchAsk};
 use ocim_adapters::breaker::circuits::Circuits;
@@ -173,6 +174,55 @@ async fn a_paused_provider_gets_no_work_and_answers_questions() {
     stage.resume_work(&dns, None).await;
     let run = stage.drive(launched.run).await;
     assert_eq!((run.phase, run.efforts["write_dns_records"].attempt), (Phase::Completed, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_line_behind_one_that_stands_still_stands_still_too_and_is_free_with_it() {
+    let (stage, _) = guarded_stage().await;
+    let dns = Subject::Provider("DNS".to_owned());
+    stage.pause(dns.clone()).await;
+    let ask = || LaunchAsk { queue: true, ..ACTIVE };
+    let first = stage.begin_launch(ask()).await;
+    stage.drive_until_held(first.run).await;
+    let second = stage.begin_launch(ask()).await;
+    let third = stage.begin_launch(ask()).await;
+    let run = stage.drive_until_held(second.run).await;
+    let held = run.held.unwrap();
+    assert!(held.why.contains("before it in line stand still: DNS is paused"), "{}", held.why);
+    stage.drive_until_held(third.run).await;
+    // Far beyond the longest that anybody waits for his turn.
+    tokio::time::sleep(DAYS).await;
+    // A cancel frees the one from the line, and leaves the other in it.
+    stage.cancel(second.run).await;
+    let run = stage.drive(second.run).await;
+    assert!(matches!(run.phase, Phase::Unwound(_)), "{:?}", run.phase);
+    assert!(stage.drive_until_held(third.run).await.held.is_some());
+    stage.resume_work(&dns, Some(1)).await;
+    for run in [first.run, third.run] {
+        assert_eq!(stage.drive(run).await.phase, Phase::Completed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_may_go_stands_still_for_no_pause_of_those_that_have_left_the_line() {
+    let (stage, _) = guarded_stage().await;
+    let dns = Subject::Provider("DNS".to_owned());
+    stage.pause(dns.clone()).await;
+    let ask = || LaunchAsk { queue: true, ..LaunchAsk::default() };
+    let first = stage.begin_launch(ask()).await;
+    stage.drive_until_held(first.run).await;
+    let second = stage.begin_launch(ask()).await;
+    stage.drive_until_held(second.run).await;
+    let (id, why) = (first.run, "given up".to_owned());
+    let abandon = ocim_domain::saga::Verb::Abandon;
+    stage.app().operate_run(&somebody(), id, abandon, why, false).await.unwrap();
+    // It gives its turn back, and the other goes as far as the pause lets it by itself.
+    let runner = stage.start_runner();
+    let is_let_go = |run: &Run| run.held.is_some() && run.steps.contains_key("write_dns_records");
+    while !is_let_go(&stage.run(second.run).await) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    runner.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

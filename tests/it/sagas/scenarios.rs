@@ -43,7 +43,7 @@ use ocim_domain::server::{self, Server};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A launch whose Appserver takes the place of all others.
-const ACTIVE: LaunchAsk = LaunchAsk {
+pub(crate) const ACTIVE: LaunchAsk = LaunchAsk {
     queue: false,
     then: OnSuccess { activate: true, deactivate_others: true },
     attempts: Attempts::ONE,

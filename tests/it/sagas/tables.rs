@@ -121,6 +121,14 @@ fn a_broken_table_is_refused_with_its_fault() {
 const WORK_MAX: Duration = Duration::from_secs(900);
 
 #[test]
+fn every_step_that_waits_in_line_is_one_whose_line_is_known() {
+    let known = definitions();
+    let steps = known.iter().flat_map(|definition| definition.steps).filter(|step| step.in_line);
+    let lines: BTreeSet<_> = steps.map(|step| step.path).collect();
+    assert_eq!(lines, BTreeSet::from(ocim::app::IN_LINE));
+}
+
+#[test]
 fn every_step_that_holds_nobodys_process_is_declared_so() {
     let limits = Limits::default();
     let mut watching = 0;
