@@ -18,6 +18,7 @@ mod lines;
 pub mod load_balancers;
 mod looks;
 mod maintenance;
+mod metadata;
 mod operators;
 mod projections;
 mod put_offs;
@@ -65,6 +66,7 @@ use ocim_domain::right::ReadScope;
 use ocim_domain::saga::{Plan, Run};
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::{Clock, Ids};
+use ocim_domain::timer::Job;
 use ocim_engine::derived::Derived;
 use ocim_engine::leases::Leases;
 use ocim_engine::sagas::open_runs::OpenRuns;
@@ -92,6 +94,7 @@ pub struct App {
     open_runs: Arc<tokio::sync::Mutex<Tracker<OpenRuns<()>>>>,
     balancer_attempts: BalancerAttempts,
     standing: clean_ups::StandingAppservers,
+    published: metadata::PublishedSites,
     leases: Option<Arc<dyn Leases>>,
     circuits: Option<Arc<dyn Circuits>>,
 }
@@ -107,6 +110,8 @@ pub struct AppSetting {
     pub fragment_name_prefix: String,
     /// When obsolete Appservers go of instances that have no rule of their own.
     pub clean_up: clean_up::Rule,
+    /// What comes every day.
+    pub jobs: Vec<Job>,
     /// Whether an AWS account is configured that could make buckets.
     pub has_aws_account: bool,
     /// The plan of a run's definition; an empty one where this version does not know it.
@@ -207,6 +212,7 @@ impl App {
         Self {
             incidents: Incidents::new(&journal),
             standing: clean_ups::StandingAppservers::new(&journal),
+            published: metadata::PublishedSites::new(&journal),
             journal,
             open_runs,
             store,
@@ -230,7 +236,8 @@ impl App {
         let open_runs = track_open_runs(&journal);
         let incidents = Incidents::new(&journal);
         let standing = clean_ups::StandingAppservers::new(&journal);
-        Self { journal, open_runs, incidents, standing, ..self }
+        let published = metadata::PublishedSites::new(&journal);
+        Self { journal, open_runs, incidents, standing, published, ..self }
     }
 
     /// The same, which asks these leases who holds a run.

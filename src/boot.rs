@@ -176,6 +176,7 @@ impl Services {
                 has_aws_account: config.sites.aws_access_key_id.is_some()
                     && config.sites.aws_secret_access_key.is_some(),
                 clean_up: Rule::Days(config.clean_up_days),
+                jobs: settings::jobs(config),
                 plan_of: processes::plan_of,
             },
         );

@@ -6,6 +6,7 @@
 
 mod balancers;
 mod client;
+mod consul;
 mod default_servers;
 mod env_file;
 mod git_credentials;
@@ -19,6 +20,7 @@ mod stable;
 mod urls;
 
 pub use client::ClientConfig;
+pub use consul::ConsulConfig;
 pub use default_servers::DefaultServers;
 pub use git_credentials::GitCredential;
 pub use mail::{MailBackend, MailConfig};
@@ -28,6 +30,7 @@ pub use sites::{FilebeatConfig, SitesConfig, SmtpRelay, SwiftConfig};
 pub use stable::StableConfig;
 
 use balancers::{read_fragment_prefix, read_host_keys};
+use consul::read_consul;
 use default_servers::read_default_servers;
 use git_credentials::read_git_credentials;
 use mail::read_mail;
@@ -48,8 +51,8 @@ use urls::{read_database_url, read_event_store_url, read_otlp_endpoint};
 
 /// `OCIM_` variables that belong to the scripts and tests, to the original, or to the command line
 /// ([`ClientConfig`]), and are not read here.
-const OF_OTHERS: [&str; 5] =
-    ["OCIM_CACHE_DIR", "OCIM_ID", "OCIM_SERVER", "OCIM_TEST_KURRENTDB_URL", "OCIM_TOKEN"];
+const OF_OTHERS: [&str; 4] =
+    ["OCIM_CACHE_DIR", "OCIM_SERVER", "OCIM_TEST_KURRENTDB_URL", "OCIM_TOKEN"];
 
 /// Regions have short names: the original's column takes this many characters.
 pub const REGION_CHARACTERS_MAX: usize = 16;
@@ -197,6 +200,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// Who watches sites.
     pub new_relic: NewRelicConfig,
+    /// Where others read what sites are.
+    pub consul: ConsulConfig,
 
     // Load balancers.
     /// `DEFAULT_LOAD_BALANCING_SERVER`: `user@host` of a balancer, reached by SSH on port 22. It is
@@ -442,6 +447,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         sites: read_sites(r),
         mail: read_mail(r),
         new_relic: read_new_relic(r),
+        consul: read_consul(r),
         default_instance_base_domain: base_domain,
         default_servers: read_default_servers(r),
         openstack_sandbox_flavor: r

@@ -20,6 +20,7 @@ pub mod machines;
 pub mod playbook_steps;
 pub mod prepare_load_balancer;
 pub mod provision_load_balancer;
+pub mod publish_metadata;
 pub mod publish_test_link;
 pub mod resolve_playbooks;
 pub mod resource;
@@ -34,6 +35,7 @@ pub mod step;
 pub mod terminate_appserver;
 pub mod traffic;
 pub mod unarchive_instance;
+mod update_metadata;
 pub mod update_monitors;
 pub mod world;
 
@@ -62,6 +64,7 @@ pub const NEWEST: &[&Definition] = &[
     &send_mail::SEND_MAIL,
     &run_timer::RUN_TIMER,
     &update_monitors::UPDATE_MONITORS,
+    &publish_metadata::PUBLISH_METADATA,
 ];
 
 /// Versions that runs may still have which began before they had a successor.

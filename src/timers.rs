@@ -27,7 +27,7 @@ impl Timers {
 
     /// Has done what has fallen due. One that can't be asked for now holds up no other.
     pub async fn look(&mut self) {
-        for job in Job::ALL {
+        for job in self.app.jobs().to_vec() {
             let due = job.latest_due(self.app.journal().now());
             if self.seen.get(&job) == Some(&due) {
                 continue;

@@ -11,6 +11,7 @@
 //! | [`balancer::LoadBalancer`] | [`balancer::haproxy`] | [`balancer::simulated`] | [`balancer::fake`] |
 //! | [`sites::SiteProbe`] | [`sites::http`] | [`shell::simulated`] | [`sites::fake`] |
 //! | [`dns::Dns`] | none yet | [`dns::simulated`] | [`dns::fake`] |
+//! | [`metadata::MetadataStore`] | [`metadata::consul`] | [`metadata::simulated`] | [`metadata::fake`] |
 //! | [`monitoring::Monitoring`] | [`monitoring::new_relic`] | [`monitoring::simulated`] | [`monitoring::fake`] |
 //! | [`mail::Mailer`] | [`mail::smtp`], [`mail::unsent`] | [`mail::unsent`] | [`mail::fake`] |
 //! | [`hosts::Hosts`] | [`hosts::finder`] | | |
@@ -27,8 +28,10 @@ pub mod faults;
 mod file_work;
 pub mod hosts;
 pub mod http_answers;
+mod http_service;
 pub mod logs;
 pub mod mail;
+pub mod metadata;
 pub mod monitoring;
 pub mod playbooks;
 pub mod program;
@@ -41,6 +44,7 @@ use balancer::LoadBalancer;
 use cloud::Cloud;
 use dns::Dns;
 use mail::Mailer;
+use metadata::MetadataStore;
 use monitoring::Monitoring;
 use playbooks::Playbooks;
 use shell::Shell;
@@ -63,6 +67,8 @@ pub struct Ports {
     pub dns: Option<Arc<dyn Dns>>,
     /// Who watches sites from outside; nobody where no such service is configured.
     pub monitoring: Option<Arc<dyn Monitoring>>,
+    /// Where others read what sites are; nobody does where no such service is configured.
+    pub metadata: Option<Arc<dyn MetadataStore>>,
     /// The mail server.
     pub mailer: Arc<dyn Mailer>,
     /// HTTP as a visitor.

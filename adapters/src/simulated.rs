@@ -17,6 +17,7 @@ use crate::Ports;
 use crate::balancer::fake::FakeLoadBalancer;
 use crate::cloud::Cloud;
 use crate::mail::unsent::UnsentMailer;
+use crate::metadata::fake::FakeParts;
 use crate::monitoring::fake::FakeMonitors;
 use crate::playbooks::simulated::Play;
 use crashes::Crashes;
@@ -71,6 +72,8 @@ pub(crate) struct State {
     pub(crate) addresses: BTreeMap<String, IpAddr>,
     /// What watches pages.
     pub(crate) monitors: FakeMonitors,
+    /// What others read of sites.
+    pub(crate) metadata: FakeParts,
     /// The names of those that were made.
     pub(crate) security_groups: BTreeSet<String>,
 }
@@ -120,6 +123,7 @@ impl SimulatedRegion {
             load_balancer: Arc::clone(self) as _,
             dns: Some(Arc::clone(self) as _),
             monitoring: Some(Arc::clone(self) as _),
+            metadata: Some(Arc::clone(self) as _),
             mailer: Arc::new(UnsentMailer),
             site_probe: Arc::clone(self) as _,
         }

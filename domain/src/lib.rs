@@ -3,7 +3,7 @@
 //! In reading order: `ids`, `text`, `protected`, `event`, `snapshot` and `decider` are the vocabulary; `instance`,
 //! `appserver`, `server`, `region`, `inventory`, `ledger`, `load_balancer`, `shared_server`, `name`, `projection`,
 //! `event_log`, `mail`, `timer` and `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
-//! `configuration` and `fragment` compute what a deployment needs; `url_credentials` finds what no
+//! `configuration`, `fragment` and `site_metadata` compute what a deployment needs; `url_credentials` finds what no
 //! text may show; `saga` is the log of a process.
 
 pub mod appserver;
@@ -38,6 +38,7 @@ pub mod saga;
 pub mod server;
 pub mod settings;
 pub mod shared_server;
+pub mod site_metadata;
 pub mod snapshot;
 pub mod system;
 pub mod text;

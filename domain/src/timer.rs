@@ -23,6 +23,8 @@ pub enum Job {
     DeleteOldLogs,
     /// Appservers that are obsolete go.
     CleanUpAppservers,
+    /// What others read of sites is made what it should be.
+    UpdateMetadata,
 }
 
 /// It is the name of no job.
@@ -32,7 +34,7 @@ pub struct UnknownJob(pub String);
 
 impl Job {
     /// Every job.
-    pub const ALL: [Self; 2] = [Self::DeleteOldLogs, Self::CleanUpAppservers];
+    pub const ALL: [Self; 3] = [Self::DeleteOldLogs, Self::CleanUpAppservers, Self::UpdateMetadata];
 
     /// Its name.
     #[must_use]
@@ -40,6 +42,7 @@ impl Job {
         match self {
             Self::DeleteOldLogs => "delete_old_logs",
             Self::CleanUpAppservers => "clean_up_appservers",
+            Self::UpdateMetadata => "update_metadata",
         }
     }
 
@@ -51,6 +54,9 @@ impl Job {
             Self::CleanUpAppservers => {
                 "takes appservers away that serve nobody and are neither fallback nor release candidate"
             }
+            Self::UpdateMetadata => {
+                "writes to Consul what is missing or differs there, and removes sites that are gone"
+            }
         }
     }
 
@@ -60,6 +66,7 @@ impl Job {
         match self {
             Self::DeleteOldLogs => 0,
             Self::CleanUpAppservers => 1,
+            Self::UpdateMetadata => 2,
         }
     }
 
@@ -128,6 +135,17 @@ pub enum Outcome {
         /// How many would go, but stay for now: by a word for the reason.
         refused: BTreeMap<String, u64>,
         /// Of how many instances it could not be told; they stopped no other.
+        failed: u64,
+    },
+    /// Others read of each site what it is.
+    MetadataUpdated {
+        /// How many sites.
+        instances: u64,
+        /// Of how many something else was read.
+        changed: u64,
+        /// How many were read of that are archived or deleted.
+        removed: u64,
+        /// Of how many it could not be written; they stopped no other.
         failed: u64,
     },
 }

@@ -390,8 +390,8 @@ impl App {
                     return Ok(());
                 }
                 let rule = "must be a provider that there is, as `ocim incidents` and messages call it: \
-                            `DNS`, `mail server`, `New Relic`, `balancer DOMAIN`, \
-                            `playbooks REPOSITORY` or `region NAME`";
+                            `DNS`, `mail server`, `New Relic`, `Consul`, \
+                            `balancer DOMAIN`, `playbooks REPOSITORY` or `region NAME`";
                 Err(AppError::invalid("name", rule))
             }
         }
@@ -400,7 +400,7 @@ impl App {
     /// Whether there is that provider. Repositories are what sites name, and are taken as they are.
     async fn has_provider(&self, name: &str) -> Result<bool, AppError> {
         Ok(match name.split_once(' ') {
-            None => name == "DNS",
+            None => matches!(name, "DNS" | "Consul"),
             Some(("mail", "server") | ("New", "Relic")) => true,
             Some(("playbooks", repository)) => !repository.is_empty(),
             Some(("region", region)) => self.setting.regions.iter().any(|known| known == region),

@@ -21,11 +21,21 @@ impl App {
         Ok(!executed.events.is_empty())
     }
 
+    /// What comes every day here.
+    #[must_use]
+    pub fn jobs(&self) -> &[Job] {
+        &self.setting.jobs
+    }
+
     /// Has the job done now.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// [`AppError::Rejected`] for one that there is nothing to do of; when the store does not answer.
     pub async fn run_timer(&self, by: &Caller, job: Job) -> Result<Done<RunId>, AppError> {
+        if !self.jobs().contains(&job) {
+            let text = format!("{job}: `CONSUL_ENABLED` is off, so that nobody is told of sites");
+            return Err(AppError::rejected(text));
+        }
         let run = RunId(self.new_id(by, &format!("run of {job}")));
         let command = Command::RunNow { job, run };
         let (stream, meta) = (job.timer_id().stream(), by.metadata());

@@ -20,6 +20,8 @@ use ocim_adapters::cloud::{Cloud, Power};
 use ocim_adapters::mail::Mailer;
 use ocim_adapters::mail::smtp::{SmtpConfig, SmtpLogin, SmtpMailer};
 use ocim_adapters::mail::unsent::UnsentMailer;
+use ocim_adapters::metadata::MetadataStore;
+use ocim_adapters::metadata::consul::{Consul, ConsulAccess};
 use ocim_adapters::monitoring::Monitoring;
 use ocim_adapters::monitoring::new_relic::{NewRelic, NewRelicAccess};
 use ocim_adapters::playbooks::Playbooks;
@@ -157,6 +159,7 @@ fn beside(ports: Ports, regions: &[Arc<SimulatedRegion>]) -> Ports {
         monitoring: ports
             .monitoring
             .or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
+        metadata: ports.metadata,
         mailer: ports.mailer,
         dns: ports.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
         site_probe: Arc::new(Routed::new(regions.to_vec(), ports.site_probe)),
@@ -237,6 +240,7 @@ pub(super) async fn open_ports(
         load_balancer: Arc::new(Guarded::per_call(balancer, &breakers)),
         dns: None,
         monitoring: open_monitoring(config, &breakers)?,
+        metadata: open_metadata(config, &breakers)?,
         mailer: Arc::new(Guarded::new(open_mailer(config), &breakers, "mail server")),
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
     };
@@ -254,6 +258,27 @@ fn open_monitoring(
     let access = NewRelicAccess { url, key: key.expose().to_owned(), ca_file };
     let service = NewRelic::new(&access).map_err(BootError::Port)?;
     let guarded = Guarded::<dyn Monitoring>::new(Arc::new(service), breakers, "New Relic");
+    Ok(Some(Arc::new(guarded)))
+}
+
+/// Where others read what sites are, where that is wanted.
+fn open_metadata(
+    config: &Config,
+    breakers: &Breakers,
+) -> Result<Option<Arc<dyn MetadataStore>>, BootError> {
+    let consul = &config.consul;
+    if !consul.enabled {
+        return Ok(None);
+    }
+    let access = ConsulAccess {
+        url: consul.url(),
+        token: consul.token.as_ref().map(|token| token.expose().to_owned()),
+        ca_file: consul.ca_file.clone(),
+        verify: consul.verify,
+        prefix: consul.own_prefix(),
+    };
+    let service = Consul::new(&access).map_err(BootError::Port)?;
+    let guarded = Guarded::<dyn MetadataStore>::new(Arc::new(service), breakers, "Consul");
     Ok(Some(Arc::new(guarded)))
 }
 

@@ -9,6 +9,7 @@ use ocim_adapters::playbooks::Source;
 use ocim_domain::configuration::{Filebeat, SiteWideSettings, SmtpRelay};
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::settings::{Defaults, StableDefaults, SwiftAccount};
+use ocim_domain::timer::Job;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,7 @@ pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
         config.sites.aws_secret_access_key.as_ref(),
         config.mail.host_password.as_ref(),
         config.new_relic.key.as_ref(),
+        config.consul.token.as_ref(),
         relay,
     ];
     let given = urls.into_iter().chain(of_sites);
@@ -168,4 +170,10 @@ fn common_playbook(config: &Config) -> Option<(Source, String, String)> {
     };
     let playbook = config.ansible_appserver_playbook.clone();
     Some((source, playbook, config.ansible_appserver_requirements_path.clone()))
+}
+
+/// What comes every day.
+pub(super) fn jobs(config: &Config) -> Vec<Job> {
+    let is_done = |job: &Job| *job != Job::UpdateMetadata || config.consul.enabled;
+    Job::ALL.into_iter().filter(is_done).collect()
 }

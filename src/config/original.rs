@@ -21,7 +21,6 @@ const S3: &str = "buckets in S3";
 const UPLOADS: &str = "logos that people upload";
 const BACKUP: &str = "backups of Swift containers";
 const TRIALS: &str = "registration for trials";
-const METADATA: &str = "metadata in Consul";
 const REDIS: &str = "there is no Redis: locks and queues are in the database";
 const DJANGO: &str = "it was a switch of the original's framework";
 const WEBSOCKET: &str = "live events and logs come over HTTP (server-sent events)";
@@ -44,9 +43,9 @@ pub const ORIGINAL: &[(&str, Fate)] = &[
     ("HUEY_ALWAYS_EAGER", Gone(DJANGO)),
     ("DRAGON_SERVER_ADDRESS_PORT", Gone(WEBSOCKET)),
     ("DRAGON_URL", Gone(WEBSOCKET)),
-    ("CONSUL_ENABLED", Waits(METADATA)),
-    ("OCIM_ID", Waits(METADATA)),
-    ("CONSUL_PREFIX", Waits(METADATA)),
+    ("CONSUL_ENABLED", Read),
+    ("OCIM_ID", Read),
+    ("CONSUL_PREFIX", Read),
     ("CONSUL_ENCRYPT", Read),
     ("CONSUL_SERVERS", Read),
     ("OPENSTACK_USER", Read),

@@ -65,7 +65,7 @@ pub(super) const ROUTES: &[Route] = &[
 async fn list_timers(api: Data<Api>) -> Result<HttpResponse, HttpError> {
     let now = api.app.journal().now();
     let mut items = vec![];
-    for job in Job::ALL {
+    for job in api.app.jobs().iter().copied() {
         items.push(show_timer(job, api.app.read_timer(job).await?, now));
     }
     items.extend(api.app.rounds().all().into_iter().map(show_round));
@@ -114,6 +114,9 @@ fn tell(last: &LastRun) -> String {
             }
             told
         }
+        (Some(Outcome::MetadataUpdated { instances, changed, removed, failed }), _) => format!(
+            "of {instances} sites, {changed} told anew, {removed} gone removed, {failed} refused"
+        ),
         (None, Some(failure)) => format!("not done: {failure}"),
         (None, None) => "under way".to_owned(),
     }

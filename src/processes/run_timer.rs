@@ -2,6 +2,7 @@
 
 use super::clean_up_appservers::clean_up_appservers;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
+use super::update_metadata::update_metadata;
 use crate::app::AppError;
 use ocim_domain::run_record::TimerInput;
 use ocim_domain::timer::{Command, Job, Outcome, Timer};
@@ -54,6 +55,7 @@ async fn do_work(context: StepContext) -> Result<Progress, StepError> {
     done(match job {
         Job::DeleteOldLogs => delete_old_logs(&context).await?,
         Job::CleanUpAppservers => clean_up_appservers(&context).await?,
+        Job::UpdateMetadata => update_metadata(&context).await?,
     })
 }
 

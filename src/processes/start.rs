@@ -1,5 +1,6 @@
 //! Which event starts which process: requests are recorded once, and taken up however late.
 
+use super::publish_metadata::PUBLISH_METADATA;
 use super::run_timer::RUN_TIMER;
 use super::send_mail::SEND_MAIL;
 use super::step::StartRequest;
@@ -27,6 +28,13 @@ const TRIGGERS: &[(&str, StartedBy)] = &[
     ("instance.maintenance_requested", started_by_instance),
     ("instance.maintenance_changed", started_by_traffic),
     ("instance.traffic_assigned", started_by_traffic),
+    ("instance.created", started_by_change),
+    ("instance.creation_abandoned", started_by_change),
+    ("instance.settings_changed", started_by_change),
+    ("instance.traffic_released", started_by_change),
+    ("instance.archived", started_by_change),
+    ("instance.unarchived", started_by_change),
+    ("instance.deleted", started_by_change),
     ("instance.test_link_made", started_by_instance),
     ("appserver.activation_requested", started_by_appserver),
     ("appserver.deactivation_requested", started_by_appserver),
@@ -90,11 +98,21 @@ fn started_by_instance(event: &Recorded) -> Option<StartRequest> {
 
 /// Who watches a site hears whenever visitors get something else.
 fn started_by_traffic(event: &Recorded) -> Option<StartRequest> {
+    follow(event, UPDATE_MONITORS.name)
+}
+
+/// Who reads what a site is hears whenever that may have changed. Traffic has moved when it is released.
+fn started_by_change(event: &Recorded) -> Option<StartRequest> {
+    follow(event, PUBLISH_METADATA.name)
+}
+
+/// A run that follows a change of an instance; nothing waits for it.
+fn follow(event: &Recorded, definition: &'static str) -> Option<StartRequest> {
     let instance = InstanceId(event.stream.id());
     let input = LifecycleInput { instance, launch: false, ignore: vec![] };
     Some(StartRequest {
-        run: RunId(Uuid::new_v5(&event.id, UPDATE_MONITORS.name.as_bytes())),
-        definition: UPDATE_MONITORS.name,
+        run: RunId(Uuid::new_v5(&event.id, definition.as_bytes())),
+        definition,
         input: serde_json::to_value(input).ok()?,
         subject: instance.to_string(),
     })

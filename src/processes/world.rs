@@ -1,5 +1,6 @@
 //! What steps may use: commands, ports, and the limits in force.
 
+use super::publish_metadata::PUBLISH_METADATA;
 use super::send_mail::{SEND_MAIL, has_recipients};
 use super::slots::{self, Slots, WAKERS};
 use super::start::{started_by, triggers};
@@ -210,10 +211,13 @@ impl World {
 
 impl World {
     /// Whether anything would come of the run: a mail that nobody is to get is none, and nobody can be told
-    /// to watch a site where nobody is configured to.
+    /// to watch a site, or what it is, where nobody is configured to.
     fn is_wanted(&self, request: &StartRequest) -> bool {
         if request.definition == UPDATE_MONITORS.name {
             return self.ports.monitoring.is_some();
+        }
+        if request.definition == PUBLISH_METADATA.name {
+            return self.ports.metadata.is_some();
         }
         if request.definition != SEND_MAIL.name {
             return true;

@@ -1,6 +1,7 @@
 //! What must be true once all is at rest, whatever went wrong on the way.
 
 mod lifecycle;
+mod metadata;
 mod monitors;
 
 use super::people::People;
@@ -223,6 +224,7 @@ impl End<'_> {
         self.check_lifecycle(id, &site).await?;
         self.check_ledger(id, &site).await?;
         self.check_monitors(id, &site).await?;
+        self.check_metadata(id, &site).await?;
         for appserver in &site.appservers {
             let loaded = self.stage.app.journal().load::<Appserver>(&appserver.stream()).await?;
             let Some(present) = loaded.state.present() else { continue };

@@ -24,6 +24,7 @@ use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::{Clock, Ids};
+use ocim_domain::timer::Job;
 use ocim_engine::derived::Derived;
 use ocim_engine::derived::memory::MemoryDerived;
 use ocim_engine::leases::memory::MemoryLeases;
@@ -189,6 +190,7 @@ fn new_app(
     let (defaults, regions) = (Defaults::new("example.com", REGION), vec![REGION.to_owned()]);
     let fragment_name_prefix = deployment().fragment_prefix;
     let setting = AppSetting {
+        jobs: Job::ALL.to_vec(),
         defaults,
         regions,
         fragment_name_prefix,

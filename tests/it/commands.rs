@@ -13,6 +13,7 @@ use ocim_domain::instance::{self, Instance};
 use ocim_domain::name::{self, Name, name_id};
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::{Clock, Ids};
+use ocim_domain::timer::Job;
 use ocim_engine::projector::Freshness;
 use ocim_engine::store::memory::MemoryStore;
 use ocim_engine::store::sealed::{MemoryKeys, SealedStore};
@@ -46,6 +47,7 @@ impl Stage {
         let regions = vec!["RegionOne".to_owned()];
         let (fragment_name_prefix, plan_of) = ("ocim-".to_owned(), ocim::processes::plan_of);
         let setting = AppSetting {
+            jobs: Job::ALL.to_vec(),
             defaults,
             regions,
             fragment_name_prefix,

@@ -5,6 +5,7 @@ mod ansible;
 mod balancers;
 mod cli;
 mod commands;
+mod consul;
 mod contract;
 mod cost;
 mod crash;

@@ -1,64 +1,29 @@
 //! New Relic's API, against a service that answers as its manual says (`tests/new_relic`): what is asked of it,
 //! and what its refusals and silences mean.
 
+use crate::support::http_double::{Certificate, HttpDouble};
 use ocim_adapters::monitoring::new_relic::{NewRelic, NewRelicAccess};
 use ocim_adapters::monitoring::{Monitor, Monitoring};
 use ocim_domain::port_error::{Blame, Class, PortError};
 use ocim_domain::saga::ErrorCode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::Duration;
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 const KEY: &str = "nr-admin-key";
 const URL: &str = "https://alpha.example.com/";
 
-/// A service with a life of its own. It ends with this value.
-struct Service {
-    port: u16,
-    orders: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    server: Child,
+/// A service that takes that key.
+async fn start_for(key: &str, certificate: Option<&Certificate>) -> HttpDouble {
+    HttpDouble::start("new_relic", key, certificate).await
 }
 
-impl Service {
-    async fn start(certificate: &[&Path]) -> Self {
-        Self::start_for(KEY, certificate).await
-    }
+async fn start() -> HttpDouble {
+    start_for(KEY, None).await
+}
 
-    /// One that takes that key.
-    async fn start_for(key: &str, certificate: &[&Path]) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/new_relic/service.py");
-        let mut server = Command::new("python3")
-            .arg(script)
-            .arg(key)
-            .args(certificate)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let orders = server.stdin.take().unwrap();
-        let mut answers = BufReader::new(server.stdout.take().unwrap()).lines();
-        let port = answers.next_line().await.unwrap().expect("its port").parse().unwrap();
-        Self { port, orders, answers, server }
-    }
-
-    /// Gives an order to the service itself.
-    async fn order(&mut self, order: &str) -> Value {
-        self.orders.write_all(format!("{order}\n").as_bytes()).await.unwrap();
-        let answer = self.answers.next_line().await.unwrap().unwrap();
-        serde_json::from_str(&answer).unwrap()
-    }
-
-    async fn requests(&mut self) -> Vec<Value> {
-        self.order("requests").await.as_array().unwrap().clone()
-    }
-
+impl HttpDouble {
     fn access(&self) -> NewRelicAccess {
         NewRelicAccess {
             url: format!("http://127.0.0.1:{}/synthetics/api/v1", self.port),
@@ -80,7 +45,7 @@ fn shown(id: &str, is_muted: bool) -> Monitor {
 
 #[tokio::test]
 async fn a_monitor_is_made_found_muted_told_whom_to_write_to_and_removed() {
-    let mut service = Service::start(&[]).await;
+    let mut service = start().await;
     let client = service.client();
     let id = client.create_monitor(NAME, URL, false).await.unwrap();
     let is = shown(&id, false);
@@ -110,7 +75,7 @@ async fn a_monitor_is_made_found_muted_told_whom_to_write_to_and_removed() {
 
 #[tokio::test]
 async fn what_somebody_switched_off_is_neither_muted_nor_switched_on() {
-    let mut service = Service::start(&[]).await;
+    let mut service = start().await;
     let client = service.client();
     let id = client.create_monitor(NAME, URL, true).await.unwrap();
     service.order(&format!("set {id} DISABLED")).await;
@@ -123,7 +88,7 @@ async fn what_somebody_switched_off_is_neither_muted_nor_switched_on() {
 
 #[tokio::test]
 async fn one_monitor_is_found_among_hundreds_and_only_by_its_own_name() {
-    let mut service = Service::start(&[]).await;
+    let mut service = start().await;
     for number in 0..230 {
         service.order(&format!("add {URL} other-{number}")).await;
     }
@@ -140,7 +105,7 @@ async fn one_monitor_is_found_among_hundreds_and_only_by_its_own_name() {
 
 #[tokio::test]
 async fn a_service_without_monitors_is_not_one_that_has_none() {
-    let service = Service::start(&[]).await;
+    let service = start().await;
     let mut elsewhere = service.access();
     elsewhere.url.push_str("/elsewhere");
     let elsewhere = NewRelic::new(&elsewhere).unwrap();
@@ -155,7 +120,7 @@ async fn a_service_without_monitors_is_not_one_that_has_none() {
 
 #[tokio::test]
 async fn no_error_tells_the_addresses_of_people() {
-    let mut service = Service::start(&[]).await;
+    let mut service = start().await;
     let client = service.client();
     service.order("status 400 bad: secret@example.com").await;
     let told = ["secret@example.com".to_owned()];
@@ -187,7 +152,7 @@ async fn monitors_are_made_and_write_to_people_as_the_originals_did() {
         }
         compared += 1;
         let key = calls[0]["headers"]["X-Api-Key"].as_str().unwrap();
-        let mut service = Service::start_for(key, &[]).await;
+        let mut service = start_for(key, None).await;
         let access = NewRelicAccess { key: key.to_owned(), ..service.access() };
         let client = NewRelic::new(&access).unwrap();
         let of = |call: &Value| (call["verb"].clone(), call["path"].as_str().unwrap().to_owned());
@@ -236,7 +201,7 @@ async fn monitors_are_made_and_write_to_people_as_the_originals_did() {
 
 #[tokio::test]
 async fn each_answer_means_what_it_says() {
-    let mut service = Service::start(&[]).await;
+    let mut service = start().await;
     let client = service.client();
     let mut ask = async |status: u16, body: &str| {
         service.order(&format!("status {status} {body}")).await;
@@ -272,7 +237,7 @@ async fn each_answer_means_what_it_says() {
 
 #[tokio::test]
 async fn a_wrong_key_is_refused_and_named() {
-    let service = Service::start(&[]).await;
+    let service = start().await;
     let access = NewRelicAccess { key: "another".to_owned(), ..service.access() };
     let error = NewRelic::new(&access).unwrap().create_monitor(NAME, URL, false).await.unwrap_err();
     assert_eq!(
@@ -289,7 +254,7 @@ async fn a_wrong_key_is_refused_and_named() {
 
 #[tokio::test]
 async fn an_order_without_an_answer_may_have_been_carried_out() {
-    let mut service = Service::start(&[]).await;
+    let mut service = start().await;
     let client = service.client();
     service.order("silence").await;
     let error = client.create_monitor(NAME, URL, false).await.unwrap_err();
@@ -299,20 +264,15 @@ async fn an_order_without_an_answer_may_have_been_carried_out() {
     service.order("silence").await;
     assert_eq!(client.read_monitor("1").await.unwrap_err().class, Class::Transient);
     let access = service.access();
-    // Ended for good, so that nothing is taken any more.
-    service.server.kill().await.unwrap();
+    service.end().await;
     let error = NewRelic::new(&access).unwrap().create_monitor(NAME, URL, false).await.unwrap_err();
     assert_eq!(error.class, Class::Transient, "nothing was sent: {error}");
 }
 
 #[tokio::test]
 async fn nobody_is_believed_whose_certificate_is_not_known() {
-    let folder = TempDir::new().unwrap();
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let mut service = Service::start(&[&certificate, &key]).await;
+    let certificate = Certificate::make();
+    let mut service = start_for(KEY, Some(&certificate)).await;
     let url = service.access().url.replace("http:", "https:");
     let stranger = NewRelicAccess { url, ..service.access() };
     let error =
@@ -320,9 +280,10 @@ async fn nobody_is_believed_whose_certificate_is_not_known() {
     assert_eq!(error.class, Class::Transient);
     assert!(error.message.contains("certificate"), "{error}");
     assert!(service.requests().await.is_empty(), "it heard no key");
-    let known = NewRelicAccess { ca_file: Some(certificate), ..stranger };
+    let known = NewRelicAccess { ca_file: Some(certificate.path.clone()), ..stranger };
     NewRelic::new(&known).unwrap().create_monitor(NAME, URL, false).await.unwrap();
-    let missing = NewRelicAccess { ca_file: Some(folder.path().join("none")), ..known };
+    let missing =
+        NewRelicAccess { ca_file: Some(certificate.path.with_file_name("none")), ..known };
     let error = NewRelic::new(&missing).unwrap_err();
     assert!(error.message.contains("OCIM_NEWRELIC_CA_FILE"), "{error}");
 }

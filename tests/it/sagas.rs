@@ -28,6 +28,7 @@ mod machine_names;
 mod mails;
 mod maintenance;
 mod matrix;
+mod metadata;
 mod monitors;
 mod mutation;
 mod newer;

@@ -2,6 +2,7 @@
 
 pub(crate) mod api_server;
 pub(crate) mod counts;
+pub(crate) mod http_double;
 pub(crate) mod kurrentdb;
 pub(crate) mod log_check;
 pub(crate) mod machines;

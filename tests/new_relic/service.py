@@ -2,51 +2,48 @@
 
     service.py KEY [CERTIFICATE PRIVATE_KEY]
 
-Prints its port. Each line on standard input is an order, and answered by a line of JSON:
+Its orders, beside those of all doubles (`tests/doubles`):
 
-    requests          all requests that were taken, in order
-    status CODE BODY  the next request is answered so, with a header that leads elsewhere
-    silence           the next request is carried out and never answered
     add URL NAME      a monitor of somebody else
     set ID STATUS     somebody changes a monitor
     pages no          the list knows no pages, and gives its first hundred (yes: as before)
-
-Ends with its standard input.
 """
 
-import json
+import pathlib
 import re
-import ssl
 import sys
-import threading
 import time
 import urllib.parse
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "doubles"))
+from http_double import Double, Refused, serve  # noqa: E402
 
 FREQUENCIES = (1, 5, 10, 15, 30, 60, 360, 720, 1440)
 STATUSES = ("ENABLED", "MUTED", "DISABLED")
-PREFIX = "/synthetics/api/v1"
 # Requests that an account may make within a second.
 PER_SECOND = 3
 
 
-class Refused(Exception):
-    def __init__(self, status, said):
-        super().__init__(said)
-        self.status = status
+class Service(Double):
+    prefix = "/synthetics/api/v1"
+    key_header = "X-Api-Key"
+    elsewhere = "/synthetics/api/v1/monitors/elsewhere"
 
-
-class Service:
     def __init__(self, key):
-        self.key = key
-        self.lock = threading.Lock()
+        super().__init__(key)
         self.monitors = {}
         self.recipients = {}
-        self.requests = []
         self.times = []
-        self.next = None
         self.has_pages = True
+
+    def admit(self, key):
+        now = time.monotonic()
+        self.times = [then for then in self.times if now - then < 1] + [now]
+        if key != self.key:
+            raise Refused(401, "The API key is not valid")
+        if len(self.times) > PER_SECOND:
+            raise Refused(429, "too many requests")
 
     def check(self, body):
         wanted = {"name": str, "type": str, "frequency": int, "locations": list, "status": str}
@@ -82,7 +79,6 @@ class Service:
         return self.monitors[name]
 
     def answer(self, method, path, query, body, base):
-        """Gives status, headers and a body."""
         if path == "/monitors" and method == "GET":
             offset = int(query.get("offset", ["0"])[0]) if self.has_pages else 0
             limit = min(int(query.get("limit", ["50"])[0]), 100)
@@ -118,93 +114,11 @@ class Service:
             return 204, {}, None
         raise Refused(405, "not that way")
 
-    def take(self, method, target, headers, body, base):
-        with self.lock:
-            url = urllib.parse.urlsplit(target)
-            key = headers.get("X-Api-Key")
-            self.requests.append(
+    def order(self, verb, rest):
+        if verb == "add":
+            url, name = rest
+            return self.create(
                 {
-                    "verb": method,
-                    "path": url.path.removeprefix(PREFIX),
-                    "query": url.query,
-                    "body": body,
-                    "headers": {"X-Api-Key": key},
-                }
-            )
-            ordered, self.next = self.next, None
-            if ordered and ordered[0] != "silence":
-                headers = {"Retry-After": "2", "Location": "/synthetics/api/v1/monitors/elsewhere"}
-                return int(ordered[0]), headers, ordered[1].encode()
-            now = time.monotonic()
-            self.times = [then for then in self.times if now - then < 1] + [now]
-            try:
-                if key != self.key:
-                    raise Refused(401, "The API key is not valid")
-                if len(self.times) > PER_SECOND:
-                    raise Refused(429, "too many requests")
-                query = urllib.parse.parse_qs(url.query)
-                answer = self.answer(method, url.path.removeprefix(PREFIX), query, body, base)
-            except Refused as refused:
-                answer = refused.status, {}, {"error": str(refused)}
-            return (None, {}, None) if ordered else answer
-
-
-def handler(service):
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_any(self):
-            length = int(self.headers.get("Content-Length") or 0)
-            text = self.rfile.read(length)
-            body = json.loads(text) if text else None
-            base = f"https://{self.headers['Host']}{PREFIX}"
-            status, headers, answer = service.take(
-                self.command, self.path, self.headers, body, base
-            )
-            if status is None:
-                self.close_connection = True
-                return
-            text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            text = b"" if answer is None else text
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            if status != 204:
-                self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_PUT = do_DELETE = handle_any
-
-        def log_message(self, *_):
-            pass
-
-    return Handler
-
-
-def main():
-    service = Service(sys.argv[1])
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(service))
-    server.daemon_threads = True
-    if len(sys.argv) > 2:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(sys.argv[2], sys.argv[3])
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_port, flush=True)
-    for line in sys.stdin:
-        verb, *rest = line.rstrip("\n").split(" ", 2)
-        with service.lock:
-            answer = None
-            if verb == "requests":
-                answer = service.requests
-            elif verb == "status":
-                service.next = (rest[0], rest[1])
-            elif verb == "silence":
-                service.next = ("silence", None)
-            elif verb == "add":
-                url, name = rest
-                body = {
                     "name": name,
                     "uri": url,
                     "type": "SIMPLE",
@@ -212,14 +126,14 @@ def main():
                     "locations": ["AWS_EU_WEST_1"],
                     "status": "ENABLED",
                 }
-                answer = service.create(body)
-            elif verb == "set":
-                service.monitors[rest[0]]["status"] = rest[1]
-            elif verb == "pages":
-                service.has_pages = rest[0] == "yes"
-            else:
-                answer = f"unknown: {verb}"
-        print(json.dumps(answer), flush=True)
+            )
+        if verb == "set":
+            self.monitors[rest[0]]["status"] = rest[1]
+            return None
+        if verb == "pages":
+            self.has_pages = rest[0] == "yes"
+            return None
+        return super().order(verb, rest)
 
 
-main()
+serve(Service(sys.argv[1]), sys.argv[2:])

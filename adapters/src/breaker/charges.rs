@@ -15,6 +15,8 @@ use crate::dns::{Alias, Dns, HostAddress};
 use crate::faults::Fault;
 use crate::mail::fake::FakeMailer;
 use crate::mail::{Mailer, OutgoingMail};
+use crate::metadata::MetadataStore;
+use crate::metadata::fake::FakeMetadata;
 use crate::monitoring::Monitoring;
 use crate::monitoring::fake::FakeMonitoring;
 use crate::playbooks::fake::FakePlaybooks;
@@ -23,6 +25,7 @@ use crate::system::FixedClock;
 use futures_util::future::BoxFuture;
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::ErrorCode;
+use ocim_domain::site_metadata::SiteMetadata;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -215,6 +218,12 @@ const OF_MONITORS: [Operation<Guarded<dyn Monitoring>>; 7] = operations! {
     add_recipients("1", &[]);
 };
 
+const OF_METADATA: [Operation<Guarded<dyn MetadataStore>>; 3] = operations! {
+    write_site("1", &SiteMetadata::default());
+    remove_site("1");
+    list_sites();
+};
+
 fn mail() -> OutgoingMail {
     OutgoingMail {
         message_id: "1@example.com".to_owned(),
@@ -276,6 +285,12 @@ async fn every_operation_of_every_port_is_charged_to_its_provider_or_to_nobody()
         let monitoring = FakeMonitoring::default();
         monitoring.faults.fail_always(name, fault);
         Guarded::<dyn Monitoring>::new(Arc::new(monitoring), breakers, "New Relic")
+    })
+    .await;
+    try_all(&OF_METADATA, true, |breakers, name, fault| {
+        let metadata = FakeMetadata::default();
+        metadata.faults.fail_always(name, fault);
+        Guarded::<dyn MetadataStore>::new(Arc::new(metadata), breakers, "Consul")
     })
     .await;
     try_all(&OF_MAILS, true, |breakers, name, fault| {

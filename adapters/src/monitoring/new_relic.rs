@@ -5,23 +5,17 @@
 
 use super::{Monitor, Monitoring};
 use crate::cloud::is_simulated;
-use crate::http_answers::{first_cause, read_body};
+use crate::http_service::{Answered, HttpService, Service, wait_of};
 use async_trait::async_trait;
 use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::saga::ErrorCode;
-use ocim_domain::text::decode_output;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method, StatusCode, Url, redirect};
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -29,17 +23,8 @@ use tokio::time::Instant;
 /// Where the API of accounts in the United States is.
 pub const DEFAULT_URL: &str = "https://synthetics.newrelic.com/synthetics/api/v1";
 
-/// Longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two questions: the account has three a second.
 const PAUSE: Duration = Duration::from_millis(400);
-/// Wait before the next question where the service asks for one, but not for how long; and the longest.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PATIENCE_MAX: Duration = Duration::from_secs(300);
-/// How much of an answer is read: a page of monitors is some 50 KB.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How much of an answer is told to people.
-const TOLD_CHARACTERS_MAX: usize = 300;
 /// Monitors asked for at a time. The manual of this version has no word of pages: who gives all at once is
 /// taken at that.
 const PAGE: usize = 100;
@@ -49,6 +34,14 @@ const ID_CHARACTERS_MAX: usize = 256;
 const LOCATION_ASKED: &str = "AWS_US_EAST_1";
 /// How often, in minutes.
 const FREQUENCY: u32 = 5;
+/// What it is called in messages.
+const SERVICE: Service = Service {
+    refused: ErrorCode::MonitoringRefused,
+    url: "OCIM_NEWRELIC_URL",
+    key: "NEWRELIC_ADMIN_USER_API_KEY",
+    key_header: "x-api-key",
+    ca_file: "OCIM_NEWRELIC_CA_FILE",
+};
 /// What one is that asks and writes, and one that only asks. Others do neither.
 const ENABLED: &str = "ENABLED";
 const MUTED: &str = "MUTED";
@@ -70,17 +63,10 @@ impl std::fmt::Debug for NewRelicAccess {
 }
 
 /// The service.
+#[derive(Debug)]
 pub struct NewRelic {
-    client: Client,
-    url: Url,
-    place: String,
+    service: HttpService,
     next: Mutex<Instant>,
-}
-
-impl std::fmt::Debug for NewRelic {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewRelic").field("place", &self.place).finish_non_exhaustive()
-    }
 }
 
 /// What is read of a monitor.
@@ -118,62 +104,26 @@ impl NewRelic {
     /// # Errors
     /// Permanent when the URL or the key can't be one, or the certificates can't be read.
     pub fn new(access: &NewRelicAccess) -> Result<Self, PortError> {
-        let wrong = |what: &str| PortError::permanent(ErrorCode::MonitoringRefused, what);
-        let url = Url::parse(&access.url).map_err(|_| wrong("OCIM_NEWRELIC_URL is no URL"))?;
-        let place = url.host_str().ok_or_else(|| wrong("OCIM_NEWRELIC_URL has no host"))?;
-        let place = place.to_owned();
-        let mut key = HeaderValue::from_str(&access.key)
-            .map_err(|_| wrong("the key has characters that no header can have"))?;
-        key.set_sensitive(true);
-        let client = Client::builder()
-            .use_preconfigured_tls(tls(access.ca_file.as_deref())?)
-            .default_headers(HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), key)]))
-            // Elsewhere nobody is to learn the key.
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| PortError::permanent(ErrorCode::Defect, first_cause(&error)))?;
-        Ok(Self { client, url, place, next: Mutex::new(Instant::now()) })
+        let (key, ca_file) = (Some(access.key.as_str()), access.ca_file.as_deref());
+        let service = HttpService::new(SERVICE, &access.url, key, ca_file, true)?;
+        Ok(Self { service, next: Mutex::new(Instant::now()) })
     }
 
-    /// Asks, and gives what is answered in time, whatever that is.
+    /// Asks in its turn, and gives what is answered in time, whatever that is.
     async fn ask(
         &self,
         method: Method,
         path: &[&str],
         query: &[(&str, String)],
         body: Option<Value>,
-    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), PortError> {
-        let mut url = self.url.clone();
-        url.path_segments_mut()
-            .map_err(|()| PortError::permanent(ErrorCode::Defect, "the URL can have no path"))?
-            .pop_if_empty()
-            .extend(path);
-        let is_order = method != Method::GET;
-        let mut request = self.client.request(method, url);
-        if !query.is_empty() {
-            request = request.query(query);
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let failed = |error: reqwest::Error| {
-            let message = format!("{} does not answer: {}", self.place, first_cause(&error));
-            // What was not sent has changed nothing.
-            let class =
-                if is_order && !error.is_connect() { Class::Ambiguous } else { Class::Transient };
-            PortError::new(class, message)
-        };
+    ) -> Result<Answered, PortError> {
         self.wait_for_turn().await;
-        let mut answer = request.send().await.map_err(failed)?;
-        let body = read_body(&mut answer, ANSWER_BYTES_MAX).await.map_err(failed)?;
-        let headers = std::mem::take(answer.headers_mut());
-        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+        let (status, headers, body) = self.service.ask(method, path, query, body).await?;
+        if status == StatusCode::TOO_MANY_REQUESTS {
             // Nobody else asks before that.
             *self.next.lock().await = Instant::now() + wait_of(&headers);
         }
-        Ok((answer.status(), headers, body))
+        Ok((status, headers, body))
     }
 
     /// As [`NewRelic::ask`]; what is no success is an error, but for what is not there.
@@ -188,27 +138,7 @@ impl NewRelic {
         match status {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => Ok(Some((headers, body))),
-            status => Err(self.describe(status, &headers, &body)),
-        }
-    }
-
-    /// What an answer means that is no success.
-    fn describe(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PortError {
-        let said: String = decode_output(body).chars().take(TOLD_CHARACTERS_MAX).collect();
-        let message = format!("{} answers {status}: {said}", self.place);
-        match status {
-            StatusCode::TOO_MANY_REQUESTS => {
-                PortError::new(Class::RateLimited(wait_of(headers)), message)
-            }
-            StatusCode::REQUEST_TIMEOUT => PortError::transient(message),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => PortError::permanent(
-                ErrorCode::MonitoringRefused,
-                format!("{message}; NEWRELIC_ADMIN_USER_API_KEY is refused"),
-            ),
-            status if status.is_client_error() => {
-                PortError::permanent(ErrorCode::MonitoringRefused, message)
-            }
-            _ => PortError::transient(message),
+            status => Err(self.service.describe(status, &headers, &body)),
         }
     }
 
@@ -219,57 +149,23 @@ impl NewRelic {
         *next = Instant::now() + PAUSE;
     }
 
-    fn read<T: for<'a> Deserialize<'a>>(&self, body: &[u8]) -> Result<T, PortError> {
-        serde_json::from_slice(body).map_err(|error| {
-            PortError::transient(format!("{} answers what is no answer: {error}", self.place))
-        })
-    }
-
     /// A monitor, read as that type; `None` where there is none.
     async fn read_as<T: for<'a> Deserialize<'a>>(&self, id: &str) -> Result<Option<T>, PortError> {
         let found = self.ask_for(Method::GET, &["monitors", id], &[], None).await?;
-        found.map(|(_, body)| self.read(&body)).transpose()
+        found.map(|(_, body)| self.service.read(&body)).transpose()
     }
 
     fn no_monitors(&self) -> PortError {
-        let text =
-            format!("{} has no monitors at all: OCIM_NEWRELIC_URL leads elsewhere", self.place);
+        let text = format!(
+            "{} has no monitors at all: OCIM_NEWRELIC_URL leads elsewhere",
+            self.service.place()
+        );
         PortError::permanent(ErrorCode::MonitoringRefused, text)
     }
 
     fn gone(&self, id: &str) -> PortError {
-        PortError::new(Class::Conflict, format!("{} has no monitor {id}", self.place))
+        PortError::new(Class::Conflict, format!("{} has no monitor {id}", self.service.place()))
     }
-}
-
-/// Believes whom this computer believes, and those of the file.
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, PortError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let unreadable = |error: &dyn std::fmt::Display| {
-            let message = format!("OCIM_NEWRELIC_CA_FILE can't be read: {error}");
-            PortError::permanent(ErrorCode::Defect, message)
-        };
-        for certificate in
-            CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?
-        {
-            let certificate = certificate.map_err(|error| unreadable(&error))?;
-            roots.add(certificate).map_err(|error| unreadable(&error))?;
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(|error| {
-        PortError::permanent(ErrorCode::Defect, ocim_domain::error_chain::chain(&error))
-    })?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// How long the service asks to be left alone.
-fn wait_of(headers: &HeaderMap) -> Duration {
-    let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let seconds = after.and_then(|text| text.parse().ok());
-    seconds.map_or(PATIENCE, Duration::from_secs).min(PATIENCE_MAX)
 }
 
 /// Whether it can be an id, and leads nowhere else in a path.
@@ -281,7 +177,7 @@ fn is_id(text: &str) -> bool {
 #[async_trait]
 impl Monitoring for NewRelic {
     fn place(&self) -> String {
-        self.place.clone()
+        self.service.place().to_owned()
     }
 
     fn may_watch(&self, address: IpAddr) -> bool {
@@ -295,7 +191,7 @@ impl Monitoring for NewRelic {
             let query = [("limit", PAGE.to_string()), ("offset", seen.len().to_string())];
             let answer = self.ask_for(Method::GET, &["monitors"], &query, None).await?;
             let (_, body) = answer.ok_or_else(|| self.no_monitors())?;
-            let Page { monitors } = self.read(&body)?;
+            let Page { monitors } = self.service.read(&body)?;
             let count = monitors.len();
             let before = seen.len();
             for monitor in monitors {
@@ -307,7 +203,10 @@ impl Monitoring for NewRelic {
                 return Ok(found);
             }
             if seen.len() == before {
-                let text = format!("{} lists no more than its first {PAGE} monitors", self.place);
+                let text = format!(
+                    "{} lists no more than its first {PAGE} monitors",
+                    self.service.place()
+                );
                 return Err(PortError::permanent(ErrorCode::MonitoringRefused, text));
             }
         }
@@ -333,7 +232,8 @@ impl Monitoring for NewRelic {
         let id = location.and_then(|location| location.trim_end_matches('/').rsplit('/').next());
         id.filter(|id| is_id(id)).map(str::to_owned).ok_or_else(|| {
             // It may be there: whoever looks finds it by its name.
-            let message = format!("{} does not say what it calls the new monitor", self.place);
+            let message =
+                format!("{} does not say what it calls the new monitor", self.service.place());
             PortError::new(Class::Ambiguous, message)
         })
     }
@@ -348,7 +248,7 @@ impl Monitoring for NewRelic {
         let (from, to) = if is_muted { (ENABLED, MUTED) } else { (MUTED, ENABLED) };
         let members = whole.as_object_mut().filter(|members| members.contains_key("status"));
         let members = members.ok_or_else(|| {
-            PortError::transient(format!("{} answers what is no monitor", self.place))
+            PortError::transient(format!("{} answers what is no monitor", self.service.place()))
         })?;
         if members["status"] != from {
             return Ok(());
@@ -368,7 +268,7 @@ impl Monitoring for NewRelic {
     async fn list_recipients(&self, id: &str) -> Result<Option<Vec<String>>, PortError> {
         let path = ["monitors", id, "notifications"];
         let found = self.ask_for(Method::GET, &path, &[], None).await?;
-        let found = found.map(|(_, body)| self.read::<Notifications>(&body)).transpose()?;
+        let found = found.map(|(_, body)| self.service.read::<Notifications>(&body)).transpose()?;
         Ok(found.map(|found| found.emails))
     }
 
@@ -380,7 +280,7 @@ impl Monitoring for NewRelic {
             StatusCode::NOT_FOUND => Err(self.gone(id)),
             status if status.is_success() => Ok(()),
             // What it says may quote the addresses, which are nobody else's business.
-            status => Err(self.describe(status, &headers, b"it does not take an address")),
+            status => Err(self.service.describe(status, &headers, b"it does not take an address")),
         }
     }
 }

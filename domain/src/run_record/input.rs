@@ -40,8 +40,8 @@ pub struct TrafficInput {
     pub force: bool,
 }
 
-/// Input of `archive_instance`, `unarchive_instance`, `delete_instance`, `change_maintenance` and
-/// `update_monitors`.
+/// Input of `archive_instance`, `unarchive_instance`, `delete_instance`, `change_maintenance`,
+/// `update_monitors` and `publish_metadata`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LifecycleInput {
     /// The instance.

@@ -7,6 +7,7 @@ use crate::names::RoutedNames;
 use crate::resources::ResourceNames;
 use crate::server::ServerAddress;
 use crate::settings::InstanceSettings;
+use crate::site_metadata::WrittenMetadata;
 use crate::timer::Outcome;
 use serde::{Deserialize, Serialize};
 
@@ -126,4 +127,5 @@ records! {
     ServerId: "server_id",
     Outcome: "timer_outcome",
     TrafficPlan: "traffic_plan",
+    WrittenMetadata: "written_metadata",
 }

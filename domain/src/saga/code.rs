@@ -122,6 +122,8 @@ codes! {
     MonitoringNotConfigured = "monitoring_not_configured";
     /// The service that watches sites refuses our key, or what we ask for.
     MonitoringRefused = "monitoring_refused";
+    /// Where metadata of sites is kept, our token or what we ask for is refused.
+    MetadataRefused = "metadata_refused";
     /// The lines of a log can't be read or written.
     DamagedLog = "damaged_log";
     }

@@ -43,6 +43,7 @@ mod server;
 mod settings;
 mod settings_page;
 mod shared_server;
+mod site_metadata;
 mod sites;
 mod state_machines;
 mod test_links;

@@ -21,6 +21,7 @@ use ocim_domain::run_record::{
 };
 use ocim_domain::saga::RunRecord;
 use ocim_domain::shared_server::Address;
+use ocim_domain::site_metadata::WrittenMetadata;
 use ocim_domain::timer::{Job, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -94,6 +95,7 @@ fn samples() -> Vec<Sample> {
             after: vec![appserver_id(2)],
             names: routed,
         }),
+        sample(WrittenMetadata { version: 3, is_changed: true }),
     ]
 }
 

@@ -21,6 +21,10 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
                      {kept} would and stay for now, {failed} instances could not be looked at"
                 )
             }
+            Outcome::MetadataUpdated { instances, changed, removed, failed } => format!(
+                "{job} looked at {instances} sites: {changed} were told anew in Consul, {removed} that are \
+                 gone removed, {failed} refused"
+            ),
         },
         Event::RunStopped { job, reason, .. } => {
             format!("{job} was not done{}", because(Some(reason)))

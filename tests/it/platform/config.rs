@@ -62,6 +62,8 @@ fn value_of(name: &str) -> &'static str {
         _ if name.ends_with("_DOMAIN") => "sandbox.example.com",
         "INSTANCE_STORAGE_TYPE" => "swift",
         "EMAIL_BACKEND" => "django.core.mail.backends.smtp.EmailBackend",
+        "CONSUL_ENABLED" => "true",
+        "CONSUL_PREFIX" => "{ocim}/instances/{instance}/",
         "LOG_DELETION_DAYS" => "60",
         "EMAIL_USE_TLS" => "true",
         "SERVER_EMAIL" => "opencraft@example.com",
@@ -362,12 +364,43 @@ fn secrets_do_not_show() {
         ("DATABASE_URL", "postgres://u:hunter2@localhost/d"),
         ("SECRET_KEY", "hunter2-hunter2-hunter2"),
         ("NEWRELIC_LICENSE_KEY", "hunter2"),
+        ("CONSUL_HTTP_TOKEN", "hunter2"),
         ("EMAIL_HOST_PASSWORD", "hunter2"),
         ("INSTANCE_SMTP_RELAY_HOST", "mail"),
         ("INSTANCE_SMTP_RELAY_PASSWORD", "hunter2"),
     ]);
     let shown = format!("{:?}", config.expect("a configuration"));
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn consul_is_where_its_own_settings_say_and_hears_nothing_in_clear_from_another_computer() {
+    let on = ("CONSUL_ENABLED", "true");
+    let of = |more: &[(&'static str, &'static str)]| {
+        let mut pairs = vec![on];
+        pairs.extend(more);
+        load(&pairs).map(|config| (config.consul.url(), config.consul.own_prefix()))
+    };
+    let plain = "ocim/instances/{instance}/".to_owned();
+    let local = "http://127.0.0.1:8500".to_owned();
+    assert_eq!(of(&[]).unwrap(), (local, plain.clone()));
+    let remote = ("CONSUL_HTTP_ADDR", "consul.example.com:8501");
+    let url = "https://consul.example.com:8501".to_owned();
+    assert_eq!(of(&[remote, ("CONSUL_HTTP_SSL", "true")]).unwrap(), (url, plain));
+    let own = [("OCIM_ID", "stage"), ("CONSUL_PREFIX", "a/{ocim}/{instance}/")];
+    assert_eq!(of(&own).unwrap().1, "a/stage/{instance}/");
+    for (wrong, named) in [
+        (vec![remote], "CONSUL_HTTP_ADDR"),
+        (vec![("CONSUL_HTTP_ADDR", "http://consul.example.com")], "CONSUL_HTTP_ADDR"),
+        (vec![("CONSUL_PREFIX", "{instance}/")], "CONSUL_PREFIX"),
+        (vec![("CONSUL_PREFIX", "{ocim}/{instance}")], "CONSUL_PREFIX"),
+        (vec![("OCIM_ID", "a b")], "CONSUL_PREFIX"),
+        (vec![("CONSUL_HTTP_TOKEN", "a b")], "CONSUL_HTTP_TOKEN"),
+    ] {
+        let told = of(&wrong).unwrap_err();
+        assert!(told[0].to_string().starts_with(named), "{told:?}");
+    }
+    assert!(load(&[remote]).is_ok(), "nobody is told");
 }
 
 #[test]
@@ -393,7 +426,6 @@ fn every_field_documents_its_variable() {
                 "XDG_DATA_HOME",
                 "OCIM_ENV_FILE_TEST",
                 "OCIM_CACHE_DIR",
-                "OCIM_ID",
                 "OCIM_SERVER",
                 "OCIM_TEST_KURRENTDB_URL",
                 "OCIM_TOKEN",

@@ -70,6 +70,7 @@ impl Node {
                 load_balancer: balancer.clone(),
                 dns: None,
                 monitoring: None,
+                metadata: None,
                 mailer: Arc::new(UnsentMailer),
                 site_probe: Arc::new(site),
             },

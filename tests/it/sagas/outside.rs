@@ -10,6 +10,7 @@ use ocim_adapters::dns::fake::FakeDns;
 use ocim_adapters::faults::Faults;
 use ocim_adapters::logs::memory::MemoryLogs;
 use ocim_adapters::mail::fake::FakeMailer;
+use ocim_adapters::metadata::fake::FakeMetadata;
 use ocim_adapters::monitoring::fake::FakeMonitoring;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
 use ocim_adapters::shell::fake::FakeShell;
@@ -41,6 +42,7 @@ pub(crate) struct Outside {
     pub(crate) balancer: Arc<FakeLoadBalancer>,
     pub(crate) dns: Arc<FakeDns>,
     pub(crate) monitoring: Arc<FakeMonitoring>,
+    pub(crate) metadata: Arc<FakeMetadata>,
     pub(crate) mailer: Arc<FakeMailer>,
     pub(crate) site: Arc<FakeSite>,
 }
@@ -71,6 +73,7 @@ impl Outside {
             balancer,
             dns: Arc::default(),
             monitoring: Arc::default(),
+            metadata: Arc::default(),
             mailer: Arc::default(),
         }
     }
@@ -93,6 +96,7 @@ impl Outside {
             playbooks: Arc::new(self.playbooks.fork()),
             dns: Arc::new(self.dns.fork()),
             monitoring: Arc::new(self.monitoring.fork()),
+            metadata: Arc::new(self.metadata.fork()),
             mailer: Arc::new(self.mailer.fork()),
             site: Arc::new(self.site.fork().behind(balancer.clone())),
             balancer,
@@ -108,13 +112,14 @@ impl Outside {
             load_balancer: self.balancer.clone(),
             dns: Some(self.dns.clone()),
             monitoring: Some(self.monitoring.clone()),
+            metadata: Some(self.metadata.clone()),
             mailer: self.mailer.clone(),
             site_probe: self.site.clone(),
         }
     }
 
     /// The faults of each fake, with its name.
-    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 8] {
+    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 9] {
         [
             ("cloud", &self.cloud.faults),
             ("shell", &self.shell.faults),
@@ -122,6 +127,7 @@ impl Outside {
             ("balancer", &self.balancer.faults),
             ("dns", &self.dns.faults),
             ("monitoring", &self.monitoring.faults),
+            ("metadata", &self.metadata.faults),
             ("mailer", &self.mailer.faults),
             ("site", &self.site.faults),
         ]

@@ -19,6 +19,7 @@ use ocim::processes::delete_orphan::DELETE_ORPHAN;
 use ocim::processes::launch_appserver::LAUNCH_APPSERVER;
 use ocim::processes::prepare_load_balancer::PREPARE_LOAD_BALANCER;
 use ocim::processes::provision_load_balancer::PROVISION_LOAD_BALANCER;
+use ocim::processes::publish_metadata::PUBLISH_METADATA;
 use ocim::processes::publish_test_link::PUBLISH_TEST_LINK;
 use ocim::processes::restart_appserver::RESTART_APPSERVER;
 use ocim::processes::run_bulk_operation::RUN_BULK_OPERATION;
@@ -116,10 +117,15 @@ pub(crate) enum Scenario {
     UpdateMonitorsCancelled,
     /// They are there, and the site is taken out of service for a while.
     MuteMonitors,
+    /// One has begun to serve.
+    PublishMetadata,
+    PublishMetadataCancelled,
+    /// The site was archived.
+    WithdrawMetadata,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 45] = [
+    pub(crate) const ALL: [Self; 48] = [
         Self::Launch,
         Self::LaunchWithoutMachine,
         Self::LaunchMisconfigured,
@@ -165,10 +171,13 @@ impl Scenario {
         Self::UpdateMonitors,
         Self::UpdateMonitorsCancelled,
         Self::MuteMonitors,
+        Self::PublishMetadata,
+        Self::PublishMetadataCancelled,
+        Self::WithdrawMetadata,
     ];
 
     /// Those that come to every step of their process; one for each.
-    pub(crate) const FORWARD: [Self; 19] = [
+    pub(crate) const FORWARD: [Self; 20] = [
         Self::Launch,
         Self::FormerLaunch,
         Self::ActivateSecond,
@@ -188,10 +197,11 @@ impl Scenario {
         Self::SendMail,
         Self::RunTimer,
         Self::UpdateMonitors,
+        Self::PublishMetadata,
     ];
 
     /// Those that undo every step of their process which has an undo; one for each.
-    pub(crate) const BACK: [Self; 19] = [
+    pub(crate) const BACK: [Self; 20] = [
         Self::LaunchCancelled,
         Self::FormerLaunchCancelled,
         Self::ActivateCancelled,
@@ -211,6 +221,7 @@ impl Scenario {
         Self::SendMailCancelled,
         Self::RunTimerCancelled,
         Self::UpdateMonitorsCancelled,
+        Self::PublishMetadataCancelled,
     ];
 
     /// The process.
@@ -243,6 +254,9 @@ impl Scenario {
             Self::UpdateMonitors | Self::UpdateMonitorsCancelled | Self::MuteMonitors => {
                 &UPDATE_MONITORS
             }
+            Self::PublishMetadata | Self::PublishMetadataCancelled | Self::WithdrawMetadata => {
+                &PUBLISH_METADATA
+            }
         }
     }
 
@@ -274,6 +288,7 @@ impl Scenario {
             Self::SendMailCancelled => "request_mail",
             Self::RunTimerCancelled => "announce_work",
             Self::UpdateMonitorsCancelled => "announce_pages",
+            Self::PublishMetadataCancelled => "compose_metadata",
             _ => return (stage, run),
         };
         stage.drive_until(run, |run| run.steps.contains_key(last)).await;
@@ -362,6 +377,8 @@ impl Scenario {
             Self::RunCleanUp => begin_daily_clean_up(stage).await,
             Self::UpdateMonitors | Self::UpdateMonitorsCancelled => begin_monitors(stage).await,
             Self::MuteMonitors => begin_muting(stage).await,
+            Self::PublishMetadata | Self::PublishMetadataCancelled => begin_publishing(stage).await,
+            Self::WithdrawMetadata => begin_withdrawing(stage).await,
         }
     }
 }
@@ -417,6 +434,8 @@ pub(crate) struct Outcome {
     pub(crate) names: Vec<String>,
     /// The pages that are watched, once for each monitor, and whether all of them are muted.
     pub(crate) monitored: (Vec<String>, bool),
+    /// What others read of the site, by key.
+    pub(crate) metadata: BTreeMap<String, Vec<u8>>,
     /// The mails that people have, by their ids: a repetition is the same mail.
     pub(crate) mails: BTreeSet<String>,
     /// What its ledger has.
@@ -492,6 +511,7 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         ),
         names: stage.dns.aliases().into_keys().chain(stage.dns.addresses().into_keys()).collect(),
         monitored: monitored(stage),
+        metadata: stage.metadata.part(&stage.instance.0.to_string()),
         mails: stage.mailer.ids(),
         ledger: ledger.into_iter().map(|entry| entry.resource.id).collect(),
         facts: facts.filter(is_fact).collect(),

@@ -26,6 +26,7 @@ use ocim_domain::load_balancer::Registration;
 use ocim_domain::saga::{self, Planted, Run, Saga};
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
+use ocim_domain::timer::Job;
 use ocim_engine::sagas::holds::Holds;
 use ocim_engine::sagas::node_leases::NodeLeases;
 use ocim_engine::sagas::runner::{DriveError, Pace, Runner};
@@ -411,6 +412,7 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     let reads = unconnected().unwrap();
     let fragment_name_prefix = "ocim-".to_owned();
     let setting = AppSetting {
+        jobs: Job::ALL.to_vec(),
         defaults,
         regions,
         fragment_name_prefix,

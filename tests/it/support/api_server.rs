@@ -32,6 +32,7 @@ use ocim_domain::instance::clean_up::{DAYS_DEFAULT, Rule};
 use ocim_domain::saga::{Command, Event, Saga};
 use ocim_domain::settings::Defaults;
 use ocim_domain::system::Ids;
+use ocim_domain::timer::Job;
 use ocim_engine::derived::Derived;
 use ocim_engine::derived::postgres::PostgresDerived;
 use ocim_engine::leases::postgres::PostgresLeases;
@@ -110,6 +111,7 @@ impl ApiServer {
         let regions = vec!["local".to_owned()];
         let (fragment_name_prefix, plan_of) = ("ocim-".to_owned(), ocim::processes::plan_of);
         let setting = AppSetting {
+            jobs: Job::ALL.to_vec(),
             defaults,
             regions,
             fragment_name_prefix,
@@ -274,6 +276,7 @@ fn rehearsal_world(app: &App, cloud: &Arc<FakeCloud>, playbooks: &Arc<FakePlaybo
             load_balancer: Arc::new(FakeLoadBalancer::default()),
             dns: None,
             monitoring: None,
+            metadata: None,
             mailer: Arc::new(UnsentMailer),
             site_probe: Arc::new(FakeSite::default()),
         },

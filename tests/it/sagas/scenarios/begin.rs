@@ -2,6 +2,7 @@
 
 use crate::sagas::bulk;
 use crate::sagas::stage::{BALANCER, REGION, Stage, because, somebody};
+use ocim::app::lifecycle::LifecycleAsk;
 use ocim::app::{CleanUpRequest, LaunchAsk};
 use ocim::processes::started_by;
 use ocim::reconciler::RegionWatch;
@@ -107,8 +108,28 @@ pub(crate) async fn begin_muting(stage: &Stage) -> RunId {
     stage.drive(first).await;
     let page = stage.begin_maintenance(true).await;
     stage.drive(page).await;
-    let changed = stage.events(&["instance.maintenance_changed"]).await;
-    let run = changed.iter().find_map(started_by).expect("a run is asked for").run;
+    begin_last(stage, "instance.maintenance_changed").await
+}
+
+/// Has others read that one serves.
+pub(crate) async fn begin_publishing(stage: &Stage) -> RunId {
+    stage.launch_active().await;
+    begin_last(stage, "instance.traffic_released").await
+}
+
+/// Has others read nothing any more of a site that was archived.
+pub(crate) async fn begin_withdrawing(stage: &Stage) -> RunId {
+    let first = begin_publishing(stage).await;
+    stage.drive(first).await;
+    let archived = stage.begin_change(LifecycleAsk::Archive).await;
+    stage.drive(archived).await;
+    begin_last(stage, "instance.archived").await
+}
+
+/// Starts what the last event of that kind asks for.
+async fn begin_last(stage: &Stage, kind: &str) -> RunId {
+    let told = stage.events(&[kind]).await;
+    let run = told.iter().rev().find_map(started_by).expect("a run is asked for").run;
     stage.start(run).await;
     run
 }
