@@ -367,6 +367,7 @@ impl Config {
         config.notes = original::tell_unread(variables);
         config.notes.extend(tell_weak_key(config.secret_key.as_ref()));
         config.notes.extend(config.mail.note());
+        config.notes.extend(config.consul.note());
         let errors = reader.finish();
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }

@@ -21,8 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Wait before the next question where the service asks for one, but not for how long; and the longest.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PATIENCE_MAX: Duration = Duration::from_secs(300);
-/// How much of an answer is read.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How much of an answer is read; a longer one is none.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How much of an answer is told to people.
 const TOLD_CHARACTERS_MAX: usize = 300;
 
@@ -133,6 +133,10 @@ impl HttpService {
         };
         let mut answer = request.send().await.map_err(failed)?;
         let body = read_body(&mut answer, ANSWER_BYTES_MAX).await.map_err(failed)?;
+        if body.len() == ANSWER_BYTES_MAX {
+            let message = format!("{} answers more than can be read", self.place);
+            return Err(PortError::permanent(self.service.refused, message));
+        }
         let headers = std::mem::take(answer.headers_mut());
         Ok((answer.status(), headers, body))
     }

@@ -244,6 +244,12 @@ pub fn domain_slug(settings: &InstanceSettings, id: &str) -> String {
     format!("{}-{id}", name_prefix("edxins-", settings))
 }
 
+/// As [`domain_slug`], of a site that visitors reach under these names.
+#[must_use]
+pub fn routed_slug(names: &RoutedNames, id: &str) -> String {
+    format!("{}-{id}", name_of_domain("edxins-", &names.site))
+}
+
 /// What an instance's servers are called in their cloud, before what tells them apart.
 #[must_use]
 pub fn server_name_prefix(settings: &InstanceSettings) -> String {
@@ -280,7 +286,11 @@ fn escape_regex(text: &str) -> String {
 }
 
 fn name_prefix(kind: &str, settings: &InstanceSettings) -> String {
-    let name = format!("{kind}{}", slug(effective_domain(settings, Service::Lms)));
+    name_of_domain(kind, effective_domain(settings, Service::Lms))
+}
+
+fn name_of_domain(kind: &str, domain: &str) -> String {
+    let name = format!("{kind}{}", slug(domain));
     name.chars().take(NAME_PREFIX_LENGTH_MAX).collect()
 }
 

@@ -103,22 +103,40 @@ impl State {
         self.queue.iter().position(|it| *it == run).map(|index| Place::Queued(index + 1))
     }
 
+    /// Those of whom one must leave before that run, which waits, gets a slot: of bulk work where no more of
+    /// that may run.
+    #[must_use]
+    pub fn holders_before(&self, run: RunId) -> Vec<RunId> {
+        let in_bulk = self.running_in_bulk();
+        match self.bulk.get(&run) {
+            Some(most) if in_bulk.len() >= to_size(*most).max(1) => in_bulk,
+            _ => self.running.iter().copied().collect(),
+        }
+    }
+
+    fn running_in_bulk(&self) -> Vec<RunId> {
+        self.running.iter().copied().filter(|run| self.bulk.contains_key(run)).collect()
+    }
+
     /// Who gets a slot now: the first of the queue, if there is room for it. Behind one of bulk work
     /// stands nobody else.
     fn next_admitted(&self) -> Option<RunId> {
         let (count, next) = (self.running.len(), *self.queue.front()?);
-        let size = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
-        let limit = size(self.limit?);
+        let limit = to_size(self.limit?);
         let has_room = match self.bulk.get(&next) {
             None => count < limit,
             Some(most) => {
-                let in_bulk = self.running.iter().filter(|run| self.bulk.contains_key(run)).count();
+                let in_bulk = self.running_in_bulk().len();
                 // Where there is one slot only, bulk work has it, or would never run.
-                count < limit.saturating_sub(1).max(1) && in_bulk < size(*most).max(1)
+                count < limit.saturating_sub(1).max(1) && in_bulk < to_size(*most).max(1)
             }
         };
         has_room.then_some(next)
     }
+}
+
+fn to_size(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// Why a command was refused.

@@ -60,6 +60,12 @@ impl Job {
         }
     }
 
+    /// Whether there is nothing to do where nobody is told of sites.
+    #[must_use]
+    pub const fn tells_others(self) -> bool {
+        matches!(self, Self::UpdateMetadata)
+    }
+
     /// At which hour of the day, UTC: there is no summer time.
     #[must_use]
     pub const fn hour(self) -> u32 {

@@ -59,7 +59,8 @@ impl App {
             let mut standing = None;
             for holder in &line.holders {
                 let held = self.journal.load::<Saga>(&holder.stream()).await?.state;
-                let held = held.and_then(|run| run.held);
+                // What is at rest will be taken out of the line, whatever it was held up by.
+                let held = held.filter(|run| !run.phase.is_at_rest()).and_then(|run| run.held);
                 match (&held, line.any) {
                     (None, true) => return Ok(None),
                     (Some(_), false) => return Ok(held),
@@ -114,15 +115,11 @@ impl App {
         let Some(server) = server.present() else { return Ok(None) };
         let name = &server.requested.region;
         let region = self.journal.load::<Region>(&region_id(name).stream()).await?.state;
-        let running = region.running.len();
+        let (running, holders) = (region.running.len(), region.holders_before(id));
         let all: Vec<_> = region.queue.into_iter().collect();
         let own = all.iter().position(|it| *it == id);
         let what = format!("the queue of region {name}, where {running} run");
-        Ok(own.map(|own| Line {
-            told: tell_line(&what, &all, own),
-            holders: region.running.into_iter().collect(),
-            any: true,
-        }))
+        Ok(own.map(|own| Line { told: tell_line(&what, &all, own), holders, any: true }))
     }
 
     async fn line_of_traffic(&self, id: RunId, run: &Run) -> Result<Option<Line>, AppError> {

@@ -51,19 +51,13 @@ impl Tracked for Sites {
 }
 
 impl App {
-    /// So many instances that are not archived, by their ids, after one of them.
+    /// All instances that are not archived.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn list_published_sites(
-        &self,
-        after: Option<InstanceId>,
-        limit: usize,
-    ) -> Result<Vec<InstanceId>, AppError> {
+    pub async fn list_published_sites(&self) -> Result<Vec<InstanceId>, AppError> {
         let mut tracker = self.published.0.lock().await;
         tracker.catch_up(drop).await?;
-        let sites = tracker.items().iter().filter_map(|(id, ())| id.parse().ok());
-        let sites = sites.filter(|id| after.is_none_or(|after| after < *id));
-        Ok(sites.take(limit).collect())
+        Ok(tracker.items().iter().filter_map(|(id, ())| id.parse().ok()).collect())
     }
 }

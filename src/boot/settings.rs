@@ -174,6 +174,6 @@ fn common_playbook(config: &Config) -> Option<(Source, String, String)> {
 
 /// What comes every day.
 pub(super) fn jobs(config: &Config) -> Vec<Job> {
-    let is_done = |job: &Job| *job != Job::UpdateMetadata || config.consul.enabled;
+    let is_done = |job: &Job| config.consul.enabled || !job.tells_others();
     Job::ALL.into_iter().filter(is_done).collect()
 }

@@ -40,6 +40,15 @@ impl ConsulConfig {
         }
     }
 
+    /// What is unwise about it.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        (self.enabled && !self.verify).then(|| {
+            "CONSUL_HTTP_SSL_VERIFY is off: whoever answers there hears the token, and what opens sites"
+                .to_owned()
+        })
+    }
+
     /// Below what the keys of each site are; `{instance}` stands for its id.
     #[must_use]
     pub fn own_prefix(&self) -> String {
@@ -69,10 +78,11 @@ pub(super) fn read_consul(r: &mut Reader<'_>) -> ConsulConfig {
         r.refuse("CONSUL_PREFIX", text);
     }
     let url = config.url();
-    if !urls::is_web_url(&url, &["https"]) && !urls::is_local(&url) {
+    let is_told_in_clear = !urls::is_web_url(&url, &["https"]) && !urls::is_local(&url);
+    if is_told_in_clear || url.contains('@') {
         r.refuse(
             "CONSUL_HTTP_ADDR",
-            "must be a host and a port; on another computer by https (CONSUL_HTTP_SSL): what is told opens sites",
+            "must be a host and a port, without a login; on another computer by https (CONSUL_HTTP_SSL): what is told opens sites",
         );
     }
     if config.token.as_ref().is_some_and(|it| it.expose().chars().any(|c| !c.is_ascii_graphic())) {

@@ -1,16 +1,20 @@
 //! `publish_metadata`: has others read what a site is now, and who serves it, whatever else goes on (infra §8.3).
 
+use super::lifecycle::REMOVAL_TIME;
 use super::machines::load_server;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done};
 use ocim_adapters::metadata::MetadataStore;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance;
-use ocim_domain::run_record::InstanceInput;
+use ocim_domain::run_record::{MetadataInput, ServerInput};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::site_metadata::{ActiveServer, SiteMetadata, WrittenMetadata};
 use ocim_engine::call;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How often a site is told that changes meanwhile.
+const LOOKS_MAX: u32 = 5;
 
 /// The process.
 ///
@@ -31,19 +35,22 @@ pub static PUBLISH_METADATA: Definition = Definition {
             20,
             |_| Duration::from_secs(60),
         ),
-        Step::new(
-            "write_metadata",
-            call!(write_metadata),
-            Kind::Pivot("others read what the site is now"),
-            20,
-            |_| Duration::from_secs(180),
-        ),
+        Step {
+            max_elapsed: Some(|_| REMOVAL_TIME),
+            ..Step::new(
+                "write_metadata",
+                call!(write_metadata),
+                Kind::Pivot("others read what the site is now"),
+                100,
+                |_| Duration::from_secs(180),
+            )
+        },
     ],
 };
 
 /// Step: sees that there is something to tell, and says to whom.
 async fn compose_metadata(context: StepContext) -> Result<Progress, StepError> {
-    let InstanceInput { instance } = context.input()?;
+    let instance = find_instance(&context).await?;
     let Some(store) = context.world.ports.metadata.clone() else { return skip() };
     let text = match compose(&context, instance).await? {
         Some(site) => {
@@ -57,7 +64,7 @@ async fn compose_metadata(context: StepContext) -> Result<Progress, StepError> {
 
 /// Step: has the service have what the site is now.
 async fn write_metadata(context: StepContext) -> Result<Progress, StepError> {
-    let InstanceInput { instance } = context.input()?;
+    let instance = find_instance(&context).await?;
     let Some(store) = context.world.ports.metadata.clone() else { return skip() };
     let written = publish(&context, &store, instance).await?;
     let WrittenMetadata { version, is_changed } = written;
@@ -66,12 +73,23 @@ async fn write_metadata(context: StepContext) -> Result<Progress, StepError> {
     done(written)
 }
 
+/// Of which site the run is.
+async fn find_instance(context: &StepContext) -> Result<InstanceId, StepError> {
+    match context.input()? {
+        MetadataInput::Instance(input) => Ok(input.instance),
+        MetadataInput::Server(ServerInput { server }) => {
+            let appserver = load_server(context, server).await?.requested.appserver;
+            Ok(context.world.app.load_appserver(appserver).await?.launched.instance)
+        }
+    }
+}
+
 fn skip() -> Result<Progress, StepError> {
     Ok(Progress::Skipped("CONSUL_ENABLED is off".to_owned()))
 }
 
-/// Writes what the site is now, or removes what is there of one that is archived or deleted. It is read under
-/// the lock, so that of several runs the last one tells what all recorded.
+/// Writes what the site is now, or removes what is there of one that is archived or deleted. It looks again
+/// afterwards: of several runs, on whichever nodes, the last one tells what all recorded.
 pub(super) async fn publish(
     context: &StepContext,
     store: &Arc<dyn MetadataStore>,
@@ -80,10 +98,21 @@ pub(super) async fn publish(
     let lock = context.world.lock(&format!("metadata of {id}"));
     let _one_at_a_time = lock.lock().await;
     let key = id.0.to_string();
-    Ok(match compose(context, id).await? {
-        Some(site) => store.write_site(&key, &site).await?,
-        None => store.remove_site(&key).await?,
-    })
+    let mut is_changed = false;
+    let mut site = compose(context, id).await?;
+    for _ in 0..LOOKS_MAX {
+        let written = match &site {
+            Some(site) => store.write_site(&key, site).await?,
+            None => store.remove_site(&key).await?,
+        };
+        is_changed |= written.is_changed;
+        let now = compose(context, id).await?;
+        if now == site {
+            return Ok(WrittenMetadata { is_changed, ..written });
+        }
+        site = now;
+    }
+    Err(StepError::transient("the site changes faster than it can be told"))
 }
 
 /// What there is to be told of a site; nothing of one that is archived, deleted, or never came to be.
@@ -109,6 +138,8 @@ async fn compose(context: &StepContext, id: InstanceId) -> Result<Option<SiteMet
     Ok(Some(site))
 }
 
+/// A site is told of until it is archived, and not while it is deleted: its keys open it.
 fn is_published(instance: &instance::Present) -> bool {
-    !matches!(instance.lifecycle.stage, instance::Stage::Archived | instance::Stage::Deleted)
+    use instance::Stage;
+    matches!(instance.lifecycle.stage, Stage::Live | Stage::Archiving | Stage::Unarchiving)
 }

@@ -6,13 +6,14 @@ use super::send_mail::SEND_MAIL;
 use super::step::StartRequest;
 use super::update_monitors::UPDATE_MONITORS;
 use ocim_domain::event::{DomainEvent, Recorded};
-use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId, RunId};
+use ocim_domain::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId, RunId, ServerId};
 use ocim_domain::mail::About;
 use ocim_domain::run_record::{
-    BalancerInput, BulkInput, LaunchInput, LifecycleInput, MailInput, OrphanInput, TestLinkInput,
-    TimerInput, TrafficInput,
+    BalancerInput, BulkInput, LaunchInput, LifecycleInput, MailInput, MetadataInput, OrphanInput,
+    ServerInput, TestLinkInput, TimerInput, TrafficInput,
 };
-use ocim_domain::{appserver, bulk, instance, inventory, load_balancer, timer};
+use ocim_domain::server::BootCause;
+use ocim_domain::{appserver, bulk, instance, inventory, load_balancer, server, timer};
 use uuid::Uuid;
 
 /// How an event of a kind tells of the run that it asks for.
@@ -35,6 +36,8 @@ const TRIGGERS: &[(&str, StartedBy)] = &[
     ("instance.archived", started_by_change),
     ("instance.unarchived", started_by_change),
     ("instance.deleted", started_by_change),
+    ("instance.lifecycle_run_stopped", started_by_change),
+    ("server.booting_started", started_by_machine),
     ("instance.test_link_made", started_by_instance),
     ("appserver.activation_requested", started_by_appserver),
     ("appserver.deactivation_requested", started_by_appserver),
@@ -106,12 +109,30 @@ fn started_by_change(event: &Recorded) -> Option<StartRequest> {
     follow(event, PUBLISH_METADATA.name)
 }
 
+/// A machine that came back into sight may have another address.
+fn started_by_machine(event: &Recorded) -> Option<StartRequest> {
+    let server = ServerId(event.stream.id());
+    match server::Event::decode(&event.kind, event.schema, &event.data).ok()? {
+        server::Event::BootingStarted { cause: BootCause::FoundAgain, .. } => Some(StartRequest {
+            run: following_run(event, PUBLISH_METADATA.name),
+            definition: PUBLISH_METADATA.name,
+            input: serde_json::to_value(MetadataInput::Server(ServerInput { server })).ok()?,
+            subject: server.to_string(),
+        }),
+        _ => None,
+    }
+}
+
+fn following_run(event: &Recorded, definition: &str) -> RunId {
+    RunId(Uuid::new_v5(&event.id, definition.as_bytes()))
+}
+
 /// A run that follows a change of an instance; nothing waits for it.
 fn follow(event: &Recorded, definition: &'static str) -> Option<StartRequest> {
     let instance = InstanceId(event.stream.id());
     let input = LifecycleInput { instance, launch: false, ignore: vec![] };
     Some(StartRequest {
-        run: RunId(Uuid::new_v5(&event.id, definition.as_bytes())),
+        run: following_run(event, definition),
         definition,
         input: serde_json::to_value(input).ok()?,
         subject: instance.to_string(),

@@ -2,60 +2,53 @@
 //! that are archived or deleted is removed.
 
 use super::publish_metadata::publish;
-use super::step::{Costs, StepContext, StepError};
+use super::step::{StepContext, StepError};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use ocim_adapters::logs::Level;
 use ocim_adapters::metadata::MetadataStore;
 use ocim_domain::ids::InstanceId;
+use ocim_domain::saga::ErrorClass;
 use ocim_domain::timer::Outcome;
 use ocim_engine::sagas::host::Host;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Instances that are listed at a time.
-const PAGE: usize = 200;
+/// Sites that are looked at beside each other.
+const AT_ONCE: usize = 8;
 
-/// What has become of those that were looked at.
-#[derive(Debug, Default)]
-struct Tally {
-    instances: u64,
-    changed: u64,
-    removed: u64,
-    failed: u64,
+/// What became of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    AsItWas,
+    Changed,
+    Refused,
 }
 
-/// Looks at each site, and at all that the service has. One that refuses a site is asked for the others all
-/// the same; one that does not answer ends the look, which is made again.
+/// Looks at all that the service has, and at each site. What refuses one site is asked for the others all
+/// the same; what does not answer, or is paused or locked, ends the look, which is made again.
 pub(super) async fn update_metadata(context: &StepContext) -> Result<Outcome, StepError> {
     let Some(store) = context.world.ports.metadata.clone() else {
         context.say("CONSUL_ENABLED is off: nobody is told of sites").await;
         return Ok(Outcome::MetadataUpdated { instances: 0, changed: 0, removed: 0, failed: 0 });
     };
-    let (mut tally, mut after, mut seen) = (Tally::default(), None, BTreeSet::new());
-    loop {
-        let page = context.world.app.list_published_sites(after, PAGE).await?;
-        for site in &page {
-            seen.insert(*site);
-            tally.instances += 1;
-            tally.changed += look(context, &store, *site, &mut tally.failed).await?;
-        }
-        after = page.last().copied();
-        if page.len() < PAGE {
-            break;
-        }
-    }
-    let mut strange = 0_u64;
+    let (mut gone, mut strange) = (vec![], 0_u64);
+    let sites: BTreeSet<_> = context.world.app.list_published_sites().await?.into_iter().collect();
     for id in store.list_sites().await? {
         let site = id.parse::<Uuid>().ok().map(InstanceId).filter(|site| site.0.to_string() == id);
         match site {
-            Some(site) if seen.contains(&site) => {}
-            Some(site) if is_ours(context, site).await? => {
-                tally.removed += look(context, &store, site, &mut tally.failed).await?;
-            }
+            Some(site) if sites.contains(&site) => {}
+            Some(site) if is_ours(context, site).await? => gone.push(site),
             Some(_) | None => strange += 1,
         }
     }
-    let Tally { instances, changed, removed, failed } = tally;
+    let instances = u64::try_from(sites.len()).unwrap_or(u64::MAX);
+    let gone = look_at_all(context, &store, gone).await?;
+    let known = look_at_all(context, &store, sites).await?;
+    let count =
+        |looks: &[Look], what: Look| looks.iter().filter(|look| **look == what).count() as u64;
+    let (changed, removed) = (count(&known, Look::Changed), count(&gone, Look::Changed));
+    let failed = count(&known, Look::Refused) + count(&gone, Look::Refused);
     let text = format!(
         "looked at {instances} sites: {changed} told anew, {removed} that are gone removed, {failed} refused; \
          {strange} parts are somebody else's and stay"
@@ -64,22 +57,29 @@ pub(super) async fn update_metadata(context: &StepContext) -> Result<Outcome, St
     Ok(Outcome::MetadataUpdated { instances, changed, removed, failed })
 }
 
-/// 1 where anything changed.
+async fn look_at_all(
+    context: &StepContext,
+    store: &Arc<dyn MetadataStore>,
+    sites: impl IntoIterator<Item = InstanceId>,
+) -> Result<Vec<Look>, StepError> {
+    let looks = sites.into_iter().map(|site| look(context, store, site));
+    stream::iter(looks).buffer_unordered(AT_ONCE).try_collect().await
+}
+
 async fn look(
     context: &StepContext,
     store: &Arc<dyn MetadataStore>,
     site: InstanceId,
-    failed: &mut u64,
-) -> Result<u64, StepError> {
+) -> Result<Look, StepError> {
     match publish(context, store, site).await {
-        Ok(written) => Ok(u64::from(written.is_changed)),
-        Err(error) if error.costs == Costs::Outage => Err(error),
-        Err(error) => {
-            *failed += 1;
+        Ok(written) if written.is_changed => Ok(Look::Changed),
+        Ok(_) => Ok(Look::AsItWas),
+        Err(error) if error.class == ErrorClass::Permanent => {
             let text = format!("{site} could not be told of: {error}");
             context.world.say(context.run, context.step, Level::Error, text).await;
-            Ok(0)
+            Ok(Look::Refused)
         }
+        Err(error) => Err(error),
     }
 }
 

@@ -209,15 +209,20 @@ impl World {
     }
 }
 
+/// How long a change of a site waits to be told of: what is older, every day sees to.
+const FOLLOWED: chrono::TimeDelta = chrono::TimeDelta::days(2);
+
 impl World {
     /// Whether anything would come of the run: a mail that nobody is to get is none, and nobody can be told
     /// to watch a site, or what it is, where nobody is configured to.
-    fn is_wanted(&self, request: &StartRequest) -> bool {
+    fn is_wanted(&self, request: &StartRequest, event: &Recorded) -> bool {
         if request.definition == UPDATE_MONITORS.name {
             return self.ports.monitoring.is_some();
         }
         if request.definition == PUBLISH_METADATA.name {
-            return self.ports.metadata.is_some();
+            // What happened before that, every day sees to, also where nobody was told then.
+            let is_new = event.recorded_at > self.app.journal().now() - FOLLOWED;
+            return is_new && self.ports.metadata.is_some();
         }
         if request.definition != SEND_MAIL.name {
             return true;
@@ -251,7 +256,7 @@ impl Host for World {
     }
 
     fn started_by(&self, event: &Recorded) -> Option<StartRequest> {
-        started_by(event).filter(|request| self.is_wanted(request))
+        started_by(event).filter(|request| self.is_wanted(request, event))
     }
 
     fn woken_by(&self, event: &Recorded) -> Option<RunId> {

@@ -8,6 +8,8 @@ Its orders, beside those of all doubles (`tests/doubles`):
     put KEY VALUE     somebody writes a key
     lock yes          somebody holds the lock of all that write (no: lets it go, and leaves its key)
     race KEY VALUE    somebody writes a key just before the next transaction
+    deny KEY          the token may not write that key, nor any below it
+    hide yes          the token may not read keys, which then are none
 """
 
 import base64
@@ -51,6 +53,8 @@ class Service(Double):
         self.entries = {}
         self.index = 10
         self.race = None
+        self.denied = None
+        self.is_hidden = False
 
     def admit(self, key):
         if key != self.key:
@@ -80,12 +84,18 @@ class Service(Double):
             found = [self.entries[it].show(it) for it in self.below(key)]
         else:
             found = [self.entries[key].show(key)] if key in self.entries else []
-        return (200, {}, found) if found else (404, {}, None)
+        headers = {"X-Consul-Index": str(self.index), "X-Consul-KnownLeader": "true"}
+        if self.is_hidden:
+            return 404, {**headers, "X-Consul-Results-Filtered-By-ACLs": "true"}, None
+        return (200, headers, found) if found else (404, headers, None)
 
     def check(self, operation):
         """Why an operation can't be done; nothing where it can."""
         verb, key = operation["Verb"], operation["Key"]
         entry, index = self.entries.get(key), operation.get("Index", 0)
+        # Who asks whether a key is not there must be allowed to write it.
+        if self.denied and key.startswith(self.denied) and verb != "check-index":
+            return f'Permission denied: token lacks permission "key:write" on "{key}"'
         if verb == "check-not-exists" and entry:
             return f'key "{key}" exists'
         if verb == "check-index" and (not entry or entry.modified != index):
@@ -135,6 +145,12 @@ class Service(Double):
             return self.write(rest[0], rest[1].encode())
         if verb == "race":
             self.race = (rest[0], rest[1].encode())
+            return None
+        if verb == "deny":
+            self.denied = rest[0]
+            return None
+        if verb == "hide":
+            self.is_hidden = rest[0] == "yes"
             return None
         if verb == "lock":
             self.write(LOCK, b"")

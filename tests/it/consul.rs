@@ -120,7 +120,7 @@ async fn of_two_that_write_at_once_one_comes_back_and_nothing_is_lost() {
     client.write_site(ID, &site("a")).await.unwrap();
     service.order(&format!("race {PART}/version 9")).await;
     let error = client.write_site(ID, &site("b")).await.unwrap_err();
-    assert_eq!(error.class, Class::Transient, "{error}");
+    assert_eq!((error.class, error.blame), (Class::Transient, Blame::Caller));
     assert_eq!(service.order("keys").await[format!("{PART}/name")], "a", "nothing half done");
     assert_eq!(client.write_site(ID, &site("b")).await.unwrap(), written(10, true));
 }
@@ -130,9 +130,10 @@ async fn nothing_is_written_while_somebody_holds_the_lock() {
     let mut service = start().await;
     let client = client(&service);
     service.order("lock yes").await;
-    let waits = Class::RateLimited(Duration::from_secs(5));
+    let waits = Duration::from_secs(5);
     let error = client.write_site(ID, &site("a")).await.unwrap_err();
-    assert_eq!((error.class, error.blame), (waits, Blame::Caller));
+    // It costs whoever waits no attempt.
+    assert_eq!((error.class, error.free_for), (Class::RateLimited(waits), Some(waits)));
     assert!(error.message.contains("lock/ocim/.lock"), "{}", error.message);
     // Its key stays where nobody holds it.
     service.order("lock no").await;
@@ -161,19 +162,50 @@ async fn each_answer_means_what_it_says() {
         let error = client.list_sites().await.unwrap_err();
         assert_eq!((error.class, error.code, error.blame), expected, "{status}");
     }
-    for body in ["<html>", "{}", "[{}]", r#"[{"Key": "a", "ModifyIndex": 1, "Value": "%"}]"#] {
-        service.order(&format!("status 200 {body}")).await;
-        let answer = client.write_site(ID, &site("a")).await;
-        // A key of nobody's is no matter.
-        if let Err(error) = answer {
-            assert_eq!(error.class, Class::Transient, "{body}");
-        }
+    // Others answer, too, and say nothing of keys.
+    for (status, body) in [(404, "-"), (200, "[]"), (200, "<html>")] {
+        service.order(&format!("status {status} {body}")).await;
+        let error = client.remove_site(ID).await.unwrap_err();
+        assert_eq!(error.code, refused, "{status} {body}");
+        assert!(error.message.contains("CONSUL_HTTP_ADDR"), "{error}");
     }
     let strange = Consul::new(&ConsulAccess { token: None, ..access(service.port) }).unwrap();
     let error = strange.write_site(ID, &site("a")).await.unwrap_err();
     assert_eq!(error.code, refused);
     assert!(error.message.contains("CONSUL_HTTP_TOKEN"), "{error}");
     assert!(!format!("{:?}{client:?}", access(service.port)).contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_is_refused_and_never_taken_for_an_empty_tree() {
+    let mut service = start().await;
+    let client = client(&service);
+    client.write_site(ID, &site("a")).await.unwrap();
+    for denied in [PART, "lock/ocim"] {
+        service.order(&format!("deny {denied}")).await;
+        for answer in [client.write_site(ID, &site("b")).await, client.remove_site(ID).await] {
+            let error = answer.unwrap_err();
+            assert_eq!(error.code, Some(ErrorCode::MetadataRefused), "{denied}");
+            assert!(error.message.contains("CONSUL_HTTP_TOKEN"), "{error}");
+        }
+    }
+    service.order("deny elsewhere").await;
+    service.order("hide yes").await;
+    let refusals = [
+        client.write_site(ID, &site("b")).await.map(drop),
+        client.remove_site(ID).await.map(drop),
+        client.list_sites().await.map(drop),
+    ];
+    for refused in refusals {
+        assert_eq!(refused.unwrap_err().code, Some(ErrorCode::MetadataRefused));
+    }
+    // No answer repeats what was written.
+    service.order("hide no").await;
+    service.order("status 400 -").await;
+    let token = site("b").keys()["basic_auth"].clone();
+    let error = client.write_site(ID, &site("b")).await.unwrap_err();
+    assert!(!error.message.contains(&token), "{error}");
+    assert_eq!(service.order("keys").await[format!("{PART}/name")], "a");
 }
 
 #[tokio::test]

@@ -8,9 +8,10 @@ use crate::http_service::{HttpService, Service};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ocim_domain::port_error::{Class, PortError};
+use ocim_domain::port_error::{Blame, PortError};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::site_metadata::{SiteMetadata, VERSION, WrittenMetadata, read_version};
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,6 +30,12 @@ const INSTANCE: &str = "{instance}/";
 const LOCK: &str = "lock/ocim/.lock";
 /// When to come back where somebody holds it.
 const LOCKED: Duration = Duration::from_secs(5);
+/// Every answer about keys has the first, whether there are any or none; the second where a token may not
+/// read some.
+const INDEX: &str = "x-consul-index";
+const FILTERED: &str = "x-consul-results-filtered-by-acls";
+/// What a transaction is told that the token does not allow.
+const DENIED: &str = "Permission denied";
 /// Where keys are.
 const KEYS: [&str; 2] = ["v1", "kv"];
 
@@ -95,6 +102,20 @@ struct Pair {
     session: Option<String>,
 }
 
+/// What came of a transaction.
+#[derive(Deserialize)]
+struct Transacted {
+    /// None where all of it was done.
+    #[serde(rename = "Errors")]
+    errors: Option<Vec<Refusal>>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(rename = "What", default)]
+    what: String,
+}
+
 /// What a site's part has, by key, and when it was written last.
 #[derive(Default)]
 struct Part {
@@ -128,11 +149,28 @@ impl Consul {
         let query: Vec<_> =
             query.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let answer = self.service.ask(Method::GET, &path_of(key), &query, None).await?;
-        match answer {
-            (StatusCode::NOT_FOUND, _, _) => Ok(None),
-            (status, _, body) if status.is_success() => self.service.read(&body).map(Some),
-            (status, headers, body) => Err(self.service.describe(status, &headers, &body)),
+        let (status, headers, body) = answer;
+        match status {
+            StatusCode::NOT_FOUND => self.check_origin(&headers).map(|()| None),
+            status if status.is_success() => {
+                self.check_origin(&headers)?;
+                self.service.read(&body).map(Some)
+            }
+            status => Err(self.service.describe(status, &headers, &body)),
         }
+    }
+
+    /// Refuses what is no answer about keys, or not about all of them: "none" would be taken at its word.
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), PortError> {
+        let place = self.service.place();
+        let text = if !headers.contains_key(INDEX) {
+            format!("{place} is no Consul: CONSUL_HTTP_ADDR leads elsewhere")
+        } else if headers.contains_key(FILTERED) {
+            format!("{place} does not let CONSUL_HTTP_TOKEN read all keys below {}", self.root)
+        } else {
+            return Ok(());
+        };
+        Err(PortError::permanent(ErrorCode::MetadataRefused, text))
     }
 
     async fn read_part(&self, part: &str) -> Result<Part, PortError> {
@@ -156,7 +194,7 @@ impl Consul {
         Ok(match found.into_iter().flatten().next() {
             Some(Pair { session: Some(session), .. }) if !session.is_empty() => {
                 let message = format!("{}: somebody holds the lock {LOCK}", self.place());
-                return Err(PortError::new(Class::RateLimited(LOCKED), message));
+                return Err(PortError::postponed(LOCKED, message));
             }
             Some(Pair { index, .. }) => {
                 json!({ "KV": { "Verb": "check-index", "Key": LOCK, "Index": index } })
@@ -170,14 +208,26 @@ impl Consul {
         let body = Some(Value::Array(operations));
         let (status, headers, body) =
             self.service.ask(Method::PUT, &["v1", "txn"], &[], body).await?;
-        match status {
-            status if status.is_success() => Ok(()),
-            StatusCode::CONFLICT => {
-                let message = format!("{}: somebody else wrote at the same time", self.place());
-                Err(PortError::transient(message))
-            }
-            status => Err(self.service.describe(status, &headers, &body)),
+        if !status.is_success() && status != StatusCode::CONFLICT {
+            // What it says may repeat what was written, which is nobody else's business.
+            let said = "it does not take a transaction";
+            return Err(self.service.describe(status, &headers, said.as_bytes()));
         }
+        let Transacted { errors } = self.service.read(&body)?;
+        let errors = errors.unwrap_or_default();
+        if errors.iter().any(|error| error.what.contains(DENIED)) {
+            let text = format!(
+                "{} does not let CONSUL_HTTP_TOKEN write all keys below {} and {LOCK}",
+                self.place(),
+                self.root
+            );
+            return Err(PortError::permanent(ErrorCode::MetadataRefused, text));
+        }
+        if status.is_success() && errors.is_empty() {
+            return Ok(());
+        }
+        let message = format!("{}: somebody else wrote at the same time", self.place());
+        Err(PortError::transient(message).blamed_on(Blame::Caller))
     }
 }
 
@@ -216,7 +266,8 @@ impl MetadataStore for Consul {
 
     async fn remove_site(&self, id: &str) -> Result<WrittenMetadata, PortError> {
         let part = format!("{}{id}/", self.root);
-        let found: Option<Vec<String>> = self.read(&part, &[("keys", "true")]).await?;
+        let found: Option<Vec<String>> =
+            self.read(&part, &[("keys", "true"), ("consistent", "true")]).await?;
         let is_changed = found.is_some_and(|keys| !keys.is_empty());
         if is_changed {
             let remove = json!({ "KV": { "Verb": "delete-tree", "Key": part } });

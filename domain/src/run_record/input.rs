@@ -1,6 +1,6 @@
 //! What runs are started with: recorded with their start, and read by their steps.
 
-use crate::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId};
+use crate::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId, ServerId};
 use crate::instance::OnSuccess;
 use crate::ledger;
 use crate::mail::About;
@@ -73,6 +73,23 @@ pub enum MoveInput {
     TestLink(TestLinkInput),
 }
 
+/// Input of `publish_metadata` where a machine came back into sight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerInput {
+    /// The machine.
+    pub server: ServerId,
+}
+
+/// Every input of `publish_metadata`: the instance, or a machine of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MetadataInput {
+    /// All of it.
+    Instance(LifecycleInput),
+    /// One that it has.
+    Server(ServerInput),
+}
+
 /// What each input of a process on a whole instance tells: which one.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct InstanceInput {
@@ -142,6 +159,7 @@ records! {
     LaunchInput: "launch_input",
     LifecycleInput: "lifecycle_input",
     MailInput: "mail_input",
+    MetadataInput: "metadata_input",
     MoveInput: "move_input",
     OrphanInput: "orphan_input",
     ProvisionLoadBalancer: "provision_load_balancer_input",

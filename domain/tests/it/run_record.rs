@@ -15,9 +15,9 @@ use ocim_domain::names::RoutedNames;
 use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::run_record::{
     AssignedServers, BalancerInput, BootId, BulkInput, CreatedServer, DeliveredMail, ExitStatus,
-    HeartbeatStatus, InstanceInput, LaunchInput, LifecycleInput, MachineId, MailInput, MoveInput,
-    OrphanInput, PointedNames, ProvisionLoadBalancer, ReachedMachine, ResolvedPlaybooks,
-    TestLinkInput, TimerInput, TrafficInput, TrafficPlan, names,
+    HeartbeatStatus, InstanceInput, LaunchInput, LifecycleInput, MachineId, MailInput,
+    MetadataInput, MoveInput, OrphanInput, PointedNames, ProvisionLoadBalancer, ReachedMachine,
+    ResolvedPlaybooks, ServerInput, TestLinkInput, TimerInput, TrafficInput, TrafficPlan, names,
 };
 use ocim_domain::saga::RunRecord;
 use ocim_domain::shared_server::Address;
@@ -52,6 +52,7 @@ fn samples() -> Vec<Sample> {
         sample(LaunchInput { instance, appserver, number: 1, then, in_bulk: true }),
         sample(lifecycle.clone()),
         sample(MailInput { about: About::LaunchFailed { instance, appserver, launch: run_id(1) } }),
+        sample(MetadataInput::Server(ServerInput { server: server_id() })),
         sample(MoveInput::Instance(lifecycle)),
         sample(OrphanInput { region: text("test-region"), machine: text("vm-9") }),
         sample(ProvisionLoadBalancer {

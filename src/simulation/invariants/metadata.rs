@@ -4,7 +4,7 @@ use super::End;
 use crate::processes::publish_metadata::PUBLISH_METADATA;
 use crate::simulation::SimulationError;
 use ocim_domain::ids::InstanceId;
-use ocim_domain::instance;
+use ocim_domain::instance::{self, Stage};
 use serde_json::{Value, json};
 
 impl End<'_> {
@@ -24,8 +24,8 @@ impl End<'_> {
         let part = self.stage.region.metadata_of(&id.0.to_string());
         let told = part.get("active_app_servers").and_then(|it| serde_json::from_slice(it).ok());
         let expected = match site.lifecycle.stage {
-            instance::Stage::Archived | instance::Stage::Deleted => None,
-            _ => {
+            Stage::Archived | Stage::Deleting | Stage::Deleted => None,
+            Stage::Live | Stage::Archiving | Stage::Unarchiving => {
                 let mut numbers = vec![];
                 for id in &site.active {
                     numbers.push(self.stage.app.load_appserver(*id).await?.launched.number);

@@ -392,6 +392,7 @@ fn consul_is_where_its_own_settings_say_and_hears_nothing_in_clear_from_another_
     for (wrong, named) in [
         (vec![remote], "CONSUL_HTTP_ADDR"),
         (vec![("CONSUL_HTTP_ADDR", "http://consul.example.com")], "CONSUL_HTTP_ADDR"),
+        (vec![("CONSUL_HTTP_ADDR", "https://u:hunter2@consul.example.com")], "CONSUL_HTTP_ADDR"),
         (vec![("CONSUL_PREFIX", "{instance}/")], "CONSUL_PREFIX"),
         (vec![("CONSUL_PREFIX", "{ocim}/{instance}")], "CONSUL_PREFIX"),
         (vec![("OCIM_ID", "a b")], "CONSUL_PREFIX"),
@@ -399,8 +400,11 @@ fn consul_is_where_its_own_settings_say_and_hears_nothing_in_clear_from_another_
     ] {
         let told = of(&wrong).unwrap_err();
         assert!(told[0].to_string().starts_with(named), "{told:?}");
+        assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
     }
     assert!(load(&[remote]).is_ok(), "nobody is told");
+    let blind = load(&[on, ("CONSUL_HTTP_SSL_VERIFY", "false")]).unwrap();
+    assert!(blind.notes.iter().any(|note| note.contains("CONSUL_HTTP_SSL_VERIFY")));
 }
 
 #[test]

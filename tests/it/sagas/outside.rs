@@ -43,6 +43,8 @@ pub(crate) struct Outside {
     pub(crate) dns: Arc<FakeDns>,
     pub(crate) monitoring: Arc<FakeMonitoring>,
     pub(crate) metadata: Arc<FakeMetadata>,
+    /// Whether that is told of sites: a run follows each change of one then.
+    pub(crate) is_told: bool,
     pub(crate) mailer: Arc<FakeMailer>,
     pub(crate) site: Arc<FakeSite>,
 }
@@ -74,6 +76,7 @@ impl Outside {
             dns: Arc::default(),
             monitoring: Arc::default(),
             metadata: Arc::default(),
+            is_told: false,
             mailer: Arc::default(),
         }
     }
@@ -97,6 +100,7 @@ impl Outside {
             dns: Arc::new(self.dns.fork()),
             monitoring: Arc::new(self.monitoring.fork()),
             metadata: Arc::new(self.metadata.fork()),
+            is_told: self.is_told,
             mailer: Arc::new(self.mailer.fork()),
             site: Arc::new(self.site.fork().behind(balancer.clone())),
             balancer,
@@ -112,7 +116,7 @@ impl Outside {
             load_balancer: self.balancer.clone(),
             dns: Some(self.dns.clone()),
             monitoring: Some(self.monitoring.clone()),
-            metadata: Some(self.metadata.clone()),
+            metadata: self.is_told.then(|| self.metadata.clone() as _),
             mailer: self.mailer.clone(),
             site_probe: self.site.clone(),
         }

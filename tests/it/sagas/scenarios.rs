@@ -266,7 +266,10 @@ impl Scenario {
     }
 
     /// As [`Scenario::prepare`], on a stage of one's own.
-    pub(crate) async fn prepare_on(self, stage: Stage) -> (Stage, RunId) {
+    pub(crate) async fn prepare_on(self, mut stage: Stage) -> (Stage, RunId) {
+        if self.definition().name == PUBLISH_METADATA.name {
+            stage.tell_others();
+        }
         stage.add_lms_user().await;
         let run = self.begin(&stage).await;
         let last = match self {

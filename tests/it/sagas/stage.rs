@@ -77,7 +77,23 @@ impl Stage {
 
     /// As [`Stage::new`], in a world that is changed beforehand.
     pub(crate) async fn build(change: impl FnOnce(&mut World)) -> Self {
-        let stage = Self::without_instance(change).await;
+        Self::build_in(Outside::new(), change).await
+    }
+
+    /// As [`Stage::new`], where others are told of sites.
+    pub(crate) async fn told() -> Self {
+        Self::build_in(Outside { is_told: true, ..Outside::new() }, |_| {}).await
+    }
+
+    /// Has others be told of sites from now on.
+    pub(crate) fn tell_others(&mut self) {
+        self.outside.is_told = true;
+        let world = Arc::get_mut(&mut self.world).expect("nobody else has it");
+        world.ports.metadata = self.outside.ports().metadata;
+    }
+
+    async fn build_in(outside: Outside, change: impl FnOnce(&mut World)) -> Self {
+        let stage = Self::without_instance_in(outside, change).await;
         add_servers(stage.app()).await;
         let instance = create_instance(stage.app(), "alpha").await;
         stage.answer_as(SITE, None);
@@ -89,7 +105,10 @@ impl Stage {
 
     /// A changed world with one balancer, for a test that makes an instance of its own.
     pub(crate) async fn without_instance(change: impl FnOnce(&mut World)) -> Self {
-        let outside = Outside::new();
+        Self::without_instance_in(Outside::new(), change).await
+    }
+
+    async fn without_instance_in(outside: Outside, change: impl FnOnce(&mut World)) -> Self {
         let (store, mut world) = open_world(&outside);
         change(&mut world);
         world.app.register_load_balancer(&somebody(), registration()).await.unwrap();
@@ -250,7 +269,7 @@ impl Stage {
         self.record_start(run, definition.start(request, now, limits)).await;
     }
 
-    async fn find_request(&self, run: RunId) -> StartRequest {
+    pub(crate) async fn find_request(&self, run: RunId) -> StartRequest {
         let events = self.events(&[]).await;
         events.iter().filter_map(started_by).find(|asked| asked.run == run).unwrap()
     }
@@ -412,7 +431,7 @@ fn open_world(outside: &Outside) -> (Arc<CrashStore>, World) {
     let reads = unconnected().unwrap();
     let fragment_name_prefix = "ocim-".to_owned();
     let setting = AppSetting {
-        jobs: Job::ALL.to_vec(),
+        jobs: Job::ALL.into_iter().filter(|job| outside.is_told || !job.tells_others()).collect(),
         defaults,
         regions,
         fragment_name_prefix,
