@@ -378,7 +378,7 @@ async fn answer_with_appservers(
         Ok(Appserver { clean_up, ..show_appserver(row)? })
     };
     let page = choice.page(rows, |row: &AppserverRow| row.id.clone(), show)?;
-    Ok(answer_with_page(request, page))
+    answer_with_page(request, &page)
 }
 
 /// Lists the Appservers of an instance, newest first.

@@ -294,7 +294,7 @@ async fn list_bulk_operations(
     let rows = api.app.reads(&by).list_bulk_operations(limit, after).await?;
     let now = api.app.journal().now();
     let page = choice.page(rows, |row: &BulkRow| row.id.clone(), |row| show(row, now))?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 /// Reads a bulk operation.
@@ -319,7 +319,7 @@ async fn list_bulk_items(
     let (limit, after) = (choice.rows_to_read(), params.after.unwrap_or(0));
     let rows = api.app.reads(&by).list_bulk_items(&id.to_string(), limit, after.into()).await?;
     let page = choice.page(rows, |row: &BulkItemRow| row.place.to_string(), show_item)?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 /// Has a bulk operation begin with no more instances for now.

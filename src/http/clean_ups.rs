@@ -121,7 +121,7 @@ async fn plan_clean_ups(
         plans.push((id, api.app.plan_clean_up(id, None).await));
     }
     let page = choice.page(plans, |(id, _)| id.to_string(), show_plan)?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 fn show_plan((id, plan): (InstanceId, Result<Plan, AppError>)) -> Result<CleanUpPlan, HttpError> {

@@ -134,7 +134,7 @@ async fn list_events(
     let rows = models.list_events(&params.query(), order, limit, choice.after_as()).await?;
     let position = |row: &EventRow| row.position.clone();
     let page = choice.page(rows, position, |row| Ok(show_event(row.into_recorded())))?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 async fn follow_events(

@@ -103,7 +103,7 @@ async fn list_incidents(
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(&by).list_incidents(params.is_open, limit, after).await?;
     let page = choice.page(rows, |row: &IncidentRow| row.event.clone(), show_incident)?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 /// Has no work begin on something.

@@ -291,7 +291,7 @@ async fn list_instances(
     let now = api.app.journal().now();
     let show = |row| show_instance(row, now);
     let page = choice.page(rows, |row: &InstanceRow| row.id.clone(), show)?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 /// Reads an instance with its settings.

@@ -175,7 +175,7 @@ async fn list_load_balancers(
     let rows = api.app.reads(&by).list_load_balancers(limit, after).await?;
     let id = |row: &LoadBalancerRow| row.id.clone();
     let page = choice.page(rows, id, show_load_balancer)?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 /// Reads a balancer.

@@ -74,7 +74,7 @@ async fn list_mails(
     let reads = api.app.reads(&by);
     let rows = reads.list_mails(state.as_ref(), instance.as_ref(), limit, after).await?;
     let page = choice.page(rows, |row: &MailRow| row.id.clone(), show_mail)?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 fn show_mail(row: MailRow) -> Result<Mail, HttpError> {

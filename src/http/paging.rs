@@ -1,10 +1,11 @@
 //! Pages: how many rows to read, and where the next page begins.
 
-use super::problem::{HttpError, bad_request};
-use actix_web::http::header::LINK;
+use super::problem::{HttpError, bad_request, internal};
+use actix_web::http::header::{ContentType, LINK};
 use actix_web::{HttpRequest, HttpResponse};
 use ocim_api_spec::Page;
-use serde::{Deserialize, Serialize};
+use ocim_api_spec::page::Listed;
+use serde::Deserialize;
 use std::fmt::Display;
 use std::str::FromStr;
 use utoipa::IntoParams;
@@ -36,16 +37,17 @@ pub(super) struct Choice {
 }
 
 /// Answers with a page; a `Link` (RFC 8288) leads to the next one, with the same filters.
-pub(super) fn answer_with_page<Item: Serialize>(
+pub(super) fn answer_with_page<Item: Listed>(
     request: &HttpRequest,
-    page: Page<Item>,
-) -> HttpResponse {
+    page: &Page<Item>,
+) -> Result<HttpResponse, HttpError> {
     let mut answer = HttpResponse::Ok();
     if let Some(next) = &page.next {
         let target = next_page(request.path(), request.query_string(), next);
         answer.insert_header((LINK, format!("<{target}>; rel=\"next\"")));
     }
-    answer.json(page)
+    let written = Item::write_page(page).map_err(|error| internal(&error))?;
+    Ok(answer.content_type(ContentType::json()).body(written))
 }
 
 fn next_page(path: &str, query: &str, next: &str) -> String {

@@ -83,7 +83,7 @@ async fn list_resources(
     let limit = choice.rows_to_read();
     let rows = api.app.reads(&by).list_resources(&filter, limit, after.as_ref()).await?;
     let page = choice.page(rows, |row: &ResourceRow| row.id().to_string(), show_resource)?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 /// Something that an instance has outside.

@@ -214,7 +214,7 @@ async fn list_runs(
     let models = api.app.reads(&by);
     let rows = models.list_runs(&filter, choice.rows_to_read(), choice.after.as_deref()).await?;
     let page = choice.page(rows, |row: &RunRow| row.id.clone(), |row| show_run(row, now))?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 /// Reads a run with its steps and their attempts.

@@ -181,7 +181,7 @@ async fn list_servers(
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(&by).list_servers(&filter, limit, after).await?;
     let page = choice.page(rows, |row: &ServerRow| row.id.clone(), show_server)?;
-    Ok(answer_with_page(&request, page))
+    answer_with_page(&request, &page)
 }
 
 /// Reads a machine.

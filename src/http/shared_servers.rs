@@ -12,6 +12,7 @@ use crate::read_models::SharedServerRow;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
+use ocim_api_spec::page::Listed;
 use ocim_api_spec::{
     AddMongodbServer, AddMysqlServer, AddRabbitmqServer, AddedServer, EditMongodbServer,
     EditMysqlServer, EditRabbitmqServer, MongodbServer, MysqlServer, ProblemType, RabbitmqServer,
@@ -22,7 +23,6 @@ use ocim_domain::protected::Protected;
 use ocim_domain::right::Right;
 use ocim_domain::shared_server::{Address, Mongodb, Mysql, NewServer, Rabbitmq, Registration};
 use ocim_projections::shared_servers;
-use serde::Serialize;
 
 const SHARED_SERVERS: Tag = Tag {
     name: "shared servers",
@@ -36,7 +36,7 @@ trait Wire: Address {
     /// What changes one.
     type Edit;
     /// What is shown of one.
-    type Shown: Serialize;
+    type Shown: Listed;
     /// Where they are listed.
     const PATH: &'static str;
 
@@ -352,7 +352,7 @@ async fn list<K: Wire>(
     let (limit, after) = (choice.rows_to_read(), choice.after.as_deref());
     let rows = api.app.reads(by).list_shared_servers(K::CATEGORY, limit, after).await?;
     let page = choice.page(rows, |row: &SharedServerRow| row.id.clone(), K::show)?;
-    Ok(answer_with_page(request, page))
+    answer_with_page(request, &page)
 }
 
 async fn add<K: Wire>(api: &Api, by: Caller, body: K::Add) -> Result<HttpResponse, HttpError> {

@@ -140,7 +140,7 @@ async fn answer_with_timeline(
     let told = api.app.read_timeline(by, subject, order, choice.rows_to_read(), after).await?;
     let position = |item: &TimelineItem| item.position.clone();
     let items = told.into_iter().map(show_timeline_item).collect();
-    Ok(answer_with_page(request, choice.page(items, position, Ok)?))
+    answer_with_page(request, &choice.page(items, position, Ok)?)
 }
 
 /// Reads which end comes first.

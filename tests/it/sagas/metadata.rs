@@ -228,7 +228,7 @@ async fn a_service_that_is_away_or_refuses_keeps_nobody_from_anything() {
     let stage = Stage::told().await;
     stage.metadata.faults.fail_always("write_site", Fault::Before(Class::Transient));
     let first = begin_last(&stage).await;
-    stage.drive_until(first, |run| run.efforts.get("write_metadata").is_some()).await;
+    stage.drive_until(first, |run| run.efforts.contains_key("write_metadata")).await;
     stage.launch_active().await;
     stage.metadata.faults.clear();
     complete(&stage, first).await;
