@@ -58,6 +58,7 @@ pub(crate) use variables::{Frozen, open_frozen};
 
 use crate::logs::Logs;
 use crate::read_models::{ReadModels, Reads};
+use deadpool_postgres::Pool;
 use ocim_adapters::breaker::circuits::{Circuits, OpenCircuit};
 use ocim_domain::event::{Metadata, Position};
 use ocim_domain::ids::RunId;
@@ -244,6 +245,12 @@ impl App {
     #[must_use]
     pub fn with_leases(self, leases: Arc<dyn Leases>) -> Self {
         Self { leases: Some(leases), ..self }
+    }
+
+    /// The same, which reads its read models over these connections.
+    #[must_use]
+    pub fn with_reads_over(self, pool: Pool) -> Self {
+        Self { read_models: self.read_models.over(pool), ..self }
     }
 
     /// The same, which asks there which providers are left alone.

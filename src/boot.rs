@@ -213,6 +213,7 @@ impl Services {
             ids,
             stopping: stops,
             planner: LaunchPlanner::new(Arc::clone(&world)),
+            database: database.clone(),
             observing: observing.clone(),
         });
         let made = http::ensure_local_token(&tokens, folder.root(), node).await;

@@ -68,6 +68,7 @@ use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
 use ocim_domain::event::Position;
 use ocim_domain::right::ReadScope;
 use ocim_domain::system::Ids;
+use ocim_engine::database::DatabaseAddress;
 use ocim_engine::store::EventStore;
 use routes::Route;
 use std::collections::BTreeMap;
@@ -77,6 +78,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// Most threads that answer. They wait more than they work.
+const WORKERS_MAX: usize = 8;
+/// Connections to the database of each of them: no more in all than a server usually takes.
+const WORKER_CONNECTIONS: usize = 6;
 
 /// The routes of all modules of handlers; the document has their tags in this order.
 const LISTS: &[&[Route]] = &[
@@ -128,7 +134,7 @@ const CONNECTIONS_MAX: usize = 4096;
 pub const STALE_HEADER: &str = "X-Stale";
 
 /// What the handlers may call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Api {
     /// The commands.
     pub app: Arc<Commands>,
@@ -144,9 +150,27 @@ pub struct Api {
     pub planner: LaunchPlanner,
     /// Counts and traces what is answered.
     pub observing: Observing,
+    /// Where each worker reads, over connections of its own.
+    pub database: DatabaseAddress,
 }
 
 impl Api {
+    /// The same for one worker: what it reads comes by no other thread, which would have to be woken for each
+    /// question and each answer.
+    fn for_worker(&self) -> Self {
+        match self.database.pool(WORKER_CONNECTIONS) {
+            Ok(pool) => Self {
+                app: Arc::new(Commands::clone(&self.app).with_reads_over(pool.clone())),
+                tokens: self.tokens.clone().over(pool),
+                ..self.clone()
+            },
+            Err(error) => {
+                tracing::error!(%error, "a worker shares the connections of all others");
+                self.clone()
+            }
+        }
+    }
+
     /// The event log as it is kept, protected values sealed: the stream shows none.
     fn events(&self, by: &Caller) -> &Arc<dyn EventStore> {
         let ReadScope::Everything = by.sees;
@@ -222,19 +246,20 @@ impl RunningServer {
 /// [`ServeError::Failed`].
 pub fn start(api: Arc<Api>, listener: TcpListener) -> Result<RunningServer, ServeError> {
     let address = listener.local_addr().map_err(ServeError::Failed)?;
-    let data = Data::from(api);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let server = HttpServer::new(move || {
         let headers = DefaultHeaders::new()
             .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .add((header::CACHE_CONTROL, "no-store"));
         App::new()
-            .app_data(data.clone())
+            .app_data(Data::new(api.for_worker()))
             .wrap(from_fn(bodiless::leave_out_body))
             .wrap(from_fn(trace::make_problems))
             .wrap(from_fn(trace::trace_request))
             .wrap(headers)
             .configure(add_routes)
     })
+    .workers(cores.min(WORKERS_MAX))
     .listen(listener)
     .map_err(ServeError::Failed)?
     .client_request_timeout(HEAD_TIMEOUT)

@@ -67,6 +67,12 @@ impl ReadModels {
         Self { pool, freshness }
     }
 
+    /// The same over these connections.
+    #[must_use]
+    pub fn over(self, pool: Pool) -> Self {
+        Self { pool, ..self }
+    }
+
     /// Waits until every read model has passed `position`; false when it took longer than `wait`,
     /// or at once when one of them stands still before it.
     pub async fn wait_for(&self, position: Position, wait: Duration) -> bool {

@@ -5,8 +5,10 @@ mod tls;
 
 pub(crate) use query::query;
 
+use deadpool_postgres::{BuildError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Socket};
@@ -63,6 +65,9 @@ impl fmt::Debug for DatabaseAddress {
         formatter.debug_tuple("DatabaseAddress").field(&self.config).finish()
     }
 }
+
+/// Longest wait for a connection of a pool.
+const POOL_WAIT: Duration = Duration::from_secs(5);
 
 /// How far the server is trusted: libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,12 +138,25 @@ impl DatabaseAddress {
         self.config.connect(self.tls.clone()).await
     }
 
+    /// A pool of so many connections, which makes none before it is asked. A connection is driven by the
+    /// thread that asked for it first: who asks from there waits for no other.
+    ///
+    /// # Errors
+    /// When there can be no such pool.
+    pub fn pool(&self, size: usize) -> Result<Pool, BuildError> {
+        Pool::builder(self.manager())
+            .max_size(size)
+            .wait_timeout(Some(POOL_WAIT))
+            .create_timeout(Some(POOL_WAIT))
+            .runtime(Runtime::Tokio1)
+            .build()
+    }
+
     /// Makes connections for a pool.
     #[must_use]
-    pub fn manager(&self) -> deadpool_postgres::Manager {
-        let recycling_method = deadpool_postgres::RecyclingMethod::Fast;
-        let recycling = deadpool_postgres::ManagerConfig { recycling_method };
-        deadpool_postgres::Manager::from_config(self.config.clone(), self.tls.clone(), recycling)
+    pub fn manager(&self) -> Manager {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        Manager::from_config(self.config.clone(), self.tls.clone(), recycling)
     }
 }
 

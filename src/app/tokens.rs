@@ -183,6 +183,12 @@ impl Tokens {
         Self { pool, clock, ids }
     }
 
+    /// The same over these connections.
+    #[must_use]
+    pub fn over(self, pool: Pool) -> Self {
+        Self { pool, ..self }
+    }
+
     /// Makes a token; without `expires_at` it stays valid. The name of one that has expired, or was
     /// revoked, is free.
     ///

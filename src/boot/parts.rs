@@ -9,7 +9,7 @@ use crate::migrations::run_migrations;
 use crate::nodes::NodeFacts;
 use crate::telemetry::Observing;
 use crate::telemetry::traces::{Exporter, Tracer};
-use deadpool_postgres::{Pool, Runtime};
+use deadpool_postgres::Pool;
 use ocim_adapters::Ports;
 use ocim_adapters::balancer::LoadBalancer;
 use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
@@ -41,12 +41,10 @@ use ocim_engine::store::sealed::{PostgresKeys, SealedStore};
 use ocim_engine::store::{self, Engine, EventStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Connections for reads, projections, logs and tokens; the event store has two of its own.
+/// Connections for projections, logs, commands and background work; the event store has two of its own, and
+/// each worker that answers HTTP some.
 const POOL_SIZE: usize = 16;
-/// Longest wait for a connection.
-const POOL_WAIT: Duration = Duration::from_secs(5);
 
 /// The database to use: the one of `DATABASE_URL`, or our own, started now.
 pub(super) async fn open_database(
@@ -69,13 +67,7 @@ pub(super) async fn open_database(
 
 /// Connects to the database, without looking at its schema.
 pub(super) fn connect_pool(database: &DatabaseAddress) -> Result<Pool, BootError> {
-    Pool::builder(database.manager())
-        .max_size(POOL_SIZE)
-        .wait_timeout(Some(POOL_WAIT))
-        .create_timeout(Some(POOL_WAIT))
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|error| BootError::Database(error.into()))
+    database.pool(POOL_SIZE).map_err(|error| BootError::Database(error.into()))
 }
 
 /// Brings the schema up to date, and connects.

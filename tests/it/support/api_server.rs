@@ -138,6 +138,7 @@ impl ApiServer {
             stopping: stops,
             planner: LaunchPlanner::new(Arc::new(rehearsal_world(&app, &cloud, &playbooks))),
             observing: observing.clone(),
+            database: database.address().clone(),
         };
         let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let running = http::start(Arc::new(api), listener).unwrap();
