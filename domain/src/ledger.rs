@@ -15,38 +15,51 @@ pub fn ledger_id(instance: InstanceId) -> LedgerId {
     LedgerId(instance.0)
 }
 
-/// What a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A virtual machine.
-    Machine,
-    /// The security groups of a region; shared by all machines there.
-    SecurityGroups,
-    /// A balancer's part for the instance.
-    Fragment,
-    /// A name in the DNS.
-    DnsName,
-    /// What asks a page of a site from outside, and writes to people when it does not answer.
-    Monitor,
+/// Declares the kinds of resources: each with its word in events, on the wire and in filters, and what a
+/// sentence about one begins with, before and after its key.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident: $word:literal, $noun:literal, $verb:literal;)*) => {
+        /// What a resource is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// As in events, on the wire and in filters.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $word,)*
+                }
+            }
+
+            /// What a sentence about one begins with: `The machine … is`.
+            #[must_use]
+            pub fn subject(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$kind => ($noun, $verb),)*
+                }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Machine, Self::SecurityGroups, Self::Fragment, Self::DnsName, Self::Monitor];
-
-    /// As in events, on the wire and in filters.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Machine => "machine",
-            Self::SecurityGroups => "security_groups",
-            Self::Fragment => "fragment",
-            Self::DnsName => "dns_name",
-            Self::Monitor => "monitor",
-        }
-    }
+kinds! {
+    /// A virtual machine.
+    Machine: "machine", "The machine", "is";
+    /// The security groups of a region; shared by all machines there.
+    SecurityGroups: "security_groups", "The security groups of", "are";
+    /// A balancer's part for the instance.
+    Fragment: "fragment", "The load balancer's part", "is";
+    /// A name in the DNS.
+    DnsName: "dns_name", "The DNS name", "is";
+    /// What asks a page of a site from outside, and writes to people when it does not answer.
+    Monitor: "monitor", "The monitor of", "is";
 }
 
 /// Whether this version knows the kinds in a list of kinds, or of resources' keys.

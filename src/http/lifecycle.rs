@@ -2,6 +2,7 @@
 
 use super::Api;
 use super::appservers::{APPSERVERS, SHOWN_BY, answer_with_run};
+use super::convert::word;
 use super::extract::Body;
 use super::instances::{INSTANCE_ID, INSTANCES};
 use super::problem::{HttpError, invalid};
@@ -15,7 +16,7 @@ use crate::read_models::ResourceKey;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
 use ocim_api_spec::{
-    ArchiveInstance, DeleteInstance, LifecyclePlan, ProblemType, ResolveResource, ResourceKind,
+    ArchiveInstance, DeleteInstance, LifecyclePlan, ProblemType, ResolveResource,
     StartedTermination, StartedTerminations, TerminateAppservers, UnarchiveInstance,
 };
 use ocim_domain::ids::InstanceId;
@@ -145,7 +146,8 @@ async fn delete_instance(
     id: Path<InstanceId>,
     Body(body): Body<DeleteInstance>,
 ) -> Result<HttpResponse, HttpError> {
-    let ignore = body.ignore.into_iter().map(ledger_kind).collect();
+    let ignore = body.ignore.into_iter().map(|kind| word(kind.word().to_owned()));
+    let ignore = ignore.collect::<Result<_, _>>()?;
     let ask = LifecycleAsk::Delete(DeleteAsk { confirmation: body.confirm, ignore });
     change(&api, &by, *id, body.reason, body.dry_run, ask).await
 }
@@ -203,16 +205,6 @@ async fn resolve_resource(
 
 fn read_resource(text: &str) -> Option<(InstanceId, ledger::ResourceKey)> {
     let ResourceKey { instance, kind, key } = text.parse().ok()?;
-    let kind = ledger::Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+    let kind = *ledger::Kind::ALL.iter().find(|known| known.as_str() == kind)?;
     Some((instance.parse().ok()?, ledger::ResourceKey::new(kind, key)))
-}
-
-fn ledger_kind(kind: ResourceKind) -> ledger::Kind {
-    match kind {
-        ResourceKind::Machine => ledger::Kind::Machine,
-        ResourceKind::SecurityGroups => ledger::Kind::SecurityGroups,
-        ResourceKind::Fragment => ledger::Kind::Fragment,
-        ResourceKind::DnsName => ledger::Kind::DnsName,
-        ResourceKind::Monitor => ledger::Kind::Monitor,
-    }
 }

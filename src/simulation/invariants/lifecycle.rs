@@ -62,7 +62,7 @@ impl End<'_> {
             let may_stay = match key.kind {
                 Kind::SecurityGroups => site.lifecycle.stage == Stage::Archived,
                 Kind::Machine => site.lifecycle.residue.contains(&key),
-                Kind::DnsName | Kind::Fragment | Kind::Monitor => false,
+                _ => false,
             };
             if !may_stay {
                 self.blame(INVARIANT, id, format!("its ledger has the {} {}", key.kind, key.key));
