@@ -62,7 +62,7 @@ pub const REGION_CHARACTERS_MAX: usize = 16;
 pub struct Config {
     // The server.
     /// `DATABASE_URL`: `postgres://user:password@host/database?sslmode=verify-full`; `sslmode` and
-    /// `sslrootcert` as in libpq, `prefer` when unset. None: Ocim runs a PostgreSQL of its own in the
+    /// `sslrootcert` as in libpq, `prefer` when unset. Ocim opens up to 42 connections. None: Ocim runs a PostgreSQL of its own in the
     /// data folder.
     pub database_url: Option<Secret>,
     /// `EVENT_STORE_URL`: a KurrentDB that keeps the events, `kurrentdb://user:password@host:2113`,

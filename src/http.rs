@@ -81,8 +81,8 @@ use tokio::task::JoinHandle;
 
 /// Most threads that answer. They wait more than they work.
 const WORKERS_MAX: usize = 8;
-/// Connections to the database of each of them: no more in all than a server usually takes.
-const WORKER_CONNECTIONS: usize = 6;
+/// Connections to the database of all of them together: no more than a server usually has left.
+const WORKERS_CONNECTIONS: usize = 24;
 
 /// The routes of all modules of handlers; the document has their tags in this order.
 const LISTS: &[&[Route]] = &[
@@ -157,8 +157,8 @@ pub struct Api {
 impl Api {
     /// The same for one worker: what it reads comes by no other thread, which would have to be woken for each
     /// question and each answer.
-    fn for_worker(&self) -> Self {
-        match self.database.pool(WORKER_CONNECTIONS) {
+    fn for_worker(&self, workers: usize) -> Self {
+        match self.database.pool(WORKERS_CONNECTIONS / workers) {
             Ok(pool) => Self {
                 app: Arc::new(Commands::clone(&self.app).with_reads_over(pool.clone())),
                 tokens: self.tokens.clone().over(pool),
@@ -247,19 +247,20 @@ impl RunningServer {
 pub fn start(api: Arc<Api>, listener: TcpListener) -> Result<RunningServer, ServeError> {
     let address = listener.local_addr().map_err(ServeError::Failed)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = cores.min(WORKERS_MAX);
     let server = HttpServer::new(move || {
         let headers = DefaultHeaders::new()
             .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .add((header::CACHE_CONTROL, "no-store"));
         App::new()
-            .app_data(Data::new(api.for_worker()))
+            .app_data(Data::new(api.for_worker(workers)))
             .wrap(from_fn(bodiless::leave_out_body))
             .wrap(from_fn(trace::make_problems))
             .wrap(from_fn(trace::trace_request))
             .wrap(headers)
             .configure(add_routes)
     })
-    .workers(cores.min(WORKERS_MAX))
+    .workers(workers)
     .listen(listener)
     .map_err(ServeError::Failed)?
     .client_request_timeout(HEAD_TIMEOUT)

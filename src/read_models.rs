@@ -28,7 +28,7 @@ pub use sites::{
 };
 
 use condition::{Clause, Parameter};
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Client, Pool};
 use ocim_domain::event::Position;
 use ocim_domain::right::ReadScope;
 use ocim_engine::projector::{self, Freshness, ProjectionStatus, Served};
@@ -157,12 +157,20 @@ impl Reads<'_> {
     }
 
     async fn run(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, QueryError> {
+        let client = tokio::time::timeout(QUERY_LIMIT, self.models.pool.get()).await;
+        let client = client.map_err(unavailable)?.map_err(unavailable)?;
         let work = async {
-            let client = self.models.pool.get().await.map_err(unavailable)?;
             let statement = client.prepare_cached(sql).await.map_err(unavailable)?;
             client.query(&statement, parameters).await.map_err(unavailable)
         };
-        tokio::time::timeout(QUERY_LIMIT, work).await.map_err(unavailable)?
+        match tokio::time::timeout(QUERY_LIMIT, work).await {
+            Ok(rows) => rows,
+            Err(elapsed) => {
+                // The server still works on it: nobody is to wait behind that.
+                drop(Client::take(client));
+                Err(unavailable(elapsed))
+            }
+        }
     }
 }
 

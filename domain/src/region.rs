@@ -103,12 +103,12 @@ impl State {
         self.queue.iter().position(|it| *it == run).map(|index| Place::Queued(index + 1))
     }
 
-    /// Those of whom one must leave before that run, which waits, gets a slot: of bulk work where no more of
-    /// that may run.
+    /// Those of whom one must leave before anybody who waits gets a slot: of bulk work where the first in line
+    /// is of that, and no more may run.
     #[must_use]
-    pub fn holders_before(&self, run: RunId) -> Vec<RunId> {
+    pub fn holders(&self) -> Vec<RunId> {
         let in_bulk = self.running_in_bulk();
-        match self.bulk.get(&run) {
+        match self.queue.front().and_then(|first| self.bulk.get(first)) {
             Some(most) if in_bulk.len() >= to_size(*most).max(1) => in_bulk,
             _ => self.running.iter().copied().collect(),
         }

@@ -66,6 +66,9 @@ impl fmt::Debug for DatabaseAddress {
     }
 }
 
+/// Pause between two looks whether the server is there, and the longest that it answers none.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const UNANSWERED_MAX: Duration = Duration::from_secs(15);
 /// Longest wait for a connection of a pool.
 const POOL_WAIT: Duration = Duration::from_secs(5);
 
@@ -144,7 +147,14 @@ impl DatabaseAddress {
     /// # Errors
     /// When there can be no such pool.
     pub fn pool(&self, size: usize) -> Result<Pool, BuildError> {
-        Pool::builder(self.manager())
+        // What does not answer is given up, and not passed on to the next who asks.
+        let database = self.with(|config| {
+            config
+                .keepalives_idle(KEEPALIVE)
+                .keepalives_interval(KEEPALIVE)
+                .tcp_user_timeout(UNANSWERED_MAX);
+        });
+        Pool::builder(database.manager())
             .max_size(size)
             .wait_timeout(Some(POOL_WAIT))
             .create_timeout(Some(POOL_WAIT))

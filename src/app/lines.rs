@@ -115,7 +115,7 @@ impl App {
         let Some(server) = server.present() else { return Ok(None) };
         let name = &server.requested.region;
         let region = self.journal.load::<Region>(&region_id(name).stream()).await?.state;
-        let (running, holders) = (region.running.len(), region.holders_before(id));
+        let (running, holders) = (region.running.len(), region.holders());
         let all: Vec<_> = region.queue.into_iter().collect();
         let own = all.iter().position(|it| *it == id);
         let what = format!("the queue of region {name}, where {running} run");

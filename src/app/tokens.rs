@@ -257,9 +257,18 @@ impl Tokens {
     pub async fn find_holder(&self, text: &str) -> Result<Option<Holder>, TokenError> {
         let Some(token) = Token::parse(text) else { return Ok(None) };
         let now = self.clock.now();
-        let rows = {
-            let client = self.client().await?;
-            tokio::time::timeout(TIMEOUT, client.query(FIND, &[&token.id, &now])).await??
+        let client = self.client().await?;
+        let work = async {
+            let statement = client.prepare_cached(FIND).await?;
+            client.query(&statement, &[&token.id, &now]).await
+        };
+        let rows = match tokio::time::timeout(TIMEOUT, work).await {
+            Ok(rows) => rows?,
+            Err(elapsed) => {
+                // The server still works on it: nobody is to wait behind that.
+                drop(Client::take(client));
+                return Err(elapsed.into());
+            }
         };
         let Some(row) = rows.first() else { return Ok(None) };
         if !bool::from(row.get::<_, &[u8]>("secret_hash").ct_eq(&token.hash())) {

@@ -138,8 +138,14 @@ async fn compose(context: &StepContext, id: InstanceId) -> Result<Option<SiteMet
     Ok(Some(site))
 }
 
-/// A site is told of until it is archived, and not while it is deleted: its keys open it.
-fn is_published(instance: &instance::Present) -> bool {
+/// A site is told of until it is archived, and while it is deleted for as long as visitors get it: its keys
+/// open it.
+#[must_use]
+pub fn is_published(instance: &instance::Present) -> bool {
     use instance::Stage;
-    matches!(instance.lifecycle.stage, Stage::Live | Stage::Archiving | Stage::Unarchiving)
+    match instance.lifecycle.stage {
+        Stage::Live | Stage::Archiving => true,
+        Stage::Deleting => !instance.active.is_empty(),
+        Stage::Archived | Stage::Unarchiving | Stage::Deleted => false,
+    }
 }

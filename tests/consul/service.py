@@ -9,7 +9,7 @@ Its orders, beside those of all doubles (`tests/doubles`):
     lock yes          somebody holds the lock of all that write (no: lets it go, and leaves its key)
     race KEY VALUE    somebody writes a key just before the next transaction
     deny KEY          the token may not write that key, nor any below it
-    hide yes          the token may not read keys, which then are none
+    hide yes          the token may not read keys, which then are none (unsaid: and no header says so)
 """
 
 import base64
@@ -54,7 +54,7 @@ class Service(Double):
         self.index = 10
         self.race = None
         self.denied = None
-        self.is_hidden = False
+        self.hidden = "no"
 
     def admit(self, key):
         if key != self.key:
@@ -85,7 +85,9 @@ class Service(Double):
         else:
             found = [self.entries[key].show(key)] if key in self.entries else []
         headers = {"X-Consul-Index": str(self.index), "X-Consul-KnownLeader": "true"}
-        if self.is_hidden:
+        if self.hidden == "unsaid":
+            return 404, headers, None
+        if self.hidden == "yes":
             return 404, {**headers, "X-Consul-Results-Filtered-By-ACLs": "true"}, None
         return (200, headers, found) if found else (404, headers, None)
 
@@ -150,7 +152,7 @@ class Service(Double):
             self.denied = rest[0]
             return None
         if verb == "hide":
-            self.is_hidden = rest[0] == "yes"
+            self.hidden = rest[0]
             return None
         if verb == "lock":
             self.write(LOCK, b"")

@@ -166,7 +166,7 @@ async fn each_answer_means_what_it_says() {
     for (status, body) in [(404, "-"), (200, "[]"), (200, "<html>")] {
         service.order(&format!("status {status} {body}")).await;
         let error = client.remove_site(ID).await.unwrap_err();
-        assert_eq!(error.code, refused, "{status} {body}");
+        assert_eq!(error.class, Class::Transient, "{status} {body}");
         assert!(error.message.contains("CONSUL_HTTP_ADDR"), "{error}");
     }
     let strange = Consul::new(&ConsulAccess { token: None, ..access(service.port) }).unwrap();
@@ -189,6 +189,11 @@ async fn a_token_that_may_not_is_refused_and_never_taken_for_an_empty_tree() {
             assert!(error.message.contains("CONSUL_HTTP_TOKEN"), "{error}");
         }
     }
+    // Whoever has no token at all is not told that keys are hidden.
+    service.order(&format!("deny {PART}")).await;
+    service.order("hide unsaid").await;
+    let error = client.remove_site(ID).await.unwrap_err();
+    assert_eq!(error.code, Some(ErrorCode::MetadataRefused), "{error}");
     service.order("deny elsewhere").await;
     service.order("hide yes").await;
     let refusals = [

@@ -163,14 +163,16 @@ impl Consul {
     /// Refuses what is no answer about keys, or not about all of them: "none" would be taken at its word.
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), PortError> {
         let place = self.service.place();
-        let text = if !headers.contains_key(INDEX) {
-            format!("{place} is no Consul: CONSUL_HTTP_ADDR leads elsewhere")
-        } else if headers.contains_key(FILTERED) {
-            format!("{place} does not let CONSUL_HTTP_TOKEN read all keys below {}", self.root)
-        } else {
-            return Ok(());
-        };
-        Err(PortError::permanent(ErrorCode::MetadataRefused, text))
+        if !headers.contains_key(INDEX) {
+            let text = format!("who answers at {place} is no Consul: see CONSUL_HTTP_ADDR");
+            return Err(PortError::transient(text));
+        }
+        if headers.contains_key(FILTERED) {
+            let root = &self.root;
+            let text = format!("{place} does not let CONSUL_HTTP_TOKEN read all keys below {root}");
+            return Err(PortError::permanent(ErrorCode::MetadataRefused, text));
+        }
+        Ok(())
     }
 
     async fn read_part(&self, part: &str) -> Result<Part, PortError> {
@@ -269,10 +271,9 @@ impl MetadataStore for Consul {
         let found: Option<Vec<String>> =
             self.read(&part, &[("keys", "true"), ("consistent", "true")]).await?;
         let is_changed = found.is_some_and(|keys| !keys.is_empty());
-        if is_changed {
-            let remove = json!({ "KV": { "Verb": "delete-tree", "Key": part } });
-            self.transact(vec![self.check_lock().await?, remove]).await?;
-        }
+        // Also where nothing is seen: a token that may read nothing is not told so, but is refused this.
+        let remove = json!({ "KV": { "Verb": "delete-tree", "Key": part } });
+        self.transact(vec![self.check_lock().await?, remove]).await?;
         Ok(WrittenMetadata { version: 0, is_changed })
     }
 

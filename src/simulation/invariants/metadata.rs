@@ -1,10 +1,11 @@
 //! What others read of a site is what it is, and nothing of one that is gone.
 
 use super::End;
-use crate::processes::publish_metadata::PUBLISH_METADATA;
+use crate::processes::publish_metadata::{PUBLISH_METADATA, is_published};
 use crate::simulation::SimulationError;
 use ocim_domain::ids::InstanceId;
-use ocim_domain::instance::{self, Stage};
+use ocim_domain::instance;
+use ocim_domain::saga::Run;
 use serde_json::{Value, json};
 
 impl End<'_> {
@@ -15,17 +16,16 @@ impl End<'_> {
         id: InstanceId,
         site: &instance::Present,
     ) -> Result<(), SimulationError> {
-        let is_of_site = |run: &&ocim_domain::saga::Run| {
-            run.definition == PUBLISH_METADATA.name && run.subject == id.to_string()
-        };
-        if self.runs.values().filter(is_of_site).any(|run| run.phase.is_stuck()) {
+        // Whoever resolves a run of the site that is stuck decides about this, too.
+        let tells = |run: &Run| run.definition == PUBLISH_METADATA.name && run.phase.is_stuck();
+        if self.is_subject_of_stuck_run(&id.to_string()) || self.runs.values().any(tells) {
             return Ok(());
         }
         let part = self.stage.region.metadata_of(&id.0.to_string());
         let told = part.get("active_app_servers").and_then(|it| serde_json::from_slice(it).ok());
-        let expected = match site.lifecycle.stage {
-            Stage::Archived | Stage::Deleting | Stage::Deleted => None,
-            Stage::Live | Stage::Archiving | Stage::Unarchiving => {
+        let expected = match is_published(site) {
+            false => None,
+            true => {
                 let mut numbers = vec![];
                 for id in &site.active {
                     numbers.push(self.stage.app.load_appserver(*id).await?.launched.number);
