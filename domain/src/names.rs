@@ -240,20 +240,14 @@ pub fn slug(text: &str) -> String {
 ///
 /// It changes with the domain, so that nothing which outlives a change may be called by it.
 #[must_use]
-pub fn domain_slug(settings: &InstanceSettings, id: &str) -> String {
-    format!("{}-{id}", name_prefix("edxins-", settings))
-}
-
-/// As [`domain_slug`], of a site that visitors reach under these names.
-#[must_use]
-pub fn routed_slug(names: &RoutedNames, id: &str) -> String {
-    format!("{}-{id}", name_of_domain("edxins-", &names.site))
+pub fn domain_slug(domain: &str, id: &str) -> String {
+    format!("{}-{id}", name_prefix("edxins-", domain))
 }
 
 /// What an instance's servers are called in their cloud, before what tells them apart.
 #[must_use]
 pub fn server_name_prefix(settings: &InstanceSettings) -> String {
-    name_prefix("edxapp-", settings)
+    name_prefix("edxapp-", effective_domain(settings, Service::Lms))
 }
 
 /// What an Appserver's machine is called in its cloud; at most 57 characters, fit for a host name.
@@ -285,11 +279,7 @@ fn escape_regex(text: &str) -> String {
     escaped
 }
 
-fn name_prefix(kind: &str, settings: &InstanceSettings) -> String {
-    name_of_domain(kind, effective_domain(settings, Service::Lms))
-}
-
-fn name_of_domain(kind: &str, domain: &str) -> String {
+fn name_prefix(kind: &str, domain: &str) -> String {
     let name = format!("{kind}{}", slug(domain));
     name.chars().take(NAME_PREFIX_LENGTH_MAX).collect()
 }

@@ -59,7 +59,7 @@ impl SiteMetadata {
         let servers = active.iter().map(|it| json!({ "id": it.number, "public_ip": it.ip }));
         let master = open(&settings.secret_key_b64encoded, "secret_key_b64encoded")?;
         Ok(Self(BTreeMap::from([
-            ("domain_slug", crate::names::routed_slug(names, id)),
+            ("domain_slug", crate::names::domain_slug(&names.site, id)),
             ("domain", names.site.clone()),
             ("name", name.to_owned()),
             ("domains", json!(names.domains).to_string()),

@@ -2,6 +2,7 @@
 //! write at the same time, and what its refusals and silences mean.
 
 use crate::support::http_double::{Certificate, HttpDouble};
+use crate::support::ocim::Ground;
 use ocim_adapters::metadata::MetadataStore;
 use ocim_adapters::metadata::consul::{Consul, ConsulAccess};
 use ocim_domain::names::RoutedNames;
@@ -245,4 +246,46 @@ async fn nobody_is_believed_whose_certificate_is_not_known_unless_that_is_wanted
     assert!(Consul::new(&unfit).unwrap_err().message.contains("CONSUL_PREFIX"));
     assert_eq!(service.requests().await.len(), 2, "who was not believed heard nothing");
     assert_eq!(service.order("keys").await, json!({}));
+}
+
+/// What the program does with it: by its settings, its runs and its timer.
+#[tokio::test]
+async fn a_program_that_is_told_to_has_it_know_each_site_from_its_making_to_its_end() {
+    let service = tokio::sync::Mutex::new(start().await);
+    let address = format!("127.0.0.1:{}", service.lock().await.port);
+    let mut ground = Ground::prepare().await;
+    ground
+        .start_with(&[
+            ("OCIM_CLOUDS", r#"{"sim": {"kind": "simulated"}}"#),
+            ("CONSUL_ENABLED", "true"),
+            ("CONSUL_HTTP_ADDR", &address),
+            ("CONSUL_HTTP_TOKEN", TOKEN),
+            ("OCIM_ID", "stage"),
+        ])
+        .await;
+    let id = ground.create_instance("alpha").await;
+    let version = format!("stage/instances/{}/version", id.trim_start_matches("inst_"));
+    let wait = async |what: &str, wanted: Option<&str>| {
+        ground
+            .wait_for(what, async || {
+                let keys = service.lock().await.order("keys").await;
+                (keys.get(&version).and_then(Value::as_str) == wanted).then_some(())
+            })
+            .await;
+    };
+    wait("the new site", Some("1")).await;
+    service.lock().await.order(&format!("put {version} 41")).await;
+    ground.post("/timers/update_metadata/run", json!({ "reason": "a test" })).await;
+    let look = async || {
+        let timers = ground.get("/api/v1/timers").await;
+        let timers = timers["items"].as_array().unwrap();
+        let own = timers.iter().find(|timer| timer["name"] == "update_metadata").unwrap();
+        (own["outcome"] == "of 1 sites, 0 told anew, 0 gone removed, 0 refused").then_some(())
+    };
+    ground.wait_for("the daily look", look).await;
+    ground.post(&format!("/instances/{id}/archive"), json!({ "reason": "a test" })).await;
+    wait("its end", None).await;
+    let shown = ground.read_logs();
+    assert!(!shown.contains(TOKEN), "{shown}");
+    ground.terminate().await;
 }

@@ -7,7 +7,7 @@ use ocim_domain::fragment::{
     fragment_name, probe_host,
 };
 use ocim_domain::hosts::check_domain;
-use ocim_domain::names::{RoutedNames, domain_slug};
+use ocim_domain::names::{RoutedNames, Service, domain_slug, effective_domain};
 use ocim_domain::protected::Protected;
 use ocim_domain::settings::InstanceSettings;
 use serde_json::Value;
@@ -63,7 +63,10 @@ fn recorded_instances_have_the_fragments_they_had() {
         let inputs = &recorded.inputs;
         let settings = recorded.settings();
         let postfix = inputs["load_balancer"]["fragment_name_postfix"].as_str().unwrap();
-        let slug = domain_slug(&settings, &inputs["instance_id"].to_string());
+        let slug = domain_slug(
+            effective_domain(&settings, Service::Lms),
+            &inputs["instance_id"].to_string(),
+        );
         let names = RoutedNames::new(&settings);
         let mut input = FragmentInput::new(&settings, names, instance_id(), postfix).unwrap();
         assert_eq!(compose_fragment(&input).unwrap(), FragmentText::default());

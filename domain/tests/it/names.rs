@@ -52,7 +52,11 @@ fn names_follow_from_domains_as_the_originals_do() {
             assert!(regex.is_ascii(), "{regex}");
         }
         assert_eq!(slug(domain), row["slug_of_domain"], "{domain}");
-        assert_eq!(domain_slug(&settings, "7"), row["domain_slug"], "{domain}");
+        assert_eq!(
+            domain_slug(effective_domain(&settings, Service::Lms), "7"),
+            row["domain_slug"],
+            "{domain}"
+        );
         assert_eq!(server_name_prefix(&settings), row["server_name_prefix"], "{domain}");
         assert_eq!(server_hostname(&settings, 12), row["server_hostname"], "{domain}");
     }
@@ -84,7 +88,11 @@ fn recorded_instances_have_the_names_they_had() {
         let expected = if settings.enable_prefix_domains_redirect { redirects } else { vec![] };
         assert_eq!(redirect_domains(&settings), expected, "{file}");
         let id = recorded.inputs["instance_id"].to_string();
-        assert_eq!(domain_slug(&settings, &id), names["domain_slug"], "{file}");
+        assert_eq!(
+            domain_slug(effective_domain(&settings, Service::Lms), &id),
+            names["domain_slug"],
+            "{file}"
+        );
         let database = database_name(&settings.internal_lms_domain);
         assert_eq!(database, names["database_name"], "{file}");
         assert_eq!(forum_database_name(&database), names["forum_database_name"], "{file}");

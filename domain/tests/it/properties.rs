@@ -8,7 +8,8 @@ use ocim_domain::fragment::{
 };
 use ocim_domain::name::Kind;
 use ocim_domain::names::{
-    RoutedNames, domain_slug, machine_name, reserved_domains, server_hostname, slug,
+    RoutedNames, Service, domain_slug, effective_domain, machine_name, reserved_domains,
+    server_hostname, slug,
 };
 use ocim_domain::resources::{RESOURCE_NAME_LENGTH_MAX, ResourceNames, ResourcePrefixes};
 use ocim_domain::settings::{InstanceSettings, change_settings, create_settings};
@@ -220,7 +221,7 @@ proptest! {
         ] {
             prop_assert!(name.chars().count() <= RESOURCE_NAME_LENGTH_MAX, "{}", name);
         }
-        prop_assert!(domain_slug(&settings, &id).len() <= 20 + 1 + id.len());
+        prop_assert!(domain_slug(effective_domain(&settings, Service::Lms), &id).len() <= 20 + 1 + id.len());
         prop_assert!(server_hostname(&settings, number).len() <= 63);
         let appserver = sample::appserver_id(number.into());
         let machine = machine_name(&settings, appserver);

@@ -164,6 +164,16 @@ fn bulk_work_stands_behind_all_others_and_leaves_them_the_last_slot() {
     let freed = line.after(leave(1));
     assert_eq!(freed.state().place(run_id(5)), Some(Place::Running));
     assert_eq!(freed.state().place(run_id(3)), Some(Place::Queued(1)));
+    // Whoever of them leaves may let it in; where no more bulk work may run, those of that alone.
+    assert_eq!(line.state().holders(), [1, 2, 4].map(run_id));
+    let narrow = |run| Command::Enter {
+        region: "north".to_owned(),
+        run: run_id(run),
+        limit: 9,
+        bulk_max: Some(1),
+    };
+    let narrow = given::<Region>([limited(9)]).after(enter(1)).after(narrow(2)).after(narrow(3));
+    assert_eq!(narrow.state().holders(), [run_id(2)]);
     // With 2 left in it, both are others'.
     assert_eq!(freed.after(leave(4)).state().place(run_id(3)), Some(Place::Queued(1)));
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::scenarios::confirmed;
 use super::stage::{SITE, Stage, because, somebody};
+use ocim::app::AppError;
 use ocim::app::lifecycle::LifecycleAsk;
 use ocim::processes::started_by;
 use ocim_adapters::faults::Fault;
@@ -280,6 +281,9 @@ async fn nobody_is_told_where_no_service_is_configured() {
     runner.stop().await;
     let runs = stage.events(&["saga.started"]).await;
     assert!(runs.iter().all(|run| run.data["definition"] != "publish_metadata"));
+    let asked = stage.app().run_timer(&somebody(), Job::UpdateMetadata).await;
+    assert!(matches!(asked, Err(AppError::Rejected { .. })), "{asked:?}");
+    assert!(!stage.app().jobs().contains(&Job::UpdateMetadata), "nor is it listed");
     let mut stage = Stage::told().await;
     let run = begin_last(&stage).await;
     Arc::get_mut(&mut stage.world).unwrap().ports.metadata = None;

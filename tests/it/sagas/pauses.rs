@@ -10,7 +10,7 @@ use ocim_adapters::faults::Fault;
 use ocim_domain::ids::RunId;
 use ocim_domain::incident::{Kind, Subject};
 use ocim_domain::port_error::Class;
-use ocim_domain::saga::{Phase, Run};
+use ocim_domain::saga::{Command, Event, Phase, Run, Saga};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,6 +199,69 @@ async fn what_waits_in_line_behind_one_that_stands_still_stands_still_too_and_is
     assert!(stage.drive_until_held(third.run).await.held.is_some());
     stage.resume_work(&dns, Some(1)).await;
     for run in [first.run, third.run] {
+        assert_eq!(stage.drive(run).await.phase, Phase::Completed);
+    }
+}
+
+/// Has a run stand still by a paused provider, as the one that meets it does.
+async fn hold(stage: &Stage, run: RunId, subject: &Subject) {
+    let (incident, _) = stage.app().incidents().open().into_iter().next().unwrap();
+    let (why, at) = (format!("{subject} is paused"), stage.app().journal().now());
+    let held = Command::Report(Event::HeldUp { incident, why, at });
+    let executed =
+        stage.app().journal().execute::<Saga>(&run.stream(), &somebody().metadata(), held).await;
+    executed.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_loses_time_by_a_slot_whose_holders_all_stand_still_and_all_do_while_one_gets_on() {
+    let stage = Stage::build(|world| world.limits.launches_max_default = 2).await;
+    let asked = stage.ask_many(3).await;
+    for launched in &asked {
+        stage.start(launched.run).await;
+    }
+    for launched in &asked[..2] {
+        stage.drive_until(launched.run, |run| run.steps.contains_key("create_server")).await;
+    }
+    let waiting = asked[2].run;
+    stage.drive_until(waiting, |run| run.steps.contains_key("await_slot")).await;
+    let mail = Subject::Provider("mail server".to_owned());
+    stage.pause(mail.clone()).await;
+    hold(&stage, asked[0].run, &mail).await;
+    let is_held = async || {
+        let run = stage.run(waiting).await;
+        stage.app().hold_up(waiting, &run).await.is_some()
+    };
+    assert!(!is_held().await, "one of them gets on");
+    hold(&stage, asked[1].run, &mail).await;
+    assert!(is_held().await);
+    assert!(stage.drive_until_held(waiting).await.held.is_some());
+    stage.resume_work(&mail, None).await;
+    assert!(!is_held().await);
+    for launched in &asked {
+        assert_eq!(stage.drive(launched.run).await.phase, Phase::Completed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_traffic_stands_still_with_whoever_moves_it() {
+    let stage = Stage::new().await;
+    let (one, other) = (stage.launch().await, stage.launch().await);
+    let first = stage.begin_activation(one.appserver, false).await;
+    let has_claimed =
+        |run: &Run| run.steps.get("claim_traffic").is_some_and(|step| step.is_finished());
+    stage.drive_until(first, has_claimed).await;
+    let second = stage.begin_activation(other.appserver, false).await;
+    stage.drive_until(second, |run| run.steps.contains_key("claim_traffic")).await;
+    let mail = Subject::Provider("mail server".to_owned());
+    stage.pause(mail.clone()).await;
+    let run = stage.run(second).await;
+    assert_eq!(stage.app().hold_up(second, &run).await.map(|hold| hold.why), None);
+    hold(&stage, first, &mail).await;
+    stage.drive_until_held(second).await;
+    tokio::time::sleep(DAYS).await;
+    stage.resume_work(&mail, None).await;
+    for run in [first, second] {
         assert_eq!(stage.drive(run).await.phase, Phase::Completed);
     }
 }

@@ -381,7 +381,7 @@ impl Ground {
     }
 
     /// What the server of now wrote.
-    fn read_logs(&self) -> String {
+    pub(crate) fn read_logs(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 }
