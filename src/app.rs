@@ -136,6 +136,8 @@ pub struct Caller {
     pub command: Option<CommandKey>,
     /// How much is shown of what the caller may read.
     pub sees: ReadScope,
+    /// Whether somebody's hold of an instance is nothing to it: what it asks for was asked for before.
+    pub passes_holds: bool,
 }
 
 impl Caller {
@@ -148,7 +150,8 @@ impl Caller {
     /// The run of a process.
     #[must_use]
     pub fn of_run(run: RunId) -> Self {
-        Self { actor: format!("saga:{run}"), request_id: Some(run.to_string()), ..Self::default() }
+        let (actor, request_id) = (format!("saga:{run}"), Some(run.to_string()));
+        Self { actor, request_id, passes_holds: true, ..Self::default() }
     }
 
     /// The reason that the caller gives.

@@ -95,6 +95,7 @@ impl Written {
             html: self.html,
             attachment: self.attachment,
             date,
+            is_overdue: false,
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct OutgoingMail {
     pub attachment: Option<Attachment>,
     /// When it was written.
     pub date: Timestamp,
+    /// Whether it has waited long enough for recipients that the mail server asks patience for: the
+    /// others get it without them.
+    pub is_overdue: bool,
 }
 
 /// A text that comes beside a mail.
@@ -53,6 +56,8 @@ pub struct RefusedRecipient {
 pub trait Mailer: Send + Sync + std::fmt::Debug {
     /// Hands a mail over, and tells for whom it was not taken, which are not all of its recipients.
     ///
+    /// [`Class::RateLimited`](ocim_domain::port_error::Class::RateLimited), and nobody has it, when the
+    /// server asks for patience: for one of them, or for all that it takes mail for once it is overdue.
     /// [`Class::Permanent`](ocim_domain::port_error::Class::Permanent) when the server refuses it, or
     /// all of its recipients; [`Class::Ambiguous`](ocim_domain::port_error::Class::Ambiguous) when the
     /// server did not answer once it had the mail. Sending it again is the same mail.

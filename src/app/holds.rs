@@ -11,10 +11,9 @@ use ocim_domain::text::{TIME_RULE, is_storable_time};
 use ocim_engine::journal::ExecuteError;
 
 impl Caller {
-    /// The command as this caller's, which somebody else's hold forbids. What a run asks for was asked
-    /// for before.
+    /// The command as this caller's, which somebody else's hold forbids, unless it passes holds.
     pub(super) fn ask(&self, command: instance::Command) -> instance::Command {
-        if self.actor.starts_with("saga:") {
+        if self.passes_holds {
             return command;
         }
         instance::Command::AskedBy { actor: self.actor.clone(), command: Box::new(command) }

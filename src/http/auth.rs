@@ -107,6 +107,7 @@ async fn authenticate(api: &Api, request: &HttpRequest) -> Result<(Caller, Scope
         reason: None,
         command: None,
         sees: ReadScope::Everything,
+        passes_holds: false,
     };
     Ok((caller, holder.scope))
 }

@@ -6,6 +6,7 @@ use crate::app::AppError;
 use crate::mails::failed_launch::{FailedLaunch, WriteError};
 use crate::mails::{MailSetting, Written};
 use ocim_adapters::logs::Level;
+use ocim_adapters::mail::OutgoingMail;
 use ocim_domain::mail::{About, Command, Mail};
 use ocim_domain::run_record::{DeliveredMail, MailInput};
 use ocim_domain::saga::ErrorCode;
@@ -13,10 +14,14 @@ use ocim_engine::call;
 use ocim_engine::sagas::host::Host;
 use std::time::Duration;
 
+/// So many attempts, five minutes apart, all recipients wait for those that the mail server asks patience
+/// for: longer than greylists want.
+const PATIENT_ATTEMPTS: u32 = 6;
+
 /// The process.
 ///
 /// Failure policy: nothing waits for a mail. A mail server that does not answer costs no attempt, and one
-/// that asks for patience gets a day of it. One that refuses the mail leaves the run stuck, to be tried
+/// that asks for patience gets a day of it; for some recipients half an hour, then the others get the mail. One that refuses the mail leaves the run stuck, to be tried
 /// again once that is mended, or abandoned. The same mail that comes twice has the same id.
 pub static SEND_MAIL: Definition = Definition {
     name: "send_mail",
@@ -75,7 +80,8 @@ async fn deliver_mail(context: StepContext) -> Result<Progress, StepError> {
     }
     let written = write(&context.world, &about, &setting.subject_prefix).await?;
     let now = context.world.app.journal().now();
-    let mail = written.addressed(about.mail_id(), setting, now);
+    let addressed = written.addressed(about.mail_id(), setting, now);
+    let mail = OutgoingMail { is_overdue: context.attempt > PATIENT_ATTEMPTS, ..addressed };
     let refused = context.world.ports.mailer.send_mail(&mail).await?;
     for recipient in &refused {
         let text = format!("not for {}: {}", recipient.address, recipient.answer);

@@ -82,6 +82,7 @@ fn mail(to: &[&str]) -> OutgoingMail {
             text: format!("{}\n.\r\nQUIT\r\n", "x".repeat(200_000)),
         }),
         date: Timestamp::UNIX_EPOCH,
+        is_overdue: false,
     }
 }
 
@@ -149,6 +150,22 @@ async fn a_server_that_asks_for_patience_gets_it_and_nobody_has_half_of_a_mail()
     assert!(matches!(error.class, Class::RateLimited(_)), "{error:?}");
     assert!(error.message.contains("greylisted"), "{error}");
     assert_eq!(sink.taken(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_mail_that_is_overdue_goes_to_those_whom_the_server_takes_it_for() {
+    let sink = Sink::start(&["plain", "open"]).await;
+    let overdue = |to| OutgoingMail { is_overdue: true, ..mail(to) };
+    let both = overdue(&["ops@example.com", "later@example.com"]);
+    let [left] = &send(sink.config(), &both).await.unwrap()[..] else { panic!("one is") };
+    assert!(left.starts_with("later@example.com: ") && left.contains("greylisted"), "{left}");
+    assert!(sink.taken()[0].starts_with("X-Envelope: ocim@example.com ops@example.com\r\n"));
+    // Nobody would have it: it goes on waiting, also beside one who never gets it.
+    for to in [&["later@example.com"][..], &["later@example.com", "unknown@example.com"]] {
+        let error = send(sink.config(), &overdue(to)).await.unwrap_err();
+        assert!(matches!(error.class, Class::RateLimited(_)), "{error:?}");
+    }
+    assert_eq!(sink.taken().len(), 1);
 }
 
 #[tokio::test]

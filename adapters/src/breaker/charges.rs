@@ -234,6 +234,7 @@ fn mail() -> OutgoingMail {
         html: String::new(),
         attachment: None,
         date: Timestamp::UNIX_EPOCH,
+        is_overdue: false,
     }
 }
 

@@ -130,19 +130,25 @@ async fn hand_over(
     let sender = connection.command(Mail::new(Some(read_mailbox(&mail.from)?.email), vec![])).await;
     sender.map_err(|error| describe("refuses the sender", &error))?;
     let mut refused = vec![];
+    let mut patience = None;
     for address in &mail.to {
         let recipient = read_mailbox(address)?.email;
-        match connection.command(Rcpt::new(recipient, vec![])).await {
-            Ok(_) => {}
-            Err(error) if error.is_permanent() => {
-                let answer = make_storable(&tell(&error)).into_owned();
-                refused.push(RefusedRecipient { address: address.clone(), answer });
-            }
+        let Err(error) = connection.command(Rcpt::new(recipient, vec![])).await else { continue };
+        if !error.is_permanent() {
+            let later = describe("does not take a recipient yet", &error);
             // Nobody has the mail yet: all of them get it later, once.
-            Err(error) => return Err(describe("does not take a recipient yet", &error)),
+            if !(mail.is_overdue && error.is_transient()) {
+                return Err(later);
+            }
+            patience.get_or_insert(later);
         }
+        let answer = make_storable(&tell(&error)).into_owned();
+        refused.push(RefusedRecipient { address: address.clone(), answer });
     }
     if refused.len() == mail.to.len() {
+        if let Some(later) = patience {
+            return Err(later);
+        }
         let answers: Vec<_> = refused.iter().map(|it| it.answer.as_str()).collect();
         let message = format!("the mail server refuses all recipients: {}", answers.join("; "));
         return Err(PortError::permanent(ErrorCode::MailRefused, message));
@@ -237,6 +243,7 @@ mod tests {
                 text: format!("{}\n", "y".repeat(10_000)),
             }),
             date: ocim_domain::Timestamp::UNIX_EPOCH,
+            is_overdue: false,
         }
     }
 

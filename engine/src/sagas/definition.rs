@@ -157,6 +157,8 @@ pub struct StepContext<H: Host> {
     pub outputs: BTreeMap<String, Value>,
     /// Why the run turned back; none while it goes forward.
     pub cause: Option<Cause>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
     /// When this attempt's time is up.
     pub deadline: Timestamp,
     /// The time of this drive, by which the deadline is meant.

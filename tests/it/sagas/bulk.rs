@@ -250,7 +250,8 @@ async fn a_cancel_begins_no_more_and_leaves_what_was_begun_to_its_runs() {
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_that_somebody_holds_is_left_as_it_is() {
-    for work in [redeployment(1, Some(r#"{"name":"new"}"#)), Work::Archive] {
+    let renamed = Some(r#"{"name":"new"}"#);
+    for work in [redeployment(1, renamed), redeployment(1, None), Work::Archive] {
         let stage = Stage::new().await;
         let sites = given_sites(&stage, 2).await;
         let before = instance(&stage, sites[0]).await;

@@ -431,6 +431,7 @@ impl<H: Host> Driver<H> {
             input: self.run.input.clone(),
             outputs: self.run.outputs.clone(),
             cause,
+            attempt,
             deadline,
             time: self.time,
             world: Arc::clone(&self.world),

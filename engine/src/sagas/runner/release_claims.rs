@@ -58,6 +58,7 @@ async fn release_claims_once<H: Host>(shared: &Shared<H>, id: RunId) -> Result<(
         input: run.input,
         outputs: run.outputs,
         cause: Some(Cause::Cancelled { reason: format!("its run was abandoned: {reason}") }),
+        attempt: 1,
         deadline: time.now() + TIME,
         time,
         world: Arc::clone(world),
