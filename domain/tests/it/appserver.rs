@@ -186,6 +186,21 @@ fn traffic_is_apart_from_status() {
 }
 
 #[test]
+fn the_same_request_once_more_is_silent_and_another_one_is_a_request() {
+    let active = given_active(Status::Running);
+    for request in [activation(false), deactivation()] {
+        let asked = active.after(request.clone());
+        asked.when_silent(request);
+    }
+    let other = Command::RequestActivation { run: run_id(9), deactivate_others: true, force: false };
+    let requested =
+        Event::ActivationRequested { run: run_id(9), deactivate_others: true, force: false };
+    active.after(activation(false)).when_then(other, [requested]);
+    let failed = given_status(Status::Failed);
+    failed.after(termination()).when_silent(termination());
+}
+
+#[test]
 fn termination_waits_for_the_launch_to_end() {
     for status in Status::ALL {
         let appserver = given_status(status);

@@ -7,6 +7,7 @@ mod attempts;
 mod bulk;
 mod clean_up;
 mod configuration;
+mod event_log;
 mod factories;
 mod fragment;
 mod given;
