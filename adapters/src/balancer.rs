@@ -25,11 +25,23 @@ pub struct BalancerHost {
     pub host_keys: Vec<String>,
     /// A second address that it listens on for visitors of this machine, if it does.
     pub also_listens: Option<SocketAddr>,
+    /// The port that it listens on for TLS where it has certificates, if it may.
+    pub https_port: Option<u16>,
+}
+
+/// The port for TLS beside that for HTTP: none where that is not the one that browsers take.
+#[must_use]
+pub fn https_port(address: &Address) -> Option<u16> {
+    (address.http_port == 80).then_some(443)
 }
 
 /// What the bundled playbook that makes a host a balancer has to know: where it listens.
 #[must_use]
-pub fn install_variables(address: &Address, also_listens: &[SocketAddr]) -> Value {
+pub fn install_variables(
+    address: &Address,
+    also_listens: &[SocketAddr],
+    https_port: Option<u16>,
+) -> Value {
     // A cloud's public address is seldom one of the machine's own; a loopback one is, and shared.
     let ip = address.ip;
     let listens_on = if ip.is_loopback() { ip.to_string() } else { "*".to_owned() };
@@ -37,6 +49,7 @@ pub fn install_variables(address: &Address, also_listens: &[SocketAddr]) -> Valu
         "balancer_address": listens_on,
         "balancer_port": address.http_port,
         "balancer_also_listens": also_listens,
+        "balancer_https_port": https_port,
     })
 }
 

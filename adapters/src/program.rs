@@ -13,8 +13,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, Command};
 
 /// Where programs are looked for when our own environment does not say.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -103,6 +103,7 @@ pub struct Program {
     output_bytes_max: u64,
     outlived: bool,
     is_contained: bool,
+    input: Vec<u8>,
 }
 
 impl Program {
@@ -124,6 +125,7 @@ impl Program {
             output_bytes_max,
             outlived: false,
             is_contained: false,
+            input: vec![],
         }
     }
 
@@ -194,6 +196,12 @@ impl Program {
         self
     }
 
+    /// What it reads on its standard input; nothing unless this is said. What it does not read is lost.
+    pub fn input(&mut self, bytes: &[u8]) -> &mut Self {
+        self.input = bytes.to_vec();
+        self
+    }
+
     /// What it leaves running on purpose may go on when it has ended by itself.
     pub fn outlived(&mut self) -> &mut Self {
         self.outlived = true;
@@ -206,19 +214,23 @@ impl Program {
     /// # Errors
     /// Any [`ProgramError`] but [`ProgramError::Failed`].
     pub async fn run_to_end(&mut self, deadline: Duration) -> Result<Output, ProgramError> {
-        let command = self.command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+        let stdin = if self.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        let command = self.command.stdin(stdin).process_group(0).kill_on_drop(true);
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.map_err(|error| self.not_started(error))?;
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         let mut group = Group(id.map(Pid::from_raw));
         let left = AtomicU64::new(self.output_bytes_max);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdin, input) = (child.stdin.take(), &self.input);
         let work = async {
-            tokio::try_join!(
+            let ended = tokio::try_join!(
+                write_all(stdin, input),
                 read_end(stdout, self.kept_bytes, &left),
                 read_end(stderr, self.kept_bytes, &left),
                 async { child.wait().await.map_err(ReadFault::Io) },
-            )
+            );
+            ended.map(|((), stdout, stderr, status)| (stdout, stderr, status))
         };
         let program = self.name.clone();
         match tokio::time::timeout(deadline, work).await {
@@ -307,6 +319,15 @@ impl Drop for Group {
 enum ReadFault {
     Io(io::Error),
     TooMuch,
+}
+
+/// Writes it all, and closes the stream. A program that does not want to read it is free not to.
+async fn write_all(stream: Option<ChildStdin>, bytes: &[u8]) -> Result<(), ReadFault> {
+    let Some(mut stream) = stream else { return Ok(()) };
+    match stream.write_all(bytes).await {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(ReadFault::Io(error)),
+        _ => Ok(()),
+    }
 }
 
 /// The last `kept` bytes of a stream; `left` is how much all streams of the program may still hold.

@@ -11,7 +11,7 @@ use ocim_domain::port_error::PortError;
 /// Logs in to machines: host keys are always checked.
 #[async_trait]
 pub trait Shell: Send + Sync + std::fmt::Debug {
-    /// Runs one command by SSH and returns its output.
+    /// Runs one command by SSH, which reads `input`, and returns its output.
     ///
     /// Transient until sshd answers; permanent when the host key is not one of `host_keys`.
     async fn run(
@@ -19,6 +19,7 @@ pub trait Shell: Send + Sync + std::fmt::Debug {
         address: &Address,
         host_keys: &[String],
         command: &str,
+        input: &[u8],
     ) -> Result<String, PortError>;
 
     /// The id that changes with every boot of the machine.

@@ -7,7 +7,7 @@ use super::step::{Progress, StepContext, StepError, done};
 use super::world::World;
 use crate::app::{AppError, link_hosts};
 use crate::logs::masking::Masker;
-use ocim_adapters::balancer::{BalancerHost, Fragment};
+use ocim_adapters::balancer::{BalancerHost, Fragment, https_port};
 use ocim_domain::appserver;
 use ocim_domain::configuration::secrets::HttpAuth;
 use ocim_domain::fragment::{
@@ -191,6 +191,7 @@ pub fn balancer_host(registration: &Registration) -> BalancerHost {
         address: registration.address.clone(),
         host_keys: registration.host_keys.clone(),
         also_listens: registration.also_listens,
+        https_port: https_port(&registration.address),
     }
 }
 
@@ -306,13 +307,13 @@ async fn find_tests(
     Ok(tests)
 }
 
-/// Puts a line-up in force, and records it on the balancer. One change at a time per balancer.
+/// Puts a line-up in force, and records it on the balancer. One change at a time per fragment.
 pub async fn apply_lineup(
     context: &StepContext,
     site: &Site,
     lineup: &Lineup,
 ) -> Result<(), StepError> {
-    let lock = context.world.lock(&site.registration.domain);
+    let lock = context.world.lock(&site.fragment());
     let _one_at_a_time = lock.lock().await;
     apply_lineup_locked(context, site, lineup).await
 }
@@ -320,13 +321,13 @@ pub async fn apply_lineup(
 /// Puts those in force who are recorded to serve, whichever run recorded it. Read under the lock,
 /// so that of several runs the last one to come here delivers what all of them recorded.
 pub async fn apply_recorded_lineup(context: &StepContext, site: &Site) -> Result<(), StepError> {
-    let lock = context.world.lock(&site.registration.domain);
+    let lock = context.world.lock(&site.fragment());
     let _one_at_a_time = lock.lock().await;
     let (instance, _) = context.world.app.load_instance(site.id).await?;
     apply_lineup_locked(context, site, &Lineup::recorded(&instance)).await
 }
 
-/// As [`apply_lineup`], for whoever holds the balancer's lock.
+/// As [`apply_lineup`], for whoever holds the fragment's lock.
 pub async fn apply_lineup_locked(
     context: &StepContext,
     site: &Site,

@@ -313,7 +313,7 @@ async fn publish_preliminary_page(context: StepContext) -> Result<Progress, Step
     let Some(site) = Site::load(&context, input.instance).await? else {
         return Ok(Progress::Skipped("the instance has no load balancer".to_owned()));
     };
-    let lock = context.world.lock(&site.registration.domain);
+    let lock = context.world.lock(&site.fragment());
     let _one_at_a_time = lock.lock().await;
     // Looked at again under the lock: somebody may have begun to serve meanwhile.
     match Site::load(&context, input.instance).await? {

@@ -8,7 +8,7 @@ use super::step::{
 };
 use super::world::Limits;
 use crate::app::{App, AppError, Caller};
-use ocim_adapters::balancer::install_variables;
+use ocim_adapters::balancer::{https_port, install_variables};
 use ocim_adapters::cloud::MachineSpec;
 use ocim_adapters::playbooks::{PlaybookRun, Source, Target};
 use ocim_domain::Timestamp;
@@ -193,7 +193,7 @@ fn compose_install(context: &StepContext) -> Result<PlaybookRun, StepError> {
     let input: ProvisionLoadBalancer = context.input()?;
     let reached: ReachedMachine = context.need("await_machine")?;
     let also: Vec<SocketAddr> = input.also_listens.into_iter().collect();
-    let variables = install_variables(&reached.address, &also);
+    let variables = install_variables(&reached.address, &also, https_port(&reached.address));
     Ok(PlaybookRun {
         key: context.key,
         source: Source::Bundled("load_balancer".to_owned()),

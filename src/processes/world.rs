@@ -199,7 +199,7 @@ impl World {
         })
     }
 
-    /// The lock of one thing: a balancer by its domain, others by what they are called in words.
+    /// The lock of one thing: a fragment by its name, others by what they are called in words.
     #[must_use]
     pub fn lock(&self, thing: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.locks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

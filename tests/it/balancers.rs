@@ -50,16 +50,17 @@ async fn a_site_with_an_invalid_fragment_holds_up_no_other() {
 /// proved, is going to have. Returns the name.
 async fn deliver_foreign_fragment(ground: &Ground) -> String {
     let machine = balancer_machine(ground).await;
-    let live = run_on(ground, &machine, &format!("cat {FOLDER}/live/conf.d/*.cfg")).await;
+    let live = run_on(ground, &machine, &format!("cat {FOLDER}/live/fragments.cfg")).await;
     let probed = live.split_whitespace().find_map(|word| word.strip_prefix("be-probe-"));
     let backend = format!("be-{}", probed.expect("the site is being proved"));
     let fragment = json!({
+        "name": "foreign",
         "configuration": format!("backend {backend}\n    http-request return status 200\n"),
         "map": format!("stranger.localhost {backend}\n"),
     });
-    let apply = format!("{FOLDER}/ocim-haproxy apply foreign <<'END'\n{fragment}\nEND");
+    let apply = format!("{FOLDER}/ocim-haproxy change <<'END'\n[{fragment}]\nEND");
     let said = run_on(ground, &machine, &apply).await;
-    assert!(said.contains("haproxy: live"), "{said}");
+    assert!(said.contains(r#""words": ["live"]"#), "{said}");
     ground.visit("stranger.localhost").await.unwrap();
     backend
 }

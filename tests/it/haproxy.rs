@@ -1,5 +1,6 @@
 //! A real HAProxy, installed and changed by the bundled playbooks: bad fragments, and no lost request.
 
+mod changes;
 mod links;
 mod pages;
 
@@ -40,6 +41,7 @@ impl Bench {
             address: machine.address(free_port()),
             host_keys: machine.host_keys(),
             also_listens: None,
+            https_port: Some(free_port()),
         };
         let shell = Arc::clone(&machine);
         let balancer = HaproxyLoadBalancer::new(machine.playbooks(), shell);
@@ -444,7 +446,11 @@ async fn a_look_tells_of_a_killed_haproxy_and_of_what_was_changed_and_it_is_star
     let lies = folder.join("fragments/a.json");
     let text = std::fs::read_to_string(&lies).unwrap();
     std::fs::write(&lies, text.replace("postonly", "httponly")).unwrap();
-    std::fs::remove_file(folder.join("live/conf.d/b.cfg")).unwrap();
+    let copies = folder.join("live/fragments.json");
+    let text = std::fs::read_to_string(&copies).unwrap();
+    let mut left: serde_json::Value = serde_json::from_str(&text).unwrap();
+    left.as_object_mut().unwrap().remove("b").unwrap();
+    std::fs::write(&copies, left.to_string()).unwrap();
     std::fs::remove_file(folder.join("fragments/c.json")).unwrap();
     let (is_running, seen) = look().await;
     assert!(is_running);

@@ -80,7 +80,7 @@ impl Lab {
         loop {
             let machine = self.read(machine).await;
             let address = machine.address.as_ref().unwrap();
-            match self.shell.run(address, &machine.host_keys, command).await {
+            match self.shell.run(address, &machine.host_keys, command, b"").await {
                 Ok(output) => return output.trim().to_owned(),
                 Err(error) if Instant::now() > deadline => {
                     let console = self.cloud.read_console(&machine.id).await.unwrap();
@@ -356,7 +356,7 @@ async fn nothing_leaks_in_or_out() {
             ssh_user: "ubuntu".to_owned(),
             ..machine.address.clone().unwrap()
         };
-        let whoami = lab.shell.run(&ubuntu, &machine.host_keys, "whoami; pwd").await.unwrap();
+        let whoami = lab.shell.run(&ubuntu, &machine.host_keys, "whoami; pwd", b"").await.unwrap();
         assert_eq!(whoami, "ubuntu\n/home/ubuntu\n");
     }
 }
@@ -373,11 +373,11 @@ async fn a_stranger_at_the_address_is_refused() {
     for ip in [here.ip, there.ip] {
         assert!(ip.is_loopback() && ip.to_string() != "127.0.0.1", "{ip}");
     }
-    let error = lab.shell.run(&here, &two.host_keys, "true").await.unwrap_err();
+    let error = lab.shell.run(&here, &two.host_keys, "true", b"").await.unwrap_err();
     assert_eq!(error.class, Class::Permanent, "{error}");
     assert!(error.message.contains("host key"), "{error}");
     let known: Vec<_> = two.host_keys.iter().chain(&one.host_keys).cloned().collect();
-    assert_eq!(lab.shell.run(&here, &known, "echo yes").await.unwrap(), "yes\n");
+    assert_eq!(lab.shell.run(&here, &known, "echo yes", b"").await.unwrap(), "yes\n");
 }
 
 #[tokio::test]
@@ -486,7 +486,7 @@ async fn control_files_break_it() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let mute = lab.read(&mute).await;
-    let login = lab.shell.run(&mute.address.unwrap(), &mute.host_keys, "true").await;
+    let login = lab.shell.run(&mute.address.unwrap(), &mute.host_keys, "true", b"").await;
     assert_eq!(login.unwrap_err().class, Class::Transient);
 }
 

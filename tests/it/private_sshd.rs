@@ -122,19 +122,30 @@ impl Drop for PrivateSshd {
 
 #[async_trait]
 impl Shell for PrivateSshd {
-    async fn run(&self, _: &Address, _: &[String], command: &str) -> Result<String, PortError> {
+    async fn run(
+        &self,
+        _: &Address,
+        _: &[String],
+        command: &str,
+        input: &[u8],
+    ) -> Result<String, PortError> {
+        use tokio::io::AsyncWriteExt;
         let known_hosts = self.folder.path().join("known_hosts");
         let known = format!("[127.0.0.1]:{} {}\n", self.port, self.host_keys()[0]);
         std::fs::write(&known_hosts, known).unwrap();
-        let output = tokio::process::Command::new("ssh")
+        let mut ssh = tokio::process::Command::new("ssh")
             .args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o"])
             .arg(format!("UserKnownHostsFile=\"{}\"", known_hosts.display()))
             .arg("-i")
             .arg(self.folder.path().join("login_key"))
             .args(["-p", &self.port.to_string(), "127.0.0.1", command])
-            .output()
-            .await
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        ssh.stdin.take().unwrap().write_all(input).await.unwrap();
+        let output = ssh.wait_with_output().await.unwrap();
         match output.status.success() {
             true => Ok(String::from_utf8(output.stdout).unwrap()),
             false => Err(PortError::transient(String::from_utf8(output.stderr).unwrap())),
@@ -142,7 +153,7 @@ impl Shell for PrivateSshd {
     }
 
     async fn read_boot_id(&self, address: &Address, keys: &[String]) -> Result<String, PortError> {
-        self.run(address, keys, "cat /proc/sys/kernel/random/boot_id").await
+        self.run(address, keys, "cat /proc/sys/kernel/random/boot_id", b"").await
     }
 }
 

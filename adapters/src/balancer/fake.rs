@@ -382,7 +382,7 @@ mod tests {
             may_become_root: false,
         };
         let domain = "haproxy.example.com".to_owned();
-        BalancerHost { domain, address, host_keys: vec![], also_listens: None }
+        BalancerHost { domain, address, host_keys: vec![], also_listens: None, https_port: None }
     }
 
     fn fragment(servers: &[&str]) -> Fragment {

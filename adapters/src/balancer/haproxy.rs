@@ -1,11 +1,14 @@
 //! HAProxy on balancer hosts, changed by the bundled playbook and by one program over SSH.
 //! Port: [`super::LoadBalancer`]. What happens on the host: `playbooks/load_balancer/README.md`.
 
+mod changes;
+
 use crate::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer, install_variables};
 use crate::cloud::Address;
 use crate::playbooks::{OutputLine, PlaybookRun, Playbooks, RunState, Source, Target};
 use crate::shell::Shell;
 use async_trait::async_trait;
+use changes::{Changes, Outcome};
 use ocim_domain::ids::NAMESPACE;
 use ocim_domain::port_error::{Blame, Class, PortError};
 use ocim_domain::saga::ErrorCode;
@@ -13,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -22,6 +25,8 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(200);
 /// How the program on the host marks its own and HAProxy's words, and its exit status.
 const WORDS: &str = "haproxy: ";
+/// What it says when a change is served, and when it was already.
+const DONE: [&str; 2] = ["live", "unchanged"];
 const STATUS: &str = "haproxy-status: ";
 /// The program's exit status when HAProxy refused the configuration.
 const REFUSED: &str = "2";
@@ -37,6 +42,9 @@ const LAST_LINES: usize = 5;
 pub struct HaproxyLoadBalancer {
     playbooks: Arc<dyn Playbooks>,
     shell: Arc<dyn Shell>,
+    changes: Changes,
+    /// Held by who prepares a host, by its domain.
+    preparing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What the program on the host said, and how it ended.
@@ -49,22 +57,27 @@ impl HaproxyLoadBalancer {
     /// Changes go by `playbooks`; what must be quick goes by `shell`.
     #[must_use]
     pub fn new(playbooks: Arc<dyn Playbooks>, shell: Arc<dyn Shell>) -> Self {
-        Self { playbooks, shell }
+        Self { playbooks, shell, changes: Changes::default(), preparing: Mutex::default() }
     }
 
-    /// Runs one of the bundled playbooks to its end; its output if it went well.
+    fn preparing_at(&self, domain: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut preparing = self.preparing.lock().unwrap_or_else(PoisonError::into_inner);
+        preparing.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(preparing.entry(domain.to_owned()).or_default())
+    }
+
+    /// Runs one of the bundled playbooks to its end.
     async fn play(
         &self,
         host: &BalancerHost,
         playbook: &str,
-        object: &str,
         variables: Value,
-    ) -> Result<Vec<OutputLine>, PortError> {
-        // One run at a time for each object: one that a killed Ocim or a timeout left is ended
-        // first, so that nothing older can land after this. The playbooks may be run twice.
+    ) -> Result<(), PortError> {
+        // One run at a time for each host: one that a killed Ocim or a timeout left is ended first, so
+        // that nothing older can land after this. The playbooks may be run twice.
         // The host's keys tell balancers apart that others on this computer gave the same name.
         let host_keys = host.host_keys.join(",");
-        let name = format!("balancer/{}/{host_keys}/{playbook}/{object}", host.domain);
+        let name = format!("balancer/{}/{host_keys}/{playbook}", host.domain);
         let key = Uuid::new_v5(&NAMESPACE, name.as_bytes());
         self.playbooks.cancel_playbook(key).await?;
         self.playbooks.forget_playbook(key).await?;
@@ -95,7 +108,7 @@ impl HaproxyLoadBalancer {
         let output = self.read_output(key).await?;
         self.playbooks.forget_playbook(key).await?;
         match state {
-            RunState::Exited(0) => Ok(output),
+            RunState::Exited(0) => Ok(()),
             ended => Err(explain_failure(&host.domain, &ended, &output)),
         }
     }
@@ -112,36 +125,58 @@ impl HaproxyLoadBalancer {
         }
     }
 
-    async fn deliver_fragment(
+    /// Puts the fragment in force, with those of others that wait meanwhile.
+    async fn deliver_fragment(&self, host: &BalancerHost, fragment: &Fragment) -> Outcome {
+        let carry_out = |fragments| self.deliver_fragments(host, fragments);
+        self.changes.change(&host.domain, fragment, carry_out).await
+    }
+
+    /// Hands fragments to the program on the host. They are secret in part, and go by standard input.
+    async fn deliver_fragments(
         &self,
         host: &BalancerHost,
-        fragment: &Fragment,
-    ) -> Result<Vec<String>, PortError> {
-        let variables = json!({
-            "fragment_name": fragment.name,
-            "fragment_configuration": fragment.configuration,
-            "fragment_map": fragment.map,
-        });
-        let output = self.play(host, "apply.yml", &fragment.name, variables).await?;
-        let words = read_play_answer(&output).words;
-        Ok(words.into_iter().filter(|line| line != "live" && line != "unchanged").collect())
+        fragments: Vec<Fragment>,
+    ) -> Result<Vec<Outcome>, PortError> {
+        #[derive(Deserialize)]
+        struct Ended {
+            status: u8,
+            words: Vec<String>,
+        }
+        let input = Value::from_iter(fragments.iter().map(write_change)).to_string();
+        let text = self.call_with(host, &["change"], input.as_bytes()).await?;
+        let ended: Vec<Ended> = read_json(host, &text)?;
+        let outcome = |Ended { status, words }| match status {
+            0 => Ok(words.into_iter().filter(|line| !DONE.contains(&line.as_str())).collect()),
+            _ => Err(explain_status(&host.domain, &status.to_string(), &words.join("\n"))),
+        };
+        Ok(ended.into_iter().map(outcome).collect())
     }
 
     /// Runs the program on the host by SSH.
     async fn call(&self, host: &BalancerHost, arguments: &[&str]) -> Result<String, PortError> {
+        self.call_with(host, arguments, b"").await
+    }
+
+    async fn call_with(
+        &self,
+        host: &BalancerHost,
+        arguments: &[&str],
+        input: &[u8],
+    ) -> Result<String, PortError> {
         let quoted: Vec<String> = arguments.iter().map(|argument| quote(argument)).collect();
         let program = find_program(&host.address);
         // Its status goes into the output: a shell may tell no more of a failure than that it was.
         let command = format!("{program} {} 2>&1; echo \"{STATUS}$?\"", quoted.join(" "));
-        let output = self.shell.run(&host.address, &host.host_keys, &command).await?;
+        let output = self.shell.run(&host.address, &host.host_keys, &command, input).await?;
         let answer = read_shell_answer(&output);
-        match answer.status.as_deref() {
-            Some("0") => return Ok(answer.words.join("\n")),
-            Some(ABSENT) => return Err(unprepared(&host.domain)),
-            _ => {}
-        }
         let words = answer.words.join("\n");
-        Err(PortError::transient(format!("the balancer {} says: {words}", host.domain)))
+        match answer.status.as_deref() {
+            Some("0") => Ok(words),
+            Some(status) => Err(explain_status(&host.domain, status, &words)),
+            None => {
+                Err(PortError::transient(format!("the balancer {} says: {words}", host.domain)))
+            }
+        }
     }
 }
 
@@ -164,8 +199,9 @@ impl LoadBalancer for HaproxyLoadBalancer {
     }
 
     async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
-        let variables = install_variables(&host.address, host.also_listens.as_slice());
-        self.play(host, "install.yml", "", variables).await.map(drop)
+        let address = &host.address;
+        let variables = install_variables(address, host.also_listens.as_slice(), host.https_port);
+        self.play(host, "install.yml", variables).await
     }
 
     async fn apply_fragment(
@@ -175,6 +211,13 @@ impl LoadBalancer for HaproxyLoadBalancer {
     ) -> Result<Vec<String>, PortError> {
         match self.deliver_fragment(host, fragment).await {
             Err(error) if error.code == Some(ErrorCode::BalancerUnprepared) => {
+                let preparing = self.preparing_at(&host.domain);
+                let _one_at_a_time = preparing.lock().await;
+                // Others who found it so may have prepared it meanwhile.
+                match self.deliver_fragment(host, fragment).await {
+                    Err(error) if error.code == Some(ErrorCode::BalancerUnprepared) => {}
+                    answer => return answer,
+                }
                 tracing::info!(domain = host.domain, "a balancer is prepared at its first use");
                 self.prepare_balancer(host).await?;
                 self.deliver_fragment(host, fragment).await
@@ -182,6 +225,7 @@ impl LoadBalancer for HaproxyLoadBalancer {
             answer => answer,
         }
     }
+
     async fn read_fragment(
         &self,
         host: &BalancerHost,
@@ -222,6 +266,14 @@ impl LoadBalancer for HaproxyLoadBalancer {
             PortError::transient(format!("the balancer {} counts oddly: {text}", host.domain))
         })
     }
+}
+
+/// A change as the program on the host reads it: an empty fragment is to go.
+fn write_change(Fragment { name, configuration, map }: &Fragment) -> Value {
+    if configuration.trim().is_empty() && map.trim().is_empty() {
+        return json!({ "name": name });
+    }
+    json!({ "name": name, "configuration": configuration, "map": map })
 }
 
 fn read_json<T: DeserializeOwned>(host: &BalancerHost, text: &str) -> Result<T, PortError> {
@@ -296,14 +348,7 @@ fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> Por
         return explain_break(domain, state);
     };
     match answer.status.as_deref() {
-        Some(REFUSED) => PortError::permanent(
-            ErrorCode::BalancerRefusedConfiguration,
-            format!("HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"),
-        ),
-        Some(ABSENT) => unprepared(domain),
-        Some(status) => PortError::transient(format!(
-            "what keeps the balancer {domain} ended with status {status}, and says:\n{words}"
-        )),
+        Some(status) => explain_status(domain, status, &words),
         None => {
             let lines: Vec<&str> = output.iter().map(|line| line.text.as_str()).collect();
             let told: Vec<&str> = lines
@@ -315,6 +360,20 @@ fn explain_failure(domain: &str, state: &RunState, output: &[OutputLine]) -> Por
             let last = shown[shown.len().saturating_sub(LAST_LINES)..].join("\n");
             PortError::transient(format!("Ansible ended with {status} on {domain}:\n{last}"))
         }
+    }
+}
+
+/// What it means that the program on the host said no.
+fn explain_status(domain: &str, status: &str, words: &str) -> PortError {
+    match status {
+        REFUSED => PortError::permanent(
+            ErrorCode::BalancerRefusedConfiguration,
+            format!("HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"),
+        ),
+        ABSENT => unprepared(domain),
+        _ => PortError::transient(format!(
+            "what keeps the balancer {domain} ended with status {status}, and says:\n{words}"
+        )),
     }
 }
 

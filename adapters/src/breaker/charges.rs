@@ -177,6 +177,7 @@ fn host() -> BalancerHost {
         address: address(),
         host_keys: vec![],
         also_listens: None,
+        https_port: None,
     }
 }
 

@@ -76,6 +76,7 @@ impl Shell for FakeShell {
         address: &Address,
         host_keys: &[String],
         command: &str,
+        _input: &[u8],
     ) -> Result<String, PortError> {
         self.faults.before("run")?;
         self.log_in(address, host_keys)?;
@@ -126,13 +127,16 @@ mod tests {
         assert_eq!(shell.read_boot_id(&address, &keys).await.unwrap(), before);
         cloud.reboot_machine(&id).await.unwrap();
         assert_ne!(shell.read_boot_id(&address, &keys).await.unwrap(), before);
-        let stranger = shell.run(&address, &["ssh-ed25519 OTHER".to_owned()], "true").await;
+        let stranger = shell.run(&address, &["ssh-ed25519 OTHER".to_owned()], "true", b"").await;
         assert_eq!(stranger.unwrap_err().class, Class::Permanent);
 
         shell.set_output("hostname", "one\n");
         shell.faults.fail("run", 3, Fault::After(Class::Ambiguous));
-        assert_eq!(shell.run(&address, &keys, "hostname").await.unwrap(), "one\n");
-        assert_eq!(shell.run(&address, &keys, "reboot").await.unwrap_err().class, Class::Ambiguous);
+        assert_eq!(shell.run(&address, &keys, "hostname", b"").await.unwrap(), "one\n");
+        assert_eq!(
+            shell.run(&address, &keys, "reboot", b"").await.unwrap_err().class,
+            Class::Ambiguous
+        );
         let commands: Vec<_> = shell.commands().into_iter().map(|(_, command)| command).collect();
         assert_eq!(commands, ["hostname", "reboot"]);
 

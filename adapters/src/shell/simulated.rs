@@ -72,6 +72,7 @@ impl Shell for SimulatedRegion {
         address: &Address,
         host_keys: &[String],
         command: &str,
+        _input: &[u8],
     ) -> Result<String, PortError> {
         let call = self.act(&format!("{}/{command}", address.ip), "run").await?;
         self.log_in(address.ip, host_keys)?;

@@ -133,6 +133,7 @@ impl Shell for SshShell {
         address: &Address,
         host_keys: &[String],
         command: &str,
+        input: &[u8],
     ) -> Result<String, PortError> {
         let place = format!("{}:{}", address.ip, address.ssh_port);
         if host_keys.is_empty() {
@@ -145,7 +146,7 @@ impl Shell for SshShell {
         let known_hosts = KnownHosts::write(&self.folder, address, host_keys)
             .map_err(|error| failed_here(format!("cannot write known_hosts: {error}")))?;
         let mut ssh = self.command(address, &known_hosts.0, command);
-        match ssh.keep(ANSWER_BYTES).run_to_end(self.timeout).await {
+        match ssh.keep(ANSWER_BYTES).input(input).run_to_end(self.timeout).await {
             Ok(output) => read_output(&place, &output),
             Err(ProgramError::TimedOut { after, .. }) => Err(PortError::transient(format!(
                 "a command on {place} took longer than {} s",
@@ -164,7 +165,7 @@ impl Shell for SshShell {
         address: &Address,
         host_keys: &[String],
     ) -> Result<String, PortError> {
-        let output = self.run(address, host_keys, READ_BOOT_ID).await?;
+        let output = self.run(address, host_keys, READ_BOOT_ID, b"").await?;
         let boot_id = output.trim();
         Uuid::try_parse(boot_id).map(|_| boot_id.to_owned()).map_err(|_| {
             PortError::permanent(
@@ -329,7 +330,7 @@ mod tests {
         std::fs::write(&in_the_way, "").unwrap();
         let shell = SshShell::new(folder.path().join("key"), &in_the_way);
         let keys = ["ssh-ed25519 AAAA".to_owned()];
-        let error = shell.run(&address(22), &keys, "true").await.unwrap_err();
+        let error = shell.run(&address(22), &keys, "true", b"").await.unwrap_err();
         assert_eq!((&error.class, error.blame), (&Class::Transient, Blame::Other), "{error}");
     }
 
@@ -337,7 +338,7 @@ mod tests {
     async fn nobody_logs_in_without_a_host_key() {
         let folder = tempfile::tempdir().unwrap();
         let shell = SshShell::new(folder.path().join("key"), folder.path());
-        let error = shell.run(&address(22), &[], "true").await.unwrap_err();
+        let error = shell.run(&address(22), &[], "true", b"").await.unwrap_err();
         assert_eq!(error.class, Class::Permanent);
     }
 

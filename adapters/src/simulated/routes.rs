@@ -54,8 +54,9 @@ impl Shell for Routed<dyn Shell> {
         address: &Address,
         host_keys: &[String],
         command: &str,
+        input: &[u8],
     ) -> Result<String, PortError> {
-        self.shell(address.ip).run(address, host_keys, command).await
+        self.shell(address.ip).run(address, host_keys, command, input).await
     }
 
     async fn read_boot_id(

@@ -104,7 +104,7 @@ async fn remove_fragment(
     known: &ledger::Resource,
 ) -> Result<Progress, StepError> {
     let site = Site::load_at(context, instance, &known.place).await?;
-    let lock = context.world.lock(&known.place);
+    let lock = context.world.lock(&known.id.key);
     let _one_at_a_time = lock.lock().await;
     let fragment = Fragment { name: known.id.key.clone(), ..Fragment::default() };
     remove_one(context, &SiteFragment { site: &site, fragment }).await

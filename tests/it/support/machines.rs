@@ -58,7 +58,7 @@ pub(crate) async fn balancer_machine(ground: &Ground) -> Machine {
 pub(crate) async fn run_on(ground: &Ground, machine: &Machine, command: &str) -> String {
     let shell = SshShell::new(ground.data().join("ssh/id_ed25519"), ground.root().join("ssh"));
     let address = machine.address.as_ref().unwrap();
-    shell.run(address, &machine.host_keys, command).await.unwrap().trim().to_owned()
+    shell.run(address, &machine.host_keys, command, b"").await.unwrap().trim().to_owned()
 }
 
 /// Makes the play of a machine wait.
