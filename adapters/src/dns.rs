@@ -164,7 +164,7 @@ fn wire_name(name: &str) -> String {
 ///
 /// # Errors
 /// Permanent, with the name, where it is in none.
-fn zone_of<'a>(zones: &'a [String], name: &str) -> Result<&'a str, PortError> {
+pub fn zone_of<'a>(zones: &'a [String], name: &str) -> Result<&'a str, PortError> {
     let name = wire_name(name);
     let is_in = |zone: &&String| {
         let rest = name.strip_suffix(zone.as_str());

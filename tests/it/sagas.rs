@@ -9,6 +9,7 @@ mod clocks;
 pub(crate) mod crash_store;
 mod crashes;
 mod default_servers;
+mod dns_names;
 mod ends;
 mod engine;
 mod errors;

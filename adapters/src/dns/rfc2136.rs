@@ -26,6 +26,18 @@ const SERVER: &str = "the DNS server";
 /// The algorithms of keys, the usual one first.
 pub const ALGORITHMS: [&str; 4] = ["hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha1"];
 
+/// Whether that can be where a server is: a host, with a port or without.
+#[must_use]
+pub fn is_server(text: &str) -> bool {
+    exchange::read_address(text).is_some()
+}
+
+/// Whether that can be a key, in base64.
+#[must_use]
+pub fn is_key(secret: &str) -> bool {
+    exchange::read_secret(secret).is_some()
+}
+
 /// Which server has the zones, and by which key it knows us.
 #[derive(Clone)]
 pub struct Rfc2136Access {

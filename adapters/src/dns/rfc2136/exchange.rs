@@ -83,9 +83,8 @@ impl Server {
             .algorithm
             .parse()
             .map_err(|_| wrong("OCIM_DNS_KEY_ALGORITHM is none that Ocim knows"))?;
-        let secret = BASE64_STANDARD
-            .decode(&access.secret)
-            .map_err(|_| wrong("OCIM_DNS_KEY_SECRET must be in base64"))?;
+        let secret = read_secret(&access.secret)
+            .ok_or_else(|| wrong("OCIM_DNS_KEY_SECRET must be in base64"))?;
         let key = Key::new(algorithm, &secret, name, None, None)
             .map_err(|_| wrong("OCIM_DNS_KEY_SECRET can't be a key"))?;
         let place = format!("{SERVER} {}", access.server);
@@ -247,8 +246,13 @@ fn too_long(_: &PushError) -> PortError {
     PortError::permanent(ErrorCode::DnsRefused, "more names than one message to a DNS server takes")
 }
 
+/// A key, from base64.
+pub(super) fn read_secret(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text).ok().filter(|key| !key.is_empty())
+}
+
 /// A host and its port: `ns.example.com`, `192.0.2.1:5353`, `[2001:db8::1]:53`.
-fn read_address(text: &str) -> Option<(String, u16)> {
+pub(super) fn read_address(text: &str) -> Option<(String, u16)> {
     let is_host = |host: &str| {
         !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".:-_".contains(c))
     };
