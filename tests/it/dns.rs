@@ -82,9 +82,9 @@ async fn the_names_of_a_site_come_and_go_with_one_update_each_zone() {
 
     // Again: by who has forgotten that they are there, and by who has not.
     for formerly in [vec![], vec![target(BALANCER)]] {
+        let again = names.iter().cloned();
         let again: Vec<_> =
-            names.iter().cloned().map(|it| NameToSet { formerly: formerly.clone(), ..it });
-        let again: Vec<_> = again.collect();
+            again.map(|it| NameToSet { formerly: formerly.clone(), ..it }).collect();
         assert_eq!(dns.set_names(&again).await.unwrap(), []);
         assert_eq!(serials(), [2, 2], "nothing is changed");
     }

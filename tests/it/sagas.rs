@@ -10,6 +10,7 @@ pub(crate) mod crash_store;
 mod crashes;
 mod default_servers;
 mod dns_names;
+mod dns_records;
 mod ends;
 mod engine;
 mod errors;

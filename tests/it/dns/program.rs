@@ -69,9 +69,8 @@ async fn a_sites_names_come_into_bind_with_its_launch_and_leave_with_its_archivi
     }
     assert_eq!(names[5].0, format!("vm1.{SITE}"));
 
-    let archive =
-        ground.post(&format!("/instances/{instance}/archive"), json!({ "reason": "a test" }));
-    let run_of = text(&archive.await, "run");
+    let archive = format!("/instances/{instance}/archive");
+    let run_of = text(&ground.post(&archive, json!({ "reason": "a test" })).await, "run");
     assert_eq!(
         ground.await_run(&run_of).await,
         "completed",
@@ -113,9 +112,8 @@ async fn a_sites_names_come_to_gandi_and_what_somebody_else_has_there_stops_the_
     ground.post(&format!("/runs/{launch}/cancel"), json!({ "reason": "a test" })).await;
     ground.release(WRITTEN);
     assert_eq!(ground.await_run(&launch).await, "unwound");
-    let archive =
-        ground.post(&format!("/instances/{instance}/archive"), json!({ "reason": "a test" }));
-    let archived = text(&archive.await, "run");
+    let archive = format!("/instances/{instance}/archive");
+    let archived = text(&ground.post(&archive, json!({ "reason": "a test" })).await, "run");
     assert_eq!(ground.await_run(&archived).await, "completed");
     let records = service.order("records example.test").await;
     assert_eq!(records.as_object().unwrap().len(), 1, "hers stays: {records}");
@@ -134,8 +132,7 @@ async fn a_sites_names_come_to_gandi_and_what_somebody_else_has_there_stops_the_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_dns_service_the_records_to_set_are_listed_and_looked_up() {
-    let mut ground = Ground::prepare().await;
-    ground.start_with(&[("OCIM_CLOUDS", r#"{"sim": {"kind": "local"}}"#)]).await;
+    let mut ground = Ground::serve().await;
     ground.await_balancer().await;
     let body = json!({
         "sub_domain": "alpha",
@@ -152,11 +149,13 @@ async fn without_a_dns_service_the_records_to_set_are_listed_and_looked_up() {
     assert_eq!(records["note"], note);
     assert!(records["records"].as_array().unwrap().iter().all(|it| it["is_managed"] == false));
     let looked_at = ground.get(&format!("{path}?check=true")).await;
-    assert_eq!(looked_at["records"][0]["state"], "missing", "{looked_at:#}");
+    // Without a network nobody knows whether there is such a name.
+    let state = text(&looked_at["records"][0], "state");
+    assert!(["missing", "unknown"].contains(&state.as_str()), "{looked_at:#}");
     let (is_fine, said) = run(&ground, &["instance", "records", "alpha"], &[]);
     assert!(is_fine && said.contains(note) && said.contains("learn.alpha.invalid"), "{said}");
     let (is_fine, said) = run(&ground, &["instance", "records", "alpha", "--check"], &[]);
-    assert!(!is_fine && said.contains("missing") && said.contains("not set"), "{said}");
+    assert!(!is_fine && said.contains(&state) && said.contains("are not set"), "{said}");
     ground.terminate().await;
 }
 

@@ -4,10 +4,10 @@ use super::{Rfc2136Access, SERVER};
 use crate::dns::wire_name;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use domain::base::iana::{Class, Opcode, Rcode};
+use domain::base::iana::{Class, Opcode, Rcode, TsigRcode};
 use domain::base::message_builder::{AdditionalBuilder, PushError, StreamTarget};
 use domain::base::{Message, MessageBuilder, Name, Rtype, UnknownRecordData};
-use domain::rdata::tsig::Time48;
+use domain::rdata::tsig::{Time48, Tsig};
 use domain::tsig::{Algorithm, ClientTransaction, Key, KeyName, ValidationError};
 use ocim_domain::port_error::{Class as ErrorIs, PortError};
 use ocim_domain::saga::ErrorCode;
@@ -119,14 +119,6 @@ impl Server {
             ValidationError::ServerBadSig => {
                 refused("has another secret for the key (BADSIG): see OCIM_DNS_KEY_SECRET")
             }
-            ValidationError::ServerBadTime { client, server } => {
-                let [ours, theirs] = [client, server].map(seconds);
-                let apart = ours.abs_diff(theirs);
-                PortError::transient(format!(
-                    "{place} has another time than this computer, {apart} seconds apart (BADTIME): \
-                     mend the clocks"
-                ))
-            }
             ValidationError::ServerUnsigned if is_refusal(rcode) => {
                 refused(&format!("answers {rcode}, without a signature"))
             }
@@ -200,6 +192,12 @@ impl Connection<'_> {
             return Err(lost("its answer is to something else".to_owned()));
         }
         let rcode = answer.header().rcode();
+        if let Some(apart) = read_clocks(&answer) {
+            return Err(PortError::transient(format!(
+                "{} has another time than this computer, {apart} seconds apart (BADTIME): mend the clocks",
+                server.place
+            )));
+        }
         match transaction.answer(&mut answer, server.now()) {
             Ok(()) => Ok(answer),
             // Nobody knows who says so, nor whether it is true.
@@ -236,6 +234,16 @@ async fn exchange(stream: &mut TcpStream, message: &[u8]) -> io::Result<Vec<u8>>
 /// Whether nobody gains by pretending it.
 fn is_refusal(rcode: Rcode) -> bool {
     matches!(rcode, Rcode::REFUSED | Rcode::NOTIMP | Rcode::NOTAUTH | Rcode::FORMERR)
+}
+
+/// How many seconds the server's clock and ours are apart, where it refuses a message for that. The library
+/// checks no signature right that goes with it, and nobody gains by pretending it.
+fn read_clocks(answer: &Message<Vec<u8>>) -> Option<u64> {
+    let record = answer.get_last_additional::<Tsig<_, _>>()?;
+    let said = record.data();
+    let is_so = answer.header().rcode() == Rcode::NOTAUTH && said.error() == TsigRcode::BADTIME;
+    let theirs = said.other_time().filter(|_| is_so)?;
+    Some(seconds(said.time_signed()).abs_diff(seconds(theirs)))
 }
 
 fn seconds(time: Time48) -> u64 {
