@@ -14,6 +14,10 @@ fail() {
     exit 1
 }
 
+# Whether what the tests need is wanted, too.
+tests=
+[ "${1:-}" != --tests ] || tests=yes
+
 # The same interpreter makes the virtual environments later.
 python=${ANSIBLE_PYTHON_PATH:-/usr/bin/python3}
 
@@ -27,7 +31,7 @@ has_postgres() {
 
 # Prints the Debian packages whose programs are missing.
 list_missing() {
-    local program
+    local program package
     has_postgres || echo postgresql
     while read -r program package; do
         command -v "$program" >/dev/null || echo "$package"
@@ -45,6 +49,12 @@ list_missing() {
     [ -x "$python" ] || echo python3
     "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+    [ -z "$tests" ] || while read -r program package; do
+        command -v "$program" >/dev/null || echo "$package"
+    done <<-END
+		named bind9
+		nsupdate bind9-dnsutils
+	END
 }
 
 # Installs packages, without anything being started now or at the next boot.
@@ -71,9 +81,9 @@ install_packages() {
     rm -f "${lent[@]}"
     trap - EXIT
     if command -v systemctl >/dev/null; then
-        for service in haproxy ssh postgresql; do
+        for service in haproxy ssh postgresql named; do
             case " $* " in
-            *" $service "* | *" openssh-server "*) systemctl disable --quiet "$service" 2>/dev/null || true ;;
+            *" $service "* | *" openssh-server "* | *" bind9 "*) systemctl disable --quiet "$service" 2>/dev/null || true ;;
             esac
         done
     fi
@@ -169,7 +179,7 @@ ensure_packages
 ensure_rust
 mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
 ensure_wheels
-if [ "${1:-}" = --tests ]; then
+if [ -n "$tests" ]; then
     ensure_contract_tools
     ensure_mail_sink
 fi

@@ -162,7 +162,9 @@ impl BalancerKeeper {
             }
             return Ok(Progress::There);
         }
-        let ip = self.hosts.find_address(domain).await?;
+        let found = self.hosts.find_addresses(domain).await?;
+        let none = || PortError::transient(format!("{domain} is not found: there is no such name"));
+        let ip = found.into_iter().next().ok_or_else(none)?;
         let host_keys = if host_keys.is_empty() {
             let shown = self.hosts.read_host_keys(ip, SSH_PORT).await?;
             tracing::warn!(domain, %ip, ?shown, "the balancer's host keys are trusted as shown");

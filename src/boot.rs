@@ -7,6 +7,7 @@ mod parts;
 mod settings;
 
 pub use error::BootError;
+pub(crate) use parts::dns_service;
 
 use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
@@ -14,6 +15,7 @@ use crate::app::{App, AppSetting};
 use crate::config::{Config, Secret};
 use crate::data_folder::{DataFolder, HeadFile};
 use crate::default_servers::register_default_servers;
+use crate::dns_records::RecordLister;
 use crate::embedded_postgres::EmbeddedPostgres;
 use crate::http::{self, Api, RunningServer};
 use crate::launch_plan::LaunchPlanner;
@@ -28,6 +30,7 @@ use crate::processes::world::World;
 use crate::read_models::ReadModels;
 use crate::telemetry::traces::Exporter;
 use background::Background;
+use ocim_adapters::hosts::finder::HostFinder;
 use ocim_adapters::logs::postgres::PostgresLogs;
 use ocim_adapters::system::{SystemClock, SystemIds};
 use ocim_domain::instance::clean_up::Rule;
@@ -213,6 +216,7 @@ impl Services {
             ids,
             stopping: stops,
             planner: LaunchPlanner::new(Arc::clone(&world)),
+            records: RecordLister::new(Arc::clone(&world), Arc::new(HostFinder)),
             database: database.clone(),
             observing: observing.clone(),
         });

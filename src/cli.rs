@@ -9,6 +9,7 @@ mod client;
 mod conditions;
 mod database;
 mod demo;
+mod dns_records;
 mod doctor;
 mod error;
 mod events;

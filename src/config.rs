@@ -8,6 +8,7 @@ mod balancers;
 mod client;
 mod consul;
 mod default_servers;
+mod dns;
 mod env_file;
 mod git_credentials;
 mod mail;
@@ -22,6 +23,7 @@ mod urls;
 pub use client::ClientConfig;
 pub use consul::ConsulConfig;
 pub use default_servers::DefaultServers;
+pub use dns::DnsConfig;
 pub use git_credentials::GitCredential;
 pub use mail::{MailBackend, MailConfig};
 pub use new_relic::NewRelicConfig;
@@ -32,6 +34,7 @@ pub use stable::StableConfig;
 use balancers::{read_fragment_prefix, read_host_keys};
 use consul::read_consul;
 use default_servers::read_default_servers;
+use dns::read_dns;
 use git_credentials::read_git_credentials;
 use mail::read_mail;
 use new_relic::read_new_relic;
@@ -202,6 +205,8 @@ pub struct Config {
     pub new_relic: NewRelicConfig,
     /// Where others read what sites are.
     pub consul: ConsulConfig,
+    /// Where the sites' names are in the DNS.
+    pub dns: DnsConfig,
 
     // Load balancers.
     /// `DEFAULT_LOAD_BALANCING_SERVER`: `user@host` of a balancer, reached by SSH on port 22. It is
@@ -449,6 +454,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         mail: read_mail(r),
         new_relic: read_new_relic(r),
         consul: read_consul(r),
+        dns: read_dns(r),
         default_instance_base_domain: base_domain,
         default_servers: read_default_servers(r),
         openstack_sandbox_flavor: r

@@ -6,6 +6,7 @@ mod bodiless;
 mod bulk;
 mod clean_ups;
 mod convert;
+mod dns_records;
 mod events;
 mod extract;
 mod health;
@@ -57,6 +58,7 @@ pub use local_token::{
 use crate::app::idempotency::IdempotencyKeys;
 use crate::app::tokens::Tokens;
 use crate::app::{App as Commands, Caller};
+use crate::dns_records::RecordLister;
 use crate::launch_plan::LaunchPlanner;
 use crate::read_models::FRESHNESS_WAIT;
 use crate::telemetry::Observing;
@@ -93,6 +95,7 @@ const LISTS: &[&[Route]] = &[
     test_links::ROUTES,
     variables::ROUTES,
     launch_plans::ROUTES,
+    dns_records::ROUTES,
     servers::ROUTES,
     load_balancers::ROUTES,
     shared_servers::MYSQL_ROUTES,
@@ -148,6 +151,8 @@ pub struct Api {
     pub stopping: watch::Receiver<bool>,
     /// Rehearses launches.
     pub planner: LaunchPlanner,
+    /// Lists what sites need in the DNS.
+    pub records: RecordLister,
     /// Counts and traces what is answered.
     pub observing: Observing,
     /// Where each worker reads, over connections of its own.

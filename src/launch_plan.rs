@@ -8,6 +8,7 @@ mod steps;
 pub use differences::{Playbook, SettingDifference, VariableDifference};
 pub use look::{LookedAt, PlanProblem};
 pub use steps::PlannedStep;
+pub(crate) use steps::foresee_balancer;
 
 use crate::app::{AppError, Caller, Frozen};
 use crate::processes::launch_appserver::{Composed, compose, list_warnings};

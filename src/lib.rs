@@ -23,6 +23,7 @@ pub mod processes;
 
 pub mod balancer_keeper;
 pub mod clean_up;
+pub mod dns_records;
 pub mod incident_keeper;
 pub mod launch_plan;
 pub mod observer;

@@ -10,7 +10,7 @@
 //! | [`playbooks::Playbooks`] | [`playbooks::ansible`] | [`playbooks::simulated`] | [`playbooks::fake`] |
 //! | [`balancer::LoadBalancer`] | [`balancer::haproxy`] | [`balancer::simulated`] | [`balancer::fake`] |
 //! | [`sites::SiteProbe`] | [`sites::http`] | [`shell::simulated`] | [`sites::fake`] |
-//! | [`dns::Dns`] | none yet | [`dns::simulated`] | [`dns::fake`] |
+//! | [`dns::Dns`] | [`dns::rfc2136`], [`dns::gandi`] | [`dns::simulated`] | [`dns::fake`] |
 //! | [`metadata::MetadataStore`] | [`metadata::consul`] | [`metadata::simulated`] | [`metadata::fake`] |
 //! | [`monitoring::Monitoring`] | [`monitoring::new_relic`] | [`monitoring::simulated`] | [`monitoring::fake`] |
 //! | [`mail::Mailer`] | [`mail::smtp`], [`mail::unsent`] | [`mail::unsent`] | [`mail::fake`] |

@@ -16,6 +16,7 @@ pub use faults::FaultKind;
 use crate::Ports;
 use crate::balancer::fake::FakeLoadBalancer;
 use crate::cloud::Cloud;
+use crate::dns::fake::Names;
 use crate::mail::unsent::UnsentMailer;
 use crate::metadata::fake::FakeParts;
 use crate::monitoring::fake::FakeMonitors;
@@ -66,10 +67,8 @@ pub(crate) struct State {
     pub(crate) starts: BTreeMap<Uuid, u32>,
     /// The domains of balancers by their address.
     pub(crate) balancers: BTreeMap<IpAddr, String>,
-    /// What each name leads to.
-    pub(crate) aliases: BTreeMap<String, String>,
-    /// Names that lead to machines, and their addresses.
-    pub(crate) addresses: BTreeMap<String, IpAddr>,
+    /// The names in the DNS.
+    pub(crate) names: Names,
     /// What watches pages.
     pub(crate) monitors: FakeMonitors,
     /// What others read of sites.

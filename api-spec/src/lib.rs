@@ -6,6 +6,7 @@ pub mod appserver;
 pub mod appserver_status;
 pub mod bulk;
 pub mod clean_up;
+pub mod dns_record;
 pub mod event;
 pub mod examples;
 pub mod health;
@@ -49,6 +50,7 @@ pub use clean_up::{
     ChangeCleanUp, CleanUpMode, CleanUpPlan, CleanUpReason, CleanUpRule, CleanUpVerdict,
     PlannedAppserver,
 };
+pub use dns_record::{DnsRecord, DnsRecordState, DnsRecordType, DnsRecords};
 pub use event::{AppendedEvent, RecordedEvent};
 pub use examples::Example;
 pub use health::{Health, Readiness};

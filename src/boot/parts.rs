@@ -17,6 +17,9 @@ use ocim_adapters::breaker::circuits::Circuits;
 use ocim_adapters::breaker::{BreakerLimits, Breakers, Guarded};
 use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig};
 use ocim_adapters::cloud::{Cloud, Power};
+use ocim_adapters::dns::Dns;
+use ocim_adapters::dns::gandi::Gandi;
+use ocim_adapters::dns::rfc2136::Rfc2136;
 use ocim_adapters::mail::Mailer;
 use ocim_adapters::mail::smtp::{SmtpConfig, SmtpLogin, SmtpMailer};
 use ocim_adapters::mail::unsent::UnsentMailer;
@@ -230,7 +233,7 @@ pub(super) async fn open_ports(
         shell,
         playbooks: Arc::new(Guarded::per_call(playbooks, &breakers)),
         load_balancer: Arc::new(Guarded::per_call(balancer, &breakers)),
-        dns: None,
+        dns: open_dns(config, &breakers)?,
         monitoring: open_monitoring(config, &breakers)?,
         metadata: open_metadata(config, &breakers)?,
         mailer: Arc::new(Guarded::new(open_mailer(config), &breakers, "mail server")),
@@ -251,6 +254,25 @@ fn open_monitoring(
     let service = NewRelic::new(&access).map_err(BootError::Port)?;
     let guarded = Guarded::<dyn Monitoring>::new(Arc::new(service), breakers, "New Relic");
     Ok(Some(Arc::new(guarded)))
+}
+
+/// Who writes the sites' names into the DNS, where a service is configured.
+pub(crate) fn dns_service(
+    config: &Config,
+) -> Result<Option<(Arc<dyn Dns>, &'static str)>, PortError> {
+    if let Some(access) = config.dns.server_access() {
+        let server = Rfc2136::new(&access, Arc::new(SystemClock))?;
+        return Ok(Some((Arc::new(server), "DNS server")));
+    }
+    let Some(access) = config.dns.gandi_access() else { return Ok(None) };
+    Ok(Some((Arc::new(Gandi::new(&access)?), "Gandi")))
+}
+
+fn open_dns(config: &Config, breakers: &Breakers) -> Result<Option<Arc<dyn Dns>>, BootError> {
+    let opened = dns_service(config).map_err(BootError::Port)?;
+    Ok(opened.map(|(service, provider)| {
+        Arc::new(Guarded::<dyn Dns>::new(service, breakers, provider)) as _
+    }))
 }
 
 /// Where others read what sites are, where that is wanted.

@@ -98,7 +98,7 @@ pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
     ];
     let given = urls.into_iter().chain(of_sites);
     let git = config.git_credentials.values().map(|credential| &credential.password);
-    let all = given.flatten().chain([secret_key]).chain(git);
+    let all = given.flatten().chain([secret_key]).chain(git).chain(config.dns.secrets());
     let servers = config.default_servers.passwords().map(str::to_owned);
     all.map(|secret| secret.expose().to_owned()).chain(servers).collect()
 }

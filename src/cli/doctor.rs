@@ -1,6 +1,7 @@
 //! `ocim doctor`: tries all that Ocim needs, says what to do, and writes nothing.
 
 mod database;
+mod dns;
 mod place;
 mod programs;
 mod repositories;
@@ -54,14 +55,16 @@ pub(super) async fn run(
             findings.push(Finding::new("configuration", Ok(valid)));
             findings.extend(config.notes.iter().map(|note| tell_note(note)));
             findings.extend(place::look(&config));
-            let (database, programs, repositories) = tokio::join!(
+            let (database, programs, repositories, dns) = tokio::join!(
                 database::look(&config),
                 programs::look(&config),
-                repositories::look(&config)
+                repositories::look(&config),
+                dns::look(&config)
             );
             findings.extend(database);
             findings.extend(programs);
             findings.extend(repositories);
+            findings.push(dns);
         }
         Err(errors) => findings.extend(errors.iter().map(|error| {
             let advice = "mend it in the environment or in `.env`; src/config.rs documents each";

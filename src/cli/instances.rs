@@ -2,6 +2,7 @@
 
 use super::clean_up::{CleanUpRuleArgs, change_clean_up};
 use super::client::Client;
+use super::dns_records::list_records;
 use super::error::{CliError, Kind};
 use super::list::ListArgs;
 use super::maintenance::{MaintenanceCommand, change_maintenance};
@@ -194,6 +195,14 @@ pub(super) enum InstanceCommand {
     Open {
         /// Which: name, domain, its first label, id or the beginning of it
         id: String,
+    },
+    /// List the records that the site's names need in the DNS, and who sets them
+    Records {
+        /// Which: name, domain, its first label, id or the beginning of it
+        id: String,
+        /// Look up whether each is set
+        #[arg(long)]
+        check: bool,
     },
     /// Tell what happened to an instance, its appservers, their machines and runs
     Timeline(TimelineArgs),
@@ -445,6 +454,7 @@ pub(super) async fn run(
             let id = client.find_id(ReferenceKind::Instance, &id).await?;
             change_maintenance(&id, what, client, output).await
         }
+        InstanceCommand::Records { id, check } => list_records(&id, check, client, output).await,
         InstanceCommand::Open { id } => open_site(&id, client, output).await,
         InstanceCommand::Set { id, settings, if_version, reason } => {
             let id = client.find_id(ReferenceKind::Instance, &id).await?;

@@ -103,7 +103,7 @@ pub const ORIGINAL: &[(&str, Fate)] = &[
     ("DEFAULT_LMS_PREVIEW_DOMAIN_PREFIX", Read),
     ("DEFAULT_DISCOVERY_DOMAIN_PREFIX", Read),
     ("DEFAULT_ECOMMERCE_DOMAIN_PREFIX", Read),
-    ("GANDI_API_KEY", Waits("DNS at Gandi")),
+    ("GANDI_API_KEY", Read),
     ("GITHUB_ACCESS_TOKEN", Waits("sandboxes from pull requests")),
     ("DEFAULT_FORK", Read),
     ("DEFAULT_CONFIGURATION_REPO_URL", Read),

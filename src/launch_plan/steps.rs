@@ -85,7 +85,7 @@ async fn why_skipped(
 }
 
 /// The first balancer that would take the instance now.
-async fn foresee_balancer(
+pub(crate) async fn foresee_balancer(
     world: &World,
     id: InstanceId,
     region: &str,

@@ -44,7 +44,7 @@ async fn leave_shared(context: StepContext) -> Result<Progress, StepError> {
     let input: LifecycleInput = context.input()?;
     for known in entries_of(&context, input.instance, Kind::SecurityGroups).await? {
         let reason = "all machines of the region share them";
-        resolve(&context, input.instance, known, reason).await?;
+        resolve(&context, input.instance, known.resource, reason).await?;
     }
     let (app, meta) = (&context.world.app, context.metadata());
     app.release_balancers(&meta, input.instance).await?;

@@ -4,6 +4,7 @@
 //! their undo and what they write into the ledger, are the same for all kinds.
 
 pub mod dns_name;
+pub mod dns_names;
 pub mod fragment;
 pub mod machine;
 pub mod machine_names;
@@ -45,6 +46,16 @@ pub trait Resource: Sized + Send + Sync {
     /// Makes it, or finds the one that was made with its key. Gives what its provider calls it.
     async fn ensure(&self, context: &StepContext) -> Result<String, StepError>;
 
+    /// Makes these, and records each on its own; gives what their provider calls them. One by one, where
+    /// that does not make several at a time.
+    async fn ensure_all(context: &StepContext, wanted: &[Self]) -> Result<Vec<String>, StepError> {
+        let mut made = Vec::with_capacity(wanted.len());
+        for resource in wanted {
+            made.push(ensure_one(context, resource).await?);
+        }
+        Ok(made)
+    }
+
     /// What its provider calls it; `None` when the provider says that there is none.
     async fn find(&self, context: &StepContext) -> Result<Option<String>, StepError>;
 
@@ -79,11 +90,8 @@ pub async fn ensure<R: Resource>(context: StepContext) -> Result<Progress, StepE
         Wanted::These(wanted) => wanted,
         Wanted::Nothing(reason) => return Ok(Progress::Skipped(reason)),
     };
-    let mut made = Vec::with_capacity(wanted.len());
-    for resource in wanted {
-        let provider_id = ensure_one(&context, &resource).await?;
-        made.push((resource, provider_id));
-    }
+    let provider_ids = R::ensure_all(&context, &wanted).await?;
+    let made: Vec<_> = wanted.into_iter().zip(provider_ids).collect();
     done(R::output(&made)?)
 }
 
@@ -112,16 +120,24 @@ pub async fn ensure_one<R: Resource>(
             Ok(provider_id)
         }
         Err(error) => {
-            // Nobody will make it: one that is seen not to be there is not wanted any more.
-            if error.class == ErrorClass::Permanent
-                && matches!(resource.find(context).await, Ok(None))
-            {
-                let id = resource.describe().id;
-                record(context, resource, Command::FindAbsent { id }).await?;
-            }
+            forget_unmade(context, resource, &error).await?;
             Err(error)
         }
     }
+}
+
+/// Where nobody will make a resource because of this error, one that is seen not to be there is not wanted
+/// any more.
+async fn forget_unmade<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+    error: &StepError,
+) -> Result<(), StepError> {
+    if error.class == ErrorClass::Permanent && matches!(resource.find(context).await, Ok(None)) {
+        let id = resource.describe().id;
+        record(context, resource, Command::FindAbsent { id }).await?;
+    }
+    Ok(())
 }
 
 /// Removes one resource, and looks until it is gone. Only observed absence counts.
@@ -129,32 +145,52 @@ pub async fn remove_one<R: Resource>(
     context: &StepContext,
     resource: &R,
 ) -> Result<Progress, StepError> {
-    let provider_id = match resource.find(context).await {
-        Ok(Some(provider_id)) => provider_id,
-        Ok(None) => {
-            record_absent(context, resource).await?;
-            return undone("it is gone");
-        }
-        Err(error) => return lose_sight(context, resource, error).await,
+    let Some(provider_id) = look_for(context, resource).await? else {
+        return undone("it is gone");
     };
     match resource.remove(context, &provider_id).await {
         Ok(()) => Ok(Progress::NotYet { again_in: context.world.limits.poll_interval }),
-        // It was seen, and its removal is refused: it is there.
-        Err(error) if error.class == ErrorClass::Permanent => Err(error),
-        Err(error) => lose_sight(context, resource, error).await,
+        Err(error) => Err(note_unremoved(context, resource, error).await),
     }
 }
 
-/// Records that it can't be told whether a resource is there, because of this error, and returns that.
+/// Looks for a resource that is to be gone, and records it when it is, or when that can't be told.
+async fn look_for<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+) -> Result<Option<String>, StepError> {
+    match resource.find(context).await {
+        Ok(None) => record_absent(context, resource).await.map(|()| None),
+        Ok(found) => Ok(found),
+        Err(error) => Err(lose_sight(context, resource, error).await),
+    }
+}
+
+/// Notes how the removal of a resource fails that was seen; gives the error.
+async fn note_unremoved<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+    error: StepError,
+) -> StepError {
+    match error.class {
+        // Its removal is refused: it is there.
+        ErrorClass::Permanent => error,
+        _ => lose_sight(context, resource, error).await,
+    }
+}
+
+/// Records that it can't be told whether a resource is there, because of this error, and gives that.
 async fn lose_sight<R: Resource>(
     context: &StepContext,
     resource: &R,
     error: StepError,
-) -> Result<Progress, StepError> {
+) -> StepError {
     let (id, reason) = (resource.describe().id, error.message.clone());
-    resource.note_unknown(context, &reason).await?;
-    record(context, resource, Command::LoseSight { id, reason }).await?;
-    Err(error)
+    let noted = match resource.note_unknown(context, &reason).await {
+        Ok(()) => record(context, resource, Command::LoseSight { id, reason }).await,
+        failed => failed,
+    };
+    noted.err().unwrap_or(error)
 }
 
 /// Records that a resource is gone, which its provider has said.

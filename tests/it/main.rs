@@ -10,6 +10,7 @@ mod contract;
 mod cost;
 mod crash;
 mod disk_full;
+mod dns;
 mod haproxy;
 mod http;
 mod journey;

@@ -9,6 +9,8 @@ mod clocks;
 pub(crate) mod crash_store;
 mod crashes;
 mod default_servers;
+mod dns_names;
+mod dns_records;
 mod ends;
 mod engine;
 mod errors;

@@ -1,6 +1,7 @@
 //! What several tests share.
 
 pub(crate) mod api_server;
+pub(crate) mod bind;
 pub(crate) mod counts;
 pub(crate) mod http_double;
 pub(crate) mod kurrentdb;

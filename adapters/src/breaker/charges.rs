@@ -11,7 +11,7 @@ use crate::balancer::{BalancerHost, Fragment, LoadBalancer};
 use crate::cloud::fake::FakeCloud;
 use crate::cloud::{Address, Cloud, MachineSpec};
 use crate::dns::fake::FakeDns;
-use crate::dns::{Alias, Dns, HostAddress};
+use crate::dns::{Dns, OwnName};
 use crate::faults::Fault;
 use crate::mail::fake::FakeMailer;
 use crate::mail::{Mailer, OutgoingMail};
@@ -190,23 +190,15 @@ const OF_BALANCERS: [Operation<Guarded<dyn LoadBalancer>>; 6] = operations! {
     count_connections(&host(), "be-a", "s");
 };
 
-fn alias() -> Alias {
-    let (name, target) = ("a.example.com".to_owned(), "b.example.com".to_owned());
-    Alias { name, target, ttl_seconds: 1 }
+fn own_name() -> OwnName {
+    OwnName { name: "a.example.com".to_owned(), targets: vec![] }
 }
 
-fn host_address() -> HostAddress {
-    let (name, ip) = ("vm1.a.example.com".to_owned(), [192, 0, 2, 7].into());
-    HostAddress { name, ip, ttl_seconds: 1 }
-}
-
-const OF_NAMES: [Operation<Guarded<dyn Dns>>; 6] = operations! {
-    set_alias(&alias());
-    read_alias("a.example.com");
-    remove_alias("a.example.com");
-    set_address(&host_address());
-    read_address("vm1.a.example.com");
-    remove_address("vm1.a.example.com");
+const OF_NAMES: [Operation<Guarded<dyn Dns>>; 4] = operations! {
+    set_names(&[]);
+    find_name(&own_name());
+    remove_names(&[]);
+    list_zones();
 };
 
 const OF_MONITORS: [Operation<Guarded<dyn Monitoring>>; 7] = operations! {

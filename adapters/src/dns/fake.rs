@@ -1,6 +1,6 @@
 //! A zone in memory that takes every name.
 
-use crate::dns::{Alias, Dns, HostAddress};
+use crate::dns::{Dns, Lead, NameToSet, OwnName, TakenName, Target};
 use crate::faults::Faults;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
@@ -8,41 +8,96 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Names and what they stand for.
+/// Names and what they lead to.
 #[derive(Debug, Default)]
 pub struct FakeDns {
     /// What is to fail, by the names of the port's calls.
     pub faults: Faults,
-    aliases: Mutex<BTreeMap<String, String>>,
-    addresses: Mutex<BTreeMap<String, IpAddr>>,
+    names: Mutex<Names>,
+}
+
+/// A zone in memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names(pub(crate) BTreeMap<String, Target>);
+
+impl Names {
+    /// As [`Dns::set_names`].
+    pub(crate) fn set(&mut self, names: &[NameToSet]) -> Vec<TakenName> {
+        let mut taken = vec![];
+        for NameToSet { name, target, formerly, .. } in names {
+            match self.0.get(name) {
+                Some(is) if is != target && !formerly.contains(is) => {
+                    taken.push(TakenName { name: name.clone(), is: tell(is) });
+                }
+                _ => drop(self.0.insert(name.clone(), target.clone())),
+            }
+        }
+        taken
+    }
+
+    /// As [`Dns::find_name`].
+    pub(crate) fn find(&self, name: &OwnName) -> Lead {
+        match self.0.get(&name.name) {
+            None => Lead::Nowhere,
+            Some(is) if name.targets.contains(is) => Lead::Ours(is.clone()),
+            Some(is) => Lead::Foreign(tell(is)),
+        }
+    }
+
+    /// As [`Dns::remove_names`].
+    pub(crate) fn remove(&mut self, names: &[OwnName]) {
+        for name in names {
+            if matches!(self.find(name), Lead::Ours(_)) {
+                self.0.remove(&name.name);
+            }
+        }
+    }
+}
+
+fn tell(target: &Target) -> String {
+    format!("{} {target}", target.record_type())
 }
 
 impl FakeDns {
-    /// All names, with their targets.
+    /// All names that are aliases, with what they stand for.
     #[must_use]
     pub fn aliases(&self) -> BTreeMap<String, String> {
-        self.lock().clone()
+        let names = self.lock();
+        let aliases = names.0.iter().filter_map(|(name, target)| match target {
+            Target::Name(target) => Some((name.clone(), target.clone())),
+            Target::Address(_) => None,
+        });
+        aliases.collect()
     }
 
     /// All names that lead to machines, with their addresses.
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<String, IpAddr> {
-        self.lock_addresses().clone()
+        let names = self.lock();
+        let addresses = names.0.iter().filter_map(|(name, target)| match target {
+            Target::Name(_) => None,
+            Target::Address(ip) => Some((name.clone(), *ip)),
+        });
+        addresses.collect()
+    }
+
+    /// Somebody has a name lead elsewhere, or nowhere.
+    pub fn change(&self, name: &str, target: Option<Target>) {
+        let mut names = self.lock();
+        match target {
+            Some(target) => drop(names.0.insert(name.to_owned(), target)),
+            None => drop(names.0.remove(name)),
+        }
     }
 
     /// The names as they are now, which go their own way from here on.
     #[must_use]
     pub fn fork(&self) -> Self {
-        let addresses = Mutex::new(self.addresses());
-        Self { faults: self.faults.fork(), aliases: Mutex::new(self.aliases()), addresses }
+        Self { faults: self.faults.fork(), names: Mutex::new(self.lock().clone()) }
     }
 
-    fn lock_addresses(&self) -> MutexGuard<'_, BTreeMap<String, IpAddr>> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.aliases.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,41 +107,29 @@ impl Dns for FakeDns {
         true
     }
 
-    async fn set_alias(&self, alias: &Alias) -> Result<(), PortError> {
-        self.faults.before("set_alias")?;
-        self.lock().insert(alias.name.clone(), alias.target.clone());
-        self.faults.after("set_alias")
+    async fn set_names(&self, names: &[NameToSet]) -> Result<Vec<TakenName>, PortError> {
+        self.faults.before("set_names")?;
+        let taken = self.lock().set(names);
+        self.faults.after("set_names")?;
+        Ok(taken)
     }
 
-    async fn read_alias(&self, name: &str) -> Result<Option<String>, PortError> {
-        self.faults.before("read_alias")?;
-        let target = self.lock().get(name).cloned();
-        self.faults.after("read_alias")?;
-        Ok(target)
+    async fn find_name(&self, name: &OwnName) -> Result<Lead, PortError> {
+        self.faults.before("find_name")?;
+        let lead = self.lock().find(name);
+        self.faults.after("find_name")?;
+        Ok(lead)
     }
 
-    async fn remove_alias(&self, name: &str) -> Result<(), PortError> {
-        self.faults.before("remove_alias")?;
-        self.lock().remove(name);
-        self.faults.after("remove_alias")
+    async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError> {
+        self.faults.before("remove_names")?;
+        self.lock().remove(names);
+        self.faults.after("remove_names")
     }
 
-    async fn set_address(&self, address: &HostAddress) -> Result<(), PortError> {
-        self.faults.before("set_address")?;
-        self.lock_addresses().insert(address.name.clone(), address.ip);
-        self.faults.after("set_address")
-    }
-
-    async fn read_address(&self, name: &str) -> Result<Option<IpAddr>, PortError> {
-        self.faults.before("read_address")?;
-        let ip = self.lock_addresses().get(name).copied();
-        self.faults.after("read_address")?;
-        Ok(ip)
-    }
-
-    async fn remove_address(&self, name: &str) -> Result<(), PortError> {
-        self.faults.before("remove_address")?;
-        self.lock_addresses().remove(name);
-        self.faults.after("remove_address")
+    async fn list_zones(&self) -> Result<Vec<String>, PortError> {
+        self.faults.before("list_zones")?;
+        self.faults.after("list_zones")?;
+        Ok(vec![])
     }
 }

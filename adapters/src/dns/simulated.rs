@@ -1,24 +1,26 @@
 //! The names of sites whose balancer and machines are simulated.
 
 use crate::cloud::is_simulated;
-use crate::dns::{Alias, Dns, HostAddress};
+use crate::dns::{Dns, Lead, NameToSet, OwnName, TakenName, Target};
 use crate::simulated::SimulatedRegion;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use std::net::IpAddr;
 
 impl SimulatedRegion {
-    /// What a name leads to, if it was ever written.
+    /// What a name stands for, if it was ever written.
     #[must_use]
     pub fn alias(&self, name: &str) -> Option<String> {
-        self.lock().aliases.get(name).cloned()
+        match self.lock().names.0.get(name) {
+            Some(Target::Name(target)) => Some(target.clone()),
+            Some(Target::Address(_)) | None => None,
+        }
     }
 
     /// Whether a name leads anywhere: to another name, or to an address.
     #[must_use]
     pub fn has_name(&self, name: &str) -> bool {
-        let state = self.lock();
-        state.aliases.contains_key(name) || state.addresses.contains_key(name)
+        self.lock().names.0.contains_key(name)
     }
 }
 
@@ -28,37 +30,27 @@ impl Dns for SimulatedRegion {
         is_simulated(address)
     }
 
-    async fn set_alias(&self, alias: &Alias) -> Result<(), PortError> {
-        let call = self.act(&alias.name, "set_alias").await?;
-        self.lock().aliases.insert(alias.name.clone(), alias.target.clone());
+    async fn set_names(&self, names: &[NameToSet]) -> Result<Vec<TakenName>, PortError> {
+        let Some(first) = names.first() else { return Ok(vec![]) };
+        let call = self.act(&first.name, "set_names").await?;
+        let taken = self.lock().names.set(names);
+        call.end().await?;
+        Ok(taken)
+    }
+
+    async fn find_name(&self, name: &OwnName) -> Result<Lead, PortError> {
+        self.act(&name.name, "find_name").await?.end().await?;
+        Ok(self.lock().names.find(name))
+    }
+
+    async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError> {
+        let Some(first) = names.first() else { return Ok(()) };
+        let call = self.act(&first.name, "remove_names").await?;
+        self.lock().names.remove(names);
         call.end().await
     }
 
-    async fn read_alias(&self, name: &str) -> Result<Option<String>, PortError> {
-        self.act(name, "read_alias").await?.end().await?;
-        Ok(self.alias(name))
-    }
-
-    async fn remove_alias(&self, name: &str) -> Result<(), PortError> {
-        let call = self.act(name, "remove_alias").await?;
-        self.lock().aliases.remove(name);
-        call.end().await
-    }
-
-    async fn set_address(&self, address: &HostAddress) -> Result<(), PortError> {
-        let call = self.act(&address.name, "set_address").await?;
-        self.lock().addresses.insert(address.name.clone(), address.ip);
-        call.end().await
-    }
-
-    async fn read_address(&self, name: &str) -> Result<Option<IpAddr>, PortError> {
-        self.act(name, "read_address").await?.end().await?;
-        Ok(self.lock().addresses.get(name).copied())
-    }
-
-    async fn remove_address(&self, name: &str) -> Result<(), PortError> {
-        let call = self.act(name, "remove_address").await?;
-        self.lock().addresses.remove(name);
-        call.end().await
+    async fn list_zones(&self) -> Result<Vec<String>, PortError> {
+        Ok(vec![])
     }
 }

@@ -18,14 +18,19 @@ pub struct HostFinder;
 
 #[async_trait]
 impl Hosts for HostFinder {
-    async fn find_address(&self, domain: &str) -> Result<IpAddr, PortError> {
-        let unknown = |why: String| PortError::transient(format!("{domain} is not found: {why}"));
+    async fn find_addresses(&self, domain: &str) -> Result<Vec<IpAddr>, PortError> {
+        let away = |why: String| PortError::transient(format!("{domain} is not found: {why}"));
         let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((domain, 22))).await;
-        let found = found.map_err(|_| unknown("the resolver does not answer".to_owned()))?;
-        let mut found: Vec<IpAddr> =
-            found.map_err(|error| unknown(error.to_string()))?.map(|at| at.ip()).collect();
+        let found = found.map_err(|_| away("the resolver does not answer".to_owned()))?;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) if says_absent(&error.to_string()) => return Ok(vec![]),
+            Err(error) => return Err(away(error.to_string())),
+        };
+        let mut found: Vec<IpAddr> = found.map(|at| at.ip()).collect();
         found.sort_by_key(IpAddr::is_ipv6);
-        found.into_iter().next().ok_or_else(|| unknown("it has no address".to_owned()))
+        found.dedup();
+        Ok(found)
     }
 
     async fn read_host_keys(&self, ip: IpAddr, ssh_port: u16) -> Result<Vec<String>, PortError> {
@@ -36,6 +41,14 @@ impl Hosts for HostFinder {
         let keys = read_keys(&decode_output(&output.stdout));
         if keys.is_empty() { Err(failed("nobody answers".to_owned())) } else { Ok(keys) }
     }
+}
+
+/// Whether the resolver knows that there is no such name, or that it has no address: its codes come as text
+/// alone.
+fn says_absent(error: &str) -> bool {
+    ["Name or service not known", "No address associated with hostname"]
+        .iter()
+        .any(|text| error.contains(text))
 }
 
 /// `host type key` lines without the host; comments fall away.

@@ -76,6 +76,12 @@ codes! {
     InstanceNotLive = "instance_not_live";
     /// A name is in a DNS that no service is configured for any more.
     DnsNotConfigured = "dns_not_configured";
+    /// The DNS service refuses our key, or what we ask for.
+    DnsRefused = "dns_refused";
+    /// A name that a site needs is somebody else's in the DNS.
+    DnsNameTaken = "dns_name_taken";
+    /// A name is in no zone that Ocim writes into.
+    DnsZoneMissing = "dns_zone_missing";
     /// The site's last active Appserver would be taken out of traffic.
     LastActiveAppserver = "last_active_appserver";
     /// Another Appserver answered in its place.

@@ -3,53 +3,41 @@
 use super::super::balancers::Site;
 use super::super::step::{StepContext, StepError};
 use super::super::world::World;
+use super::dns_names::set_names;
 use super::{Resource, Wanted};
 use async_trait::async_trait;
-use ocim_adapters::dns::{Alias, Dns, HostAddress, TTL_SECONDS};
+use ocim_adapters::dns::{Dns, Lead, OwnName, TakenName, Target};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{self, Kind, ResourceKey};
 use ocim_domain::load_balancer::Registration;
 use ocim_domain::names;
 use ocim_domain::run_record::{InstanceInput, PointedNames};
 use ocim_domain::saga::ErrorCode;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Where a name leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// To the balancer of that domain.
-    Balancer(String),
-    /// To a machine.
-    Machine(IpAddr),
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Balancer(domain) => f.write_str(domain),
-            Self::Machine(ip) => ip.fmt(f),
-        }
-    }
-}
-
-/// Where a name of a ledger leads.
+/// Where a name of a ledger leads: to the balancer of a domain, or to a machine.
 #[must_use]
 pub fn target_of(known: &ledger::Resource) -> Target {
-    match known.place.parse() {
-        Ok(ip) => Target::Machine(ip),
-        Err(_) => Target::Balancer(known.place.clone()),
+    read_target(&known.place)
+}
+
+fn read_target(text: &str) -> Target {
+    match text.parse() {
+        Ok(target) => target,
+        Err(never) => match never {},
     }
 }
 
 /// A name and where it leads.
 #[derive(Debug)]
 pub struct DnsName {
-    service: Arc<dyn Dns>,
-    instance: InstanceId,
-    name: String,
-    target: Target,
+    pub(super) service: Arc<dyn Dns>,
+    pub(super) instance: InstanceId,
+    pub(super) name: String,
+    pub(super) target: Target,
+    /// Where it led when it was seen last.
+    seen: Option<Target>,
 }
 
 impl DnsName {
@@ -60,13 +48,25 @@ impl DnsName {
     pub fn known(
         context: &StepContext,
         instance: InstanceId,
-        known: &ledger::Resource,
+        entry: &ledger::Entry,
     ) -> Result<Self, StepError> {
+        let known = &entry.resource;
         let service = context.world.ports.dns.clone().ok_or_else(|| {
             let message = format!("no DNS service is configured that {} is in", known.name);
             StepError::permanent(ErrorCode::DnsNotConfigured, message)
         })?;
-        Ok(Self { service, instance, name: known.id.key.clone(), target: target_of(known) })
+        Ok(Self::of_entry(service, instance, entry))
+    }
+
+    /// A name as the ledger has it.
+    pub(super) fn of_entry(
+        service: Arc<dyn Dns>,
+        instance: InstanceId,
+        entry: &ledger::Entry,
+    ) -> Self {
+        let known = &entry.resource;
+        let seen = entry.provider_id.as_deref().map(read_target);
+        Self { service, instance, name: known.id.key.clone(), target: target_of(known), seen }
     }
 
     /// A name of an instance that is to lead to a machine.
@@ -77,7 +77,8 @@ impl DnsName {
         name: String,
         ip: IpAddr,
     ) -> Self {
-        Self { service: Arc::clone(service), instance, name, target: Target::Machine(ip) }
+        let (service, target) = (Arc::clone(service), Target::Address(ip));
+        Self { service, instance, name, target, seen: None }
     }
 
     /// What it is called.
@@ -85,6 +86,31 @@ impl DnsName {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Where it may lead by our doing, most likely first.
+    pub(super) fn written(&self) -> Vec<Target> {
+        let wanted = Some(&self.target).filter(|target| self.seen.as_ref() != Some(target));
+        self.seen.iter().chain(wanted).cloned().collect()
+    }
+
+    pub(super) fn own_name(&self) -> OwnName {
+        OwnName { name: self.name.clone(), targets: self.written() }
+    }
+}
+
+/// What a step says of names that are somebody else's.
+fn refuse_taken(taken: &[TakenName]) -> Option<StepError> {
+    if taken.is_empty() {
+        return None;
+    }
+    let tell = |TakenName { name, is }: &TakenName| format!("{name} ({is})");
+    let told: Vec<_> = taken.iter().map(tell).collect();
+    let message = format!(
+        "in the DNS somebody else has {}: they stay as they are; remove them there, or give the site \
+         other names",
+        told.join(", ")
+    );
+    Some(StepError::permanent(ErrorCode::DnsNameTaken, message))
 }
 
 /// The DNS service that points names at the balancer of a site, or why there is none.
@@ -126,7 +152,8 @@ impl Resource for DnsName {
             service: Arc::clone(dns),
             instance: input.instance,
             name,
-            target: Target::Balancer(target.clone()),
+            target: Target::Name(target.clone()),
+            seen: None,
         };
         Ok(Wanted::These(names.map(name).collect()))
     }
@@ -145,34 +172,30 @@ impl Resource for DnsName {
     }
 
     async fn ensure(&self, context: &StepContext) -> Result<String, StepError> {
-        let (name, ttl_seconds) = (self.name.clone(), TTL_SECONDS);
-        match self.target.clone() {
-            Target::Balancer(target) => {
-                self.service.set_alias(&Alias { name, target, ttl_seconds }).await?;
-            }
-            Target::Machine(ip) => {
-                self.service.set_address(&HostAddress { name, ip, ttl_seconds }).await?;
-            }
-        }
-        context.say(format!("{} leads to {}", self.name, self.target)).await;
+        Self::ensure_all(context, std::slice::from_ref(self)).await?;
         Ok(self.target.to_string())
     }
 
-    async fn find(&self, _: &StepContext) -> Result<Option<String>, StepError> {
-        Ok(match self.target {
-            Target::Balancer(_) => self.service.read_alias(&self.name).await?,
-            Target::Machine(_) => {
-                self.service.read_address(&self.name).await?.map(|ip| ip.to_string())
+    async fn ensure_all(context: &StepContext, wanted: &[Self]) -> Result<Vec<String>, StepError> {
+        let taken = set_names(context, wanted).await?;
+        refuse_taken(&taken).map_or(Ok(()), Err)?;
+        Ok(wanted.iter().map(|name| name.target.to_string()).collect())
+    }
+
+    async fn find(&self, context: &StepContext) -> Result<Option<String>, StepError> {
+        Ok(match self.service.find_name(&self.own_name()).await? {
+            Lead::Ours(target) => Some(target.to_string()),
+            Lead::Nowhere => None,
+            Lead::Foreign(is) => {
+                let name = &self.name;
+                context.say(format!("{name} is somebody else's in the DNS by now: {is}")).await;
+                None
             }
         })
     }
 
     async fn remove(&self, _: &StepContext, _: &str) -> Result<(), StepError> {
-        match self.target {
-            Target::Balancer(_) => self.service.remove_alias(&self.name).await?,
-            Target::Machine(_) => self.service.remove_address(&self.name).await?,
-        }
-        Ok(())
+        Ok(self.service.remove_names(&[self.own_name()]).await?)
     }
 
     fn output(made: &[(Self, String)]) -> Result<PointedNames, StepError> {

@@ -3,10 +3,10 @@
 use super::super::machines::load_server;
 use super::super::step::{Progress, StepContext, StepError};
 use super::super::traffic::instance_of;
-use super::dns_name::{DnsName, Target, target_of};
-use super::ensure_one;
-use super::removal::{Removal, entries_of, remove_name};
-use ocim_adapters::dns::Dns;
+use super::dns_name::{DnsName, target_of};
+use super::dns_names::{remove_known, set_names};
+use super::removal::entries_of;
+use ocim_adapters::dns::{Dns, TakenName, Target};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance;
 use ocim_domain::ledger::Kind;
@@ -23,17 +23,15 @@ pub async fn update_machine_names(context: StepContext) -> Result<Progress, Step
     let _one_at_a_time = lock.lock().await;
     let (instance, _) = context.world.app.load_instance(id).await?;
     let wanted = find_wanted(&context, &dns, id, &instance).await?;
-    for name in &wanted {
-        ensure_one(&context, name).await?;
+    for TakenName { name, is } in set_names(&context, &wanted).await? {
+        context.say(format!("{name} is somebody else's in the DNS, and stays so: {is}")).await;
     }
-    let mut removal = Removal::default();
-    for known in entries_of(&context, id, Kind::DnsName).await? {
-        let is_wanted = wanted.iter().any(|name| name.name() == known.id.key);
-        if matches!(target_of(&known), Target::Machine(_)) && !is_wanted {
-            removal.note(remove_name(&context, id, &known).await);
-        }
-    }
-    removal.end(&context, Kind::DnsName).await
+    let mut known = entries_of(&context, id, Kind::DnsName).await?;
+    known.retain(|entry| {
+        let is_wanted = wanted.iter().any(|name| name.name() == entry.resource.id.key);
+        matches!(target_of(&entry.resource), Target::Address(_)) && !is_wanted
+    });
+    remove_known(&context, id, known).await.end(&context, Kind::DnsName).await
 }
 
 /// The names of those in traffic, those first who came first; none of what is out of service.

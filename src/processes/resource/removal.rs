@@ -3,12 +3,14 @@
 use super::super::balancers::Site;
 use super::super::step::{Costs, Progress, StepContext, StepError, done};
 use super::super::traffic::instance_of;
-use super::dns_name::{DnsName, Target, target_of};
+use super::dns_name::target_of;
+use super::dns_names::remove_known;
 use super::fragment::SiteFragment;
 use super::remove_one;
 use crate::app::AppError;
 use chrono::TimeDelta;
 use ocim_adapters::balancer::Fragment;
+use ocim_adapters::dns::Target;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance;
 use ocim_domain::ledger::{self, Kind, Ledger, ledger_id};
@@ -81,11 +83,11 @@ pub async fn entries_of(
     context: &StepContext,
     instance: InstanceId,
     kind: Kind,
-) -> Result<Vec<ledger::Resource>, StepError> {
+) -> Result<Vec<ledger::Entry>, StepError> {
     let stream = ledger_id(instance).stream();
     let ledger = context.world.app.journal().load::<Ledger>(&stream).await?.state;
-    let entries = ledger.entries.into_values().map(|entry| entry.resource);
-    Ok(entries.filter(|resource| resource.id.kind == kind).collect())
+    let entries = ledger.entries.into_values();
+    Ok(entries.filter(|entry| entry.resource.id.kind == kind).collect())
 }
 
 /// Step: takes the instance's part away from every balancer that has one.
@@ -93,7 +95,7 @@ pub async fn remove_fragments(context: StepContext) -> Result<Progress, StepErro
     let input: LifecycleInput = context.input()?;
     let mut removal = Removal::default();
     for known in entries_of(&context, input.instance, Kind::Fragment).await? {
-        removal.note(remove_fragment(&context, input.instance, &known).await);
+        removal.note(remove_fragment(&context, input.instance, &known.resource).await);
     }
     removal.end(&context, Kind::Fragment).await
 }
@@ -113,10 +115,8 @@ async fn remove_fragment(
 /// Step: takes the instance's names out of the DNS.
 pub async fn remove_names(context: StepContext) -> Result<Progress, StepError> {
     let input: LifecycleInput = context.input()?;
-    let mut removal = Removal::default();
-    for known in entries_of(&context, input.instance, Kind::DnsName).await? {
-        removal.note(remove_name(&context, input.instance, &known).await);
-    }
+    let known = entries_of(&context, input.instance, Kind::DnsName).await?;
+    let removal = remove_known(&context, input.instance, known).await;
     removal.end(&context, Kind::DnsName).await
 }
 
@@ -127,16 +127,13 @@ pub async fn remove_dropped_names(context: StepContext) -> Result<Progress, Step
         return Ok(Progress::Skipped("no DNS service is configured".to_owned()));
     }
     let id = instance_of(&context).await?;
-    let mut removal = Removal::default();
-    for known in entries_of(&context, id, Kind::DnsName).await? {
-        // Read each time: a name that is wanted again stays.
-        let (instance, _) = context.world.app.load_instance(id).await?;
-        let is_alias = matches!(target_of(&known), Target::Balancer(_));
-        if is_alias && !is_wanted(&instance, &known.id.key) {
-            removal.note(remove_name(&context, id, &known).await);
-        }
-    }
-    removal.end(&context, Kind::DnsName).await
+    let mut known = entries_of(&context, id, Kind::DnsName).await?;
+    let (instance, _) = context.world.app.load_instance(id).await?;
+    known.retain(|entry| {
+        let is_alias = matches!(target_of(&entry.resource), Target::Name(_));
+        is_alias && !is_wanted(&instance, &entry.resource.id.key)
+    });
+    remove_known(&context, id, known).await.end(&context, Kind::DnsName).await
 }
 
 /// Whether the settings say that a name is to be in the DNS, or visitors are served under it.
@@ -144,18 +141,6 @@ fn is_wanted(instance: &instance::Present, name: &str) -> bool {
     let is_it = |other: &str| name::Kind::Domain.key(other) == name::Kind::Domain.key(name);
     let managed = names::managed_domains(&instance.settings);
     managed.iter().any(|name| is_it(name)) || instance.routed_names().hosts().any(is_it)
-}
-
-/// Takes one name out of the DNS, and looks until it is gone.
-///
-/// # Errors
-/// What the service says; permanent when none is configured any more.
-pub async fn remove_name(
-    context: &StepContext,
-    instance: InstanceId,
-    known: &ledger::Resource,
-) -> Result<Progress, StepError> {
-    remove_one(context, &DnsName::known(context, instance, known)?).await
 }
 
 /// Records that nobody looks after a resource here any more, for this reason.

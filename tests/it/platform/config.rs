@@ -408,6 +408,49 @@ fn consul_is_where_its_own_settings_say_and_hears_nothing_in_clear_from_another_
 }
 
 #[test]
+fn the_dns_is_a_server_with_all_that_it_needs_or_gandi_and_never_both() {
+    let server = [
+        ("OCIM_DNS_SERVER", "ns1.example.com:5353"),
+        ("OCIM_DNS_ZONES", "Example.com., bücher.example"),
+        ("OCIM_DNS_KEY_NAME", "ocim."),
+        ("OCIM_DNS_KEY_SECRET", "aHVudGVyMg=="),
+    ];
+    let config = load(&server).unwrap().dns;
+    let access = config.server_access().unwrap();
+    assert_eq!(access.zones, ["example.com", "xn--bcher-kva.example"]);
+    assert_eq!((access.algorithm.as_str(), config.gandi_access().is_none()), ("hmac-sha256", true));
+    assert!(!format!("{config:?}{access:?}").contains("aHVudGVyMg=="));
+    let gandi = load(&[("GANDI_API_KEY", "hunter2")]).unwrap().dns;
+    assert!(gandi.gandi_access().is_some() && gandi.server_access().is_none());
+    assert!(!format!("{gandi:?}{:?}", gandi.gandi_access()).contains("hunter2"));
+    let none = load(&[]).unwrap().dns;
+    assert!(none.gandi_access().is_none() && none.server_access().is_none());
+    for (name, value) in [
+        ("OCIM_DNS_SERVER", "http://ns1.example.com"),
+        ("OCIM_DNS_ZONES", "example com"),
+        ("OCIM_DNS_ZONES", ""),
+        ("OCIM_DNS_KEY_NAME", "a key"),
+        ("OCIM_DNS_KEY_NAME", ""),
+        ("OCIM_DNS_KEY_ALGORITHM", "hmac-md5"),
+        ("OCIM_DNS_KEY_SECRET", "hunter2!"),
+        ("OCIM_DNS_KEY_SECRET", ""),
+        ("GANDI_API_KEY", "hunter2"),
+        ("OCIM_GANDI_TOKEN", "hunter2"),
+        ("OCIM_GANDI_URL", "http://gandi.example.com"),
+    ] {
+        let mut pairs = server.to_vec();
+        pairs.retain(|(it, _)| *it != name);
+        pairs.push((name, value));
+        let told = load(&pairs).unwrap_err();
+        assert!(told[0].starts_with(name), "{name}={value}: {told:?}");
+        assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
+    }
+    let told = load(&[("OCIM_DNS_ZONES", "example.com")]).unwrap_err();
+    assert_eq!(told, ["OCIM_DNS_ZONES says nothing without OCIM_DNS_SERVER"]);
+    assert!(load(&[("OCIM_GANDI_TOKEN", "a b")]).is_err());
+}
+
+#[test]
 fn every_field_documents_its_variable() {
     let (source, pages) = (sources(), documented());
     let documented = |name: &str| {

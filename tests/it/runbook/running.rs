@@ -65,7 +65,7 @@ struct NoHosts;
 
 #[async_trait]
 impl Hosts for NoHosts {
-    async fn find_address(&self, _: &str) -> Result<IpAddr, PortError> {
+    async fn find_addresses(&self, _: &str) -> Result<Vec<IpAddr>, PortError> {
         Err(PortError::permanent(ErrorCode::ProgramMissing, "there are no hosts"))
     }
 

@@ -144,7 +144,7 @@ async fn a_site_that_only_redirects_is_not_up() {
 async fn the_dns_is_asked_again_after_1_2_and_4_seconds_at_least() {
     let stage = Stage::new().await;
     for nth in 1..=3 {
-        stage.dns.faults.fail("set_alias", nth, Fault::Before(Class::Transient));
+        stage.dns.faults.fail("set_names", nth, Fault::Before(Class::Transient));
     }
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     assert_eq!(stage.drive(launched.run).await.phase, Phase::Completed);

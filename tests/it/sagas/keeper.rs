@@ -27,11 +27,11 @@ struct SlowHosts {
 
 #[async_trait]
 impl Hosts for SlowHosts {
-    async fn find_address(&self, _domain: &str) -> Result<IpAddr, PortError> {
+    async fn find_addresses(&self, _domain: &str) -> Result<Vec<IpAddr>, PortError> {
         if self.calls.fetch_add(1, Ordering::Relaxed) < self.failures {
             return Err(PortError::transient("it is not found"));
         }
-        Ok("192.0.2.77".parse().unwrap())
+        Ok(vec!["192.0.2.77".parse().unwrap()])
     }
 
     async fn read_host_keys(&self, _ip: IpAddr, _port: u16) -> Result<Vec<String>, PortError> {

@@ -89,7 +89,7 @@ async fn a_cloud_that_does_not_answer_makes_it_unknown_and_absence_alone_ends_th
 #[tokio::test(start_paused = true)]
 async fn what_its_provider_refuses_for_good_is_wanted_no_more() {
     let stage = Stage::new().await;
-    stage.outside.dns.faults.fail_always("set_alias", Fault::Before(Class::Permanent));
+    stage.outside.dns.faults.fail_always("set_names", Fault::Before(Class::Permanent));
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     assert!(matches!(stage.drive(launched.run).await.phase, Phase::Unwound(_)));
     assert_eq!(count(&stage, Kind::DnsName).await, 0);

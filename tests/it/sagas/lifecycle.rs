@@ -278,7 +278,7 @@ async fn what_is_half_archived_is_archived_on_or_comes_back() {
 async fn what_is_ignored_is_left_told_tried_again_and_resolved_by_hand() {
     let stage = Stage::new().await;
     stage.launch_active().await;
-    stage.dns.faults.fail_always("remove_alias", PERMANENT);
+    stage.dns.faults.fail_always("remove_names", PERMANENT);
     complete(&stage, deletion(&[Kind::DnsName])).await;
     let left = instance(&stage).await.lifecycle.residue;
     assert!(!left.is_empty() && left.iter().all(|id| id.kind == Kind::DnsName), "{left:?}");
@@ -320,7 +320,7 @@ async fn what_is_ignored_is_asked_for_as_long_as_it_may_still_go() {
 async fn what_is_not_ignored_keeps_a_deletion_from_its_end() {
     let stage = Stage::new().await;
     stage.launch_active().await;
-    stage.dns.faults.fail_always("remove_alias", PERMANENT);
+    stage.dns.faults.fail_always("remove_names", PERMANENT);
     let (_, run) = change(&stage, deletion(&[Kind::Machine])).await;
     assert!(matches!(run.phase, Phase::Stuck { .. }), "{run:#?}");
     assert_eq!(life(&stage).await, Life::Deleting);

@@ -69,7 +69,7 @@ async fn a_machine_goes_only_once_its_name_is_gone() {
     let force = ForceAsk { force: true };
     let run = stage.app().terminate_appserver(&because(), one, force).await.unwrap().value;
     stage.start(run).await;
-    stage.dns.faults.fail("remove_address", 1, Fault::Before(Class::Transient));
+    stage.dns.faults.fail("remove_names", 1, Fault::Before(Class::Transient));
     stage.drive_until(run, |run| run.steps.contains_key("delete_server")).await;
     assert!(names(&stage).is_empty(), "the address may be somebody else's soon");
     complete(&stage, run).await;

@@ -291,7 +291,7 @@ async fn whoever_may_go_stands_still_for_no_pause_of_those_that_have_left_the_li
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_is_an_incident_from_its_opening_to_its_closing() {
     let (stage, _) = guarded_stage().await;
-    stage.dns.faults.fail_always("set_alias", Fault::Before(Class::Transient));
+    stage.dns.faults.fail_always("set_names", Fault::Before(Class::Transient));
     let launched = stage.begin_launch(LaunchAsk::default()).await;
     let is_open = || !stage.app().open_circuits().is_empty();
     stage.drive_until(launched.run, |_| is_open()).await;

@@ -6,6 +6,7 @@ use ocim::app::idempotency::IdempotencyKeys;
 use ocim::app::tokens::Tokens;
 use ocim::app::{App, AppSetting, Caller};
 use ocim::data_folder::DataFolder;
+use ocim::dns_records::RecordLister;
 use ocim::http::{self, Api, RunningServer};
 use ocim::launch_plan::LaunchPlanner;
 use ocim::logs::Logs;
@@ -21,6 +22,7 @@ use ocim_adapters::Ports;
 use ocim_adapters::balancer::fake::FakeLoadBalancer;
 use ocim_adapters::cloud::Cloud;
 use ocim_adapters::cloud::fake::FakeCloud;
+use ocim_adapters::hosts::finder::HostFinder;
 use ocim_adapters::logs::postgres::PostgresLogs;
 use ocim_adapters::mail::unsent::UnsentMailer;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
@@ -130,13 +132,15 @@ impl ApiServer {
         let (stopping, stops) = watch::channel(false);
         let (cloud, playbooks) =
             (Arc::new(FakeCloud::default()), Arc::new(FakePlaybooks::default()));
+        let world = Arc::new(rehearsal_world(&app, &cloud, &playbooks));
         let api = Api {
             app: Arc::new(app.clone()),
             tokens: tokens.clone(),
             idempotency,
             ids,
             stopping: stops,
-            planner: LaunchPlanner::new(Arc::new(rehearsal_world(&app, &cloud, &playbooks))),
+            planner: LaunchPlanner::new(Arc::clone(&world)),
+            records: RecordLister::new(world, Arc::new(HostFinder)),
             observing: observing.clone(),
             database: database.address().clone(),
         };
