@@ -2,6 +2,7 @@
 
 pub mod fake;
 pub mod local;
+pub mod openstack;
 pub mod selector;
 pub mod simulated;
 
