@@ -13,13 +13,14 @@ mod machine;
 mod networks;
 mod offers;
 mod pages;
+mod quotas;
 mod security_groups;
 mod servers;
 
 pub use access::{DEFAULT_DOMAIN, Login, OpenStackAccess, Project};
 
-use crate::cloud::{Cloud, Machine, MachineSpec, is_simulated};
-use api::Api;
+use crate::cloud::{Cloud, Machine, MachineSpec, Quota, is_simulated};
+use api::{Api, Call, Service};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use machine::Reached;
@@ -85,6 +86,25 @@ impl OpenStackCloud {
         Ok(Self { config, reached, api, group_lock: Mutex::new(()) })
     }
 
+    /// Asks each service for something, and tells who has answered.
+    ///
+    /// # Errors
+    /// What the first one says that does not take what we ask.
+    pub async fn try_out(&self) -> Result<String, PortError> {
+        let nova = self.api.fetch(Call::get(Service::Compute, &["limits"])).await?.place;
+        let one = Call::get(Service::Image, &["images"]).with_query("limit", "1");
+        let glance = self.api.fetch(one).await?.place;
+        let one = Call::get(Service::Network, &["networks"]).with_query("limit", "1");
+        let neutron = self.api.fetch(one).await?.place;
+        self.find_network().await?;
+        self.find_floating_pool().await?;
+        let keystone = self.api.keystone();
+        Ok(format!(
+            "Keystone of {keystone} takes the credentials; Nova of {nova}, Glance of {glance} and Neutron of \
+             {neutron} answer"
+        ))
+    }
+
     /// The machine that a server is, with its host keys where they can be seen.
     async fn to_machine(&self, server: machine::Server) -> Machine {
         self.pin_host_keys(server).await.describe(&self.reached)
@@ -113,6 +133,11 @@ impl Cloud for OpenStackCloud {
         find_flavor(&self.api, flavor).await?;
         find_image(&self.api, image).await?;
         Ok(())
+    }
+
+    async fn read_quotas(&self, flavor: &Value) -> Result<Vec<Quota>, PortError> {
+        let flavor = find_flavor(&self.api, flavor).await?;
+        quotas::read_quotas(&self.api, &flavor).await
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

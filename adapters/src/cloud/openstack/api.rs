@@ -158,6 +158,11 @@ impl Api {
         Ok(Self { access, client, keystone, session: Mutex::new(None) })
     }
 
+    /// Keystone's host.
+    pub(super) fn keystone(&self) -> &str {
+        &self.keystone
+    }
+
     /// What a call is answered, if that is success.
     pub(super) async fn fetch(&self, call: Call<'_>) -> Result<Answer, PortError> {
         let answer = self.ask(&call).await?;

@@ -37,6 +37,14 @@ impl OpenStackCloud {
         }
     }
 
+    /// The id of the network that floating addresses come from, where one is configured.
+    pub(super) async fn find_floating_pool(&self) -> Result<Option<String>, PortError> {
+        match &self.config.floating_pool {
+            Some(pool) => self.find_network_named(pool, "floating_pool").await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The id of the network with that name, or id.
     async fn find_network_named(&self, wanted: &str, setting: &str) -> Result<String, PortError> {
         let call = Call::get(Service::Network, &["networks"]);
@@ -67,12 +75,11 @@ impl OpenStackCloud {
     /// Gives a server a floating address, where those are configured: one of its own, found again by what it is
     /// called.
     pub(super) async fn ensure_floating_address(&self, server: &str) -> Result<(), PortError> {
-        let Some(pool) = &self.config.floating_pool else { return Ok(()) };
+        let Some(pool) = self.find_floating_pool().await? else { return Ok(()) };
         let Some(port) = self.await_port(server).await? else { return Ok(()) };
         let floating = match self.find_floating(server).await? {
             Some(floating) => floating,
             None => {
-                let pool = self.find_network_named(pool, "floating_pool").await?;
                 let body = json!({"floatingip": {
                     "floating_network_id": pool,
                     "port_id": port,
