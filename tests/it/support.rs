@@ -9,3 +9,4 @@ pub(crate) mod machines;
 pub(crate) mod ocim;
 pub(crate) mod postgres;
 pub(crate) mod processes;
+pub(crate) mod realstack;

@@ -7,8 +7,8 @@ use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::text::decode_output;
 use osauth::ErrorKind;
+use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -109,7 +109,7 @@ pub(super) fn describe_answer(call: &Call<'_>, answer: &Answer) -> PortError {
         StatusCode::NOT_IMPLEMENTED => refused(message),
         status if status.is_client_error() => refused(message),
         // It may have done it, or half of it.
-        _ if call.method != Method::GET => PortError::new(Class::Ambiguous, message),
+        _ if call.is_order => PortError::new(Class::Ambiguous, message),
         _ => PortError::transient(message),
     }
 }

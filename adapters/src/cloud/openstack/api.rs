@@ -66,11 +66,14 @@ pub(super) struct Call<'a> {
     pub(super) body: Option<Value>,
     /// Of Nova's microversions, those that do; the newest is asked for that both know.
     pub(super) versions: &'a [ApiVersion],
+    /// Whether it changes something.
+    pub(super) is_order: bool,
 }
 
 impl<'a> Call<'a> {
     fn new(service: Service, method: Method, path: &[&'a str]) -> Self {
-        Self { service, method, path: path.to_vec(), query: vec![], body: None, versions: &[] }
+        let (is_order, path) = (method != Method::GET, path.to_vec());
+        Self { service, method, path, query: vec![], body: None, versions: &[], is_order }
     }
 
     /// A question.
@@ -81,6 +84,11 @@ impl<'a> Call<'a> {
     /// An order that does something each time.
     pub(super) fn post(service: Service, path: &[&'a str], body: Value) -> Self {
         Self { body: Some(body), ..Self::new(service, Method::POST, path) }
+    }
+
+    /// A question that is put as an order would be.
+    pub(super) fn question(service: Service, path: &[&'a str], body: Value) -> Self {
+        Self { is_order: false, ..Self::post(service, path, body) }
     }
 
     /// An order that something be as it says.
@@ -104,7 +112,7 @@ impl<'a> Call<'a> {
 
     /// Whether asking twice is as good as asking once.
     fn is_repeatable(&self) -> bool {
-        self.method != Method::POST
+        !self.is_order || self.method != Method::POST
     }
 }
 
@@ -265,8 +273,7 @@ impl Api {
             if error.is_connect() {
                 return Tried::Unsent(PortError::transient(message));
             }
-            let class =
-                if call.method == Method::GET { Class::Transient } else { Class::Ambiguous };
+            let class = if call.is_order { Class::Ambiguous } else { Class::Transient };
             Tried::Lost(PortError::new(class, message))
         };
         let mut response = match prepared.send().await {

@@ -225,7 +225,7 @@ impl OpenStackCloud {
     /// The end of what it printed.
     pub(super) async fn read_console_of(&self, id: &str) -> Result<String, PortError> {
         let body = json!({"os-getConsoleOutput": {"length": CONSOLE_LINES}});
-        let call = Call::post(Service::Compute, &["servers", id, "action"], body);
+        let call = Call::question(Service::Compute, &["servers", id, "action"], body);
         let answer = self.api.find(call.with_versions(&VERSIONS)).await?;
         let answer = answer.ok_or_else(|| {
             PortError::permanent(ErrorCode::MachineVanished, format!("there is no machine {id}"))
