@@ -2,10 +2,12 @@
 
 mod background;
 mod balancer;
+mod clouds;
 mod error;
 mod parts;
 mod settings;
 
+pub(crate) use clouds::open_openstack;
 pub use error::BootError;
 pub(crate) use parts::dns_service;
 

@@ -6,6 +6,7 @@
 
 mod balancers;
 mod client;
+mod clouds;
 mod consul;
 mod default_servers;
 mod dns;
@@ -13,6 +14,7 @@ mod env_file;
 mod git_credentials;
 mod mail;
 mod new_relic;
+mod openstack;
 pub mod original;
 mod reader;
 mod secret;
@@ -21,17 +23,20 @@ mod stable;
 mod urls;
 
 pub use client::ClientConfig;
+pub use clouds::{CloudConfig, REGION_CHARACTERS_MAX};
 pub use consul::ConsulConfig;
 pub use default_servers::DefaultServers;
 pub use dns::DnsConfig;
 pub use git_credentials::GitCredential;
 pub use mail::{MailBackend, MailConfig};
 pub use new_relic::NewRelicConfig;
+pub use openstack::OpenstackRegion;
 pub use secret::Secret;
 pub use sites::{FilebeatConfig, SitesConfig, SmtpRelay, SwiftConfig};
 pub use stable::StableConfig;
 
 use balancers::{read_fragment_prefix, read_host_keys};
+use clouds::{read_clouds, read_region};
 use consul::read_consul;
 use default_servers::read_default_servers;
 use dns::read_dns;
@@ -41,7 +46,6 @@ use new_relic::read_new_relic;
 use ocim_adapters::playbooks::ansible::pick_environment;
 use ocim_domain::settings::Defaults;
 use reader::Reader;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sites::{read_sites, read_smtp_relay};
 use stable::read_stable;
@@ -56,9 +60,6 @@ use urls::{read_database_url, read_event_store_url, read_otlp_endpoint};
 /// ([`ClientConfig`]), and are not read here.
 const OF_OTHERS: [&str; 4] =
     ["OCIM_CACHE_DIR", "OCIM_SERVER", "OCIM_TEST_KURRENTDB_URL", "OCIM_TOKEN"];
-
-/// Regions have short names: the original's column takes this many characters.
-pub const REGION_CHARACTERS_MAX: usize = 16;
 
 /// Everything that can be configured. Each field names its variable, then its default.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,10 +82,16 @@ pub struct Config {
     pub http_address: IpAddr,
     /// `OCIM_HTTP_PORT`: its port; 0 takes any free one. `5000`.
     pub http_port: u16,
-    /// `OCIM_CLOUDS`: JSON object from region to cloud. `{"local": {"kind": "local"}}`, with the region
-    /// that `OPENSTACK_REGION` names. Each may have
+    /// `OCIM_CLOUDS`: JSON object from region to cloud, whose `kind` is `local`, `openstack` or `simulated`.
+    /// Each may have
     /// `launches_max`: launches at a time in the region, the others wait in line; as `WORKERS` says. It
-    /// counts until `ocim region set` says otherwise.
+    /// counts until `ocim region set` says otherwise. One at OpenStack may also have `cloud`, its name in
+    /// `clouds.yaml` (without it, its credentials are in `OPENSTACK_AUTH_URL` and its sisters, else in
+    /// `OS_AUTH_URL` and its); `region`, as Keystone's catalog calls it, where that is not what we do;
+    /// `network`, that machines are put on, by name or id (without it Nova chooses); `floating_pool`, the
+    /// network that floating addresses come from; and `trust_first_host_key`, for clouds whose machines show
+    /// their SSH host keys on no console. `{"local": {"kind": "local"}}`; where `OPENSTACK_REGION` and its
+    /// four sisters are all set, that region at OpenStack.
     pub clouds: BTreeMap<String, CloudConfig>,
     /// `WORKERS`: launches at a time in each region of which `OCIM_CLOUDS` does not say it. `10`.
     pub workers: NonZeroU32,
@@ -226,63 +233,6 @@ pub struct Config {
     pub s3_bucket_prefix: String,
     /// `IAM_USER_PREFIX`: begins the names of the sites' AWS accounts. `ocim`.
     pub iam_user_prefix: String,
-}
-
-/// What stands behind a region.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum CloudConfig {
-    /// Machines made of namespaces on this computer.
-    Local {
-        /// Launches at a time; at least 1. `10`.
-        launches_max: Option<NonZeroU32>,
-    },
-    /// Machines that exist in this process's memory alone (docs/SIMULATION.md).
-    Simulated {
-        /// Launches at a time; at least 1. `10`.
-        launches_max: Option<NonZeroU32>,
-        /// All that happens in it follows from this number. `0`.
-        #[serde(default)]
-        seed: u64,
-        /// How much goes wrong, from 0 to 1. `0`.
-        #[serde(default)]
-        faults: f64,
-        /// How many times faster than a real one it is, from 0.001 to 1000000. `60`.
-        #[serde(default = "usual_speed")]
-        speed: f64,
-    },
-}
-
-fn usual_speed() -> f64 {
-    60.0
-}
-
-impl CloudConfig {
-    /// Launches at a time in the region, where it has a number of its own.
-    #[must_use]
-    pub fn launches_max(&self) -> Option<u32> {
-        let (Self::Local { launches_max } | Self::Simulated { launches_max, .. }) = self;
-        launches_max.map(NonZeroU32::get)
-    }
-
-    /// What is wrong with its numbers, if anything is.
-    fn fault(&self) -> Option<&'static str> {
-        match self {
-            Self::Simulated { faults, .. } if !(0.0..=1.0).contains(faults) => {
-                Some("takes `faults` from 0 to 1")
-            }
-            Self::Simulated { speed, .. } if !(0.001..=1_000_000.0).contains(speed) => {
-                Some("takes a `speed` from 0.001 to 1000000")
-            }
-            Self::Simulated { .. } | Self::Local { .. } => None,
-        }
-    }
-}
-
-impl Default for CloudConfig {
-    fn default() -> Self {
-        Self::Local { launches_max: None }
-    }
 }
 
 /// How log lines look.
@@ -539,55 +489,6 @@ fn read_data_dir(r: &mut Reader<'_>, is_root: bool) -> PathBuf {
             PathBuf::new()
         }
     }
-}
-
-fn read_clouds(r: &mut Reader<'_>) -> BTreeMap<String, CloudConfig> {
-    // An environment of the original names a region and no clouds.
-    let region = r.optional("OPENSTACK_REGION").filter(|region| is_region(region));
-    let region = region.unwrap_or("local").to_owned();
-    let default = || BTreeMap::from([(region.clone(), CloudConfig::default())]);
-    let Some(text) = r.optional("OCIM_CLOUDS") else { return default() };
-    match serde_json::from_str::<BTreeMap<String, CloudConfig>>(text) {
-        Ok(clouds) if clouds.is_empty() => r.refuse("OCIM_CLOUDS", "must name at least one region"),
-        Ok(clouds) if clouds.keys().any(|region| !is_region(region)) => {
-            r.refuse(
-                "OCIM_CLOUDS",
-                "takes region names of 1 to 16 letters, digits, '-', '_' or '.'",
-            );
-        }
-        Ok(clouds) => match clouds.values().find_map(CloudConfig::fault) {
-            Some(rule) => r.refuse("OCIM_CLOUDS", rule),
-            None => return clouds,
-        },
-        // The column is safe to tell, the text is not: later kinds hold passwords.
-        Err(error) => {
-            let column = error.column();
-            let rule = format!(
-                "must be JSON like {{\"local\": {{\"kind\": \"local\"}}}} (wrong near column {column})"
-            );
-            r.refuse("OCIM_CLOUDS", rule);
-        }
-    }
-    default()
-}
-
-fn is_region(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=REGION_CHARACTERS_MAX).contains(&name.len()) && name.chars().all(fits)
-}
-
-fn read_region(r: &mut Reader<'_>, clouds: &BTreeMap<String, CloudConfig>) -> String {
-    let only = (clouds.len() == 1).then(|| clouds.keys().next()).flatten();
-    let region = match r.optional("OPENSTACK_REGION") {
-        Some(region) => region,
-        None => only.map_or("local", String::as_str),
-    };
-    if !clouds.contains_key(region) {
-        let names: Vec<&str> = clouds.keys().map(String::as_str).collect();
-        let rule = format!("must be a region of OCIM_CLOUDS, which has: {}", names.join(", "));
-        r.refuse("OPENSTACK_REGION", rule);
-    }
-    region.to_owned()
 }
 
 fn read_fork(r: &mut Reader<'_>) -> String {

@@ -1,7 +1,8 @@
-//! Virtual machines. Real: [`local`]. Tests: [`fake`], [`simulated`].
+//! Virtual machines. Real: [`local`], [`openstack`]. Tests: [`fake`], [`simulated`].
 
 pub mod fake;
 pub mod local;
+pub mod openstack;
 pub mod selector;
 pub mod simulated;
 
@@ -94,6 +95,27 @@ impl Machine {
     }
 }
 
+/// How much of something a cloud lets us have, and what one more machine takes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// What it is of, with its unit, e.g. `instances`, `RAM in MiB`.
+    pub of: String,
+    /// How much is in use.
+    pub used: u64,
+    /// How much there may be; `None` where there is no limit.
+    pub limit: Option<u64>,
+    /// How much one more machine takes.
+    pub needed: u64,
+}
+
+impl Quota {
+    /// Whether there is room for one more machine.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.limit.is_none_or(|limit| self.used.saturating_add(self.needed) <= limit)
+    }
+}
+
 /// One region of a cloud.
 #[async_trait]
 pub trait Cloud: Send + Sync + std::fmt::Debug {
@@ -110,6 +132,9 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     ///
     /// Permanent where it fits none, or several.
     async fn check_selectors(&self, flavor: &Value, image: &Value) -> Result<(), PortError>;
+
+    /// The quotas that a machine of this flavor counts for; none where the cloud has no such thing.
+    async fn read_quotas(&self, flavor: &Value) -> Result<Vec<Quota>, PortError>;
 
     /// Makes the machine, or finds the one made before with the same key.
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError>;
@@ -136,6 +161,12 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     fn is_reachable_from(&self, balancer: IpAddr) -> bool;
 }
 
+impl Answer for Quota {
+    fn made_storable(self) -> Self {
+        Self { of: make_recordable(&self.of), ..self }
+    }
+}
+
 impl Answer for Machine {
     fn made_storable(self) -> Self {
         Self::made_storable(self)
@@ -149,6 +180,7 @@ guarded! { Cloud {
     ensure_security_groups(names: &[String]) -> (), orders Asked::Own;
     find_security_groups(names: &[String]) -> bool, asks Asked::Own;
     check_selectors(flavor: &Value, image: &Value) -> (), asks Asked::Own;
+    read_quotas(flavor: &Value) -> Vec<Quota>, asks Asked::Own;
     create_machine(spec: &MachineSpec) -> Machine, orders Asked::Own;
     find_machine(key: Uuid) -> Option<Machine>, asks Asked::Own;
     read_machine(id: &str) -> Option<Machine>, asks Asked::Own;

@@ -175,7 +175,7 @@ impl HttpService {
 }
 
 /// Believes whom this computer believes, and those of the file, which that setting names.
-fn tls(ca_file: Option<&Path>, setting: &str) -> Result<ClientConfig, PortError> {
+pub(crate) fn tls(ca_file: Option<&Path>, setting: &str) -> Result<ClientConfig, PortError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {

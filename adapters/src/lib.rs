@@ -5,7 +5,7 @@
 //!
 //! | port | real | simulated | fake |
 //! |---|---|---|---|
-//! | [`cloud::Cloud`] | [`cloud::local`] | [`cloud::simulated`] | [`cloud::fake`] |
+//! | [`cloud::Cloud`] | [`cloud::local`], [`cloud::openstack`] | [`cloud::simulated`] | [`cloud::fake`] |
 //! | [`shell::Shell`] | [`shell::ssh`] | [`shell::simulated`] | [`shell::fake`] |
 //! | [`playbooks::Playbooks`] | [`playbooks::ansible`] | [`playbooks::simulated`] | [`playbooks::fake`] |
 //! | [`balancer::LoadBalancer`] | [`balancer::haproxy`] | [`balancer::simulated`] | [`balancer::fake`] |

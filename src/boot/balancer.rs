@@ -6,9 +6,12 @@ use crate::config::{CloudConfig, Config};
 /// The configured one; else, where there is a local region, one made there. Machines of simulated
 /// regions have one of their own, which nobody else can reach.
 pub(super) fn wanted_balancers(config: &Config) -> Vec<Wanted> {
-    let is_local = |cloud: &CloudConfig| matches!(cloud, CloudConfig::Local { .. });
     let make = |simulated: bool| {
-        let region = config.clouds.iter().find(|(_, cloud)| is_local(cloud) != simulated);
+        let region = config.clouds.iter().find(|(_, cloud)| match cloud {
+            CloudConfig::Local { .. } => !simulated,
+            CloudConfig::Simulated { .. } => simulated,
+            CloudConfig::Openstack(_) => false,
+        });
         region.map(|(region, _)| Wanted::Made {
             region: region.clone(),
             simulated,

@@ -1,5 +1,6 @@
 //! The parts one by one: database, keys, and an adapter for each port.
 
+use super::clouds::{open_local, open_openstack};
 use super::error::BootError;
 use crate::config::{CloudConfig, Config, GitCredential, MailBackend, NewRelicConfig, Secret};
 use crate::data_folder::{DataFolder, SshKey};
@@ -15,8 +16,7 @@ use ocim_adapters::balancer::LoadBalancer;
 use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
 use ocim_adapters::breaker::circuits::Circuits;
 use ocim_adapters::breaker::{BreakerLimits, Breakers, Guarded};
-use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig};
-use ocim_adapters::cloud::{Cloud, Power};
+use ocim_adapters::cloud::Cloud;
 use ocim_adapters::dns::Dns;
 use ocim_adapters::dns::gandi::Gandi;
 use ocim_adapters::dns::rfc2136::Rfc2136;
@@ -37,7 +37,6 @@ use ocim_adapters::simulated::routes::Routed;
 use ocim_adapters::simulated::{Nature, SimulatedRegion};
 use ocim_adapters::sites::http::HttpSiteProbe;
 use ocim_adapters::system::SystemClock;
-use ocim_domain::port_error::PortError;
 use ocim_domain::system::Ids;
 use ocim_engine::database::DatabaseAddress;
 use ocim_engine::store::sealed::{PostgresKeys, SealedStore};
@@ -126,24 +125,6 @@ pub(super) fn observe(config: &Config) -> Result<(Observing, Option<Exporter>), 
     Ok((Observing { metrics, tracer, metrics_public }, Some(exporter)))
 }
 
-/// Takes up what the last stop of this process, or of this computer, left half done: machines whose
-/// removal was cut short, and machines that stand still. Nobody else would.
-async fn resume_cloud(cloud: &LocalCloud) -> Result<(), PortError> {
-    match cloud.empty_trash().await {
-        Ok(0) => {}
-        Ok(folders) => tracing::info!(folders, "removed what was left of deleted machines"),
-        // It holds files of a machine that is gone, and is in nobody's way.
-        Err(error) => tracing::warn!(%error, "files of deleted machines could not be removed"),
-    }
-    for machine in cloud.list_machines().await? {
-        if machine.power == Power::Shutoff {
-            tracing::info!(machine = machine.id, name = machine.name, "starting a machine");
-            cloud.reboot_machine(&machine.id).await?;
-        }
-    }
-    Ok(())
-}
-
 /// The same ports, but calls that concern simulated regions go there.
 fn beside(ports: Ports, regions: &[Arc<SimulatedRegion>]) -> Ports {
     Ports {
@@ -176,9 +157,14 @@ pub(super) fn describe_node(
         folder: root.display().to_string(),
         ssh_key: key.fingerprint(),
         playbooks: folder.playbooks_id(ids).map_err(BootError::Folder)?,
-        // Both kinds of clouds that there are live on this computer, or in this process.
-        own_regions: config.clouds.keys().cloned().collect(),
+        own_regions: own_regions(config),
     })
+}
+
+/// The regions whose machines live on this computer, or in this process.
+fn own_regions(config: &Config) -> Vec<String> {
+    let own = config.clouds.iter().filter(|(_, cloud)| cloud.is_own());
+    own.map(|(region, _)| region.clone()).collect()
 }
 
 /// The adapters that the configuration asks for, and the circuits before them.
@@ -191,27 +177,22 @@ pub(super) async fn open_ports(
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
     let mut simulated = vec![];
     for (region, cloud) in &config.clouds {
-        if let CloudConfig::Simulated { seed, faults, speed, .. } = *cloud {
-            let nature = Nature { seed, faults, speed };
-            let cloud = SimulatedRegion::new(nature, Arc::new(SystemClock)).named(region);
-            let cloud = Arc::new(cloud);
-            simulated.push(Arc::clone(&cloud));
-            clouds.insert(region.clone(), cloud);
-            continue;
-        }
-        let local = LocalCloudConfig {
-            folder: folder.cloud().join(region),
-            region: region.clone(),
-            authorized_key: key.public.clone(),
-            hidden: vec![folder.root().to_owned()],
-            isolation: None,
-            account: config.openstack_sandbox_ssh_username.clone(),
-            shutdown_timeout: config.shutdown_timeout,
+        let opened: Arc<dyn Cloud> = match cloud {
+            CloudConfig::Simulated { seed, faults, speed, .. } => {
+                let nature = Nature { seed: *seed, faults: *faults, speed: *speed };
+                let cloud = SimulatedRegion::new(nature, Arc::new(SystemClock)).named(region);
+                let cloud = Arc::new(cloud);
+                simulated.push(Arc::clone(&cloud));
+                clouds.insert(region.clone(), cloud);
+                continue;
+            }
+            CloudConfig::Local { .. } => Arc::new(open_local(config, folder, key, region).await?),
+            CloudConfig::Openstack(at) => {
+                let cloud = open_openstack(config, region, at, &key.public);
+                Arc::new(cloud.map_err(BootError::Port)?)
+            }
         };
-        let cloud = LocalCloud::new(local);
-        resume_cloud(&cloud).await.map_err(BootError::Port)?;
-        let guarded =
-            Guarded::<dyn Cloud>::new(Arc::new(cloud), &breakers, format!("region {region}"));
+        let guarded = Guarded::<dyn Cloud>::new(opened, &breakers, format!("region {region}"));
         clouds.insert(region.clone(), Arc::new(guarded));
     }
     let shell: Arc<dyn Shell> =

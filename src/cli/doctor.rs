@@ -4,6 +4,7 @@ mod database;
 mod dns;
 mod place;
 mod programs;
+mod regions;
 mod repositories;
 
 use super::error::{CliError, Kind};
@@ -55,16 +56,18 @@ pub(super) async fn run(
             findings.push(Finding::new("configuration", Ok(valid)));
             findings.extend(config.notes.iter().map(|note| tell_note(note)));
             findings.extend(place::look(&config));
-            let (database, programs, repositories, dns) = tokio::join!(
+            let (database, programs, repositories, dns, regions) = tokio::join!(
                 database::look(&config),
                 programs::look(&config),
                 repositories::look(&config),
-                dns::look(&config)
+                dns::look(&config),
+                regions::look(&config)
             );
             findings.extend(database);
             findings.extend(programs);
             findings.extend(repositories);
             findings.push(dns);
+            findings.extend(regions);
         }
         Err(errors) => findings.extend(errors.iter().map(|error| {
             let advice = "mend it in the environment or in `.env`; src/config.rs documents each";

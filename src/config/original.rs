@@ -15,7 +15,14 @@ pub enum Fate {
 }
 
 const MAIL: &str = "mail to customers";
-const OPENSTACK: &str = "machines at OpenStack";
+/// What says where machines are made, and as whom: all of it, or none.
+const MACHINES: [&str; 5] = [
+    "OPENSTACK_USER",
+    "OPENSTACK_PASSWORD",
+    "OPENSTACK_TENANT",
+    "OPENSTACK_AUTH_URL",
+    "OPENSTACK_REGION",
+];
 const SWIFT: &str = "containers in Swift";
 const S3: &str = "buckets in S3";
 const UPLOADS: &str = "logos that people upload";
@@ -181,11 +188,12 @@ pub fn tell_unread(variables: &BTreeMap<String, String>) -> Vec<String> {
     };
     let mut told: Vec<_> =
         ORIGINAL.iter().filter(|(name, _)| is_set(name)).filter_map(tell).collect();
-    if is_set("OPENSTACK_AUTH_URL") {
-        told.push(format!(
-            "OPENSTACK_AUTH_URL is read for Swift alone: it waits for a capability, {OPENSTACK}; \
-             machines are made as OCIM_CLOUDS says"
-        ));
+    if is_set("OPENSTACK_AUTH_URL") && !MACHINES.into_iter().all(is_set) {
+        told.push(
+            "OPENSTACK_AUTH_URL is read for Swift alone: without OPENSTACK_USER, OPENSTACK_PASSWORD, \
+             OPENSTACK_TENANT and OPENSTACK_REGION machines are made on this computer, or as OCIM_CLOUDS says"
+                .to_owned(),
+        );
     }
     if variables.get("INSTANCE_STORAGE_TYPE").is_some_and(|value| value.trim() == "swift") {
         told.push(format!(

@@ -1,4 +1,5 @@
-//! What can be looked at before a launch: whether it is let, its playbooks, its machine, its balancer.
+//! What can be looked at before a launch: whether it is let, its playbooks, its machine with the room for it, its
+//! balancer.
 
 use super::outage;
 use crate::app::{App, AppError, Caller};
@@ -8,6 +9,7 @@ use crate::processes::resolve_playbooks::{
 };
 use crate::processes::step::StepError;
 use crate::processes::world::World;
+use ocim_adapters::cloud::Quota;
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::instance;
 use ocim_domain::saga::{ErrorClass, ErrorCode};
@@ -48,6 +50,16 @@ impl PlanProblem {
         Ok(Self { code: error.code, may_pass, ..Self::new(step, message) })
     }
 
+    /// A quota that has no room for the machine now.
+    fn no_room(quota: &Quota) -> Option<Self> {
+        let problem = Self {
+            code: Some(ErrorCode::QuotaExceeded),
+            may_pass: true,
+            ..Self::new("create_server", format!("the quota has no room: {}", describe(quota)))
+        };
+        (!quota.has_room()).then_some(problem)
+    }
+
     /// Nobody answered in time.
     pub(super) fn late(after: Duration) -> Self {
         let message = format!(
@@ -58,13 +70,24 @@ impl PlanProblem {
     }
 }
 
-/// What the versions of playbooks mean now.
+/// How much of a quota is in use, and how much a machine takes.
+pub(super) fn describe(quota: &Quota) -> String {
+    let Quota { of, used, limit, needed } = quota;
+    match limit {
+        Some(limit) => format!("{used} of {limit} {of} are in use, the machine takes {needed}"),
+        None => format!("{used} {of} are in use, the machine takes {needed}, there is no limit"),
+    }
+}
+
+/// What the versions of playbooks mean now, and what there is room for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LookedAt {
     /// The commit of the site's own; none where it is not known, or comes with Ocim.
     pub commit: Option<String>,
     /// The commit of the one that all sites share.
     pub common_commit: Option<String>,
+    /// The quotas that its machine counts for.
+    pub quotas: Vec<Quota>,
 }
 
 /// Whether a launch would be let begin.
@@ -87,15 +110,16 @@ pub(super) async fn check_request(
     }
 }
 
-/// Looks at playbooks, flavor and image, all of them whatever the others say.
+/// Looks at playbooks, flavor, image and quotas, all of them whatever the others say.
 pub(super) async fn look_at_all(
     world: &World,
     settings: &InstanceSettings,
 ) -> (LookedAt, Vec<PlanProblem>) {
-    let (main, common, machine) = tokio::join!(
+    let (main, common, machine, quotas) = tokio::join!(
         look_at_main(world, settings),
         look_at_common(world, settings),
-        look_at_machine(world, settings)
+        look_at_machine(world, settings),
+        look_at_quotas(world, settings)
     );
     let mut problems = vec![];
     let mut note = |step, error: StepError| {
@@ -113,10 +137,13 @@ pub(super) async fn look_at_all(
             note(RESOLVE_PLAYBOOKS, error);
             None
         }),
+        // Where they can't be read, the look at the machine tells why.
+        quotas: quotas.unwrap_or_default(),
     };
     if let Err(error) = machine {
         note("create_server", error);
     }
+    problems.extend(looked_at.quotas.iter().filter_map(PlanProblem::no_room));
     (looked_at, problems)
 }
 
@@ -145,6 +172,14 @@ async fn look_at_machine(world: &World, settings: &InstanceSettings) -> Result<(
     let (flavor, image) =
         (&settings.openstack_server_flavor, &settings.openstack_server_base_image);
     Ok(cloud.check_selectors(flavor, image).await?)
+}
+
+async fn look_at_quotas(
+    world: &World,
+    settings: &InstanceSettings,
+) -> Result<Vec<Quota>, StepError> {
+    let cloud = world.cloud(&settings.openstack_region)?;
+    Ok(cloud.read_quotas(&settings.openstack_server_flavor).await?)
 }
 
 /// Whether the instance has a balancer, or gets one.

@@ -21,6 +21,7 @@ mod migrations;
 mod names;
 mod new_relic;
 mod openapi;
+mod openstack;
 mod platform;
 mod plays;
 mod private_sshd;

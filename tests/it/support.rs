@@ -10,3 +10,4 @@ pub(crate) mod machines;
 pub(crate) mod ocim;
 pub(crate) mod postgres;
 pub(crate) mod processes;
+pub(crate) mod realstack;

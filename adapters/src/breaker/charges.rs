@@ -123,10 +123,11 @@ fn spec() -> MachineSpec {
     }
 }
 
-const OF_CLOUDS: [Operation<Guarded<dyn Cloud>>; 10] = operations! {
+const OF_CLOUDS: [Operation<Guarded<dyn Cloud>>; 11] = operations! {
     ensure_security_groups(&[]);
     find_security_groups(&[]);
     check_selectors(&json!({}), &json!({}));
+    read_quotas(&json!({}));
     create_machine(&spec());
     find_machine(Uuid::nil());
     read_machine("m");

@@ -1,7 +1,7 @@
 //! A cloud in memory, which fails as it is told and counts what it did.
 
 use crate::cloud::selector::select;
-use crate::cloud::{Address, Cloud, Machine, MachineSpec, Power, is_simulated};
+use crate::cloud::{Address, Cloud, Machine, MachineSpec, Power, Quota, is_simulated};
 use crate::faults::Faults;
 use async_trait::async_trait;
 use ocim_domain::port_error::{Class, PortError};
@@ -250,6 +250,14 @@ impl Cloud for FakeCloud {
             select("flavor", flavor, flavors)?;
             select("image", image, images)?;
             Ok(())
+        })
+    }
+
+    async fn read_quotas(&self, _: &Value) -> Result<Vec<Quota>, PortError> {
+        self.perform("read_quotas", |state| {
+            let used = state.machines.len() as u64;
+            let limit = state.quota.map(|quota| quota as u64);
+            Ok(vec![Quota { of: "instances".to_owned(), used, limit, needed: 1 }])
         })
     }
 

@@ -19,7 +19,7 @@ mod process;
 
 pub use isolation::{Isolation, missing_programs};
 
-use crate::cloud::{Cloud, Machine, MachineSpec, Power, is_simulated};
+use crate::cloud::{Cloud, Machine, MachineSpec, Power, Quota, is_simulated};
 use crate::file_work::work_aside;
 use address::choose_place;
 use async_trait::async_trait;
@@ -126,6 +126,10 @@ impl Cloud for LocalCloud {
     /// Its machines are folders of this computer: they come in one size.
     async fn check_selectors(&self, _: &Value, _: &Value) -> Result<(), PortError> {
         Ok(())
+    }
+
+    async fn read_quotas(&self, _: &Value) -> Result<Vec<Quota>, PortError> {
+        Ok(vec![])
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

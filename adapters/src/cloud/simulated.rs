@@ -1,6 +1,6 @@
 //! The cloud of a simulated region, and what all calls into it have in common.
 
-use crate::cloud::{Cloud, Machine, MachineSpec, Power};
+use crate::cloud::{Cloud, Machine, MachineSpec, Power, Quota};
 use crate::simulated::faults::FaultKind;
 use crate::simulated::machine::{machine_key, new_machine};
 use crate::simulated::{SimulatedRegion, State};
@@ -160,6 +160,11 @@ impl Cloud for SimulatedRegion {
     /// It offers whatever is wanted.
     async fn check_selectors(&self, _: &Value, _: &Value) -> Result<(), PortError> {
         Ok(())
+    }
+
+    /// Its quotas are used up by fate, which nobody foresees.
+    async fn read_quotas(&self, _: &Value) -> Result<Vec<Quota>, PortError> {
+        Ok(vec![])
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

@@ -108,6 +108,10 @@ codes! {
     ProgramMissing = "program_missing";
     /// No flavor or image of the region fits what is wanted, or several do.
     MachineNotOffered = "machine_not_offered";
+    /// The cloud refuses the region's credentials, or what is asked for.
+    CloudRefused = "cloud_refused";
+    /// The project's quota at the cloud is used up.
+    QuotaExceeded = "quota_exceeded";
     /// The machine has no address yet.
     AddressUnknown = "address_unknown";
     /// The machine is in error.

@@ -10,7 +10,7 @@ use ocim::app::{LaunchAsk, Launched};
 use ocim::processes::step::{
     Definition, Driver, Kind, Progress, RunFn, Step, StepContext, StepError, done,
 };
-use ocim_adapters::cloud::{Cloud, Machine, MachineSpec};
+use ocim_adapters::cloud::{Cloud, Machine, MachineSpec, Quota};
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::event::Position;
@@ -177,6 +177,10 @@ impl Cloud for GatedCloud {
 
     async fn check_selectors(&self, flavor: &Value, image: &Value) -> Result<(), PortError> {
         self.inner.check_selectors(flavor, image).await
+    }
+
+    async fn read_quotas(&self, flavor: &Value) -> Result<Vec<Quota>, PortError> {
+        self.inner.read_quotas(flavor).await
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {

@@ -1,0 +1,155 @@
+//! Networks at Neutron: the one that machines are put on, and floating addresses, one for each machine.
+
+use super::OpenStackCloud;
+use super::answers::refused;
+use super::api::{Call, Service};
+use super::machine::Server;
+use super::pages::list_all;
+use crate::cloud::Power;
+use ocim_domain::port_error::PortError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Longest wait for a server to get its port, which it does once it has a host; and the pauses of it.
+const PORT_WAIT: Duration = Duration::from_secs(60);
+const PORT_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize)]
+struct Made {
+    floatingip: Floating,
+}
+
+#[derive(Deserialize)]
+struct Floating {
+    id: String,
+    #[serde(default)]
+    port_id: Option<String>,
+}
+
+impl OpenStackCloud {
+    /// The id of the network that machines are put on, where one is configured; else Nova chooses.
+    pub(super) async fn find_network(&self) -> Result<Option<String>, PortError> {
+        match &self.config.network {
+            Some(network) => self.find_network_named(network, "network").await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The id of the network that floating addresses come from, where one is configured.
+    pub(super) async fn find_floating_pool(&self) -> Result<Option<String>, PortError> {
+        match &self.config.floating_pool {
+            Some(pool) => self.find_network_named(pool, "floating_pool").await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The id of the network with that name, or id.
+    async fn find_network_named(&self, wanted: &str, setting: &str) -> Result<String, PortError> {
+        let call = Call::get(Service::Network, &["networks"]);
+        let all = list_all(&self.api, call, "networks").await?;
+        let text = |network: &Value, member: &str| {
+            network.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let has =
+            |network: &&Value| text(network, "id") == wanted || text(network, "name") == wanted;
+        let fitting: Vec<String> = all.iter().filter(has).map(|it| text(it, "id")).collect();
+        match &fitting[..] {
+            [id] => Ok(id.clone()),
+            [] => {
+                let names: Vec<String> = all.iter().map(|it| text(it, "name")).collect();
+                let names = names.join(", ");
+                Err(refused(format!(
+                    "the region's `{setting}` in OCIM_CLOUDS names no network `{wanted}`: there are {names}"
+                )))
+            }
+            several => Err(refused(format!(
+                "the region's `{setting}` in OCIM_CLOUDS names several networks `{wanted}`: name one by its \
+                 id, {}",
+                several.join(", ")
+            ))),
+        }
+    }
+
+    /// Gives a server a floating address, where those are configured: one of its own, found again by what it is
+    /// called.
+    pub(super) async fn ensure_floating_address(&self, server: &str) -> Result<(), PortError> {
+        let Some(pool) = self.find_floating_pool().await? else { return Ok(()) };
+        let Some(port) = self.await_port(server).await? else { return Ok(()) };
+        let floating = match self.find_floating(server).await? {
+            Some(floating) => floating,
+            None => {
+                let body = json!({"floatingip": {
+                    "floating_network_id": pool,
+                    "port_id": port,
+                    "description": self.describe_floating(server),
+                }});
+                let call = Call::post(Service::Network, &["floatingips"], body);
+                self.api.fetch(call).await?.read::<Made>()?.floatingip
+            }
+        };
+        if floating.port_id.as_ref() == Some(&port) {
+            return Ok(());
+        }
+        let body = json!({"floatingip": { "port_id": port }});
+        let call = Call::put(Service::Network, &["floatingips", &floating.id], body);
+        self.api.fetch(call).await.map(|_| ())
+    }
+
+    /// Gives a server's floating address back.
+    pub(super) async fn release_floating_address(&self, server: &str) -> Result<(), PortError> {
+        if self.config.floating_pool.is_none() {
+            return Ok(());
+        }
+        while let Some(floating) = self.find_floating(server).await? {
+            let call = Call::delete(Service::Network, &["floatingips", &floating.id]);
+            self.api.find(call).await?;
+        }
+        Ok(())
+    }
+
+    /// What the floating address of a server is called.
+    fn describe_floating(&self, server: &str) -> String {
+        format!("{} {} {server}", self.config.owner, self.config.region)
+    }
+
+    async fn find_floating(&self, server: &str) -> Result<Option<Floating>, PortError> {
+        let description = self.describe_floating(server);
+        let call = Call::get(Service::Network, &["floatingips"])
+            .with_query("description", description.clone());
+        let all = list_all(&self.api, call, "floatingips").await?;
+        // An old Neutron may not filter by it.
+        let is_ours =
+            |it: &Value| it.get("description").and_then(Value::as_str) == Some(&description);
+        let ours = all.into_iter().find(is_ours);
+        ours.map(|floating| {
+            serde_json::from_value(floating).map_err(|error| {
+                PortError::transient(format!("Neutron lists what is no floating address: {error}"))
+            })
+        })
+        .transpose()
+    }
+
+    /// The id of the server's first port; none where the server has failed, or is gone.
+    async fn await_port(&self, server: &str) -> Result<Option<String>, PortError> {
+        let begun = Instant::now();
+        loop {
+            let call = Call::get(Service::Network, &["ports"]).with_query("device_id", server);
+            let ports = list_all(&self.api, call, "ports").await?;
+            let id = ports.first().and_then(|port| port.get("id")?.as_str());
+            if let Some(id) = id {
+                return Ok(Some(id.to_owned()));
+            }
+            let has_failed = |server: &Server| server.power() == Power::Error;
+            if self.read_server(server).await?.as_ref().is_none_or(has_failed) {
+                return Ok(None);
+            }
+            if begun.elapsed() > PORT_WAIT {
+                let message = "the machine has no port yet that a floating address could lead to";
+                return Err(PortError::transient(message));
+            }
+            sleep(PORT_PAUSE).await;
+        }
+    }
+}
