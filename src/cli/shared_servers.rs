@@ -82,6 +82,10 @@ pub(super) struct MysqlPlace {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Speak with it by TLS, and see that it is the server it says it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<bool>,
 }
 
 /// What may change of where a MySQL server is.
@@ -91,6 +95,10 @@ pub(super) struct MysqlMove {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Speak with it by TLS, and see that it is the server it says it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<bool>,
 }
 
 /// Where a MongoDB server is.
@@ -130,6 +138,10 @@ struct MongodbRest {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Speak with it by TLS, and see that it is the server it says it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<bool>,
 }
 
 /// Where a RabbitMQ server is.

@@ -123,11 +123,16 @@ pub(super) fn replace<T: Clone>(value: &mut T, wanted: Option<&T>) {
 
 wire! {
     Mysql, "/api/v1/mysql_servers", AddMysqlServer, EditMysqlServer, MysqlServer,
-    new |body| Mysql { host: body.host, port: body.port.unwrap_or(Mysql::PORT) },
+    new |body| Mysql {
+        host: body.host,
+        port: body.port.unwrap_or(Mysql::PORT),
+        tls: body.tls,
+    },
     edit |body, address| {
         replace(&mut address.port, body.port.as_ref());
+        replace(&mut address.tls, body.tls.as_ref());
     }
-    shows { host, port }
+    shows { host, port, tls }
 }
 
 wire! {
@@ -137,6 +142,7 @@ wire! {
         hosts: body.hosts,
         port: body.port.unwrap_or(Mongodb::PORT),
         replica_set: body.replica_set,
+        tls: body.tls,
     },
     edit |body, address| {
         replace(&mut address.hosts, body.hosts.as_ref());
@@ -145,8 +151,9 @@ wire! {
         if body.replica_set.is_some() {
             address.replica_set.clone_from(&body.replica_set);
         }
+        replace(&mut address.tls, body.tls.as_ref());
     }
-    shows { hosts, primary, port, replica_set }
+    shows { hosts, primary, port, replica_set, tls }
 }
 
 wire! {

@@ -62,13 +62,13 @@ pub fn why_not_provisioned<A: Assignable>(servers: &SharedServers) -> String {
 pub async fn find_services(app: &App, servers: &SharedServers) -> Result<Services, StepError> {
     let mut services = Services::default();
     if let Some(used) = &servers.mysql {
-        let Mysql { host, port } = load::<Mysql>(app, used.server).await?.address;
+        let Mysql { host, port, .. } = load::<Mysql>(app, used.server).await?.address;
         let (user, password) = (used.user.clone(), open(&used.password)?);
         services.mysql = Some(MysqlService { host, port, user, password });
     }
     if let Some(used) = &servers.mongodb {
         let known = load::<Mongodb>(app, used.server).await?.address;
-        let Mongodb { hosts, primary, port, replica_set } = known;
+        let Mongodb { hosts, primary, port, replica_set, .. } = known;
         let (user, password) = (used.user.clone(), open(&used.password)?);
         services.mongodb =
             Some(MongodbService { hosts, primary, port, replica_set, user, password });
