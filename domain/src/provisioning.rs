@@ -6,8 +6,10 @@ use crate::configuration::mysql_account::{
 use crate::ledger::Kind;
 use crate::resources::ResourceNames;
 use crate::settings::{InstanceSettings, StorageType, SwiftAccount, storage_type};
+use crate::shared_server::url::parse_server_url;
 use crate::shared_server::{
-    Address, Assignable, Kind as _, Mongodb, MongodbUse, Mysql, MysqlUse, Rabbitmq, RabbitmqUse, Registration,
+    Address, Assignable, Kind as _, Mongodb, MongodbUse, Mysql, MysqlUse, Rabbitmq, RabbitmqUse,
+    Registration,
 };
 use derive_where::derive_where;
 use std::fmt;
@@ -42,6 +44,20 @@ pub enum Service {
     Rabbitmq(Server<Rabbitmq>),
     /// An account of Swift.
     Swift(SwiftAccount),
+}
+
+impl Service {
+    /// The host of it, or of the one that is written to; blank where none is told.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let of_url = |url: &str| parse_server_url(url).map(|url| url.host).unwrap_or_default();
+        match self {
+            Self::Mysql(server) => server.address.host.clone(),
+            Self::Mongodb(server) => server.address.primary.clone(),
+            Self::Rabbitmq(server) => of_url(&server.address.api_url),
+            Self::Swift(account) => of_url(&account.auth_url),
+        }
+    }
 }
 
 impl fmt::Display for Service {
@@ -180,8 +196,10 @@ impl Provisioned for Mysql {
             });
             grants.collect()
         };
-        let mut items =
-            vec![account(MIGRATE, of_all(Privileges::All)), account(READ_ONLY, of_all(Privileges::Read))];
+        let mut items = vec![
+            account(MIGRATE, of_all(Privileges::All)),
+            account(READ_ONLY, of_all(Privileges::Read)),
+        ];
         for (index, row) in MYSQL_DATABASES.iter().enumerate() {
             items.push(Item::MysqlDatabase(database(row.suffix)));
             // One account has two databases.

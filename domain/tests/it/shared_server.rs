@@ -24,7 +24,13 @@ pub(crate) fn mysql() -> Mysql {
 pub(crate) fn mongodb() -> Mongodb {
     let hosts = ["b.example.com", "a.example.com"].map(str::to_owned);
     let [primary, _] = hosts.clone();
-    Mongodb { hosts: hosts.to_vec(), primary, port: 27020, replica_set: Some("rs0".to_owned()), tls: false }
+    Mongodb {
+        hosts: hosts.to_vec(),
+        primary,
+        port: 27020,
+        replica_set: Some("rs0".to_owned()),
+        tls: false,
+    }
 }
 
 pub(crate) fn rabbitmq() -> Rabbitmq {
