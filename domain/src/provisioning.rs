@@ -3,6 +3,7 @@
 use crate::configuration::mysql_account::{
     MYSQL_DATABASES, Privileges, mysql_database, mysql_password, mysql_user,
 };
+use crate::ids::{MongodbServerId, MysqlServerId, RabbitmqServerId};
 use crate::ledger::Kind;
 use crate::resources::ResourceNames;
 use crate::settings::{InstanceSettings, StorageType, SwiftAccount, storage_type};
@@ -155,6 +156,8 @@ impl Item {
 
 /// A kind of servers on which sites have something.
 pub trait Provisioned: Assignable {
+    /// Which server that is.
+    fn server(used: &Self::Use) -> Self::Id;
     /// The server, as it is registered; `None` where its password can't be read.
     fn service(registration: Registration<Self>) -> Option<Service>;
     /// All that a site has there, in the order in which it is made; `None` where its passwords can't be
@@ -162,14 +165,18 @@ pub trait Provisioned: Assignable {
     fn items(used: &Self::Use, names: &ResourceNames) -> Option<Vec<Item>>;
 }
 
-fn server<A: Address>(registration: Registration<A>) -> Option<Server<A>> {
+fn open<A: Address>(registration: Registration<A>) -> Option<Server<A>> {
     let Registration { address, username, password, .. } = registration;
     Some(Server { address, username, password: password.open()?.to_owned() })
 }
 
 impl Provisioned for Mysql {
+    fn server(used: &MysqlUse) -> MysqlServerId {
+        used.server
+    }
+
     fn service(registration: Registration<Self>) -> Option<Service> {
-        server(registration).map(Service::Mysql)
+        open(registration).map(Service::Mysql)
     }
 
     /// In the original's order (infra §2.3). Here the account that is called so can only read.
@@ -213,8 +220,12 @@ impl Provisioned for Mysql {
 }
 
 impl Provisioned for Mongodb {
+    fn server(used: &MongodbUse) -> MongodbServerId {
+        used.server
+    }
+
     fn service(registration: Registration<Self>) -> Option<Service> {
-        server(registration).map(Service::Mongodb)
+        open(registration).map(Service::Mongodb)
     }
 
     fn items(used: &MongodbUse, names: &ResourceNames) -> Option<Vec<Item>> {
@@ -229,8 +240,12 @@ impl Provisioned for Mongodb {
 }
 
 impl Provisioned for Rabbitmq {
+    fn server(used: &RabbitmqUse) -> RabbitmqServerId {
+        used.server
+    }
+
     fn service(registration: Registration<Self>) -> Option<Service> {
-        server(registration).map(Service::Rabbitmq)
+        open(registration).map(Service::Rabbitmq)
     }
 
     fn items(used: &RabbitmqUse, _: &ResourceNames) -> Option<Vec<Item>> {

@@ -16,7 +16,6 @@ pub enum Fate {
 
 const MAIL: &str = "mail to customers";
 const OPENSTACK: &str = "machines at OpenStack";
-const SWIFT: &str = "containers in Swift";
 const S3: &str = "buckets in S3";
 const UPLOADS: &str = "logos that people upload";
 const BACKUP: &str = "backups of Swift containers";
@@ -185,12 +184,6 @@ pub fn tell_unread(variables: &BTreeMap<String, String>) -> Vec<String> {
         told.push(format!(
             "OPENSTACK_AUTH_URL is read for Swift alone: it waits for a capability, {OPENSTACK}; \
              machines are made as OCIM_CLOUDS says"
-        ));
-    }
-    if variables.get("INSTANCE_STORAGE_TYPE").is_some_and(|value| value.trim() == "swift") {
-        told.push(format!(
-            "INSTANCE_STORAGE_TYPE=swift sets the sites' variables, and makes nothing yet: it waits \
-             for a capability, {SWIFT}"
         ));
     }
     told

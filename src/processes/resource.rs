@@ -8,6 +8,7 @@ pub mod fragment;
 pub mod machine;
 pub mod machine_names;
 pub mod monitor;
+pub mod provisioned;
 pub mod removal;
 pub mod security_groups;
 
@@ -15,8 +16,9 @@ use super::step::{Found, Progress, StepContext, StepError, done, found, undone};
 use crate::app::AppError;
 use async_trait::async_trait;
 use ocim_domain::ids::InstanceId;
-use ocim_domain::ledger::{self, Command, Ledger, ledger_id};
+use ocim_domain::ledger::{self, Command, Entry, Kind, Ledger, ledger_id};
 use ocim_domain::saga::{ErrorClass, RunRecord};
+use provisioned::ProvisionedItem;
 
 /// Which resources a step is about.
 #[derive(Debug)]
@@ -75,14 +77,41 @@ pub trait Resource: Sized + Send + Sync {
 
 /// The step that makes the resources.
 pub async fn ensure<R: Resource>(context: StepContext) -> Result<Progress, StepError> {
-    let wanted = match R::wanted(&context).await? {
+    let wanted = R::wanted(&context).await?;
+    ensure_wanted(&context, wanted).await
+}
+
+/// As [`ensure`], of these. All wishes are recorded before a provider hears of any, and all that is there
+/// once no more is made.
+///
+/// # Errors
+/// What a provider or the store says.
+pub async fn ensure_wanted<R: Resource>(
+    context: &StepContext,
+    wanted: Wanted<R>,
+) -> Result<Progress, StepError> {
+    let wanted = match wanted {
         Wanted::These(wanted) => wanted,
         Wanted::Nothing(reason) => return Ok(Progress::Skipped(reason)),
     };
-    let mut made = Vec::with_capacity(wanted.len());
+    if let Some(first) = wanted.first() {
+        let all = wanted.iter().map(Resource::describe).collect();
+        record(context, first, Command::WantAll(all)).await?;
+    }
+    let (mut made, mut failure) = (Vec::with_capacity(wanted.len()), None);
     for resource in wanted {
-        let provider_id = ensure_one(&context, &resource).await?;
-        made.push((resource, provider_id));
+        match resource.ensure(context).await {
+            Ok(provider_id) => made.push((resource, provider_id)),
+            Err(error) => {
+                failure = Some((resource, error));
+                break;
+            }
+        }
+    }
+    record_all_present(context, &made).await?;
+    if let Some((resource, error)) = failure {
+        forget_refused(context, &resource, &error).await?;
+        return Err(error);
     }
     done(R::output(&made)?)
 }
@@ -99,6 +128,32 @@ pub async fn probe<R: Resource>(context: StepContext) -> Result<Found, StepError
     found(R::output(&made)?)
 }
 
+/// Removes what the ledger of an instance has, and looks until it is gone: of those kinds that leave with
+/// a deletion. Those that leave before have steps of their own.
+///
+/// # Errors
+/// What its provider says.
+pub async fn remove_known(
+    context: &StepContext,
+    instance: InstanceId,
+    known: &Entry,
+) -> Result<Progress, StepError> {
+    match known.resource.id.kind {
+        Kind::MysqlAccount
+        | Kind::MysqlDatabase
+        | Kind::MongodbAccount
+        | Kind::MongodbDatabase
+        | Kind::RabbitmqUser
+        | Kind::RabbitmqVhost
+        | Kind::SwiftContainer => {
+            remove_one(context, &ProvisionedItem::known(context, instance, known).await?).await
+        }
+        Kind::Machine | Kind::SecurityGroups | Kind::Fragment | Kind::DnsName | Kind::Monitor => {
+            undone("it leaves with the archive, or is not its own")
+        }
+    }
+}
+
 /// Makes one resource, and records that it is there. The wish is recorded before its provider hears
 /// of it.
 pub async fn ensure_one<R: Resource>(
@@ -112,16 +167,23 @@ pub async fn ensure_one<R: Resource>(
             Ok(provider_id)
         }
         Err(error) => {
-            // Nobody will make it: one that is seen not to be there is not wanted any more.
-            if error.class == ErrorClass::Permanent
-                && matches!(resource.find(context).await, Ok(None))
-            {
-                let id = resource.describe().id;
-                record(context, resource, Command::FindAbsent { id }).await?;
-            }
+            forget_refused(context, resource, &error).await?;
             Err(error)
         }
     }
+}
+
+/// Nobody will make what was refused: where it is seen not to be there, it is not wanted any more.
+async fn forget_refused<R: Resource>(
+    context: &StepContext,
+    resource: &R,
+    error: &StepError,
+) -> Result<(), StepError> {
+    if error.class == ErrorClass::Permanent && matches!(resource.find(context).await, Ok(None)) {
+        let id = resource.describe().id;
+        record(context, resource, Command::FindAbsent { id }).await?;
+    }
+    Ok(())
 }
 
 /// Removes one resource, and looks until it is gone. Only observed absence counts.
@@ -165,6 +227,18 @@ pub async fn record_absent<R: Resource>(
     resource.note_absent(context).await?;
     let id = resource.describe().id;
     record(context, resource, Command::FindAbsent { id }).await
+}
+
+async fn record_all_present<R: Resource>(
+    context: &StepContext,
+    made: &[(R, String)],
+) -> Result<(), StepError> {
+    let Some((first, _)) = made.first() else { return Ok(()) };
+    for (resource, provider_id) in made {
+        resource.note_present(context, provider_id).await?;
+    }
+    let found = made.iter().map(|(resource, id)| (resource.describe().id, id.clone())).collect();
+    record(context, first, Command::FindAllPresent(found)).await
 }
 
 async fn record_present<R: Resource>(

@@ -9,9 +9,7 @@ use ocim_domain::configuration::services::{
 use ocim_domain::protected::Protected;
 use ocim_domain::run_record::{AssignedServers, LaunchInput};
 use ocim_domain::saga::ErrorCode;
-use ocim_domain::shared_server::{
-    Address, Assignable, Mongodb, Mysql, Rabbitmq, Registration, SharedServers,
-};
+use ocim_domain::shared_server::{Address, Mongodb, Mysql, Rabbitmq, Registration, SharedServers};
 
 /// Has the instance use a server of each kind that accepts it; what it has stays.
 pub async fn assign_servers(context: StepContext) -> Result<Progress, StepError> {
@@ -37,25 +35,6 @@ async fn tell_server<A: Address>(
         context.say(format!("the site uses the {} {}", A::NOUN, known.registration)).await;
     }
     Ok(())
-}
-
-/// Says why nothing is made on the server of a kind.
-pub async fn provision<A: Assignable>(context: StepContext) -> Result<Progress, StepError> {
-    let input: LaunchInput = context.input()?;
-    let (instance, _) = context.world.app.load_instance(input.instance).await?;
-    Ok(Progress::Skipped(why_not_provisioned::<A>(&instance.servers)))
-}
-
-/// Why nothing is made on the server of a kind that an instance with these servers uses.
-#[must_use]
-pub fn why_not_provisioned<A: Assignable>(servers: &SharedServers) -> String {
-    let noun = A::NOUN;
-    match A::used(servers) {
-        None => format!("no {noun} is assigned to the site"),
-        Some(_) => {
-            format!("what the site needs on its {noun} is made by hand: Ocim makes none of it")
-        }
-    }
 }
 
 /// The servers that an instance uses, as they are known now, with its accounts there.
@@ -86,7 +65,11 @@ pub async fn find_services(app: &App, servers: &SharedServers) -> Result<Service
     Ok(services)
 }
 
-async fn load<A: Address>(app: &App, id: A::Id) -> Result<Registration<A>, StepError> {
+/// What is known of a server now.
+///
+/// # Errors
+/// What the store says.
+pub async fn load<A: Address>(app: &App, id: A::Id) -> Result<Registration<A>, StepError> {
     Ok(app.shared_server::<A>(id).await?.registration)
 }
 

@@ -20,7 +20,7 @@ const ASKED: Asked = Asked {
     url: "the URL of the RabbitMQ server's API",
     key: "the account of the RabbitMQ server",
     key_header: "authorization",
-    ca_file: "SHARED_SERVERS_CA_FILE",
+    ca_file: "OCIM_SHARED_SERVERS_CA_FILE",
 };
 /// What a user may do in its virtual host: everything.
 const EVERYTHING: &str = ".*";

@@ -20,7 +20,7 @@ const ASKED: Asked = Asked {
     url: "swift_openstack_auth_url",
     key: "the account in `swift_openstack_*`",
     key_header: "x-auth-token",
-    ca_file: "SHARED_SERVERS_CA_FILE",
+    ca_file: "OCIM_SHARED_SERVERS_CA_FILE",
 };
 /// Where Keystone gives out tokens, and what auth URLs end with that lead to one version of it.
 const TOKENS: [&str; 3] = ["v3", "auth", "tokens"];

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// Longest host, in characters.
@@ -21,7 +22,7 @@ pub const MEMBERS_MAX: usize = 50;
 /// What a kind of shared servers is called.
 pub trait Kind {
     /// The id of such a server.
-    type Id: Copy + fmt::Display + fmt::Debug + Eq + Ord + Send + Sync + Into<String>;
+    type Id: Copy + fmt::Display + fmt::Debug + FromStr + Eq + Ord + Send + Sync + Into<String>;
     /// The category of their streams.
     const CATEGORY: &'static str;
     /// What the kinds of their events begin with.

@@ -5,13 +5,13 @@ use super::super::step::{Costs, Progress, StepContext, StepError, done};
 use super::super::traffic::instance_of;
 use super::dns_name::{DnsName, Target, target_of};
 use super::fragment::SiteFragment;
-use super::remove_one;
+use super::{remove_known, remove_one};
 use crate::app::AppError;
 use chrono::TimeDelta;
 use ocim_adapters::balancer::Fragment;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance;
-use ocim_domain::ledger::{self, Kind, Ledger, ledger_id};
+use ocim_domain::ledger::{self, Kind, Leaves, Ledger, ledger_id};
 use ocim_domain::name;
 use ocim_domain::names;
 use ocim_domain::run_record::{LifecycleInput, MoveInput};
@@ -144,6 +144,30 @@ fn is_wanted(instance: &instance::Present, name: &str) -> bool {
     let is_it = |other: &str| name::Kind::Domain.key(other) == name::Kind::Domain.key(name);
     let managed = names::managed_domains(&instance.settings);
     managed.iter().any(|name| is_it(name)) || instance.routed_names().hosts().any(is_it)
+}
+
+/// Step: takes away all that leaves with a deletion, each by itself: what can't be removed of one kind
+/// keeps nothing of another. Ledger and registrations alone say what there is, and where.
+pub async fn remove_data(context: StepContext) -> Result<Progress, StepError> {
+    let input: LifecycleInput = context.input()?;
+    let known = context.world.app.ledger_of(input.instance).await?;
+    let (mut pending, mut failure) = (None, None);
+    for kind in Kind::ALL.iter().filter(|kind| kind.leaves() == Leaves::WithDeletion) {
+        let mut removal = Removal::default();
+        for entry in known.iter().filter(|entry| entry.resource.id.kind == *kind) {
+            removal.note(remove_known(&context, input.instance, entry).await);
+        }
+        match removal.end(&context, *kind).await {
+            Ok(Progress::NotYet { again_in }) => pending = Some(Progress::NotYet { again_in }),
+            Ok(_) => {}
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    match (failure, pending) {
+        (Some(error), _) => Err(error),
+        (None, Some(pending)) => Ok(pending),
+        (None, None) => done(()),
+    }
 }
 
 /// Takes one name out of the DNS, and looks until it is gone.
