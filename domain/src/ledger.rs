@@ -16,7 +16,7 @@ pub fn ledger_id(instance: InstanceId) -> LedgerId {
 }
 
 /// When a resource leaves its instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leaves {
     /// At the latest when the instance is archived: the site serves by it.
     WithArchive,

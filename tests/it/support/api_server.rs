@@ -24,6 +24,7 @@ use ocim_adapters::cloud::fake::FakeCloud;
 use ocim_adapters::logs::postgres::PostgresLogs;
 use ocim_adapters::mail::unsent::UnsentMailer;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
+use ocim_adapters::provisioning::fake::FakeServers;
 use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::fake::FakeSite;
 use ocim_adapters::system::{SystemClock, SystemIds};
@@ -278,6 +279,7 @@ fn rehearsal_world(app: &App, cloud: &Arc<FakeCloud>, playbooks: &Arc<FakePlaybo
             dns: None,
             monitoring: None,
             metadata: None,
+            provisioning: Arc::new(FakeServers::default()),
             mailer: Arc::new(UnsentMailer),
             site_probe: Arc::new(FakeSite::default()),
         },
