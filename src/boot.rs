@@ -213,6 +213,7 @@ impl Services {
             ids,
             stopping: stops,
             planner: LaunchPlanner::new(Arc::clone(&world)),
+            provisioning: Arc::clone(&world.ports.provisioning),
             database: database.clone(),
             observing: observing.clone(),
         });

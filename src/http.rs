@@ -65,6 +65,7 @@ use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
+use ocim_adapters::provisioning::Provisioning;
 use ocim_domain::event::Position;
 use ocim_domain::right::ReadScope;
 use ocim_domain::system::Ids;
@@ -148,6 +149,8 @@ pub struct Api {
     pub stopping: watch::Receiver<bool>,
     /// Rehearses launches.
     pub planner: LaunchPlanner,
+    /// Asks the servers that sites share.
+    pub provisioning: Arc<dyn Provisioning>,
     /// Counts and traces what is answered.
     pub observing: Observing,
     /// Where each worker reads, over connections of its own.

@@ -1,12 +1,8 @@
 //! What sites have on servers that they share. Real: [`servers`]. Tests: [`fake`], [`simulated`].
 
 pub mod fake;
-mod mongodb;
-mod mysql;
-mod rabbitmq;
 pub mod servers;
 pub mod simulated;
-mod swift;
 
 use crate::breaker::{Asked, guarded};
 use async_trait::async_trait;

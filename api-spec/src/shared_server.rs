@@ -295,6 +295,14 @@ pub struct AddedServer {
     pub id: String,
 }
 
+/// A server that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TestedServer {
+    /// What is wrong, in a sentence; null where all is well.
+    #[schema(value_type = Option<Prose>)]
+    pub problem: Option<String>,
+}
+
 /// Retires a server: nobody is to use it any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -302,6 +310,13 @@ pub struct RetireServer {
     /// Why; required.
     #[schema(value_type = NeededReason)]
     pub reason: String,
+}
+
+impl Example for TestedServer {
+    fn example() -> Self {
+        let problem = "the MySQL server db.example.com refuses: Access denied (error 1045)";
+        Self { problem: Some(problem.to_owned()) }
+    }
 }
 
 impl Example for AddedServer {

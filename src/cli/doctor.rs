@@ -4,6 +4,7 @@ mod database;
 mod place;
 mod programs;
 mod repositories;
+mod shared_servers;
 
 use super::error::{CliError, Kind};
 use super::output::Output;

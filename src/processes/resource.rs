@@ -16,7 +16,7 @@ use super::step::{Found, Progress, StepContext, StepError, done, found, undone};
 use crate::app::AppError;
 use async_trait::async_trait;
 use ocim_domain::ids::InstanceId;
-use ocim_domain::ledger::{self, Command, Entry, Kind, Ledger, ledger_id};
+use ocim_domain::ledger::{self, Command, Entry, Leaves, Ledger, ledger_id};
 use ocim_domain::saga::{ErrorClass, RunRecord};
 use provisioned::ProvisionedItem;
 
@@ -138,19 +138,11 @@ pub async fn remove_known(
     instance: InstanceId,
     known: &Entry,
 ) -> Result<Progress, StepError> {
-    match known.resource.id.kind {
-        Kind::MysqlAccount
-        | Kind::MysqlDatabase
-        | Kind::MongodbAccount
-        | Kind::MongodbDatabase
-        | Kind::RabbitmqUser
-        | Kind::RabbitmqVhost
-        | Kind::SwiftContainer => {
+    match known.resource.id.kind.leaves() {
+        Leaves::WithDeletion => {
             remove_one(context, &ProvisionedItem::known(context, instance, known).await?).await
         }
-        Kind::Machine | Kind::SecurityGroups | Kind::Fragment | Kind::DnsName | Kind::Monitor => {
-            undone("it leaves with the archive, or is not its own")
-        }
+        Leaves::WithArchive | Leaves::Never => undone("it leaves before, or is not its own"),
     }
 }
 

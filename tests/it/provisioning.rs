@@ -2,7 +2,9 @@
 
 mod mongodb;
 mod mysql;
+mod program;
 mod rabbitmq;
+mod swift;
 
 use ocim_adapters::provisioning::Provisioning;
 use ocim_domain::port_error::{Class, PortError};

@@ -1,10 +1,15 @@
 //! Real servers, each spoken to in its own way, by a few connections at a time.
 
+mod mongodb;
+mod mysql;
+mod rabbitmq;
+mod swift;
+
+use self::mongodb::MongodbServer;
+use self::mysql::MysqlServer;
+use self::rabbitmq::RabbitmqServer;
+use self::swift::SwiftStore;
 use super::Provisioning;
-use super::mongodb::MongodbServer;
-use super::mysql::MysqlServer;
-use super::rabbitmq::RabbitmqServer;
-use super::swift::SwiftStore;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use ocim_domain::provisioning::{Item, ItemId, Service};
@@ -18,8 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Longest wait for a connection, and for what is asked over it.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls at a time to one server.
 const CALLS_MAX: usize = 4;
 /// How much of what a server says is told to people, in characters.
@@ -27,7 +32,7 @@ const TOLD_MAX: usize = 300;
 
 /// One server, with the account that administers it: the calls of [`Provisioning`].
 #[async_trait]
-pub(super) trait OneServer: Send + Sync {
+trait OneServer: Send + Sync {
     async fn ensure(&self, item: &Item) -> Result<(), PortError>;
     async fn find(&self, id: &ItemId) -> Result<bool, PortError>;
     async fn remove(&self, id: &ItemId) -> Result<(), PortError>;
@@ -99,7 +104,7 @@ impl Provisioning for SharedServers {
 ///
 /// # Errors
 /// Transient when it says nothing: all that is asked of servers may be asked again.
-pub(super) async fn in_time<T>(
+async fn in_time<T>(
     name: &str,
     longest: Duration,
     asked: impl Future<Output = Result<T, PortError>>,
@@ -112,12 +117,12 @@ pub(super) async fn in_time<T>(
 }
 
 /// An error that the server's own words explain, without these secrets.
-pub(super) fn refused(name: &str, said: &str, secrets: &[&str]) -> PortError {
+fn refused(name: &str, said: &str, secrets: &[&str]) -> PortError {
     PortError::permanent(ErrorCode::SharedServerRefused, tell(name, "refuses", said, secrets))
 }
 
 /// As [`refused`], of one that may not refuse the next time.
-pub(super) fn failed(name: &str, said: &str, secrets: &[&str]) -> PortError {
+fn failed(name: &str, said: &str, secrets: &[&str]) -> PortError {
     PortError::transient(tell(name, "fails", said, secrets))
 }
 
@@ -131,6 +136,6 @@ fn tell(name: &str, verb: &str, said: &str, secrets: &[&str]) -> String {
 }
 
 /// Asked of a server that has no such thing: a defect.
-pub(super) fn misplaced(name: &str, id: &ItemId) -> PortError {
+fn misplaced(name: &str, id: &ItemId) -> PortError {
     PortError::permanent(ErrorCode::Defect, format!("the {name} has no {}", id.kind))
 }

@@ -66,6 +66,8 @@ pub(crate) struct ApiServer {
     pub(crate) cloud: Arc<FakeCloud>,
     /// The same.
     pub(crate) playbooks: Arc<FakePlaybooks>,
+    /// Those that sites share.
+    pub(crate) servers: Arc<FakeServers>,
     pub(crate) database: Database,
     stopping: watch::Sender<bool>,
     running: RunningServer,
@@ -131,6 +133,7 @@ impl ApiServer {
         let (stopping, stops) = watch::channel(false);
         let (cloud, playbooks) =
             (Arc::new(FakeCloud::default()), Arc::new(FakePlaybooks::default()));
+        let servers = Arc::new(FakeServers::default());
         let api = Api {
             app: Arc::new(app.clone()),
             tokens: tokens.clone(),
@@ -138,6 +141,7 @@ impl ApiServer {
             ids,
             stopping: stops,
             planner: LaunchPlanner::new(Arc::new(rehearsal_world(&app, &cloud, &playbooks))),
+            provisioning: servers.clone(),
             observing: observing.clone(),
             database: database.address().clone(),
         };
@@ -151,6 +155,7 @@ impl ApiServer {
             app,
             cloud,
             playbooks,
+            servers,
             database,
             stopping,
             running,

@@ -4,9 +4,9 @@ mod mariadb;
 mod mongodb;
 mod rabbitmq;
 
-pub(crate) use mariadb::MariaDb;
-pub(crate) use mongodb::MongoDb;
-pub(crate) use rabbitmq::RabbitMq;
+pub(crate) use self::mariadb::MariaDb;
+pub(crate) use self::mongodb::MongoDb;
+pub(crate) use self::rabbitmq::RabbitMq;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

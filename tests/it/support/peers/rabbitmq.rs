@@ -16,8 +16,8 @@ pub(crate) struct RabbitMq {
     _server: Program,
     _names: Program,
     _folder: TempDir,
-    api_port: u16,
-    amqp_port: u16,
+    pub(crate) api_port: u16,
+    pub(crate) amqp_port: u16,
 }
 
 impl RabbitMq {

@@ -1,6 +1,6 @@
 //! Containers in Swift (infra §5.2), by Keystone's API of version 3 and Swift's own.
 
-use super::servers::{OneServer, misplaced, refused};
+use super::{OneServer, misplaced, refused};
 use crate::http_service::{HttpService, Service as Asked};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};

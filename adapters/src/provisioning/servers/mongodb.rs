@@ -1,8 +1,6 @@
 //! Databases and accounts on a MongoDB server or replica set (infra §3).
 
-use super::servers::{
-    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused,
-};
+use super::{CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused};
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};

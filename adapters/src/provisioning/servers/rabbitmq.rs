@@ -1,6 +1,6 @@
 //! Virtual hosts and users on a RabbitMQ server, by its management API (infra §4.2).
 
-use super::servers::{OneServer, misplaced, refused};
+use super::{OneServer, misplaced, refused};
 use crate::http_service::{HttpService, Service as Asked};
 use async_trait::async_trait;
 use base64::Engine as _;

@@ -1,11 +1,9 @@
 //! Databases and accounts on a MySQL or MariaDB server (infra §2).
 
-use super::servers::{
-    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused,
-};
+use super::{CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused};
 use async_trait::async_trait;
 use mysql_async::prelude::{FromRow, Queryable};
-use mysql_async::{Conn, Error, OptsBuilder, SslOpts};
+use mysql_async::{Conn, DriverError, Error, IoError, OptsBuilder, SslOpts};
 use ocim_domain::configuration::mysql_account::Privileges;
 use ocim_domain::error_chain::chain;
 use ocim_domain::ledger::Kind;
@@ -304,8 +302,11 @@ fn classify(name: &str, error: &Error, secrets: &[&str]) -> PortError {
                 _ => refused(name, &said, secrets),
             }
         }
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            refused(name, "it offers no TLS, which is asked for", secrets)
+        }
         // Whoever answers with another certificate is not asked again and again.
-        error if chain(error).contains("certificate") => refused(name, &chain(error), secrets),
+        Error::Io(IoError::Tls(error)) => refused(name, &chain(error), secrets),
         error => failed(name, &chain(error), secrets),
     }
 }
