@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes this machine ready for `make demo`: the programs that Ocim drives, a Rust toolchain, and
-# Ansible's packages; with --tests for `make test`, too: what takes the API's document, and our
-# mail. May be run again at any time; a second run finds all there.
+# Ansible's packages; with --tests for `make test`, too: what takes the API's document and our mail, and
+# the servers that sites share. May be run again at any time; a second run finds all there.
 #
 # As root it installs what is missing, starts no service and makes no database. Anybody else is
 # told in one line what to ask for.
@@ -46,6 +46,10 @@ list_missing() {
 		ps procps
 		flock util-linux
 	END
+    if [ "$for_tests" = yes ]; then
+        command -v mariadbd >/dev/null || echo mariadb-server
+        [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
+    fi
     [ -x "$python" ] || echo python3
     "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
@@ -81,9 +85,9 @@ install_packages() {
     rm -f "${lent[@]}"
     trap - EXIT
     if command -v systemctl >/dev/null; then
-        for service in haproxy ssh postgresql named; do
+        for service in haproxy ssh postgresql named mariadb rabbitmq-server; do
             case " $* " in
-            *" $service "* | *" openssh-server "* | *" bind9 "*) systemctl disable --quiet "$service" 2>/dev/null || true ;;
+            *" $service "* | *" openssh-server "* | *" bind9 "* | *" $service-server "*) systemctl disable --quiet "$service" 2>/dev/null || true ;;
             esac
         done
     fi
@@ -152,17 +156,17 @@ ensure_contract_tools() {
     echo "$stamp" >"$CONTRACT_TOOLS_DIR/.stamp"
 }
 
-# Fetches the mail server that tests send mail to.
-ensure_mail_sink() {
-    local stamp requirements=tests/mail/requirements.txt
+# Fetches a server of tests that comes as Python packages: its folder, its requirements.
+ensure_python_server() {
+    local folder=$1 requirements=$2 stamp
     stamp=$({ "$python" -VV && cat "$requirements"; } | sha256sum | cut -d' ' -f1)
-    [ "$(cat "$MAIL_SINK_DIR/.stamp" 2>/dev/null)" = "$stamp" ] && return
-    rm -rf "$MAIL_SINK_DIR"
-    "$python" -m venv "$MAIL_SINK_DIR" || fail "$python could not make a virtual environment"
-    "$MAIL_SINK_DIR/bin/pip" --disable-pip-version-check install --quiet \
+    [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    rm -rf "$folder"
+    "$python" -m venv "$folder" || fail "$python could not make a virtual environment"
+    "$folder/bin/pip" --disable-pip-version-check install --quiet \
         --only-binary :all: --requirement "$requirements" ||
-        fail "pip could not fetch the mail server for tests: is there a network?"
-    echo "$stamp" >"$MAIL_SINK_DIR/.stamp"
+        fail "pip could not fetch what $requirements names: is there a network?"
+    echo "$stamp" >"$folder/.stamp"
 }
 
 # Clones share Cargo's target folder, and Cargo tells them apart by nothing but the files' times:
@@ -175,12 +179,15 @@ ensure_own_build() {
     echo "$PWD" >"$mark"
 }
 
+for_tests=no
+[ "${1:-}" != --tests ] || for_tests=yes
 ensure_packages
 ensure_rust
 mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
 ensure_wheels
 if [ -n "$tests" ]; then
     ensure_contract_tools
-    ensure_mail_sink
+    ensure_python_server "$MAIL_SINK_DIR" tests/mail/requirements.txt
+    ensure_python_server "$MONGODB_PEER_DIR" tests/mongodb/requirements.txt
 fi
 ensure_own_build

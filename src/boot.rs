@@ -219,6 +219,7 @@ impl Services {
             stopping: stops,
             planner: LaunchPlanner::new(Arc::clone(&world)),
             records: RecordLister::new(Arc::clone(&world), Arc::new(HostFinder)),
+            provisioning: Arc::clone(&world.ports.provisioning),
             database: database.clone(),
             observing: observing.clone(),
         });

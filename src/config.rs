@@ -149,6 +149,9 @@ pub struct Config {
 
     /// The servers of databases and messages that sites share, as far as the configuration names any.
     pub default_servers: DefaultServers,
+    /// `OCIM_SHARED_SERVERS_CA_FILE`: certificates (PEM) of authorities that servers which sites share, and
+    /// Swift, are believed by. None: those that are believed in general.
+    pub shared_servers_ca_file: Option<PathBuf>,
 
     // Servers.
     /// `OPENSTACK_REGION`: where new servers are made; one of `OCIM_CLOUDS`. `local`, or the only
@@ -407,6 +410,7 @@ fn read_config(r: &mut Reader<'_>, is_root: bool) -> Config {
         dns: read_dns(r),
         default_instance_base_domain: base_domain,
         default_servers: read_default_servers(r),
+        shared_servers_ca_file: r.path("OCIM_SHARED_SERVERS_CA_FILE"),
         openstack_sandbox_flavor: r
             .selector("OPENSTACK_SANDBOX_FLAVOR", json!({"ram": 4096, "disk": 40})),
         openstack_sandbox_base_image: r

@@ -67,6 +67,7 @@ use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer};
+use ocim_adapters::provisioning::Provisioning;
 use ocim_domain::event::Position;
 use ocim_domain::right::ReadScope;
 use ocim_domain::system::Ids;
@@ -153,6 +154,8 @@ pub struct Api {
     pub planner: LaunchPlanner,
     /// Lists what sites need in the DNS.
     pub records: RecordLister,
+    /// Asks the servers that sites share.
+    pub provisioning: Arc<dyn Provisioning>,
     /// Counts and traces what is answered.
     pub observing: Observing,
     /// Where each worker reads, over connections of its own.

@@ -111,13 +111,25 @@ impl HttpService {
         query: &[(&str, String)],
         body: Option<Value>,
     ) -> Result<Answered, PortError> {
+        self.ask_with(method, path, query, HeaderMap::new(), body).await
+    }
+
+    /// As [`HttpService::ask`], with further headers.
+    pub(crate) async fn ask_with(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        headers: HeaderMap,
+        body: Option<Value>,
+    ) -> Result<Answered, PortError> {
         let mut url = self.url.clone();
         url.path_segments_mut()
             .map_err(|()| PortError::permanent(ErrorCode::Defect, "the URL can have no path"))?
             .pop_if_empty()
             .extend(path);
         let is_order = method != Method::GET;
-        let mut request = self.client.request(method, url);
+        let mut request = self.client.request(method, url).headers(headers);
         if !query.is_empty() {
             request = request.query(query);
         }

@@ -13,6 +13,7 @@
 //! | [`dns::Dns`] | [`dns::rfc2136`], [`dns::gandi`] | [`dns::simulated`] | [`dns::fake`] |
 //! | [`metadata::MetadataStore`] | [`metadata::consul`] | [`metadata::simulated`] | [`metadata::fake`] |
 //! | [`monitoring::Monitoring`] | [`monitoring::new_relic`] | [`monitoring::simulated`] | [`monitoring::fake`] |
+//! | [`provisioning::Provisioning`] | [`provisioning::servers`] | [`provisioning::simulated`] | [`provisioning::fake`] |
 //! | [`mail::Mailer`] | [`mail::smtp`], [`mail::unsent`] | [`mail::unsent`] | [`mail::fake`] |
 //! | [`hosts::Hosts`] | [`hosts::finder`] | | |
 //! | [`logs::LogStore`] | [`logs::postgres`] | | [`logs::memory`] |
@@ -35,6 +36,7 @@ pub mod metadata;
 pub mod monitoring;
 pub mod playbooks;
 pub mod program;
+pub mod provisioning;
 pub mod shell;
 pub mod simulated;
 pub mod sites;
@@ -47,6 +49,7 @@ use mail::Mailer;
 use metadata::MetadataStore;
 use monitoring::Monitoring;
 use playbooks::Playbooks;
+use provisioning::Provisioning;
 use shell::Shell;
 use sites::SiteProbe;
 use std::collections::BTreeMap;
@@ -69,6 +72,8 @@ pub struct Ports {
     pub monitoring: Option<Arc<dyn Monitoring>>,
     /// Where others read what sites are; nobody does where no such service is configured.
     pub metadata: Option<Arc<dyn MetadataStore>>,
+    /// Servers that sites share.
+    pub provisioning: Arc<dyn Provisioning>,
     /// The mail server.
     pub mailer: Arc<dyn Mailer>,
     /// HTTP as a visitor.

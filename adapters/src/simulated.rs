@@ -21,6 +21,7 @@ use crate::mail::unsent::UnsentMailer;
 use crate::metadata::fake::FakeParts;
 use crate::monitoring::fake::FakeMonitors;
 use crate::playbooks::simulated::Play;
+use crate::provisioning::fake::Held;
 use crashes::Crashes;
 use dice::Dice;
 use faults::Trouble;
@@ -73,6 +74,8 @@ pub(crate) struct State {
     pub(crate) monitors: FakeMonitors,
     /// What others read of sites.
     pub(crate) metadata: FakeParts,
+    /// What sites have on the servers that they share.
+    pub(crate) provisioned: Held,
     /// The names of those that were made.
     pub(crate) security_groups: BTreeSet<String>,
 }
@@ -123,6 +126,7 @@ impl SimulatedRegion {
             dns: Some(Arc::clone(self) as _),
             monitoring: Some(Arc::clone(self) as _),
             metadata: Some(Arc::clone(self) as _),
+            provisioning: Arc::clone(self) as _,
             mailer: Arc::new(UnsentMailer),
             site_probe: Arc::clone(self) as _,
         }

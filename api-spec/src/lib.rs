@@ -90,6 +90,7 @@ pub use settings_version::{RestoreSettings, SettingChange, SettingsHistory, Sett
 pub use shared_server::{
     AddMongodbServer, AddMysqlServer, AddRabbitmqServer, AddedServer, EditMongodbServer,
     EditMysqlServer, EditRabbitmqServer, MongodbServer, MysqlServer, RabbitmqServer, RetireServer,
+    TestedServer,
 };
 pub use status::{Need, NeedCode, Notice, NoticeCode, Running, Status};
 pub use test_link::{MakeTestLink, TestLink};

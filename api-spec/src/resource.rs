@@ -20,6 +20,20 @@ pub enum ResourceKind {
     DnsName,
     /// What asks a page of the site from outside.
     Monitor,
+    /// An account on a MySQL server.
+    MysqlAccount,
+    /// A database on a MySQL server.
+    MysqlDatabase,
+    /// An account on a MongoDB server.
+    MongodbAccount,
+    /// A database on a MongoDB server.
+    MongodbDatabase,
+    /// A user on a RabbitMQ server.
+    RabbitmqUser,
+    /// A virtual host on a RabbitMQ server.
+    RabbitmqVhost,
+    /// A container of Swift.
+    SwiftContainer,
 }
 
 impl ResourceKind {
@@ -32,6 +46,13 @@ impl ResourceKind {
             Self::Fragment => "fragment",
             Self::DnsName => "dns_name",
             Self::Monitor => "monitor",
+            Self::MysqlAccount => "mysql_account",
+            Self::MysqlDatabase => "mysql_database",
+            Self::MongodbAccount => "mongodb_account",
+            Self::MongodbDatabase => "mongodb_database",
+            Self::RabbitmqUser => "rabbitmq_user",
+            Self::RabbitmqVhost => "rabbitmq_vhost",
+            Self::SwiftContainer => "swift_container",
         }
     }
 }

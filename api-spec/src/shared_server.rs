@@ -168,6 +168,9 @@ shared_server! {
         /// Its port.
         #[schema(minimum = 1, maximum = 65_535)]
         port: u16 = 3306,
+        /// Whether Ocim itself speaks with it by TLS, and sees that it is the server it says it is; sites
+        /// speak with it as their playbook says.
+        tls: bool = true,
     }
     AddMysqlServer {
         /// Its host; no other MySQL server is there.
@@ -177,11 +180,17 @@ shared_server! {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(minimum = 1, maximum = 65_535)]
         port: Option<u16> = Some(3306),
+        /// Whether Ocim itself speaks with it by TLS, and sees that it is the server it says it is; sites
+        /// speak with it as their playbook says.
+        tls: bool = true,
     }
     EditMysqlServer {
         /// Its port.
         #[schema(minimum = 1, maximum = 65_535)]
         port: u16 = 3307,
+        /// Whether Ocim itself speaks with it by TLS, and sees that it is the server it says it is; sites
+        /// speak with it as their playbook says.
+        tls: bool = true,
     }
 }
 
@@ -200,6 +209,9 @@ shared_server! {
         /// The name of the replica set; none where it is one host.
         #[schema(value_type = Option<ShortName>)]
         replica_set: Option<String> = Some("rs0".to_owned()),
+        /// Whether Ocim itself speaks with it by TLS, and sees that it is the server it says it is; sites
+        /// speak with it as their playbook says.
+        tls: bool = true,
     }
     AddMongodbServer {
         /// Its hosts: one, or the members of its replica set; none of them of another.
@@ -217,6 +229,9 @@ shared_server! {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<ShortName>)]
         replica_set: Option<String> = Some("rs0".to_owned()),
+        /// Whether Ocim itself speaks with it by TLS, and sees that it is the server it says it is; sites
+        /// speak with it as their playbook says.
+        tls: bool = true,
     }
     EditMongodbServer {
         /// Its hosts; one of those before stays.
@@ -231,6 +246,9 @@ shared_server! {
         /// The name of the replica set.
         #[schema(value_type = Option<ShortName>)]
         replica_set: String = "rs0".to_owned(),
+        /// Whether Ocim itself speaks with it by TLS, and sees that it is the server it says it is; sites
+        /// speak with it as their playbook says.
+        tls: bool = true,
     }
 }
 
@@ -277,6 +295,14 @@ pub struct AddedServer {
     pub id: String,
 }
 
+/// A server that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TestedServer {
+    /// What is wrong, in a sentence; null where all is well.
+    #[schema(value_type = Option<Prose>)]
+    pub problem: Option<String>,
+}
+
 /// Retires a server: nobody is to use it any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -284,6 +310,13 @@ pub struct RetireServer {
     /// Why; required.
     #[schema(value_type = NeededReason)]
     pub reason: String,
+}
+
+impl Example for TestedServer {
+    fn example() -> Self {
+        let problem = "the MySQL server db.example.com refuses: Access denied (error 1045)";
+        Self { problem: Some(problem.to_owned()) }
+    }
 }
 
 impl Example for AddedServer {

@@ -15,10 +15,21 @@ pub fn ledger_id(instance: InstanceId) -> LedgerId {
     LedgerId(instance.0)
 }
 
-/// Declares the kinds of resources: each with its word in events, on the wire and in filters, and what a
-/// sentence about one begins with, before and after its key.
+/// When a resource leaves its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leaves {
+    /// At the latest when the instance is archived: the site serves by it.
+    WithArchive,
+    /// When the instance is deleted: it has the site's data, or leads to it.
+    WithDeletion,
+    /// Never: others have it, too.
+    Never,
+}
+
+/// Declares the kinds of resources: each with its word in events, on the wire and in filters, what a
+/// sentence about one begins with, before and after its key, and when one leaves.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident: $word:literal, $noun:literal, $verb:literal;)*) => {
+    ($($(#[$doc:meta])* $kind:ident: $word:literal, $noun:literal, $verb:literal, $leaves:ident;)*) => {
         /// What a resource is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -45,21 +56,43 @@ macro_rules! kinds {
                     $(Self::$kind => ($noun, $verb),)*
                 }
             }
+
+            /// When one leaves its instance.
+            #[must_use]
+            pub fn leaves(self) -> Leaves {
+                match self {
+                    $(Self::$kind => Leaves::$leaves,)*
+                }
+            }
         }
     };
 }
 
 kinds! {
     /// A virtual machine.
-    Machine: "machine", "The machine", "is";
+    Machine: "machine", "The machine", "is", WithArchive;
     /// The security groups of a region; shared by all machines there.
-    SecurityGroups: "security_groups", "The security groups of", "are";
+    SecurityGroups: "security_groups", "The security groups of", "are", Never;
     /// A balancer's part for the instance.
-    Fragment: "fragment", "The load balancer's part", "is";
+    Fragment: "fragment", "The load balancer's part", "is", WithArchive;
     /// A name in the DNS.
-    DnsName: "dns_name", "The DNS name", "is";
+    DnsName: "dns_name", "The DNS name", "is", WithArchive;
     /// What asks a page of a site from outside, and writes to people when it does not answer.
-    Monitor: "monitor", "The monitor of", "is";
+    Monitor: "monitor", "The monitor of", "is", WithArchive;
+    /// An account on a MySQL server. Accounts leave before what they lead to.
+    MysqlAccount: "mysql_account", "The MySQL account", "is", WithDeletion;
+    /// A database on a MySQL server.
+    MysqlDatabase: "mysql_database", "The MySQL database", "is", WithDeletion;
+    /// An account on a MongoDB server.
+    MongodbAccount: "mongodb_account", "The MongoDB account", "is", WithDeletion;
+    /// A database on a MongoDB server.
+    MongodbDatabase: "mongodb_database", "The MongoDB database", "is", WithDeletion;
+    /// A user on a RabbitMQ server.
+    RabbitmqUser: "rabbitmq_user", "The RabbitMQ user", "is", WithDeletion;
+    /// A virtual host on a RabbitMQ server.
+    RabbitmqVhost: "rabbitmq_vhost", "The RabbitMQ virtual host", "is", WithDeletion;
+    /// A container of Swift.
+    SwiftContainer: "swift_container", "The Swift container", "is", WithDeletion;
 }
 
 /// Whether this version knows the kinds in a list of kinds, or of resources' keys.
@@ -112,8 +145,12 @@ pub struct Resource {
 pub enum Command {
     /// The resource is about to be made.
     Want(Resource),
+    /// All of these are.
+    WantAll(Vec<Resource>),
     /// It is there; what its provider calls it.
     FindPresent { id: ResourceKey, provider_id: String },
+    /// All of these are, each with what its provider calls it.
+    FindAllPresent(Vec<(ResourceKey, String)>),
     /// It was looked for, and is not there any more.
     FindAbsent { id: ResourceKey },
     /// Whether it is there can't be told, for this `reason`.
@@ -217,13 +254,25 @@ impl Decider for Ledger {
     type Event = Event;
     type Rejected = Rejected;
 
-    fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
+    fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
         let known = |id: &ResourceKey| state.entries.get(id);
         Ok(match command {
             Command::Want(resource) => match known(&resource.id) {
                 Some(entry) if entry.resource == resource => vec![],
                 _ => vec![Event::Wanted { resource }],
             },
+            Command::WantAll(wanted) => wanted
+                .into_iter()
+                .map(|resource| Self::decide(state, Command::Want(resource), now))
+                .collect::<Result<Vec<_>, _>>()?
+                .concat(),
+            Command::FindAllPresent(found) => found
+                .into_iter()
+                .map(|(id, provider_id)| {
+                    Self::decide(state, Command::FindPresent { id, provider_id }, now)
+                })
+                .collect::<Result<Vec<_>, _>>()?
+                .concat(),
             Command::FindPresent { id, provider_id } => match known(&id) {
                 None => return Err(Rejected::NeverWanted { id }),
                 Some(Entry { sight: Sight::Present, provider_id: Some(known), .. })

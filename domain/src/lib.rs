@@ -3,7 +3,7 @@
 //! In reading order: `ids`, `text`, `protected`, `event`, `snapshot` and `decider` are the vocabulary; `instance`,
 //! `appserver`, `server`, `region`, `inventory`, `ledger`, `load_balancer`, `shared_server`, `name`, `projection`,
 //! `event_log`, `mail`, `timer` and `token` are the aggregates, `right` is what a token's holder may be granted; `settings`, `names`,
-//! `configuration`, `fragment` and `site_metadata` compute what a deployment needs; `url_credentials` finds what no
+//! `configuration`, `fragment`, `provisioning` and `site_metadata` compute what a deployment needs; `url_credentials` finds what no
 //! text may show; `saga` is the log of a process.
 
 pub mod appserver;
@@ -30,6 +30,7 @@ pub mod outside_text;
 pub mod port_error;
 pub mod projection;
 pub mod protected;
+pub mod provisioning;
 pub mod region;
 pub mod resources;
 pub mod right;

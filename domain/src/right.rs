@@ -103,6 +103,8 @@ rights! {
     SharedServersAdd = "shared_servers:add", Change;
     /// Change what is known of servers that sites share, and whether they take new sites.
     SharedServersChange = "shared_servers:change", Change;
+    /// Try whether servers that sites share let Ocim do its work.
+    SharedServersTest = "shared_servers:test", Look;
     /// Retire servers that sites share.
     SharedServersRetire = "shared_servers:retire", Change;
     /// See what is done to many sites at once.

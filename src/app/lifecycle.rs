@@ -7,7 +7,7 @@ use ocim_domain::event::Metadata;
 use ocim_domain::ids::{AppserverId, InstanceId, RunId};
 use ocim_domain::instance::lifecycle::{Command, Refused};
 use ocim_domain::instance::{self, Instance, Rejected, Stage};
-use ocim_domain::ledger::{self, Entry, Kind, Ledger, Sight, ledger_id};
+use ocim_domain::ledger::{self, Entry, Kind, Leaves, Ledger, Sight, ledger_id};
 use ocim_engine::journal::ExecuteError;
 
 /// How to delete.
@@ -202,9 +202,13 @@ fn lifecycle_error(id: InstanceId, error: ExecuteError<Rejected>) -> AppError {
     }
 }
 
-/// What goes of the ledger's entries, a sentence each.
-fn tell_removals(entries: &[Entry]) -> impl Iterator<Item = String> {
-    entries.iter().filter(|entry| entry.resource.id.kind != Kind::SecurityGroups).map(|entry| {
+/// What goes of the ledger's entries with any of these, a sentence each.
+fn tell_removals<'a>(
+    entries: &'a [Entry],
+    with: &'a [Leaves],
+) -> impl Iterator<Item = String> + 'a {
+    let leaves = |entry: &&Entry| with.contains(&entry.resource.id.kind.leaves());
+    entries.iter().filter(leaves).map(|entry| {
         let ledger::Resource { id, name, place, .. } = &entry.resource;
         let unseen = if entry.sight == Sight::Unknown { ", if it is still there" } else { "" };
         format!("a run would remove the {} {name} at {place}{unseen}", id.kind)
@@ -218,7 +222,8 @@ fn tell_emptying(instance: &instance::Present) -> Option<String> {
 
 fn tell_archive(instance: &instance::Present, entries: &[Entry]) -> Vec<String> {
     let kept = "its databases, storage, settings, names and history would be kept";
-    let told = tell_emptying(instance).into_iter().chain(tell_removals(entries));
+    let removals = tell_removals(entries, &[Leaves::WithArchive]);
+    let told = tell_emptying(instance).into_iter().chain(removals);
     told.chain([kept.to_owned()]).collect()
 }
 
@@ -231,8 +236,8 @@ fn tell_unarchive(instance: &instance::Present, launch: bool) -> Vec<String> {
 }
 
 fn tell_deletion(instance: &instance::Present, entries: &[Entry], ask: &DeleteAsk) -> Vec<String> {
-    let mut told: Vec<_> =
-        tell_emptying(instance).into_iter().chain(tell_removals(entries)).collect();
+    let removals = tell_removals(entries, &[Leaves::WithArchive, Leaves::WithDeletion]);
+    let mut told: Vec<_> = tell_emptying(instance).into_iter().chain(removals).collect();
     let names: Vec<_> = instance.reserved_names().into_iter().map(|(_, name)| name).collect();
     told.push(format!("its names would be free for others: {}", names.join(", ")));
     told.push("its secrets would be unreadable for good".to_owned());

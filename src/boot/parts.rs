@@ -31,12 +31,15 @@ use ocim_adapters::playbooks::Playbooks;
 use ocim_adapters::playbooks::ansible::{
     AnsibleConfig, AnsiblePlaybooks, GitLogin, end_orphaned_tools,
 };
+use ocim_adapters::provisioning::Provisioning;
+use ocim_adapters::provisioning::servers::SharedServers;
 use ocim_adapters::shell::Shell;
 use ocim_adapters::shell::ssh::SshShell;
 use ocim_adapters::simulated::routes::Routed;
 use ocim_adapters::simulated::{Nature, SimulatedRegion};
 use ocim_adapters::sites::http::HttpSiteProbe;
 use ocim_adapters::system::SystemClock;
+use ocim_domain::port_error::PortError;
 use ocim_domain::system::Ids;
 use ocim_engine::database::DatabaseAddress;
 use ocim_engine::store::sealed::{PostgresKeys, SealedStore};
@@ -136,6 +139,7 @@ fn beside(ports: Ports, regions: &[Arc<SimulatedRegion>]) -> Ports {
             .monitoring
             .or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
         metadata: ports.metadata,
+        provisioning: Arc::new(Routed::new(regions.to_vec(), ports.provisioning)),
         mailer: ports.mailer,
         dns: ports.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
         site_probe: Arc::new(Routed::new(regions.to_vec(), ports.site_probe)),
@@ -209,6 +213,8 @@ pub(super) async fn open_ports(
     let playbooks: Arc<dyn Playbooks> = Arc::new(AnsiblePlaybooks::new(ansible));
     let balancer: Arc<dyn LoadBalancer> =
         Arc::new(HaproxyLoadBalancer::new(Arc::clone(&playbooks), Arc::clone(&shell)));
+    let provisioning: Arc<dyn Provisioning> =
+        Arc::new(SharedServers::new(config.shared_servers_ca_file.clone()));
     let ports = Ports {
         clouds,
         shell,
@@ -217,6 +223,7 @@ pub(super) async fn open_ports(
         dns: open_dns(config, &breakers)?,
         monitoring: open_monitoring(config, &breakers)?,
         metadata: open_metadata(config, &breakers)?,
+        provisioning: Arc::new(Guarded::per_call(provisioning, &breakers)),
         mailer: Arc::new(Guarded::new(open_mailer(config), &breakers, "mail server")),
         site_probe: Arc::new(HttpSiteProbe::new().map_err(BootError::Port)?),
     };

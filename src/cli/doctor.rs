@@ -6,6 +6,7 @@ mod place;
 mod programs;
 mod regions;
 mod repositories;
+mod shared_servers;
 
 use super::error::{CliError, Kind};
 use super::output::Output;

@@ -6,7 +6,7 @@ use super::list::ListArgs;
 use super::output::{Output, time};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use ocim_api_spec::{AddedServer, ReferenceKind, RetireServer};
+use ocim_api_spec::{AddedServer, ReferenceKind, RetireServer, TestedServer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io::Read;
@@ -40,6 +40,11 @@ pub(super) enum SharedServerCommand<Place: Args, Move: Args> {
     List(ListArgs),
     /// Show a server with the instances that use it
     Show {
+        /// Its id, the beginning of it, its name or its host
+        id: String,
+    },
+    /// Log in to a server as its administrator, and say what is wrong
+    Test {
         /// Its id, the beginning of it, its name or its host
         id: String,
     },
@@ -82,6 +87,10 @@ pub(super) struct MysqlPlace {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Speak with it by TLS, and see that it is the server it says it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<bool>,
 }
 
 /// What may change of where a MySQL server is.
@@ -91,6 +100,10 @@ pub(super) struct MysqlMove {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Speak with it by TLS, and see that it is the server it says it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<bool>,
 }
 
 /// Where a MongoDB server is.
@@ -130,6 +143,10 @@ struct MongodbRest {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Speak with it by TLS, and see that it is the server it says it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<bool>,
 }
 
 /// Where a RabbitMQ server is.
@@ -239,6 +256,15 @@ pub(super) async fn run<Place: Args + Serialize, Move: Args + Serialize>(
         SharedServerCommand::Show { id } => {
             let id = client.find_id(kind, &id).await?;
             output.record(&client.get::<Map<String, Value>>(&format!("{path}/{id}")).await?)
+        }
+        SharedServerCommand::Test { id } => {
+            let id = client.find_id(kind, &id).await?;
+            let tested: TestedServer = client.get(&format!("{path}/{id}/test")).await?;
+            match &tested.problem {
+                Some(problem) if !output.json => Err(CliError::new(Kind::Failed, problem.clone())),
+                None if !output.json => output.line("it answers, and lets Ocim do its work"),
+                _ => output.document(&tested),
+            }
         }
         SharedServerCommand::Retire { id, reason } => {
             let id = client.find_id(kind, &id).await?;

@@ -22,12 +22,12 @@ pub struct DefaultServers {
     /// The MySQL server:
     ///
     /// `DEFAULT_INSTANCE_MYSQL_URL`: `mysql://user:password@host:3306`, the host at least; nothing in it
-    /// is encoded. None.
+    /// is encoded. With `?tls=true` behind it Ocim itself speaks with it by TLS. None.
     pub mysql: Option<NewServer<Mysql>>,
     /// The MongoDB server, one host or a replica set:
     ///
-    /// `DEFAULT_INSTANCE_MONGO_URL`: `mongodb://user:password@host:27017`, the host at least. None: the
-    /// replica set counts, if there is one.
+    /// `DEFAULT_INSTANCE_MONGO_URL`: `mongodb://user:password@host:27017`, the host at least, and `?tls=true`
+    /// for TLS. None: the replica set counts, if there is one.
     ///
     /// `DEFAULT_MONGO_REPLICA_SET_NAME`: what the replica set calls itself. None.
     ///
@@ -70,13 +70,15 @@ pub(super) fn read_default_servers(r: &mut Reader<'_>) -> DefaultServers {
 
 fn read_mysql(r: &mut Reader<'_>) -> Option<NewServer<Mysql>> {
     let url = read_url(r, MYSQL_URL, "mysql", Mysql::PORT)?;
-    let address = Mysql { host: url.host, port: url.port.unwrap_or(Mysql::PORT) };
+    let (tls, port) = (is_tls(&url), url.port.unwrap_or(Mysql::PORT));
+    let address = Mysql { host: url.host, port, tls };
     checked(r, named(address, url.username, url.password), |_| MYSQL_URL)
 }
 
 fn read_mongodb(r: &mut Reader<'_>) -> Option<NewServer<Mongodb>> {
     let url = read_url(r, MONGO_URL, "mongodb", Mongodb::PORT)?;
     let address = Mongodb {
+        tls: is_tls(&url),
         hosts: vec![url.host.clone()],
         primary: url.host,
         port: url.port.unwrap_or(Mongodb::PORT),
@@ -121,6 +123,7 @@ fn read_replica_set(r: &mut Reader<'_>) -> Option<NewServer<Mongodb>> {
         primary: primary.to_owned(),
         port,
         replica_set: Some(name.to_owned()),
+        tls: false,
     };
     let password = password.unwrap_or_default().to_owned();
     checked(r, named(address, user.to_owned(), password), |field| match field {
@@ -167,14 +170,22 @@ fn read_rabbitmq(r: &mut Reader<'_>) -> Option<NewServer<Rabbitmq>> {
     })
 }
 
-/// A URL with this scheme, of which nothing but login, host and port is used.
+/// What may stand behind the host and port of a server that is spoken with by TLS.
+const BY_TLS: [&str; 2] = ["?tls=true", "/?tls=true"];
+
+fn is_tls(url: &ServerUrl) -> bool {
+    BY_TLS.contains(&url.rest.as_str())
+}
+
+/// A URL with this scheme, of which nothing but login, host, port and TLS is used.
 fn read_url(r: &mut Reader<'_>, name: &'static str, scheme: &str, port: u16) -> Option<ServerUrl> {
     let url = parse_server_url(r.optional(name)?);
-    let url = url.filter(|url| url.scheme == scheme && matches!(url.rest.as_str(), "" | "/"));
+    let is_plain = |url: &ServerUrl| matches!(url.rest.as_str(), "" | "/");
+    let url = url.filter(|url| url.scheme == scheme && (is_plain(url) || is_tls(url)));
     if url.is_none() {
         let rule = format!(
             "must be a URL like {scheme}://user:password@host:{port}, with the host at least, and \
-             nothing behind it"
+             nothing behind it but `?tls=true`"
         );
         r.refuse(name, rule);
     }

@@ -23,7 +23,6 @@ const MACHINES: [&str; 5] = [
     "OPENSTACK_AUTH_URL",
     "OPENSTACK_REGION",
 ];
-const SWIFT: &str = "containers in Swift";
 const S3: &str = "buckets in S3";
 const UPLOADS: &str = "logos that people upload";
 const BACKUP: &str = "backups of Swift containers";
@@ -194,12 +193,6 @@ pub fn tell_unread(variables: &BTreeMap<String, String>) -> Vec<String> {
              OPENSTACK_TENANT and OPENSTACK_REGION machines are made on this computer, or as OCIM_CLOUDS says"
                 .to_owned(),
         );
-    }
-    if variables.get("INSTANCE_STORAGE_TYPE").is_some_and(|value| value.trim() == "swift") {
-        told.push(format!(
-            "INSTANCE_STORAGE_TYPE=swift sets the sites' variables, and makes nothing yet: it waits \
-             for a capability, {SWIFT}"
-        ));
     }
     told
 }

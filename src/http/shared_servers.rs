@@ -9,6 +9,7 @@ use super::routes::{
 };
 use crate::app::{Caller, Done};
 use crate::read_models::SharedServerRow;
+use crate::tested_servers::test_server;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
@@ -16,10 +17,11 @@ use ocim_api_spec::page::Listed;
 use ocim_api_spec::{
     AddMongodbServer, AddMysqlServer, AddRabbitmqServer, AddedServer, EditMongodbServer,
     EditMysqlServer, EditRabbitmqServer, MongodbServer, MysqlServer, ProblemType, RabbitmqServer,
-    RetireServer, texts,
+    RetireServer, TestedServer, texts,
 };
 use ocim_domain::ids::{MongodbServerId, MysqlServerId, RabbitmqServerId};
 use ocim_domain::protected::Protected;
+use ocim_domain::provisioning::Provisioned;
 use ocim_domain::right::Right;
 use ocim_domain::shared_server::{Address, Mongodb, Mysql, NewServer, Rabbitmq, Registration};
 use ocim_projections::shared_servers;
@@ -123,11 +125,16 @@ pub(super) fn replace<T: Clone>(value: &mut T, wanted: Option<&T>) {
 
 wire! {
     Mysql, "/api/v1/mysql_servers", AddMysqlServer, EditMysqlServer, MysqlServer,
-    new |body| Mysql { host: body.host, port: body.port.unwrap_or(Mysql::PORT) },
+    new |body| Mysql {
+        host: body.host,
+        port: body.port.unwrap_or(Mysql::PORT),
+        tls: body.tls,
+    },
     edit |body, address| {
         replace(&mut address.port, body.port.as_ref());
+        replace(&mut address.tls, body.tls.as_ref());
     }
-    shows { host, port }
+    shows { host, port, tls }
 }
 
 wire! {
@@ -137,6 +144,7 @@ wire! {
         hosts: body.hosts,
         port: body.port.unwrap_or(Mongodb::PORT),
         replica_set: body.replica_set,
+        tls: body.tls,
     },
     edit |body, address| {
         replace(&mut address.hosts, body.hosts.as_ref());
@@ -145,8 +153,9 @@ wire! {
         if body.replica_set.is_some() {
             address.replica_set.clone_from(&body.replica_set);
         }
+        replace(&mut address.tls, body.tls.as_ref());
     }
-    shows { hosts, primary, port, replica_set }
+    shows { hosts, primary, port, replica_set, tls }
 }
 
 wire! {
@@ -167,7 +176,7 @@ wire! {
 macro_rules! routes {
     (
         $kind:ident, $id:ident, $what:literal, $several:literal, $path:literal,
-        $list:ident, $add:ident, $read:ident, $edit:ident, $retire:ident
+        $list:ident, $add:ident, $read:ident, $edit:ident, $test:ident, $retire:ident
     ) => {{
         async fn $list(
             api: Data<Api>,
@@ -206,6 +215,13 @@ macro_rules! routes {
             let edit = |known: &mut _| <$kind as Wire>::apply(&body, known);
             let done = api.app.edit_server::<$kind>(&by, *id, edit).await?;
             answer::<$kind>(&api, &by, *id, done).await
+        }
+
+        async fn $test(
+            api: Data<Api>,
+            id: Path<$id>,
+        ) -> Result<HttpResponse, HttpError> {
+            test::<$kind>(&api, *id).await
         }
 
         async fn $retire(
@@ -312,6 +328,26 @@ macro_rules! routes {
                 refuses: &[ProblemType::NameTaken, ProblemType::CommandRejected],
             },
             Route {
+                handler: handler!($test),
+                method: Verb::Get,
+                path: concat!($path, "/{id}/test"),
+                tag: SHARED_SERVERS,
+                summary: concat!("Tries a ", $what),
+                description: "Logs in as its administrator, and looks whether that account may do what \
+                    sites need. Nothing is changed there. A server that does not answer is waited for \
+                    for half a minute.",
+                access: Access::Granted(Right::SharedServersTest),
+                takes: Input::NOTHING.path(&[ID]),
+                answers: &[Answer {
+                    status: 200,
+                    description: "What was found",
+                    content: &[Content::json::<TestedServer>()],
+                    headers: &[],
+                    links: &[],
+                }],
+                refuses: &[],
+            },
+            Route {
                 handler: handler!($retire),
                 method: Verb::Post,
                 path: concat!($path, "/{id}/retire"),
@@ -330,16 +366,17 @@ macro_rules! routes {
 
 pub(super) const MYSQL_ROUTES: &[Route] = &routes! {
     Mysql, MysqlServerId, "MySQL server", "MySQL servers", "/api/v1/mysql_servers",
-    list_mysql_servers, add_mysql_server, read_mysql_server, edit_mysql_server, retire_mysql_server
+    list_mysql_servers, add_mysql_server, read_mysql_server, edit_mysql_server, test_mysql_server,
+    retire_mysql_server
 };
 pub(super) const MONGODB_ROUTES: &[Route] = &routes! {
     Mongodb, MongodbServerId, "MongoDB server", "MongoDB servers", "/api/v1/mongodb_servers",
-    list_mongodb_servers, add_mongodb_server, read_mongodb_server, edit_mongodb_server,
+    list_mongodb_servers, add_mongodb_server, read_mongodb_server, edit_mongodb_server, test_mongodb_server,
     retire_mongodb_server
 };
 pub(super) const RABBITMQ_ROUTES: &[Route] = &routes! {
     Rabbitmq, RabbitmqServerId, "RabbitMQ server", "RabbitMQ servers", "/api/v1/rabbitmq_servers",
-    list_rabbitmq_servers, add_rabbitmq_server, read_rabbitmq_server, edit_rabbitmq_server,
+    list_rabbitmq_servers, add_rabbitmq_server, read_rabbitmq_server, edit_rabbitmq_server, test_rabbitmq_server,
     retire_rabbitmq_server
 };
 
@@ -353,6 +390,12 @@ async fn list<K: Wire>(
     let rows = api.app.reads(by).list_shared_servers(K::CATEGORY, limit, after).await?;
     let page = choice.page(rows, |row: &SharedServerRow| row.id.clone(), K::show)?;
     answer_with_page(request, &page)
+}
+
+/// Asks the server itself; an answer that says what is wrong is an answer.
+async fn test<K: Provisioned>(api: &Api, id: K::Id) -> Result<HttpResponse, HttpError> {
+    let problem = test_server::<K>(&api.app, &*api.provisioning, id).await?;
+    Ok(HttpResponse::Ok().json(TestedServer { problem }))
 }
 
 async fn add<K: Wire>(api: &Api, by: Caller, body: K::Add) -> Result<HttpResponse, HttpError> {

@@ -3,14 +3,15 @@
 use super::PlanAsk;
 use crate::app::AppError;
 use crate::processes::balancers::find_candidates;
-use crate::processes::launch_appserver::{NO_ACTIVATION, NO_PAGE, ROWS, STORAGE_BY_HAND};
+use crate::processes::launch_appserver::{NO_ACTIVATION, NO_PAGE, ROWS};
 use crate::processes::playbook_steps::{NO_COMMON_PLAYBOOK, NO_USERS};
 use crate::processes::resource::dns_name::why_none;
-use crate::processes::shared_servers::why_not_provisioned;
+use crate::processes::resource::provisioned::why_not_provisioned;
 use crate::processes::world::World;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance;
 use ocim_domain::load_balancer::Registration;
+use ocim_domain::provisioning::why_no_storage;
 use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq, SharedServers};
 
 /// Why the page before the first site is not shown.
@@ -66,10 +67,10 @@ async fn why_skipped(
             };
             why_none(world, balancer.as_ref())
         }
-        "provision_mysql" => Some(why_not_provisioned::<Mysql>(servers)),
-        "provision_mongodb" => Some(why_not_provisioned::<Mongodb>(servers)),
-        "provision_rabbitmq" => Some(why_not_provisioned::<Rabbitmq>(servers)),
-        "provision_storage" => Some(STORAGE_BY_HAND.to_owned()),
+        "provision_mysql" => why_not_provisioned::<Mysql>(servers),
+        "provision_mongodb" => why_not_provisioned::<Mongodb>(servers),
+        "provision_rabbitmq" => why_not_provisioned::<Rabbitmq>(servers),
+        "provision_storage" => why_no_storage(settings).map(str::to_owned),
         "ensure_security_groups" => {
             let cloud = world.ports.clouds.get(&settings.openstack_region);
             cloud.and_then(|cloud| cloud.lacks_security_groups()).map(str::to_owned)

@@ -1,8 +1,8 @@
 //! `delete_instance`: takes all away that a site has, frees its names and makes its secrets unreadable.
 
 use super::archive_instance::OUT_OF_SERVICE;
-use super::lifecycle::{give_up, record, recording};
-use super::resource::removal::{entries_of, resolve};
+use super::lifecycle::{give_up, record, recording, removal};
+use super::resource::removal::{entries_of, remove_data, resolve};
 use super::step::{Definition, Progress, Step, StepContext, StepError, done};
 use ocim_domain::instance::lifecycle::Command;
 use ocim_domain::ledger::{Kind, Ledger, ledger_id};
@@ -24,9 +24,10 @@ pub static DELETE_INSTANCE: Definition = Definition {
     steps: &ROWS,
 };
 
-const ROWS: [Step; 14] = {
+const ROWS: [Step; 15] = {
     let [confirm, claim, plan, withdraw, record, fragments, release, names, servers, monitors] =
         OUT_OF_SERVICE;
+    let data = removal("remove_data", call!(remove_data));
     let shared =
         recording("leave_shared", call!(leave_shared), "what others have, too, is not its own");
     let deleted = recording("record_deleted", call!(record_deleted), "nothing of it is left");
@@ -34,7 +35,7 @@ const ROWS: [Step; 14] = {
     let shred =
         recording("shred_secrets", call!(shred_secrets), "a deleted key does not come back");
     [
-        confirm, claim, plan, withdraw, record, fragments, release, names, servers, monitors,
+        confirm, claim, plan, withdraw, record, fragments, release, names, servers, monitors, data,
         shared, deleted, free, shred,
     ]
 };

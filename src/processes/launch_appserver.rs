@@ -13,9 +13,10 @@ use super::playbook_steps::{
 use super::resolve_playbooks::{RESOLVE_PLAYBOOKS, commit_for, resolve_playbooks};
 use super::resource::dns_name::DnsName;
 use super::resource::machine::ServerMachine;
+use super::resource::provisioned::{provision, provision_storage};
 use super::resource::security_groups::SecurityGroups;
 use super::resource::{ensure, probe};
-use super::shared_servers::{assign_servers, find_services, provision};
+use super::shared_servers::{assign_servers, find_services};
 use super::slots::{await_slot, leave_slot};
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::{AppError, ExecuteError};
@@ -40,10 +41,7 @@ use serde_json::Value;
 use std::time::Duration;
 use uuid::Uuid;
 
-const SKIPPED: Kind = Kind::NoUndo("it is skipped here: there is nothing to undo");
 const WATCHES: Kind = Kind::NoUndo("it only watches");
-/// Why no storage is made.
-pub const STORAGE_BY_HAND: &str = "containers and buckets are made by hand";
 /// Why there is no page before the first site.
 pub const NO_PAGE: &str = "PRELIMINARY_PAGE_SERVER_IP is not set";
 /// Why nobody asks for traffic.
@@ -120,10 +118,10 @@ pub const ROWS: [Step; 29] = [
         5,
         brief,
     ),
-    Step::new("provision_mysql", call!(provision::<Mysql>), SKIPPED, 5, brief),
-    Step::new("provision_mongodb", call!(provision::<Mongodb>), SKIPPED, 5, brief),
-    Step::new("provision_storage", |_| skip(STORAGE_BY_HAND), SKIPPED, 1, brief),
-    Step::new("provision_rabbitmq", call!(provision::<Rabbitmq>), SKIPPED, 5, brief),
+    provisioning("provision_mysql", call!(provision::<Mysql>)),
+    provisioning("provision_mongodb", call!(provision::<Mongodb>)),
+    provisioning("provision_storage", call!(provision_storage)),
+    provisioning("provision_rabbitmq", call!(provision::<Rabbitmq>)),
     Step::new(
         "create_appserver",
         call!(create_appserver),
@@ -217,6 +215,12 @@ pub const ROWS: [Step; 29] = [
     ),
 ];
 
+/// Each attempt begins anew with all that the site has there, of which each may fail in passing.
+const fn provisioning(path: &'static str, run: super::step::RunFn) -> Step {
+    let undo = Kind::NoUndo("what is there stays the instance's, for its next launch");
+    Step::new(path, run, undo, 20, |_| Duration::from_secs(600))
+}
+
 /// The play's processes are its own, and outlive Ocim; its preparation is bounded by its time.
 const fn playbook(path: &'static str, run: super::step::RunFn) -> Step {
     let undo = Kind::Compensable(call!(undo_playbook));
@@ -235,12 +239,6 @@ fn with_preparation(limits: &super::world::Limits) -> Duration {
 
 fn brief(_: &super::world::Limits) -> Duration {
     Duration::from_secs(120)
-}
-
-fn skip(
-    reason: &'static str,
-) -> futures_util::future::BoxFuture<'static, Result<Progress, StepError>> {
-    Box::pin(async move { Ok(Progress::Skipped(reason.to_owned())) })
 }
 
 /// Waits until all earlier launches of the instance have settled.

@@ -9,6 +9,7 @@ pub mod fragment;
 pub mod machine;
 pub mod machine_names;
 pub mod monitor;
+pub mod provisioned;
 pub mod removal;
 pub mod security_groups;
 
@@ -16,8 +17,9 @@ use super::step::{Found, Progress, StepContext, StepError, done, found, undone};
 use crate::app::AppError;
 use async_trait::async_trait;
 use ocim_domain::ids::InstanceId;
-use ocim_domain::ledger::{self, Command, Ledger, ledger_id};
+use ocim_domain::ledger::{self, Command, Entry, Leaves, Ledger, ledger_id};
 use ocim_domain::saga::{ErrorClass, RunRecord};
+use provisioned::ProvisionedItem;
 
 /// Which resources a step is about.
 #[derive(Debug)]
@@ -46,14 +48,24 @@ pub trait Resource: Sized + Send + Sync {
     /// Makes it, or finds the one that was made with its key. Gives what its provider calls it.
     async fn ensure(&self, context: &StepContext) -> Result<String, StepError>;
 
-    /// Makes these, and records each on its own; gives what their provider calls them. One by one, where
-    /// that does not make several at a time.
+    /// Makes these, which are one instance's, and gives what their provider calls them. All wishes are
+    /// recorded before it hears of any, and all that is there once no more is made.
     async fn ensure_all(context: &StepContext, wanted: &[Self]) -> Result<Vec<String>, StepError> {
-        let mut made = Vec::with_capacity(wanted.len());
+        record_all_wanted(context, wanted).await?;
+        let (mut made, mut failure) = (Vec::with_capacity(wanted.len()), None);
         for resource in wanted {
-            made.push(ensure_one(context, resource).await?);
+            match resource.ensure(context).await {
+                Ok(provider_id) => made.push(provider_id),
+                Err(error) => {
+                    failure = Some((resource, error));
+                    break;
+                }
+            }
         }
-        Ok(made)
+        record_all_present(context, wanted, &made).await?;
+        let Some((resource, error)) = failure else { return Ok(made) };
+        forget_unmade(context, resource, &error).await?;
+        Err(error)
     }
 
     /// What its provider calls it; `None` when the provider says that there is none.
@@ -86,11 +98,23 @@ pub trait Resource: Sized + Send + Sync {
 
 /// The step that makes the resources.
 pub async fn ensure<R: Resource>(context: StepContext) -> Result<Progress, StepError> {
-    let wanted = match R::wanted(&context).await? {
+    let wanted = R::wanted(&context).await?;
+    ensure_wanted(&context, wanted).await
+}
+
+/// As [`ensure`], of these.
+///
+/// # Errors
+/// What a provider or the store says.
+pub async fn ensure_wanted<R: Resource>(
+    context: &StepContext,
+    wanted: Wanted<R>,
+) -> Result<Progress, StepError> {
+    let wanted = match wanted {
         Wanted::These(wanted) => wanted,
         Wanted::Nothing(reason) => return Ok(Progress::Skipped(reason)),
     };
-    let provider_ids = R::ensure_all(&context, &wanted).await?;
+    let provider_ids = R::ensure_all(context, &wanted).await?;
     let made: Vec<_> = wanted.into_iter().zip(provider_ids).collect();
     done(R::output(&made)?)
 }
@@ -105,6 +129,24 @@ pub async fn probe<R: Resource>(context: StepContext) -> Result<Found, StepError
         made.push((resource, provider_id));
     }
     found(R::output(&made)?)
+}
+
+/// Removes what the ledger of an instance has, and looks until it is gone: of those kinds that leave with
+/// a deletion. Those that leave before have steps of their own.
+///
+/// # Errors
+/// What its provider says.
+pub async fn remove_known(
+    context: &StepContext,
+    instance: InstanceId,
+    known: &Entry,
+) -> Result<Progress, StepError> {
+    match known.resource.id.kind.leaves() {
+        Leaves::WithDeletion => {
+            remove_one(context, &ProvisionedItem::known(context, instance, known).await?).await
+        }
+        Leaves::WithArchive | Leaves::Never => undone("it leaves before, or is not its own"),
+    }
 }
 
 /// Makes one resource, and records that it is there. The wish is recorded before its provider hears
@@ -201,6 +243,30 @@ pub async fn record_absent<R: Resource>(
     resource.note_absent(context).await?;
     let id = resource.describe().id;
     record(context, resource, Command::FindAbsent { id }).await
+}
+
+async fn record_all_wanted<R: Resource>(
+    context: &StepContext,
+    wanted: &[R],
+) -> Result<(), StepError> {
+    let Some(first) = wanted.first() else { return Ok(()) };
+    let all = wanted.iter().map(Resource::describe).collect();
+    record(context, first, Command::WantAll(all)).await
+}
+
+/// Records that those are there whose providers' names are given, in their order.
+async fn record_all_present<R: Resource>(
+    context: &StepContext,
+    wanted: &[R],
+    made: &[String],
+) -> Result<(), StepError> {
+    let Some(first) = wanted.first().filter(|_| !made.is_empty()) else { return Ok(()) };
+    let made = || wanted.iter().zip(made);
+    for (resource, provider_id) in made() {
+        resource.note_present(context, provider_id).await?;
+    }
+    let found = made().map(|(resource, id)| (resource.describe().id, id.clone())).collect();
+    record(context, first, Command::FindAllPresent(found)).await
 }
 
 async fn record_present<R: Resource>(

@@ -9,9 +9,7 @@ use ocim_domain::configuration::services::{
 use ocim_domain::protected::Protected;
 use ocim_domain::run_record::{AssignedServers, LaunchInput};
 use ocim_domain::saga::ErrorCode;
-use ocim_domain::shared_server::{
-    Address, Assignable, Mongodb, Mysql, Rabbitmq, Registration, SharedServers,
-};
+use ocim_domain::shared_server::{Address, Mongodb, Mysql, Rabbitmq, Registration, SharedServers};
 
 /// Has the instance use a server of each kind that accepts it; what it has stays.
 pub async fn assign_servers(context: StepContext) -> Result<Progress, StepError> {
@@ -39,36 +37,17 @@ async fn tell_server<A: Address>(
     Ok(())
 }
 
-/// Says why nothing is made on the server of a kind.
-pub async fn provision<A: Assignable>(context: StepContext) -> Result<Progress, StepError> {
-    let input: LaunchInput = context.input()?;
-    let (instance, _) = context.world.app.load_instance(input.instance).await?;
-    Ok(Progress::Skipped(why_not_provisioned::<A>(&instance.servers)))
-}
-
-/// Why nothing is made on the server of a kind that an instance with these servers uses.
-#[must_use]
-pub fn why_not_provisioned<A: Assignable>(servers: &SharedServers) -> String {
-    let noun = A::NOUN;
-    match A::used(servers) {
-        None => format!("no {noun} is assigned to the site"),
-        Some(_) => {
-            format!("what the site needs on its {noun} is made by hand: Ocim makes none of it")
-        }
-    }
-}
-
 /// The servers that an instance uses, as they are known now, with its accounts there.
 pub async fn find_services(app: &App, servers: &SharedServers) -> Result<Services, StepError> {
     let mut services = Services::default();
     if let Some(used) = &servers.mysql {
-        let Mysql { host, port } = load::<Mysql>(app, used.server).await?.address;
+        let Mysql { host, port, .. } = load::<Mysql>(app, used.server).await?.address;
         let (user, password) = (used.user.clone(), open(&used.password)?);
         services.mysql = Some(MysqlService { host, port, user, password });
     }
     if let Some(used) = &servers.mongodb {
         let known = load::<Mongodb>(app, used.server).await?.address;
-        let Mongodb { hosts, primary, port, replica_set } = known;
+        let Mongodb { hosts, primary, port, replica_set, .. } = known;
         let (user, password) = (used.user.clone(), open(&used.password)?);
         services.mongodb =
             Some(MongodbService { hosts, primary, port, replica_set, user, password });
@@ -86,7 +65,11 @@ pub async fn find_services(app: &App, servers: &SharedServers) -> Result<Service
     Ok(services)
 }
 
-async fn load<A: Address>(app: &App, id: A::Id) -> Result<Registration<A>, StepError> {
+/// What is known of a server now.
+///
+/// # Errors
+/// What the store says.
+pub async fn load<A: Address>(app: &App, id: A::Id) -> Result<Registration<A>, StepError> {
     Ok(app.shared_server::<A>(id).await?.registration)
 }
 

@@ -3,6 +3,7 @@
 mod lifecycle;
 mod metadata;
 mod monitors;
+mod provisioned;
 
 use super::people::People;
 use super::stage::Stage;
@@ -66,6 +67,7 @@ pub(super) async fn check(
     for instance in &people.instances {
         end.check_instance(*instance).await?;
     }
+    end.check_provisioned(&people.instances).await?;
     Ok(end.found)
 }
 

@@ -23,6 +23,7 @@ use ocim_domain::load_balancer::Registration;
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
+use ocim_domain::shared_server::{Address, Mongodb, Mysql, NewServer, Rabbitmq};
 use ocim_domain::system::{Clock, Ids};
 use ocim_domain::timer::Job;
 use ocim_engine::derived::Derived;
@@ -94,7 +95,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// A world with one balancer.
+    /// A world with one balancer, and a server of each kind that sites share.
     pub(super) async fn new(plan: &Plan) -> Result<Self, SimulationError> {
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
         let ids: Arc<dyn Ids> = Arc::new(SeededIds::new(plan.seed));
@@ -130,6 +131,18 @@ impl Stage {
             derived,
         };
         stage.app.register_load_balancer(&somebody(), registration()).await?;
+        let (hosts, primary) = (vec!["mongodb.invalid".to_owned()], "mongodb.invalid".to_owned());
+        let mongodb =
+            Mongodb { hosts, primary, port: Mongodb::PORT, replica_set: None, tls: false };
+        let mysql = Mysql { host: "mysql.invalid".to_owned(), port: Mysql::PORT, tls: false };
+        let rabbitmq = Rabbitmq {
+            api_url: "https://rabbitmq.invalid:15671".to_owned(),
+            instance_host: "rabbitmq.invalid".to_owned(),
+            instance_port: Rabbitmq::PORT,
+        };
+        stage.app.add_server(&somebody(), new_server(mysql)).await?;
+        stage.app.add_server(&somebody(), new_server(mongodb)).await?;
+        stage.app.add_server(&somebody(), new_server(rabbitmq)).await?;
         Ok(stage)
     }
 
@@ -160,6 +173,18 @@ impl Stage {
         let world = self.open_world();
         let leases = NodeLeases::new(Arc::new(self.leases.clone()), NODE, world.limits.runner());
         Runner::start(world, &definitions(), Arc::new(leases))
+    }
+}
+
+/// A server that takes sites.
+fn new_server<A: Address>(address: A) -> NewServer<A> {
+    NewServer {
+        name: String::new(),
+        description: String::new(),
+        address,
+        username: "root".to_owned(),
+        password: "simulated".to_owned(),
+        accepts_new_clients: true,
     }
 }
 

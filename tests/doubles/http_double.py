@@ -35,6 +35,8 @@ class Double:
         self.lock = threading.Lock()
         self.requests = []
         self.next = None
+        # Those of the request that is being answered.
+        self.headers = {}
 
     def answer(self, method, path, query, body, base):
         """Gives status, headers and a body. `query` has the values of each name."""
@@ -50,6 +52,7 @@ class Double:
 
     def take(self, method, target, headers, body, base):
         with self.lock:
+            self.headers = headers
             url = urllib.parse.urlsplit(target)
             path, key = url.path.removeprefix(self.prefix), headers.get(self.key_header)
             self.requests.append(
@@ -115,9 +118,10 @@ def handler(double):
             if status != 204:
                 self.send_header("Content-Length", str(len(text)))
             self.end_headers()
-            self.wfile.write(text)
+            if self.command != "HEAD":
+                self.wfile.write(text)
 
-        do_GET = do_POST = do_PUT = do_DELETE = handle_any
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any
 
         def log_message(self, *_):
             pass

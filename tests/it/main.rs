@@ -26,6 +26,7 @@ mod platform;
 mod plays;
 mod private_sshd;
 mod projections;
+mod provisioning;
 mod readme;
 mod recipes;
 mod runbook;

@@ -39,6 +39,7 @@ mod operators;
 mod outages;
 pub(crate) mod outside;
 mod pauses;
+mod provisioning;
 mod random;
 pub(crate) mod reconciler;
 mod recording;

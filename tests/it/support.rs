@@ -8,6 +8,7 @@ pub(crate) mod kurrentdb;
 pub(crate) mod log_check;
 pub(crate) mod machines;
 pub(crate) mod ocim;
+pub(crate) mod peers;
 pub(crate) mod postgres;
 pub(crate) mod processes;
 pub(crate) mod realstack;

@@ -21,10 +21,14 @@ use crate::monitoring::Monitoring;
 use crate::monitoring::fake::FakeMonitoring;
 use crate::playbooks::fake::FakePlaybooks;
 use crate::playbooks::{Playable, PlaybookRun, Playbooks, Source, Target};
+use crate::provisioning::Provisioning;
+use crate::provisioning::fake::FakeServers;
 use crate::system::FixedClock;
 use futures_util::future::BoxFuture;
 use ocim_domain::port_error::Class;
+use ocim_domain::provisioning::{Item, Service};
 use ocim_domain::saga::ErrorCode;
+use ocim_domain::settings::SwiftAccount;
 use ocim_domain::site_metadata::SiteMetadata;
 use serde_json::json;
 use uuid::Uuid;
@@ -218,6 +222,21 @@ const OF_METADATA: [Operation<Guarded<dyn MetadataStore>>; 3] = operations! {
     list_sites();
 };
 
+fn swift() -> Service {
+    Service::Swift(SwiftAccount::default())
+}
+
+fn container() -> Item {
+    Item::SwiftContainer("a".to_owned())
+}
+
+const OF_SHARED_SERVERS: [Operation<Guarded<dyn Provisioning>>; 4] = operations! {
+    ensure(&swift(), &container());
+    find(&swift(), &container().id());
+    remove(&swift(), &container().id());
+    check(&swift());
+};
+
 fn mail() -> OutgoingMail {
     OutgoingMail {
         message_id: "1@example.com".to_owned(),
@@ -286,6 +305,12 @@ async fn every_operation_of_every_port_is_charged_to_its_provider_or_to_nobody()
         let metadata = FakeMetadata::default();
         metadata.faults.fail_always(name, fault);
         Guarded::<dyn MetadataStore>::new(Arc::new(metadata), breakers, "Consul")
+    })
+    .await;
+    try_all(&OF_SHARED_SERVERS, true, |breakers, name, fault| {
+        let servers = FakeServers::default();
+        servers.faults.fail_always(name, fault);
+        Guarded::<dyn Provisioning>::per_call(Arc::new(servers), breakers)
     })
     .await;
     try_all(&OF_MAILS, true, |breakers, name, fault| {

@@ -4,10 +4,12 @@ use super::SimulatedRegion;
 use crate::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
 use crate::cloud::{Address, is_simulated};
 use crate::playbooks::{OutputLine, Playable, PlaybookRun, Playbooks, RunState};
+use crate::provisioning::Provisioning;
 use crate::shell::Shell;
 use crate::sites::{SiteAnswer, SiteProbe};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
+use ocim_domain::provisioning::{Item, ItemId, Service};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,5 +179,32 @@ impl SiteProbe for Routed<dyn SiteProbe> {
             Some(region) => region.request_site(method, to, host, path, timeout).await,
             None => self.real.request_site(method, to, host, path, timeout).await,
         }
+    }
+}
+
+impl Routed<dyn Provisioning> {
+    /// Whose host can have no address is simulated.
+    fn provisioning(&self, service: &Service) -> &dyn Provisioning {
+        let region = self.regions.first().filter(|_| service.host().ends_with(".invalid"));
+        region.map_or(&*self.real, |region| &**region)
+    }
+}
+
+#[async_trait]
+impl Provisioning for Routed<dyn Provisioning> {
+    async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError> {
+        self.provisioning(service).ensure(service, item).await
+    }
+
+    async fn find(&self, service: &Service, id: &ItemId) -> Result<bool, PortError> {
+        self.provisioning(service).find(service, id).await
+    }
+
+    async fn remove(&self, service: &Service, id: &ItemId) -> Result<(), PortError> {
+        self.provisioning(service).remove(service, id).await
+    }
+
+    async fn check(&self, service: &Service) -> Result<(), PortError> {
+        self.provisioning(service).check(service).await
     }
 }

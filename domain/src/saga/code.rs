@@ -134,6 +134,10 @@ codes! {
     MonitoringRefused = "monitoring_refused";
     /// Where metadata of sites is kept, our token or what we ask for is refused.
     MetadataRefused = "metadata_refused";
+    /// A server that sites share refuses our account, its rights, or what we ask for.
+    SharedServerRefused = "shared_server_refused";
+    /// A container is in an account of Swift that no settings of its site name any more.
+    StorageNotConfigured = "storage_not_configured";
     /// The lines of a log can't be read or written.
     DamagedLog = "damaged_log";
     }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// Longest host, in characters.
@@ -21,7 +22,7 @@ pub const MEMBERS_MAX: usize = 50;
 /// What a kind of shared servers is called.
 pub trait Kind {
     /// The id of such a server.
-    type Id: Copy + fmt::Display + fmt::Debug + Eq + Ord + Send + Sync + Into<String>;
+    type Id: Copy + fmt::Display + fmt::Debug + FromStr + Eq + Ord + Send + Sync + Into<String>;
     /// The category of their streams.
     const CATEGORY: &'static str;
     /// What the kinds of their events begin with.
@@ -108,6 +109,9 @@ pub struct Mysql {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Whether Ocim speaks with it by TLS, and sees that it is the server it says it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tls: bool,
 }
 
 impl Mysql {
@@ -156,6 +160,9 @@ pub struct Mongodb {
     /// The name of the replica set; ≤ 250 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica_set: Option<String>,
+    /// Whether Ocim speaks with them by TLS, and sees that each is the host it says it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tls: bool,
 }
 
 impl Mongodb {
@@ -174,6 +181,7 @@ impl Address for Mongodb {
             primary: normal(&self.primary),
             port: self.port,
             replica_set: self.replica_set.map(|name| name.trim().to_owned()),
+            tls: self.tls,
         }
     }
 
@@ -294,6 +302,12 @@ fn is_api_url(url: &str) -> bool {
         let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@?#\\\"'<>".contains(c);
         !place.is_empty() && !place.starts_with(':') && !rest.contains(is_odd)
     })
+}
+
+/// What is in clear is recorded as it was when nothing else was known: not at all.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn violation(field: &str, rule: impl Into<String>) -> Violation {

@@ -30,6 +30,7 @@ mod name;
 mod names;
 mod projection;
 mod properties;
+mod provisioning;
 mod region;
 mod run_record;
 mod saga;

@@ -18,13 +18,19 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 pub(crate) fn mysql() -> Mysql {
-    Mysql { host: "db.example.com".to_owned(), port: 3306 }
+    Mysql { host: "db.example.com".to_owned(), port: 3306, tls: false }
 }
 
 pub(crate) fn mongodb() -> Mongodb {
     let hosts = ["b.example.com", "a.example.com"].map(str::to_owned);
     let [primary, _] = hosts.clone();
-    Mongodb { hosts: hosts.to_vec(), primary, port: 27020, replica_set: Some("rs0".to_owned()) }
+    Mongodb {
+        hosts: hosts.to_vec(),
+        primary,
+        port: 27020,
+        replica_set: Some("rs0".to_owned()),
+        tls: false,
+    }
 }
 
 pub(crate) fn rabbitmq() -> Rabbitmq {
@@ -205,7 +211,7 @@ fn every_broken_rule_is_named() {
     let wrong = Registration {
         name: " ".to_owned(),
         description: long(251),
-        address: Mysql { host: "db.example.com:3306".to_owned(), port: 0 },
+        address: Mysql { host: "db.example.com:3306".to_owned(), port: 0, tls: false },
         username: long(65),
         password: Protected::new("msql_1", long(129)),
         accepts_new_clients: true,
@@ -215,7 +221,7 @@ fn every_broken_rule_is_named() {
     let at_their_limits = Registration {
         name: long(250),
         description: long(250),
-        address: Mysql { host: long(128), port: 65_535 },
+        address: Mysql { host: long(128), port: 65_535, tls: false },
         username: long(64),
         password: Protected::new("msql_1", long(128)),
         accepts_new_clients: true,
@@ -267,7 +273,7 @@ fn messages_need_an_administrator_and_a_plain_url() {
 
 #[test]
 fn one_place_has_one_id_however_it_is_written() {
-    let spelled = Mysql { host: " DB.Example.com".to_owned(), port: 3307 };
+    let spelled = Mysql { host: " DB.Example.com".to_owned(), port: 3307, tls: false };
     assert_eq!(spelled.normalized().server_id(), mysql().server_id());
     let mut turned = mongodb();
     turned.hosts.reverse();
@@ -291,14 +297,14 @@ fn urls_and_display_texts_are_the_originals() {
         let (host, user, password) = (text("hostname"), text("username"), text("password"));
         let (url, port, shown) = match vector["kind"].as_str().unwrap() {
             "mysql" => {
-                let address = Mysql { host, port: port(Mysql::PORT) };
+                let address = Mysql { host, port: port(Mysql::PORT), tls: false };
                 let port = address.port;
                 (address.url(&user, &password), port, named("n", "", address))
             }
             _ => {
                 let port = port(Mongodb::PORT);
                 let (hosts, primary) = (vec![host.clone()], host);
-                let address = Mongodb { hosts, primary, port, replica_set: None };
+                let address = Mongodb { hosts, primary, port, replica_set: None, tls: false };
                 (address.url(&user, &password), port, named("n", "", address))
             }
         };
@@ -402,6 +408,6 @@ fn a_url_is_taken_apart_as_it_is_written() {
     ] {
         assert_eq!(parse_server_url(odd), None, "{odd}");
     }
-    let written = Mysql { host: "::1".to_owned(), port: 1 }.url("u", "p");
+    let written = Mysql { host: "::1".to_owned(), port: 1, tls: false }.url("u", "p");
     assert_eq!(written, "mysql://u:p@[::1]:1");
 }

@@ -35,12 +35,13 @@ fn shared_server_events<A: Address>(address: A) -> Vec<Recorded> {
 /// All events of servers of each kind, as the store returns them.
 pub(super) fn all_events() -> Vec<Recorded> {
     let host = || "db.example.com".to_owned();
-    let mysql = Mysql { host: host(), port: 3306 };
+    let mysql = Mysql { host: host(), port: 3306, tls: false };
     let mongodb = Mongodb {
         hosts: vec![host(), "other.example.com".to_owned()],
         primary: host(),
         port: 27017,
         replica_set: Some("rs0".to_owned()),
+        tls: true,
     };
     let rabbitmq = Rabbitmq {
         api_url: "https://mq.example.com:15671".to_owned(),

@@ -1,6 +1,6 @@
 //! The database: whether it answers, whether the secret key opens it, whether the log is whole.
 
-use super::{Fault, Finding, fault};
+use super::{Fault, Finding, fault, shared_servers};
 use crate::cli::database::Database;
 use crate::config::{Config, Secret};
 use crate::data_folder::{DataFolder, HeadFile};
@@ -29,12 +29,13 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
             return vec![Finding::new("database", Err(fault(error.message, advice)))];
         }
     };
-    let findings = vec![
+    let mut findings = vec![
         Finding::new("database", ask_version(&database).await),
         Finding::new("secret_key", try_key(config, &database).await),
         Finding::new("event_log", verify(config, &database).await),
         Finding::new("read_models", look_at_models(&database).await),
     ];
+    findings.extend(shared_servers::look(config, &database).await);
     database.close().await;
     findings
 }
@@ -52,20 +53,7 @@ async fn ask_version(database: &Database) -> Result<String, Fault> {
 
 /// Tries whether the key is the one that the database was made with.
 async fn try_key(config: &Config, database: &Database) -> Result<String, Fault> {
-    let path = config.data_dir.join("secret_key");
-    let key = match &config.secret_key {
-        Some(key) => key.clone(),
-        None => match std::fs::read_to_string(&path) {
-            Ok(text) => Secret::new(text.trim()),
-            Err(error) => {
-                let says = format!("{} can't be read: {error}", path.display());
-                return Err(fault(
-                    says,
-                    "put it back, or set SECRET_KEY: nothing opens without it",
-                ));
-            }
-        },
-    };
+    let key = read_key(config)?;
     match PostgresKeys::is_bound_to(&database.pool, key.expose().as_bytes()).await {
         Ok(Some(true)) => Ok("opens the database".to_owned()),
         Ok(Some(false)) => Err(fault(
@@ -74,6 +62,19 @@ async fn try_key(config: &Config, database: &Database) -> Result<String, Fault> 
         )),
         Ok(None) => Ok("the database has no key yet".to_owned()),
         Err(error) => Err(fault(chain(&error), "look at the database")),
+    }
+}
+
+/// The key in the configuration, or in the data folder.
+pub(super) fn read_key(config: &Config) -> Result<Secret, Fault> {
+    let path = config.data_dir.join("secret_key");
+    match (&config.secret_key, std::fs::read_to_string(&path)) {
+        (Some(key), _) => Ok(key.clone()),
+        (None, Ok(text)) => Ok(Secret::new(text.trim())),
+        (None, Err(error)) => {
+            let says = format!("{} can't be read: {error}", path.display());
+            Err(fault(says, "put it back, or set SECRET_KEY: nothing opens without it"))
+        }
     }
 }
 

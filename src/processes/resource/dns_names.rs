@@ -76,7 +76,7 @@ async fn read_former(
 }
 
 /// Removes names of an instance that its ledger has, each until it is seen to be gone.
-pub async fn remove_known(
+pub async fn remove_known_names(
     context: &StepContext,
     instance: InstanceId,
     known: Vec<ledger::Entry>,

@@ -4,7 +4,7 @@ use super::super::machines::load_server;
 use super::super::step::{Progress, StepContext, StepError};
 use super::super::traffic::instance_of;
 use super::dns_name::{DnsName, target_of};
-use super::dns_names::{remove_known, set_names};
+use super::dns_names::{remove_known_names, set_names};
 use super::removal::entries_of;
 use ocim_adapters::dns::{Dns, TakenName, Target};
 use ocim_domain::ids::InstanceId;
@@ -31,7 +31,7 @@ pub async fn update_machine_names(context: StepContext) -> Result<Progress, Step
         let is_wanted = wanted.iter().any(|name| name.name() == entry.resource.id.key);
         matches!(target_of(&entry.resource), Target::Address(_)) && !is_wanted
     });
-    remove_known(&context, id, known).await.end(&context, Kind::DnsName).await
+    remove_known_names(&context, id, known).await.end(&context, Kind::DnsName).await
 }
 
 /// The names of those in traffic, those first who came first; none of what is out of service.

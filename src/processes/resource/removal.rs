@@ -4,16 +4,16 @@ use super::super::balancers::Site;
 use super::super::step::{Costs, Progress, StepContext, StepError, done};
 use super::super::traffic::instance_of;
 use super::dns_name::target_of;
-use super::dns_names::remove_known;
+use super::dns_names::remove_known_names;
 use super::fragment::SiteFragment;
-use super::remove_one;
+use super::{remove_known, remove_one};
 use crate::app::AppError;
 use chrono::TimeDelta;
 use ocim_adapters::balancer::Fragment;
 use ocim_adapters::dns::Target;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::instance;
-use ocim_domain::ledger::{self, Kind, Ledger, ledger_id};
+use ocim_domain::ledger::{self, Kind, Leaves, Ledger, ledger_id};
 use ocim_domain::name;
 use ocim_domain::names;
 use ocim_domain::run_record::{LifecycleInput, MoveInput};
@@ -116,7 +116,7 @@ async fn remove_fragment(
 pub async fn remove_names(context: StepContext) -> Result<Progress, StepError> {
     let input: LifecycleInput = context.input()?;
     let known = entries_of(&context, input.instance, Kind::DnsName).await?;
-    let removal = remove_known(&context, input.instance, known).await;
+    let removal = remove_known_names(&context, input.instance, known).await;
     removal.end(&context, Kind::DnsName).await
 }
 
@@ -133,7 +133,7 @@ pub async fn remove_dropped_names(context: StepContext) -> Result<Progress, Step
         let is_alias = matches!(target_of(&entry.resource), Target::Name(_));
         is_alias && !is_wanted(&instance, &entry.resource.id.key)
     });
-    remove_known(&context, id, known).await.end(&context, Kind::DnsName).await
+    remove_known_names(&context, id, known).await.end(&context, Kind::DnsName).await
 }
 
 /// Whether the settings say that a name is to be in the DNS, or visitors are served under it.
@@ -141,6 +141,30 @@ fn is_wanted(instance: &instance::Present, name: &str) -> bool {
     let is_it = |other: &str| name::Kind::Domain.key(other) == name::Kind::Domain.key(name);
     let managed = names::managed_domains(&instance.settings);
     managed.iter().any(|name| is_it(name)) || instance.routed_names().hosts().any(is_it)
+}
+
+/// Step: takes away all that leaves with a deletion, each by itself: what can't be removed of one kind
+/// keeps nothing of another. Ledger and registrations alone say what there is, and where.
+pub async fn remove_data(context: StepContext) -> Result<Progress, StepError> {
+    let input: LifecycleInput = context.input()?;
+    let known = context.world.app.ledger_of(input.instance).await?;
+    let (mut pending, mut failure) = (None, None);
+    for kind in Kind::ALL.iter().filter(|kind| kind.leaves() == Leaves::WithDeletion) {
+        let mut removal = Removal::default();
+        for entry in known.iter().filter(|entry| entry.resource.id.kind == *kind) {
+            removal.note(remove_known(&context, input.instance, entry).await);
+        }
+        match removal.end(&context, *kind).await {
+            Ok(Progress::NotYet { again_in }) => pending = Some(Progress::NotYet { again_in }),
+            Ok(_) => {}
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    match (failure, pending) {
+        (Some(error), _) => Err(error),
+        (None, Some(pending)) => Ok(pending),
+        (None, None) => done(()),
+    }
 }
 
 /// Records that nobody looks after a resource here any more, for this reason.

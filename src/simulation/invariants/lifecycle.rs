@@ -6,7 +6,7 @@ use crate::simulation::SimulationError;
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::{AppserverId, InstanceId, ServerId};
 use ocim_domain::instance::{self, Stage};
-use ocim_domain::ledger::{Kind, Ledger, ResourceKey, ledger_id};
+use ocim_domain::ledger::{Kind, Leaves, Ledger, ResourceKey, ledger_id};
 use ocim_domain::names::{self, RoutedNames};
 use ocim_domain::saga::Run;
 use uuid::Uuid;
@@ -59,10 +59,11 @@ impl End<'_> {
         let journal = self.stage.app.journal();
         let ledger = journal.load::<Ledger>(&ledger_id(id).stream()).await?.state;
         for key in ledger.entries.into_keys() {
-            let may_stay = match key.kind {
-                Kind::SecurityGroups => site.lifecycle.stage == Stage::Archived,
-                Kind::Machine => site.lifecycle.residue.contains(&key),
-                _ => false,
+            let may_stay = match key.kind.leaves() {
+                Leaves::Never | Leaves::WithDeletion => site.lifecycle.stage == Stage::Archived,
+                Leaves::WithArchive => {
+                    key.kind == Kind::Machine && site.lifecycle.residue.contains(&key)
+                }
             };
             if !may_stay {
                 self.blame(INVARIANT, id, format!("its ledger has the {} {}", key.kind, key.key));

@@ -2,6 +2,8 @@
 
 use super::{answer, refusal};
 use crate::support::api_server::ApiServer;
+use ocim_adapters::faults::Fault;
+use ocim_domain::port_error::Class;
 use serde_json::{Value, json};
 
 async fn json_of(server: &ApiServer, arguments: &[&str]) -> Value {
@@ -47,6 +49,13 @@ async fn servers_are_added_shown_changed_and_retired_by_their_names() {
             .await;
     assert_eq!(code, 2, "{line}");
     assert!(line.contains("--instance-port"), "{line}");
+
+    assert!(answer(&server, &["mysql-server", "test", "main"]).await.contains("lets Ocim do"));
+    server.servers.faults.fail_always("check", Fault::Before(Class::Permanent));
+    let (code, line) = refusal(&server, &["mongodb-server", "test", "rs0"]).await;
+    assert!(code == 1 && line.contains("failed as ordered"), "{code}: {line}");
+    let tested = json_of(&server, &["mysql-server", "test", "main"]).await;
+    assert_eq!(tested, json!({ "problem": "`check` failed as ordered" }));
 
     let retire = ["mysql-server", "retire", "main", "--reason", "all sites have moved"];
     let retired = json_of(&server, &retire).await;

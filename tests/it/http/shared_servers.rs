@@ -2,7 +2,9 @@
 
 use crate::support::api_server::ApiServer;
 use ocim::app::Caller;
+use ocim_adapters::faults::Fault;
 use ocim_domain::ids::InstanceId;
+use ocim_domain::port_error::Class;
 use ocim_domain::shared_server::{Command, Kind, Mysql, SharedServer};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -129,6 +131,23 @@ async fn a_server_that_instances_use_is_not_retired_and_says_who_they_are() {
     assert_eq!(status, 409, "{problem}");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains(&first) && detail.ends_with("and 92 more"), "{detail}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_is_tried_and_what_is_wrong_is_told_in_a_sentence() {
+    let server = ApiServer::start().await;
+    let body = json!({ "host": "db.example.com", "tls": true });
+    let (_, added) = send(&server, "POST", "/mysql_servers", &body).await;
+    let path = format!("/mysql_servers/{}", added["id"].as_str().unwrap());
+    assert_eq!(server.get(&path).await["tls"], true);
+    let test = format!("{path}/test");
+    assert_eq!(server.get(&test).await, json!({ "problem": null }));
+    server.servers.faults.fail_always("check", Fault::Before(Class::Permanent));
+    assert_eq!(server.get(&test).await, json!({ "problem": "`check` failed as ordered" }));
+    let unknown = "/rabbitmq_servers/rbmq_00000000-0000-5000-8000-000000000001/test";
+    let (status, problem) = send(&server, "GET", unknown, &json!({})).await;
+    assert_eq!(status, 404, "{problem}");
     server.stop().await;
 }
 

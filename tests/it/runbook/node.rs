@@ -15,6 +15,7 @@ use ocim_adapters::cloud::Cloud;
 use ocim_adapters::cloud::fake::FakeCloud;
 use ocim_adapters::mail::unsent::UnsentMailer;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
+use ocim_adapters::provisioning::fake::FakeServers;
 use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::SiteAnswer;
 use ocim_adapters::sites::fake::FakeSite;
@@ -71,6 +72,7 @@ impl Node {
                 dns: None,
                 monitoring: None,
                 metadata: None,
+                provisioning: Arc::new(FakeServers::default()),
                 mailer: Arc::new(UnsentMailer),
                 site_probe: Arc::new(site),
             },

@@ -10,12 +10,13 @@ use ocim_adapters::faults::Fault;
 use ocim_domain::appserver::{Appserver, Status};
 use ocim_domain::ids::{InstanceId, RunId};
 use ocim_domain::instance::{self, Instance, Stage as Life};
-use ocim_domain::ledger::{Kind, ResourceKey};
+use ocim_domain::ledger::{Kind, Leaves, ResourceKey};
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Phase, Run, Verb};
 use ocim_domain::{name, names};
 use ocim_engine::store::sealed::SubjectKeys;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const PERMANENT: Fault = Fault::Before(Class::Permanent);
 const TRANSIENT: Fault = Fault::Before(Class::Transient);
@@ -83,7 +84,9 @@ async fn an_archived_site_has_nothing_outside_and_comes_back_with_its_settings()
     let before = instance(&stage).await;
     complete(&stage, LifecycleAsk::Archive).await;
     assert_nothing_outside(&stage).await;
-    assert_eq!(ledger(&stage).await, [ResourceKey::new(Kind::SecurityGroups, REGION)]);
+    let left: BTreeSet<_> = ledger(&stage).await.iter().map(|id| id.kind.leaves()).collect();
+    assert_eq!(left, BTreeSet::from([Leaves::WithDeletion, Leaves::Never]));
+    assert!(ledger(&stage).await.contains(&ResourceKey::new(Kind::SecurityGroups, REGION)));
     let archived = instance(&stage).await;
     assert_eq!(archived.lifecycle.stage, Life::Archived);
     assert_eq!((archived.load_balancer, archived.active.len()), (None, 0));

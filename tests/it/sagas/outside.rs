@@ -13,6 +13,7 @@ use ocim_adapters::mail::fake::FakeMailer;
 use ocim_adapters::metadata::fake::FakeMetadata;
 use ocim_adapters::monitoring::fake::FakeMonitoring;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
+use ocim_adapters::provisioning::fake::FakeServers;
 use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::SiteAnswer;
 use ocim_adapters::sites::fake::FakeSite;
@@ -45,6 +46,8 @@ pub(crate) struct Outside {
     pub(crate) metadata: Arc<FakeMetadata>,
     /// Whether that is told of sites: a run follows each change of one then.
     pub(crate) is_told: bool,
+    /// Those that sites share.
+    pub(crate) servers: Arc<FakeServers>,
     pub(crate) mailer: Arc<FakeMailer>,
     pub(crate) site: Arc<FakeSite>,
 }
@@ -77,6 +80,7 @@ impl Outside {
             monitoring: Arc::default(),
             metadata: Arc::default(),
             is_told: false,
+            servers: Arc::default(),
             mailer: Arc::default(),
         }
     }
@@ -101,6 +105,7 @@ impl Outside {
             monitoring: Arc::new(self.monitoring.fork()),
             metadata: Arc::new(self.metadata.fork()),
             is_told: self.is_told,
+            servers: Arc::new(self.servers.fork()),
             mailer: Arc::new(self.mailer.fork()),
             site: Arc::new(self.site.fork().behind(balancer.clone())),
             balancer,
@@ -117,13 +122,14 @@ impl Outside {
             dns: Some(self.dns.clone()),
             monitoring: Some(self.monitoring.clone()),
             metadata: self.is_told.then(|| self.metadata.clone() as _),
+            provisioning: self.servers.clone(),
             mailer: self.mailer.clone(),
             site_probe: self.site.clone(),
         }
     }
 
     /// The faults of each fake, with its name.
-    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 9] {
+    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 10] {
         [
             ("cloud", &self.cloud.faults),
             ("shell", &self.shell.faults),
@@ -132,6 +138,7 @@ impl Outside {
             ("dns", &self.dns.faults),
             ("monitoring", &self.monitoring.faults),
             ("metadata", &self.metadata.faults),
+            ("servers", &self.servers.faults),
             ("mailer", &self.mailer.faults),
             ("site", &self.site.faults),
         ]

@@ -26,6 +26,7 @@ use ocim_adapters::hosts::finder::HostFinder;
 use ocim_adapters::logs::postgres::PostgresLogs;
 use ocim_adapters::mail::unsent::UnsentMailer;
 use ocim_adapters::playbooks::fake::FakePlaybooks;
+use ocim_adapters::provisioning::fake::FakeServers;
 use ocim_adapters::shell::fake::FakeShell;
 use ocim_adapters::sites::fake::FakeSite;
 use ocim_adapters::system::{SystemClock, SystemIds};
@@ -67,6 +68,8 @@ pub(crate) struct ApiServer {
     pub(crate) cloud: Arc<FakeCloud>,
     /// The same.
     pub(crate) playbooks: Arc<FakePlaybooks>,
+    /// Those that sites share.
+    pub(crate) servers: Arc<FakeServers>,
     pub(crate) database: Database,
     stopping: watch::Sender<bool>,
     running: RunningServer,
@@ -133,6 +136,7 @@ impl ApiServer {
         let (cloud, playbooks) =
             (Arc::new(FakeCloud::default()), Arc::new(FakePlaybooks::default()));
         let world = Arc::new(rehearsal_world(&app, &cloud, &playbooks));
+        let servers = Arc::new(FakeServers::default());
         let api = Api {
             app: Arc::new(app.clone()),
             tokens: tokens.clone(),
@@ -141,6 +145,7 @@ impl ApiServer {
             stopping: stops,
             planner: LaunchPlanner::new(Arc::clone(&world)),
             records: RecordLister::new(world, Arc::new(HostFinder)),
+            provisioning: servers.clone(),
             observing: observing.clone(),
             database: database.address().clone(),
         };
@@ -154,6 +159,7 @@ impl ApiServer {
             app,
             cloud,
             playbooks,
+            servers,
             database,
             stopping,
             running,
@@ -282,6 +288,7 @@ fn rehearsal_world(app: &App, cloud: &Arc<FakeCloud>, playbooks: &Arc<FakePlaybo
             dns: None,
             monitoring: None,
             metadata: None,
+            provisioning: Arc::new(FakeServers::default()),
             mailer: Arc::new(UnsentMailer),
             site_probe: Arc::new(FakeSite::default()),
         },

@@ -1,0 +1,38 @@
+//! What sites have on servers that they share. Real: [`servers`]. Tests: [`fake`], [`simulated`].
+
+pub mod fake;
+pub mod servers;
+pub mod simulated;
+
+use crate::breaker::{Asked, guarded};
+use async_trait::async_trait;
+use ocim_domain::port_error::PortError;
+use ocim_domain::provisioning::{Item, ItemId, Service};
+
+/// Makes, finds and removes what sites have on servers of all kinds.
+#[async_trait]
+pub trait Provisioning: Send + Sync + std::fmt::Debug {
+    /// Makes the item, or brings the one that is there in line: its password, and what it may do.
+    async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError>;
+
+    /// Whether it is there: only what the server itself says is an answer.
+    async fn find(&self, service: &Service, id: &ItemId) -> Result<bool, PortError>;
+
+    /// Removes it with all that it has. Absent is success.
+    async fn remove(&self, service: &Service, id: &ItemId) -> Result<(), PortError>;
+
+    /// Whether the account that administers the server may do all of this; the error says what is wrong.
+    async fn check(&self, service: &Service) -> Result<(), PortError>;
+}
+
+guarded! { Provisioning {} {
+    ensure(service: &Service, item: &Item) -> (), orders asked(service);
+    find(service: &Service, id: &ItemId) -> bool, asks asked(service);
+    remove(service: &Service, id: &ItemId) -> (), orders asked(service);
+    check(service: &Service) -> (), asks asked(service);
+}}
+
+/// Each server is a provider of its own.
+fn asked(service: &Service) -> Asked {
+    Asked::Provider(service.to_string())
+}

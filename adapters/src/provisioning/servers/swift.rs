@@ -1,0 +1,213 @@
+//! Containers in Swift (infra §5.2), by Keystone's API of version 3 and Swift's own.
+
+use super::{OneServer, misplaced, refused};
+use crate::http_service::{HttpService, Service as Asked};
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ocim_domain::ledger::Kind;
+use ocim_domain::port_error::PortError;
+use ocim_domain::provisioning::{Item, ItemId, Service};
+use ocim_domain::saga::ErrorCode;
+use ocim_domain::settings::SwiftAccount;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use std::path::Path;
+
+const ASKED: Asked = Asked {
+    refused: ErrorCode::SharedServerRefused,
+    url: "swift_openstack_auth_url",
+    key: "the account in `swift_openstack_*`",
+    key_header: "x-auth-token",
+    ca_file: "OCIM_SHARED_SERVERS_CA_FILE",
+};
+/// Where Keystone gives out tokens, and what auth URLs end with that lead to one version of it.
+const TOKENS: [&str; 3] = ["v3", "auth", "tokens"];
+const VERSIONS: [&str; 3] = ["/v2.0", "/v3", "/v2"];
+const TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
+/// Who may read a container's objects: everybody, by their addresses alone.
+const READ_ACL: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-container-read"), HeaderValue::from_static(".r:*"));
+/// Every answer of Swift has it.
+const TRANSACTION: &str = "x-trans-id";
+/// The domain of accounts and projects of the original, which knew of none.
+const DOMAIN: &str = "default";
+/// Objects that are removed by one call, and how many of them at a time.
+const PAGE: usize = 1000;
+const AT_A_TIME: usize = 8;
+
+/// One account.
+pub(super) struct SwiftStore<'a> {
+    pub(super) account: &'a SwiftAccount,
+    pub(super) ca_file: Option<&'a Path>,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    token: Token,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default)]
+    catalog: Vec<Offer>,
+}
+
+/// A service, and where it is.
+#[derive(Deserialize)]
+struct Offer {
+    r#type: String,
+    #[serde(default)]
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    interface: String,
+    url: String,
+    #[serde(default)]
+    region: Option<String>,
+    #[serde(default)]
+    region_id: Option<String>,
+}
+
+/// An object of a container, or what several names begin with, which is never asked for.
+#[derive(Deserialize)]
+struct Listed {
+    name: String,
+}
+
+impl SwiftStore<'_> {
+    fn name(&self) -> String {
+        Service::Swift(self.account.clone()).to_string()
+    }
+
+    /// Logs in, and gives the account's own place.
+    async fn open(&self) -> Result<HttpService, PortError> {
+        let SwiftAccount { user, password, tenant, auth_url, region } = self.account;
+        let url = auth_url.trim_end_matches('/');
+        let url = VERSIONS.iter().find_map(|version| url.strip_suffix(version)).unwrap_or(url);
+        let keystone = HttpService::new(ASKED, url, None, self.ca_file, true)?;
+        let domain = json!({ "id": DOMAIN });
+        let user = json!({ "name": user, "domain": domain, "password": password });
+        let body = json!({ "auth": {
+            "identity": { "methods": ["password"], "password": { "user": user } },
+            "scope": { "project": { "name": tenant, "domain": domain } },
+        } });
+        let (status, headers, answer) =
+            keystone.ask(Method::POST, &TOKENS, &[], Some(body)).await?;
+        if !status.is_success() {
+            return Err(keystone.describe(status, &headers, &answer));
+        }
+        let token = headers.get(TOKEN).and_then(|token| token.to_str().ok());
+        let token = token.ok_or_else(|| {
+            PortError::transient(format!("who answers at {} is no Keystone", keystone.place()))
+        })?;
+        let Login { token: Token { catalog } } = keystone.read(&answer)?;
+        let is_there = |it: &Endpoint| {
+            let regions = [it.region.as_deref(), it.region_id.as_deref()];
+            it.interface == "public" && (region.is_empty() || regions.contains(&Some(region)))
+        };
+        let mut offers = catalog.into_iter().filter(|offer| offer.r#type == "object-store");
+        let place = offers.find_map(|offer| offer.endpoints.into_iter().find(is_there));
+        let place = place.ok_or_else(|| {
+            let said = format!("it has no object store in the region `{region}`");
+            refused(&self.name(), &said, &[])
+        })?;
+        HttpService::new(ASKED, &place.url, Some(token), self.ca_file, true)
+    }
+
+    /// Whether there is what was asked for; the answer is Swift's own.
+    async fn ask(
+        &self,
+        swift: &HttpService,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        extra: HeaderMap,
+    ) -> Result<Option<Vec<u8>>, PortError> {
+        let (status, headers, answer) = swift.ask_with(method, path, query, extra, None).await?;
+        if status.is_success() {
+            return Ok(Some(answer));
+        }
+        if !headers.contains_key(TRANSACTION) {
+            let text = format!("who answers at {} is no Swift: {status}", swift.place());
+            return Err(PortError::transient(text));
+        }
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(swift.describe(status, &headers, &answer)),
+        }
+    }
+
+    async fn remove_object(
+        &self,
+        swift: &HttpService,
+        container: &str,
+        name: String,
+    ) -> Result<(), PortError> {
+        // What a URL can't name, and would lead to the container itself.
+        if matches!(name.as_str(), "." | "..") {
+            let said = format!("no URL leads to its object `{name}` in {container}");
+            return Err(refused(&self.name(), &said, &[]));
+        }
+        self.ask(swift, Method::DELETE, &[container, &name], &[], HeaderMap::new()).await.map(drop)
+    }
+
+    fn container<'b>(&self, id: &'b ItemId) -> Result<&'b str, PortError> {
+        match id.kind {
+            Kind::SwiftContainer => Ok(&id.name),
+            _ => Err(misplaced(&self.name(), id)),
+        }
+    }
+}
+
+#[async_trait]
+impl OneServer for SwiftStore<'_> {
+    /// One that is there gets its rights again.
+    async fn ensure(&self, item: &Item) -> Result<(), PortError> {
+        let id = item.id();
+        let container = self.container(&id)?;
+        let swift = self.open().await?;
+        for method in [Method::POST, Method::PUT] {
+            let rights = HeaderMap::from_iter([READ_ACL]);
+            if self.ask(&swift, method, &[container], &[], rights).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(PortError::transient(format!("{} has not made {container}", self.name())))
+    }
+
+    async fn find(&self, id: &ItemId) -> Result<bool, PortError> {
+        let container = self.container(id)?;
+        let swift = self.open().await?;
+        let none = HeaderMap::new();
+        Ok(self.ask(&swift, Method::HEAD, &[container], &[], none).await?.is_some())
+    }
+
+    /// Removes a page of objects, or the container once it has none: whoever looks whether it is gone
+    /// asks again.
+    async fn remove(&self, id: &ItemId) -> Result<(), PortError> {
+        let container = self.container(id)?;
+        let swift = self.open().await?;
+        let query = [("format", "json".to_owned()), ("limit", PAGE.to_string())];
+        let none = HeaderMap::new;
+        let listed = self.ask(&swift, Method::GET, &[container], &query, none()).await?;
+        let Some(listed) = listed else { return Ok(()) };
+        let objects: Vec<Listed> = swift.read(&listed)?;
+        if objects.is_empty() {
+            return self.ask(&swift, Method::DELETE, &[container], &[], none()).await.map(drop);
+        }
+        stream::iter(objects)
+            .map(|object| self.remove_object(&swift, container, object.name))
+            .buffer_unordered(AT_A_TIME)
+            .try_collect()
+            .await
+    }
+
+    async fn check(&self) -> Result<(), PortError> {
+        let swift = self.open().await?;
+        self.ask(&swift, Method::HEAD, &[], &[], HeaderMap::new()).await.map(drop)
+    }
+}

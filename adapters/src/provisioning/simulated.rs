@@ -1,0 +1,46 @@
+//! What sites have on the servers of a simulated region.
+
+use super::Provisioning;
+use super::fake::Held;
+use crate::simulated::SimulatedRegion;
+use async_trait::async_trait;
+use ocim_domain::port_error::PortError;
+use ocim_domain::provisioning::{Item, ItemId, Service};
+
+impl SimulatedRegion {
+    /// What all servers have.
+    #[must_use]
+    pub fn provisioned(&self) -> Held {
+        self.lock().provisioned.clone()
+    }
+}
+
+/// What decides about a call: the thing and where it is.
+fn key_of(service: &Service, id: &ItemId) -> String {
+    format!("{service}/{}/{}", id.kind.as_str(), id.name)
+}
+
+#[async_trait]
+impl Provisioning for SimulatedRegion {
+    async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError> {
+        let id = item.id();
+        let call = self.act(&key_of(service, &id), "ensure").await?;
+        self.lock().provisioned.insert((service.to_string(), id), item.clone());
+        call.end().await
+    }
+
+    async fn find(&self, service: &Service, id: &ItemId) -> Result<bool, PortError> {
+        self.act(&key_of(service, id), "find").await?.end().await?;
+        Ok(self.lock().provisioned.contains_key(&(service.to_string(), id.clone())))
+    }
+
+    async fn remove(&self, service: &Service, id: &ItemId) -> Result<(), PortError> {
+        let call = self.act(&key_of(service, id), "remove").await?;
+        self.lock().provisioned.remove(&(service.to_string(), id.clone()));
+        call.end().await
+    }
+
+    async fn check(&self, service: &Service) -> Result<(), PortError> {
+        self.act(&service.to_string(), "check").await?.end().await
+    }
+}

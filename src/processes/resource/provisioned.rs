@@ -1,0 +1,209 @@
+//! What a site has on servers that it shares with others: databases, accounts, queues, containers.
+
+use super::super::shared_servers::load;
+use super::super::step::{Progress, StepContext, StepError};
+use super::{Resource, Wanted, ensure_wanted};
+use crate::app::AppError;
+use async_trait::async_trait;
+use ocim_domain::appserver::Appserver;
+use ocim_domain::ids::InstanceId;
+use ocim_domain::ledger::{self, Entry, Kind, ResourceKey};
+use ocim_domain::provisioning::{
+    Item, ItemId, Provisioned, Service, swift_account, swift_items, swift_place, why_no_storage,
+};
+use ocim_domain::resources::ResourceNames;
+use ocim_domain::run_record::LaunchInput;
+use ocim_domain::saga::ErrorCode;
+use ocim_domain::settings::InstanceSettings;
+use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq, SharedServers};
+use std::sync::Arc;
+
+/// Something on a server.
+#[derive(Debug)]
+pub struct ProvisionedItem {
+    service: Arc<Service>,
+    instance: InstanceId,
+    /// What the server is known by here.
+    place: String,
+    id: ItemId,
+    /// As it is to be; only what is made has it.
+    item: Option<Item>,
+}
+
+impl ProvisionedItem {
+    /// What the ledger of an instance has on some server.
+    ///
+    /// # Errors
+    /// Permanent when nobody knows any more how to reach the server.
+    pub async fn known(
+        context: &StepContext,
+        instance: InstanceId,
+        known: &Entry,
+    ) -> Result<Self, StepError> {
+        let ledger::Resource { id, name, place, .. } = &known.resource;
+        let service = Arc::new(find_service(context, instance, id.kind, place).await?);
+        let id = ItemId { kind: id.kind, name: name.clone() };
+        Ok(Self { service, instance, place: place.clone(), id, item: None })
+    }
+}
+
+#[async_trait]
+impl Resource for ProvisionedItem {
+    type Output = ();
+
+    /// Each step says on which server.
+    async fn wanted(_: &StepContext) -> Result<Wanted<Self>, StepError> {
+        Ok(Wanted::Nothing("no server is named".to_owned()))
+    }
+
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn describe(&self) -> ledger::Resource {
+        let Self { place, id, .. } = self;
+        ledger::Resource {
+            id: ResourceKey::new(id.kind, format!("{place}/{}", id.name)),
+            name: id.name.clone(),
+            place: place.clone(),
+            owner: self.instance.to_string(),
+        }
+    }
+
+    async fn ensure(&self, context: &StepContext) -> Result<String, StepError> {
+        if let Some(item) = &self.item {
+            context.world.ports.provisioning.ensure(&self.service, item).await?;
+        }
+        Ok(self.id.name.clone())
+    }
+
+    async fn find(&self, context: &StepContext) -> Result<Option<String>, StepError> {
+        let is_there = context.world.ports.provisioning.find(&self.service, &self.id).await?;
+        Ok(is_there.then(|| self.id.name.clone()))
+    }
+
+    async fn remove(&self, context: &StepContext, _: &str) -> Result<(), StepError> {
+        Ok(context.world.ports.provisioning.remove(&self.service, &self.id).await?)
+    }
+
+    fn output(_: &[(Self, String)]) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Step: makes all that the site has on its server of a kind, and brings in line what is there.
+pub async fn provision<A: Provisioned>(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let (instance, _) = context.world.app.load_instance(input.instance).await?;
+    let Some(used) = A::used(&instance.servers) else {
+        return Ok(Progress::Skipped(no_server::<A>()));
+    };
+    let id = A::server(used);
+    let registration = load::<A>(&context.world.app, id).await?;
+    let names: ResourceNames = context.need("name_resources")?;
+    let service = A::service(registration).ok_or_else(unreadable)?;
+    let items = A::items(used, &names).ok_or_else(unreadable)?;
+    make(context, input.instance, id.to_string(), service, items).await
+}
+
+/// Step: makes the container that the site keeps its uploads in.
+pub async fn provision_storage(context: StepContext) -> Result<Progress, StepError> {
+    let input: LaunchInput = context.input()?;
+    let (instance, _) = context.world.app.load_instance(input.instance).await?;
+    if let Some(why) = why_no_storage(&instance.settings) {
+        return Ok(Progress::Skipped(why.to_owned()));
+    }
+    let names: ResourceNames = context.need("name_resources")?;
+    let account = swift_account(&instance.settings).ok_or_else(unreadable)?;
+    let place = swift_place(&account);
+    make(context, input.instance, place, Service::Swift(account), swift_items(&names)).await
+}
+
+async fn make(
+    context: StepContext,
+    instance: InstanceId,
+    place: String,
+    service: Service,
+    items: Vec<Item>,
+) -> Result<Progress, StepError> {
+    let service = Arc::new(service);
+    let wanted = items.into_iter().map(|item| ProvisionedItem {
+        service: Arc::clone(&service),
+        instance,
+        place: place.clone(),
+        id: item.id(),
+        item: Some(item),
+    });
+    let wanted: Vec<_> = wanted.collect();
+    let count = wanted.len();
+    let made = ensure_wanted(&context, Wanted::These(wanted)).await?;
+    context.say(format!("{count} things of the site are as they are to be on the {service}")).await;
+    Ok(made)
+}
+
+fn no_server<A: Provisioned>() -> String {
+    format!("no {} is assigned to the site", A::NOUN)
+}
+
+/// Why nothing is made on a server of this kind for an instance that uses these, if that is so.
+#[must_use]
+pub fn why_not_provisioned<A: Provisioned>(servers: &SharedServers) -> Option<String> {
+    A::used(servers).is_none().then(no_server::<A>)
+}
+
+/// The server that a resource of the ledger is on.
+async fn find_service(
+    context: &StepContext,
+    instance: InstanceId,
+    kind: Kind,
+    place: &str,
+) -> Result<Service, StepError> {
+    match kind {
+        Kind::MysqlAccount | Kind::MysqlDatabase => registered::<Mysql>(context, place).await,
+        Kind::MongodbAccount | Kind::MongodbDatabase => registered::<Mongodb>(context, place).await,
+        Kind::RabbitmqUser | Kind::RabbitmqVhost => registered::<Rabbitmq>(context, place).await,
+        _ => find_swift(context, instance, place).await,
+    }
+}
+
+async fn registered<A: Provisioned>(
+    context: &StepContext,
+    place: &str,
+) -> Result<Service, StepError> {
+    let id = place.parse().map_err(|_| {
+        StepError::permanent(ErrorCode::Defect, format!("{place} is no id of a {}", A::NOUN))
+    })?;
+    let registration = load::<A>(&context.world.app, id).await?;
+    A::service(registration).ok_or_else(unreadable)
+}
+
+/// The account of Swift that was in the settings when the container was made: it may be in them still,
+/// else in those of an appserver.
+async fn find_swift(
+    context: &StepContext,
+    instance: InstanceId,
+    place: &str,
+) -> Result<Service, StepError> {
+    let (present, _) = context.world.app.load_instance(instance).await?;
+    let account_of = |settings: &InstanceSettings| {
+        swift_account(settings).filter(|account| swift_place(account) == place)
+    };
+    if let Some(account) = account_of(&present.settings) {
+        return Ok(Service::Swift(account));
+    }
+    for id in present.appservers.iter().rev() {
+        let loaded = context.world.app.journal().load::<Appserver>(&id.stream()).await;
+        let loaded = loaded.map_err(AppError::from)?.state;
+        let settings = loaded.present().map(|appserver| &appserver.launched.settings);
+        if let Some(account) = settings.and_then(|settings| account_of(settings)) {
+            return Ok(Service::Swift(account));
+        }
+    }
+    let message = format!("no settings of the site name the account of Swift at {place} any more");
+    Err(StepError::permanent(ErrorCode::StorageNotConfigured, message))
+}
+
+fn unreadable() -> StepError {
+    let message = "the passwords of a shared server, or of the site there, can't be read";
+    StepError::permanent(ErrorCode::UnreadableSecret, message)
+}
