@@ -3,6 +3,7 @@
 mod answers;
 mod faults;
 mod groups;
+mod launch;
 
 use crate::support::http_double::HttpDouble;
 use crate::support::realstack::{RealStack, own_stack, use_stack};

@@ -58,13 +58,18 @@ impl Ground {
     /// As [`Ground::prepare`], with a server that answers. Python's environments are shared with
     /// other tests, since making one takes long.
     pub(crate) async fn serve() -> Self {
+        Self::serve_with(&[]).await
+    }
+
+    /// As [`Ground::serve`], with more of a configuration.
+    pub(crate) async fn serve_with(variables: &[(&str, &str)]) -> Self {
         let mut ground = Self::prepare().await;
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("environments");
         fs::create_dir_all(&shared).unwrap();
         let playbooks = ground.data().join("playbooks");
         drop(DataFolder::open(&ground.data()).unwrap());
         symlink(shared, playbooks.join("environments")).unwrap();
-        ground.start().await;
+        ground.start_with(variables).await;
         ground
     }
 
