@@ -8,5 +8,5 @@ pub(crate) mod log_check;
 pub(crate) mod machines;
 pub(crate) mod ocim;
 pub(crate) mod postgres;
+pub(crate) mod private_openstack;
 pub(crate) mod processes;
-pub(crate) mod realstack;

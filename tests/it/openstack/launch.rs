@@ -3,7 +3,7 @@
 
 use super::{KEY, PATIENCE, POLL, access, config, use_stack};
 use crate::support::ocim::{Ground, text};
-use crate::support::realstack::RealStack;
+use crate::support::private_openstack::PrivateOpenStack;
 use ocim_adapters::cloud::Cloud;
 use ocim_adapters::cloud::openstack::{OpenStackCloud, OpenStackConfig};
 use serde_json::json;
@@ -14,7 +14,7 @@ const CLOUDS: &str = r#"{"local": {"kind": "local"}, "north": {"kind": "openstac
     "region": "RegionOne", "network": "private"}}"#;
 
 /// The configuration of an Ocim whose sites are at OpenStack; its balancer is on this computer.
-fn variables(stack: &RealStack, owner: &str) -> Vec<(String, String)> {
+fn variables(stack: &PrivateOpenStack, owner: &str) -> Vec<(String, String)> {
     let own = [
         ("OCIM_CLOUDS", CLOUDS),
         ("OCIM_ID", owner),
