@@ -84,13 +84,19 @@ install_packages() {
     rm -f "${lent[@]}"
     trap - EXIT
     if command -v systemctl >/dev/null; then
-        for service in haproxy ssh postgresql mariadb rabbitmq-server epmd; do
+        local service package
+        while read -r service package; do
             case " $* " in
-            *" $service "* | *" $service-server "* | *" openssh-server "* | *" rabbitmq-server "*)
-                systemctl disable --quiet "$service" 2>/dev/null || true
-                ;;
+            *" $package "*) systemctl disable --quiet "$service" 2>/dev/null || true ;;
             esac
-        done
+        done <<-END
+			haproxy haproxy
+			ssh openssh-server
+			postgresql postgresql
+			mariadb mariadb-server
+			rabbitmq-server rabbitmq-server
+			epmd rabbitmq-server
+		END
     fi
 }
 
