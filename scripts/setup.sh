@@ -1,7 +1,8 @@
 #!/bin/bash
 # Makes this machine ready for `make demo`: the programs that Ocim drives, a Rust toolchain, and
-# Ansible's packages; with --tests for `make test`, too: what takes the API's document and our mail, and
-# the servers that sites share. May be run again at any time; a second run finds all there.
+# Ansible's packages; with --tests for `make test`, too: what takes the API's document and our mail, the
+# servers that sites share, and for root the OpenStack that tests start. May be run again at any time; a
+# second run finds all there.
 #
 # As root it installs what is missing, starts no service and makes no database. Anybody else is
 # told in one line what to ask for.
@@ -61,6 +62,19 @@ list_missing() {
 	END
 }
 
+# Prints the Debian packages of the private OpenStack that tests start (tests/private_openstack) which are
+# missing. Of the services there are the Python packages, and the configuration that comes with them:
+# the packages proper would bring hypervisors, and start at the next boot.
+list_missing_of_openstack() {
+    local package
+    for package in mariadb-server rabbitmq-server uwsgi-core uwsgi-plugin-python3 python3-keystone \
+        python3-placement glance-common nova-common neutron-common python3-swift python3-xattr \
+        python3-openstackclient python3-neutronclient sudo; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            echo "$package"
+    done
+}
+
 # Installs packages, without anything being started now or at the next boot.
 install_packages() {
     local policy=/usr/sbin/policy-rc.d clusters=/etc/postgresql-common/createcluster.d lent=() log
@@ -85,11 +99,20 @@ install_packages() {
     rm -f "${lent[@]}"
     trap - EXIT
     if command -v systemctl >/dev/null; then
-        for service in haproxy ssh postgresql named mariadb rabbitmq-server; do
+        local service package
+        while read -r service package; do
             case " $* " in
-            *" $service "* | *" openssh-server "* | *" bind9 "* | *" $service-server "*) systemctl disable --quiet "$service" 2>/dev/null || true ;;
+            *" $package "*) systemctl disable --quiet "$service" 2>/dev/null || true ;;
             esac
-        done
+        done <<-END
+			haproxy haproxy
+			named bind9
+			ssh openssh-server
+			postgresql postgresql
+			mariadb mariadb-server
+			rabbitmq-server rabbitmq-server
+			epmd rabbitmq-server
+		END
     fi
 }
 
@@ -106,6 +129,17 @@ ensure_packages() {
     install_packages "${missing[@]}"
     mapfile -t missing < <(list_missing)
     [ ${#missing[@]} -eq 0 ] || fail "still missing after their installation: ${missing[*]}"
+}
+
+# Only root can run it: nobody else is asked for anything.
+ensure_openstack() {
+    local missing
+    [ "$(id -u)" = 0 ] || return 0
+    command -v dpkg-query >/dev/null || fail "the OpenStack that tests start comes from Debian's packages"
+    mapfile -t missing < <(list_missing_of_openstack)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "setup: installing an OpenStack for tests, which takes minutes: ${missing[*]}" >&2
+    install_packages "${missing[@]}"
 }
 
 ensure_rust() {
@@ -186,6 +220,7 @@ ensure_rust
 mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
 ensure_wheels
 if [ -n "$tests" ]; then
+    ensure_openstack
     ensure_contract_tools
     ensure_python_server "$MAIL_SINK_DIR" tests/mail/requirements.txt
     ensure_python_server "$MONGODB_PEER_DIR" tests/mongodb/requirements.txt

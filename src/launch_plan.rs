@@ -112,7 +112,7 @@ impl LaunchPlanner {
             self.compose(id, &instance, number, &mut problems, &mut notes).await?;
         let (looked_at, found) = self.look(&instance).await;
         problems.extend(found);
-        notes.extend(looked_at.quotas.iter().map(look::describe));
+        notes.extend(looked_at.quotas.iter().filter_map(look::describe));
         problems.extend(look::check_balancer(&self.world, id, &instance).await?);
         let live = Live::find(app, by, &instance).await?;
         let edits = app.list_edits_until(id, instance.settings_version).await?;

@@ -52,12 +52,9 @@ impl PlanProblem {
 
     /// A quota that has no room for the machine now.
     fn no_room(quota: &Quota) -> Option<Self> {
-        let problem = Self {
-            code: Some(ErrorCode::QuotaExceeded),
-            may_pass: true,
-            ..Self::new("create_server", format!("the quota has no room: {}", describe(quota)))
-        };
-        (!quota.has_room()).then_some(problem)
+        let told = describe(quota).filter(|_| !quota.has_room())?;
+        let problem = Self::new("create_server", format!("the quota has no room: {told}"));
+        Some(Self { code: Some(ErrorCode::QuotaExceeded), may_pass: true, ..problem })
     }
 
     /// Nobody answered in time.
@@ -70,13 +67,10 @@ impl PlanProblem {
     }
 }
 
-/// How much of a quota is in use, and how much a machine takes.
-pub(super) fn describe(quota: &Quota) -> String {
+/// How much of a quota is in use, and how much a machine takes; none where there is no limit.
+pub(super) fn describe(quota: &Quota) -> Option<String> {
     let Quota { of, used, limit, needed } = quota;
-    match limit {
-        Some(limit) => format!("{used} of {limit} {of} are in use, the machine takes {needed}"),
-        None => format!("{used} {of} are in use, the machine takes {needed}, there is no limit"),
-    }
+    limit.map(|limit| format!("{used} of {limit} {of} are in use, the machine takes {needed}"))
 }
 
 /// What the versions of playbooks mean now, and what there is room for.

@@ -3,9 +3,10 @@
 mod answers;
 mod faults;
 mod groups;
+mod launch;
 
 use crate::support::http_double::HttpDouble;
-use crate::support::realstack::{RealStack, own_stack, use_stack};
+use crate::support::private_openstack::{PrivateOpenStack, own_stack, use_stack};
 use ocim_adapters::cloud::openstack::{
     Login, OpenStackAccess, OpenStackCloud, OpenStackConfig, Project,
 };
@@ -29,7 +30,7 @@ const POLL: Duration = Duration::from_millis(300);
 const GROUP: &str = "edxapp-appserver";
 
 /// Where the stack is for an ordinary user: by itself, or through a double that spoils answers.
-fn access(stack: &RealStack, through: Option<&HttpDouble>) -> OpenStackAccess {
+fn access(stack: &PrivateOpenStack, through: Option<&HttpDouble>) -> OpenStackAccess {
     let user = stack.user();
     let of = |name: &str| user[name].clone();
     let auth_url = match through {
@@ -70,11 +71,11 @@ fn config(access: OpenStackAccess, test: &str) -> OpenStackConfig {
     }
 }
 
-fn open(stack: &RealStack, test: &str) -> OpenStackCloud {
+fn open(stack: &PrivateOpenStack, test: &str) -> OpenStackCloud {
     OpenStackCloud::new(config(access(stack, None), test)).unwrap()
 }
 
-fn open_through(stack: &RealStack, double: &HttpDouble, test: &str) -> OpenStackCloud {
+fn open_through(stack: &PrivateOpenStack, double: &HttpDouble, test: &str) -> OpenStackCloud {
     OpenStackCloud::new(config(access(stack, Some(double)), test)).unwrap()
 }
 
@@ -155,7 +156,7 @@ async fn a_machine_is_made_once_is_found_by_its_key_and_goes() {
     assert_eq!((up.power, address.ssh_user.as_str()), (Power::Active, "ubuntu"));
     assert!(cloud.read_console(&up.id).await.unwrap().contains(&up.host_keys[0]));
     assert_eq!(cloud.find_machine(spec.key).await.unwrap(), Some(up.clone()));
-    assert_eq!(cloud.list_machines().await.unwrap(), [up.clone()]);
+    assert_eq!(cloud.list_machines().await.unwrap(), std::slice::from_ref(&up));
     // Neither another Ocim nor another region of this one takes it for its own.
     let other = open(&stack, "another");
     assert_eq!(other.find_machine(spec.key).await.unwrap(), None);
@@ -185,7 +186,7 @@ async fn a_selector_means_one_flavor_and_one_image_by_any_attribute() {
     let stack = use_stack().await;
     let cloud = open(&stack, "selectors");
     let image = json!({"name": "Ubuntu 16.04"});
-    // The lists come in pages: see `max_limit` in tests/realstack.
+    // The lists come in pages: see `max_limit` in tests/private_openstack.
     for flavor in
         [json!({"ram": 16384, "disk": 160}), json!({"name": "m1.nowhere"}), json!({"id": "1"})]
     {
@@ -244,7 +245,8 @@ async fn a_machine_may_have_a_floating_address_which_goes_with_it() {
     // Asked again it stays the one that it has.
     assert_eq!(cloud.create_machine(&spec(test)).await.unwrap().address.unwrap().ip, ip);
     let script = "print(*[ip.floating_ip_address for ip in cloud.network.ips()])";
-    let held = |stack: &RealStack| stack.client(&stack.user(), script).contains(&ip.to_string());
+    let held =
+        |stack: &PrivateOpenStack| stack.client(&stack.user(), script).contains(&ip.to_string());
     assert!(held(&stack));
     remove(&cloud, &made.id).await;
     assert!(!held(&stack), "it was given back");

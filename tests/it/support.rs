@@ -10,5 +10,5 @@ pub(crate) mod machines;
 pub(crate) mod ocim;
 pub(crate) mod peers;
 pub(crate) mod postgres;
+pub(crate) mod private_openstack;
 pub(crate) mod processes;
-pub(crate) mod realstack;

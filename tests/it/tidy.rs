@@ -86,9 +86,10 @@ const LAYERS: [(&str, &[&str], &[&str], &str); 10] = [
 ];
 
 /// Who implements ports.
-const OUTSIDE: [&str; 9] = [
+const OUTSIDE: [&str; 10] = [
     "ocim_adapters::balancer::haproxy",
     "ocim_adapters::cloud::local",
+    "ocim_adapters::cloud::openstack",
     "ocim_adapters::hosts::finder",
     "ocim_adapters::logs::postgres",
     "ocim_adapters::playbooks::ansible",

@@ -121,6 +121,46 @@ async fn a_stopped_keystone_fails_new_logins_alone_and_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_revoked_in_the_middle_of_work_is_renewed() {
+    let stack = own_stack().await;
+    let cloud = open(&stack, "revoked");
+    cloud.list_machines().await.unwrap();
+    // All tokens of a user end when they are shut out. Nova may remember ours, Glance has never seen it.
+    let script = "user = cloud.identity.find_user('tester')
+cloud.identity.update_user(user, is_enabled=False)
+cloud.identity.update_user(user, is_enabled=True)";
+    stack.client(&stack.administrator(), script);
+    let image = json!({"name": "Ubuntu 22.04"});
+    cloud.check_selectors(&json!({"name": "m1.small"}), &image).await.unwrap();
+    cloud.list_machines().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_neutron_fails_what_needs_it_and_is_found_again() {
+    let stack = own_stack().await;
+    let test = "neutron";
+    let (cloud, group) = (open(&stack, test), "edxapp-appserver".to_owned());
+    let groups = std::slice::from_ref(&group);
+    cloud.ensure_security_groups(groups).await.unwrap();
+    stack.service("kill", "neutron-server");
+    let groups_failed = cloud.ensure_security_groups(groups).await.unwrap_err();
+    let spec = spec(test);
+    let made = cloud.create_machine(&spec).await;
+    stack.service("start", "neutron-server");
+    assert_eq!((groups_failed.class, groups_failed.blame), (Class::Transient, Blame::Provider));
+    // Nova needs it, too; perhaps it has made the server all the same.
+    let failed = made.unwrap_err();
+    assert_eq!(failed.class, Class::Ambiguous, "{failed}");
+    let begun = Instant::now();
+    while let Err(error) = cloud.ensure_security_groups(groups).await {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{error}");
+    }
+    if let Some(machine) = cloud.find_machine(spec.key).await.unwrap() {
+        remove(&cloud, &machine.id).await;
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_dies_while_it_boots_a_server_leaves_nothing_behind() {
     let stack = own_stack().await;
     let test = "killed";

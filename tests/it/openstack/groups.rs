@@ -1,13 +1,13 @@
 //! Security groups at a real Neutron: ours has its rules and no others, those of others are only looked for.
 
 use super::{open, use_stack};
-use crate::support::realstack::RealStack;
+use crate::support::private_openstack::PrivateOpenStack;
 use ocim_adapters::cloud::Cloud;
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::ErrorCode;
 
 /// The rules of a group, one a line, and how many groups of that name there are.
-fn rules(stack: &RealStack, name: &str) -> (usize, Vec<String>) {
+fn rules(stack: &PrivateOpenStack, name: &str) -> (usize, Vec<String>) {
     let script = format!(
         "groups = list(cloud.network.security_groups(name={name:?}))
 print(len(groups), groups[0].description)

@@ -1,7 +1,7 @@
 //! The configuration: defaults, the original's names, and every rule.
 
 use ocim::config::original::{Fate, ORIGINAL};
-use ocim::config::{BalancerLogin, CloudConfig, Config, LogFormat};
+use ocim::config::{BalancerLogin, CloudConfig, Config, LogFormat, OpenstackRegion};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -97,10 +97,16 @@ fn an_environment_of_the_original_starts_it_and_it_says_what_it_does_not_read() 
             }
             Fate::Gone(why) => Some(format!("{name} is not read any more: {why}")),
         };
-        let own = ["OPENSTACK_AUTH_URL", "SECRET_KEY"];
-        assert!(own.contains(name) || told(name) == expected.as_ref(), "{name}: {expected:?}");
+        assert!(*name == "SECRET_KEY" || told(name) == expected.as_ref(), "{name}: {expected:?}");
     }
-    assert!(told("OPENSTACK_AUTH_URL").is_some_and(|note| note.contains("for Swift alone")));
+    // Machines are made where the original made them, once all of it is said.
+    let CloudConfig::Openstack(region) = &config.clouds["text"] else { panic!("{config:?}") };
+    let access = region.access.as_ref().expect("credentials");
+    assert_eq!(access.region.as_deref(), Some("text"));
+    assert!(!format!("{config:?}").contains("pass@"), "{config:?}");
+    let some = load(&[("OPENSTACK_AUTH_URL", value_of("OPENSTACK_AUTH_URL"))]).expect("for Swift");
+    assert_eq!(some.clouds["local"], CloudConfig::default());
+    assert!(some.notes.iter().any(|note| note.contains("for Swift alone")), "{:?}", some.notes);
     assert!(told("SECRET_KEY").is_some_and(|note| note.contains("fewer than 16 characters")));
     let text = config.notes.join("\n");
     let unread = ORIGINAL.iter().filter(|(_, fate)| *fate != Fate::Read).count();
@@ -307,6 +313,8 @@ fn every_wrong_value_is_told_with_its_rule_and_without_itself() {
         ("OCIM_HTTP_PORT", "70000"),
         ("OCIM_CLOUDS", r#"{"a": {"kind": "local", "password": "hunter2"}}"#),
         ("OCIM_CLOUDS", r#"{"a region of hunter2": {"kind": "local"}}"#),
+        ("OCIM_CLOUDS", r#"{"a": {"kind": "openstack", "password": "hunter2"}}"#),
+        ("OCIM_CLOUDS", r#"{"a": {"kind": "openstack"}}"#),
         ("OCIM_CLOUDS", "{}"),
         ("OCIM_LOG_FORMAT", "hunter2"),
         ("OCIM_WHEELS_DIR", "hunter2"),
@@ -486,6 +494,40 @@ fn every_field_documents_its_variable() {
     }
     let missing: Vec<_> = read.iter().filter(|name| !documented(name)).collect();
     assert!(missing.is_empty(), "undocumented: {missing:?}");
+}
+
+#[test]
+fn regions_at_openstack_are_beside_others_and_each_has_its_own_place() {
+    let config = load(&[
+        (
+            "OCIM_CLOUDS",
+            r#"{"here": {"kind": "local"}, "north": {"kind": "openstack", "network": "inner"},
+                "south": {"kind": "openstack", "region": "BHS1", "launches_max": 3,
+                    "floating_pool": "outer", "trust_first_host_key": true}}"#,
+        ),
+        ("OPENSTACK_REGION", "south"),
+        ("OS_AUTH_URL", "https://cloud.example.com:5000/v3"),
+        ("OS_USERNAME", "u"),
+        ("OS_PASSWORD", "hunter2"),
+        ("OS_PROJECT_NAME", "p"),
+    ])
+    .expect("three regions");
+    let at = |region: &str| match &config.clouds[region] {
+        CloudConfig::Openstack(at) => (**at).clone(),
+        other => panic!("{other:?}"),
+    };
+    let region = |at: &OpenstackRegion| at.access.as_ref().and_then(|access| access.region.clone());
+    let (north, south) = (at("north"), at("south"));
+    assert_eq!(
+        (region(&north).as_deref(), region(&south).as_deref()),
+        (Some("north"), Some("BHS1"))
+    );
+    assert_eq!((north.network.as_deref(), north.trust_first_host_key), (Some("inner"), false));
+    assert_eq!((south.floating_pool.as_deref(), south.trust_first_host_key), (Some("outer"), true));
+    assert_eq!(config.clouds["south"].launches_max(), Some(3));
+    let own: Vec<_> = config.clouds.iter().map(|(name, it)| (name.as_str(), it.is_own())).collect();
+    assert_eq!(own, [("here", true), ("north", false), ("south", false)]);
+    assert!(!format!("{config:?}").contains("hunter2"));
 }
 
 #[test]

@@ -179,6 +179,21 @@ async fn what_differs_from_the_live_appserver_is_told_with_who_changed_what() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn quotas_are_told_and_one_without_room_is_a_problem_that_may_pass() {
+    let stage = Stage::new().await;
+    stage.cloud.set_quota(5);
+    let plan = stage.plan(false).await;
+    let told = "0 of 5 instances are in use, the machine takes 1";
+    assert!(plan.notes.iter().any(|note| note == told), "{:?}", plan.notes);
+    assert!(plan.problems.is_empty(), "{:?}", plan.problems);
+    stage.cloud.set_quota(0);
+    let plan = stage.plan(false).await;
+    let [problem] = &plan.problems[..] else { panic!("{:?}", plan.problems) };
+    assert_eq!((problem.step, problem.code), ("create_server", Some(ErrorCode::QuotaExceeded)));
+    assert!(problem.may_pass && problem.message.contains("0 of 0 instances"), "{problem:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_problem_of_a_launch_is_told_at_once_and_is_what_the_launch_fails_of() {
     let stage = Stage::new().await;
     stage.cloud.set_offers(vec![json!({ "ram": 1 })], vec![]);

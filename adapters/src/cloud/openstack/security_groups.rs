@@ -8,6 +8,7 @@ use super::pages::list_all;
 use ocim_domain::port_error::{Class, PortError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::fmt;
 
 /// What ours says of itself, as it always has.
 const DESCRIPTION: &str =
@@ -100,6 +101,18 @@ impl Rule {
             protocol,
             remote_ip_prefix: prefix.filter(|it| !matches!(it.as_str(), "0.0.0.0/0" | "::/0")),
             ..self.clone()
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = self.protocol.as_deref().unwrap_or("any");
+        write!(f, "{} {} {protocol}", self.direction, self.ether_type)?;
+        match (self.port_range_min, self.port_range_max) {
+            (Some(first), Some(last)) if first != last => write!(f, " {first}-{last}"),
+            (Some(port), _) => write!(f, " {port}"),
+            (None, _) => Ok(()),
         }
     }
 }
@@ -223,7 +236,7 @@ impl OpenStackCloud {
             self.api.find(call).await?;
         }
         for rule in missing {
-            tracing::info!(group = group.id, ?rule, "a rule comes that was not there");
+            tracing::info!(group = group.id, %rule, "a rule comes that was not there");
             let mut body = serde_json::to_value(&rule).unwrap_or_default();
             if let Some(members) = body.as_object_mut() {
                 members.insert("security_group_id".to_owned(), json!(group.id));

@@ -1,4 +1,4 @@
-//! A private OpenStack (`tests/realstack`): one for the test process, started by the first test that needs it.
+//! A private OpenStack (`tests/private_openstack`): one for the test process, started by the first test that needs it.
 //!
 //! Tests that break it have it to themselves meanwhile.
 
@@ -12,34 +12,37 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// How long its start may take: with nothing kept from an earlier one, and a busy computer.
 const START_MAX: Duration = Duration::from_secs(420);
 
-static STACK: OnceCell<RealStack> = OnceCell::const_new();
+static STACK: OnceCell<PrivateOpenStack> = OnceCell::const_new();
 static USE: RwLock<()> = RwLock::const_new(());
 
 /// The stack, which runs for as long as this process.
-pub(crate) struct RealStack {
+pub(crate) struct PrivateOpenStack {
     folder: PathBuf,
     /// Its standard input stays open for as long as the stack shall run.
     _keeper: Child,
 }
 
 /// The stack, as others use it too.
-pub(crate) struct Shared(&'static RealStack, #[expect(unused)] RwLockReadGuard<'static, ()>);
+pub(crate) struct Shared(&'static PrivateOpenStack, #[expect(unused)] RwLockReadGuard<'static, ()>);
 
 /// The stack, for one test alone.
-pub(crate) struct Exclusive(&'static RealStack, #[expect(unused)] RwLockWriteGuard<'static, ()>);
+pub(crate) struct Exclusive(
+    &'static PrivateOpenStack,
+    #[expect(unused)] RwLockWriteGuard<'static, ()>,
+);
 
 impl std::ops::Deref for Shared {
-    type Target = RealStack;
+    type Target = PrivateOpenStack;
 
-    fn deref(&self) -> &RealStack {
+    fn deref(&self) -> &PrivateOpenStack {
         self.0
     }
 }
 
 impl std::ops::Deref for Exclusive {
-    type Target = RealStack;
+    type Target = PrivateOpenStack;
 
-    fn deref(&self) -> &RealStack {
+    fn deref(&self) -> &PrivateOpenStack {
         self.0
     }
 }
@@ -56,23 +59,23 @@ pub(crate) async fn own_stack() -> Exclusive {
     Exclusive(stack().await, turn)
 }
 
-async fn stack() -> &'static RealStack {
-    STACK.get_or_init(RealStack::start).await
+async fn stack() -> &'static PrivateOpenStack {
+    STACK.get_or_init(PrivateOpenStack::start).await
 }
 
-impl RealStack {
+impl PrivateOpenStack {
     async fn start() -> Self {
         let missing = "OpenStack's packages are missing: scripts/setup.sh --tests installs them";
         assert!(Path::new("/usr/bin/nova-manage").exists(), "{missing}");
         assert!(nix::unistd::geteuid().is_root(), "the servers of a private OpenStack need root");
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/realstack");
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/private_openstack");
         // Short, since sockets' paths may have at most 107 bytes.
         let folder = tempfile::Builder::new().prefix("ocim-os-").tempdir_in("/tmp").unwrap().keep();
         let mut command = Command::new(scripts.join("keep.sh"));
-        command.arg(&folder).env("REALSTACK_HOOK", "vm.sh").stdin(Stdio::piped());
+        command.arg(&folder).env("PRIVATE_OPENSTACK_HOOK", "vm.sh").stdin(Stdio::piped());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         if let Some(cache) = cache_folder() {
-            command.env("REALSTACK_CACHE", cache);
+            command.env("PRIVATE_OPENSTACK_CACHE", cache);
         }
         let mut keeper = command.spawn().unwrap();
         let begun = Instant::now();
@@ -98,13 +101,13 @@ impl RealStack {
 
     /// Stops, kills, starts, pauses or resumes a service, e.g. `nova-api`.
     pub(crate) fn service(&self, verb: &str, name: &str) {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/realstack");
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/private_openstack");
         let mut command = Command::new(scripts.join("svc.sh"));
         let status = command.arg(&self.folder).args([verb, name]).stdin(Stdio::null()).status();
         assert!(status.unwrap().success(), "{verb} {name}");
     }
 
-    /// Steers the servers that come from now on, by what `realstack_virt.py` knows; `None` ends that.
+    /// Steers the servers that come from now on, by what `private_openstack_virt.py` knows; `None` ends that.
     pub(crate) fn steer(&self, name: &str, text: Option<&str>) {
         let file = self.folder.join("control").join(name);
         match text {
@@ -127,7 +130,7 @@ impl RealStack {
 /// Where what takes long at the first start is kept.
 #[expect(clippy::disallowed_methods, reason = "the scripts say where things are kept")]
 fn cache_folder() -> Option<PathBuf> {
-    std::env::var_os("OCIM_CACHE_DIR").map(|cache| PathBuf::from(cache).join("realstack"))
+    std::env::var_os("OCIM_CACHE_DIR").map(|cache| PathBuf::from(cache).join("private_openstack"))
 }
 
 /// Reads lines of `export NAME=value NAME=value`.
