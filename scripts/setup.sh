@@ -47,16 +47,14 @@ list_missing() {
 		ps procps
 		flock util-linux
 	END
-    if [ "$for_tests" = yes ]; then
-        command -v mariadbd >/dev/null || echo mariadb-server
-        [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
-    fi
     [ -x "$python" ] || echo python3
     "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+    [ -z "$tests" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
     [ -z "$tests" ] || while read -r program package; do
         command -v "$program" >/dev/null || echo "$package"
     done <<-END
+		mariadbd mariadb-server
 		named bind9
 		nsupdate bind9-dnsutils
 	END
