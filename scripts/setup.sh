@@ -211,8 +211,6 @@ ensure_own_build() {
     echo "$PWD" >"$mark"
 }
 
-for_tests=no
-[ "${1:-}" != --tests ] || for_tests=yes
 ensure_packages
 ensure_rust
 mkdir -p "$OCIM_CACHE_DIR" 2>/dev/null || fail "can't write to $OCIM_CACHE_DIR: set OCIM_CACHE_DIR"
