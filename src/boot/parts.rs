@@ -244,10 +244,11 @@ fn open_monitoring(
     Ok(Some(Arc::new(guarded)))
 }
 
+/// A DNS service, and what it is called as a provider.
+pub(crate) type NamedDns = (Arc<dyn Dns>, &'static str);
+
 /// Who writes the sites' names into the DNS, where a service is configured.
-pub(crate) fn dns_service(
-    config: &Config,
-) -> Result<Option<(Arc<dyn Dns>, &'static str)>, PortError> {
+pub(crate) fn dns_service(config: &Config) -> Result<Option<NamedDns>, PortError> {
     if let Some(access) = config.dns.server_access() {
         let server = Rfc2136::new(&access, Arc::new(SystemClock))?;
         return Ok(Some((Arc::new(server), "DNS server")));
