@@ -37,7 +37,13 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(120);
 /// Machines that are looked into at a time, in one region.
 const CONCURRENCY: usize = 8;
 /// Processes that make or take away machines: while one is under way, its machine is its own.
-const OWNERS: [&str; 3] = ["launch_appserver", "terminate_appserver", "clean_up_appserver"];
+const OWNERS: [&str; 5] = [
+    "launch_appserver",
+    "terminate_appserver",
+    "clean_up_appserver",
+    "archive_instance",
+    "delete_instance",
+];
 
 /// One region under watch.
 #[derive(Debug)]
@@ -202,7 +208,9 @@ impl RegionWatch {
         let loaded = journal.load::<Appserver>(&id.stream()).await?;
         // Its launch has recorded the wish for a machine, and is about to freeze the Appserver.
         let Some(appserver) = loaded.state.present() else { return Ok(true) };
-        for run in [Some(appserver.launched.run), appserver.run_in_flight].into_iter().flatten() {
+        let (launch, other) = (Some(appserver.launched.run), appserver.run_in_flight);
+        // A run of the whole instance that takes it away is none of its own.
+        for run in [launch, other, appserver.termination_run].into_iter().flatten() {
             let run = journal.load::<Saga>(&run.stream()).await?.state;
             // One that was asked for and has not started has touched nothing yet.
             let is_owner = run.is_some_and(|run| {

@@ -1,6 +1,7 @@
 //! Machines that change behind Ocim's back: told once, never touched.
 
 use super::stage::{REGION, Stage, somebody};
+use ocim::app::lifecycle::LifecycleAsk;
 use ocim::app::{Caller, LaunchAsk, Launched};
 use ocim::reconciler::{Reconciler, RegionWatch};
 use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig, destroy_all};
@@ -149,6 +150,22 @@ async fn a_run_that_takes_its_machine_away_is_left_alone() {
     look(&mut watch, 2).await;
     assert_eq!(kinds(&stage, &FACTS).await, [""; 0]);
     assert_eq!(kinds(&stage, &INVENTORIES).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_goes_with_its_archived_site_is_left_alone() {
+    let stage = Stage::new().await;
+    let launched = stage.launch().await;
+    let machine = server_of(&stage, &launched).await.machine.unwrap();
+    let run = stage.begin_change(LifecycleAsk::Archive).await;
+    // Some clouds take minutes to stop a machine, which stands in their lists meanwhile.
+    stage.cloud.faults.fail("delete_machine", 1, Fault::Before(Class::Transient));
+    stage.drive_until(run, |run| run.steps.contains_key("delete_servers")).await;
+    stage.cloud.break_machine(&machine, "it is being deleted");
+    look(&mut watch(&stage), 3).await;
+    assert_eq!(kinds(&stage, &FACTS).await, [""; 0]);
+    assert_eq!(stage.drive(run).await.phase, Phase::Completed);
+    assert_eq!(kinds(&stage, &FACTS).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
