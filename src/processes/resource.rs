@@ -98,8 +98,9 @@ pub async fn ensure_wanted<R: Resource>(
         let all = wanted.iter().map(Resource::describe).collect();
         record(context, first, Command::WantAll(all)).await?;
     }
-    let (mut made, mut failure) = (Vec::with_capacity(wanted.len()), None);
-    for resource in wanted {
+    let (mut made, mut rest) = (Vec::with_capacity(wanted.len()), wanted.into_iter());
+    let mut failure = None;
+    while let Some(resource) = rest.next() {
         match resource.ensure(context).await {
             Ok(provider_id) => made.push((resource, provider_id)),
             Err(error) => {
@@ -109,11 +110,16 @@ pub async fn ensure_wanted<R: Resource>(
         }
     }
     record_all_present(context, &made).await?;
-    if let Some((resource, error)) = failure {
-        forget_refused(context, &resource, &error).await?;
-        return Err(error);
+    let Some((resource, error)) = failure else { return done(R::output(&made)?) };
+    if error.class == ErrorClass::Permanent {
+        // Nobody will make it, nor those after it.
+        for unmade in std::iter::once(resource).chain(rest) {
+            if !forget_unmade(context, &unmade).await? {
+                break;
+            }
+        }
     }
-    done(R::output(&made)?)
+    Err(error)
 }
 
 /// The probe of that step: whether all are there.
@@ -159,23 +165,26 @@ pub async fn ensure_one<R: Resource>(
             Ok(provider_id)
         }
         Err(error) => {
-            forget_refused(context, resource, &error).await?;
+            if error.class == ErrorClass::Permanent {
+                forget_unmade(context, resource).await?;
+            }
             Err(error)
         }
     }
 }
 
-/// Nobody will make what was refused: where it is seen not to be there, it is not wanted any more.
-async fn forget_refused<R: Resource>(
+/// What nobody will make is not wanted any more where it is seen not to be there. Tells whether its provider
+/// let itself be asked.
+async fn forget_unmade<R: Resource>(
     context: &StepContext,
     resource: &R,
-    error: &StepError,
-) -> Result<(), StepError> {
-    if error.class == ErrorClass::Permanent && matches!(resource.find(context).await, Ok(None)) {
+) -> Result<bool, StepError> {
+    let Ok(found) = resource.find(context).await else { return Ok(false) };
+    if found.is_none() {
         let id = resource.describe().id;
         record(context, resource, Command::FindAbsent { id }).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Removes one resource, and looks until it is gone. Only observed absence counts.
