@@ -57,14 +57,18 @@ pub trait Resource: Sized + Send + Sync {
             match resource.ensure(context).await {
                 Ok(provider_id) => made.push(provider_id),
                 Err(error) => {
-                    failure = Some((resource, error));
+                    failure = Some(error);
                     break;
                 }
             }
         }
         record_all_present(context, wanted, &made).await?;
-        let Some((resource, error)) = failure else { return Ok(made) };
-        forget_unmade(context, resource, &error).await?;
+        let Some(error) = failure else { return Ok(made) };
+        for unmade in wanted.iter().skip(made.len()) {
+            if !forget_unmade(context, unmade, &error).await? {
+                break;
+            }
+        }
         Err(error)
     }
 
@@ -168,18 +172,25 @@ pub async fn ensure_one<R: Resource>(
     }
 }
 
-/// Where nobody will make a resource because of this error, one that is seen not to be there is not wanted
-/// any more.
+/// What nobody will make because of this error is not wanted any more where it is seen not to be there.
+/// Tells whether there is any use in looking for more of the kind: its provider let itself be asked.
 async fn forget_unmade<R: Resource>(
     context: &StepContext,
     resource: &R,
     error: &StepError,
-) -> Result<(), StepError> {
-    if error.class == ErrorClass::Permanent && matches!(resource.find(context).await, Ok(None)) {
-        let id = resource.describe().id;
-        record(context, resource, Command::FindAbsent { id }).await?;
+) -> Result<bool, StepError> {
+    if error.class != ErrorClass::Permanent {
+        return Ok(false);
     }
-    Ok(())
+    match resource.find(context).await {
+        Ok(None) => {
+            let id = resource.describe().id;
+            record(context, resource, Command::FindAbsent { id }).await?;
+            Ok(true)
+        }
+        Ok(Some(_)) => Ok(true),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Removes one resource, and looks until it is gone. Only observed absence counts.

@@ -41,7 +41,7 @@ pub(super) fn all_events() -> Vec<Recorded> {
         primary: host(),
         port: 27017,
         replica_set: Some("rs0".to_owned()),
-        tls: true,
+        tls: false,
     };
     let rabbitmq = Rabbitmq {
         api_url: "https://mq.example.com:15671".to_owned(),

@@ -38,7 +38,9 @@ pub async fn set_names(
         Err(error) => {
             let error = StepError::from(error);
             for name in wanted {
-                forget_unmade(context, name, &error).await?;
+                if !forget_unmade(context, name, &error).await? {
+                    break;
+                }
             }
             return Err(error);
         }

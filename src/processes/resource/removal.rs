@@ -161,6 +161,8 @@ pub async fn remove_data(context: StepContext) -> Result<Progress, StepError> {
         }
     }
     match (failure, pending) {
+        // A refusal for good is told once all others are seen to be gone.
+        (Some(error), Some(pending)) if error.class == ErrorClass::Permanent => Ok(pending),
         (Some(error), _) => Err(error),
         (None, Some(pending)) => Ok(pending),
         (None, None) => done(()),

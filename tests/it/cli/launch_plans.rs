@@ -17,7 +17,7 @@ async fn a_rehearsal_prints_problems_and_steps_and_ends_so_that_scripts_notice()
         "problem at create_server: the region has no flavor that fits",
         "(`ocim explain machine_not_offered`)",
         "no appserver is in traffic to compare it with",
-        "  provision_storage: skipped, uploads are kept on the appserver's own machine",
+        "  provision_storage: skipped, no account of Swift is given: see the settings `swift_openstack_*`",
         "  run_main_playbook\n",
     ] {
         assert!(told.contains(words), "{words}: {told}");

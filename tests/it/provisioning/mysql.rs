@@ -146,6 +146,8 @@ async fn a_server_that_is_away_comes_back_and_one_that_refuses_says_why() {
 
 #[tokio::test]
 async fn a_server_is_spoken_to_in_private_and_believed_by_its_authority_alone() {
+    // As the program does at its start.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut peer = MariaDb::start();
     peer.go_away();
     let (key, certificate) = {

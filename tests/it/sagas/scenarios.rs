@@ -36,7 +36,7 @@ use ocim_domain::appserver::{self, Appserver};
 use ocim_domain::fragment::probe_host;
 use ocim_domain::ids::{RunId, ServerId};
 use ocim_domain::instance::{self, Attempts, Instance, OnSuccess};
-use ocim_domain::ledger::ResourceKey;
+use ocim_domain::ledger::{Leaves, ResourceKey};
 use ocim_domain::load_balancer::LoadBalancer;
 use ocim_domain::region::{Region, region_id};
 use ocim_domain::saga::{Phase, Run, step_key};
@@ -441,8 +441,10 @@ pub(crate) struct Outcome {
     pub(crate) metadata: BTreeMap<String, Vec<u8>>,
     /// The mails that people have, by their ids: a repetition is the same mail.
     pub(crate) mails: BTreeSet<String>,
-    /// What its ledger has.
+    /// What its ledger has; of what is on shared servers, where accounts' names are drawn, the kinds alone.
     pub(crate) ledger: Vec<ResourceKey>,
+    /// How much shared servers have.
+    pub(crate) held: usize,
     /// Kinds of all that was recorded beside runs, applied fragments and renewed reservations, in
     /// order.
     pub(crate) facts: Vec<String>,
@@ -516,8 +518,16 @@ pub(crate) async fn look(stage: &Stage, id: RunId, run: &Run) -> Outcome {
         monitored: monitored(stage),
         metadata: stage.metadata.part(&stage.instance.0.to_string()),
         mails: stage.mailer.ids(),
-        ledger: ledger.into_iter().map(|entry| entry.resource.id).collect(),
+        ledger: ledger.into_iter().map(|entry| without_drawn_names(entry.resource.id)).collect(),
+        held: stage.servers.held().len(),
         facts: facts.filter(is_fact).collect(),
+    }
+}
+
+fn without_drawn_names(id: ResourceKey) -> ResourceKey {
+    match id.kind.leaves() {
+        Leaves::WithDeletion => ResourceKey { key: String::new(), ..id },
+        Leaves::WithArchive | Leaves::Never => id,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused};
 use async_trait::async_trait;
 use mysql_async::prelude::{FromRow, Queryable};
-use mysql_async::{Conn, DriverError, Error, IoError, OptsBuilder, SslOpts};
+use mysql_async::{Conn, DriverError, Error, OptsBuilder, SslOpts};
 use ocim_domain::configuration::mysql_account::Privileges;
 use ocim_domain::error_chain::chain;
 use ocim_domain::ledger::Kind;
@@ -306,9 +306,19 @@ fn classify(name: &str, error: &Error, secrets: &[&str]) -> PortError {
             refused(name, "it offers no TLS, which is asked for", secrets)
         }
         // Whoever answers with another certificate is not asked again and again.
-        Error::Io(IoError::Tls(error)) => refused(name, &chain(error), secrets),
-        error => failed(name, &chain(error), secrets),
+        Error::Io(error) if chain(error).contains("certificate") => {
+            refused(name, &first_cause(error), secrets)
+        }
+        error => failed(name, &first_cause(error), secrets),
     }
+}
+
+/// The error's first cause, which the outer ones repeat.
+fn first_cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
