@@ -262,6 +262,26 @@ async fn a_machine_may_have_a_floating_address_which_goes_with_it() {
 }
 
 #[tokio::test]
+async fn what_no_console_shows_is_believed_only_where_that_is_said() {
+    let stack = own_stack().await;
+    let test = "consoles";
+    let strict = open(&stack, test);
+    let config = config(access(&stack, None), test);
+    let config = OpenStackConfig { trust_first_host_key: true, ..config };
+    let trusting = OpenStackCloud::new(config).unwrap();
+    stack.steer("no_console", Some(""));
+    let made = strict.create_machine(&spec(test)).await.unwrap();
+    assert!(await_power(&strict, &made.id, Power::Active).await.host_keys.is_empty());
+    let seen = trusting.read_machine(&made.id).await.unwrap().unwrap().host_keys;
+    // From now on they are those of the machine, whoever asks.
+    assert_eq!(strict.read_machine(&made.id).await.unwrap().unwrap().host_keys, seen);
+    stack.steer("no_console", None);
+    let [key] = &seen[..] else { panic!("{seen:?}") };
+    assert!(strict.read_console(&made.id).await.unwrap().contains(key));
+    remove(&strict, &made.id).await;
+}
+
+#[tokio::test]
 async fn quotas_are_told_before_and_named_when_they_are_used_up() {
     let stack = own_stack().await;
     let test = "quota";

@@ -133,6 +133,8 @@ pub(super) struct Api {
     client: Client,
     /// Keystone's host, as people are told.
     keystone: String,
+    /// Longest wait for an answer.
+    timeout: Duration,
     /// The token with its catalog, once there is one.
     session: Mutex<Option<Arc<Session>>>,
 }
@@ -163,7 +165,7 @@ impl Api {
             .timeout(timeout)
             .build()
             .map_err(|error| PortError::permanent(ErrorCode::Defect, first_cause(&error)))?;
-        Ok(Self { access, client, keystone, session: Mutex::new(None) })
+        Ok(Self { access, client, keystone, timeout, session: Mutex::new(None) })
     }
 
     /// Keystone's host.
@@ -237,7 +239,11 @@ impl Api {
 
     /// The session, with a token; whether it may be had later, where there is none.
     async fn log_in(&self) -> Result<Arc<Session>, (PortError, bool)> {
-        let mut kept = self.session.lock().await;
+        // One asks for all. Who has waited for that as long as for an answer has not got any.
+        let Ok(mut kept) = tokio::time::timeout(self.timeout, self.session.lock()).await else {
+            let message = format!("Keystone of {} gives no token in time", self.keystone);
+            return Err((PortError::transient(message), false));
+        };
         if let Some(session) = &*kept {
             return Ok(Arc::clone(session));
         }
