@@ -43,8 +43,7 @@ impl Bench {
             also_listens: None,
             https_port: Some(free_port()),
         };
-        let shell = Arc::clone(&machine);
-        let balancer = HaproxyLoadBalancer::new(machine.playbooks(), shell);
+        let balancer = HaproxyLoadBalancer::new(machine.playbooks(), machine.clone());
         Self { machine, host, balancer }
     }
 

@@ -6,7 +6,7 @@ use super::super::world::World;
 use super::dns_names::set_names;
 use super::{Resource, Wanted};
 use async_trait::async_trait;
-use ocim_adapters::dns::{Dns, Lead, OwnName, TakenName, Target};
+use ocim_adapters::dns::{Dns, Lead, NameToSet, OwnName, TTL_SECONDS, TakenName, Target};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{self, Kind, ResourceKey};
 use ocim_domain::load_balancer::Registration;
@@ -30,14 +30,14 @@ fn read_target(text: &str) -> Target {
 }
 
 /// A name and where it leads.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DnsName {
     pub(super) service: Arc<dyn Dns>,
     pub(super) instance: InstanceId,
     pub(super) name: String,
     pub(super) target: Target,
-    /// Where it led when it was seen last.
-    seen: Option<Target>,
+    /// Where it may lead before it leads there: what we wrote of it, most likely first.
+    pub(super) formerly: Vec<Target>,
 }
 
 impl DnsName {
@@ -65,8 +65,8 @@ impl DnsName {
         entry: &ledger::Entry,
     ) -> Self {
         let known = &entry.resource;
-        let seen = entry.provider_id.as_deref().map(read_target);
-        Self { service, instance, name: known.id.key.clone(), target: target_of(known), seen }
+        let formerly = entry.provider_id.as_deref().map(read_target).into_iter().collect();
+        Self { service, instance, name: known.id.key.clone(), target: target_of(known), formerly }
     }
 
     /// A name of an instance that is to lead to a machine.
@@ -78,7 +78,7 @@ impl DnsName {
         ip: IpAddr,
     ) -> Self {
         let (service, target) = (Arc::clone(service), Target::Address(ip));
-        Self { service, instance, name, target, seen: None }
+        Self { service, instance, name, target, formerly: vec![] }
     }
 
     /// What it is called.
@@ -89,8 +89,17 @@ impl DnsName {
 
     /// Where it may lead by our doing, most likely first.
     pub(super) fn written(&self) -> Vec<Target> {
-        let wanted = Some(&self.target).filter(|target| self.seen.as_ref() != Some(target));
-        self.seen.iter().chain(wanted).cloned().collect()
+        let wanted = Some(&self.target).filter(|target| !self.formerly.contains(target));
+        self.formerly.iter().chain(wanted).cloned().collect()
+    }
+
+    pub(super) fn to_set(&self) -> NameToSet {
+        NameToSet {
+            name: self.name.clone(),
+            target: self.target.clone(),
+            formerly: self.formerly.clone(),
+            ttl_seconds: TTL_SECONDS,
+        }
     }
 
     pub(super) fn own_name(&self) -> OwnName {
@@ -153,7 +162,7 @@ impl Resource for DnsName {
             instance: input.instance,
             name,
             target: Target::Name(target.clone()),
-            seen: None,
+            formerly: vec![],
         };
         Ok(Wanted::These(names.map(name).collect()))
     }

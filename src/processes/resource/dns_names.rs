@@ -7,7 +7,7 @@ use super::removal::{Removal, entries_of};
 use super::{
     Resource, forget_unmade, look_for, note_unremoved, record, record_absent, record_present,
 };
-use ocim_adapters::dns::{Lead, NameToSet, TTL_SECONDS, TakenName, Target};
+use ocim_adapters::dns::{Lead, TakenName, Target};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{self, Command, Kind, Sight};
 use std::sync::Arc;
@@ -25,19 +25,16 @@ pub async fn set_names(
     let mut names = Vec::with_capacity(wanted.len());
     for name in wanted {
         let entry = known.iter().find(|entry| entry.resource.id.key == name.name);
-        names.push(NameToSet {
-            name: name.name.clone(),
-            target: name.target.clone(),
-            formerly: read_former(context, name, entry).await?,
-            ttl_seconds: TTL_SECONDS,
-        });
+        let formerly = read_former(context, name, entry).await?;
         record(context, name, Command::Want(name.describe())).await?;
+        names.push(DnsName { formerly, ..name.clone() });
     }
-    let taken = match service.set_names(&names).await {
+    let to_set: Vec<_> = names.iter().map(DnsName::to_set).collect();
+    let taken = match service.set_names(&to_set).await {
         Ok(taken) => taken,
         Err(error) => {
             let error = StepError::from(error);
-            for name in wanted {
+            for name in &names {
                 if !forget_unmade(context, name, &error).await? {
                     break;
                 }

@@ -100,6 +100,24 @@ async fn a_name_follows_its_machine_whatever_became_of_the_order_before() {
     }
 }
 
+/// A refusal forgets no name that is where it was: it is ours when somebody has mended what was refused.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_may_not_move_stays_known_where_it_is() {
+    let stage = Stage::new().await;
+    let one = stage.launch_active().await.appserver;
+    stage.launch_active().await;
+    let addresses = stage.dns.addresses();
+    stage.dns.faults.fail_always("set_names", Fault::Before(Class::Permanent));
+    let run = stage.begin_deactivation(one).await;
+    assert!(stage.drive(run).await.phase.is_stuck());
+    assert_eq!(stage.dns.addresses(), addresses);
+    assert!(entries(&stage).await.iter().any(|entry| entry.resource.id.key == FIRST));
+    stage.dns.faults.clear();
+    stage.launch_active().await;
+    let first = stage.dns.addresses()[FIRST];
+    assert_eq!(first, addresses["vm2.alpha.example.com"], "{:?}", stage.dns.addresses());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_names_of_a_site_are_one_order_each_way() {
     let stage = Stage::new().await;
