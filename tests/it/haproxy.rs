@@ -457,7 +457,6 @@ async fn a_look_tells_of_a_killed_haproxy_and_of_what_was_changed_and_it_is_star
     for name in ["a", "b", "c"] {
         assert_ne!(seen[name], all[name], "{name}");
     }
-
     let before = bench.master();
     crate::private_sshd::run("kill", &["-9", &before]);
     wait_for("the end of HAProxy", || TcpStream::connect(("127.0.0.1", bench.port())).is_err());
