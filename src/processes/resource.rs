@@ -100,7 +100,7 @@ pub async fn ensure_wanted<R: Resource>(
     }
     let (mut made, mut rest) = (Vec::with_capacity(wanted.len()), wanted.into_iter());
     let mut failure = None;
-    while let Some(resource) = rest.next() {
+    for resource in rest.by_ref() {
         match resource.ensure(context).await {
             Ok(provider_id) => made.push((resource, provider_id)),
             Err(error) => {
