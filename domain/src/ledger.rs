@@ -226,6 +226,32 @@ pub struct State {
     pub entries: BTreeMap<ResourceKey, Entry>,
 }
 
+impl State {
+    /// What is told where a resource is wanted; nothing where it is so already.
+    fn want(&self, resource: Resource) -> Option<Event> {
+        let known = self.entries.get(&resource.id);
+        let is_wanted = known.is_some_and(|entry| entry.resource == resource);
+        (!is_wanted).then_some(Event::Wanted { resource })
+    }
+
+    /// What is told where one is there; nothing where it is known to be.
+    fn find_present(
+        &self,
+        id: ResourceKey,
+        provider_id: String,
+    ) -> Result<Option<Event>, Rejected> {
+        match self.entries.get(&id) {
+            None => Err(Rejected::NeverWanted { id }),
+            Some(Entry { sight: Sight::Present, provider_id: Some(known), .. })
+                if *known == provider_id =>
+            {
+                Ok(None)
+            }
+            Some(_) => Ok(Some(Event::Present { id, provider_id })),
+        }
+    }
+}
+
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
@@ -254,34 +280,20 @@ impl Decider for Ledger {
     type Event = Event;
     type Rejected = Rejected;
 
-    fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
+    fn decide(state: &State, command: Command, _now: Timestamp) -> Result<Vec<Event>, Rejected> {
         let known = |id: &ResourceKey| state.entries.get(id);
         Ok(match command {
-            Command::Want(resource) => match known(&resource.id) {
-                Some(entry) if entry.resource == resource => vec![],
-                _ => vec![Event::Wanted { resource }],
-            },
-            Command::WantAll(wanted) => wanted
-                .into_iter()
-                .map(|resource| Self::decide(state, Command::Want(resource), now))
-                .collect::<Result<Vec<_>, _>>()?
-                .concat(),
-            Command::FindAllPresent(found) => found
-                .into_iter()
-                .map(|(id, provider_id)| {
-                    Self::decide(state, Command::FindPresent { id, provider_id }, now)
-                })
-                .collect::<Result<Vec<_>, _>>()?
-                .concat(),
-            Command::FindPresent { id, provider_id } => match known(&id) {
-                None => return Err(Rejected::NeverWanted { id }),
-                Some(Entry { sight: Sight::Present, provider_id: Some(known), .. })
-                    if *known == provider_id =>
-                {
-                    vec![]
-                }
-                Some(_) => vec![Event::Present { id, provider_id }],
-            },
+            Command::Want(resource) => state.want(resource).into_iter().collect(),
+            Command::WantAll(wanted) => {
+                wanted.into_iter().filter_map(|resource| state.want(resource)).collect()
+            }
+            Command::FindPresent { id, provider_id } => {
+                state.find_present(id, provider_id)?.into_iter().collect()
+            }
+            Command::FindAllPresent(found) => {
+                let found = found.into_iter().map(|(id, name)| state.find_present(id, name));
+                found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
+            }
             Command::FindAbsent { id } if known(&id).is_some() => vec![Event::Absent { id }],
             // Whatever is said of it next: it is the same silence.
             Command::LoseSight { id, reason }

@@ -6,7 +6,8 @@ use crate::configuration::mysql_account::{
 use crate::ids::{MongodbServerId, MysqlServerId, RabbitmqServerId};
 use crate::ledger::Kind;
 use crate::resources::ResourceNames;
-use crate::settings::{InstanceSettings, StorageType, SwiftAccount, storage_type};
+pub use crate::settings::SwiftAccount;
+use crate::settings::{InstanceSettings, StorageType, storage_type};
 use crate::shared_server::url::parse_server_url;
 use crate::shared_server::{
     Address, Assignable, Kind as _, Mongodb, MongodbUse, Mysql, MysqlUse, Rabbitmq, RabbitmqUse,

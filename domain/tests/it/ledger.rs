@@ -57,6 +57,21 @@ fn what_was_never_wanted_is_refused_and_what_is_told_twice_is_told_once() {
 }
 
 #[test]
+fn many_are_wanted_and_found_at_once_and_what_is_known_is_not_told_again() {
+    let other = Resource { id: ResourceKey::new(Kind::DnsName, "a.example.com"), ..resource() };
+    let both = || vec![resource(), other.clone()];
+    let wanted_too = Event::Wanted { resource: other.clone() };
+    given::<Ledger>([]).when_then(Command::WantAll(both()), [wanted(), wanted_too.clone()]);
+    given::<Ledger>([wanted()]).when_then(Command::WantAll(both()), [wanted_too.clone()]);
+    let found = vec![(id(), "vm-1".to_owned()), (other.id.clone(), "a".to_owned())];
+    let present_too = Event::Present { id: other.id.clone(), provider_id: "a".to_owned() };
+    given::<Ledger>([wanted(), wanted_too, is_present("vm-1")])
+        .when_then(Command::FindAllPresent(found.clone()), [present_too]);
+    given::<Ledger>([wanted()])
+        .when_refused(Command::FindAllPresent(found), Rejected::NeverWanted { id: other.id });
+}
+
+#[test]
 fn a_lost_sight_is_told_once_and_ends_with_what_is_found() {
     given::<Ledger>([]).when_silent(lose_sight());
     given::<Ledger>([wanted()]).when_then(lose_sight(), [is_unknown()]);

@@ -5,8 +5,7 @@ use crate::support::http_double::HttpDouble;
 use ocim_adapters::provisioning::Provisioning;
 use ocim_adapters::provisioning::servers::SharedServers;
 use ocim_domain::port_error::Class;
-use ocim_domain::provisioning::{Item, Service};
-use ocim_domain::settings::SwiftAccount;
+use ocim_domain::provisioning::{Item, Service, SwiftAccount};
 use serde_json::json;
 
 const PASSWORD: &str = "swift-password";
