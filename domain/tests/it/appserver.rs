@@ -192,7 +192,8 @@ fn the_same_request_once_more_is_silent_and_another_one_is_a_request() {
         let asked = active.after(request.clone());
         asked.when_silent(request);
     }
-    let other = Command::RequestActivation { run: run_id(9), deactivate_others: true, force: false };
+    let other =
+        Command::RequestActivation { run: run_id(9), deactivate_others: true, force: false };
     let requested =
         Event::ActivationRequested { run: run_id(9), deactivate_others: true, force: false };
     active.after(activation(false)).when_then(other, [requested]);
