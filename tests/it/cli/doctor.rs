@@ -57,13 +57,17 @@ async fn what_is_well_is_told_and_nothing_is_written() {
 async fn settings_of_the_original_that_nothing_reads_are_told_with_why_and_fail_nothing() {
     let server = ApiServer::start().await;
     let key = ("SECRET_KEY", "a key that nothing is bound to yet");
-    let unread =
-        [("REDIS_URL", "redis://:hidden@cache/0"), ("GANDI_API_KEY", "a secret"), ("DEBUG", " ")];
+    let unread = [
+        ("REDIS_URL", "redis://:hidden@cache/0"),
+        ("GITHUB_ACCESS_TOKEN", "a secret"),
+        ("DEBUG", " "),
+    ];
     let (code, findings) = examine(&server, &[&[key], &unread[..]].concat()).await;
     assert_eq!(code, 0, "{findings:#?}");
-    for (setting, reason) in
-        [("setting_redis_url", "there is no Redis"), ("setting_gandi_api_key", "DNS at Gandi")]
-    {
+    for (setting, reason) in [
+        ("setting_redis_url", "there is no Redis"),
+        ("setting_github_access_token", "sandboxes from pull requests"),
+    ] {
         let finding = &findings[setting];
         assert_eq!(finding["is_fine"], true, "{finding}");
         assert!(finding["says"].as_str().unwrap().contains(reason), "{finding}");
