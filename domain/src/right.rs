@@ -97,14 +97,12 @@ rights! {
     LoadBalancersRetire = "load_balancers:retire", Change;
     /// Have balancers put right.
     LoadBalancersPrepare = "load_balancers:prepare", Change;
-    /// See servers that sites share, and who uses them.
+    /// See servers that sites share, and who uses them, and try whether they let Ocim do its work.
     SharedServersRead = "shared_servers:read", Look;
     /// Add servers that sites share.
     SharedServersAdd = "shared_servers:add", Change;
     /// Change what is known of servers that sites share, and whether they take new sites.
     SharedServersChange = "shared_servers:change", Change;
-    /// Try whether servers that sites share let Ocim do its work.
-    SharedServersTest = "shared_servers:test", Look;
     /// Retire servers that sites share.
     SharedServersRetire = "shared_servers:retire", Change;
     /// See what is done to many sites at once.

@@ -336,7 +336,7 @@ macro_rules! routes {
                 description: "Logs in as its administrator, and looks whether that account may do what \
                     sites need. Nothing is changed there. A server that does not answer is waited for \
                     for half a minute.",
-                access: Access::Granted(Right::SharedServersTest),
+                access: Access::Granted(Right::SharedServersRead),
                 takes: Input::NOTHING.path(&[ID]),
                 answers: &[Answer {
                     status: 200,
