@@ -14,6 +14,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("attempts", "--attempts"),
     ("before", "--before"),
     ("batch_size", "--batch-size"),
+    ("check", "--check"),
     ("confirm", "--confirm"),
     ("correlation", "--correlation"),
     ("deactivate_others", "--deactivate-others"),
