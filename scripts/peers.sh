@@ -35,6 +35,7 @@ row PostgreSQL "$(postgres_version)" 'postgres|store|migrations|projections|logs
 row KurrentDB "a double${OCIM_TEST_KURRENTDB_URL:+, and a server}" 'kurrentdb'
 row OpenStack "Nova $(dpkg-query -W -f '${Version}' nova-common 2>/dev/null)" '^openstack::'
 row HAProxy "$(haproxy -v 2>/dev/null | sed -n '1s/.*version \([^ ]*\).*/\1/p')" '^haproxy|crash|journey|balancers'
+row BIND "$(named -v 2>/dev/null | cut -d' ' -f2)" '^dns::'
 row OpenSSH "$(ssh -V 2>&1 | sed 's/^OpenSSH_\([^ ,]*\).*/\1/')" 'local_cloud|^ansible|^haproxy|crash|journey|balancers'
 row Ansible "$(ansible_version)" '^ansible|^haproxy|crash|journey|balancers'
 row git "$(git --version | cut -d' ' -f3)" '^ansible.*(branch|tag|commit|git)'
