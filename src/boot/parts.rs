@@ -130,12 +130,6 @@ pub(super) fn observe(config: &Config) -> Result<(Observing, Option<Exporter>), 
 
 /// The same ports, but calls that concern simulated regions go there.
 fn beside(ports: Ports, regions: &[Arc<SimulatedRegion>]) -> Ports {
-    // Where nothing is real, no server is asked for anything, whatever it is called.
-    let is_all = ports.clouds.len() == regions.len();
-    let provisioning: Arc<dyn Provisioning> = match regions.first() {
-        Some(region) if is_all => region.clone(),
-        _ => Arc::new(Routed::new(regions.to_vec(), ports.provisioning)),
-    };
     Ports {
         clouds: ports.clouds,
         shell: Arc::new(Routed::new(regions.to_vec(), ports.shell)),
@@ -145,7 +139,7 @@ fn beside(ports: Ports, regions: &[Arc<SimulatedRegion>]) -> Ports {
             .monitoring
             .or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
         metadata: ports.metadata,
-        provisioning,
+        provisioning: Arc::new(Routed::new(regions.to_vec(), ports.provisioning)),
         mailer: ports.mailer,
         dns: ports.dns.or_else(|| regions.first().map(|region| Arc::clone(region) as _)),
         site_probe: Arc::new(Routed::new(regions.to_vec(), ports.site_probe)),

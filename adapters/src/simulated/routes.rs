@@ -182,10 +182,18 @@ impl SiteProbe for Routed<dyn SiteProbe> {
     }
 }
 
+/// Domains below which there is nobody's host: reserved, and for examples (RFC 2606).
+const NOBODYS: [&str; 5] = ["invalid", "example", "example.com", "example.net", "example.org"];
+
+fn is_nobodys(host: &str) -> bool {
+    let is_below = |domain: &&str| host == *domain || host.ends_with(&format!(".{domain}"));
+    NOBODYS.iter().any(is_below)
+}
+
 impl Routed<dyn Provisioning> {
-    /// Whose host can have no address is simulated.
+    /// What can have no host is simulated.
     fn provisioning(&self, service: &Service) -> &dyn Provisioning {
-        let region = self.regions.first().filter(|_| service.host().ends_with(".invalid"));
+        let region = self.regions.first().filter(|_| is_nobodys(&service.host()));
         region.map_or(&*self.real, |region| &**region)
     }
 }
@@ -206,5 +214,20 @@ impl Provisioning for Routed<dyn Provisioning> {
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {
         self.provisioning(service).check(service).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_have_no_host_is_simulated() {
+        for host in ["a.invalid", "invalid", "db.example.com", "example.org", "x.y.example"] {
+            assert!(is_nobodys(host), "{host}");
+        }
+        for host in ["", "localhost", "127.0.0.1", "myexample.com", "example.com.au", "db.test"] {
+            assert!(!is_nobodys(host), "{host}");
+        }
     }
 }
