@@ -13,8 +13,8 @@ mod private_sshd;
 
 use futures_util::future::join_all;
 use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
-use ocim_adapters::balancer::{BalancerHost, Fragment, LoadBalancer};
-use private_sshd::{PrivateSshd, free_port};
+use ocim_adapters::balancer::{Fragment, LoadBalancer};
+use private_sshd::PrivateSshd;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,15 +33,8 @@ const RELOADS_MAX: usize = 3;
 #[tokio::main(flavor = "multi_thread")]
 async fn main() -> ExitCode {
     let machine = Arc::new(PrivateSshd::start());
-    let host = BalancerHost {
-        domain: "balancer.localhost".into(),
-        address: machine.address(free_port()),
-        host_keys: machine.host_keys(),
-        also_listens: None,
-        https_port: None,
-    };
-    let shell = Arc::clone(&machine);
-    let balancer = HaproxyLoadBalancer::new(machine.playbooks(), shell);
+    let host = machine.as_balancer();
+    let balancer = HaproxyLoadBalancer::new(machine.playbooks(), machine.clone());
     balancer.prepare_balancer(&host).await.unwrap();
     let apply = async |fragment: Fragment| {
         balancer.apply_fragment(&host, &fragment).await.unwrap();

@@ -4,7 +4,7 @@ mod changes;
 mod links;
 mod pages;
 
-use crate::private_sshd::{PrivateSshd, free_port, wait_for};
+use crate::private_sshd::{PrivateSshd, wait_for};
 use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
 use ocim_adapters::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
 use ocim_adapters::sites::SiteProbe;
@@ -36,13 +36,7 @@ impl Bench {
 
     fn unprepared() -> Self {
         let machine = Arc::new(PrivateSshd::start());
-        let host = BalancerHost {
-            domain: "balancer.localhost".into(),
-            address: machine.address(free_port()),
-            host_keys: machine.host_keys(),
-            also_listens: None,
-            https_port: Some(free_port()),
-        };
+        let host = machine.as_balancer();
         let balancer = HaproxyLoadBalancer::new(machine.playbooks(), machine.clone());
         Self { machine, host, balancer }
     }

@@ -1,6 +1,7 @@
 //! A real sshd on a free port whose logins get a home of their own, and Ansible to reach it.
 
 use async_trait::async_trait;
+use ocim_adapters::balancer::BalancerHost;
 use ocim_adapters::cloud::Address;
 use ocim_adapters::playbooks::ansible::{AnsibleConfig, AnsiblePlaybooks, pick_environment};
 use ocim_adapters::shell::Shell;
@@ -72,6 +73,17 @@ impl PrivateSshd {
     pub(crate) fn host_keys(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.path().join("host_key.pub")).unwrap();
         vec![text.trim().to_owned()]
+    }
+
+    /// The machine as a balancer, on free ports.
+    pub(crate) fn as_balancer(&self) -> BalancerHost {
+        BalancerHost {
+            domain: "balancer.localhost".into(),
+            address: self.address(free_port()),
+            host_keys: self.host_keys(),
+            also_listens: None,
+            https_port: Some(free_port()),
+        }
     }
 
     pub(crate) fn home(&self) -> PathBuf {

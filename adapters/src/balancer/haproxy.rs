@@ -30,8 +30,10 @@ const DONE: [&str; 2] = ["live", "unchanged"];
 const STATUS: &str = "haproxy-status: ";
 /// The program's exit status when HAProxy refused the configuration.
 const REFUSED: &str = "2";
-/// The shell's exit status when the program is not there.
+/// The shell's exit status when the program is not there, and the program's when it has no such command.
 const ABSENT: &str = "127";
+/// What a program says that was there before changes came together.
+const UNKNOWN_COMMAND: &str = "KeyError: 'change'";
 /// Where the program lies on a host whose root we may become.
 const ROOT_PROGRAM: &str = "/var/lib/ocim-balancer/ocim-haproxy";
 /// How many lines of Ansible's explain a failure that the program had no part in.
@@ -145,6 +147,11 @@ impl HaproxyLoadBalancer {
         let input = Value::from_iter(fragments.iter().map(write_change)).to_string();
         let text = self.call_with(host, &["change"], input.as_bytes()).await?;
         let ended: Vec<Ended> = read_json(host, &text)?;
+        if ended.len() != fragments.len() {
+            let (domain, told, asked) = (&host.domain, ended.len(), fragments.len());
+            let text = format!("the balancer {domain} tells of {told} changes instead of {asked}");
+            return Err(PortError::transient(text));
+        }
         let outcome = |Ended { status, words }| match status {
             0 => Ok(words.into_iter().filter(|line| !DONE.contains(&line.as_str())).collect()),
             _ => Err(explain_status(&host.domain, &status.to_string(), &words.join("\n"))),
@@ -371,6 +378,8 @@ fn explain_status(domain: &str, status: &str, words: &str) -> PortError {
             format!("HAProxy on {domain} refuses the configuration, nothing has changed:\n{words}"),
         ),
         ABSENT => unprepared(domain),
+        // One that is older than we are.
+        _ if words.contains(UNKNOWN_COMMAND) => unprepared(domain),
         _ => PortError::transient(format!(
             "what keeps the balancer {domain} ended with status {status}, and says:\n{words}"
         )),
@@ -454,6 +463,14 @@ mod tests {
         for (state, output, class, blame) in cases {
             let error = explain_failure("b.example.org", &state, &lines(output));
             assert_eq!((error.class, error.blame), (class, blame), "{state:?} {output}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_or_too_old_is_put_there() {
+        for (status, words) in [("127", ""), ("1", "Traceback …\nKeyError: 'change'")] {
+            let error = explain_status("b.example.org", status, words);
+            assert_eq!(error.code, Some(ErrorCode::BalancerUnprepared), "{status}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Bench, fragment, server, start_site};
 use futures_util::future::join_all;
-use ocim_adapters::balancer::{BalancerState, LoadBalancer};
+use ocim_adapters::balancer::{BalancerState, Fragment, LoadBalancer};
 use ocim_domain::port_error::Class;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::path::{Path, PathBuf};
@@ -45,6 +45,41 @@ async fn fifty_changes_at_once_are_three_reloads_at_most_and_a_bad_one_is_refuse
     for name in names.iter().filter(|name| *name != "s7") {
         assert_eq!(bench.answers(name), "site", "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fragment_that_can_not_be_read_goes_on_and_no_line_gets_into_anothers_section() {
+    let bench = Bench::start().await;
+    let site = start_site("site");
+    for name in ["a", "b"] {
+        bench.apply(name, &server("s", site, "")).await.unwrap();
+    }
+    std::fs::write(folder(&bench).join("fragments/a.json"), "{half").unwrap();
+    let words = bench.apply("b", &server("t", site, "")).await.unwrap();
+    assert!(words.iter().any(|line| line.contains("fragment a cannot be read")), "{words:?}");
+    assert_eq!((bench.answers("a"), bench.answers("b")), ("site".into(), "site".into()));
+
+    let strays =
+        ["    server x 127.0.0.1:1\n", "global\n    daemon\n", "backend be-c\n    .if 0\n"];
+    for stray in strays {
+        let hostile = Fragment { configuration: stray.to_owned(), ..fragment("c", "") };
+        let error = bench.balancer.apply_fragment(&bench.host, &hostile).await.unwrap_err();
+        assert_eq!(error.class, Class::Permanent, "{stray}");
+        assert!(error.message.contains("backend"), "{error}");
+    }
+    assert_eq!((bench.answers("a"), bench.answers("b")), ("site".into(), "site".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_program_has_left_is_served_again_once_it_is_prepared() {
+    let bench = Bench::start().await;
+    let site = start_site("site");
+    bench.apply("a", &server("s", site, "")).await.unwrap();
+    let (before, live) = (bench.master(), folder(&bench).join("live"));
+    std::fs::remove_file(live.join("fragments.json")).unwrap();
+    bench.balancer.prepare_balancer(&bench.host).await.unwrap();
+    assert_ne!(bench.master(), before, "it would read files that are there no more");
+    assert_eq!(bench.answers("a"), "site");
 }
 
 #[tokio::test(flavor = "multi_thread")]

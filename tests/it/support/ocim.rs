@@ -319,6 +319,8 @@ impl Ground {
         let balancer = &balancers["items"][0];
         let (ip, port) = (text(balancer, "public_ip"), &balancer["http_port"]);
         let request = self.http.get(format!("http://{ip}:{port}/")).header("Host", domain);
+        // A visitor of long standing may get the last answer of a worker that HAProxy has replaced.
+        let request = request.header("Connection", "close");
         let answer = request.send().await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let page = answer.text().await.map_err(|error| error.to_string())?;
