@@ -90,8 +90,9 @@ pub struct Config {
     /// `OS_AUTH_URL` and its); `region`, as Keystone's catalog calls it, where that is not what we do;
     /// `network`, that machines are put on, by name or id (without it Nova chooses); `floating_pool`, the
     /// network that floating addresses come from; and `trust_first_host_key`, for clouds whose machines show
-    /// their SSH host keys on no console. `{"local": {"kind": "local"}}`; where `OPENSTACK_REGION` and its
-    /// four sisters are all set, that region at OpenStack.
+    /// their SSH host keys on no console. `{"local": {"kind": "local"}}`; where `OPENSTACK_REGION` is
+    /// set with its sisters `OPENSTACK_AUTH_URL`, `_USER`, `_PASSWORD` and `_TENANT`, that region at OpenStack;
+    /// with some of them alone Ocim does not start.
     pub clouds: BTreeMap<String, CloudConfig>,
     /// `WORKERS`: launches at a time in each region of which `OCIM_CLOUDS` does not say it. `10`.
     pub workers: NonZeroU32,

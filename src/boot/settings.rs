@@ -1,6 +1,6 @@
 //! From the configuration to what commands and steps go by.
 
-use crate::config::{Config, Secret};
+use crate::config::{CloudConfig, Config, Secret};
 use crate::logs::masking::Masker;
 use crate::mails::MailSetting;
 use crate::processes::world::{Deployment, Limits};
@@ -99,8 +99,9 @@ pub(super) fn own_secrets(config: &Config, secret_key: &Secret) -> Vec<String> {
     let given = urls.into_iter().chain(of_sites);
     let git = config.git_credentials.values().map(|credential| &credential.password);
     let all = given.flatten().chain([secret_key]).chain(git).chain(config.dns.secrets());
-    let servers = config.default_servers.passwords().map(str::to_owned);
-    all.map(|secret| secret.expose().to_owned()).chain(servers).collect()
+    let clouds = config.clouds.values().filter_map(CloudConfig::secret);
+    let others = config.default_servers.passwords().chain(clouds).map(str::to_owned);
+    all.map(|secret| secret.expose().to_owned()).chain(others).collect()
 }
 
 /// What deployments are made with. `own_secrets` never stand in a log.
@@ -176,4 +177,38 @@ fn common_playbook(config: &Config) -> Option<(Source, String, String)> {
 pub(super) fn jobs(config: &Config) -> Vec<Job> {
     let is_done = |job: &Job| config.consul.enabled || !job.tells_others();
     Job::ALL.into_iter().filter(is_done).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn no_log_shows_as_whom_clouds_are_asked() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("clouds.yaml");
+        let clouds = "clouds: {ovh: {auth: {auth_url: 'https://a.example.com', \
+                      application_credential_id: i, application_credential_secret: of-the-file}}}\n";
+        std::fs::write(&file, clouds).unwrap();
+        let pairs = [
+            (
+                "OCIM_CLOUDS",
+                r#"{"north": {"kind": "openstack", "cloud": "ovh"}, "south": {"kind": "openstack"}}"#,
+            ),
+            ("OPENSTACK_REGION", "south"),
+            ("OS_CLIENT_CONFIG_FILE", file.to_str().unwrap()),
+            ("OS_AUTH_URL", "https://b.example.com"),
+            ("OS_USERNAME", "u"),
+            ("OS_PASSWORD", "of-the-environment"),
+            ("OS_PROJECT_NAME", "p"),
+        ];
+        let variables: BTreeMap<String, String> =
+            pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let config = Config::load_for(&variables, true).unwrap();
+        let secrets = own_secrets(&config, &Secret::new("of-all-keys"));
+        for secret in ["of-all-keys", "of-the-file", "of-the-environment"] {
+            assert!(secrets.iter().any(|it| it == secret), "{secret}");
+        }
+    }
 }

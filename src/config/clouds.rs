@@ -2,6 +2,7 @@
 
 use super::openstack::{OpenstackRegion, find_access, read_original};
 use super::reader::Reader;
+use ocim_adapters::cloud::openstack::OpenStackAccess;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -57,6 +58,15 @@ impl CloudConfig {
         match self {
             Self::Local { .. } | Self::Simulated { .. } => true,
             Self::Openstack(_) => false,
+        }
+    }
+
+    /// What nobody is to learn of whom it is asked as, where there is such a thing.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Openstack(region) => region.access.as_ref().map(OpenStackAccess::secret),
+            Self::Local { .. } | Self::Simulated { .. } => None,
         }
     }
 

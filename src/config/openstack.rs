@@ -108,11 +108,25 @@ pub(super) fn find_access(
     access.map_err(|rule| r.refuse(variable, format!("(region {name}) {rule}"))).ok()
 }
 
-/// What an environment of the original says, if all of it is there.
+/// What an environment of the original says. Whoever says a part of it is told what is missing: machines are
+/// not to be made on this computer for want of one variable.
 pub(super) fn read_original(r: &mut Reader<'_>) -> Option<OpenStackAccess> {
     let region = r.optional("OPENSTACK_REGION")?.to_owned();
-    let access = of_original(r).access().ok()?;
-    Some(OpenStackAccess { region: Some(region), ..access })
+    let credentials = of_original(r);
+    let Credentials { auth_url, username, project_name, password, .. } = &credentials;
+    let says_nothing =
+        password.is_none() && [auth_url, username, project_name].into_iter().all(Option::is_none);
+    if says_nothing {
+        return None;
+    }
+    let access = credentials.access().map_err(|rule| {
+        let rule = format!(
+            "{rule}: where OPENSTACK_REGION is set without OCIM_CLOUDS, OPENSTACK_AUTH_URL, OPENSTACK_USER, \
+             OPENSTACK_PASSWORD and OPENSTACK_TENANT all are, or none"
+        );
+        r.refuse("OPENSTACK_AUTH_URL", rule);
+    });
+    Some(OpenStackAccess { region: Some(region), ..access.ok()? })
 }
 
 /// The original's user and project are of the domain that there always is.

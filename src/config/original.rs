@@ -15,14 +15,6 @@ pub enum Fate {
 }
 
 const MAIL: &str = "mail to customers";
-/// What says where machines are made, and as whom: all of it, or none.
-const MACHINES: [&str; 5] = [
-    "OPENSTACK_USER",
-    "OPENSTACK_PASSWORD",
-    "OPENSTACK_TENANT",
-    "OPENSTACK_AUTH_URL",
-    "OPENSTACK_REGION",
-];
 const S3: &str = "buckets in S3";
 const UPLOADS: &str = "logos that people upload";
 const BACKUP: &str = "backups of Swift containers";
@@ -187,10 +179,11 @@ pub fn tell_unread(variables: &BTreeMap<String, String>) -> Vec<String> {
     };
     let mut told: Vec<_> =
         ORIGINAL.iter().filter(|(name, _)| is_set(name)).filter_map(tell).collect();
-    if is_set("OPENSTACK_AUTH_URL") && !MACHINES.into_iter().all(is_set) {
+    // With a region it says where machines are made, too; so may OCIM_CLOUDS, which says it of each of its own.
+    if is_set("OPENSTACK_AUTH_URL") && !is_set("OPENSTACK_REGION") && !is_set("OCIM_CLOUDS") {
         told.push(
-            "OPENSTACK_AUTH_URL is read for Swift alone: without OPENSTACK_USER, OPENSTACK_PASSWORD, \
-             OPENSTACK_TENANT and OPENSTACK_REGION machines are made on this computer, or as OCIM_CLOUDS says"
+            "OPENSTACK_AUTH_URL is read for Swift alone: without OPENSTACK_REGION, or OCIM_CLOUDS, machines are \
+             made on this computer"
                 .to_owned(),
         );
     }

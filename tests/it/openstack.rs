@@ -248,8 +248,21 @@ async fn a_machine_may_have_a_floating_address_which_goes_with_it() {
     let held =
         |stack: &PrivateOpenStack| stack.client(&stack.user(), script).contains(&ip.to_string());
     assert!(held(&stack));
-    remove(&cloud, &made.id).await;
+    // Also by a region that gives none any more.
+    let without = OpenStackConfig { floating_pool: None, ..config.clone() };
+    remove(&OpenStackCloud::new(without).unwrap(), &made.id).await;
     assert!(!held(&stack), "it was given back");
+    // One that a server has left behind goes when its deletion is asked for.
+    let id = &made.id;
+    let script = format!(
+        "public = cloud.network.find_network('public').id\n\
+         cloud.network.create_ip(floating_network_id=public, description='{test} north {id}')"
+    );
+    stack.client(&stack.user(), &script);
+    let script = "print(*[ip.description for ip in cloud.network.ips()])";
+    assert!(stack.client(&stack.user(), script).contains(id));
+    cloud.delete_machine(id).await.unwrap();
+    assert!(!stack.client(&stack.user(), script).contains(id));
     let floating_pool = Some("elsewhere".to_owned());
     let wrong = OpenStackCloud::new(OpenStackConfig { floating_pool, ..config }).unwrap();
     let error = wrong.try_out().await.unwrap_err();

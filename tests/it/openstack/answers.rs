@@ -28,7 +28,7 @@ async fn count(double: &mut HttpDouble, request: &str) -> usize {
 const SERVERS: &str = "/servers/detail";
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_renewed_once() {
+async fn a_token_that_is_refused_is_renewed() {
     let stack = use_stack().await;
     let mut double = start_double().await;
     let cloud = open_through(&stack, &double, "token");
@@ -45,6 +45,8 @@ async fn a_token_that_is_refused_is_renewed_once() {
     assert_eq!(count(&mut double, "POST /v3/auth/tokens").await, 1);
     super::remove(&cloud, &made.id).await;
     spoil(&mut double, "GET", SERVERS, &answer(401, &json!({}), 2)).await;
+    cloud.list_machines().await.unwrap();
+    spoil(&mut double, "GET", SERVERS, &answer(401, &json!({}), 3)).await;
     let error = cloud.list_machines().await.unwrap_err();
     assert_eq!((error.class, error.code), (Class::Permanent, Some(ErrorCode::CloudRefused)));
 }
@@ -86,10 +88,12 @@ async fn a_question_is_asked_again_and_an_order_is_not() {
     spoil(&mut double, "GET", SERVERS, &json!({"do": "garble"})).await;
     let error = cloud.list_machines().await.unwrap_err();
     assert_eq!((error.class, error.blame), (Class::Transient, Blame::Provider));
-    spoil(&mut double, "POST", "/servers$", &answer(500, &json!({}), 1)).await;
-    let error = cloud.create_machine(&spec("again")).await.unwrap_err();
-    assert_eq!((error.class, error.blame), (Class::Ambiguous, Blame::Provider));
-    assert_eq!(count(&mut double, "POST /v2.1/servers").await, 1);
+    for how in [answer(500, &json!({}), 1), answer(503, &json!({"Retry-After": "1"}), 1)] {
+        spoil(&mut double, "POST", "/servers$", &how).await;
+        let error = cloud.create_machine(&spec("again")).await.unwrap_err();
+        assert_eq!((error.class, error.blame), (Class::Ambiguous, Blame::Provider), "{how}");
+        assert_eq!(count(&mut double, "POST /v2.1/servers").await, 1, "{how}");
+    }
     assert!(cloud.list_machines().await.unwrap().is_empty());
 }
 

@@ -80,6 +80,15 @@ impl std::fmt::Debug for Login {
 }
 
 impl OpenStackAccess {
+    /// What nobody is to learn: the password, or the application credential's secret.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        match &self.login {
+            Login::Password { password, .. } => password,
+            Login::ApplicationCredential { secret, .. } => secret,
+        }
+    }
+
     /// Gets a token, and the catalog of services with it.
     pub(super) async fn log_in(&self, client: Client) -> Result<Session, osauth::Error> {
         let url = self.keystone_url();
@@ -133,5 +142,6 @@ mod tests {
         assert_eq!(access("https://a:5000/v3/").keystone_url(), "https://a:5000/v3");
         let shown = format!("{:?} {:?}", access("https://a"), access("https://a").login);
         assert!(!shown.contains("s3cret"), "{shown}");
+        assert_eq!(access("https://a").secret(), "s3cret");
     }
 }

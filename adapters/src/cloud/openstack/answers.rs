@@ -93,7 +93,11 @@ pub(super) fn describe_answer(call: &Call<'_>, answer: &Answer) -> PortError {
         let error = PortError::new(Class::Conflict, format!("{message}: {advice}"));
         return PortError { code: Some(ErrorCode::QuotaExceeded), ..error };
     }
-    if let Some(wait) = answer.wait() {
+    // An order that a failing service has answered may have been carried out, whatever it asks for.
+    let is_open = call.is_order && status.is_server_error();
+    if let Some(wait) = answer.wait()
+        && !is_open
+    {
         return PortError::new(Class::RateLimited(wait), message);
     }
     match *status {
@@ -133,5 +137,32 @@ pub(super) fn describe_login(keystone: &str, error: &osauth::Error) -> (PortErro
             let message = format!("Keystone of {keystone} gives no token: {error}");
             (PortError::transient(message), true)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::api::Service;
+    use super::*;
+    use reqwest::header::HeaderValue;
+    use serde_json::json;
+
+    #[test]
+    fn patience_is_asked_for_by_who_did_nothing_and_an_order_that_failed_may_have_been_done() {
+        let class = |call: &Call<'_>, status| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("3"))]);
+            let answer = Answer { status, headers, body: vec![], place: "a".to_owned() };
+            describe_answer(call, &answer).class
+        };
+        let path = ["servers"];
+        let question = Call::get(Service::Compute, &path);
+        let order = Call::post(Service::Compute, &path, json!({}));
+        let patience = Class::RateLimited(Duration::from_secs(3));
+        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::PAYLOAD_TOO_LARGE] {
+            assert_eq!(class(&question, status), patience);
+            assert_eq!(class(&order, status), patience);
+        }
+        assert_eq!(class(&question, StatusCode::SERVICE_UNAVAILABLE), patience);
+        assert_eq!(class(&order, StatusCode::SERVICE_UNAVAILABLE), Class::Ambiguous);
     }
 }

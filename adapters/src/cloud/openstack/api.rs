@@ -22,6 +22,9 @@ use tokio::time::{Instant, sleep};
 const RETRIES_MAX: u32 = 10;
 /// Pause before the second try; twice as long before each further one, up to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Pauses before a call with a new token, where one was refused: none, then a second. Whole seconds are what
+/// Keystone revokes by, so that it revokes what it gave in that second, too.
+const RENEWALS: [Duration; 2] = [Duration::ZERO, Duration::from_secs(1)];
 /// Nothing is tried again when a call has taken so long.
 const RETRIES_TIME_MAX: Duration = Duration::from_secs(30);
 /// A service that asks for so long at most is waited for; who called is told of a longer wait.
@@ -195,7 +198,7 @@ impl Api {
     /// What a call is answered, whatever that is.
     pub(super) async fn ask(&self, call: &Call<'_>) -> Result<Answer, PortError> {
         let begun = Instant::now();
-        let mut is_renewed = false;
+        let mut renewals = RENEWALS.iter();
         let mut pause = PAUSES.0;
         for retry in 0.. {
             let session = self.log_in().await;
@@ -206,24 +209,26 @@ impl Api {
             let may_repeat = retry < RETRIES_MAX && begun.elapsed() < RETRIES_TIME_MAX;
             let mut wait = pause;
             match tried {
-                // It was revoked, or somebody's clock is wrong: one more is asked for, once.
-                Tried::Answered(answer)
-                    if answer.status == StatusCode::UNAUTHORIZED && !is_renewed =>
-                {
-                    is_renewed = true;
+                // It was revoked, or somebody's clock is wrong.
+                Tried::Answered(answer) if answer.status == StatusCode::UNAUTHORIZED => {
                     if let Ok(session) = &session {
                         self.forget(session).await;
                     }
+                    let Some(pause) = renewals.next() else { return Ok(answer) };
+                    sleep(*pause).await;
                     continue;
                 }
-                Tried::Answered(answer) => match answer.wait() {
-                    Some(asked) if may_repeat && asked <= WAIT_MAX => wait = asked.max(pause),
-                    Some(_) => return Ok(answer),
-                    None if answer.status.is_server_error()
-                        && call.is_repeatable()
-                        && may_repeat => {}
-                    None => return Ok(answer),
-                },
+                Tried::Answered(answer) => {
+                    // Who is asked too much has done nothing; whoever fails may have done it before.
+                    let is_safe = call.is_repeatable() || !answer.status.is_server_error();
+                    match answer.wait() {
+                        Some(asked) if may_repeat && is_safe && asked <= WAIT_MAX => {
+                            wait = asked.max(pause);
+                        }
+                        None if answer.status.is_server_error() && is_safe && may_repeat => {}
+                        _ => return Ok(answer),
+                    }
+                }
                 Tried::NoSession(_, true) | Tried::Unsent(_) if may_repeat => {}
                 Tried::Lost(_) if may_repeat && call.is_repeatable() => {}
                 Tried::NoSession(error, _) | Tried::Unsent(error) | Tried::Lost(error) => {

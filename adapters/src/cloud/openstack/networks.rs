@@ -6,7 +6,7 @@ use super::api::{Call, Service};
 use super::machine::Server;
 use super::pages::list_all;
 use crate::cloud::Power;
-use ocim_domain::port_error::PortError;
+use ocim_domain::port_error::{Class, PortError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl OpenStackCloud {
     pub(super) async fn ensure_floating_address(&self, server: &str) -> Result<(), PortError> {
         let Some(pool) = self.find_floating_pool().await? else { return Ok(()) };
         let Some(port) = self.await_port(server).await? else { return Ok(()) };
-        let floating = match self.find_floating(server).await? {
+        let floating = match self.list_floating(server).await?.into_iter().next() {
             Some(floating) => floating,
             None => {
                 let body = json!({"floatingip": {
@@ -97,16 +97,36 @@ impl OpenStackCloud {
         self.api.fetch(call).await.map(|_| ())
     }
 
-    /// Gives a server's floating address back.
+    /// Gives a server's floating addresses back, also those of a region that gives none any more.
+    ///
+    /// # Errors
+    /// Transient where Neutron still has one afterwards.
     pub(super) async fn release_floating_address(&self, server: &str) -> Result<(), PortError> {
-        if self.config.floating_pool.is_none() {
+        let held = match self.list_floating(server).await {
+            Ok(held) => held,
+            // Not every OpenStack has floating addresses, or lets us ask for them.
+            Err(error)
+                if error.class == Class::Permanent && self.config.floating_pool.is_none() =>
+            {
+                tracing::debug!(server, %error, "no floating addresses can be listed");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        if held.is_empty() {
             return Ok(());
         }
-        while let Some(floating) = self.find_floating(server).await? {
+        for floating in held {
             let call = Call::delete(Service::Network, &["floatingips", &floating.id]);
             self.api.find(call).await?;
         }
-        Ok(())
+        match self.list_floating(server).await?.is_empty() {
+            true => Ok(()),
+            false => {
+                let message = format!("Neutron still has a floating address of machine {server}");
+                Err(PortError::transient(message))
+            }
+        }
     }
 
     /// What the floating address of a server is called.
@@ -114,21 +134,22 @@ impl OpenStackCloud {
         format!("{} {} {server}", self.config.owner, self.config.region)
     }
 
-    async fn find_floating(&self, server: &str) -> Result<Option<Floating>, PortError> {
+    /// The floating addresses that are called the server's.
+    async fn list_floating(&self, server: &str) -> Result<Vec<Floating>, PortError> {
         let description = self.describe_floating(server);
         let call = Call::get(Service::Network, &["floatingips"])
             .with_query("description", description.clone());
         let all = list_all(&self.api, call, "floatingips").await?;
         // An old Neutron may not filter by it.
-        let is_ours =
-            |it: &Value| it.get("description").and_then(Value::as_str) == Some(&description);
-        let ours = all.into_iter().find(is_ours);
-        ours.map(|floating| {
-            serde_json::from_value(floating).map_err(|error| {
+        let is_ours = |it: &Value| {
+            it.get("description").and_then(Value::as_str) == Some(description.as_str())
+        };
+        let read = |floating: Value| {
+            serde_json::from_value::<Floating>(floating).map_err(|error| {
                 PortError::transient(format!("Neutron lists what is no floating address: {error}"))
             })
-        })
-        .transpose()
+        };
+        all.into_iter().filter(is_ours).map(read).collect()
     }
 
     /// The id of the server's first port; none where the server has failed, or is gone.

@@ -139,10 +139,10 @@ impl OpenStackCloud {
         BASE64_STANDARD.encode(text)
     }
 
-    /// Has Nova do something with a server.
-    async fn act(&self, id: &str, action: Value) -> Result<(), PortError> {
+    /// Has Nova do something with a server; false where there is none any more.
+    async fn act(&self, id: &str, action: Value) -> Result<bool, PortError> {
         let call = Call::post(Service::Compute, &["servers", id, "action"], action);
-        self.api.fetch(call.with_versions(&VERSIONS)).await.map(|_| ())
+        Ok(self.api.find(call.with_versions(&VERSIONS)).await?.is_some())
     }
 
     /// Restarts it in an orderly way; by force, where such a restart does not come to its end.
@@ -154,19 +154,18 @@ impl OpenStackCloud {
             return Err(vanished());
         }
         let (server, age) = self.read_with_age(id).await?.ok_or_else(vanished)?;
-        match (server.power(), server.status.as_str()) {
+        let action = match (server.power(), server.status.as_str()) {
             (Power::Error, _) => {
                 let fault = server.describe(&self.reached).fault.unwrap_or_default();
                 let message = format!("machine {id} has failed: {fault}");
-                Err(PortError::permanent(ErrorCode::MachineFailed, message))
+                return Err(PortError::permanent(ErrorCode::MachineFailed, message));
             }
-            (_, "REBOOT" | "HARD_REBOOT") if age < REBOOT_PATIENCE => Ok(()),
-            (_, "REBOOT" | "HARD_REBOOT") => {
-                self.act(id, json!({"reboot": {"type": "HARD"}})).await
-            }
-            (Power::Shutoff, _) => self.act(id, json!({ "os-start": null })).await,
-            _ => self.act(id, json!({"reboot": {"type": "SOFT"}})).await,
-        }
+            (_, "REBOOT" | "HARD_REBOOT") if age < REBOOT_PATIENCE => return Ok(()),
+            (_, "REBOOT" | "HARD_REBOOT") => json!({"reboot": {"type": "HARD"}}),
+            (Power::Shutoff, _) => json!({ "os-start": null }),
+            _ => json!({"reboot": {"type": "SOFT"}}),
+        };
+        self.act(id, action).await?.then_some(()).ok_or_else(vanished)
     }
 
     /// Stops it in an orderly way, then deletes it; by force, where a deletion does not come to its end.
@@ -174,7 +173,10 @@ impl OpenStackCloud {
         if !is_id(id) {
             return Ok(());
         }
-        let Some((server, age)) = self.read_with_age(id).await? else { return Ok(()) };
+        let Some((server, age)) = self.read_with_age(id).await? else {
+            // Nova takes the server alone.
+            return self.release_floating_address(id).await;
+        };
         if server.is_deleting() {
             return match age < PATIENCE && server.status != "SOFT_DELETED" {
                 true => Ok(()),
@@ -195,9 +197,7 @@ impl OpenStackCloud {
     }
 
     async fn force_delete(&self, id: &str) -> Result<(), PortError> {
-        let force = json!({ "forceDelete": null });
-        let call = Call::post(Service::Compute, &["servers", id, "action"], force);
-        self.api.find(call.with_versions(&VERSIONS)).await.map(|_| ())
+        self.act(id, json!({ "forceDelete": null })).await.map(|_| ())
     }
 
     /// Waits until it is off, for so long; what does not stop is deleted all the same (core §2.1).
@@ -210,6 +210,7 @@ impl OpenStackCloud {
         match self.act(id, json!({ "os-stop": null })).await {
             // Something else goes on with it, a stop perhaps.
             Err(error) if error.class != Class::Conflict => return Err(error),
+            Ok(false) => return Ok(()),
             _ => {}
         }
         while begun.elapsed() < timeout {
