@@ -33,12 +33,13 @@ echo
 printf '%-12s %-28s %5s\n' peer version tests
 row PostgreSQL "$(postgres_version)" 'postgres|store|migrations|projections|logs|http::|cli::|crash|journey|balancers'
 row KurrentDB "a double${OCIM_TEST_KURRENTDB_URL:+, and a server}" 'kurrentdb'
-row OpenStack "Nova $(dpkg-query -W -f '${Version}' nova-common 2>/dev/null)" '^openstack::'
+nova=$(dpkg-query -W -f '${Version}' nova-common 2>/dev/null) || true
+row OpenStack "${nova:+Nova $nova}" '^openstack::'
 row HAProxy "$(haproxy -v 2>/dev/null | sed -n '1s/.*version \([^ ]*\).*/\1/p')" '^haproxy|crash|journey|balancers'
 row MariaDB "$(mariadbd --version 2>/dev/null | sed 's/.*Ver \([^ ]*\).*/\1/')" '^provisioning::(mysql|program)'
 row RabbitMQ "$(dpkg-query -W -f '${Version}' rabbitmq-server 2>/dev/null)" '^provisioning::(rabbitmq|program)'
 row SecantusDB "$(sed -n 's/^SecantusDB==//p' tests/mongodb/requirements.txt) (for MongoDB)" '^provisioning::(mongodb|program)'
-row BIND "$(named -v 2>/dev/null | cut -d' ' -f2)" '^dns::'
+row BIND "$(named -v 2>/dev/null | cut -d' ' -f2)" '^dns::([^:]+$|program::(a_sites_names_come_into_bind|the_doctor))'
 row OpenSSH "$(ssh -V 2>&1 | sed 's/^OpenSSH_\([^ ,]*\).*/\1/')" 'local_cloud|^ansible|^haproxy|crash|journey|balancers'
 row Ansible "$(ansible_version)" '^ansible|^haproxy|crash|journey|balancers'
 row git "$(git --version | cut -d' ' -f3)" '^ansible.*(branch|tag|commit|git)'

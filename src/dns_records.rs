@@ -16,9 +16,13 @@ use ocim_domain::server::Server;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
-/// Names that are looked up at a time.
+/// Names of one site that are looked up at a time; [`Hosts`] bounds those of all.
 const LOOKS_AT_A_TIME: usize = 8;
+/// The longest that all names of a site are looked up; of the rest nothing is known.
+const LOOKING_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A record that a name needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +75,8 @@ impl RecordLister {
         Self { world, hosts }
     }
 
-    /// The records that a site needs now; each is looked up if that is wanted.
+    /// The records that a site needs now; each is looked up if that is wanted. Where its own names are
+    /// meant to be gone, those that its customers look after are all.
     ///
     /// # Errors
     /// [`AppError::NotFound`] where there is no such instance; what the store says.
@@ -90,13 +95,19 @@ impl RecordLister {
             let note = "the instance has no load balancer, and none would take it".to_owned();
             return Ok(SiteRecords { balancer_address: None, records: vec![], note: Some(note) });
         };
-        let note = why_none(&self.world, Some(&balancer));
-        let mut records = site_records(&instance, &balancer, note.is_none());
-        records.extend(self.machine_records(&instance).await?);
+        let mut records = external_records(&instance, &balancer);
+        let note = if instance.shows_page() {
+            let why = why_none(&self.world, Some(&balancer));
+            records.extend(own_records(&instance, &balancer, why.is_none()));
+            records.extend(self.machine_records(&instance).await?);
+            why.map(|why| format!("{why}: somebody has to set them"))
+        } else {
+            let stage = instance.lifecycle.stage;
+            Some(format!("the instance is {stage}: it needs no names of its own"))
+        };
         if is_looked_up {
             self.look_up(&mut records, &balancer).await;
         }
-        let note = note.map(|why| format!("{why}: somebody has to set them"));
         Ok(SiteRecords { balancer_address: Some(balancer.address.ip), records, note })
     }
 
@@ -120,9 +131,16 @@ impl RecordLister {
         Ok(records)
     }
 
+    /// Where a name leads, if that is found until then.
+    async fn find(&self, name: &str, until: Instant) -> Result<Vec<IpAddr>, PortError> {
+        let found = timeout_at(until, self.hosts.find_addresses(name)).await;
+        found.unwrap_or_else(|_| Err(PortError::transient("the lookups take too long")))
+    }
+
     /// Looks at each where it leads.
     async fn look_up(&self, records: &mut [SiteRecord], balancer: &Registration) {
-        let of_balancer = self.hosts.find_addresses(&balancer.domain).await.unwrap_or_default();
+        let until = Instant::now() + LOOKING_TIMEOUT;
+        let of_balancer = self.find(&balancer.domain, until).await.unwrap_or_default();
         let of_balancer: BTreeSet<_> =
             of_balancer.into_iter().chain([balancer.address.ip]).collect();
         let looks = records.iter().map(|record| async {
@@ -130,7 +148,7 @@ impl RecordLister {
                 Target::Name(_) => of_balancer.clone(),
                 Target::Address(ip) => BTreeSet::from([*ip]),
             };
-            judge(self.hosts.find_addresses(&record.name).await, &expected)
+            judge(self.find(&record.name, until).await, &expected)
         });
         let looks: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_A_TIME).collect().await;
         for (record, look) in records.iter_mut().zip(looks) {
@@ -139,24 +157,30 @@ impl RecordLister {
     }
 }
 
-/// The names that lead to the balancer: those that customers look after, then ours.
-fn site_records(
+/// The names that customers look after.
+fn external_records(instance: &instance::Present, balancer: &Registration) -> Vec<SiteRecord> {
+    let names = Service::ALL.map(|it| names::external_domain(&instance.settings, it)).into_iter();
+    let names = names.filter(|name| !name.is_empty());
+    names.map(|name| balancer_record(name, balancer, false)).collect()
+}
+
+/// The names of ours that lead to the balancer.
+fn own_records(
     instance: &instance::Present,
     balancer: &Registration,
     are_managed: bool,
 ) -> Vec<SiteRecord> {
-    let record = |name: &str, is_managed: bool| SiteRecord {
+    let names = names::managed_domains(&instance.settings).into_iter();
+    names.map(|name| balancer_record(&name, balancer, are_managed)).collect()
+}
+
+fn balancer_record(name: &str, balancer: &Registration, is_managed: bool) -> SiteRecord {
+    SiteRecord {
         name: ocim_domain::hosts::host_key(name),
         target: Target::Name(ocim_domain::hosts::host_key(&balancer.domain)),
         is_managed,
         look: None,
-    };
-    let external = Service::ALL.map(|it| names::external_domain(&instance.settings, it));
-    let external = external.into_iter().filter(|name| !name.is_empty());
-    let external = external.map(|name| record(name, false));
-    let managed = names::managed_domains(&instance.settings).into_iter();
-    let managed = managed.map(|name| record(&name, are_managed));
-    external.chain(managed).collect()
+    }
 }
 
 fn judge(found: Result<Vec<IpAddr>, PortError>, expected: &BTreeSet<IpAddr>) -> Look {

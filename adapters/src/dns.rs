@@ -127,7 +127,8 @@ pub trait Dns: Send + Sync + std::fmt::Debug {
     /// is success.
     async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError>;
 
-    /// The zones that names may be written into, after a try whether we are let.
+    /// The zones that names are written into. Whether we are let is tried where that can be without a
+    /// change, as at a DNS server; an account's are those that it has.
     async fn list_zones(&self) -> Result<Vec<String>, PortError>;
 }
 

@@ -5,6 +5,7 @@
 KEY is what the header `Authorization` must have. Its orders, beside those of all doubles (`tests/doubles`):
 
     domain FQDN               the account has a domain
+    leave FQDN                a domain is taken out of the account
     put FQDN NAME TYPE VALUE  somebody writes a set of records
     drop FQDN NAME TYPE       somebody removes one
     race VERB FQDN NAME TYPE VALUE   somebody writes one just before the next request of that verb is done
@@ -60,6 +61,11 @@ class Service(Double):
             raise Refused(404, "The resource could not be found.")
         return self.domains[fqdn]
 
+    @staticmethod
+    def show_domain(base, fqdn):
+        href = f"{base}/domains/{fqdn}"
+        return {"fqdn": fqdn, "domain_href": href, "domain_records_href": f"{href}/records"}
+
     def show(self, base, fqdn, name, of, found):
         href = f"{base}/domains/{fqdn}/records/{name}/{of}"
         return {"rrset_name": name, "rrset_type": of, "rrset_href": href, **found}
@@ -86,6 +92,11 @@ class Service(Double):
             self.domains[fqdn].setdefault(name, {})[of] = self.somebodys(value)
         if path == "/domains" and method == "GET":
             return self.list(query, base)
+        found = re.fullmatch(r"/domains/([^/]+)", path)
+        if found and method == "GET":
+            fqdn = urllib.parse.unquote(found[1])
+            self.need(fqdn)
+            return 200, {}, self.show_domain(base, fqdn)
         found = re.fullmatch(r"/domains/([^/]+)/records/([^/]+)(?:/([^/]+))?", path)
         if not found:
             raise Refused(404, "The resource could not be found.")
@@ -122,15 +133,7 @@ class Service(Double):
         if number * size < len(names):
             more = f"{base}/domains?page={number + 1}&per_page={size}"
             headers["Link"] = f'<{more}>; rel="next"'
-        shown = [
-            {
-                "fqdn": fqdn,
-                "domain_href": f"{base}/domains/{fqdn}",
-                "domain_records_href": f"{base}/domains/{fqdn}/records",
-            }
-            for fqdn in page
-        ]
-        return 200, headers, shown
+        return 200, headers, [self.show_domain(base, fqdn) for fqdn in page]
 
     @staticmethod
     def somebodys(value):
@@ -146,6 +149,9 @@ class Service(Double):
         parts = " ".join(rest).split(" ")
         if verb == "domain":
             self.domains[parts[0]] = {}
+            return None
+        if verb == "leave":
+            del self.domains[parts[0]]
             return None
         if verb == "put":
             fqdn, name, of, value = parts

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// Where the API is.
@@ -25,6 +26,8 @@ pub const DEFAULT_URL: &str = "https://api.gandi.net/v5/livedns";
 /// Domains on a page, and the most pages that are read.
 const PAGE: usize = 100;
 const PAGES_MAX: usize = 1000;
+/// The longest that all pages may take.
+const LISTING_TIMEOUT: Duration = Duration::from_secs(60);
 /// The shortest time that the service has resolvers keep a record, in seconds.
 const TTL_SECONDS_MIN: u32 = 300;
 /// How much of what a name is somewhere else is told.
@@ -149,8 +152,26 @@ impl Gandi {
         }
     }
 
+    /// Refuses what says that there is none of a name, unless that is so: where it is not the service that
+    /// says so, or the whole domain has left the account.
+    async fn check_absence(&self, of: &Place<'_>, body: &[u8]) -> Result<(), PortError> {
+        self.check_speaker(body)?;
+        let path = ["domains", of.zone];
+        let (status, headers, body) = self.service.ask(Method::GET, &path, &[], None).await?;
+        match status {
+            StatusCode::NOT_FOUND => {
+                self.check_speaker(&body)?;
+                self.zones.lock().await.clear();
+                let text = format!("{} is no domain of the account at Gandi any more", of.zone);
+                Err(PortError::permanent(ErrorCode::DnsZoneMissing, text))
+            }
+            status if status.is_success() => Ok(()),
+            status => Err(self.refuse(status, &headers, &body)),
+        }
+    }
+
     /// Refuses what says that there is none, and is not the service.
-    fn check_absence(&self, body: &[u8]) -> Result<(), PortError> {
+    fn check_speaker(&self, body: &[u8]) -> Result<(), PortError> {
         let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
         if refusal.code == Some(StatusCode::NOT_FOUND.as_u16()) {
             return Ok(());
@@ -162,6 +183,15 @@ impl Gandi {
 
     /// Asks for all domains of the account.
     async fn read_zones(&self) -> Result<Vec<String>, PortError> {
+        let listed = tokio::time::timeout(LISTING_TIMEOUT, self.read_pages()).await;
+        listed.unwrap_or_else(|_| {
+            let (place, seconds) = (self.service.place(), LISTING_TIMEOUT.as_secs());
+            let text = format!("Gandi ({place}) has not listed all domains in {seconds} seconds");
+            Err(PortError::transient(text))
+        })
+    }
+
+    async fn read_pages(&self) -> Result<Vec<String>, PortError> {
         let mut zones = vec![];
         for page in 1..=PAGES_MAX {
             let query = [("page", page.to_string()), ("per_page", PAGE.to_string())];
@@ -186,14 +216,14 @@ impl Gandi {
         &self,
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<Vec<String>, PortError> {
-        let mut zones = self.zones.lock().await;
+        let mut zones = self.zones.lock().await.clone();
         if names.clone().any(|name| zone_of(&zones, name).is_err()) {
-            *zones = self.read_zones().await?;
+            zones = self.list_zones().await?;
         }
         for name in names {
             zone_of(&zones, name)?;
         }
-        Ok(zones.clone())
+        Ok(zones)
     }
 
     /// The records that a name has.
@@ -201,7 +231,7 @@ impl Gandi {
         let (status, headers, body) =
             self.service.ask(Method::GET, &place.path(), &[], None).await?;
         match status {
-            StatusCode::NOT_FOUND => self.check_absence(&body).map(|()| vec![]),
+            StatusCode::NOT_FOUND => self.check_absence(place, &body).await.map(|()| vec![]),
             status if status.is_success() => self.service.read(&body),
             status => Err(self.refuse(status, &headers, &body)),
         }
@@ -238,7 +268,7 @@ impl Gandi {
         let path = place.path_of(target.record_type());
         let (status, headers, body) = self.service.ask(Method::DELETE, &path, &[], None).await?;
         match status {
-            StatusCode::NOT_FOUND => self.check_absence(&body),
+            StatusCode::NOT_FOUND => self.check_absence(place, &body).await,
             status if status.is_success() => Ok(()),
             status => Err(self.refuse(status, &headers, &body)),
         }

@@ -1,4 +1,4 @@
-//! The DNS service: whether it lets Ocim write the names of sites.
+//! The DNS service: whether it answers, and has the zones of the names of sites.
 
 use super::{Fault, Finding, fault};
 use crate::boot::dns_service;
@@ -34,5 +34,9 @@ async fn ask(config: &Config) -> Result<String, Fault> {
         0..=TOLD_MAX => zones.join(", "),
         count => format!("{count} zones"),
     };
-    Ok(format!("{provider}: Ocim may write into {told}"))
+    Ok(match config.dns.server_access() {
+        Some(_) => format!("{provider}: Ocim may write into {told}"),
+        // An account has no request that tries that and changes nothing.
+        None => format!("{provider}: the account has {told}; writing is tried at the first launch"),
+    })
 }

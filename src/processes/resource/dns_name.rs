@@ -3,7 +3,7 @@
 use super::super::balancers::Site;
 use super::super::step::{StepContext, StepError};
 use super::super::world::World;
-use super::dns_names::set_names;
+use super::dns_names::{lock_names, set_names};
 use super::{Resource, Wanted};
 use async_trait::async_trait;
 use ocim_adapters::dns::{Dns, Lead, NameToSet, OwnName, TTL_SECONDS, TakenName, Target};
@@ -186,6 +186,8 @@ impl Resource for DnsName {
     }
 
     async fn ensure_all(context: &StepContext, wanted: &[Self]) -> Result<Vec<String>, StepError> {
+        let Some(Self { instance, .. }) = wanted.first() else { return Ok(vec![]) };
+        let _one_at_a_time = lock_names(context, *instance).await;
         let taken = set_names(context, wanted).await?;
         refuse_taken(&taken).map_or(Ok(()), Err)?;
         Ok(wanted.iter().map(|name| name.target.to_string()).collect())
@@ -195,6 +197,8 @@ impl Resource for DnsName {
         Ok(match self.service.find_name(&self.own_name()).await? {
             Lead::Ours(target) => Some(target.to_string()),
             Lead::Nowhere => None,
+            // A probe does not know what was written before, and whose it is.
+            Lead::Foreign(_) if self.formerly.is_empty() => None,
             Lead::Foreign(is) => {
                 let name = &self.name;
                 context.say(format!("{name} is somebody else's in the DNS by now: {is}")).await;

@@ -11,8 +11,16 @@ use ocim_adapters::dns::{Lead, TakenName, Target};
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{self, Command, Kind, Sight};
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
-/// Has names of one instance lead where they are to. Those that are somebody else's stay, and are given.
+/// Excludes whoever else writes or removes names of this instance, until the guard is dropped. Taken by the
+/// steps, before they read what is wanted or known; what they call here takes it no more.
+pub async fn lock_names(context: &StepContext, instance: InstanceId) -> OwnedMutexGuard<()> {
+    context.world.lock(&format!("names of {instance}")).lock_owned().await
+}
+
+/// Has names of one instance, which are locked, lead where they are to. Those that are somebody else's
+/// stay, and are given.
 ///
 /// # Errors
 /// What the service says, or the store.
@@ -74,7 +82,7 @@ async fn read_former(
     }
 }
 
-/// Removes names of an instance that its ledger has, each until it is seen to be gone.
+/// Removes names of an instance, which are locked, that its ledger has, each until it is seen to be gone.
 pub async fn remove_known_names(
     context: &StepContext,
     instance: InstanceId,

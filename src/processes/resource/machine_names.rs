@@ -4,7 +4,7 @@ use super::super::machines::load_server;
 use super::super::step::{Progress, StepContext, StepError};
 use super::super::traffic::instance_of;
 use super::dns_name::{DnsName, target_of};
-use super::dns_names::{remove_known_names, set_names};
+use super::dns_names::{lock_names, remove_known_names, set_names};
 use super::removal::entries_of;
 use ocim_adapters::dns::{Dns, TakenName, Target};
 use ocim_domain::ids::InstanceId;
@@ -19,8 +19,7 @@ pub async fn update_machine_names(context: StepContext) -> Result<Progress, Step
         return Ok(Progress::Skipped("no DNS service is configured".to_owned()));
     };
     let id = instance_of(&context).await?;
-    let lock = context.world.lock(&format!("names of {id}"));
-    let _one_at_a_time = lock.lock().await;
+    let _one_at_a_time = lock_names(&context, id).await;
     let (instance, _) = context.world.app.load_instance(id).await?;
     let wanted = find_wanted(&context, &dns, id, &instance).await?;
     for TakenName { name, is } in set_names(&context, &wanted).await? {

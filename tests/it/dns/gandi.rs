@@ -151,7 +151,9 @@ async fn an_account_of_many_domains_is_read_page_by_page_and_again_for_a_new_one
     assert_eq!(zones.len(), 7, "{zones:?}");
     assert_eq!(service.requests().await.len(), 4);
     dns.set_names(&[to_set("a.d4.test", BALANCER, &[])]).await.unwrap();
-    assert_eq!(service.requests().await.len(), 6, "what is known is not asked again");
+    let asked = service.requests().await;
+    let listings = asked.iter().filter(|it| it["path"] == "/domains").count();
+    assert_eq!(listings, 4, "what is known is not listed again");
     let error = dns.set_names(&[to_set("a.new.test", BALANCER, &[])]).await.unwrap_err();
     assert_eq!(error.code, Some(ErrorCode::DnsZoneMissing));
     service.order("domain new.test").await;
@@ -160,6 +162,29 @@ async fn an_account_of_many_domains_is_read_page_by_page_and_again_for_a_new_one
     let names = [to_set("b.d4.test", BALANCER, &[]), to_set("b.example.org", BALANCER, &[])];
     dns.set_names(&names).await.unwrap_err();
     assert_eq!(service.order("records d4.test").await.as_object().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_whose_domain_has_left_the_account_is_not_gone() {
+    let mut service = start().await;
+    let dns = client(&service);
+    let ours = own(SITE, &[BALANCER]);
+    dns.set_names(&[to_set(SITE, BALANCER, &[])]).await.unwrap();
+    service.order("drop example.test alpha CNAME").await;
+    assert_eq!(dns.find_name(&ours).await.unwrap(), Lead::Nowhere, "it alone has left");
+    service.order("leave example.test").await;
+    // By the domains that are known, and by those that are asked for then.
+    for part in ["example.test is no domain", "alpha.example.test is in no zone"] {
+        let error = dns.find_name(&ours).await.unwrap_err();
+        let expected = (Class::Permanent, Some(ErrorCode::DnsZoneMissing));
+        assert_eq!((error.class, error.code), expected, "{}", error.message);
+        assert!(error.message.starts_with(part), "{}", error.message);
+    }
+    service.order("domain example.test").await;
+    dns.set_names(&[to_set(SITE, BALANCER, &[])]).await.unwrap();
+    service.order("leave example.test").await;
+    let error = dns.remove_names(&[ours]).await.unwrap_err();
+    assert_eq!(error.code, Some(ErrorCode::DnsZoneMissing), "{error}");
 }
 
 #[tokio::test]

@@ -99,7 +99,8 @@ async fn a_sites_names_come_to_gandi_and_what_somebody_else_has_there_stops_the_
     ];
     let mut ground = Ground::serve_with(&settings).await;
     let (is_fine, said) = run(&ground, &["doctor"], &settings);
-    assert!(said.contains("Gandi: Ocim may write into example.test"), "{is_fine} {said}");
+    let expected = "Gandi: the account has example.test; writing is tried at the first launch";
+    assert!(said.contains(expected), "{is_fine} {said}");
     let (instance, other) =
         (ground.create_instance("alpha").await, ground.create_instance("beta").await);
     ground.hold(WRITTEN);
@@ -201,7 +202,7 @@ async fn the_doctor_says_what_is_wrong_with_each_wrong_setting() {
             vec![("DEFAULT_INSTANCE_BASE_DOMAIN", "example.org")],
             "example.org is in no zone that Ocim writes into",
         ),
-        (&token, vec![], "Gandi: Ocim may write into example.test"),
+        (&token, vec![], "Gandi: the account has example.test; writing is tried"),
         (&token, vec![("OCIM_GANDI_TOKEN", "other")], "OCIM_GANDI_TOKEN is refused"),
         (&token, vec![("OCIM_GANDI_URL", "http://127.0.0.1:1")], "does not answer"),
     ] {

@@ -3,6 +3,7 @@
 use super::stage::{BALANCER, Stage, registration, somebody};
 use async_trait::async_trait;
 use ocim::app::AppError;
+use ocim::app::lifecycle::LifecycleAsk;
 use ocim::dns_records::{Look, RecordLister, SiteRecords};
 use ocim_adapters::dns::Target;
 use ocim_adapters::hosts::Hosts;
@@ -12,9 +13,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
-/// What a resolver knows. Names that begin with `away` it can't ask for.
+/// What a resolver knows. Names that begin with `away` it can't ask for; with `slow`, it asks for hours.
 #[derive(Debug, Default)]
 struct KnownHosts(BTreeMap<&'static str, Vec<IpAddr>>);
 
@@ -23,6 +25,9 @@ impl Hosts for KnownHosts {
     async fn find_addresses(&self, domain: &str) -> Result<Vec<IpAddr>, PortError> {
         if domain.starts_with("away") {
             return Err(PortError::transient("the resolver does not answer"));
+        }
+        if domain.starts_with("slow") {
+            tokio::time::sleep(Duration::from_secs(7200)).await;
         }
         Ok(self.0.get(domain).cloned().unwrap_or_default())
     }
@@ -100,4 +105,29 @@ async fn each_name_is_looked_up_and_leads_to_the_balancer_or_elsewhere() {
         Look::Missing,
     ];
     assert_eq!((looks.as_slice(), listed.balancer_address), (&expected[..], Some(own)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_takes_too_long_holds_up_no_other() {
+    let stage = Stage::new().await;
+    set(&stage, json!({ "external_lms_domain": "slow.example.net" })).await;
+    let begin = tokio::time::Instant::now();
+    let listed = list(&stage, KnownHosts::default(), true).await;
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    let looks: Vec<_> = listed.records.into_iter().map(|it| it.look.unwrap()).collect();
+    assert_eq!(looks[0], Look::Unknown("the lookups take too long".to_owned()));
+    assert!(looks[1..].iter().all(|look| *look == Look::Missing), "{looks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_archived_site_needs_no_names_of_its_own() {
+    let stage = Stage::new().await;
+    stage.launch_active().await;
+    set(&stage, json!({ "external_lms_domain": "learn.example.net" })).await;
+    let run = stage.begin_change(LifecycleAsk::Archive).await;
+    stage.drive(run).await;
+    let listed = list(&stage, KnownHosts::default(), false).await;
+    let names: Vec<_> = listed.records.iter().map(|it| it.name.as_str()).collect();
+    let note = "the instance is archived: it needs no names of its own";
+    assert_eq!((names, listed.note.as_deref()), (vec!["learn.example.net"], Some(note)));
 }

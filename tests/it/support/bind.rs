@@ -81,7 +81,11 @@ impl Bind {
     /// Whether there is such a name, which nothing else stands for.
     pub(crate) fn has(&self, name: &str) -> bool {
         let prerequisite = format!("prereq nxdomain {name}");
-        !self.update(&[&prerequisite])
+        match self.update(&[&prerequisite]) {
+            Ok(()) => false,
+            Err(said) if said.contains("YXDOMAIN") => true,
+            Err(said) => panic!("{name}: {said}"),
+        }
     }
 
     /// How often a zone was changed.
@@ -96,10 +100,11 @@ impl Bind {
 
     /// Somebody else does this there, by `nsupdate`.
     pub(crate) fn somebody(&self, orders: &[&str]) {
-        assert!(self.update(orders), "{orders:?}");
+        self.update(orders).unwrap_or_else(|said| panic!("{orders:?}: {said}"));
     }
 
-    fn update(&self, orders: &[&str]) -> bool {
+    /// Fails with what `nsupdate` says.
+    fn update(&self, orders: &[&str]) -> Result<(), String> {
         let script = std::iter::once(format!("server 127.0.0.1 {}", self.port))
             .chain([format!("key {SOMEBODY}")])
             .chain(orders.iter().map(|order| (*order).to_owned()))
@@ -111,7 +116,8 @@ impl Bind {
             .arg(file.path())
             .output()
             .expect("nsupdate, of the Debian package bind9-dnsutils");
-        nsupdate.status.success()
+        let said = String::from_utf8_lossy(&nsupdate.stderr);
+        if nsupdate.status.success() { Ok(()) } else { Err(said.into_owned()) }
     }
 }
 
