@@ -155,7 +155,7 @@ impl App {
         Ok(Done { value: (), position: executed.position })
     }
 
-    /// Gives free every name that is reserved for a deleted instance.
+    /// Gives free every name that is reserved for a deleted instance, but those of data that are left.
     ///
     /// # Errors
     /// What the store says.
@@ -165,7 +165,8 @@ impl App {
         id: InstanceId,
     ) -> Result<(), AppError> {
         let (instance, _) = self.load_instance(id).await?;
-        for (kind, name) in instance.reserved_names() {
+        let reserved = instance.reserved_names().into_iter();
+        for (kind, name) in reserved.filter(|(kind, name)| !instance.holds(*kind, name)) {
             let reserved = self.read_reservations(id, kind, &[name]).await?;
             self.release_names(meta, id, reserved).await;
         }

@@ -131,6 +131,15 @@ impl App {
         }
     }
 
+    /// Whether another instance has a domain by now.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn is_anothers_domain(&self, id: InstanceId, domain: &str) -> Result<bool, AppError> {
+        let claim = Claim { kind: Kind::Domain, name: domain.to_owned(), field: "" };
+        Ok(matches!(self.look_up(id, &claim).await?.1, Standing::Taken(_)))
+    }
+
     /// The instance's reservations among these names, to be released later.
     pub(super) async fn read_reservations(
         &self,

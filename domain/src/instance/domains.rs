@@ -2,16 +2,20 @@
 //! to it.
 
 use super::{Present, Stage};
+use crate::ledger::{Leaves, ResourceKey};
 use crate::name::Kind;
 use crate::names::{RoutedNames, machine_domain, reserved_domains};
 use crate::resources::ResourceNames;
 use crate::settings::{InstanceSettings, SettingsChanges};
 
 impl Present {
-    /// Whether it wants a name that is reserved for it. A deleted one wants none.
+    /// Whether it wants a name that is reserved for it. A deleted one wants none, but what its data are
+    /// called as long as any may be left: another instance would find them.
     #[must_use]
     pub fn holds(&self, kind: Kind, name: &str) -> bool {
-        if self.lifecycle.stage == Stage::Deleted {
+        let is_data = |it: &ResourceKey| it.kind.leaves() == Leaves::WithDeletion;
+        let has_data = self.lifecycle.residue.iter().any(is_data);
+        if self.lifecycle.stage == Stage::Deleted && (kind == Kind::Domain || !has_data) {
             return false;
         }
         let key = kind.key(name);

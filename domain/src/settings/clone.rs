@@ -38,7 +38,11 @@ pub fn clone_settings(
     secrets: &NewSecrets,
 ) -> Result<InstanceSettings, Vec<Violation>> {
     let theirs = source.opened().into_iter();
-    let theirs = theirs.filter(|(name, _)| !OWN.contains(name) && !said.contains_key(*name));
+    // A password goes nowhere but where it was meant for.
+    let is_elsewhere = said.contains_key("swift_openstack_auth_url");
+    let is_theirs = |name: &str| !(is_elsewhere && name == "swift_openstack_password");
+    let theirs = theirs
+        .filter(|(name, _)| !OWN.contains(name) && !said.contains_key(*name) && is_theirs(name));
     let (erased, theirs): (Vec<_>, Vec<_>) = theirs.partition(|(_, value)| value.is_none());
     if !erased.is_empty() {
         let rule = "was erased with the instance that is cloned: give it";

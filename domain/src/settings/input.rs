@@ -163,7 +163,9 @@ pub fn create_settings(
     let lms = choose_lms_domain(&input, &ours, &mut violations);
     let origin = Origin { ours: &ours, lms_domain: &lms, secrets, subject };
     let mut settings = InstanceSettings::of_origin(&origin);
+    let stays = PasswordOfSwift::of(&settings, &input);
     settings.apply(input);
+    violations.extend(stays.check(&settings));
     fill_blanks(&mut settings);
     violations.extend(check_settings(&settings));
     // A refused sub-domain leaves the LMS domain blank: one complaint is enough.
@@ -171,6 +173,29 @@ pub fn create_settings(
         violations.retain(|violation| violation.field != "internal_lms_domain");
     }
     if violations.is_empty() { Ok(settings) } else { Err(violations) }
+}
+
+/// What keeps the password of Swift from being sent anywhere but where it was meant for.
+struct PasswordOfSwift {
+    auth_url: String,
+    is_given: bool,
+}
+
+impl PasswordOfSwift {
+    fn of(before: &InstanceSettings, input: &SettingsInput) -> Self {
+        let auth_url = before.swift_openstack_auth_url.clone();
+        Self { auth_url, is_given: input.swift_openstack_password.is_some() }
+    }
+
+    fn check(&self, settings: &InstanceSettings) -> Option<Violation> {
+        let url = &settings.swift_openstack_auth_url;
+        let is_elsewhere = *url != self.auth_url && !url.is_empty();
+        let is_blank = settings.swift_openstack_password.open().is_none_or(str::is_empty);
+        let rule = "must be given where `swift_openstack_auth_url` changes: another place gets none that it \
+                    was not given";
+        (is_elsewhere && !self.is_given && !is_blank)
+            .then(|| Violation::new("swift_openstack_password", rule))
+    }
 }
 
 /// What people have said, with their extra settings over those of the purpose.
@@ -200,7 +225,9 @@ pub fn change_settings(
         violations.push(Violation::new("sub_domain", "can be given at creation only"));
     }
     let mut settings = current.clone();
+    let stays = PasswordOfSwift::of(&settings, &input);
     settings.apply(input);
+    violations.extend(stays.check(&settings));
     fill_blanks(&mut settings);
     if was_launched {
         violations.extend(current.check_fixed(&settings));

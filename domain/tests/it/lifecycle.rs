@@ -1,7 +1,9 @@
 //! The rules by which an instance is archived, un-archived and deleted.
 
 use crate::given::given;
-use crate::sample::{appserver_id, load_balancer_id, other_settings, resource, run_id, settings};
+use crate::sample::{
+    appserver_id, instance_id, load_balancer_id, other_settings, resource, run_id, settings,
+};
 use ocim_domain::decider::Decider;
 use ocim_domain::event::DomainEvent;
 use ocim_domain::instance::lifecycle::{Command as Life, Refused};
@@ -11,6 +13,7 @@ use ocim_domain::instance::{
 use ocim_domain::ledger;
 use ocim_domain::name::Kind;
 use ocim_domain::names::RoutedNames;
+use ocim_domain::resources::{ResourceNames, ResourcePrefixes};
 use ocim_domain::settings::InstanceSettings;
 use serde_json::json;
 
@@ -289,6 +292,20 @@ fn what_a_deletion_left_is_deleted_again_and_its_names_stay_free() {
     assert!(!present.holds(Kind::Domain, DOMAIN));
     let record = Life::RecordDeleted { run: run_id(3), residue: vec![] };
     given::<Instance>(again).when_then(Command::Lifecycle(record), [deleted(3, &[])]);
+}
+
+#[test]
+fn what_data_are_called_is_nobody_elses_as_long_as_any_are_left() {
+    let names = ResourceNames::propose(DOMAIN, &ResourcePrefixes::default(), instance_id(), 0);
+    let database = names.database.clone();
+    let named = Event::ResourcesNamed { names };
+    let data = ledger::ResourceKey::new(ledger::Kind::MysqlDatabase, "msql_1/lms");
+    for (left, holds) in [(vec![data], true), (vec![resource().id], false), (vec![], false)] {
+        let events = [created(), named.clone(), deleting(2), deleted(2, &left)];
+        let present = Instance::fold(&events).present().unwrap().clone();
+        assert_eq!(present.holds(Kind::Database, &database), holds, "{left:?}");
+        assert!(!present.holds(Kind::Domain, DOMAIN));
+    }
 }
 
 #[test]

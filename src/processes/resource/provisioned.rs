@@ -178,7 +178,7 @@ async fn registered<A: Provisioned>(
 }
 
 /// The account of Swift that was in the settings when the container was made: it may be in them still,
-/// else in those of an appserver.
+/// else in those of an appserver, or be the one of all sites. A deleted site's own can't be read any more.
 async fn find_swift(
     context: &StepContext,
     instance: InstanceId,
@@ -199,7 +199,11 @@ async fn find_swift(
             return Ok(Service::Swift(account));
         }
     }
-    let message = format!("no settings of the site name the account of Swift at {place} any more");
+    let of_all = &context.world.app.defaults().swift;
+    if swift_place(of_all) == place {
+        return Ok(Service::Swift(of_all.clone()));
+    }
+    let message = format!("no settings that can be read name the account of Swift at {place}");
     Err(StepError::permanent(ErrorCode::StorageNotConfigured, message))
 }
 

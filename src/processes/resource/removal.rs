@@ -4,7 +4,7 @@ use super::super::balancers::Site;
 use super::super::step::{Costs, Progress, StepContext, StepError, done};
 use super::super::traffic::instance_of;
 use super::dns_name::target_of;
-use super::dns_names::remove_known_names;
+use super::dns_names::{lock_names, remove_known_names};
 use super::fragment::SiteFragment;
 use super::{remove_known, remove_one};
 use crate::app::AppError;
@@ -56,13 +56,15 @@ impl Removal {
             MoveInput::Instance(input) => input.ignore,
             MoveInput::Appserver(_) | MoveInput::TestLink(_) => vec![],
         };
+        let may_pass = |error: &StepError| error.class != ErrorClass::Permanent;
         if !ignored.contains(&kind) || errors.iter().any(is_nobodys) {
-            return match errors.into_iter().next() {
-                Some(error) => Err(error),
-                None => Ok(Progress::NotYet { again_in }),
+            // What is refused for good is told once no other may go any more.
+            let passing = errors.iter().position(may_pass);
+            return match errors.into_iter().nth(passing.unwrap_or_default()) {
+                Some(error) if passing.is_some() || !is_pending => Err(error),
+                _ => Ok(Progress::NotYet { again_in }),
             };
         }
-        let may_pass = |error: &StepError| error.class != ErrorClass::Permanent;
         let may_end = is_pending || errors.iter().any(may_pass);
         let next_look = context.time.now() + again_in;
         if may_end && context.deadline - next_look > MARGIN {
@@ -112,10 +114,21 @@ async fn remove_fragment(
     remove_one(context, &SiteFragment { site: &site, fragment }).await
 }
 
-/// Step: takes the instance's names out of the DNS.
+/// Step: takes the instance's names out of the DNS. Those that a former deletion left, and that another
+/// instance has by now, are that one's.
 pub async fn remove_names(context: StepContext) -> Result<Progress, StepError> {
     let input: LifecycleInput = context.input()?;
-    let known = entries_of(&context, input.instance, Kind::DnsName).await?;
+    let _one_at_a_time = lock_names(&context, input.instance).await;
+    let mut known = vec![];
+    for entry in entries_of(&context, input.instance, Kind::DnsName).await? {
+        let name = &entry.resource.id.key;
+        if context.world.app.is_anothers_domain(input.instance, name).await? {
+            let reason = "another instance has the name by now";
+            resolve(&context, input.instance, entry.resource, reason).await?;
+        } else {
+            known.push(entry);
+        }
+    }
     let removal = remove_known_names(&context, input.instance, known).await;
     removal.end(&context, Kind::DnsName).await
 }
@@ -127,6 +140,7 @@ pub async fn remove_dropped_names(context: StepContext) -> Result<Progress, Step
         return Ok(Progress::Skipped("no DNS service is configured".to_owned()));
     }
     let id = instance_of(&context).await?;
+    let _one_at_a_time = lock_names(&context, id).await;
     let mut known = entries_of(&context, id, Kind::DnsName).await?;
     let (instance, _) = context.world.app.load_instance(id).await?;
     known.retain(|entry| {
@@ -144,11 +158,11 @@ fn is_wanted(instance: &instance::Present, name: &str) -> bool {
 }
 
 /// Step: takes away all that leaves with a deletion, each by itself: what can't be removed of one kind
-/// keeps nothing of another. Ledger and registrations alone say what there is, and where.
+/// keeps nothing of another. The ledger alone says what there is, and where.
 pub async fn remove_data(context: StepContext) -> Result<Progress, StepError> {
     let input: LifecycleInput = context.input()?;
     let known = context.world.app.ledger_of(input.instance).await?;
-    let (mut pending, mut failure) = (None, None);
+    let (mut pending, mut failure, mut refusal) = (None, None, None);
     for kind in Kind::ALL.iter().filter(|kind| kind.leaves() == Leaves::WithDeletion) {
         let mut removal = Removal::default();
         for entry in known.iter().filter(|entry| entry.resource.id.kind == *kind) {
@@ -157,15 +171,16 @@ pub async fn remove_data(context: StepContext) -> Result<Progress, StepError> {
         match removal.end(&context, *kind).await {
             Ok(Progress::NotYet { again_in }) => pending = Some(Progress::NotYet { again_in }),
             Ok(_) => {}
+            Err(error) if error.class == ErrorClass::Permanent => refusal = refusal.or(Some(error)),
             Err(error) => failure = failure.or(Some(error)),
         }
     }
-    match (failure, pending) {
-        // A refusal for good is told once all others are seen to be gone.
-        (Some(error), Some(pending)) if error.class == ErrorClass::Permanent => Ok(pending),
-        (Some(error), _) => Err(error),
-        (None, Some(pending)) => Ok(pending),
-        (None, None) => done(()),
+    match (failure, pending, refusal) {
+        (Some(error), _, _) => Err(error),
+        (None, Some(pending), _) => Ok(pending),
+        // What is refused for good is told once all others are seen to be gone.
+        (None, None, Some(error)) => Err(error),
+        (None, None, None) => done(()),
     }
 }
 

@@ -287,8 +287,6 @@ async fn what_is_ignored_is_left_told_tried_again_and_resolved_by_hand() {
     assert!(!left.is_empty() && left.iter().all(|id| id.kind == Kind::DnsName), "{left:?}");
     assert_eq!(ledger(&stage).await, left);
     assert!(stage.cloud.machines().is_empty());
-    // Others have its names already, and it does not take them back.
-    create(&stage, "alpha").await.unwrap();
     let because = because();
     let resolved = stage.app().resolve_resource(&because, stage.instance, left[0].clone()).await;
     resolved.unwrap();
@@ -298,6 +296,20 @@ async fn what_is_ignored_is_left_told_tried_again_and_resolved_by_hand() {
     assert_eq!(stage.dns.aliases().len(), 1, "what is resolved is nobody's");
     let again = stage.app().change_lifecycle(&because, stage.instance, deletion(&[])).await;
     assert_eq!(refused(again).0, "the instance is deleted already: there is nothing to do");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_leaves_the_names_that_another_instance_has_by_now() {
+    let stage = Stage::new().await;
+    stage.launch_active().await;
+    let names = stage.dns.aliases();
+    stage.dns.faults.fail_always("remove_names", PERMANENT);
+    complete(&stage, deletion(&[Kind::DnsName])).await;
+    create(&stage, "alpha").await.unwrap();
+    stage.dns.faults.clear();
+    complete(&stage, deletion(&[])).await;
+    assert_eq!(ledger(&stage).await, []);
+    assert_eq!(stage.dns.aliases(), names);
 }
 
 /// A cloud that does not answer is asked for as long as there is time, before a machine is left.
