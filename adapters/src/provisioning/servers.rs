@@ -11,11 +11,11 @@ use self::rabbitmq::RabbitmqServer;
 use self::swift::SwiftStore;
 use super::Provisioning;
 use async_trait::async_trait;
-use ocim_domain::port_error::PortError;
+use ocim_domain::port_error::{Blame, Class, PortError};
 use ocim_domain::provisioning::{Item, ItemId, Service};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::text::decode_output;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +25,8 @@ use tokio::time::timeout;
 /// Longest wait for a connection, and for what is asked over it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time of a whole test of a server.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls at a time to one server.
 const CALLS_MAX: usize = 4;
 /// How much of what a server says is told to people, in characters.
@@ -44,6 +46,20 @@ trait OneServer: Send + Sync {
 pub struct SharedServers {
     ca_file: Option<PathBuf>,
     busy: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+    /// Those that are being tested.
+    tested: Mutex<BTreeSet<String>>,
+}
+
+/// A test of a server, which has ended when this is dropped.
+struct Test<'a> {
+    tested: &'a Mutex<BTreeSet<String>>,
+    name: String,
+}
+
+impl Drop for Test<'_> {
+    fn drop(&mut self) {
+        self.tested.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
 }
 
 impl SharedServers {
@@ -51,7 +67,7 @@ impl SharedServers {
     /// believed in general.
     #[must_use]
     pub fn new(ca_file: Option<PathBuf>) -> Self {
-        Self { ca_file, busy: Mutex::default() }
+        Self { ca_file, ..Self::default() }
     }
 
     fn at<'a>(&'a self, service: &'a Service) -> Box<dyn OneServer + 'a> {
@@ -64,8 +80,8 @@ impl SharedServers {
         }
     }
 
-    /// Waits until the server has a place for one more call.
-    async fn place(&self, service: &Service) -> Option<OwnedSemaphorePermit> {
+    /// Waits until the server has a place for one more call, no longer than for a connection.
+    async fn place(&self, service: &Service) -> Result<OwnedSemaphorePermit, PortError> {
         let places = {
             let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
             // Nobody has, or waits for, those of which this map has the only handle.
@@ -73,30 +89,59 @@ impl SharedServers {
             let fresh = || Arc::new(Semaphore::new(CALLS_MAX));
             Arc::clone(busy.entry(service.to_string()).or_insert_with(fresh))
         };
-        places.acquire_owned().await.ok()
+        let place = timeout(CONNECT_TIMEOUT, places.acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            let seconds = CONNECT_TIMEOUT.as_secs();
+            let message = format!(
+                "the {service} has {CALLS_MAX} calls to answer, and was done with none of them within \
+                 {seconds} seconds"
+            );
+            // Each of those says for itself what the server did.
+            PortError::transient(message).blamed_on(Blame::Other)
+        })
+    }
+
+    /// One test of a server runs at a time: anybody who may read can ask for it.
+    fn begin_test(&self, service: &Service) -> Result<Test<'_>, PortError> {
+        let name = service.to_string();
+        let is_first = {
+            let mut tested = self.tested.lock().unwrap_or_else(PoisonError::into_inner);
+            tested.insert(name.clone())
+        };
+        match is_first {
+            true => Ok(Test { tested: &self.tested, name }),
+            false => {
+                let message = format!("the {name} is being tested: ask again once that has ended");
+                Err(PortError::new(Class::Conflict, message))
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Provisioning for SharedServers {
     async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError> {
-        let _place = self.place(service).await;
+        let _place = self.place(service).await?;
         self.at(service).ensure(item).await
     }
 
     async fn find(&self, service: &Service, id: &ItemId) -> Result<bool, PortError> {
-        let _place = self.place(service).await;
+        let _place = self.place(service).await?;
         self.at(service).find(id).await
     }
 
     async fn remove(&self, service: &Service, id: &ItemId) -> Result<(), PortError> {
-        let _place = self.place(service).await;
+        let _place = self.place(service).await?;
         self.at(service).remove(id).await
     }
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {
-        let _place = self.place(service).await;
-        self.at(service).check().await
+        let _test = self.begin_test(service)?;
+        let check = async {
+            let _place = self.place(service).await?;
+            self.at(service).check().await
+        };
+        in_time(&service.to_string(), CHECK_TIMEOUT, check).await
     }
 }
 
@@ -127,15 +172,58 @@ fn failed(name: &str, said: &str, secrets: &[&str]) -> PortError {
 }
 
 fn tell(name: &str, verb: &str, said: &str, secrets: &[&str]) -> String {
-    let mut said = decode_output(said.as_bytes());
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        said = said.replace(secret, "***");
-    }
+    let said = hide(&decode_output(said.as_bytes()), secrets.iter().copied());
     let said: String = said.chars().take(TOLD_MAX).collect();
     format!("the {name} {verb}: {said}")
+}
+
+/// The text without these secrets.
+fn hide<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
+    let secrets = secrets.into_iter().filter(|secret| !secret.is_empty());
+    secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
 /// Asked of a server that has no such thing: a defect.
 fn misplaced(name: &str, id: &ItemId) -> PortError {
     PortError::permanent(ErrorCode::Defect, format!("the {name} has no {}", id.kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocim_domain::provisioning::SwiftAccount;
+
+    fn service() -> Service {
+        Service::Swift(SwiftAccount {
+            user: "user".to_owned(),
+            password: "password".to_owned(),
+            tenant: "tenant".to_owned(),
+            auth_url: "https://keystone.example.com".to_owned(),
+            region: String::new(),
+        })
+    }
+
+    #[tokio::test]
+    async fn one_test_of_a_server_runs_at_a_time() {
+        let (servers, service) = (SharedServers::default(), service());
+        let test = servers.begin_test(&service).unwrap();
+        let error = servers.check(&service).await.unwrap_err();
+        assert_eq!(error.class, Class::Conflict, "{error:?}");
+        assert!(error.message.contains("is being tested"), "{error:?}");
+        drop(test);
+        servers.begin_test(&service).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_place_without_an_end() {
+        let (servers, service) = (SharedServers::default(), service());
+        let mut held = vec![];
+        for _ in 0..CALLS_MAX {
+            held.push(servers.place(&service).await.unwrap());
+        }
+        let error = servers.place(&service).await.unwrap_err();
+        assert_eq!((&error.class, error.blame), (&Class::Transient, Blame::Other), "{error:?}");
+        held.pop();
+        held.push(servers.place(&service).await.unwrap());
+    }
 }

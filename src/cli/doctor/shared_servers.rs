@@ -5,6 +5,7 @@ use super::{Finding, fault};
 use crate::cli::database::Database;
 use crate::config::Config;
 use crate::tested_servers::find_problem;
+use futures_util::future::join_all;
 use ocim_adapters::provisioning::servers::SharedServers;
 use ocim_adapters::system::SystemIds;
 use ocim_domain::decider::Decider;
@@ -44,10 +45,12 @@ pub(super) async fn look(config: &Config, database: &Database) -> Vec<Finding> {
         let keys = PostgresKeys::open(database.pool.clone(), key, ids.clone()).await?;
         let raw = Arc::clone(&store) as Arc<dyn EventStore>;
         let sealed = SealedStore::new(raw, Arc::new(keys), ids);
-        let mut findings = look_at_kind::<Mysql>(&sealed, &servers).await?;
-        findings.extend(look_at_kind::<Mongodb>(&sealed, &servers).await?);
-        findings.extend(look_at_kind::<Rabbitmq>(&sealed, &servers).await?);
-        Ok(findings)
+        let (mysql, mongodb, rabbitmq) = tokio::try_join!(
+            look_at_kind::<Mysql>(&sealed, &servers),
+            look_at_kind::<Mongodb>(&sealed, &servers),
+            look_at_kind::<Rabbitmq>(&sealed, &servers),
+        )?;
+        Ok([mysql, mongodb, rabbitmq].into_iter().flatten().collect())
     };
     let findings = findings.await.unwrap_or_else(unreadable);
     store.shutdown().await;
@@ -58,11 +61,9 @@ async fn look_at_kind<A: Provisioned>(
     store: &SealedStore,
     servers: &SharedServers,
 ) -> Result<Vec<Finding>, Box<dyn Error + Send + Sync>> {
-    let mut findings = vec![];
-    for known in list::<A>(store).await? {
-        if known.is_retired || (!known.accepts() && known.clients.is_empty()) {
-            continue;
-        }
+    let is_of_use =
+        |known: &Present<A>| !known.is_retired && (known.accepts() || !known.clients.is_empty());
+    let look = |known: Present<A>| async move {
         let name = known.registration.name.clone();
         let outcome = match find_problem(servers, known.registration).await {
             None => Ok(format!("the {} {name} lets Ocim do its work", A::NOUN)),
@@ -71,9 +72,10 @@ async fn look_at_kind<A: Provisioned>(
                 Err(fault(problem, advice))
             }
         };
-        findings.push(Finding::new(A::CATEGORY, outcome));
-    }
-    Ok(findings)
+        Finding::new(A::CATEGORY, outcome)
+    };
+    let known = list::<A>(store).await?;
+    Ok(join_all(known.into_iter().filter(is_of_use).map(look)).await)
 }
 
 /// Every server of a kind that was ever added, as its events tell.

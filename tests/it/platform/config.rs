@@ -115,6 +115,28 @@ fn an_environment_of_the_original_starts_it_and_it_says_what_it_does_not_read() 
     assert_eq!(load(&[]).expect("the defaults").notes, Vec::<String>::new());
 }
 
+#[test]
+fn no_machine_is_made_on_this_computer_for_want_of_one_variable() {
+    let names = ["OPENSTACK_AUTH_URL", "OPENSTACK_USER", "OPENSTACK_PASSWORD", "OPENSTACK_TENANT"];
+    let region = ("OPENSTACK_REGION", "text");
+    let told = |pairs: Vec<(&str, &str)>| load(&pairs).expect_err("it is refused").remove(0);
+    let with = |name: &'static str, value: &'static str| {
+        let others = names.into_iter().filter(move |it| *it != name);
+        let others = others.map(|name| (name, value_of(name)));
+        let own = Some((name, value)).filter(|(_, value)| !value.is_empty());
+        others.chain(own).chain([region]).collect::<Vec<_>>()
+    };
+    for name in names {
+        let missing = told(with(name, ""));
+        assert!(missing.starts_with("OPENSTACK_AUTH_URL needs "), "{name}: {missing}");
+        let alone = told(vec![region, (name, value_of(name))]);
+        assert!(alone.starts_with("OPENSTACK_AUTH_URL needs "), "{name}: {alone}");
+    }
+    let mistyped = told(with("OPENSTACK_AUTH_URL", "cloud.example.com"));
+    assert!(mistyped.starts_with("OPENSTACK_AUTH_URL needs an http"), "{mistyped}");
+    assert_eq!(load(&[region]).expect("a name alone").clouds["text"], CloudConfig::default());
+}
+
 /// The sources in which fields say which variable they are.
 fn sources() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config");
@@ -456,6 +478,16 @@ fn the_dns_is_a_server_with_all_that_it_needs_or_gandi_and_never_both() {
     let told = load(&[("OCIM_DNS_ZONES", "example.com")]).unwrap_err();
     assert_eq!(told, ["OCIM_DNS_ZONES says nothing without OCIM_DNS_SERVER"]);
     assert!(load(&[("OCIM_GANDI_TOKEN", "a b")]).is_err());
+}
+
+#[test]
+fn what_the_readme_says_of_a_cloud_and_servers_of_yours_is_a_configuration() {
+    let readme = include_str!("../../../README.md");
+    let (_, below) = readme.split_once("### With a cloud and servers of yours\n").unwrap();
+    let block = below.split("```\n").nth(1).unwrap().replace('…', "c2VjcmV0");
+    let pairs: Vec<_> = block.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let config = load(&pairs).unwrap();
+    assert!(matches!(config.clouds["BHS1"], CloudConfig::Openstack(_)), "{config:?}");
 }
 
 #[test]

@@ -64,6 +64,10 @@ async fn no_failure_is_swallowed() {
     let words = ["127.0.0.1 answers 401", "the account in `swift_openstack_*` is refused"];
     assert_refused(servers.ensure(&wrong, &item).await, &words, &["wrong-password"]);
     let Service::Swift(known) = service.clone() else { panic!() };
+    let in_clear = "http://keystone.example.com".to_owned();
+    let in_clear = SwiftAccount { auth_url: in_clear, ..known.clone() };
+    let told = ["over http only to this computer"];
+    assert_refused(servers.check(&Service::Swift(in_clear)).await, &told, &[PASSWORD]);
     let elsewhere = SwiftAccount { region: "RegionTwo".to_owned(), ..known };
     let told = ["it has no object store in the region `RegionTwo`"];
     assert_refused(servers.check(&Service::Swift(elsewhere)).await, &told, &[PASSWORD]);
@@ -80,6 +84,8 @@ async fn no_failure_is_swallowed() {
 
     swift.order("status 503 busy").await;
     assert_away(servers.find(&service, &item.id()).await, &["503"], &[PASSWORD]);
+    swift.order(&format!("status 503 {PASSWORD}")).await;
+    assert_away(servers.find(&service, &item.id()).await, &["503", "***"], &[PASSWORD]);
     swift.order("status 429 slowly").await;
     let asked = servers.find(&service, &item.id()).await.unwrap_err();
     assert!(matches!(asked.class, Class::RateLimited(_)), "{asked:?}");

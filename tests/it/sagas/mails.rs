@@ -154,6 +154,26 @@ async fn a_mail_server_that_is_away_costs_no_attempt_and_stops_nothing() {
     assert_eq!((stage.mailer.ids().len(), stage.mailer.taken().len()), (3, 3));
 }
 
+/// All wait half an hour for those whom the server asks patience for.
+#[tokio::test(start_paused = true)]
+async fn a_mail_is_overdue_once_it_was_asked_patience_for_half_an_hour() {
+    const PATIENCE: Duration = Duration::from_secs(300);
+    for (refusals, is_overdue) in [(5, false), (6, true)] {
+        let stage = Stage::new().await;
+        misconfigure(&stage);
+        for nth in 1..=refusals {
+            stage.mailer.faults.fail("send_mail", nth, Fault::Before(Class::RateLimited(PATIENCE)));
+        }
+        let runner = stage.start_runner();
+        let ask = LaunchAsk::default();
+        stage.app().launch_appserver(&somebody(), stage.instance, ask).await.unwrap();
+        await_ends(&stage, 2).await;
+        runner.stop().await;
+        let [mail] = &stage.mailer.taken()[..] else { panic!("{:?}", stage.mailer.taken()) };
+        assert_eq!(mail.is_overdue, is_overdue, "after {refusals} times");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_address_that_is_refused_keeps_no_other_from_its_mail() {
     let stage = Stage::new().await;

@@ -205,7 +205,7 @@ async fn a_container_in_an_account_that_nobody_knows_is_removed_by_hand_and_said
     stage.app().observe_resource(stage.instance, command).await.unwrap();
     let run = change(&stage, deletion(&[])).await;
     let Phase::Stuck { why, .. } = &run.phase else { panic!("{run:#?}") };
-    assert!(why.contains("no settings of the site name the account of Swift"), "{why}");
+    assert!(why.contains("no settings that can be read name the account of Swift"), "{why}");
     let by = because();
     stage.app().resolve_resource(&by, stage.instance, id).await.unwrap();
     assert_eq!(held(&stage).len(), 0, "all else is gone");

@@ -16,10 +16,13 @@ use std::path::Path;
 const ROLE: &str = "dbOwner";
 /// Where accounts of administrators are.
 const ADMIN: &str = "admin";
-/// Errors by the server's numbers: an account that is there, or is not, already; and refusals of who asks.
+/// Errors by the server's numbers: an account that is there, or is not, already; and those that may not come
+/// again: a member that is away, stops or is no primary any more, a lock or a time that was not had, another
+/// write, a database that is being dropped.
 const USER_NOT_FOUND: i32 = 11;
 const USER_EXISTS: i32 = 51003;
-const REFUSALS: [i32; 3] = [13, 18, 8000];
+const PASSING: [i32; 16] =
+    [6, 7, 46, 50, 89, 91, 112, 189, 215, 262, 9001, 10107, 11600, 11602, 13435, 13436];
 
 /// One server, or the members of one replica set.
 pub(super) struct MongodbServer<'a> {
@@ -258,8 +261,7 @@ fn classify(name: &str, error: &Error, secrets: &[String]) -> PortError {
     match &*error.kind {
         ErrorKind::Command(command) => {
             let said = format!("{} (error {})", command.message, command.code);
-            let is_passing = error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR);
-            if is_passing && !REFUSALS.contains(&command.code) {
+            if PASSING.contains(&command.code) {
                 return failed(name, &said, &secrets);
             }
             refused(name, &said, &secrets)
@@ -268,5 +270,24 @@ fn classify(name: &str, error: &Error, secrets: &[String]) -> PortError {
         ErrorKind::InvalidTlsConfig { message, .. }
         | ErrorKind::InvalidArgument { message, .. } => refused(name, message, &secrets),
         _ => failed(name, &error.to_string(), &secrets),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mongodb::error::CommandError;
+    use ocim_domain::port_error::Class;
+
+    #[test]
+    fn a_primary_that_steps_down_is_asked_again_and_a_refusal_is_not() {
+        for (code, class) in [(10107, Class::Transient), (13, Class::Permanent)] {
+            let answer =
+                serde_json::json!({ "code": code, "codeName": "X", "errmsg": "no, hunter2" });
+            let answer: CommandError = serde_json::from_value(answer).unwrap();
+            let error = classify("m", &ErrorKind::Command(answer).into(), &["hunter2".to_owned()]);
+            assert_eq!(error.class, class, "{code}");
+            assert!(!error.message.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Containers in Swift (infra §5.2), by Keystone's API of version 3 and Swift's own.
 
-use super::{OneServer, misplaced, refused};
+use super::{OneServer, hide, misplaced, refused};
 use crate::http_service::{HttpService, Service as Asked};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -8,10 +8,12 @@ use ocim_domain::ledger::Kind;
 use ocim_domain::port_error::PortError;
 use ocim_domain::provisioning::{Item, ItemId, Service, SwiftAccount};
 use ocim_domain::saga::ErrorCode;
+use ocim_domain::text::decode_output;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
+use std::net::IpAddr;
 use std::path::Path;
 
 const ASKED: Asked = Asked {
@@ -40,6 +42,30 @@ const AT_A_TIME: usize = 8;
 pub(super) struct SwiftStore<'a> {
     pub(super) account: &'a SwiftAccount,
     pub(super) ca_file: Option<&'a Path>,
+}
+
+/// A service that is logged in to, or the one that is asked for that.
+struct Opened {
+    service: HttpService,
+    /// What is told of its answers without them, whoever has put them there.
+    secrets: Vec<String>,
+}
+
+impl Opened {
+    fn hide(&self, text: &str) -> String {
+        hide(text, self.secrets.iter().map(String::as_str))
+    }
+
+    /// As [`HttpService::describe`].
+    fn describe(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PortError {
+        self.service.describe(status, headers, self.hide(&decode_output(body)).as_bytes())
+    }
+
+    /// As [`HttpService::read`].
+    fn read<T: for<'a> Deserialize<'a>>(&self, body: &[u8]) -> Result<T, PortError> {
+        let hidden = |error: PortError| PortError { message: self.hide(&error.message), ..error };
+        self.service.read(body).map_err(hidden)
+    }
 }
 
 #[derive(Deserialize)]
@@ -82,12 +108,31 @@ impl SwiftStore<'_> {
         Service::Swift(self.account.clone()).to_string()
     }
 
+    /// What is at that URL, which is not asked yet.
+    fn reach(&self, url: &str, token: Option<&str>) -> Result<Opened, PortError> {
+        if !is_confidential(url) {
+            let message = format!(
+                "{}: passwords and tokens are sent over https, over http only to this computer, and \
+                 not to {url}",
+                self.name()
+            );
+            return Err(PortError::permanent(ErrorCode::SharedServerRefused, message));
+        }
+        let password = &self.account.password;
+        // Also as it stands in the request, which may be sent back.
+        let in_json = json!(password).to_string();
+        let secrets = [token.unwrap_or_default(), in_json.trim_matches('"'), password];
+        let secrets = secrets.map(str::to_owned).to_vec();
+        let service = HttpService::new(ASKED, url, token, self.ca_file, true)?;
+        Ok(Opened { service, secrets })
+    }
+
     /// Logs in, and gives the account's own place.
-    async fn open(&self) -> Result<HttpService, PortError> {
+    async fn open(&self) -> Result<Opened, PortError> {
         let SwiftAccount { user, password, tenant, auth_url, region } = self.account;
         let url = auth_url.trim_end_matches('/');
         let url = VERSIONS.iter().find_map(|version| url.strip_suffix(version)).unwrap_or(url);
-        let keystone = HttpService::new(ASKED, url, None, self.ca_file, true)?;
+        let keystone = self.reach(url, None)?;
         let domain = json!({ "id": DOMAIN });
         let user = json!({ "name": user, "domain": domain, "password": password });
         let body = json!({ "auth": {
@@ -95,13 +140,14 @@ impl SwiftStore<'_> {
             "scope": { "project": { "name": tenant, "domain": domain } },
         } });
         let (status, headers, answer) =
-            keystone.ask(Method::POST, &TOKENS, &[], Some(body)).await?;
+            keystone.service.ask(Method::POST, &TOKENS, &[], Some(body)).await?;
         if !status.is_success() {
             return Err(keystone.describe(status, &headers, &answer));
         }
         let token = headers.get(TOKEN).and_then(|token| token.to_str().ok());
         let token = token.ok_or_else(|| {
-            PortError::transient(format!("who answers at {} is no Keystone", keystone.place()))
+            let place = keystone.service.place();
+            PortError::transient(format!("who answers at {place} is no Keystone"))
         })?;
         let Login { token: Token { catalog } } = keystone.read(&answer)?;
         let is_there = |it: &Endpoint| {
@@ -114,24 +160,25 @@ impl SwiftStore<'_> {
             let said = format!("it has no object store in the region `{region}`");
             refused(&self.name(), &said, &[])
         })?;
-        HttpService::new(ASKED, &place.url, Some(token), self.ca_file, true)
+        self.reach(&place.url, Some(token))
     }
 
     /// Whether there is what was asked for; the answer is Swift's own.
     async fn ask(
         &self,
-        swift: &HttpService,
+        swift: &Opened,
         method: Method,
         path: &[&str],
         query: &[(&str, String)],
         extra: HeaderMap,
     ) -> Result<Option<Vec<u8>>, PortError> {
-        let (status, headers, answer) = swift.ask_with(method, path, query, extra, None).await?;
+        let asked = swift.service.ask_with(method, path, query, extra, None);
+        let (status, headers, answer) = asked.await?;
         if status.is_success() {
             return Ok(Some(answer));
         }
         if !headers.contains_key(TRANSACTION) {
-            let text = format!("who answers at {} is no Swift: {status}", swift.place());
+            let text = format!("who answers at {} is no Swift: {status}", swift.service.place());
             return Err(PortError::transient(text));
         }
         match status {
@@ -142,12 +189,12 @@ impl SwiftStore<'_> {
 
     async fn remove_object(
         &self,
-        swift: &HttpService,
+        swift: &Opened,
         container: &str,
         name: String,
     ) -> Result<(), PortError> {
-        // What a URL can't name, and would lead to the container itself.
-        if matches!(name.as_str(), "." | "..") {
+        if !can_be_named(&name) {
+            let name = name.escape_debug();
             let said = format!("no URL leads to its object `{name}` in {container}");
             return Err(refused(&self.name(), &said, &[]));
         }
@@ -208,5 +255,46 @@ impl OneServer for SwiftStore<'_> {
     async fn check(&self) -> Result<(), PortError> {
         let swift = self.open().await?;
         self.ask(&swift, Method::HEAD, &[], &[], HeaderMap::new()).await.map(drop)
+    }
+}
+
+/// Whether nobody else learns what is sent there: it is encrypted, or does not leave this computer.
+fn is_confidential(url: &str) -> bool {
+    // What is no URL is told of by whoever opens it.
+    let Ok(url) = Url::parse(url) else { return true };
+    let host = url.host_str().unwrap_or_default();
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    url.scheme() == "https" || host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether a URL can have the name as its last segment. Dots, and none, lead to the container itself; line
+/// breaks and tabs are left out of URLs, so that another object would be meant.
+fn can_be_named(object: &str) -> bool {
+    !matches!(object, "" | "." | "..") && !object.contains(['\t', '\n', '\r'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_named_by_a_url_or_not_at_all() {
+        for name in ["a", "...", "a/../b", " ", "%2e", "a\\b", "ü"] {
+            assert!(can_be_named(name), "{name:?}");
+        }
+        for name in ["", ".", "..", "a\nb", ".\n.", "\t", "\r."] {
+            assert!(!can_be_named(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_go_in_clear_to_this_computer_alone() {
+        for url in ["https://a.example.com", "http://127.0.0.1:5000/v3", "http://[::1]", "none"] {
+            assert!(is_confidential(url), "{url}");
+        }
+        for url in ["http://a.example.com", "http://192.0.2.7:5000", "http://localhost.example.com"]
+        {
+            assert!(!is_confidential(url), "{url}");
+        }
     }
 }
