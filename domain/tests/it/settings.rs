@@ -1,5 +1,7 @@
 //! From what people send to settings: defaults, changes, and every rule that can be broken.
 
+mod swift;
+
 use crate::sample::{self, MASTER, SIGNING_KEY, defaults, secrets, settings};
 use crate::vectors;
 use ocim_domain::configuration::playbook_variables::{common_variables, users_variables};
@@ -7,8 +9,8 @@ use ocim_domain::configuration::{Composition, compose_variables};
 use ocim_domain::event::APPEND_BYTES_MAX;
 use ocim_domain::protected::Protected;
 use ocim_domain::settings::{
-    Defaults, InstanceSettings, NewSecrets, SETTINGS, SettingsChanges, SettingsInput, SwiftAccount,
-    Violation, change_settings, clone_settings, create_settings, default_playbook_name,
+    Defaults, InstanceSettings, NewSecrets, SETTINGS, SettingsChanges, SettingsInput, Violation,
+    change_settings, create_settings, default_playbook_name,
 };
 use serde_json::{Value, json};
 
@@ -22,37 +24,6 @@ fn create(value: Value) -> Result<InstanceSettings, Vec<Violation>> {
 
 fn fields(violations: &[Violation]) -> Vec<&str> {
     violations.iter().map(|violation| violation.field.as_str()).collect()
-}
-
-#[test]
-fn the_password_of_swift_goes_nowhere_but_where_it_was_meant_for() {
-    let ours = SwiftAccount {
-        password: "ours".to_owned(),
-        auth_url: "https://swift.example.com/v3".to_owned(),
-        ..SwiftAccount::default()
-    };
-    let defaults = Defaults { swift: ours, ..defaults() };
-    let make = |value| create_settings(input(value), &defaults, "inst", &secrets());
-    let elsewhere = json!({ "swift_openstack_auth_url": "https://evil.example.com/v3" });
-    let with = |more: Value| {
-        let mut all = elsewhere.clone();
-        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        all
-    };
-    let refused = make(with(json!({ "sub_domain": "alpha" }))).unwrap_err();
-    assert_eq!(fields(&refused), ["swift_openstack_password"]);
-    make(with(json!({ "sub_domain": "alpha", "swift_openstack_password": "own" }))).unwrap();
-
-    let settings = make(json!({ "sub_domain": "alpha" })).unwrap();
-    let change = |value| change_settings(&settings, input(value), false);
-    let refused = change(elsewhere.clone()).unwrap_err();
-    assert_eq!(fields(&refused), ["swift_openstack_password"]);
-    change(with(json!({ "swift_openstack_password": "own" }))).unwrap();
-    change(json!({ "swift_openstack_auth_url": "" })).unwrap();
-    let said = with(json!({ "internal_lms_domain": "beta.example.com" }));
-    let said = said.as_object().unwrap().clone();
-    let cloned = clone_settings(&settings, said, &defaults, "inst_2", &secrets());
-    assert_eq!(fields(&cloned.unwrap_err()), ["swift_openstack_password"]);
 }
 
 #[test]
