@@ -10,7 +10,7 @@ ENV := source scripts/env.sh;
 
 .PHONY: help
 help: ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 .PHONY: setup
 setup: ## make this machine ready (part of test; demo and build do what they need of it)
@@ -28,6 +28,16 @@ build: ## build the program `ocim`; `source scripts/env.sh` then puts it on the 
 .PHONY: test
 test: setup ## run all tests, against real programs
 	@scripts/test.sh $(ARGS)
+
+FULL_LAUNCH := cargo test --locked --test it -- --exact full_launch::full_launch --nocapture
+
+.PHONY: demo-openstack
+demo-openstack: setup ## show a site's whole life on an OpenStack and all other servers, started for it
+	@$(ENV) FULL_LAUNCH_SITES=1 $(FULL_LAUNCH)
+
+.PHONY: soak
+soak: setup ## as demo-openstack, with twenty sites at once
+	@$(ENV) FULL_LAUNCH_SITES=20 $(FULL_LAUNCH)
 
 .PHONY: counts
 counts: setup ## run all tests, and take what they count as the least from now on

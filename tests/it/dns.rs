@@ -15,7 +15,7 @@ use ocim_domain::system::Clock;
 use proxy::{Act, Proxy};
 use std::sync::Arc;
 
-const SECRET: &str = "b2NpbS1rZXktb2YtdGhlLXRlc3RzLXNoYTI1Ni0wMDE=";
+pub(crate) const SECRET: &str = "b2NpbS1rZXktb2YtdGhlLXRlc3RzLXNoYTI1Ni0wMDE=";
 const BALANCER: &str = "lb.example.net";
 const SITE: &str = "alpha.example.test";
 

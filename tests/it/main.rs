@@ -11,6 +11,7 @@ mod cost;
 mod crash;
 mod disk_full;
 mod dns;
+mod full_launch;
 mod haproxy;
 mod http;
 mod journey;

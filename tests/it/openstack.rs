@@ -3,7 +3,7 @@
 mod answers;
 mod faults;
 mod groups;
-mod launch;
+pub(crate) mod launch;
 
 use crate::support::http_double::HttpDouble;
 use crate::support::private_openstack::{PrivateOpenStack, own_stack, use_stack};

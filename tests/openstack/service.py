@@ -7,7 +7,7 @@ asks Keystone through it asks all others through it. KEY is of no use. Each orde
 answered by one:
 
     {"verb": "POST", "path": "REGEX", "do": WHAT, "times": 1, "status": 429, "headers": {}, "body": ""}
-    {"do": "requests"}     what was asked, as "VERB PATH", since the last time
+    {"do": "requests"}     what was asked, as "VERB PATH", since the last time; with the body where it is an action
 
 WHAT is `answer` (as said, without asking anybody), `cut` (it is carried out, and the connection ends without an
 answer), `drop` (it is not carried out either), or `garble` (the answer is cut in half).
@@ -25,9 +25,9 @@ orders = []
 requests = []
 
 
-def find_order(verb, path):
+def find_order(verb, path, body):
     with lock:
-        requests.append("%s %s" % (verb, path))
+        requests.append("%s %s %s" % (verb, path, body.decode() if path.endswith("/action") else ""))
         for order in orders:
             if order["verb"] == verb and re.search(order["path"], path) and order.get("times", 1) > 0:
                 order["times"] = order.get("times", 1) - 1
@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         port, path = re.fullmatch(r"/(\d+)(/.*)?", self.path).groups()
-        order = find_order(self.command, path or "/") or {"do": "nothing"}
+        order = find_order(self.command, path or "/", body) or {"do": "nothing"}
         if order["do"] == "answer":
             self.give(order["status"], order.get("headers", {}), order.get("body", "").encode())
             return

@@ -2,6 +2,7 @@
 
 use super::{open_through, spec, start_double, use_stack};
 use crate::support::http_double::HttpDouble;
+use chrono::{DateTime, TimeDelta};
 use ocim_adapters::cloud::Cloud;
 use ocim_domain::port_error::{Blame, Class};
 use ocim_domain::saga::ErrorCode;
@@ -142,4 +143,50 @@ async fn a_server_that_can_not_be_deleted_is_deleted_by_force() {
     // It was stopped before.
     assert!(count(&mut double, &format!("POST /v2.1/servers/{}/action", made.id)).await >= 2);
     super::await_machine(&cloud, &made.id, |machine| machine.is_none()).await;
+}
+
+#[tokio::test]
+async fn what_does_not_come_to_its_end_is_asked_for_with_more_force() {
+    let stack = use_stack().await;
+    let mut double = start_double().await;
+    let cloud = open_through(&stack, &double, "slow");
+    let made = cloud.create_machine(&spec("slow")).await.unwrap();
+    super::await_power(&cloud, &made.id, ocim_adapters::cloud::Power::Active).await;
+    let server = format!("/servers/{}", made.id);
+    let shown = |state: Value, seconds: i64| {
+        let mut server = json!({"id": made.id, "updated": "2026-01-01T00:00:00Z"});
+        server.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap();
+        let date = (now + TimeDelta::seconds(seconds)).to_rfc2822();
+        let body = json!({ "server": server }).to_string();
+        json!({"do": "answer", "status": 200, "headers": {"Date": date}, "body": body})
+    };
+    let done = json!({"do": "answer", "status": 202});
+    let restarts = json!({"status": "REBOOT"});
+    let goes = json!({"status": "ACTIVE", "OS-EXT-STS:task_state": "deleting"});
+    let reboot = r#"{"reboot":{"type":"HARD"}}"#;
+    for (state, seconds, asked) in [
+        (&restarts, 179, None),
+        (&restarts, 180, Some(reboot)),
+        (&goes, 59, None),
+        (&goes, 60, Some(r#"{"forceDelete":null}"#)),
+        (&json!({"status": "SOFT_DELETED"}), 1, Some(r#"{"forceDelete":null}"#)),
+    ] {
+        spoil(&mut double, "GET", &format!("{server}$"), &shown(state.clone(), seconds)).await;
+        if asked.is_some() {
+            spoil(&mut double, "POST", "/action$", &done).await;
+        }
+        count(&mut double, "").await;
+        match state == &restarts {
+            true => cloud.reboot_machine(&made.id).await.unwrap(),
+            false => cloud.delete_machine(&made.id).await.unwrap(),
+        }
+        let actions = double.order(r#"{"do": "requests"}"#).await;
+        let actions = actions.as_array().unwrap().iter().filter_map(|it| {
+            let (_, body) = it.as_str()?.split_once("/action ")?;
+            Some(body.to_owned())
+        });
+        assert_eq!(actions.collect::<Vec<_>>(), Vec::from_iter(asked), "{state} {seconds}");
+    }
+    super::remove(&cloud, &made.id).await;
 }

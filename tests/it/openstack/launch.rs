@@ -14,7 +14,7 @@ const CLOUDS: &str = r#"{"local": {"kind": "local"}, "north": {"kind": "openstac
     "region": "RegionOne", "network": "private"}}"#;
 
 /// The configuration of an Ocim whose sites are at OpenStack; its balancer is on this computer.
-fn variables(stack: &PrivateOpenStack, owner: &str) -> Vec<(String, String)> {
+pub(crate) fn variables(stack: &PrivateOpenStack, owner: &str) -> Vec<(String, String)> {
     let own = [
         ("OCIM_CLOUDS", CLOUDS),
         ("OCIM_ID", owner),
@@ -28,7 +28,7 @@ fn variables(stack: &PrivateOpenStack, owner: &str) -> Vec<(String, String)> {
     stack.user().into_iter().chain(own).collect()
 }
 
-fn borrow(variables: &[(String, String)]) -> Vec<(&str, &str)> {
+pub(crate) fn borrow(variables: &[(String, String)]) -> Vec<(&str, &str)> {
     variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 

@@ -4,6 +4,7 @@ use super::log_check::ExpectedLines;
 use super::processes::signal_process;
 use nix::sys::signal::Signal;
 use ocim::data_folder::DataFolder;
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -30,6 +31,7 @@ pub(crate) struct Ground {
     /// What the logs may hold, though it is a warning or an error.
     pub(crate) expected: ExpectedLines,
     http: reqwest::Client,
+    patience: Duration,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -52,7 +54,12 @@ impl Ground {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20));
         let http = http.build().unwrap();
         let (server, starts, expected) = (None, AtomicU32::new(0), ExpectedLines::default());
-        Self { folder, server, starts, expected, http, _turn: turn }
+        Self { folder, server, starts, expected, http, patience: PATIENCE, _turn: turn }
+    }
+
+    /// Waits so many times as long for anything as it would.
+    pub(crate) fn be_patient(&mut self, factor: u32) {
+        self.patience = PATIENCE * factor;
     }
 
     /// As [`Ground::prepare`], with a server that answers. Python's environments are shared with
@@ -236,9 +243,19 @@ impl Ground {
 
     /// Sends a command to the API: status and body of the answer, null for an empty one.
     pub(crate) async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.try_send(Method::POST, path, &body).await
+    }
+
+    /// Changes what is at this path of the API.
+    pub(crate) async fn patch(&self, path: &str, body: Value) {
+        let (status, body) = self.try_send(Method::PATCH, path, &body).await;
+        assert_eq!(status, 200, "PATCH {path}: {body}");
+    }
+
+    async fn try_send(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         let server = self.server.as_ref().expect("a running server");
-        let request = self.http.post(format!("{}/api/v1{path}", server.url));
-        let response = request.bearer_auth(&server.token).json(&body).send().await.unwrap();
+        let request = self.http.request(method, format!("{}/api/v1{path}", server.url));
+        let response = request.bearer_auth(&server.token).json(body).send().await.unwrap();
         let status = response.status().as_u16();
         (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
     }
@@ -316,7 +333,11 @@ impl Ground {
     /// The page that a visitor gets who asks the balancer for a domain; else what is wrong.
     pub(crate) async fn visit(&self, domain: &str) -> Result<String, String> {
         let balancers = self.get("/api/v1/load_balancers").await;
-        let balancer = &balancers["items"][0];
+        self.visit_at(&balancers["items"][0], domain).await
+    }
+
+    /// As [`Ground::visit`], by that balancer.
+    pub(crate) async fn visit_at(&self, balancer: &Value, domain: &str) -> Result<String, String> {
         let (ip, port) = (text(balancer, "public_ip"), &balancer["http_port"]);
         let request = self.http.get(format!("http://{ip}:{port}/")).header("Host", domain);
         // A visitor of long standing may get the last answer of a worker that HAProxy has replaced.
@@ -360,7 +381,7 @@ impl Ground {
         what: &str,
         mut ask: impl AsyncFnMut() -> Option<T>,
     ) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             if let Some(answer) = ask().await {
                 return answer;

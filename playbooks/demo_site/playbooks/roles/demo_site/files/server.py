@@ -10,6 +10,8 @@ import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import services
+
 PAGE = """<!doctype html>
 <html lang="en">
 <title>{title}</title>
@@ -17,7 +19,7 @@ PAGE = """<!doctype html>
 <p>{service} of {platform}</p>
 <p>Open edX {release}, edx-platform {version}</p>
 <p>AppServer {number}</p>
-</html>
+{shared}</html>
 """
 
 
@@ -30,6 +32,7 @@ class Site:
         self.version = variables["edx_platform_version"]
         self.number = variables["OCIM_APPSERVER_NUMBER"]
         self.appserver = str(variables["OCIM_APPSERVER_ID"])
+        self.shared = services.Shown(variables)
         self.services = {}
         named = (
             ("EDXAPP_LMS_BASE", "LMS"),
@@ -60,7 +63,9 @@ class Site:
             "version": self.version,
             "number": self.number,
         }
-        return PAGE.format(**{name: html.escape(str(text)) for name, text in fields.items()})
+        escaped = {name: html.escape(str(text)) for name, text in fields.items()}
+        shared = "".join(f"<p>{html.escape(line)}</p>\n" for line in self.shared.read())
+        return PAGE.format(**escaped, shared=shared)
 
 
 class Handler(BaseHTTPRequestHandler):
