@@ -2,6 +2,7 @@
 //! MongoDB does: several sites at once, each from its launch to its end, after which nobody holds anything of them.
 
 use crate::openstack::launch;
+use crate::readme;
 use crate::support::bind::Bind;
 use crate::support::ocim::{Ground, text};
 use crate::support::peers::{ADMIN, MariaDb, MongoDb, PASSWORD, RabbitMq};
@@ -18,6 +19,8 @@ const SITES: u32 = 3;
 /// Whose servers these are at OpenStack.
 const OWNER: &str = "full-launch";
 const ZONE: &str = "sites.example.test";
+/// The site that the README's commands launch.
+const OF_README: &str = "gamma";
 /// Requests of visitors before and after each switch.
 const VISITS: usize = 100;
 
@@ -114,7 +117,8 @@ async fn full_launch() {
     ground.be_patient(sites());
     ground.await_balancer().await;
     tell(begun, "the peers are up, and Ocim with a balancer");
-    let names: Vec<_> = (1..=sites()).map(|number| format!("site{number}")).collect();
+    let others = (2..=sites()).map(|number| format!("site{number}"));
+    let names: Vec<_> = std::iter::once(OF_README.to_owned()).chain(others).collect();
     let lives = names.iter().map(|name| Life::begin(&ground, &peers, name, begun));
     futures_util::future::join_all(lives.map(Life::live)).await;
     assert_eq!(peers.holdings().await, before, "what is held still");
@@ -139,11 +143,10 @@ impl<'a> Life<'a> {
     }
 
     async fn live(self) {
-        let site = json!({ "sub_domain": self.name, "name": format!("Site {}", self.name) });
-        let instance = text(&self.ground.post("/instances", site).await, "id");
-        let (first, launched) = self.ground.launch(&instance).await;
-        self.complete(&launched).await;
-        self.complete(&self.ground.activate(&first).await).await;
+        let instance = match self.name {
+            OF_README => self.do_as_readme_says().await,
+            _ => self.bring_up().await,
+        };
         self.see("1", "1").await;
         self.look_for_names();
         self.tell("the first serves, and reads its database and its storage");
@@ -167,6 +170,33 @@ impl<'a> Life<'a> {
         self.tell("it is deleted");
     }
 
+    /// Makes the instance, has its first appserver launched, and serve; gives its id.
+    async fn bring_up(&self) -> String {
+        let site = json!({ "sub_domain": self.name, "name": self.name });
+        let instance = text(&self.ground.post("/instances", site).await, "id");
+        let (first, launched) = self.ground.launch(&instance).await;
+        self.complete(&launched).await;
+        self.complete(&self.ground.activate(&first).await).await;
+        instance
+    }
+
+    /// As above, by what people are told to type.
+    async fn do_as_readme_says(&self) -> String {
+        let heading = "### With a cloud and servers of yours\n";
+        let mut shell = readme::shell(self.ground, readme::commands_below(readme::README, heading));
+        let variables = self.peers.variables();
+        let output = shell.envs(launch::borrow(&variables)).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{errors}");
+        let told = ["takes the credentials", "of 100 instances", &self.domain, "swift container"];
+        assert!(told.iter().all(|words| said.contains(words)), "{said}");
+        let shown = self.ground.get("/api/v1/instances").await;
+        let listed = shown["items"].as_array().unwrap().iter();
+        let own = listed.filter(|it| text(it, "domain") == self.domain).collect::<Vec<_>>();
+        text(own[0], "id")
+    }
+
     fn tell(&self, what: &str) {
         tell(self.begun, &format!("{}: {what}", self.domain));
     }
@@ -185,14 +215,14 @@ impl<'a> Life<'a> {
 
     /// The page is that appserver's, which read what those have written.
     async fn see(&self, number: &str, written: &str) {
-        let page = self.ground.visit(&self.domain).await.unwrap();
+        let page = self.ground.visit(&self.domain).await.unwrap().to_lowercase();
         let lines = [
-            format!("<h1>Site {}</h1>", self.name),
+            format!("<h1>{}</h1>", self.name),
             format!("<p>AppServer {number}</p>"),
             format!("<p>Database: written by AppServer {written}</p>"),
             format!("<p>Storage: written by AppServer {written}</p>"),
         ];
-        assert!(lines.iter().all(|line| page.contains(line)), "{page}");
+        assert!(lines.iter().all(|line| page.contains(&line.to_lowercase())), "{page}");
     }
 
     fn look_for_names(&self) {

@@ -6,16 +6,16 @@ use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
 
-const README: &str = include_str!("../../README.md");
+pub(crate) const README: &str = include_str!("../../README.md");
 
 /// The first block of commands below a heading.
-fn commands_below<'a>(readme: &'a str, heading: &str) -> &'a str {
+pub(crate) fn commands_below<'a>(readme: &'a str, heading: &str) -> &'a str {
     let below = readme.split_once(heading).unwrap().1;
     below.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0
 }
 
 /// A shell that runs these commands where `ocim` is known, with the ground's configuration.
-fn shell(ground: &Ground, commands: &str) -> Command {
+pub(crate) fn shell(ground: &Ground, commands: &str) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_ocim")).parent().unwrap().display().to_string();
     let inherited = std::env::vars_os().find(|(name, _)| name == "PATH").unwrap().1;
     let mut shell = Command::new("bash");
