@@ -1,11 +1,17 @@
 //! Many changes of a real HAProxy at once, and certificates that come, go bad and are renewed.
 
 use super::{Bench, fragment, server, start_site};
+use crate::private_sshd::PrivateSshd;
+use async_trait::async_trait;
 use futures_util::future::join_all;
-use ocim_adapters::balancer::{BalancerState, Fragment, LoadBalancer};
-use ocim_domain::port_error::Class;
+use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;
+use ocim_adapters::balancer::{BalancerHost, BalancerState, Fragment, LoadBalancer};
+use ocim_adapters::cloud::Address;
+use ocim_adapters::shell::Shell;
+use ocim_domain::port_error::{Class, PortError};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often HAProxy was reloaded: each time has a generation of its own.
@@ -103,6 +109,70 @@ async fn a_change_that_nobody_waits_for_any_more_does_not_land_after_a_newer_one
     let ended = older.wait().unwrap();
     assert_eq!(ended.code(), Some(1));
     assert_eq!(bench.balancer.read_fragment(&bench.host, "a").await.unwrap(), None);
+}
+
+/// Two machines, each at the address where it listens.
+#[derive(Debug)]
+struct Both([Arc<PrivateSshd>; 2]);
+
+impl Both {
+    fn at(&self, address: &Address) -> &PrivateSshd {
+        let of = |it: &&Arc<PrivateSshd>| it.address(0).ssh_port == address.ssh_port;
+        self.0.iter().find(of).unwrap()
+    }
+}
+
+#[async_trait]
+impl Shell for Both {
+    async fn run(
+        &self,
+        address: &Address,
+        host_keys: &[String],
+        command: &str,
+        input: &[u8],
+    ) -> Result<String, PortError> {
+        self.at(address).run(address, host_keys, command, input).await
+    }
+
+    async fn read_boot_id(
+        &self,
+        address: &Address,
+        host_keys: &[String],
+    ) -> Result<String, PortError> {
+        self.at(address).read_boot_id(address, host_keys).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_several_balancers_has_its_own_sites_and_a_slow_one_holds_up_no_other() {
+    let benches = [Bench::start().await, Bench::start().await];
+    let machines = benches.each_ref().map(|bench| Arc::clone(&bench.machine));
+    let playbooks = machines[0].playbooks();
+    let balancers = HaproxyLoadBalancer::new(playbooks, Arc::new(Both(machines)));
+    let apply = async |bench: &Bench, name: &'static str| {
+        let domain = format!("lb{}.example.com", bench.host.address.ssh_port);
+        let host = BalancerHost { domain, ..bench.host.clone() };
+        let site = start_site(name);
+        balancers.apply_fragment(&host, &fragment(name, &server("s", site, ""))).await.unwrap();
+    };
+    let [one, other] = &benches;
+    tokio::join!(apply(one, "a"), apply(other, "b"));
+    let lock = std::fs::File::create(folder(other).join("lock")).unwrap();
+    lock.lock().unwrap();
+    let slow = apply(other, "d");
+    tokio::pin!(slow);
+    tokio::select! {
+        () = apply(one, "c") => {}
+        () = &mut slow => panic!("somebody has its lock"),
+    }
+    lock.unlock().unwrap();
+    slow.await;
+    for (bench, own, others) in [(one, ["a", "c"], ["b", "d"]), (other, ["b", "d"], ["a", "c"])] {
+        assert_eq!(own.map(|name| bench.answers(name)), own);
+        for name in others {
+            assert_ne!(bench.answers(name), name);
+        }
+    }
 }
 
 /// A certificate for that host with its key, as HAProxy takes it.

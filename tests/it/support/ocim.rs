@@ -4,7 +4,6 @@ use super::log_check::ExpectedLines;
 use super::processes::signal_process;
 use nix::sys::signal::Signal;
 use ocim::data_folder::DataFolder;
-use reqwest::Method;
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -243,19 +242,9 @@ impl Ground {
 
     /// Sends a command to the API: status and body of the answer, null for an empty one.
     pub(crate) async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
-        self.try_send(Method::POST, path, &body).await
-    }
-
-    /// Changes what is at this path of the API.
-    pub(crate) async fn patch(&self, path: &str, body: Value) {
-        let (status, body) = self.try_send(Method::PATCH, path, &body).await;
-        assert_eq!(status, 200, "PATCH {path}: {body}");
-    }
-
-    async fn try_send(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         let server = self.server.as_ref().expect("a running server");
-        let request = self.http.request(method, format!("{}/api/v1{path}", server.url));
-        let response = request.bearer_auth(&server.token).json(body).send().await.unwrap();
+        let request = self.http.post(format!("{}/api/v1{path}", server.url));
+        let response = request.bearer_auth(&server.token).json(&body).send().await.unwrap();
         let status = response.status().as_u16();
         (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
     }
@@ -333,11 +322,7 @@ impl Ground {
     /// The page that a visitor gets who asks the balancer for a domain; else what is wrong.
     pub(crate) async fn visit(&self, domain: &str) -> Result<String, String> {
         let balancers = self.get("/api/v1/load_balancers").await;
-        self.visit_at(&balancers["items"][0], domain).await
-    }
-
-    /// As [`Ground::visit`], by that balancer.
-    pub(crate) async fn visit_at(&self, balancer: &Value, domain: &str) -> Result<String, String> {
+        let balancer = &balancers["items"][0];
         let (ip, port) = (text(balancer, "public_ip"), &balancer["http_port"]);
         let request = self.http.get(format!("http://{ip}:{port}/")).header("Host", domain);
         // A visitor of long standing may get the last answer of a worker that HAProxy has replaced.
