@@ -16,10 +16,10 @@ pub async fn read_body(answer: &mut Response, bytes_max: usize) -> Result<Vec<u8
     Ok(body)
 }
 
-/// The error's first cause: the outer ones repeat the URL.
+/// The error's first cause: the outer ones repeat it, or the URL.
 #[must_use]
-pub fn first_cause(error: &Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+pub fn first_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }

@@ -1,10 +1,10 @@
 """Stands before a real OpenStack, and spoils single answers of it.
 
-    service.py KEY
+    service.py KEY [CERTIFICATE CERTIFICATE-KEY]
 
 Below /PORT it leads to that port of this computer, and has all URLs in answers lead through itself: whoever
-asks Keystone through it asks all others through it. KEY is of no use. Each order is one line of JSON, and
-answered by one:
+asks Keystone through it asks all others through it. With a certificate it speaks TLS. KEY is of no use. Each
+order is one line of JSON, and answered by one:
 
     {"verb": "POST", "path": "REGEX", "do": WHAT, "times": 1, "status": 429, "headers": {}, "body": ""}
     {"do": "requests"}     what was asked, as "VERB PATH", since the last time; with the body where it is an action
@@ -16,6 +16,7 @@ answer), `drop` (it is not carried out either), or `garble` (the answer is cut i
 import http.client
 import json
 import re
+import ssl
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         if order["do"] == "cut":
             self.close_connection = True
             return
-        own = b"http://127.0.0.1:%d/" % self.server.server_port
+        own = b"%s://127.0.0.1:%d/" % (scheme, self.server.server_port)
         content = re.sub(rb"http://127\.0\.0\.1:(\d+)", own + rb"\1", content)
         if order["do"] == "garble":
             content = content[: len(content) // 2]
@@ -88,6 +89,12 @@ class Handler(BaseHTTPRequestHandler):
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 server.daemon_threads = True
+scheme = b"http"
+if len(sys.argv) > 2:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(sys.argv[2], sys.argv[3])
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = b"https"
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_port, flush=True)
 for line in sys.stdin:

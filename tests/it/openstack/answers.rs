@@ -1,9 +1,10 @@
 //! Answers that can't be had of an OpenStack at will: one in between spoils those of the real one.
 
 use super::{open_through, spec, start_double, use_stack};
-use crate::support::http_double::HttpDouble;
+use crate::support::http_double::{Certificate, HttpDouble};
 use chrono::{DateTime, TimeDelta};
 use ocim_adapters::cloud::Cloud;
+use ocim_adapters::cloud::openstack::{OpenStackAccess, OpenStackCloud};
 use ocim_domain::port_error::{Blame, Class};
 use ocim_domain::saga::ErrorCode;
 use serde_json::{Value, json};
@@ -189,4 +190,26 @@ async fn what_does_not_come_to_its_end_is_asked_for_with_more_force() {
         assert_eq!(actions.collect::<Vec<_>>(), Vec::from_iter(asked), "{state} {seconds}");
     }
     super::remove(&cloud, &made.id).await;
+}
+
+#[tokio::test]
+async fn a_keystone_that_speaks_tls_is_believed_by_its_authority_alone() {
+    let stack = use_stack().await;
+    let certificate = Certificate::make();
+    let mut double = HttpDouble::start("openstack", "", Some(&certificate)).await;
+    let access = super::access(&stack, Some(&double));
+    let auth_url = access.auth_url.replace("http://", "https://");
+    let access = OpenStackAccess { auth_url, ..access };
+    let open = |access: &OpenStackAccess| {
+        OpenStackCloud::new(super::config(access.clone(), "tls")).unwrap()
+    };
+    let error = open(&access).list_machines().await.unwrap_err();
+    assert!(error.message.contains("certificate"), "{error}");
+    assert_eq!(count(&mut double, "").await, 0, "who was not believed heard nothing");
+    let by_authority =
+        OpenStackAccess { ca_file: Some(certificate.path.clone()), ..access.clone() };
+    assert!(open(&by_authority).list_machines().await.unwrap().is_empty());
+    let unseen = OpenStackAccess { verify: false, ..access };
+    assert!(open(&unseen).list_machines().await.unwrap().is_empty());
+    assert!(count(&mut double, "POST /v3/auth/tokens").await == 2);
 }

@@ -116,7 +116,7 @@ impl OpenStackAccess {
     }
 
     /// Keystone's URL without a version: environments from before version 3 name version 2.
-    fn keystone_url(&self) -> &str {
+    pub(super) fn keystone_url(&self) -> &str {
         let url = self.auth_url.trim_end_matches('/');
         url.strip_suffix("/v2.0").unwrap_or(url)
     }

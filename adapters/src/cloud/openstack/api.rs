@@ -254,8 +254,24 @@ impl Api {
         }
         match self.access.log_in(self.client.clone()).await {
             Ok(session) => Ok(Arc::clone(kept.insert(Arc::new(session)))),
-            Err(error) => Err(describe_login(&self.keystone, &error)),
+            Err(error) => {
+                let (error, may_pass) = describe_login(&self.keystone, &error);
+                match self.find_cause().await.filter(|_| may_pass) {
+                    Some(cause) => {
+                        let text =
+                            format!("Keystone of {} does not answer: {cause}", self.keystone);
+                        Err((PortError::transient(text), may_pass))
+                    }
+                    None => Err((error, may_pass)),
+                }
+            }
         }
+    }
+
+    /// Why Keystone can't be reached, if it can't: `osauth` keeps the outermost words alone.
+    async fn find_cause(&self) -> Option<String> {
+        let asked = self.client.get(self.access.keystone_url()).send().await;
+        asked.err().map(|error| first_cause(&error))
     }
 
     /// Has the next call get another token. `osauth` would keep one that has not expired by its own date.

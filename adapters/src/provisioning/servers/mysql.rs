@@ -1,6 +1,7 @@
 //! Databases and accounts on a MySQL or MariaDB server (infra §2).
 
 use super::{CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused};
+use crate::http_answers::first_cause;
 use async_trait::async_trait;
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, DriverError, Error, OptsBuilder, SslOpts};
@@ -311,14 +312,6 @@ fn classify(name: &str, error: &Error, secrets: &[&str]) -> PortError {
         }
         error => failed(name, &first_cause(error), secrets),
     }
-}
-
-/// The error's first cause, which the outer ones repeat.
-fn first_cause(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
