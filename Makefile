@@ -1,7 +1,7 @@
 # What one does with Ocim; `make` lists it.
 #
 # Nothing is built into the clone: see scripts/env.sh. ARGS go to the program:
-# `make demo ARGS=--once`, `make test ARGS=platform`.
+# `make demo ARGS=--once`, `make test ARGS=platform`, `make test ARGS=user`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -26,7 +26,7 @@ build: ## build the program `ocim`; `source scripts/env.sh` then puts it on the 
 	@scripts/build.sh
 
 .PHONY: test
-test: setup ## run all tests, against real programs
+test: ## run all tests, against real programs; as an ordinary user with ARGS=user
 	@scripts/test.sh $(ARGS)
 
 FULL_LAUNCH := cargo test --locked --test it -- --exact full_launch::full_launch --nocapture
@@ -40,7 +40,7 @@ soak: setup ## as demo-openstack, with twenty sites at once
 	@$(ENV) FULL_LAUNCH_SITES=20 $(FULL_LAUNCH)
 
 .PHONY: counts
-counts: setup ## run all tests, and take what they count as the least from now on
+counts: ## run all tests, and take what they count as the least from now on
 	@TEST_COUNTS_WRITE=1 scripts/test.sh
 
 .PHONY: bench

@@ -19,6 +19,7 @@ pub mod lifecycle;
 pub mod machines;
 pub mod playbook_steps;
 pub mod prepare_load_balancer;
+mod preupgrade_sql;
 pub mod provision_load_balancer;
 pub mod publish_metadata;
 pub mod publish_test_link;

@@ -7,7 +7,7 @@ pub mod simulated;
 use crate::breaker::{Asked, guarded};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
-use ocim_domain::provisioning::{Item, ItemId, Service};
+use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
 
 /// Makes, finds and removes what sites have on servers of all kinds.
 #[async_trait]
@@ -23,6 +23,10 @@ pub trait Provisioning: Send + Sync + std::fmt::Debug {
 
     /// Whether the account that administers the server may do all of this; the error says what is wrong.
     async fn check(&self, service: &Service) -> Result<(), PortError>;
+
+    /// Runs SQL in a database of a MySQL server: all of it and once, however often it is asked for. What
+    /// an earlier try has left half done is an error that no further try mends.
+    async fn run_script(&self, service: &Service, script: &Script) -> Result<Ran, PortError>;
 }
 
 guarded! { Provisioning {} {
@@ -30,6 +34,7 @@ guarded! { Provisioning {} {
     find(service: &Service, id: &ItemId) -> bool, asks asked(service);
     remove(service: &Service, id: &ItemId) -> (), orders asked(service);
     check(service: &Service) -> (), asks asked(service);
+    run_script(service: &Service, script: &Script) -> Ran, orders asked(service);
 }}
 
 /// Each server is a provider of its own.

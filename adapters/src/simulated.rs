@@ -76,6 +76,8 @@ pub(crate) struct State {
     pub(crate) metadata: FakeParts,
     /// What sites have on the servers that they share.
     pub(crate) provisioned: Held,
+    /// The SQL that ran on them, by server and key.
+    pub(crate) scripts: BTreeSet<(String, Uuid)>,
     /// The names of those that were made.
     pub(crate) security_groups: BTreeSet<String>,
 }

@@ -1,7 +1,9 @@
 //! Bulk operations: redeploying and archiving many instances.
 
 use crate::examples::{Example, needed_reason, second};
-use crate::texts::{Actor, BulkId, HostName, InstanceId, Name, NeededReason, Prose, RunId, Tag};
+use crate::texts::{
+    Actor, BulkId, HostName, InstanceId, Name, NeededReason, Prose, RunId, SqlStatement, Tag,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -65,6 +67,10 @@ pub struct RedeployInstances {
     /// Settings to be changed before the launch.
     #[schema(value_type = Object)]
     pub update: Map<String, Value>,
+    /// SQL that runs on each one's main database in MySQL before that, in order and once. All of it is one
+    /// transaction; it may have 100,000 bytes together. It is kept encrypted and never shown.
+    #[schema(value_type = Vec<SqlStatement>, max_items = 50)]
+    pub preupgrade_sql_commands: Vec<String>,
     /// How often each launch is attempted.
     #[schema(minimum = 1, maximum = 10)]
     pub attempts: u32,
@@ -95,6 +101,7 @@ impl Default for RedeployInstances {
             filter: Map::new(),
             exclude: Map::new(),
             update: Map::new(),
+            preupgrade_sql_commands: vec![],
             attempts: 1,
             activate: true,
             batch_size: 2,
@@ -142,6 +149,9 @@ pub struct ChosenInstance {
     /// Where its LMS is.
     #[schema(value_type = HostName)]
     pub domain: String,
+    /// Why nothing would be done to it, where that is known now.
+    #[schema(value_type = Option<Prose>)]
+    pub left_out: Option<String>,
 }
 
 /// What a bulk operation would do.
@@ -205,6 +215,9 @@ pub struct BulkOperation {
     pub attempts: Option<i32>,
     /// Whether a redeployment's Appservers take the place of all others.
     pub activate: Option<bool>,
+    /// How many statements of SQL a redeployment runs on each one's main database before.
+    #[schema(minimum = 1, maximum = 50)]
+    pub preupgrade_sql_count: Option<i32>,
     /// Most instances at a time.
     #[schema(minimum = 1)]
     pub batch_size: i32,
@@ -282,6 +295,7 @@ impl Example for RedeployInstances {
             tag: "ironwood".to_owned(),
             filter: Map::from_iter([filter]),
             update: Map::from_iter([update]),
+            preupgrade_sql_commands: vec![SqlStatement::EXAMPLE.to_owned()],
             attempts: 2,
             canary: true,
             failures_max: Some(3),
@@ -310,6 +324,7 @@ impl Example for BulkPlan {
             id: InstanceId::EXAMPLE.to_owned(),
             name: "Alpha Academy".to_owned(),
             domain: "learn.alpha.example".to_owned(),
+            left_out: None,
         };
         Self { instance_count: 1, instances: vec![chosen], unknown: vec![] }
     }
@@ -332,6 +347,7 @@ impl Example for BulkOperation {
             tag: Some("ironwood".to_owned()),
             attempts: Some(2),
             activate: Some(true),
+            preupgrade_sql_count: Some(1),
             batch_size: 2,
             frequency_seconds: 600,
             canary: true,

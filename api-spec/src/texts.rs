@@ -108,6 +108,9 @@ texts! {
     VisitorsMessage = "What visitors are told; not blank, and without control characters but ends of lines",
         "We move to faster machines.",
         pattern: SAYING, min_length: 1, max_length: 500;
+    SqlStatement = "A statement of SQL, which may hold secrets",
+        "DELETE FROM django_session WHERE expire_date < NOW()", pattern: SAYING, min_length: 1,
+        max_length: 20_000;
     SearchText = "A text to be looked for", "alpha", pattern: STORABLE, max_length: 1000;
     Prose = "A text for people", "no hosts matched", max_length: 100_000;
     Name = "What people call it", "alpha.example.com", min_length: 1, max_length: 300;

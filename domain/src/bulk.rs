@@ -1,6 +1,7 @@
 //! One piece of work on many instances: a few at a time, in batches, until all are done or it is stopped.
 
 pub mod forecast;
+pub mod sql;
 
 use crate::Timestamp;
 use crate::decider::Decider;
@@ -10,6 +11,7 @@ use crate::instance::Tag;
 use crate::protected::Protected;
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
+use sql::Sql;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
@@ -37,6 +39,8 @@ pub struct Redeployment {
     pub tag: Tag,
     /// Settings to be changed before the launch, a JSON object as text; may hold secrets.
     pub update: Option<Protected>,
+    /// What runs on each site's main database before that.
+    pub sql: Option<Sql>,
     /// How often each launch is attempted.
     pub attempts: NonZeroU32,
     /// Whether the new Appserver takes the place of all others.
@@ -184,7 +188,8 @@ pub enum Event {
 
 impl DomainEvent for Event {
     const KINDS: &'static [(&'static str, u16)] = &[
-        ("bulk.requested", 1),
+        // From 2 on there may be SQL, which an older program must not leave out.
+        ("bulk.requested", 2),
         ("bulk.batch_begun", 1),
         ("bulk.instance_settled", 1),
         ("bulk.paused", 1),

@@ -11,10 +11,11 @@ use crate::settings::{InstanceSettings, StorageType, storage_type};
 use crate::shared_server::url::parse_server_url;
 use crate::shared_server::{
     Address, Assignable, Kind as _, Mongodb, MongodbUse, Mysql, MysqlUse, Rabbitmq, RabbitmqUse,
-    Registration,
+    Registration, SharedServers,
 };
 use derive_where::derive_where;
 use std::fmt;
+use uuid::Uuid;
 
 /// What the names of accounts in `MySQL` end with that no database has: who migrates all of them, who
 /// reads all of them, and who makes accounts.
@@ -153,6 +154,41 @@ impl Item {
         };
         ItemId { kind, name }
     }
+}
+
+/// Statements of SQL that are to run in one database, in order and once.
+#[derive(Clone, PartialEq, Eq)]
+#[derive_where(Debug)]
+pub struct Script {
+    /// The same for all tries: by it the database remembers what was done.
+    pub key: Uuid,
+    /// The database.
+    pub database: String,
+    /// The statements; may hold secrets.
+    #[derive_where(skip(Debug))]
+    pub statements: Vec<String>,
+}
+
+/// When the statements of a script ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    /// In this call.
+    Now,
+    /// In an earlier one: nothing was done now.
+    Before,
+}
+
+/// The server and the name of a site's main database in `MySQL`.
+///
+/// # Errors
+/// Why there is none.
+pub fn main_database(
+    servers: &SharedServers,
+    names: Option<&ResourceNames>,
+) -> Result<(MysqlServerId, String), &'static str> {
+    let used = servers.mysql.as_ref().ok_or("no MySQL server is assigned to it to run SQL on")?;
+    let names = names.ok_or("it has no database yet to run SQL on")?;
+    Ok((used.server, mysql_database(&names.database, "edxapp")))
 }
 
 /// A kind of servers on which sites have something.

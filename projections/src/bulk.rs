@@ -28,6 +28,8 @@ table! {
         attempts: Option<i32>,
         /// Whether new Appservers take the place of all others.
         activate: Option<bool>,
+        /// How many statements of SQL run on each one's database before.
+        sql_count: Option<i32>,
         /// How many instances it is about.
         instance_count: i32,
         /// Most at a time.
@@ -77,7 +79,7 @@ table! {
 /// The read model of bulk operations.
 pub const PROJECTOR: Projector = Projector {
     name: "bulk",
-    version: 1,
+    version: 2,
     categories: &[BulkId::CATEGORY],
     tables: &[OPERATIONS, ITEMS],
     project,
@@ -153,6 +155,7 @@ fn request_rows(recorded: &Recorded, id: BulkId, request: &Request) -> Vec<RowCh
             tag: how.map(|how| how.tag.clone()),
             attempts: how.map(|how| how.attempts),
             activate: how.map(|how| how.activate),
+            sql_count: how.and_then(|how| how.sql.as_ref()).map(|sql| sql.count),
             instance_count: request.instances.len(),
             batch_size: request.pace.batch_size,
             frequency_seconds: request.pace.frequency_seconds,

@@ -3,6 +3,7 @@
 use super::error::{AppError, Violation};
 use super::{App, Caller, Done};
 use crate::read_models::SelectableRow;
+use ocim_domain::bulk::sql::{Sql, check_statements};
 use ocim_domain::bulk::{
     self, BATCH_SIZE_MAX, Bulk, FREQUENCY_SECONDS_MAX, INSTANCES_MAX, Pace, ProgressTags,
     Redeployment, Request, Stop, Work,
@@ -12,6 +13,7 @@ use ocim_domain::instance::Tag;
 use ocim_domain::instance::attempts::ATTEMPTS_MAX;
 use ocim_domain::lookup::{Lookup, read_lookups};
 use ocim_domain::protected::Protected;
+use ocim_domain::provisioning::main_database;
 use ocim_domain::settings::{InstanceSettings, SETTINGS};
 use ocim_engine::journal::ExecuteError;
 use serde_json::{Map, Value};
@@ -49,6 +51,8 @@ pub struct RedeployAsk {
     pub exclude: Map<String, Value>,
     /// Settings to be changed before the launch.
     pub update: Map<String, Value>,
+    /// SQL that runs on each one's main database before that.
+    pub sql: Vec<String>,
     /// How often each launch is attempted.
     pub attempts: u32,
     /// Whether the new Appserver takes the place of all others.
@@ -76,6 +80,8 @@ pub struct Chosen {
     pub name: String,
     /// Where its LMS is.
     pub domain: String,
+    /// Why nothing would be done to it, where that is known now.
+    pub left_out: Option<&'static str>,
 }
 
 /// What an operation would do, or does.
@@ -111,7 +117,17 @@ impl App {
     ) -> Result<BulkPlan, AppError> {
         by.need_reason()?;
         check_pace(pace)?;
-        self.choose(by, ask).await
+        let mut plan = self.choose(by, ask).await?;
+        if let BulkAsk::Redeploy(ask) = ask
+            && !ask.sql.is_empty()
+        {
+            for chosen in &mut plan.chosen {
+                let (instance, _) = self.load_instance(chosen.id).await?;
+                let database = main_database(&instance.servers, instance.resources.as_ref());
+                chosen.left_out = database.err();
+            }
+        }
+        Ok(plan)
     }
 
     /// Asks for a bulk operation, for the caller's reason.
@@ -280,7 +296,8 @@ impl App {
 impl SelectableRow {
     fn chosen(&self) -> Option<Chosen> {
         let id = self.id.parse().ok()?;
-        Some(Chosen { id, name: self.name.clone(), domain: self.domain.clone() })
+        let (name, domain) = (self.name.clone(), self.domain.clone());
+        Some(Chosen { id, name, domain, left_out: None })
     }
 }
 
@@ -301,6 +318,7 @@ fn check_redeployment(
         let below = |it: Violation| Violation { field: format!("update.{}", it.field), ..it };
         note(broken.into_iter().map(below).collect());
     }
+    note(check_sql(&ask.sql));
     if !(1..=ATTEMPTS_MAX).contains(&ask.attempts) {
         let rule = format!("must be a number from 1 to {ATTEMPTS_MAX}");
         note(vec![Violation { field: "attempts".to_owned(), rule }]);
@@ -309,6 +327,14 @@ fn check_redeployment(
         (Ok(tags), Ok(filter), Ok(exclude)) if violations.is_empty() => Ok((tags, filter, exclude)),
         _ => Err(AppError::Invalid(violations)),
     }
+}
+
+fn check_sql(statements: &[String]) -> Vec<Violation> {
+    let tell = |(place, rule): (Option<usize>, String)| {
+        let place = place.map(|place| format!("[{place}]")).unwrap_or_default();
+        Violation { field: format!("preupgrade_sql_commands{place}"), rule }
+    };
+    check_statements(statements).into_iter().map(tell).collect()
 }
 
 /// Whether instances are told apart by a field.
@@ -359,5 +385,6 @@ fn read_work(id: BulkId, ask: BulkAsk) -> Result<Work, AppError> {
         .then(|| Protected::new(id.to_string(), Value::Object(ask.update).to_string()));
     let attempts = NonZeroU32::new(ask.attempts)
         .ok_or_else(|| AppError::invalid("attempts", "must be at least 1"))?;
-    Ok(Work::Redeploy(Redeployment { tag, update, attempts, activate: ask.activate }))
+    let sql = Sql::new(id.to_string(), &ask.sql);
+    Ok(Work::Redeploy(Redeployment { tag, update, sql, attempts, activate: ask.activate }))
 }

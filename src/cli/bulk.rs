@@ -32,6 +32,10 @@ pub(super) struct RedeployArgs {
     /// Settings to be changed before the launch
     #[arg(long, value_name = "YAML")]
     update: Option<String>,
+    /// SQL that runs on each one's main database before that, once: a YAML list such as
+    /// `[DELETE FROM django_session]`, or @FILE
+    #[arg(long, value_name = "YAML")]
+    preupgrade_sql_commands: Option<String>,
     /// Launch only: do not activate, nor deactivate others
     #[arg(long)]
     no_activate: bool,
@@ -142,6 +146,10 @@ pub(super) async fn redeploy(
         filter: read_mapping("--filter", args.filter.as_deref())?,
         exclude: read_mapping("--exclude", args.exclude.as_deref())?,
         update: read_mapping("--update", args.update.as_deref())?,
+        preupgrade_sql_commands: read_texts(
+            "--preupgrade-sql-commands",
+            args.preupgrade_sql_commands.as_deref(),
+        )?,
         attempts: args.num_attempts,
         activate: !args.no_activate,
         batch_size: args.batch_size,
@@ -199,7 +207,9 @@ async fn ask<Body: Serialize>(
     }
     if args.dry_run || !args.force {
         for chosen in &plan.instances {
-            output.progress(format!("{} ({}) [{}]", chosen.name, chosen.domain, chosen.id))?;
+            let why = chosen.left_out.as_ref().map(|why| format!(": would be left out: {why}"));
+            let why = why.unwrap_or_default();
+            output.progress(format!("{} ({}) [{}]{why}", chosen.name, chosen.domain, chosen.id))?;
         }
     }
     for domain in &plan.unknown {
@@ -245,6 +255,14 @@ fn read_mapping(option: &str, text: Option<&str>) -> Result<Map<String, Value>, 
     let Some(text) = text else { return Ok(Map::new()) };
     let text = super::instances::read_text(option, text)?;
     ocim_domain::configuration::yaml::parse_mapping(&text)
+        .map_err(|error| CliError::new(Kind::Usage, format!("{option}: {error}")))
+}
+
+/// A YAML list of texts, as it is written or in a file.
+fn read_texts(option: &str, text: Option<&str>) -> Result<Vec<String>, CliError> {
+    let Some(text) = text else { return Ok(vec![]) };
+    let text = super::instances::read_text(option, text)?;
+    ocim_domain::configuration::yaml::parse_texts(&text)
         .map_err(|error| CliError::new(Kind::Usage, format!("{option}: {error}")))
 }
 

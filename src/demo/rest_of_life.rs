@@ -50,6 +50,7 @@ impl Demo {
             filter: Map::from_iter([("id".to_owned(), json!(site.instance))]),
             exclude: Map::new(),
             update: Map::new(),
+            sql: vec![],
             attempts: 1,
             activate: true,
         }));

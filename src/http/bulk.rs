@@ -83,7 +83,8 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Launches an Appserver of each of many instances, a few at a time",
         description: "Of live instances that were launched before, and that bear none of the tags. Failures \
             are noted, and stop nothing but as `canary` and `failures_max` say. The launches come after \
-            all that somebody waits for, and leave others the last slot of their region.",
+            all that somebody waits for, and leave others the last slot of their region. SQL runs on each \
+            one's main database before, once and with the account that administers the server.",
         access: Access::Granted(Right::BulkRequest),
         takes: Input::NOTHING.body::<RedeployInstances>(),
         answers: &[PLANNED, STARTED],
@@ -232,6 +233,7 @@ async fn redeploy_instances(
         filter: body.filter,
         exclude: body.exclude,
         update: body.update,
+        sql: body.preupgrade_sql_commands,
         attempts: body.attempts,
         activate: body.activate,
     }));
@@ -277,7 +279,12 @@ fn show_plan(plan: Plan) -> BulkPlan {
     let instances: Vec<_> = plan
         .chosen
         .into_iter()
-        .map(|it| ChosenInstance { id: it.id.to_string(), name: it.name, domain: it.domain })
+        .map(|it| ChosenInstance {
+            id: it.id.to_string(),
+            name: it.name,
+            domain: it.domain,
+            left_out: it.left_out.map(str::to_owned),
+        })
         .collect();
     BulkPlan { instance_count: instances.len(), instances, unknown: plan.unknown }
 }
@@ -384,6 +391,7 @@ fn show(row: BulkRow, now: Timestamp) -> Result<BulkOperation, HttpError> {
         tag: row.tag,
         attempts: row.attempts,
         activate: row.activate,
+        preupgrade_sql_count: row.sql_count,
         batch_size: row.batch_size,
         frequency_seconds: row.frequency_seconds,
         canary: row.canary,

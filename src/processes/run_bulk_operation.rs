@@ -4,6 +4,7 @@
 //! instance's work is follow from the run's, and each look does what is missing. So it may die anywhere.
 
 use super::launch_appserver::next_attempt;
+use super::preupgrade_sql::run_sql;
 use super::step::{Definition, Kind, Progress, Step, StepContext, StepError, done, undone};
 use crate::app::{AppError, Caller, DetailsAsk, ExecuteError};
 use ocim_domain::appserver::activation_after;
@@ -185,7 +186,7 @@ async fn advance_redeployment(
     Ok(outcome)
 }
 
-/// Changes the settings and asks for the launch; the outcome where that can't be.
+/// Runs the SQL, changes the settings and asks for the launch; the outcome where that can't be.
 async fn begin_redeployment(
     context: &StepContext,
     how: &Redeployment,
@@ -203,6 +204,20 @@ async fn begin_redeployment(
     if let Some(tag) = tags.all().into_iter().find(|tag| instance.details.tags.contains(tag)) {
         return Ok(skipped(format!("it is tagged {tag}: another operation of that tag has it")));
     }
+    let journal = context.world.app.journal();
+    if let Err(why) = instance.check_hold(&context.metadata().actor, journal.now()) {
+        return Ok(skipped(why.to_string()));
+    }
+    if let Some(sql) = &how.sql {
+        let outcome = run_sql(context, sql, instance, key(context, "SQL", id)).await?;
+        if outcome.is_some() {
+            return Ok(outcome);
+        }
+    }
+    let skipped = |why: String| match how.sql {
+        Some(_) => skipped(format!("after its SQL had run: {why}")),
+        None => skipped(why),
+    };
     if let Some(update) = &how.update {
         let Some(update) = update.open() else { return Ok(failed("what to change was erased")) };
         let update: Map<String, Value> =
@@ -237,7 +252,6 @@ async fn begin_redeployment(
             ..Attempts::ONE
         },
     };
-    let journal = context.world.app.journal();
     let command = asked(context, command);
     match journal.execute::<Instance>(&id.stream(), &context.metadata(), command).await {
         Ok(_) => tag(context, id, &[&tags.ongoing], &[]).await.map(|()| None),

@@ -9,7 +9,7 @@ use ocim_projections::row;
 row! {
     /// A bulk operation, with how far it is.
     pub struct BulkRow of columns {
-        id, work, run, actor, reason, tag, attempts, activate, instance_count, batch_size,
+        id, work, run, actor, reason, tag, attempts, activate, sql_count, instance_count, batch_size,
         frequency_seconds, canary, failures_max, state, because, next_at, created_at, updated_at,
         ended_at,
     } beside {

@@ -2,6 +2,7 @@
 
 mod mongodb;
 mod mysql;
+mod mysql_scripts;
 mod program;
 mod rabbitmq;
 mod swift;

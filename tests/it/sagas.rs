@@ -4,6 +4,7 @@ mod abandoned;
 mod balancer_clients;
 mod balancer_watch;
 mod bulk;
+mod bulk_sql;
 mod clean_ups;
 mod clocks;
 pub(crate) mod crash_store;

@@ -2,6 +2,7 @@
 
 mod hardening;
 mod parity;
+mod root;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -26,7 +26,7 @@ use crate::provisioning::fake::FakeServers;
 use crate::system::FixedClock;
 use futures_util::future::BoxFuture;
 use ocim_domain::port_error::Class;
-use ocim_domain::provisioning::{Item, Service, SwiftAccount};
+use ocim_domain::provisioning::{Item, Script, Service, SwiftAccount};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::site_metadata::SiteMetadata;
 use serde_json::json;
@@ -229,11 +229,16 @@ fn container() -> Item {
     Item::SwiftContainer("a".to_owned())
 }
 
-const OF_SHARED_SERVERS: [Operation<Guarded<dyn Provisioning>>; 4] = operations! {
+fn script() -> Script {
+    Script { key: Uuid::nil(), database: "a".to_owned(), statements: vec![] }
+}
+
+const OF_SHARED_SERVERS: [Operation<Guarded<dyn Provisioning>>; 5] = operations! {
     ensure(&swift(), &container());
     find(&swift(), &container().id());
     remove(&swift(), &container().id());
     check(&swift());
+    run_script(&swift(), &script());
 };
 
 fn mail() -> OutgoingMail {

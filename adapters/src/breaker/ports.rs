@@ -77,6 +77,7 @@ pub(crate) trait Answer: Sized {
 impl Answer for () {}
 impl Answer for bool {}
 impl Answer for u64 {}
+impl Answer for ocim_domain::provisioning::Ran {}
 
 impl Answer for String {
     fn made_storable(self) -> Self {

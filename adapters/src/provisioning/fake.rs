@@ -4,12 +4,23 @@ use super::Provisioning;
 use crate::faults::Faults;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
-use ocim_domain::provisioning::{Item, ItemId, Service};
+use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
+use ocim_domain::saga::ErrorCode;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use uuid::Uuid;
 
 /// What each server has, by what the server is called and what the item is.
 pub type Held = BTreeMap<(String, ItemId), Item>;
+
+/// How far a script is that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScriptState {
+    /// All of it ran, once.
+    Done(Script),
+    /// It broke off in the middle.
+    BrokenOff,
+}
 
 /// The servers.
 #[derive(Debug, Default)]
@@ -17,6 +28,7 @@ pub struct FakeServers {
     /// What is to fail, by the names of the port's calls.
     pub faults: Faults,
     held: Mutex<Held>,
+    scripts: Mutex<BTreeMap<(String, Uuid), ScriptState>>,
 }
 
 impl FakeServers {
@@ -34,7 +46,23 @@ impl FakeServers {
     /// What they have now, which goes its own way from here on.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { faults: self.faults.fork(), held: Mutex::new(self.held()) }
+        let scripts = Mutex::new(self.lock_scripts().clone());
+        Self { faults: self.faults.fork(), held: Mutex::new(self.held()), scripts }
+    }
+
+    /// The scripts that began, by server and key.
+    #[must_use]
+    pub fn scripts(&self) -> BTreeMap<(String, Uuid), ScriptState> {
+        self.lock_scripts().clone()
+    }
+
+    /// As if a try of that script had broken off in the middle.
+    pub fn break_script_off(&self, service: &str, key: Uuid) {
+        self.lock_scripts().insert((service.to_owned(), key), ScriptState::BrokenOff);
+    }
+
+    fn lock_scripts(&self) -> MutexGuard<'_, BTreeMap<(String, Uuid), ScriptState>> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -66,5 +94,26 @@ impl Provisioning for FakeServers {
     async fn check(&self, _: &Service) -> Result<(), PortError> {
         self.faults.before("check")?;
         self.faults.after("check")
+    }
+
+    async fn run_script(&self, service: &Service, script: &Script) -> Result<Ran, PortError> {
+        self.faults.before("run_script")?;
+        let ran = {
+            let mut scripts = self.lock_scripts();
+            let place = (service.to_string(), script.key);
+            match scripts.get(&place) {
+                None => {
+                    scripts.insert(place, ScriptState::Done(script.clone()));
+                    Ran::Now
+                }
+                Some(ScriptState::Done(_)) => Ran::Before,
+                Some(ScriptState::BrokenOff) => {
+                    let message = format!("{service}: the script {} broke off", script.key);
+                    return Err(PortError::permanent(ErrorCode::SharedServerRefused, message));
+                }
+            }
+        };
+        self.faults.after("run_script")?;
+        Ok(ran)
     }
 }

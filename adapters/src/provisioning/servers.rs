@@ -12,7 +12,7 @@ use self::swift::SwiftStore;
 use super::Provisioning;
 use async_trait::async_trait;
 use ocim_domain::port_error::{Blame, Class, PortError};
-use ocim_domain::provisioning::{Item, ItemId, Service};
+use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::text::decode_output;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,8 @@ use tokio::time::timeout;
 /// Longest wait for a connection, and for what is asked over it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time of one statement of a script; the server is told to end what takes longer.
+const SCRIPT_STATEMENT_MAX: Duration = Duration::from_secs(600);
 /// Longest time of a whole test of a server.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls at a time to one server.
@@ -42,9 +44,10 @@ trait OneServer: Send + Sync {
 }
 
 /// All servers that there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SharedServers {
     ca_file: Option<PathBuf>,
+    script_statement_max: Duration,
     busy: Mutex<BTreeMap<String, Arc<Semaphore>>>,
     /// Those that are being tested.
     tested: Mutex<BTreeSet<String>>,
@@ -62,12 +65,29 @@ impl Drop for Test<'_> {
     }
 }
 
+impl Default for SharedServers {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
 impl SharedServers {
     /// Servers whose certificates are believed by that file of authorities (PEM), else by those that are
     /// believed in general.
     #[must_use]
     pub fn new(ca_file: Option<PathBuf>) -> Self {
-        Self { ca_file, ..Self::default() }
+        Self {
+            ca_file,
+            script_statement_max: SCRIPT_STATEMENT_MAX,
+            busy: Mutex::default(),
+            tested: Mutex::default(),
+        }
+    }
+
+    /// The same, where one statement of a script may take that long.
+    #[must_use]
+    pub fn with_script_statement_max(self, script_statement_max: Duration) -> Self {
+        Self { script_statement_max, ..self }
     }
 
     fn at<'a>(&'a self, service: &'a Service) -> Box<dyn OneServer + 'a> {
@@ -142,6 +162,16 @@ impl Provisioning for SharedServers {
             self.at(service).check().await
         };
         in_time(&service.to_string(), CHECK_TIMEOUT, check).await
+    }
+
+    /// It takes none of the server's places, which are for what is short: whoever asks runs one at a time.
+    async fn run_script(&self, service: &Service, script: &Script) -> Result<Ran, PortError> {
+        let Service::Mysql(server) = service else {
+            let message = format!("the {service} runs no SQL");
+            return Err(PortError::permanent(ErrorCode::Defect, message));
+        };
+        let server = MysqlServer { server, ca_file: self.ca_file.as_deref() };
+        server.run_script(script, self.script_statement_max).await
     }
 }
 

@@ -5,7 +5,7 @@ use super::fake::Held;
 use crate::simulated::SimulatedRegion;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
-use ocim_domain::provisioning::{Item, ItemId, Service};
+use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
 
 impl SimulatedRegion {
     /// What all servers have.
@@ -42,5 +42,12 @@ impl Provisioning for SimulatedRegion {
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {
         self.act(&service.to_string(), "check").await?.end().await
+    }
+
+    async fn run_script(&self, service: &Service, script: &Script) -> Result<Ran, PortError> {
+        let call = self.act(&format!("{service}/script/{}", script.key), "run_script").await?;
+        let is_first = self.lock().scripts.insert((service.to_string(), script.key));
+        call.end().await?;
+        Ok(if is_first { Ran::Now } else { Ran::Before })
     }
 }

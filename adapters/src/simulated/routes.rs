@@ -9,7 +9,7 @@ use crate::shell::Shell;
 use crate::sites::{SiteAnswer, SiteProbe};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
-use ocim_domain::provisioning::{Item, ItemId, Service};
+use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,6 +214,10 @@ impl Provisioning for Routed<dyn Provisioning> {
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {
         self.provisioning(service).check(service).await
+    }
+
+    async fn run_script(&self, service: &Service, script: &Script) -> Result<Ran, PortError> {
+        self.provisioning(service).run_script(service, script).await
     }
 }
 

@@ -45,6 +45,38 @@ impl YamlError {
 /// When it is not YAML, not a mapping, says a key twice, or holds what JSON can't: infinities,
 /// whole numbers beyond 64 bits, tags other than YAML's own and `!unsafe`.
 pub fn parse_mapping(text: &str) -> Result<Variables, YamlError> {
+    let root = parse(text)?;
+    match &root.value.0 {
+        Node::Scalar(Value::Null) if source(&root, text).is_empty() => Ok(Variables::new()),
+        Node::Mapping(entries) => resolve_mapping(entries, text),
+        Node::Scalar(_) | Node::Sequence(_) => {
+            Err(YamlError::new("must be a mapping of names to values", root.referenced))
+        }
+    }
+}
+
+/// The list of texts that a text holds; empty when there is nothing but blanks and comments.
+///
+/// # Errors
+/// As [`parse_mapping`], and when it is no list, or one of something else than texts.
+pub fn parse_texts(text: &str) -> Result<Vec<String>, YamlError> {
+    let root = parse(text)?;
+    match &root.value.0 {
+        Node::Scalar(Value::Null) if source(&root, text).is_empty() => Ok(vec![]),
+        Node::Sequence(items) => {
+            let texts = items.iter().map(|item| match resolve(item, text)? {
+                Value::String(text) => Ok(text),
+                _ => Err(YamlError::new("must be a text: put it in quotes", item.referenced)),
+            });
+            texts.collect()
+        }
+        Node::Scalar(_) | Node::Mapping(_) => {
+            Err(YamlError::new("must be a list of texts", root.referenced))
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Placed<Node>, YamlError> {
     if text.len() > YAML_BYTES_MAX {
         let problem = format!("must have at most {YAML_BYTES_MAX} bytes");
         return Err(YamlError { problem, line: 1, column: 1 });
@@ -65,13 +97,7 @@ pub fn parse_mapping(text: &str) -> Result<Variables, YamlError> {
     let root: Placed<Node> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(&error))?;
     check_tag(&root)?;
-    match &root.value.0 {
-        Node::Scalar(Value::Null) if source(&root, text).is_empty() => Ok(Variables::new()),
-        Node::Mapping(entries) => resolve_mapping(entries, text),
-        Node::Scalar(_) | Node::Sequence(_) => {
-            Err(YamlError::new("must be a mapping of names to values", root.referenced))
-        }
-    }
+    Ok(root)
 }
 
 /// The parser's message in our words, with its position apart.

@@ -4,6 +4,9 @@ use crate::given::{Given, given};
 use crate::sample::{at, run_id, tag};
 use chrono::Duration;
 use ocim_domain::bulk::forecast::{Pacing, forecast_end};
+use ocim_domain::bulk::sql::{
+    STATEMENT_CHARS_MAX, STATEMENTS_BYTES_MAX, STATEMENTS_MAX, Sql, check_statements,
+};
 use ocim_domain::bulk::{
     Bulk, Command, Event, Outcome, Pace, ProgressTags, Rejected, Request, Stop, Work,
 };
@@ -171,4 +174,32 @@ fn the_end_is_forecast_by_those_that_are_done() {
     assert_eq!(forecast_end(&last, at(0)), Some(at(120)));
     assert_eq!(forecast_end(&Pacing { average: None, ..pacing }, at(0)), None);
     assert_eq!(forecast_end(&Pacing { pending: 0, ..pacing }, at(0)), None);
+}
+
+#[test]
+fn sql_is_bounded_and_ends_no_transaction() {
+    let check = |statements: &[&str]| {
+        check_statements(&statements.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
+    };
+    let good = ["DELETE FROM t", "  CREATE TABLE begins (a INT)", "STARTLE", "CALL commit_all()"];
+    assert_eq!(check(&good), []);
+    let bad = ["", " ;\n", "commit", "; Rollback TO a", "BEGIN", "start transaction", "XA END 'a'"];
+    let broken: Vec<_> = check(&bad).into_iter().map(|(place, _)| place.unwrap()).collect();
+    assert_eq!(broken, (0..bad.len()).collect::<Vec<_>>());
+    let longest = "x".repeat(STATEMENT_CHARS_MAX);
+    assert_eq!(check(&[&longest; STATEMENTS_BYTES_MAX / STATEMENT_CHARS_MAX]), []);
+    assert_eq!(check(&[&format!("{longest}x")])[0].0, Some(0));
+    let together = check(&[&longest; STATEMENTS_BYTES_MAX / STATEMENT_CHARS_MAX + 1]);
+    assert!(together.len() == 1 && together[0].1.contains("together"), "{together:?}");
+    assert_eq!(check(&["DO 1"; STATEMENTS_MAX]), []);
+    assert_eq!(check(&["DO 1"; STATEMENTS_MAX + 1])[0].0, None);
+}
+
+#[test]
+fn sql_is_kept_protected_with_its_number() {
+    let statements = ["UPDATE t SET password = 'hush'".to_owned(), "SELECT 1".to_owned()];
+    let sql = Sql::new("bulk_1", &statements).unwrap();
+    assert_eq!((sql.count.get(), sql.open().unwrap()), (2, statements.to_vec()));
+    assert!(!format!("{sql:?}").contains("hush"));
+    assert!(Sql::new("bulk_1", &[]).is_none());
 }

@@ -435,6 +435,7 @@ pub(crate) fn bulk_events() -> Vec<bulk::Event> {
         work: bulk::Work::Redeploy(bulk::Redeployment {
             tag: tag("may"),
             update: Some(update),
+            sql: bulk::sql::Sql::new(bulk_id().to_string(), &["DELETE FROM t".to_owned()]),
             attempts: NonZeroU32::new(2).unwrap(),
             activate: true,
         }),

@@ -1,7 +1,7 @@
 //! People's YAML means what Ansible takes it for, and what it can't pass on is refused with its place.
 
 use ocim_domain::configuration::yaml::{
-    YAML_BYTES_MAX, YAML_DEPTH_MAX, YAML_VALUES_MAX, parse_mapping,
+    YAML_BYTES_MAX, YAML_DEPTH_MAX, YAML_VALUES_MAX, parse_mapping, parse_texts,
 };
 use serde_json::{Value, json};
 
@@ -176,4 +176,29 @@ fn texts_that_would_take_all_memory_are_refused() {
     assert!(parse_mapping(&laughs).is_err());
     let long = format!("a: {}", "x".repeat(YAML_BYTES_MAX));
     assert!(parse_mapping(&long).unwrap_err().problem.contains("bytes"));
+}
+
+#[test]
+fn a_list_of_texts_is_read_and_anything_else_is_refused_with_its_place() {
+    let sql =
+        "- DELETE FROM t WHERE a = 'b: c'\n- >-\n  UPDATE t\n  SET a = 1\n- 'SELECT 1; SELECT 2'\n";
+    let expected = ["DELETE FROM t WHERE a = 'b: c'", "UPDATE t SET a = 1", "SELECT 1; SELECT 2"];
+    // A plain text ends at a colon with a blank.
+    assert!(parse_texts(sql).is_err());
+    let sql = sql.replace("b: c", "b:c");
+    let expected = expected.map(|it| it.replace("b: c", "b:c"));
+    assert_eq!(parse_texts(&sql).unwrap(), expected);
+    assert_eq!(parse_texts("[SELECT 1, 'SELECT 2']").unwrap(), ["SELECT 1", "SELECT 2"]);
+    for text in ["", "# nothing\n", "[]"] {
+        assert_eq!(parse_texts(text).unwrap(), Vec::<String>::new(), "{text:?}");
+    }
+    for (text, line, word) in [
+        ("SELECT 1", 1, "list"),
+        ("a: b", 1, "list"),
+        ("- SELECT 1\n- 7\n", 2, "quotes"),
+        ("- [SELECT 1]", 1, "text"),
+    ] {
+        let error = parse_texts(text).unwrap_err();
+        assert!(error.line == line && error.problem.contains(word), "{text:?}: {error}");
+    }
 }

@@ -2,7 +2,16 @@
 
 use super::Teller;
 use crate::bulk::tell_stop;
-use ocim_domain::bulk::{Event, Outcome, Work};
+use ocim_domain::bulk::{Event, Outcome, Redeployment, Work};
+
+/// What runs on the databases before.
+fn tell_sql(work: &Work) -> String {
+    let Work::Redeploy(Redeployment { sql: Some(sql), .. }) = work else { return String::new() };
+    match sql.count.get() {
+        1 => ", after a statement of SQL on each one's database".to_owned(),
+        count => format!(", after {count} statements of SQL on each one's database"),
+    }
+}
 
 pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
     let who = teller.who();
@@ -13,7 +22,8 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
                 Work::Archive => "archive".to_owned(),
             };
             let (count, size) = (request.instances.len(), request.pace.batch_size);
-            format!("{who} asked to {what} {count} instances, {size} at a time: {}", request.reason)
+            let (sql, reason) = (tell_sql(&request.work), &request.reason);
+            format!("{who} asked to {what} {count} instances, {size} at a time{sql}: {reason}")
         }
         Event::BatchBegun { instances, .. } => {
             let names: Vec<_> = instances.iter().map(|id| teller.name(id)).collect();

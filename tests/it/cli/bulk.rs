@@ -65,6 +65,8 @@ async fn a_fleet_is_redeployed_and_archived() {
     served.tell(&["instance", "details", "gamma", "--owner", "Gamma GmbH", "--untag", "fleet"]);
     assert!(served.tell(&["instance", "list", "--owner", "Gamma GmbH"]).contains("gamma"));
 
+    redeploy_gamma_after_sql(&ground, &served);
+
     let list = ground.logs().join("domains");
     std::fs::write(&list, "alpha.localhost\n\nbeta.localhost\nnobody.localhost\n").unwrap();
     let file = list.to_str().unwrap();
@@ -81,4 +83,46 @@ async fn a_fleet_is_redeployed_and_archived() {
     let left = served.tell(&["instance", "list"]);
     assert!(left.contains("gamma") && !left.contains("alpha") && !left.contains("beta"), "{left}");
     assert_eq!(served.tell(&["status"]), "nothing needs you\nnothing runs\n");
+}
+
+/// SQL needs a database to run on: the site gets one with its next launch.
+fn redeploy_gamma_after_sql(ground: &Ground, served: &Served<'_>) {
+    let (password, sql) = (ground.logs().join("password"), ground.logs().join("before.yml"));
+    std::fs::write(&password, "a-password").unwrap();
+    std::fs::write(&sql, "- UPDATE auth_user SET password = 'hush-hush'\n- DELETE FROM t\n")
+        .unwrap();
+    let sql = format!("@{}", sql.display());
+    let redeploy = |more: &[&str]| {
+        let only =
+            ["--reason", "SQL", "--filter", "name: gamma", "--preupgrade-sql-commands", &sql];
+        served.ocim(&[&["redeploy", "--tag", "after-sql"], &only[..], more].concat())
+    };
+    let planned = String::from_utf8(redeploy(&["--dry-run"]).stderr).unwrap();
+    assert!(planned.contains("would be left out: no MySQL server is assigned"), "{planned}");
+    let file = password.to_str().unwrap();
+    served.tell(&[
+        "mysql-server",
+        "add",
+        "mysql.example.com",
+        "--username",
+        "root",
+        "--accepts-new-clients",
+        "--password-file",
+        file,
+    ]);
+    served.tell(&["appserver", "launch", "gamma", "--activate", "--wait"]);
+    let planned = String::from_utf8(redeploy(&["--dry-run"]).stderr).unwrap();
+    assert!(planned.contains("gamma") && !planned.contains("left out"), "{planned}");
+    let ended = redeploy(&["--force", "--wait"]);
+    assert!(ended.status.success(), "{ended:?}");
+    let said = String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap();
+    let run = said.split_whitespace().find(|word| word.starts_with("run_")).unwrap();
+    let log = served.tell(&["run", "logs", run]);
+    assert!(log.contains("2 statements ran on"), "{log}");
+    assert!(!log.contains("hush-hush") && !served.log().contains("hush-hush"), "{log}");
+    let operations = read(&served.tell(&["bulk", "list", "--json"]));
+    assert_eq!(
+        (&operations[0]["preupgrade_sql_count"], &operations[0]["succeeded"]),
+        (&2.into(), &1.into())
+    );
 }

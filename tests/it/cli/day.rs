@@ -44,7 +44,7 @@ impl<'a> Served<'a> {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.ground.logs().join("serve.log")).unwrap()
     }
 }

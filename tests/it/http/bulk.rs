@@ -189,3 +189,40 @@ async fn instances_are_archived_by_their_internal_domains() {
     assert_eq!((status, &started["instance_count"]), (202, &json!(1)), "{started}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn sql_before_an_upgrade_is_checked_counted_told_of_in_a_rehearsal_and_never_shown() {
+    let server = ApiServer::start().await;
+    let alpha = given_provisioned(&server, "alpha", 1).await;
+    let ask = |sql: &Value, dry_run: bool| json!({ "tag": "may", "reason": WHY, "preupgrade_sql_commands": sql, "dry_run": dry_run });
+    for (sql, field) in [
+        (json!(["SELECT 1", " "]), "preupgrade_sql_commands[1]"),
+        (json!(["commit"]), "preupgrade_sql_commands[0]"),
+        (json!(vec!["SELECT 1"; 51]), "preupgrade_sql_commands"),
+    ] {
+        let (status, problem) = post(&server, "/bulk_operations/redeploy", &ask(&sql, true)).await;
+        assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!(field)), "{problem}");
+    }
+    let sql = json!(["UPDATE auth_user SET password = 'hush-hush'", "DELETE FROM django_session"]);
+    let (_, plan) = post(&server, "/bulk_operations/redeploy", &ask(&sql, true)).await;
+    let why = "no MySQL server is assigned to it to run SQL on";
+    assert_eq!(
+        (&plan["instances"][0]["id"], &plan["instances"][0]["left_out"]),
+        (&json!(alpha), &json!(why))
+    );
+    let (_, plan) = post(&server, "/bulk_operations/redeploy", &ask(&json!([]), true)).await;
+    assert_eq!(plan["instances"][0]["left_out"], Value::Null, "{plan}");
+
+    let (status, started) = post(&server, "/bulk_operations/redeploy", &ask(&sql, false)).await;
+    assert_eq!(status, 202, "{started}");
+    let id = started["id"].as_str().unwrap();
+    let shown = server.get(&format!("/bulk_operations/{id}")).await;
+    assert_eq!(shown["preupgrade_sql_count"], 2, "{shown}");
+    let events = server.get(&format!("/events?stream={}", id.replace("bulk_", "bulk-"))).await;
+    let sentence = "after 2 statements of SQL on each one's database";
+    assert!(events.to_string().contains(sentence), "{events}");
+    for told in [shown, events, server.get("/bulk_operations").await] {
+        assert!(!told.to_string().contains("hush-hush"), "{told}");
+    }
+    server.stop().await;
+}

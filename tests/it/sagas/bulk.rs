@@ -5,6 +5,7 @@ use super::stage::{Stage, because, create_instance, somebody};
 use ocim::app::LaunchAsk;
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
+use ocim_domain::bulk::sql::Sql;
 use ocim_domain::bulk::{self, Bulk, Outcome, Pace, Redeployment, Request, Stop, Work};
 use ocim_domain::event::DomainEvent;
 use ocim_domain::fragment::probe_host;
@@ -21,7 +22,7 @@ pub(crate) const RUN: RunId = RunId(Uuid::from_u128(0xb02));
 
 /// So many instances that are served, beside the stage's own; the stage's cloud and playbooks are as
 /// they are.
-async fn given_sites(stage: &Stage, count: usize) -> Vec<InstanceId> {
+pub(super) async fn given_sites(stage: &Stage, count: usize) -> Vec<InstanceId> {
     let mut sites = vec![];
     for number in 0..count {
         let name = format!("site-{number}");
@@ -45,9 +46,17 @@ pub(crate) fn redeployment(attempts: u32, update: Option<&str>) -> Work {
     Work::Redeploy(Redeployment {
         tag: "may".parse().unwrap(),
         update: update.map(|text| Protected::new(ID.to_string(), text)),
+        sql: None,
         attempts: NonZeroU32::new(attempts).unwrap(),
         activate: true,
     })
+}
+
+/// The same work, after SQL on each one's database.
+pub(crate) fn after_sql(work: Work, statements: &[&str]) -> Work {
+    let Work::Redeploy(how) = work else { panic!("{work:?}") };
+    let statements: Vec<_> = statements.iter().map(|it| (*it).to_owned()).collect();
+    Work::Redeploy(Redeployment { sql: Sql::new(ID.to_string(), &statements), ..how })
 }
 
 pub(crate) fn pace(batch_size: u32) -> Pace {
@@ -64,11 +73,11 @@ pub(crate) async fn request(stage: &Stage, work: Work, instances: &[InstanceId],
     journal.execute::<Bulk>(&ID.stream(), &meta, command).await.unwrap();
 }
 
-async fn state(stage: &Stage) -> bulk::Present {
+pub(super) async fn state(stage: &Stage) -> bulk::Present {
     *stage.app().journal().load::<Bulk>(&ID.stream()).await.unwrap().state.unwrap()
 }
 
-async fn instance(stage: &Stage, id: InstanceId) -> instance::Present {
+pub(super) async fn instance(stage: &Stage, id: InstanceId) -> instance::Present {
     stage
         .app()
         .journal()
@@ -81,12 +90,12 @@ async fn instance(stage: &Stage, id: InstanceId) -> instance::Present {
         .clone()
 }
 
-async fn tags(stage: &Stage, id: InstanceId) -> Vec<String> {
+pub(super) async fn tags(stage: &Stage, id: InstanceId) -> Vec<String> {
     instance(stage, id).await.details.tags.iter().map(ToString::to_string).collect()
 }
 
 /// Has a runner do it, until it is over.
-async fn run_to_end(stage: &Stage) {
+pub(super) async fn run_to_end(stage: &Stage) {
     let runner = stage.start_runner();
     while !state(stage).await.is_over {
         tokio::time::sleep(stage.world.limits.poll_interval).await;

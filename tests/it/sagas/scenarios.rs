@@ -91,7 +91,7 @@ pub(crate) enum Scenario {
     UnarchiveCancelled,
     Delete,
     DeleteCancelled,
-    /// One instance whose settings can't be changed, and one that is not there.
+    /// One instance whose settings can't be changed after its SQL, and one that is not there.
     Bulk,
     /// While it waits for the time of its second batch.
     BulkCancelled,

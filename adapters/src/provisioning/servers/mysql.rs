@@ -1,5 +1,7 @@
 //! Databases and accounts on a MySQL or MariaDB server (infra §2).
 
+mod script;
+
 use super::{CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused};
 use crate::http_answers::first_cause;
 use async_trait::async_trait;
@@ -158,6 +160,20 @@ impl Session {
         in_time(&name, STATEMENT_TIMEOUT, asked).await
     }
 
+    /// Whether it went well; false where the server refuses it with that number.
+    async fn run_unless(&mut self, sql: &str, code: u16) -> Result<bool, PortError> {
+        let (name, secrets) = (self.name.clone(), self.secrets.clone());
+        let asked = self.connection.query_drop(sql);
+        let asked = async {
+            match asked.await {
+                Ok(()) => Ok(true),
+                Err(Error::Server(error)) if error.code == code => Ok(false),
+                Err(error) => Err(classify(&name, &error, &refer(&secrets))),
+            }
+        };
+        in_time(&name, STATEMENT_TIMEOUT, asked).await
+    }
+
     async fn rows<T: FromRow + Send + 'static>(&mut self, sql: &str) -> Result<Vec<T>, PortError> {
         let (name, secrets) = (self.name.clone(), self.secrets.clone());
         let asked = self.connection.query(sql);
@@ -173,16 +189,7 @@ impl Session {
 
     /// Whether there is such a database. Who may not see it is told so, and not that there is none.
     async fn has_database(&mut self, name: &str) -> Result<bool, PortError> {
-        let asked = self.connection.query_drop(format!("USE {}", quote_name(name)?));
-        let (name, secrets) = (self.name.clone(), self.secrets.clone());
-        let asked = async {
-            match asked.await {
-                Ok(()) => Ok(true),
-                Err(Error::Server(error)) if error.code == UNKNOWN_DATABASE => Ok(false),
-                Err(error) => Err(classify(&name, &error, &refer(&secrets))),
-            }
-        };
-        in_time(&name, STATEMENT_TIMEOUT, asked).await
+        self.run_unless(&format!("USE {}", quote_name(name)?), UNKNOWN_DATABASE).await
     }
 
     /// From where an account of that name may come; nowhere where there is none.

@@ -26,7 +26,7 @@ const DAYS: Duration = Duration::from_secs(3 * 24 * 3600);
 pub(crate) async fn begin_bulk(stage: &Stage, frequency_seconds: u32) -> RunId {
     stage.launch().await;
     let fixed = r#"{"internal_lms_domain": "other.example.com"}"#;
-    let work = bulk::redeployment(1, Some(fixed));
+    let work = bulk::after_sql(bulk::redeployment(1, Some(fixed)), &["DELETE FROM t"]);
     let instances = [stage.instance, InstanceId(Uuid::from_u128(77))];
     let pace = Pace { frequency_seconds, ..bulk::pace(1) };
     bulk::request(stage, work, &instances, pace).await;
