@@ -187,9 +187,9 @@ fn sql_is_bounded_and_ends_no_transaction() {
     let broken: Vec<_> = check(&bad).into_iter().map(|(place, _)| place.unwrap()).collect();
     assert_eq!(broken, (0..bad.len()).collect::<Vec<_>>());
     let longest = "x".repeat(STATEMENT_CHARS_MAX);
-    assert_eq!(check(&[&longest; STATEMENTS_BYTES_MAX / STATEMENT_CHARS_MAX]), []);
+    assert_eq!(check(&[longest.as_str(); STATEMENTS_BYTES_MAX / STATEMENT_CHARS_MAX]), []);
     assert_eq!(check(&[&format!("{longest}x")])[0].0, Some(0));
-    let together = check(&[&longest; STATEMENTS_BYTES_MAX / STATEMENT_CHARS_MAX + 1]);
+    let together = check(&[longest.as_str(); STATEMENTS_BYTES_MAX / STATEMENT_CHARS_MAX + 1]);
     assert!(together.len() == 1 && together[0].1.contains("together"), "{together:?}");
     assert_eq!(check(&["DO 1"; STATEMENTS_MAX]), []);
     assert_eq!(check(&["DO 1"; STATEMENTS_MAX + 1])[0].0, None);
