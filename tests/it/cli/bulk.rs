@@ -115,14 +115,12 @@ fn redeploy_gamma_after_sql(ground: &Ground, served: &Served<'_>) {
     assert!(planned.contains("gamma") && !planned.contains("left out"), "{planned}");
     let ended = redeploy(&["--force", "--wait"]);
     assert!(ended.status.success(), "{ended:?}");
-    let said = String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap();
-    let run = said.split_whitespace().find(|word| word.starts_with("run_")).unwrap();
-    let log = served.tell(&["run", "logs", run]);
-    assert!(log.contains("2 statements ran on"), "{log}");
-    assert!(!log.contains("hush-hush") && !served.log().contains("hush-hush"), "{log}");
     let operations = read(&served.tell(&["bulk", "list", "--json"]));
     assert_eq!(
         (&operations[0]["preupgrade_sql_count"], &operations[0]["succeeded"]),
         (&2.into(), &1.into())
     );
+    let log = served.tell(&["run", "logs", operations[0]["run"].as_str().unwrap()]);
+    assert!(log.contains("2 statements ran on"), "{log}");
+    assert!(!log.contains("hush-hush") && !served.log().contains("hush-hush"), "{log}");
 }

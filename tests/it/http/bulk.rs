@@ -219,8 +219,7 @@ async fn sql_before_an_upgrade_is_checked_counted_told_of_in_a_rehearsal_and_nev
     let shown = server.get(&format!("/bulk_operations/{id}")).await;
     assert_eq!(shown["preupgrade_sql_count"], 2, "{shown}");
     let events = server.get(&format!("/events?stream={}", id.replace("bulk_", "bulk-"))).await;
-    let sentence = "after 2 statements of SQL on each one's database";
-    assert!(events.to_string().contains(sentence), "{events}");
+    assert_eq!(events["items"][0]["data"]["work"]["sql"]["count"], 2, "{events}");
     for told in [shown, events, server.get("/bulk_operations").await] {
         assert!(!told.to_string().contains("hush-hush"), "{told}");
     }

@@ -109,7 +109,8 @@ impl MysqlServer<'_> {
     }
 
     fn tell_broken_off(&self, script: &Script, mark: Mark) -> PortError {
-        let told = format!("{}: an earlier try broke off: {}", self.name(), tell_kept(script, mark));
+        let told =
+            format!("{}: an earlier try broke off: {}", self.name(), tell_kept(script, mark));
         PortError::permanent(ErrorCode::SharedServerRefused, told)
     }
 }
