@@ -4,6 +4,11 @@ use ocim_domain::port_error::{Class, PortError};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+tokio::task_local! {
+    /// What calls are made for, as tests want it noted beside each: a step.
+    pub static MADE_FOR: &'static str;
+}
+
 /// When a call fails, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -11,6 +16,8 @@ pub enum Fault {
     Before(Class),
     /// After its effect: the reply is lost. The class is usually [`Class::Ambiguous`].
     After(Class),
+    /// It never comes back, and has no effect.
+    Hang,
 }
 
 /// The faults one fake has in store, by operation: the port method's name, e.g. `create_machine`.
@@ -23,6 +30,7 @@ pub struct Faults(Mutex<BTreeMap<String, Orders>>);
 #[derive(Debug, Default, Clone)]
 struct Orders {
     calls: u32,
+    made_for: Vec<&'static str>,
     nth: BTreeMap<u32, Fault>,
     always: Option<Fault>,
 }
@@ -45,16 +53,21 @@ impl Faults {
         self.lock().entry(operation.to_owned()).or_default().always = Some(fault);
     }
 
-    /// Counts a call of the operation.
+    /// Counts a call of the operation; one that is to hang never gets further.
     ///
     /// # Errors
     /// The one that [`Fault::Before`] orders for this call.
-    pub fn before(&self, operation: &str) -> Result<(), PortError> {
-        let mut all = self.lock();
-        let orders = all.entry(operation.to_owned()).or_default();
-        orders.calls += 1;
-        match orders.current() {
-            Some(Fault::Before(class)) => Err(ordered(operation, class)),
+    pub async fn before(&self, operation: &str) -> Result<(), PortError> {
+        let fault = {
+            let mut all = self.lock();
+            let orders = all.entry(operation.to_owned()).or_default();
+            orders.calls += 1;
+            orders.made_for.push(MADE_FOR.try_get().unwrap_or_default());
+            orders.current().cloned()
+        };
+        match fault {
+            Some(Fault::Before(class)) => Err(ordered(operation, &class)),
+            Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::After(_)) | None => Ok(()),
         }
     }
@@ -66,8 +79,13 @@ impl Faults {
     pub fn after(&self, operation: &str) -> Result<(), PortError> {
         match self.lock().get(operation).and_then(Orders::current) {
             Some(Fault::After(class)) => Err(ordered(operation, class)),
-            Some(Fault::Before(_)) | None => Ok(()),
+            Some(Fault::Before(_) | Fault::Hang) | None => Ok(()),
         }
+    }
+
+    /// What each call of each operation was made for, in turn; blank where nobody said so.
+    pub fn made_for(&self) -> BTreeMap<String, Vec<&'static str>> {
+        self.lock().iter().map(|(name, orders)| (name.clone(), orders.made_for.clone())).collect()
     }
 
     /// How often each operation was called that was called at all.
@@ -107,17 +125,16 @@ fn ordered(operation: &str, class: &Class) -> PortError {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_the_ordered_call_fails_and_at_the_ordered_moment() {
+    #[tokio::test]
+    async fn only_the_ordered_call_fails_and_at_the_ordered_moment() {
         let faults = Faults::default();
         faults.fail("create", 2, Fault::Before(Class::Transient));
         faults.fail("create", 3, Fault::After(Class::Ambiguous));
-        let outcomes: Vec<_> = (0..4)
-            .map(|_| {
-                let before = faults.before("create").map_err(|error| error.class);
-                (before, faults.after("create").map_err(|error| error.class))
-            })
-            .collect();
+        let mut outcomes = vec![];
+        for _ in 0..4 {
+            let before = faults.before("create").await.map_err(|error| error.class);
+            outcomes.push((before, faults.after("create").map_err(|error| error.class)));
+        }
         assert_eq!(
             outcomes,
             [
@@ -131,14 +148,25 @@ mod tests {
         assert_eq!(faults.counts(), BTreeMap::from([("create".to_owned(), 4)]));
     }
 
-    #[test]
-    fn a_lasting_fault_ends_when_orders_are_cleared() {
+    #[tokio::test]
+    async fn a_lasting_fault_ends_when_orders_are_cleared() {
         let faults = Faults::default();
         faults.fail_always("read", Fault::Before(Class::Permanent));
-        assert!(faults.before("read").is_err() && faults.before("read").is_err());
-        assert!(faults.before("list").is_ok());
+        let read = || faults.before("read");
+        assert!(read().await.is_err() && read().await.is_err());
+        assert!(faults.before("list").await.is_ok());
         faults.clear();
-        assert!(faults.before("read").is_ok());
-        assert_eq!(faults.calls("read"), 3);
+        assert!(MADE_FOR.scope("a step", read()).await.is_ok());
+        assert_eq!(faults.made_for()["read"], ["", "", "a step"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_is_counted_and_never_comes_back() {
+        let faults = Faults::default();
+        faults.fail("read", 1, Fault::Hang);
+        let longest = std::time::Duration::from_secs(3600);
+        assert!(tokio::time::timeout(longest, faults.before("read")).await.is_err());
+        assert!(faults.before("read").await.is_ok());
+        assert_eq!(faults.calls("read"), 2);
     }
 }

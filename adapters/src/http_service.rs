@@ -128,7 +128,7 @@ impl HttpService {
             .map_err(|()| PortError::permanent(ErrorCode::Defect, "the URL can have no path"))?
             .pop_if_empty()
             .extend(path);
-        let is_order = method != Method::GET;
+        let is_order = !method.is_safe();
         let mut request = self.client.request(method, url).headers(headers);
         if !query.is_empty() {
             request = request.query(query);

@@ -12,8 +12,10 @@ use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
 /// Makes, finds and removes what sites have on servers of all kinds.
 #[async_trait]
 pub trait Provisioning: Send + Sync + std::fmt::Debug {
-    /// Makes the item, or brings the one that is there in line: its password, and what it may do.
-    async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError>;
+    /// Makes the items in their order, or brings those that are there in line: their passwords, and what they
+    /// may do. All of them are one call, and over one connection: a site has two dozen on one server. Where
+    /// it fails, any of them may be as they are to be; asking again is safe.
+    async fn ensure(&self, service: &Service, items: &[Item]) -> Result<(), PortError>;
 
     /// Whether it is there: only what the server itself says is an answer.
     async fn find(&self, service: &Service, id: &ItemId) -> Result<bool, PortError>;
@@ -30,7 +32,7 @@ pub trait Provisioning: Send + Sync + std::fmt::Debug {
 }
 
 guarded! { Provisioning {} {
-    ensure(service: &Service, item: &Item) -> (), orders asked(service);
+    ensure(service: &Service, items: &[Item]) -> (), orders asked(service);
     find(service: &Service, id: &ItemId) -> bool, asks asked(service);
     remove(service: &Service, id: &ItemId) -> (), orders asked(service);
     check(service: &Service) -> (), asks asked(service);

@@ -71,6 +71,16 @@ impl PortError {
         Self { blame, ..self }
     }
 
+    /// The same error, whose sentence names who was asked.
+    #[must_use]
+    pub fn naming(self, provider: &str) -> Self {
+        if self.message.contains(provider) {
+            return self;
+        }
+        let message = make_recordable(&format!("{provider}: {}", self.message));
+        Self { message, ..self }
+    }
+
     /// An error that a later try may not meet.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::new(Class::Transient, message)

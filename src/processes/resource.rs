@@ -135,8 +135,8 @@ pub async fn probe<R: Resource>(context: StepContext) -> Result<Found, StepError
     found(R::output(&made)?)
 }
 
-/// Removes what the ledger of an instance has, and looks until it is gone: of those kinds that leave with
-/// a deletion. Those that leave before have steps of their own.
+/// Removes what the ledger of an instance has, and looks until it is gone, which most is at once: of those
+/// kinds that leave with a deletion. Those that leave before have steps of their own.
 ///
 /// # Errors
 /// What its provider says.
@@ -147,7 +147,13 @@ pub async fn remove_known(
 ) -> Result<Progress, StepError> {
     match known.resource.id.kind.leaves() {
         Leaves::WithDeletion => {
-            remove_one(context, &ProvisionedItem::known(context, instance, known).await?).await
+            let item = ProvisionedItem::known(context, instance, known).await?;
+            match remove_one(context, &item).await? {
+                Progress::NotYet { .. } if look_for(context, &item).await?.is_none() => {
+                    undone("it is gone")
+                }
+                removed => Ok(removed),
+            }
         }
         Leaves::WithArchive | Leaves::Never => undone("it leaves before, or is not its own"),
     }

@@ -12,7 +12,7 @@ use ocim_domain::instance::{Attempts, OnSuccess};
 use ocim_domain::ledger::Kind;
 use ocim_domain::run_record::ProvisionLoadBalancer;
 use ocim_domain::saga::Saga;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 
 /// Launches that share an instance.
@@ -49,16 +49,9 @@ impl People {
     pub(super) async fn new(plan: &Plan, stage: &Stage) -> Result<Self, SimulationError> {
         let mut instances = Vec::new();
         for number in 0..plan.launches.div_ceil(LAUNCHES_PER_INSTANCE).max(1) {
-            let settings =
-                json!({ "name": format!("Site {number}"), "sub_domain": format!("site{number}") });
-            let settings = settings.as_object().cloned().unwrap_or_default();
-            instances.push(
-                stage
-                    .app
-                    .create_instance(&somebody(), settings, DetailsAsk::default())
-                    .await?
-                    .value,
-            );
+            let (app, settings) = (&stage.app, settings_of(number));
+            let made = app.create_instance(&somebody(), settings, DetailsAsk::default()).await?;
+            instances.push(made.value);
         }
         let mut wishes = vec![(stage.now(), Wish::Balancer)];
         for launch in 0..plan.launches {
@@ -150,6 +143,22 @@ impl People {
         let id = self.instances[instance];
         stage.app.change_lifecycle(&somebody(), id, ask).await.map(drop)
     }
+}
+
+/// What a site is made of; every other one keeps its uploads in Swift.
+fn settings_of(number: u32) -> Map<String, Value> {
+    let own = [("name", format!("Site {number}")), ("sub_domain", format!("site{number}"))];
+    let swift = [
+        ("storage_type", "swift"),
+        ("swift_openstack_auth_url", "https://swift.invalid:5000/v3"),
+        ("swift_openstack_tenant", "sites"),
+        ("swift_openstack_user", "ocim"),
+        ("swift_openstack_password", "simulated"),
+        ("swift_openstack_region", REGION),
+    ];
+    let swift = swift.into_iter().filter(|_| number.is_multiple_of(2));
+    let swift = swift.map(|(name, value)| (name, value.to_owned()));
+    own.into_iter().chain(swift).map(|(name, value)| (name.to_owned(), value.into())).collect()
 }
 
 /// What is wanted of one instance.

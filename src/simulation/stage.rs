@@ -23,7 +23,7 @@ use ocim_domain::load_balancer::Registration;
 use ocim_domain::resources::ResourcePrefixes;
 use ocim_domain::server::ServerAddress;
 use ocim_domain::settings::Defaults;
-use ocim_domain::shared_server::{Address, Mongodb, NewServer, Rabbitmq};
+use ocim_domain::shared_server::{Address, Mongodb, Mysql, NewServer, Rabbitmq};
 use ocim_domain::system::{Clock, Ids};
 use ocim_domain::timer::Job;
 use ocim_engine::derived::Derived;
@@ -95,8 +95,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// A world with one balancer, and servers that sites share. There is no MySQL server: sites have so much
-    /// there that an Ocim which dies at every tenth effect would never get beyond it.
+    /// A world with one balancer, and a server of each kind that sites share.
     pub(super) async fn new(plan: &Plan) -> Result<Self, SimulationError> {
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
         let ids: Arc<dyn Ids> = Arc::new(SeededIds::new(plan.seed));
@@ -132,6 +131,7 @@ impl Stage {
             derived,
         };
         stage.app.register_load_balancer(&somebody(), registration()).await?;
+        let mysql = Mysql { host: "mysql.invalid".to_owned(), port: Mysql::PORT, tls: false };
         let (hosts, primary) = (vec!["mongodb.invalid".to_owned()], "mongodb.invalid".to_owned());
         let mongodb =
             Mongodb { hosts, primary, port: Mongodb::PORT, replica_set: None, tls: false };
@@ -140,6 +140,7 @@ impl Stage {
             instance_host: "rabbitmq.invalid".to_owned(),
             instance_port: Rabbitmq::PORT,
         };
+        stage.app.add_server(&somebody(), new_server(mysql)).await?;
         stage.app.add_server(&somebody(), new_server(mongodb)).await?;
         stage.app.add_server(&somebody(), new_server(rabbitmq)).await?;
         Ok(stage)

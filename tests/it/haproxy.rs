@@ -1,6 +1,7 @@
 //! A real HAProxy, installed and changed by the bundled playbooks: bad fragments, and no lost request.
 
 mod changes;
+mod cut;
 mod links;
 mod pages;
 

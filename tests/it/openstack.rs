@@ -4,6 +4,7 @@ mod answers;
 mod faults;
 mod groups;
 pub(crate) mod launch;
+mod quota;
 
 use crate::support::http_double::HttpDouble;
 use crate::support::private_openstack::{PrivateOpenStack, own_stack, use_stack};

@@ -1,5 +1,7 @@
 //! What sites have on shared servers, on real ones.
 
+mod faults;
+mod lost_answers;
 mod mongodb;
 mod mysql;
 mod mysql_scripts;
@@ -22,18 +24,6 @@ fn names(database: &str) -> ResourceNames {
         bucket: String::new(),
         iam_user: String::new(),
     }
-}
-
-/// Makes all of them, in order.
-async fn make(
-    servers: &dyn Provisioning,
-    service: &Service,
-    items: &[Item],
-) -> Result<(), PortError> {
-    for item in items {
-        servers.ensure(service, item).await?;
-    }
-    Ok(())
 }
 
 /// Removes all of them, accounts first, and sees them gone.

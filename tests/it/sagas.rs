@@ -59,6 +59,7 @@ mod timers;
 mod told;
 mod tracing;
 mod traffic;
+mod truth;
 mod turns;
 mod twice;
 mod undo_errors;

@@ -3,6 +3,7 @@
 pub(crate) mod api_server;
 pub(crate) mod bind;
 pub(crate) mod counts;
+pub(crate) mod credentials;
 pub(crate) mod http_double;
 pub(crate) mod kurrentdb;
 pub(crate) mod log_check;
@@ -12,3 +13,4 @@ pub(crate) mod peers;
 pub(crate) mod postgres;
 pub(crate) mod private_openstack;
 pub(crate) mod processes;
+pub(crate) mod tcp_proxy;

@@ -274,7 +274,7 @@ impl FakeLoadBalancer {
 #[async_trait]
 impl LoadBalancer for FakeLoadBalancer {
     async fn read_balancer(&self, host: &BalancerHost) -> Result<BalancerState, PortError> {
-        self.faults.before("read_balancer")?;
+        self.faults.before("read_balancer").await?;
         let state = self.with_host(host, |host| {
             if host.is_unprepared {
                 return BalancerState::Unprepared;
@@ -290,7 +290,7 @@ impl LoadBalancer for FakeLoadBalancer {
     }
 
     async fn prepare_balancer(&self, host: &BalancerHost) -> Result<(), PortError> {
-        self.faults.before("prepare_balancer")?;
+        self.faults.before("prepare_balancer").await?;
         self.with_host(host, |host| (host.is_unprepared, host.is_stopped) = (false, false));
         self.faults.after("prepare_balancer")
     }
@@ -300,7 +300,7 @@ impl LoadBalancer for FakeLoadBalancer {
         host: &BalancerHost,
         fragment: &Fragment,
     ) -> Result<Vec<String>, PortError> {
-        self.faults.before("apply_fragment")?;
+        self.faults.before("apply_fragment").await?;
         let address = SocketAddr::new(host.address.ip, host.address.http_port);
         let warnings = self.with_host(host, |host| {
             (host.is_unprepared, host.address) = (false, Some(address));
@@ -315,7 +315,7 @@ impl LoadBalancer for FakeLoadBalancer {
         host: &BalancerHost,
         name: &str,
     ) -> Result<Option<Fragment>, PortError> {
-        self.faults.before("read_fragment")?;
+        self.faults.before("read_fragment").await?;
         let fragment = self.with_host(host, |host| host.fragments.get(name).cloned());
         self.faults.after("read_fragment")?;
         Ok(fragment)
@@ -328,7 +328,7 @@ impl LoadBalancer for FakeLoadBalancer {
         to: &[String],
         from: &[String],
     ) -> Result<(), PortError> {
-        self.faults.before("switch_servers")?;
+        self.faults.before("switch_servers").await?;
         self.with_host(host, |host| {
             to.iter().try_for_each(|server| host.server(backend, server).map(|_| ()))?;
             for (servers, takes_requests) in [(to, true), (from, false)] {
@@ -350,7 +350,7 @@ impl LoadBalancer for FakeLoadBalancer {
         backend: &str,
         server: &str,
     ) -> Result<u64, PortError> {
-        self.faults.before("count_connections")?;
+        self.faults.before("count_connections").await?;
         let count = self.with_host(host, |host| {
             // As HAProxy: a server that left the configuration has nothing any more.
             let Ok(server) = host.server(backend, server) else { return 0 };

@@ -103,14 +103,14 @@ fn address() -> Address {
     }
 }
 
-/// A call of an operation, by its name.
-type Operation<T> = (&'static str, for<'a> fn(&'a T) -> BoxFuture<'a, bool>);
+/// A call of an operation, by its name: what it says when it fails.
+type Operation<T> = (&'static str, for<'a> fn(&'a T) -> BoxFuture<'a, Option<String>>);
 
-/// As an [`Operation`]: whether the call went well.
+/// [`Operation`]s.
 macro_rules! operations {
     ($($name:ident($($argument:expr),*);)*) => {
         [$((stringify!($name), |port| {
-            Box::pin(async move { port.$name($($argument),*).await.is_ok() })
+            Box::pin(async move { port.$name($($argument),*).await.err().map(|e| e.message) })
         })),*]
     };
 }
@@ -234,7 +234,7 @@ fn script() -> Script {
 }
 
 const OF_SHARED_SERVERS: [Operation<Guarded<dyn Provisioning>>; 5] = operations! {
-    ensure(&swift(), &container());
+    ensure(&swift(), &[container()]);
     find(&swift(), &container().id());
     remove(&swift(), &container().id());
     check(&swift());
@@ -259,7 +259,8 @@ const OF_MAILS: [Operation<Guarded<dyn Mailer>>; 1] = operations! {
     send_mail(&mail());
 };
 
-/// Fails each operation in each way: outages open the circuit of a provider that was asked.
+/// Fails each operation in each way: outages open the circuit of a provider that was asked, and what is said
+/// names it.
 async fn try_all<T>(
     operations: &[Operation<T>],
     asks_provider: bool,
@@ -270,7 +271,11 @@ async fn try_all<T>(
             let breakers = breakers();
             let port = port(&breakers, name, Fault::Before(class.clone()));
             for _ in 0..LIMITS.failures_max {
-                assert!(!call(&port).await, "{name} does not fail as ordered");
+                let said = call(&port).await;
+                let said = said.unwrap_or_else(|| panic!("{name} does not fail as ordered"));
+                let asked = breakers.snapshot();
+                assert_eq!(asked.len(), usize::from(asks_provider), "{name}");
+                assert!(asked.iter().all(|it| said.contains(&it.provider)), "{name}: {said}");
             }
             let is_outage = PortError::new(class.clone(), "").blame == Blame::Provider;
             assert_eq!(is_open(&breakers), is_outage && asks_provider, "{name} {class:?}");

@@ -41,7 +41,7 @@ impl<P: ?Sized> Guarded<P> {
         self.asks(asked, call).await
     }
 
-    /// Makes a call through the circuit of whom it asks.
+    /// Makes a call through the circuit of whom it asks, whom any error names.
     pub(crate) async fn asks<T: Answer>(
         &self,
         asked: Asked,
@@ -52,7 +52,8 @@ impl<P: ?Sized> Guarded<P> {
             Asked::Provider(ref provider) => provider,
             Asked::Nobody => return Ok(call.await?.made_storable()),
         };
-        Ok(self.breakers.of(provider).call(call).await?.made_storable())
+        let answer = self.breakers.of(provider).call(call).await;
+        Ok(answer.map_err(|error| error.naming(provider))?.made_storable())
     }
 }
 

@@ -164,12 +164,12 @@ impl FakeCloud {
     }
 
     /// Does `effect` between the faults ordered before and after it.
-    fn perform<T>(
+    async fn perform<T: Send>(
         &self,
         operation: &str,
-        effect: impl FnOnce(&mut State) -> Result<T, PortError>,
+        effect: impl FnOnce(&mut State) -> Result<T, PortError> + Send,
     ) -> Result<T, PortError> {
-        self.faults.before(operation)?;
+        self.faults.before(operation).await?;
         let result = effect(&mut self.lock())?;
         self.faults.after(operation)?;
         Ok(result)
@@ -236,12 +236,14 @@ impl Cloud for FakeCloud {
             state.security_groups.extend(names.iter().cloned());
             Ok(())
         })
+        .await
     }
 
     async fn find_security_groups(&self, names: &[String]) -> Result<bool, PortError> {
         self.perform("find_security_groups", |state| {
             Ok(names.iter().all(|name| state.security_groups.contains(name)))
         })
+        .await
     }
 
     async fn check_selectors(&self, flavor: &Value, image: &Value) -> Result<(), PortError> {
@@ -251,6 +253,7 @@ impl Cloud for FakeCloud {
             select("image", image, images)?;
             Ok(())
         })
+        .await
     }
 
     async fn read_quotas(&self, _: &Value) -> Result<Vec<Quota>, PortError> {
@@ -259,18 +262,20 @@ impl Cloud for FakeCloud {
             let limit = state.quota.map(|quota| quota as u64);
             Ok(vec![Quota { of: "instances".to_owned(), used, limit, needed: 1 }])
         })
+        .await
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<Machine, PortError> {
-        self.perform("create_machine", |state| state.create(spec))
+        self.perform("create_machine", |state| state.create(spec)).await
     }
 
     async fn find_machine(&self, key: Uuid) -> Result<Option<Machine>, PortError> {
-        self.perform("find_machine", |state| Ok(state.by_key(key).map(FakeMachine::read)))
+        self.perform("find_machine", |state| Ok(state.by_key(key).map(FakeMachine::read))).await
     }
 
     async fn read_machine(&self, id: &str) -> Result<Option<Machine>, PortError> {
         self.perform("read_machine", |state| Ok(state.machines.get_mut(id).map(FakeMachine::read)))
+            .await
     }
 
     async fn reboot_machine(&self, id: &str) -> Result<(), PortError> {
@@ -285,6 +290,7 @@ impl Cloud for FakeCloud {
             fake.boot();
             Ok(())
         })
+        .await
     }
 
     async fn delete_machine(&self, id: &str) -> Result<(), PortError> {
@@ -292,6 +298,7 @@ impl Cloud for FakeCloud {
             state.machines.remove(id);
             Ok(())
         })
+        .await
     }
 
     async fn read_console(&self, id: &str) -> Result<String, PortError> {
@@ -299,6 +306,7 @@ impl Cloud for FakeCloud {
             let fake = state.by_id(id)?;
             Ok(format!("{} booted {} times\n", fake.machine.name, fake.boots))
         })
+        .await
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
@@ -317,6 +325,7 @@ impl Cloud for FakeCloud {
             };
             Ok(listed.map(|fake| show(fake.read())).collect())
         })
+        .await
     }
 }
 

@@ -108,27 +108,27 @@ impl Dns for FakeDns {
     }
 
     async fn set_names(&self, names: &[NameToSet]) -> Result<Vec<TakenName>, PortError> {
-        self.faults.before("set_names")?;
+        self.faults.before("set_names").await?;
         let taken = self.lock().set(names);
         self.faults.after("set_names")?;
         Ok(taken)
     }
 
     async fn find_name(&self, name: &OwnName) -> Result<Lead, PortError> {
-        self.faults.before("find_name")?;
+        self.faults.before("find_name").await?;
         let lead = self.lock().find(name);
         self.faults.after("find_name")?;
         Ok(lead)
     }
 
     async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError> {
-        self.faults.before("remove_names")?;
+        self.faults.before("remove_names").await?;
         self.lock().remove(names);
         self.faults.after("remove_names")
     }
 
     async fn list_zones(&self) -> Result<Vec<String>, PortError> {
-        self.faults.before("list_zones")?;
+        self.faults.before("list_zones").await?;
         self.faults.after("list_zones")?;
         Ok(vec![])
     }

@@ -69,14 +69,14 @@ impl LogStore for MemoryLogs {
         lines: Vec<NewLine>,
         offset: Option<SourceOffset>,
     ) -> Result<u64, PortError> {
-        self.faults.before("append_lines")?;
+        self.faults.before("append_lines").await?;
         let last = self.lock().entry(run).or_default().append(lines, offset)?;
         self.faults.after("append_lines")?;
         Ok(last)
     }
 
     async fn read_source(&self, run: RunId, source: &str) -> Result<SourcePlace, PortError> {
-        self.faults.before("read_source")?;
+        self.faults.before("read_source").await?;
         let logs = self.lock();
         Ok(logs.get(&run).and_then(|log| log.sources.get(source)).copied().unwrap_or_default())
     }
@@ -87,7 +87,7 @@ impl LogStore for MemoryLogs {
         from: u64,
         limit: usize,
     ) -> Result<Vec<LogLine>, PortError> {
-        self.faults.before("read_lines")?;
+        self.faults.before("read_lines").await?;
         let logs = self.lock();
         let lines = logs.get(&run).map(|log| log.lines.iter()).into_iter().flatten();
         let numbered =
@@ -102,12 +102,12 @@ impl LogStore for MemoryLogs {
     }
 
     async fn count_lines(&self, run: RunId) -> Result<u64, PortError> {
-        self.faults.before("count_lines")?;
+        self.faults.before("count_lines").await?;
         Ok(self.lock().get(&run).map_or(0, |log| log.lines.len() as u64))
     }
 
     async fn finish_log(&self, run: RunId, at: Timestamp) -> Result<(), PortError> {
-        self.faults.before("finish_log")?;
+        self.faults.before("finish_log").await?;
         let mut logs = self.lock();
         let log = logs.entry(run).or_default();
         log.is_finished = true;
@@ -121,7 +121,7 @@ impl LogStore for MemoryLogs {
         before: Timestamp,
         limit: usize,
     ) -> Result<Vec<(RunId, u64)>, PortError> {
-        self.faults.before("list_old_logs")?;
+        self.faults.before("list_old_logs").await?;
         let logs = self.lock();
         let old = logs.iter().filter(|(_, log)| log.replaced.is_none());
         let mut old: Vec<_> = old
@@ -133,7 +133,7 @@ impl LogStore for MemoryLogs {
     }
 
     async fn replace_log(&self, run: RunId, line: NewLine, by: RunId) -> Result<(), PortError> {
-        self.faults.before("replace_log")?;
+        self.faults.before("replace_log").await?;
         if let Some(log) = self.lock().get_mut(&run).filter(|log| log.replaced.is_none()) {
             let count = log.lines.len() as u64;
             log.replaced = Some((by, count));
@@ -144,7 +144,7 @@ impl LogStore for MemoryLogs {
     }
 
     async fn count_replaced(&self, by: RunId) -> Result<(u64, u64), PortError> {
-        self.faults.before("count_replaced")?;
+        self.faults.before("count_replaced").await?;
         let logs = self.lock();
         let own = logs.values().filter_map(|log| log.replaced).filter(|(it, _)| *it == by);
         let counts: Vec<_> = own.map(|(_, lines)| lines).filter(|lines| *lines > 0).collect();
@@ -152,7 +152,7 @@ impl LogStore for MemoryLogs {
     }
 
     async fn is_finished(&self, run: RunId) -> Result<bool, PortError> {
-        self.faults.before("is_finished")?;
+        self.faults.before("is_finished").await?;
         Ok(self.lock().get(&run).is_some_and(|log| log.is_finished))
     }
 }

@@ -67,7 +67,7 @@ impl FakeMailer {
 #[async_trait]
 impl Mailer for FakeMailer {
     async fn send_mail(&self, mail: &OutgoingMail) -> Result<Vec<RefusedRecipient>, PortError> {
-        self.faults.before("send_mail")?;
+        self.faults.before("send_mail").await?;
         let refused = self.take(mail)?;
         self.faults.after("send_mail")?;
         Ok(refused)

@@ -73,21 +73,21 @@ impl MetadataStore for FakeMetadata {
         id: &str,
         site: &SiteMetadata,
     ) -> Result<WrittenMetadata, PortError> {
-        self.faults.before("write_site")?;
+        self.faults.before("write_site").await?;
         let written = self.lock().write(id, site);
         self.faults.after("write_site")?;
         Ok(written)
     }
 
     async fn remove_site(&self, id: &str) -> Result<WrittenMetadata, PortError> {
-        self.faults.before("remove_site")?;
+        self.faults.before("remove_site").await?;
         let removed = self.lock().remove(id);
         self.faults.after("remove_site")?;
         Ok(removed)
     }
 
     async fn list_sites(&self) -> Result<Vec<String>, PortError> {
-        self.faults.before("list_sites")?;
+        self.faults.before("list_sites").await?;
         let ids = self.lock().ids();
         self.faults.after("list_sites")?;
         Ok(ids)

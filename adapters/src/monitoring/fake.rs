@@ -100,7 +100,7 @@ impl Monitoring for FakeMonitoring {
     }
 
     async fn find_monitors(&self, names: &[String]) -> Result<Vec<Monitor>, PortError> {
-        self.faults.before("find_monitors")?;
+        self.faults.before("find_monitors").await?;
         let found = self.lock().find(names);
         self.faults.after("find_monitors")?;
         Ok(found)
@@ -112,40 +112,40 @@ impl Monitoring for FakeMonitoring {
         url: &str,
         is_muted: bool,
     ) -> Result<String, PortError> {
-        self.faults.before("create_monitor")?;
+        self.faults.before("create_monitor").await?;
         let id = self.lock().create(name, url, is_muted);
         self.faults.after("create_monitor")?;
         Ok(id)
     }
 
     async fn read_monitor(&self, id: &str) -> Result<Option<Monitor>, PortError> {
-        self.faults.before("read_monitor")?;
+        self.faults.before("read_monitor").await?;
         let found = self.lock().read(id);
         self.faults.after("read_monitor")?;
         Ok(found)
     }
 
     async fn mute_monitor(&self, id: &str, is_muted: bool) -> Result<(), PortError> {
-        self.faults.before("mute_monitor")?;
+        self.faults.before("mute_monitor").await?;
         self.lock().need(id)?.is_muted = is_muted;
         self.faults.after("mute_monitor")
     }
 
     async fn remove_monitor(&self, id: &str) -> Result<(), PortError> {
-        self.faults.before("remove_monitor")?;
+        self.faults.before("remove_monitor").await?;
         self.lock().by_id.remove(id);
         self.faults.after("remove_monitor")
     }
 
     async fn list_recipients(&self, id: &str) -> Result<Option<Vec<String>>, PortError> {
-        self.faults.before("list_recipients")?;
+        self.faults.before("list_recipients").await?;
         let found = self.lock().recipients(id);
         self.faults.after("list_recipients")?;
         Ok(found)
     }
 
     async fn add_recipients(&self, id: &str, addresses: &[String]) -> Result<(), PortError> {
-        self.faults.before("add_recipients")?;
+        self.faults.before("add_recipients").await?;
         self.lock().need(id)?.recipients.extend(addresses.iter().cloned());
         self.faults.after("add_recipients")
     }

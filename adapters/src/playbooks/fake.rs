@@ -179,7 +179,7 @@ impl FakePlaybooks {
 #[async_trait]
 impl Playbooks for FakePlaybooks {
     async fn resolve_playbook(&self, wanted: Playable<'_>) -> Result<Option<String>, PortError> {
-        self.faults.before("resolve_playbook")?;
+        self.faults.before("resolve_playbook").await?;
         let preparation = self.lock().preparation;
         if !preparation.is_zero() {
             tokio::time::sleep(preparation).await;
@@ -189,7 +189,7 @@ impl Playbooks for FakePlaybooks {
     }
 
     async fn start_playbook(&self, run: &PlaybookRun) -> Result<(), PortError> {
-        self.faults.before("start_playbook")?;
+        self.faults.before("start_playbook").await?;
         let preparation = self.lock().preparation;
         if !preparation.is_zero() {
             tokio::time::sleep(preparation).await;
@@ -207,7 +207,7 @@ impl Playbooks for FakePlaybooks {
     }
 
     async fn read_playbook(&self, key: Uuid) -> Result<RunState, PortError> {
-        self.faults.before("read_playbook")?;
+        self.faults.before("read_playbook").await?;
         let state = self.lock().runs.get_mut(&key).map_or(RunState::Absent, FakeRun::look);
         self.faults.after("read_playbook")?;
         Ok(state)
@@ -218,20 +218,20 @@ impl Playbooks for FakePlaybooks {
         key: Uuid,
         offset: u64,
     ) -> Result<(Vec<OutputLine>, u64), PortError> {
-        self.faults.before("read_output")?;
+        self.faults.before("read_output").await?;
         let state = self.lock();
         let printed = state.runs.get(&key).map(FakeRun::printed).unwrap_or_default();
         Ok(read_printed(printed, offset))
     }
 
     async fn cancel_playbook(&self, key: Uuid) -> Result<(), PortError> {
-        self.faults.before("cancel_playbook")?;
+        self.faults.before("cancel_playbook").await?;
         self.lose_run(key);
         self.faults.after("cancel_playbook")
     }
 
     async fn forget_playbook(&self, key: Uuid) -> Result<(), PortError> {
-        self.faults.before("forget_playbook")?;
+        self.faults.before("forget_playbook").await?;
         {
             let runs = &mut self.lock().runs;
             if runs.get(&key).is_some_and(|run| run.state == RunState::Running) {

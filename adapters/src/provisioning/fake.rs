@@ -25,8 +25,13 @@ pub enum ScriptState {
 /// The servers.
 #[derive(Debug, Default)]
 pub struct FakeServers {
-    /// What is to fail, by the names of the port's calls.
+    /// What is to fail, by the names of the port's calls, whichever server is asked.
     pub faults: Faults,
+    /// What is to fail of those of MySQL alone, and so on.
+    pub mysql: Faults,
+    pub mongodb: Faults,
+    pub rabbitmq: Faults,
+    pub swift: Faults,
     held: Mutex<Held>,
     scripts: Mutex<BTreeMap<(String, Uuid), ScriptState>>,
 }
@@ -46,8 +51,35 @@ impl FakeServers {
     /// What they have now, which goes its own way from here on.
     #[must_use]
     pub fn fork(&self) -> Self {
-        let scripts = Mutex::new(self.lock_scripts().clone());
-        Self { faults: self.faults.fork(), held: Mutex::new(self.held()), scripts }
+        Self {
+            faults: self.faults.fork(),
+            mysql: self.mysql.fork(),
+            mongodb: self.mongodb.fork(),
+            rabbitmq: self.rabbitmq.fork(),
+            swift: self.swift.fork(),
+            held: Mutex::new(self.held()),
+            scripts: Mutex::new(self.lock_scripts().clone()),
+        }
+    }
+
+    /// What is to fail of the servers of one kind.
+    fn of(&self, service: &Service) -> &Faults {
+        match service {
+            Service::Mysql(_) => &self.mysql,
+            Service::Mongodb(_) => &self.mongodb,
+            Service::Rabbitmq(_) => &self.rabbitmq,
+            Service::Swift(_) => &self.swift,
+        }
+    }
+
+    async fn before(&self, service: &Service, operation: &str) -> Result<(), PortError> {
+        self.faults.before(operation).await?;
+        self.of(service).before(operation).await
+    }
+
+    fn after(&self, service: &Service, operation: &str) -> Result<(), PortError> {
+        self.faults.after(operation)?;
+        self.of(service).after(operation)
     }
 
     /// The scripts that began, by server and key.
@@ -72,32 +104,36 @@ impl FakeServers {
 
 #[async_trait]
 impl Provisioning for FakeServers {
-    async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError> {
-        self.faults.before("ensure")?;
-        self.lock().insert((service.to_string(), item.id()), item.clone());
-        self.faults.after("ensure")
+    /// Each item counts as a call, so that any of them may fail; those before it are there.
+    async fn ensure(&self, service: &Service, items: &[Item]) -> Result<(), PortError> {
+        for item in items {
+            self.before(service, "ensure").await?;
+            self.lock().insert((service.to_string(), item.id()), item.clone());
+            self.after(service, "ensure")?;
+        }
+        Ok(())
     }
 
     async fn find(&self, service: &Service, id: &ItemId) -> Result<bool, PortError> {
-        self.faults.before("find")?;
+        self.before(service, "find").await?;
         let is_there = self.lock().contains_key(&(service.to_string(), id.clone()));
-        self.faults.after("find")?;
+        self.after(service, "find")?;
         Ok(is_there)
     }
 
     async fn remove(&self, service: &Service, id: &ItemId) -> Result<(), PortError> {
-        self.faults.before("remove")?;
+        self.before(service, "remove").await?;
         self.lock().remove(&(service.to_string(), id.clone()));
-        self.faults.after("remove")
+        self.after(service, "remove")
     }
 
-    async fn check(&self, _: &Service) -> Result<(), PortError> {
-        self.faults.before("check")?;
-        self.faults.after("check")
+    async fn check(&self, service: &Service) -> Result<(), PortError> {
+        self.before(service, "check").await?;
+        self.after(service, "check")
     }
 
     async fn run_script(&self, service: &Service, script: &Script) -> Result<Ran, PortError> {
-        self.faults.before("run_script")?;
+        self.before(service, "run_script").await?;
         let ran = {
             let mut scripts = self.lock_scripts();
             let place = (service.to_string(), script.key);
@@ -113,7 +149,7 @@ impl Provisioning for FakeServers {
                 }
             }
         };
-        self.faults.after("run_script")?;
+        self.after(service, "run_script")?;
         Ok(ran)
     }
 }

@@ -37,7 +37,7 @@ const TOLD_MAX: usize = 300;
 /// One server, with the account that administers it: the calls of [`Provisioning`].
 #[async_trait]
 trait OneServer: Send + Sync {
-    async fn ensure(&self, item: &Item) -> Result<(), PortError>;
+    async fn ensure(&self, items: &[Item]) -> Result<(), PortError>;
     async fn find(&self, id: &ItemId) -> Result<bool, PortError>;
     async fn remove(&self, id: &ItemId) -> Result<(), PortError>;
     async fn check(&self) -> Result<(), PortError>;
@@ -140,9 +140,9 @@ impl SharedServers {
 
 #[async_trait]
 impl Provisioning for SharedServers {
-    async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError> {
+    async fn ensure(&self, service: &Service, items: &[Item]) -> Result<(), PortError> {
         let _place = self.place(service).await?;
-        self.at(service).ensure(item).await
+        self.at(service).ensure(items).await
     }
 
     async fn find(&self, service: &Service, id: &ItemId) -> Result<bool, PortError> {
@@ -178,7 +178,7 @@ impl Provisioning for SharedServers {
 /// What a server says, in time.
 ///
 /// # Errors
-/// Transient when it says nothing: all that is asked of servers may be asked again.
+/// Transient when it says nothing: whatever is asked of servers may be asked again.
 async fn in_time<T>(
     name: &str,
     longest: Duration,
@@ -189,6 +189,14 @@ async fn in_time<T>(
         PortError::transient(format!("the {name} has not answered within {seconds} seconds"))
     };
     timeout(longest, asked).await.map_err(late)?
+}
+
+/// What became of an order whose answer did not come, or was none: it may have been carried out.
+fn in_doubt(error: PortError) -> PortError {
+    match error.class {
+        Class::Transient => PortError { class: Class::Ambiguous, ..error },
+        _ => error,
+    }
 }
 
 /// An error that the server's own words explain, without these secrets.

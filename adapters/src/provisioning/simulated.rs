@@ -22,10 +22,21 @@ fn key_of(service: &Service, id: &ItemId) -> String {
 
 #[async_trait]
 impl Provisioning for SimulatedRegion {
-    async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError> {
-        let id = item.id();
-        let call = self.act(&key_of(service, &id), "ensure").await?;
-        self.lock().provisioned.insert((service.to_string(), id), item.clone());
+    /// Whoever asks may die with one half done.
+    async fn ensure(&self, service: &Service, items: &[Item]) -> Result<(), PortError> {
+        let Some(first) = items.first() else { return Ok(()) };
+        let key = key_of(service, &first.id());
+        let call = self.act(&key, "ensure").await?;
+        let (half, rest) = items.split_at(items.len() / 2);
+        let hold = |items: &[Item]| {
+            let held = items.iter().map(|item| ((service.to_string(), item.id()), item.clone()));
+            self.lock().provisioned.extend(held);
+        };
+        hold(half);
+        if !half.is_empty() {
+            self.crashes.pass(&key, "ensure half").await;
+        }
+        hold(rest);
         call.end().await
     }
 

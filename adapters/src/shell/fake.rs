@@ -78,7 +78,7 @@ impl Shell for FakeShell {
         command: &str,
         _input: &[u8],
     ) -> Result<String, PortError> {
-        self.faults.before("run")?;
+        self.faults.before("run").await?;
         self.log_in(address, host_keys)?;
         let output = {
             let mut state = self.lock();
@@ -94,7 +94,7 @@ impl Shell for FakeShell {
         address: &Address,
         host_keys: &[String],
     ) -> Result<String, PortError> {
-        self.faults.before("read_boot_id")?;
+        self.faults.before("read_boot_id").await?;
         let boot_id = self.log_in(address, host_keys)?;
         self.faults.after("read_boot_id")?;
         Ok(boot_id.to_string())

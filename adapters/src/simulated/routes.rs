@@ -200,8 +200,8 @@ impl Routed<dyn Provisioning> {
 
 #[async_trait]
 impl Provisioning for Routed<dyn Provisioning> {
-    async fn ensure(&self, service: &Service, item: &Item) -> Result<(), PortError> {
-        self.provisioning(service).ensure(service, item).await
+    async fn ensure(&self, service: &Service, items: &[Item]) -> Result<(), PortError> {
+        self.provisioning(service).ensure(service, items).await
     }
 
     async fn find(&self, service: &Service, id: &ItemId) -> Result<bool, PortError> {

@@ -92,7 +92,7 @@ impl SiteProbe for FakeSite {
         path: &str,
         _timeout: Duration,
     ) -> Result<SiteAnswer, PortError> {
-        self.faults.before("request_site")?;
+        self.faults.before("request_site").await?;
         let answer = {
             let mut state = self.lock();
             state.requests.push(SiteRequest {

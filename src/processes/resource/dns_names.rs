@@ -13,6 +13,8 @@ use ocim_domain::ledger::{self, Command, Kind, Sight};
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
+const GONE: Progress = Progress::Done(serde_json::Value::Null);
+
 /// Excludes whoever else writes or removes names of this instance, until the guard is dropped. Taken by the
 /// steps, before they read what is wanted or known; what they call here takes it no more.
 pub async fn lock_names(context: &StepContext, instance: InstanceId) -> OwnedMutexGuard<()> {
@@ -82,7 +84,8 @@ async fn read_former(
     }
 }
 
-/// Removes names of an instance, which are locked, that its ledger has, each until it is seen to be gone.
+/// Removes names of an instance, which are locked, that its ledger has, each until it is seen to be gone, which
+/// most are at once.
 pub async fn remove_known_names(
     context: &StepContext,
     instance: InstanceId,
@@ -109,7 +112,11 @@ pub async fn remove_known_names(
     match service.remove_names(&own).await.map_err(StepError::from) {
         Ok(()) => {
             let again_in = context.world.limits.poll_interval;
-            removal.note(Ok(Progress::NotYet { again_in }));
+            for name in &there {
+                let gone = look_for(context, name).await;
+                let gone = gone.map(|found| found.map_or(GONE, |_| Progress::NotYet { again_in }));
+                removal.note(gone);
+            }
         }
         Err(error) => {
             for name in &there {

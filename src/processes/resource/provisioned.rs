@@ -2,7 +2,10 @@
 
 use super::super::shared_servers::load;
 use super::super::step::{Progress, StepContext, StepError};
-use super::{Resource, Wanted, ensure_wanted};
+use super::{
+    Resource, Wanted, ensure_wanted, record_absent, record_all_present, record_all_wanted,
+    record_present,
+};
 use crate::app::AppError;
 use async_trait::async_trait;
 use ocim_domain::appserver::Appserver;
@@ -13,7 +16,7 @@ use ocim_domain::provisioning::{
 };
 use ocim_domain::resources::ResourceNames;
 use ocim_domain::run_record::LaunchInput;
-use ocim_domain::saga::ErrorCode;
+use ocim_domain::saga::{ErrorClass, ErrorCode};
 use ocim_domain::settings::InstanceSettings;
 use ocim_domain::shared_server::{Mongodb, Mysql, Rabbitmq, SharedServers};
 use std::sync::Arc;
@@ -71,10 +74,26 @@ impl Resource for ProvisionedItem {
     }
 
     async fn ensure(&self, context: &StepContext) -> Result<String, StepError> {
-        if let Some(item) = &self.item {
-            context.world.ports.provisioning.ensure(&self.service, item).await?;
-        }
+        let item = self.item.as_slice();
+        context.world.ports.provisioning.ensure(&self.service, item).await?;
         Ok(self.id.name.clone())
+    }
+
+    /// All of them are on one server, which takes them by one call.
+    async fn ensure_all(context: &StepContext, wanted: &[Self]) -> Result<Vec<String>, StepError> {
+        let Some(first) = wanted.first() else { return Ok(vec![]) };
+        record_all_wanted(context, wanted).await?;
+        let items: Vec<_> = wanted.iter().filter_map(|it| it.item.clone()).collect();
+        if let Err(error) = context.world.ports.provisioning.ensure(&first.service, &items).await {
+            let error = StepError::from(error);
+            if error.class == ErrorClass::Permanent {
+                settle_half_made(context, wanted).await?;
+            }
+            return Err(error);
+        }
+        let made: Vec<_> = wanted.iter().map(|it| it.id.name.clone()).collect();
+        record_all_present(context, wanted, &made).await?;
+        Ok(made)
     }
 
     async fn find(&self, context: &StepContext) -> Result<Option<String>, StepError> {
@@ -139,6 +158,22 @@ async fn make(
     let made = ensure_wanted(&context, Wanted::These(wanted)).await?;
     context.say(format!("{count} things of the site are as they are to be on the {service}")).await;
     Ok(made)
+}
+
+/// Looks at each of those of which nobody will make more, for as long as the server lets itself be asked:
+/// what is there is known to be, and the rest is not wanted any more.
+async fn settle_half_made(
+    context: &StepContext,
+    wanted: &[ProvisionedItem],
+) -> Result<(), StepError> {
+    for item in wanted {
+        match item.find(context).await {
+            Ok(Some(provider_id)) => record_present(context, item, &provider_id).await?,
+            Ok(None) => record_absent(context, item).await?,
+            Err(_) => break,
+        }
+    }
+    Ok(())
 }
 
 fn no_server<A: Provisioned>() -> String {

@@ -18,9 +18,14 @@ use ocim_domain::name;
 use ocim_domain::names;
 use ocim_domain::run_record::{LifecycleInput, MoveInput};
 use ocim_domain::saga::ErrorClass;
+use std::time::Duration;
 
 /// What is left of a step's time, after one more look, when what is ignored counts as left behind.
 const MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+/// So many things are seen to go by one call of a step that has many. Whoever comes so far has not died of it:
+/// where nodes die again and again, what goes on is no crash loop.
+const BITE: usize = 4;
 
 /// How the removal of several resources goes.
 #[derive(Debug, Default)]
@@ -162,11 +167,14 @@ fn is_wanted(instance: &instance::Present, name: &str) -> bool {
 pub async fn remove_data(context: StepContext) -> Result<Progress, StepError> {
     let input: LifecycleInput = context.input()?;
     let known = context.world.app.ledger_of(input.instance).await?;
-    let (mut pending, mut failure, mut refusal) = (None, None, None);
+    let (mut gone, mut pending, mut failure, mut refusal) = (0, None, None, None);
     for kind in Kind::ALL.iter().filter(|kind| kind.leaves() == Leaves::WithDeletion) {
         let mut removal = Removal::default();
         for entry in known.iter().filter(|entry| entry.resource.id.kind == *kind) {
-            removal.note(remove_known(&context, input.instance, entry).await);
+            if gone == BITE {
+                return Ok(Progress::NotYet { again_in: Duration::ZERO });
+            }
+            gone += usize::from(removal.note(remove_known(&context, input.instance, entry).await));
         }
         match removal.end(&context, *kind).await {
             Ok(Progress::NotYet { again_in }) => pending = Some(Progress::NotYet { again_in }),

@@ -1,6 +1,6 @@
 //! Databases and accounts on a real server that speaks as MongoDB does.
 
-use super::{assert_away, assert_refused, make, names, remove};
+use super::{assert_away, assert_refused, names, remove};
 use crate::support::peers::{ADMIN, MongoDb, PASSWORD};
 use mongodb::bson::{Document, doc};
 use ocim_adapters::provisioning::Provisioning;
@@ -33,9 +33,9 @@ async fn a_site_gets_its_databases_and_nobody_elses_and_all_of_it_goes_again() {
     servers.check(&service).await.unwrap();
     let (first, second) = (items("firstfirstfirst", "first"), items("secondsecond", "second"));
     for _ in 0..2 {
-        make(&servers, &service, &first).await.unwrap();
+        servers.ensure(&service, &first).await.unwrap();
     }
-    make(&servers, &service, &second).await.unwrap();
+    servers.ensure(&service, &second).await.unwrap();
     let is_there = async |item: &Item| servers.find(&service, &item.id()).await.unwrap();
     // A database comes with its first document.
     let expected = [false, true, false, true];
@@ -66,7 +66,7 @@ async fn a_password_that_drifted_is_brought_in_line() {
     };
     admin.database("first").run_command(other).await.unwrap();
     assert!(!may_write(&peer, "first", "user", "first").await);
-    make(&servers, &service, &items).await.unwrap();
+    servers.ensure(&service, &items).await.unwrap();
     assert!(may_write(&peer, "first", "user", "first").await);
 }
 
@@ -76,13 +76,13 @@ async fn a_server_that_is_away_comes_back_and_one_that_refuses_says_why() {
     let (service, items) = (peer.service(), items("user", "first"));
     peer.go_away();
     let secrets = [PASSWORD, SITES_PASSWORD];
-    assert_away(make(&servers, &service, &items).await, &["MongoDB server 127.0.0.1"], &secrets);
+    assert_away(servers.ensure(&service, &items).await, &["MongoDB server 127.0.0.1"], &secrets);
     peer.come_back(&["--auth"]);
-    make(&servers, &service, &items).await.unwrap();
+    servers.ensure(&service, &items).await.unwrap();
 
     let wrong = peer.service_as(ADMIN, "wrong-password");
     let words = ["MongoDB server 127.0.0.1 refuses"];
-    for outcome in [servers.check(&wrong).await, make(&servers, &wrong, &items).await] {
+    for outcome in [servers.check(&wrong).await, servers.ensure(&wrong, &items).await] {
         assert_refused(outcome, &words, &["wrong-password"]);
     }
     assert_refused(servers.check(&peer.service_as("", "")).await, &words, &[]);

@@ -1,6 +1,6 @@
 //! Databases and accounts on a real MariaDB.
 
-use super::{assert_away, assert_refused, make, names, remove};
+use super::{assert_away, assert_refused, names, remove};
 use crate::support::peers::{ADMIN, MariaDb, PASSWORD};
 use mysql_async::prelude::Queryable;
 use ocim_adapters::provisioning::Provisioning;
@@ -44,9 +44,9 @@ async fn a_site_gets_its_databases_and_nobody_elses_and_all_of_it_goes_again() {
     servers.check(&service).await.unwrap();
     let (first, second) = (items("abcdef", "a_b"), items("ghijkl", "axb"));
     for _ in 0..2 {
-        make(&servers, &service, &first).await.unwrap();
+        servers.ensure(&service, &first).await.unwrap();
     }
-    make(&servers, &service, &second).await.unwrap();
+    servers.ensure(&service, &second).await.unwrap();
     for item in first.iter().chain(&second) {
         assert!(servers.find(&service, &item.id()).await.unwrap(), "{item:?}");
     }
@@ -95,7 +95,7 @@ async fn what_drifted_is_brought_in_line_as_is_what_the_original_granted() {
     peer.execute("GRANT ALL ON `a_b_edxapp`.* TO 'abcdef_read_only'").await;
     peer.execute("CREATE USER 'abcdef_read_only'@'localhost' IDENTIFIED BY 'local'").await;
     peer.execute("GRANT SELECT ON `reporting`.* TO 'abcdef_read_only'").await;
-    make(&servers, &service, &items).await.unwrap();
+    servers.ensure(&service, &items).await.unwrap();
     let patterns = "SELECT CONCAT(TABLE_SCHEMA, ' ', PRIVILEGE_TYPE) FROM \
                     information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = '''abcdef_read_only''@''%''' \
                     AND TABLE_SCHEMA LIKE '%edxapp'";
@@ -117,17 +117,17 @@ async fn a_server_that_is_away_comes_back_and_one_that_refuses_says_why() {
     let (mut peer, servers) = (MariaDb::start(), SharedServers::default());
     let (service, items) = (peer.service(), items("abcdef", "a_b"));
     let (half, rest) = items.split_at(items.len() / 2);
-    make(&servers, &service, half).await.unwrap();
+    servers.ensure(&service, half).await.unwrap();
     peer.go_away();
     let secrets = [PASSWORD, &account(&items, "_edxapp").1];
-    assert_away(make(&servers, &service, rest).await, &["MySQL server 127.0.0.1"], &secrets);
+    assert_away(servers.ensure(&service, rest).await, &["MySQL server 127.0.0.1"], &secrets);
     assert_away(servers.find(&service, &items[0].id()).await, &["127.0.0.1"], &secrets);
     peer.come_back(&[]);
-    make(&servers, &service, &items).await.unwrap();
+    servers.ensure(&service, &items).await.unwrap();
 
     let wrong = peer.service_as(ADMIN, "wrong-password", false);
     let words = ["MySQL server 127.0.0.1 refuses", "Access denied", "1045"];
-    for outcome in [servers.check(&wrong).await, make(&servers, &wrong, &items).await] {
+    for outcome in [servers.check(&wrong).await, servers.ensure(&wrong, &items).await] {
         assert_refused(outcome, &words, &["wrong-password"]);
     }
     // Who may not see a database is not told that there is none.

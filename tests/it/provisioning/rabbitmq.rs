@@ -1,6 +1,6 @@
 //! Virtual hosts and users on a real RabbitMQ.
 
-use super::{assert_away, assert_refused, make, names, remove};
+use super::{assert_away, assert_refused, names, remove};
 use crate::support::peers::{ADMIN, PASSWORD, RabbitMq, unused_port};
 use ocim_adapters::provisioning::Provisioning;
 use ocim_adapters::provisioning::servers::SharedServers;
@@ -36,9 +36,9 @@ async fn a_site_gets_its_virtual_host_and_nobody_elses_and_all_of_it_goes_again(
     servers.check(&service).await.unwrap();
     let (first, second) = (items("first"), items("second"));
     for _ in 0..2 {
-        make(&servers, &service, &first).await.unwrap();
+        servers.ensure(&service, &first).await.unwrap();
     }
-    make(&servers, &service, &second).await.unwrap();
+    servers.ensure(&service, &second).await.unwrap();
     for item in first.iter().chain(&second) {
         assert!(servers.find(&service, &item.id()).await.unwrap(), "{item:?}");
     }
@@ -56,7 +56,7 @@ async fn a_site_gets_its_virtual_host_and_nobody_elses_and_all_of_it_goes_again(
     peer.ask(Method::PUT, "users/firstprovider").json(&other).send().await.unwrap();
     let asked = peer.ask_as(Method::GET, "whoami", "firstprovider", "another").send().await;
     assert_eq!(asked.unwrap().status(), 200);
-    make(&servers, &service, &first).await.unwrap();
+    servers.ensure(&service, &first).await.unwrap();
     let asked = peer.ask_as(Method::GET, "whoami", "firstprovider", "another").send().await;
     assert_eq!(asked.unwrap().status(), 401);
     assert_ne!(peer.get("users/firstprovider").await["password_hash"], before, "it is salted");
@@ -66,14 +66,14 @@ async fn a_site_gets_its_virtual_host_and_nobody_elses_and_all_of_it_goes_again(
 
     let wrong = peer.service_as(ADMIN, "wrong-password");
     let words = ["127.0.0.1 answers 401", "the account of the RabbitMQ server is refused"];
-    for outcome in [servers.check(&wrong).await, make(&servers, &wrong, &first).await] {
+    for outcome in [servers.check(&wrong).await, servers.ensure(&wrong, &first).await] {
         assert_refused(outcome, &words, &["wrong-password"]);
     }
     peer.put_user("weak", "management").await;
     let weak = peer.service_as("weak", PASSWORD);
     let told = ["the user `weak` has not the tag `administrator`"];
     assert_refused(servers.check(&weak).await, &told, &[PASSWORD]);
-    assert_refused(make(&servers, &weak, &first).await, &["401"], &[PASSWORD, SITES_PASSWORD]);
+    assert_refused(servers.ensure(&weak, &first).await, &["401"], &[PASSWORD, SITES_PASSWORD]);
 
     peer.freeze(true);
     let outcome = servers.find(&service, &second[0].id()).await;

@@ -36,7 +36,7 @@ async fn a_container_is_made_readable_and_goes_with_all_its_objects() {
     servers.check(&service).await.unwrap();
     assert!(!servers.find(&service, &id).await.unwrap());
     for _ in 0..2 {
-        servers.ensure(&service, &item).await.unwrap();
+        servers.ensure(&service, std::slice::from_ref(&item)).await.unwrap();
     }
     assert!(servers.find(&service, &id).await.unwrap());
     assert_eq!(swift.order("containers").await, json!({ name: [".r:*", 0] }));
@@ -65,7 +65,11 @@ async fn no_failure_is_swallowed() {
     let (service, item) = (account(&swift, "", PASSWORD), container());
     let wrong = account(&swift, "/v3", "wrong-password");
     let words = ["127.0.0.1 answers 401", "the account in `swift_openstack_*` is refused"];
-    assert_refused(servers.ensure(&wrong, &item).await, &words, &["wrong-password"]);
+    assert_refused(
+        servers.ensure(&wrong, std::slice::from_ref(&item)).await,
+        &words,
+        &["wrong-password"],
+    );
     let Service::Swift(known) = service.clone() else { panic!() };
     let in_clear = "http://keystone.example.com".to_owned();
     let in_clear = SwiftAccount { auth_url: in_clear, ..known.clone() };
@@ -75,7 +79,7 @@ async fn no_failure_is_swallowed() {
     let told = ["it has no object store in the region `RegionTwo`"];
     assert_refused(servers.check(&Service::Swift(elsewhere)).await, &told, &[PASSWORD]);
 
-    servers.ensure(&service, &item).await.unwrap();
+    servers.ensure(&service, std::slice::from_ref(&item)).await.unwrap();
     swift.order("fill alpha_example_com 3").await;
     swift.order("keep yes").await;
     assert_refused(servers.remove(&service, &item.id()).await, &["403"], &[PASSWORD]);

@@ -128,18 +128,21 @@ impl Outside {
         }
     }
 
-    /// The faults of each fake, with its name.
-    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 10] {
+    /// The faults of each provider, with its name.
+    pub(crate) fn faults(&self) -> [(&'static str, &Faults); 13] {
         [
             ("cloud", &self.cloud.faults),
-            ("shell", &self.shell.faults),
+            ("SSH", &self.shell.faults),
             ("playbooks", &self.playbooks.faults),
             ("balancer", &self.balancer.faults),
-            ("dns", &self.dns.faults),
+            ("DNS", &self.dns.faults),
             ("monitoring", &self.monitoring.faults),
-            ("metadata", &self.metadata.faults),
-            ("servers", &self.servers.faults),
-            ("mailer", &self.mailer.faults),
+            ("Consul", &self.metadata.faults),
+            ("MySQL", &self.servers.mysql),
+            ("MongoDB", &self.servers.mongodb),
+            ("RabbitMQ", &self.servers.rabbitmq),
+            ("Swift", &self.servers.swift),
+            ("mail server", &self.mailer.faults),
             ("site", &self.site.faults),
         ]
     }

@@ -65,7 +65,16 @@ pub(crate) struct Recording {
 impl Recording {
     /// Drives the scenario to its end, and keeps the cuts that are wanted.
     pub(crate) async fn make(scenario: Scenario, wants: fn(&Sight<'_>) -> bool) -> Self {
-        let (stage, id) = scenario.prepare().await;
+        Self::make_on(Stage::new().await, scenario, wants).await
+    }
+
+    /// As [`Recording::make`], on a stage of one's own.
+    pub(crate) async fn make_on(
+        stage: Stage,
+        scenario: Scenario,
+        wants: fn(&Sight<'_>) -> bool,
+    ) -> Self {
+        let (stage, id) = scenario.prepare_on(stage).await;
         let before = look(&stage, id, &stage.run(id).await).await;
         let cuts = Arc::new(Mutex::new(vec![]));
         let (outside, instance, kept) = (stage.outside.clone(), stage.instance, cuts.clone());

@@ -1,14 +1,15 @@
 //! Processes whose steps do as a test orders at their boundary: fail, lose the reply, act twice, freeze.
 //!
 //! Every row of the registry is wrapped; what is ordered, and what was called, is kept for each
-//! test's own thread.
+//! test's own thread. Fakes note beside each call which step it was made for.
 
 use super::former::definitions;
 use super::stage::index;
 use futures_util::future::BoxFuture;
 use ocim::processes::step::{
-    Definition, Found, Kind, Progress, Registry, RunFn, Step, StepContext, StepError,
+    Definition, Found, Kind, ProbeFn, Progress, Registry, RunFn, Step, StepContext, StepError,
 };
+use ocim_adapters::faults::MADE_FOR;
 use ocim_domain::Timestamp;
 use ocim_domain::saga::ErrorClass;
 use std::cell::RefCell;
@@ -92,6 +93,11 @@ pub(crate) fn order(definition: &'static Definition, order: Order) {
     script(|script| *script = Script { definition, order, ..Script::default() });
 }
 
+/// As [`order`], where nothing is to happen.
+pub(crate) fn watch(definition: &'static Definition) {
+    script(|script| *script = Script { definition: Some(definition), ..Script::default() });
+}
+
 /// Nothing more happens.
 pub(crate) fn mend() {
     script(|script| script.order = None);
@@ -138,7 +144,8 @@ fn wrap_step(step: &Step) -> Step {
         }
         other => other,
     };
-    Step { run, kind, ..*step }
+    let probe = step.probe.map(|_| probe as ProbeFn);
+    Step { run, probe, kind, ..*step }
 }
 
 fn run(context: StepContext) -> BoxFuture<'static, Result<Progress, StepError>> {
@@ -150,6 +157,12 @@ fn undo(context: StepContext) -> BoxFuture<'static, Result<Progress, StepError>>
     let row = find_row(&context);
     let undo = row.kind.undo().expect("only a row with an undo is wrapped so");
     Box::pin(call(Side::Undo, row, undo, context))
+}
+
+fn probe(context: StepContext) -> BoxFuture<'static, Result<Found, StepError>> {
+    let row = find_row(&context);
+    let probe = row.probe.expect("only a row with a probe is wrapped so");
+    Box::pin(MADE_FOR.scope(row.path, probe(context)))
 }
 
 fn find_row(context: &StepContext) -> &'static Step {
@@ -185,7 +198,7 @@ async fn call(
         }
         _ => {}
     }
-    let progress = original(context.clone()).await?;
+    let progress = MADE_FOR.scope(row.path, original(context.clone())).await?;
     if !matches!(progress, Progress::Done(_) | Progress::Skipped(_)) {
         note(false, false);
         return Ok(progress);

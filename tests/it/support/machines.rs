@@ -1,6 +1,7 @@
 //! The machines of a server's local cloud, seen from outside.
 
 use super::ocim::{Ground, text};
+use super::processes::{end_processes, find_descendants, list_pids, read};
 use ocim_adapters::cloud::local::{LocalCloud, LocalCloudConfig};
 use ocim_adapters::cloud::{Cloud, Machine};
 use ocim_adapters::shell::Shell;
@@ -59,6 +60,22 @@ pub(crate) async fn run_on(ground: &Ground, machine: &Machine, command: &str) ->
     let shell = SshShell::new(ground.data().join("ssh/id_ed25519"), ground.root().join("ssh"));
     let address = machine.address.as_ref().unwrap();
     shell.run(address, &machine.host_keys, command, b"").await.unwrap().trim().to_owned()
+}
+
+/// Ends the machine's sshd with all of its sessions, at once; the machine itself goes on.
+pub(crate) fn kill_sshd(machine: &Machine) {
+    let address = machine.address.as_ref().unwrap();
+    let listens = [format!("ListenAddress={}", address.ip), address.ssh_port.to_string()];
+    let is_it = |pid: &i32| {
+        let line = read(*pid, "cmdline");
+        let words: Vec<_> = line.split('\0').collect();
+        words.contains(&"-D") && listens.iter().all(|word| words.contains(&word.as_str()))
+    };
+    let sshd: Vec<_> = list_pids().into_iter().filter(is_it).collect();
+    assert!(!sshd.is_empty(), "there is no sshd: {machine:?}");
+    let sessions = sshd.iter().flat_map(|pid| find_descendants(*pid));
+    let all: Vec<_> = sshd.iter().copied().chain(sessions).collect();
+    end_processes(&all);
 }
 
 /// Makes the play of a machine wait.

@@ -70,6 +70,16 @@ pub(crate) fn find_living(processes: &[(i32, u64)]) -> Vec<(i32, u64)> {
     processes.iter().copied().filter(lives).collect()
 }
 
+/// All that a process has started, and what these have.
+pub(super) fn find_descendants(of: i32) -> Vec<i32> {
+    let parent = |pid: i32| -> Option<i32> {
+        let stat = read(pid, "stat");
+        stat.rsplit(')').next()?.split(' ').nth(2)?.parse().ok()
+    };
+    let children = list_pids().into_iter().filter(|pid| parent(*pid) == Some(of));
+    children.flat_map(|pid| [vec![pid], find_descendants(pid)].concat()).collect()
+}
+
 /// Ends these processes, which a test has started, at once.
 pub(crate) fn end_processes(pids: &[i32]) {
     for pid in pids {
@@ -83,12 +93,12 @@ pub(crate) fn signal_process(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
 }
 
-fn list_pids() -> Vec<i32> {
+pub(super) fn list_pids() -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn read(pid: i32, file: &str) -> String {
+pub(super) fn read(pid: i32, file: &str) -> String {
     let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }

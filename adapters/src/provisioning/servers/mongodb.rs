@@ -1,6 +1,8 @@
 //! Databases and accounts on a MongoDB server or replica set (infra §3).
 
-use super::{CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused};
+use super::{
+    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_doubt, in_time, misplaced, refused,
+};
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
@@ -65,19 +67,25 @@ impl MongodbServer<'_> {
 
 #[async_trait]
 impl OneServer for MongodbServer<'_> {
-    async fn ensure(&self, item: &Item) -> Result<(), PortError> {
-        match item {
-            // It comes with its first document.
-            Item::MongodbDatabase(_) => Ok(()),
-            Item::MongodbAccount { database, user, password } => {
-                let mut session = self.open()?;
-                session.secrets.push(password.clone());
-                let ensured = session.ensure_account(database, user, password).await;
-                session.end().await;
-                ensured
+    async fn ensure(&self, items: &[Item]) -> Result<(), PortError> {
+        let mut session = self.open()?;
+        let mut ensured = Ok(());
+        for item in items {
+            ensured = match item {
+                // It comes with its first document.
+                Item::MongodbDatabase(_) => Ok(()),
+                Item::MongodbAccount { database, user, password } => {
+                    session.secrets.push(password.clone());
+                    session.ensure_account(database, user, password).await
+                }
+                other => Err(misplaced(&self.name(), &other.id())),
+            };
+            if ensured.is_err() {
+                break;
             }
-            other => Err(misplaced(&self.name(), &other.id())),
         }
+        session.end().await;
+        ensured
     }
 
     async fn find(&self, id: &ItemId) -> Result<bool, PortError> {
@@ -97,11 +105,11 @@ impl OneServer for MongodbServer<'_> {
         let session = self.open()?;
         let removed = match (id.kind, split(&id.name)) {
             (Kind::MongodbDatabase, _) => {
-                session.ask(&id.name, doc! { "dropDatabase": 1 }, None).await.map(drop)
+                session.order(&id.name, doc! { "dropDatabase": 1 }, None).await.map(drop)
             }
             (Kind::MongodbAccount, Some((database, user))) => {
                 let order = doc! { "dropUser": user };
-                session.ask(database, order, Some(USER_NOT_FOUND)).await.map(drop)
+                session.order(database, order, Some(USER_NOT_FOUND)).await.map(drop)
             }
             _ => Err(misplaced(&self.name(), id)),
         };
@@ -156,6 +164,16 @@ impl Session {
         in_time(&self.name, STATEMENT_TIMEOUT, asked).await
     }
 
+    /// As [`Session::ask`], of what changes something: whoever is cut off in the middle has perhaps done it.
+    async fn order(
+        &self,
+        database: &str,
+        command: Document,
+        expected: Option<i32>,
+    ) -> Result<Option<Document>, PortError> {
+        self.ask(database, command, expected).await.map_err(in_doubt)
+    }
+
     async fn end(self) {
         let ended = self.client.shutdown().immediate(true);
         drop(tokio::time::timeout(CONNECT_TIMEOUT, async { ended.await }).await);
@@ -200,7 +218,7 @@ impl Session {
         let mut known = self.find_account(database, user).await?;
         if known.is_none() {
             let create = doc! { "createUser": user, "pwd": password, "roles": [role.clone()] };
-            if self.ask(database, create, Some(USER_EXISTS)).await?.is_some() {
+            if self.order(database, create, Some(USER_EXISTS)).await?.is_some() {
                 return Ok(());
             }
             known = self.find_account(database, user).await?;
@@ -218,7 +236,7 @@ impl Session {
             roles.push(role.into());
             update.insert("roles", roles);
         }
-        self.ask(database, update, None).await.map(drop)
+        self.order(database, update, None).await.map(drop)
     }
 
     /// Whether the account may make others; nobody is asked for where the server lets everybody.

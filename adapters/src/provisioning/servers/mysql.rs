@@ -2,7 +2,9 @@
 
 mod script;
 
-use super::{CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_time, misplaced, refused};
+use super::{
+    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_doubt, in_time, misplaced, refused,
+};
 use crate::http_answers::first_cause;
 use async_trait::async_trait;
 use mysql_async::prelude::{FromRow, Queryable};
@@ -70,20 +72,22 @@ impl MysqlServer<'_> {
 
 #[async_trait]
 impl OneServer for MysqlServer<'_> {
-    async fn ensure(&self, item: &Item) -> Result<(), PortError> {
+    async fn ensure(&self, items: &[Item]) -> Result<(), PortError> {
         let mut session = self.connect().await?;
-        match item {
-            Item::MysqlDatabase(name) => {
-                let name = quote_name(name)?;
-                let sql =
-                    format!("CREATE DATABASE IF NOT EXISTS {name} DEFAULT CHARACTER SET utf8");
-                session.run(&sql).await?;
+        for item in items {
+            match item {
+                Item::MysqlDatabase(name) => {
+                    let name = quote_name(name)?;
+                    let sql =
+                        format!("CREATE DATABASE IF NOT EXISTS {name} DEFAULT CHARACTER SET utf8");
+                    session.run(&sql).await?;
+                }
+                Item::MysqlAccount { user, password, grants } => {
+                    session.secrets.push(password.clone());
+                    session.ensure_account(user, password, grants).await?;
+                }
+                other => return Err(misplaced(&self.name(), &other.id())),
             }
-            Item::MysqlAccount { user, password, grants } => {
-                session.secrets.push(password.clone());
-                session.ensure_account(user, password, grants).await?;
-            }
-            other => return Err(misplaced(&self.name(), &other.id())),
         }
         session.end().await;
         Ok(())
@@ -152,12 +156,18 @@ struct Session {
 }
 
 impl Session {
+    /// Has it do this. Only the server itself can say that it has not.
     async fn run(&mut self, sql: &str) -> Result<(), PortError> {
         let (name, secrets) = (self.name.clone(), self.secrets.clone());
         let asked = self.connection.query_drop(sql);
-        let asked =
-            async { asked.await.map_err(|error| classify(&name, &error, &refer(&secrets))) };
-        in_time(&name, STATEMENT_TIMEOUT, asked).await
+        let asked = async {
+            Ok(match asked.await {
+                Ok(()) => Ok(()),
+                Err(error @ Error::Server(_)) => Err(classify(&name, &error, &refer(&secrets))),
+                Err(error) => Err(in_doubt(classify(&name, &error, &refer(&secrets)))),
+            })
+        };
+        in_time(&name, STATEMENT_TIMEOUT, asked).await.map_err(in_doubt)?
     }
 
     /// Whether it went well; false where the server refuses it with that number.

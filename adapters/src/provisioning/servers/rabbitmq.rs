@@ -110,18 +110,21 @@ impl RabbitmqServer<'_> {
 impl OneServer for RabbitmqServer<'_> {
     /// Users have no tags: those let people into the management API. In the original each had its own
     /// name for one.
-    async fn ensure(&self, item: &Item) -> Result<(), PortError> {
-        match item {
-            Item::RabbitmqVhost(name) => self.order(&["vhosts", name], json!({})).await,
-            Item::RabbitmqUser { user, password, vhost } => {
-                let login = json!({ "password": password, "tags": "" });
-                self.order(&["users", user], login).await?;
-                let all = EVERYTHING;
-                let rights = json!({ "configure": all, "write": all, "read": all });
-                self.order(&["permissions", vhost, user], rights).await
+    async fn ensure(&self, items: &[Item]) -> Result<(), PortError> {
+        for item in items {
+            match item {
+                Item::RabbitmqVhost(name) => self.order(&["vhosts", name], json!({})).await?,
+                Item::RabbitmqUser { user, password, vhost } => {
+                    let login = json!({ "password": password, "tags": "" });
+                    self.order(&["users", user], login).await?;
+                    let all = EVERYTHING;
+                    let rights = json!({ "configure": all, "write": all, "read": all });
+                    self.order(&["permissions", vhost, user], rights).await?;
+                }
+                other => return Err(misplaced(&self.name(), &other.id())),
             }
-            other => Err(misplaced(&self.name(), &other.id())),
         }
+        Ok(())
     }
 
     async fn find(&self, id: &ItemId) -> Result<bool, PortError> {

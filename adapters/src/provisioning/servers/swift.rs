@@ -5,7 +5,7 @@ use crate::http_service::{HttpService, Service as Asked};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ocim_domain::ledger::Kind;
-use ocim_domain::port_error::PortError;
+use ocim_domain::port_error::{Class, PortError};
 use ocim_domain::provisioning::{Item, ItemId, Service, SwiftAccount};
 use ocim_domain::saga::ErrorCode;
 use ocim_domain::text::decode_output;
@@ -139,8 +139,12 @@ impl SwiftStore<'_> {
             "identity": { "methods": ["password"], "password": { "user": user } },
             "scope": { "project": { "name": tenant, "domain": domain } },
         } });
-        let (status, headers, answer) =
-            keystone.service.ask(Method::POST, &TOKENS, &[], Some(body)).await?;
+        let asked = keystone.service.ask(Method::POST, &TOKENS, &[], Some(body)).await;
+        // A token that nobody got has changed nothing.
+        let (status, headers, answer) = asked.map_err(|error| match error.class {
+            Class::Ambiguous => PortError { class: Class::Transient, ..error },
+            _ => error,
+        })?;
         if !status.is_success() {
             return Err(keystone.describe(status, &headers, &answer));
         }
@@ -187,6 +191,16 @@ impl SwiftStore<'_> {
         }
     }
 
+    async fn ensure_container(&self, swift: &Opened, container: &str) -> Result<(), PortError> {
+        for method in [Method::POST, Method::PUT] {
+            let rights = HeaderMap::from_iter([READ_ACL]);
+            if self.ask(swift, method, &[container], &[], rights).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(PortError::transient(format!("{} has not made {container}", self.name())))
+    }
+
     async fn remove_object(
         &self,
         swift: &Opened,
@@ -212,17 +226,13 @@ impl SwiftStore<'_> {
 #[async_trait]
 impl OneServer for SwiftStore<'_> {
     /// One that is there gets its rights again.
-    async fn ensure(&self, item: &Item) -> Result<(), PortError> {
-        let id = item.id();
-        let container = self.container(&id)?;
+    async fn ensure(&self, items: &[Item]) -> Result<(), PortError> {
         let swift = self.open().await?;
-        for method in [Method::POST, Method::PUT] {
-            let rights = HeaderMap::from_iter([READ_ACL]);
-            if self.ask(&swift, method, &[container], &[], rights).await?.is_some() {
-                return Ok(());
-            }
+        for item in items {
+            let id = item.id();
+            self.ensure_container(&swift, self.container(&id)?).await?;
         }
-        Err(PortError::transient(format!("{} has not made {container}", self.name())))
+        Ok(())
     }
 
     async fn find(&self, id: &ItemId) -> Result<bool, PortError> {
