@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
 use ocim_domain::saga::ErrorCode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
@@ -34,6 +34,7 @@ pub struct FakeServers {
     pub swift: Faults,
     held: Mutex<Held>,
     scripts: Mutex<BTreeMap<(String, Uuid), ScriptState>>,
+    kept: Mutex<BTreeSet<ItemId>>,
 }
 
 impl FakeServers {
@@ -41,6 +42,11 @@ impl FakeServers {
     #[must_use]
     pub fn held(&self) -> Held {
         self.lock().clone()
+    }
+
+    /// These are not let go from now on, and all others are.
+    pub fn keep(&self, ids: impl IntoIterator<Item = ItemId>) {
+        *self.kept() = ids.into_iter().collect();
     }
 
     /// Changes what they have, as somebody may do there.
@@ -59,6 +65,7 @@ impl FakeServers {
             swift: self.swift.fork(),
             held: Mutex::new(self.held()),
             scripts: Mutex::new(self.lock_scripts().clone()),
+            kept: Mutex::new(self.kept().clone()),
         }
     }
 
@@ -100,6 +107,10 @@ impl FakeServers {
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeSet<ItemId>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
@@ -123,6 +134,10 @@ impl Provisioning for FakeServers {
 
     async fn remove(&self, service: &Service, id: &ItemId) -> Result<(), PortError> {
         self.before(service, "remove").await?;
+        if self.kept().contains(id) {
+            let message = format!("the {service} keeps the {} {}", id.kind, id.name);
+            return Err(PortError::permanent(ErrorCode::SharedServerRefused, message));
+        }
         self.lock().remove(&(service.to_string(), id.clone()));
         self.after(service, "remove")
     }

@@ -68,7 +68,8 @@ pub(crate) fn kill_sshd(machine: &Machine) {
     let listens = [format!("ListenAddress={}", address.ip), address.ssh_port.to_string()];
     let is_it = |pid: &i32| {
         let line = read(*pid, "cmdline");
-        let words: Vec<_> = line.split('\0').collect();
+        // It writes its command line anew, as one text.
+        let words: Vec<_> = line.split(['\0', ' ']).collect();
         words.contains(&"-D") && listens.iter().all(|word| words.contains(&word.as_str()))
     };
     let sshd: Vec<_> = list_pids().into_iter().filter(is_it).collect();
