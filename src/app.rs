@@ -8,6 +8,7 @@ mod clean_ups;
 mod details;
 mod drives;
 mod error;
+mod holdings;
 mod holds;
 pub mod idempotency;
 pub mod incidents;
@@ -20,6 +21,7 @@ mod looks;
 mod maintenance;
 mod metadata;
 mod operators;
+mod orphans;
 mod projections;
 mod put_offs;
 mod regions;
@@ -42,6 +44,7 @@ pub use clean_ups::{CleanUpPlan, CleanUpRequest};
 pub use details::DetailsAsk;
 pub use drives::Drives;
 pub use error::{AppError, SettingsEdit, Violation};
+pub use holdings::{Holding, Holdings, Standing};
 pub use idempotency::CommandKey;
 pub use incidents::Incidents;
 pub use lines::IN_LINE;
@@ -96,6 +99,7 @@ pub struct App {
     balancer_attempts: BalancerAttempts,
     standing: clean_ups::StandingAppservers,
     published: metadata::PublishedSites,
+    ledgers: holdings::LedgerWatch,
     leases: Option<Arc<dyn Leases>>,
     circuits: Option<Arc<dyn Circuits>>,
 }
@@ -217,6 +221,7 @@ impl App {
             incidents: Incidents::new(&journal),
             standing: clean_ups::StandingAppservers::new(&journal),
             published: metadata::PublishedSites::new(&journal),
+            ledgers: holdings::LedgerWatch::new(&journal),
             journal,
             open_runs,
             store,
@@ -241,7 +246,8 @@ impl App {
         let incidents = Incidents::new(&journal);
         let standing = clean_ups::StandingAppservers::new(&journal);
         let published = metadata::PublishedSites::new(&journal);
-        Self { journal, open_runs, incidents, standing, published, ..self }
+        let ledgers = holdings::LedgerWatch::new(&journal);
+        Self { journal, open_runs, incidents, standing, published, ledgers, ..self }
     }
 
     /// The same, which asks these leases who holds a run.

@@ -30,6 +30,7 @@ use crate::processes;
 use crate::processes::slots::{self, Slots};
 use crate::processes::world::World;
 use crate::read_models::ReadModels;
+use crate::resource_scan::ResourceScanner;
 use crate::telemetry::traces::Exporter;
 use background::Background;
 use ocim_adapters::hosts::finder::HostFinder;
@@ -219,6 +220,7 @@ impl Services {
             stopping: stops,
             planner: LaunchPlanner::new(Arc::clone(&world)),
             records: RecordLister::new(Arc::clone(&world), Arc::new(HostFinder)),
+            scanner: ResourceScanner::new(Arc::clone(&world)),
             provisioning: Arc::clone(&world.ports.provisioning),
             database: database.clone(),
             observing: observing.clone(),

@@ -25,6 +25,7 @@ mod maintenance;
 mod metrics;
 pub mod openapi;
 mod operators;
+mod orphans;
 mod paging;
 mod problem;
 mod problems;
@@ -61,6 +62,7 @@ use crate::app::{App as Commands, Caller};
 use crate::dns_records::RecordLister;
 use crate::launch_plan::LaunchPlanner;
 use crate::read_models::FRESHNESS_WAIT;
+use crate::resource_scan::ResourceScanner;
 use crate::telemetry::Observing;
 use actix_web::dev::{HttpServiceFactory, ServerHandle};
 use actix_web::http::header;
@@ -111,6 +113,7 @@ const LISTS: &[&[Route]] = &[
     stream::ROUTES,
     references::ROUTES,
     resources::ROUTES,
+    orphans::ROUTES,
     lifecycle::ROUTES,
     holds::ROUTES,
     clean_ups::ROUTES,
@@ -154,6 +157,8 @@ pub struct Api {
     pub planner: LaunchPlanner,
     /// Lists what sites need in the DNS.
     pub records: RecordLister,
+    /// Looks for what nothing accounts for.
+    pub scanner: ResourceScanner,
     /// Asks the servers that sites share.
     pub provisioning: Arc<dyn Provisioning>,
     /// Counts and traces what is answered.

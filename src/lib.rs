@@ -28,6 +28,7 @@ pub mod incident_keeper;
 pub mod launch_plan;
 pub mod observer;
 pub mod reconciler;
+pub mod resource_scan;
 pub mod tested_servers;
 pub mod timers;
 

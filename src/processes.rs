@@ -17,6 +17,7 @@ pub mod heartbeat;
 pub mod launch_appserver;
 pub mod lifecycle;
 pub mod machines;
+pub mod orphans;
 pub mod playbook_steps;
 pub mod prepare_load_balancer;
 mod preupgrade_sql;

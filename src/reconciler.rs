@@ -10,7 +10,7 @@ pub mod balancers;
 pub mod compare;
 mod ledgers;
 
-use crate::app::AppError;
+use crate::app::{App, AppError};
 use crate::processes::beliefs::Beliefs;
 use crate::processes::provision_load_balancer::{has_given_up, machine_made};
 use crate::processes::world::World;
@@ -22,10 +22,11 @@ use ocim_adapters::cloud::Machine;
 use ocim_domain::appserver::Appserver;
 use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory;
+use ocim_domain::ledger::{Kind, ResourceKey};
 use ocim_domain::port_error::PortError;
 use ocim_domain::saga::{ErrorCode, Phase, Saga};
 use ocim_domain::server::{BootCause, Command, Event, Power};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -88,8 +89,8 @@ impl RegionWatch {
         }
         // After the list: whoever made a machine that stands in it, has recorded that by now.
         self.beliefs.refresh().await?;
-        let provisioned = self.provisioned_keys().await?;
-        let reported = known.state.orphans.keys().cloned().collect();
+        let provisioned = provisioned_keys(&self.world.app, &self.beliefs).await?;
+        let reported = machines_of(&known.state);
         let mut findings = self.memory.compare(&self.beliefs, &provisioned, &listed, &reported);
         if !self.has_followed {
             findings.extend(self.beliefs.servers().map(|(server, present)| Finding::Unfollowed {
@@ -133,21 +134,6 @@ impl RegionWatch {
         Ok(())
     }
 
-    /// The keys that balancers' machines were, or are being, made with, and which these are.
-    async fn provisioned_keys(&self) -> Result<BTreeMap<Uuid, Option<String>>, AppError> {
-        let mut keys = BTreeMap::new();
-        for (key, run) in self.beliefs.provisions() {
-            let run = self.world.app.journal().load::<Saga>(&run.stream()).await?.state;
-            if let Some(run) = &run
-                && has_given_up(&self.world.app, run).await?
-            {
-                continue;
-            }
-            keys.insert(key, run.as_ref().and_then(machine_made));
-        }
-        Ok(keys)
-    }
-
     async fn record(&self, finding: Finding) -> Result<(), AppError> {
         match self.try_record(finding).await {
             // A newer program's, which looks at it itself.
@@ -182,21 +168,21 @@ impl RegionWatch {
                 follow_server(app, server, appserver).await?;
             }
             Finding::Orphan(orphan) => {
-                let machine = orphan.machine.clone();
-                let seen = inventory::Command::ReportOrphan { region: region.clone(), orphan };
+                let machine = orphan.id.key.clone();
+                let seen = inventory::Command::ReportOrphan { place: region.clone(), orphan };
                 if !app.observe_inventory(&region, seen).await?.events.is_empty() {
                     tracing::warn!(region, machine, "nothing accounts for a machine with our mark");
                 }
             }
             Finding::Duplicate(orphan) => {
-                let machine = orphan.machine.clone();
+                let machine = orphan.id.key.clone();
                 if app.remove_duplicate(&region, orphan).await? {
                     tracing::warn!(region, machine, "a second machine with one key is taken away");
                 }
             }
             Finding::OrphanSettled(machine) => {
-                app.observe_inventory(&region, inventory::Command::SettleOrphan { machine })
-                    .await?;
+                let id = ResourceKey::new(Kind::Machine, machine);
+                app.observe_inventory(&region, inventory::Command::SettleOrphan { id }).await?;
             }
         }
         Ok(())
@@ -242,6 +228,33 @@ impl RegionWatch {
         }
         Ok(())
     }
+}
+
+/// The keys that balancers' machines were, or are being, made with, and which these are.
+///
+/// # Errors
+/// What the store says.
+pub async fn provisioned_keys(
+    app: &App,
+    beliefs: &Beliefs,
+) -> Result<BTreeMap<Uuid, Option<String>>, AppError> {
+    let mut keys = BTreeMap::new();
+    for (key, run) in beliefs.provisions() {
+        let run = app.journal().load::<Saga>(&run.stream()).await?.state;
+        if let Some(run) = &run
+            && has_given_up(app, run).await?
+        {
+            continue;
+        }
+        keys.insert(key, run.as_ref().and_then(machine_made));
+    }
+    Ok(keys)
+}
+
+/// The machines that were reported as orphans.
+fn machines_of(inventory: &inventory::State) -> BTreeSet<String> {
+    let ids = inventory.orphans().map(|known| &known.orphan.id);
+    ids.filter(|id| id.kind == Kind::Machine).map(|id| id.key.clone()).collect()
 }
 
 /// Whether a machine is worse off by what was seen, so that people should hear of it.

@@ -8,6 +8,7 @@ pub mod simulated;
 
 use crate::breaker::{Answer, Asked, guarded};
 use async_trait::async_trait;
+use ocim_domain::Timestamp;
 use ocim_domain::port_error::PortError;
 use ocim_domain::text::make_recordable;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,9 @@ pub struct Machine {
     pub address: Option<Address>,
     /// Its SSH host keys (`ssh-ed25519 AAAA…`), once its console log shows them.
     pub host_keys: Vec<String>,
+    /// When it was made, where the cloud tells.
+    #[serde(default)]
+    pub made_at: Option<Timestamp>,
 }
 
 impl Machine {
@@ -93,6 +97,19 @@ impl Machine {
             ..self
         }
     }
+}
+
+/// A floating address that bears our mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FloatingAddress {
+    /// The cloud's own id.
+    pub id: String,
+    /// The address itself.
+    pub address: String,
+    /// The cloud's id of the machine that it was lent for.
+    pub machine: String,
+    /// When it was lent, where the cloud tells.
+    pub made_at: Option<Timestamp>,
 }
 
 /// How much of something a cloud lets us have, and what one more machine takes of it.
@@ -157,6 +174,12 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// Every machine in the region that bears our mark.
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError>;
 
+    /// Every floating address in the region that bears our mark; none where there are no such addresses.
+    async fn list_floating_addresses(&self) -> Result<Vec<FloatingAddress>, PortError>;
+
+    /// Gives a floating address back that bears our mark. Absent is success.
+    async fn release_floating_address(&self, id: &str) -> Result<(), PortError>;
+
     /// Whether a balancer at this address can reach the region's machines.
     fn is_reachable_from(&self, balancer: IpAddr) -> bool;
 }
@@ -164,6 +187,14 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
 impl Answer for Quota {
     fn made_storable(self) -> Self {
         Self { of: make_recordable(&self.of), ..self }
+    }
+}
+
+impl Answer for FloatingAddress {
+    fn made_storable(self) -> Self {
+        let mend = |text: String| make_recordable(&text);
+        let (id, address, machine) = (mend(self.id), mend(self.address), mend(self.machine));
+        Self { id, address, machine, ..self }
     }
 }
 
@@ -188,4 +219,6 @@ guarded! { Cloud {
     delete_machine(id: &str) -> (), orders Asked::Own;
     read_console(id: &str) -> String, asks Asked::Own;
     list_machines() -> Vec<Machine>, asks Asked::Own;
+    list_floating_addresses() -> Vec<FloatingAddress>, asks Asked::Own;
+    release_floating_address(id: &str) -> (), orders Asked::Own;
 }}

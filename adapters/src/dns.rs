@@ -123,6 +123,9 @@ pub trait Dns: Send + Sync + std::fmt::Debug {
     /// Where a name leads.
     async fn find_name(&self, name: &OwnName) -> Result<Lead, PortError>;
 
+    /// Where each of several names leads, in their order.
+    async fn find_names(&self, names: &[OwnName]) -> Result<Vec<Lead>, PortError>;
+
     /// Removes the names as far as they are as we wrote them; what somebody else has there stays. Absent
     /// is success.
     async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError>;
@@ -152,6 +155,7 @@ guarded! { Dns {
 } {
     set_names(names: &[NameToSet]) -> Vec<TakenName>, orders Asked::Own;
     find_name(name: &OwnName) -> Lead, asks Asked::Own;
+    find_names(names: &[OwnName]) -> Vec<Lead>, asks Asked::Own;
     remove_names(names: &[OwnName]) -> (), orders Asked::Own;
     list_zones() -> Vec<String>, asks Asked::Own;
 }}

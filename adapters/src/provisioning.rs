@@ -4,10 +4,11 @@ pub mod fake;
 pub mod servers;
 pub mod simulated;
 
-use crate::breaker::{Asked, guarded};
+use crate::breaker::{Answer, Asked, guarded};
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
 use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
+use ocim_domain::text::make_recordable;
 
 /// Makes, finds and removes what sites have on servers of all kinds.
 #[async_trait]
@@ -23,6 +24,9 @@ pub trait Provisioning: Send + Sync + std::fmt::Debug {
     /// Removes it with all that it has. Absent is success.
     async fn remove(&self, service: &Service, id: &ItemId) -> Result<(), PortError>;
 
+    /// All that is there of the kinds that sites have, whoever made it.
+    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError>;
+
     /// Whether the account that administers the server may do all of this; the error says what is wrong.
     async fn check(&self, service: &Service) -> Result<(), PortError>;
 
@@ -31,10 +35,17 @@ pub trait Provisioning: Send + Sync + std::fmt::Debug {
     async fn run_script(&self, service: &Service, script: &Script) -> Result<Ran, PortError>;
 }
 
+impl Answer for ItemId {
+    fn made_storable(self) -> Self {
+        Self { name: make_recordable(&self.name), ..self }
+    }
+}
+
 guarded! { Provisioning {} {
     ensure(service: &Service, items: &[Item]) -> (), orders asked(service);
     find(service: &Service, id: &ItemId) -> bool, asks asked(service);
     remove(service: &Service, id: &ItemId) -> (), orders asked(service);
+    list(service: &Service) -> Vec<ItemId>, asks asked(service);
     check(service: &Service) -> (), asks asked(service);
     run_script(service: &Service, script: &Script) -> Ran, orders asked(service);
 }}

@@ -19,6 +19,7 @@ pub mod log;
 pub mod mail;
 pub mod maintenance;
 pub mod operator;
+pub mod orphan;
 pub mod page;
 pub mod problem;
 pub mod projection;
@@ -72,6 +73,10 @@ pub use log::{LogLevel, LogLine, LogPage};
 pub use mail::{Mail, MailAbout, MailState};
 pub use maintenance::{EndMaintenance, Maintenance, MaintenanceChange, StartMaintenance};
 pub use operator::{OperateRun, RunExplanation, RunOperation, RunVerb};
+pub use orphan::{
+    AdoptResource, DeleteResource, MissingResource, OrphanedResource, ResourceScan,
+    UnansweredProvider,
+};
 pub use page::Page;
 pub use problem::{FieldError, PROBLEMS_PATH, Problem, ProblemType};
 pub use projection::{Projection, ProjectionFailure, ProjectionState, SkipEvent};

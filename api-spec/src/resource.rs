@@ -16,6 +16,8 @@ pub enum ResourceKind {
     SecurityGroups,
     /// A balancer's part for the instance.
     Fragment,
+    /// An address that a cloud lends to a machine.
+    FloatingAddress,
     /// A name in the DNS.
     DnsName,
     /// What asks a page of the site from outside.
@@ -44,6 +46,7 @@ impl ResourceKind {
             Self::Machine => "machine",
             Self::SecurityGroups => "security_groups",
             Self::Fragment => "fragment",
+            Self::FloatingAddress => "floating_address",
             Self::DnsName => "dns_name",
             Self::Monitor => "monitor",
             Self::MysqlAccount => "mysql_account",

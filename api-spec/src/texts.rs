@@ -83,6 +83,8 @@ texts! {
     ResourceId = "What a resource is known by among all: its instance, kind and key",
         "inst_01985f6e-3c0a-7d52-9c1b-0a4f6f5d2e11/dns_name/alpha.example.com",
         pattern: r"^inst_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[a-z_]+/[^\u0000]+$";
+    OrphanId = "Where something that no instance has is, and what it is: its kind, place and key",
+        "dns_name/dns/alpha.example.com", pattern: r"^[a-z_]+/[^\u0000]+/[^\u0000]+$";
     LogPosition = "Where an event stands in the log. Opaque; sorts as text",
         "00000000000000000042.00000000000000000000", pattern: r"^(0[0-9]|1[0-7])[0-9]{18}\.(0[0-9]|1[0-7])[0-9]{18}$";
     StreamName = "Whose events: a category and a UUID",

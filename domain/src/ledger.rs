@@ -75,6 +75,8 @@ kinds! {
     SecurityGroups: "security_groups", "The security groups of", "are", Never;
     /// A balancer's part for the instance.
     Fragment: "fragment", "The load balancer's part", "is", WithArchive;
+    /// An address that a cloud lends to a machine. It goes with that: no ledger has one.
+    FloatingAddress: "floating_address", "The floating address", "is", WithArchive;
     /// A name in the DNS.
     DnsName: "dns_name", "The DNS name", "is", WithArchive;
     /// What asks a page of a site from outside, and writes to people when it does not answer.
@@ -126,6 +128,12 @@ impl ResourceKey {
     }
 }
 
+impl fmt::Display for ResourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.key)
+    }
+}
+
 /// A resource as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
@@ -157,6 +165,8 @@ pub enum Command {
     LoseSight { id: ResourceKey, reason: String },
     /// It is the instance's no more, whether it is there or not, for this `reason`.
     Resolve { id: ResourceKey, reason: String },
+    /// It is there, was nobody's, and is the instance's from now on, for this `reason`.
+    Adopt { resource: Resource, provider_id: String, reason: String },
 }
 
 /// What happened to a resource.
@@ -178,6 +188,9 @@ pub enum Event {
     /// Nobody looks after it here any more: somebody has decided so, or others have it, too.
     #[serde(rename = "ledger.resource_resolved")]
     Resolved { id: ResourceKey, reason: String },
+    /// It is there and was nobody's: somebody has decided that it is the instance's.
+    #[serde(rename = "ledger.resource_adopted")]
+    Adopted { resource: Resource, provider_id: String, reason: String },
 }
 
 impl DomainEvent for Event {
@@ -187,6 +200,7 @@ impl DomainEvent for Event {
         ("ledger.resource_absent", 1),
         ("ledger.resource_unknown", 1),
         ("ledger.resource_resolved", 1),
+        ("ledger.resource_adopted", 1),
     ];
 
     /// A newer Ocim has kinds of resources that this one does not know.
@@ -267,6 +281,12 @@ pub enum Rejected {
         /// Which one.
         id: ResourceKey,
     },
+    /// It is no orphan.
+    #[error("the instance has the {} `{}` already", .id.kind, .id.key)]
+    HasIt {
+        /// Which one.
+        id: ResourceKey,
+    },
 }
 
 /// The rules of one instance's ledger.
@@ -305,6 +325,12 @@ impl Decider for Ledger {
                 vec![Event::Resolved { id, reason }]
             }
             Command::Resolve { id, .. } => return Err(Rejected::Unheard { id }),
+            Command::Adopt { resource, .. } if known(&resource.id).is_some() => {
+                return Err(Rejected::HasIt { id: resource.id });
+            }
+            Command::Adopt { resource, provider_id, reason } => {
+                vec![Event::Adopted { resource, provider_id, reason }]
+            }
             Command::FindAbsent { .. } | Command::LoseSight { .. } => vec![],
         })
     }
@@ -332,6 +358,14 @@ impl Decider for Ledger {
                 entry.sight = Sight::Present;
                 entry.provider_id = Some(provider_id.clone());
             }),
+            Event::Adopted { resource, provider_id, .. } => {
+                let entry = Entry {
+                    resource: resource.clone(),
+                    sight: Sight::Present,
+                    provider_id: Some(provider_id.clone()),
+                };
+                state.entries.insert(resource.id.clone(), entry);
+            }
             Event::Unknown { id, .. } => change(id, &|entry| entry.sight = Sight::Unknown),
             Event::Absent { id } | Event::Resolved { id, .. } => drop(state.entries.remove(id)),
         }

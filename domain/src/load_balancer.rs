@@ -428,6 +428,14 @@ impl Present {
         Event::PreparationRequested { run, reason, next: now + pause }
     }
 
+    /// Whether a fragment of that name is of this Ocim's making.
+    #[must_use]
+    pub fn bears_mark(&self, fragment: &str) -> bool {
+        let Registration { fragment_name_prefix: prefix, fragment_name_postfix: postfix, .. } =
+            &self.registration;
+        fragment.starts_with(&fragment_name(prefix, postfix, ""))
+    }
+
     /// What differs between the fragments that it has, each with its digest, and those that the log
     /// says it has. What bears another's mark is another's business.
     #[must_use]
@@ -437,12 +445,7 @@ impl Present {
             Some(other) if other != digest => Some(Trouble::Differs { fragment: name.clone() }),
             Some(_) => None,
         });
-        let mark = fragment_name(
-            &self.registration.fragment_name_prefix,
-            &self.registration.fragment_name_postfix,
-            "",
-        );
-        let strays = seen.keys().filter(|name| name.starts_with(&mark));
+        let strays = seen.keys().filter(|name| self.bears_mark(name));
         let strays = strays
             .filter(|name| !self.fragments.contains_key(*name))
             .map(|name| Trouble::Stray { fragment: name.clone() });

@@ -83,8 +83,12 @@ rights! {
     ServersRead = "servers:read", Look;
     /// Take machines away that nothing accounts for.
     ServersDelete = "servers:delete", Change;
-    /// See what sites have outside.
+    /// See what sites have outside, and ask providers what they have that no site has.
     ResourcesRead = "resources:read", Look;
+    /// Have a site look after something that none has.
+    ResourcesAdopt = "resources:adopt", Change;
+    /// Take away what no site has.
+    ResourcesDelete = "resources:delete", Change;
     /// Say that something of a site outside needs no looking after any more.
     ResourcesResolve = "resources:resolve", Change;
     /// See balancers.

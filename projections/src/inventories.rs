@@ -1,4 +1,4 @@
-//! Machines that nobody accounts for, by region.
+//! What is there of ours that nobody accounts for, by place.
 
 use crate::change::{RowChange, columns};
 use crate::table::table;
@@ -6,23 +6,26 @@ use crate::{Projector, decode};
 use ocim_domain::event::{DecodeError, Recorded};
 use ocim_domain::ids::InventoryId;
 use ocim_domain::inventory::Event;
+use ocim_domain::ledger::ResourceKey;
 
 table! {
-    /// Machines without an owner.
-    ORPHANS, columns = "orphans", key [inventory_id, machine], indexes []
+    /// What has no owner.
+    ORPHANS, columns = "orphans", key [inventory_id, kind, key], indexes []
     {
-        /// `invt_…` of its region.
+        /// `invt_…` of its place.
         inventory_id: String,
-        /// The cloud's id.
-        machine: String,
-        /// Region.
-        region: String,
-        /// Its name in the cloud.
+        /// `machine`, `fragment`, ….
+        kind: String,
+        /// What its provider calls it.
+        key: String,
+        /// Where it is: a region, a balancer.
+        place: String,
+        /// What people call it.
         name: String,
-        /// The key that it was made with.
+        /// The key that a machine was made with.
         made_with_key: Option<String>,
-        /// What it was doing when it was found.
-        power: String,
+        /// What a machine was doing when it was found.
+        power: Option<String>,
         /// `run_…` that takes it away.
         deletion_run: Option<String>,
         /// When it was found.
@@ -30,10 +33,10 @@ table! {
     }
 }
 
-/// The read model of machines without an owner.
+/// The read model of what has no owner.
 pub const PROJECTOR: Projector = Projector {
     name: "inventories",
-    version: 1,
+    version: 2,
     categories: &[InventoryId::CATEGORY],
     tables: &[ORPHANS],
     project,
@@ -41,34 +44,33 @@ pub const PROJECTOR: Projector = Projector {
 
 fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
     let Some(event) = decode::<Event>(recorded)? else { return Ok(vec![]) };
-    let id = InventoryId(recorded.stream.id());
+    let row = |id: &ResourceKey| {
+        let inventory = InventoryId(recorded.stream.id());
+        columns! { inventory_id: inventory, kind: id.kind, key: id.key }
+    };
     Ok(match event {
         // Whether it answers is told by whoever looks, with the time of the last look.
         Event::SightLost { .. } | Event::SightRegained { .. } => vec![],
-        Event::OrphanFound { region, orphan } => {
-            let key = columns! { inventory_id: id, machine: orphan.machine };
+        Event::OrphanFound { place, orphan } => {
+            let key = row(&orphan.id);
             let set = columns! {
-                region: region,
+                place: place,
                 name: orphan.name,
-                made_with_key: orphan.key,
+                made_with_key: orphan.made_with,
                 power: orphan.power,
                 found_at: recorded.recorded_at,
             };
             vec![RowChange::put(ORPHANS.name, key, set)]
         }
-        Event::OrphanSettled { machine } => {
-            vec![RowChange::Delete {
-                table: ORPHANS.name,
-                key: columns! { inventory_id: id, machine: machine },
-            }]
+        Event::OrphanSettled { id } => {
+            vec![RowChange::Delete { table: ORPHANS.name, key: row(&id) }]
         }
-        Event::OrphanDeletionRequested { machine, run, .. } => {
-            let key = columns! { inventory_id: id, machine: machine };
-            vec![RowChange::update(ORPHANS.name, key, columns! { deletion_run: run })]
+        Event::OrphanDeletionRequested { id, run, .. } => {
+            vec![RowChange::update(ORPHANS.name, row(&id), columns! { deletion_run: run })]
         }
-        Event::OrphanDeletionStopped { machine, .. } => {
-            let key = columns! { inventory_id: id, machine: machine };
-            vec![RowChange::update(ORPHANS.name, key, columns! { deletion_run: None::<String> })]
+        Event::OrphanDeletionStopped { id, .. } => {
+            let set = columns! { deletion_run: None::<String> };
+            vec![RowChange::update(ORPHANS.name, row(&id), set)]
         }
     })
 }

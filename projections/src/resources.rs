@@ -63,6 +63,14 @@ fn project(recorded: &Recorded) -> Result<Vec<RowChange>, DecodeError> {
                 since: since,
             },
         ),
+        Event::Adopted { resource, provider_id, .. } => RowChange::put(
+            RESOURCES.name,
+            row(&resource.id),
+            columns! {
+                name: resource.name, place: resource.place, owner: resource.owner,
+                state: "present", provider_id: provider_id, since: since,
+            },
+        ),
         Event::Present { id, provider_id } => RowChange::update(
             RESOURCES.name,
             row(&id),

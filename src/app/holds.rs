@@ -78,7 +78,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Held`].
-    pub(super) async fn check_not_held(&self, by: &Caller, id: InstanceId) -> Result<(), AppError> {
+    pub(crate) async fn check_not_held(&self, by: &Caller, id: InstanceId) -> Result<(), AppError> {
         let (instance, _) = self.load_instance(id).await?;
         instance.check_hold(&by.actor, self.journal.now()).map_err(hold_refused)
     }

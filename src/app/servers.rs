@@ -1,12 +1,11 @@
-//! What is observed at machines and regions, and the order to take an orphan away.
+//! What is observed at machines, regions and what instances have outside.
 
+use super::App;
 use super::error::AppError;
-use super::{App, Caller, Done};
 use ocim_domain::appserver::{self, Appserver};
-use ocim_domain::decider::Decider;
 use ocim_domain::event::Metadata;
-use ocim_domain::ids::{AppserverId, InstanceId, RunId, ServerId};
-use ocim_domain::inventory::{self, Inventory, Orphan, inventory_id};
+use ocim_domain::ids::{AppserverId, InstanceId, ServerId};
+use ocim_domain::inventory::{self, Inventory, inventory_id};
 use ocim_domain::ledger::{self, Ledger, ledger_id};
 use ocim_domain::server::{self, Server};
 use ocim_engine::journal::{ExecuteError, Executed};
@@ -71,69 +70,6 @@ impl App {
     ) -> Result<Executed<Inventory>, AppError> {
         let stream = inventory_id(name).stream();
         Ok(self.journal.execute::<Inventory>(&stream, &Metadata::by(ACTOR), seen).await?)
-    }
-
-    /// Records a second machine with the key of one in use, and asks to take it away; false when
-    /// that was done before.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn remove_duplicate(&self, region: &str, orphan: Orphan) -> Result<bool, AppError> {
-        let run = RunId(self.journal.new_id());
-        let reason = "another machine with its key is in use".to_owned();
-        let region_name = region.to_owned();
-        let seen = inventory::Command::ReportDuplicate { region: region_name, orphan, run, reason };
-        Ok(!self.observe_inventory(region, seen).await?.events.is_empty())
-    }
-
-    /// The region's machines that nobody accounts for, in the order of their ids.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn list_orphans(&self, region: &str) -> Result<Vec<Orphan>, AppError> {
-        let loaded = self.journal.load::<Inventory>(&inventory_id(region).stream()).await?;
-        Ok(loaded.state.orphans.into_values().map(|known| known.orphan).collect())
-    }
-
-    /// Asks to take an orphan away, for the caller's reason.
-    ///
-    /// # Errors
-    /// [`AppError::Invalid`] without a reason, [`AppError::Rejected`] when it is not reported as
-    /// an orphan.
-    pub async fn delete_orphan(
-        &self,
-        by: &Caller,
-        region: &str,
-        machine: &str,
-    ) -> Result<Done<RunId>, AppError> {
-        let reason = by.need_reason()?;
-        let run = RunId(self.journal.new_id());
-        let machine = machine.to_owned();
-        let command = inventory::Command::RequestOrphanDeletion { machine, run, reason };
-        let stream = inventory_id(region).stream();
-        let executed = self.journal.execute::<Inventory>(&stream, &by.metadata(), command).await?;
-        Ok(Done { value: run, position: executed.position })
-    }
-
-    /// The orphan that [`App::delete_orphan`] would take away; nothing is recorded.
-    ///
-    /// # Errors
-    /// As [`App::delete_orphan`].
-    pub async fn plan_orphan_deletion(
-        &self,
-        by: &Caller,
-        region: &str,
-        machine: &str,
-    ) -> Result<Orphan, AppError> {
-        by.need_reason()?;
-        let loaded = self.journal.load::<Inventory>(&inventory_id(region).stream()).await?;
-        let (run, machine) = (RunId(self.journal.new_id()), machine.to_owned());
-        let (asked, reason) = (machine.clone(), String::new());
-        let command = inventory::Command::RequestOrphanDeletion { machine: asked, run, reason };
-        Inventory::decide(&loaded.state, command, self.journal.now())
-            .map_err(AppError::rejected)?;
-        let known = loaded.state.orphans.get(&machine).map(|known| known.orphan.clone());
-        known.ok_or_else(|| AppError::rejected(inventory::Rejected::NotAnOrphan { machine }))
     }
 }
 

@@ -506,8 +506,11 @@ fn read_stage(text: &str) -> Result<InstanceLifecycle, String> {
     read_word(text, "live, archiving, archived, unarchiving, deleting or deleted")
 }
 
-fn read_kind(text: &str) -> Result<ResourceKind, String> {
-    read_word(text, "machine, fragment, dns_name or monitor")
+pub(super) fn read_kind(text: &str) -> Result<ResourceKind, String> {
+    read_word(
+        text,
+        "machine, fragment, dns_name, mysql_database or another kind of `ocim resources list`",
+    )
 }
 
 /// A word of the API's.

@@ -197,7 +197,7 @@ async fn read_server(
 
 /// Lists the machines that bear our mark, but that nothing accounts for.
 async fn list_orphans(api: Data<Api>, by: ReqData<Caller>) -> Result<HttpResponse, HttpError> {
-    let rows = api.app.reads(&by).list_orphans().await?;
+    let rows = api.app.reads(&by).list_orphans(Some("machine")).await?;
     let items = rows.into_iter().map(show_orphan).collect::<Result<Vec<_>, _>>()?;
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
@@ -270,11 +270,11 @@ fn show_server(row: ServerRow) -> Result<Server, HttpError> {
 /// A machine that nobody accounts for.
 fn show_orphan(row: OrphanRow) -> Result<Orphan, HttpError> {
     Ok(Orphan {
-        region: row.region,
-        machine: row.machine,
+        region: row.place,
+        machine: row.key,
         name: row.name,
         key: row.made_with_key,
-        power: word(row.power)?,
+        power: word(row.power.unwrap_or_default())?,
         deletion_run: row.deletion_run,
         found: row.found_at,
     })

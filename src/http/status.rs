@@ -294,13 +294,21 @@ fn find_silent_regions(api: &Api, scope: ReadScope) -> Vec<Need> {
 }
 
 async fn find_orphans(reads: &Reads<'_>) -> Result<Vec<Need>, HttpError> {
-    let rows = reads.list_orphans().await?;
+    let rows = reads.list_orphans(None).await?;
     let need = |row: crate::read_models::OrphanRow| Need {
         code: NeedCode::Orphan,
-        sentence: format!("nothing accounts for this machine of region {}", row.region),
+        sentence: match row.kind.as_str() {
+            "machine" => format!("nothing accounts for this machine of region {}", row.place),
+            kind => {
+                format!("nothing accounts for this {} at {}", kind.replace('_', " "), row.place)
+            }
+        },
         since: Some(row.found_at),
-        advice: format!("ocim server delete-orphan {} {} --dry-run", row.region, row.machine),
-        id: row.machine,
+        advice: match row.kind.as_str() {
+            "machine" => format!("ocim server delete-orphan {} {} --dry-run", row.place, row.key),
+            kind => format!("ocim resources delete '{kind}/{}/{}' --dry-run", row.place, row.key),
+        },
+        id: row.key,
         name: row.name,
     };
     let waiting = rows.into_iter().filter(|row| row.deletion_run.is_none());

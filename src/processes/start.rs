@@ -188,9 +188,10 @@ fn started_by_appserver(event: &Recorded) -> Option<StartRequest> {
 
 fn started_by_inventory(event: &Recorded) -> Option<StartRequest> {
     match inventory::Event::decode(&event.kind, event.schema, &event.data).ok()? {
-        inventory::Event::OrphanDeletionRequested { region, machine, run, .. } => {
-            let subject = format!("{region}/{machine}");
-            let input = serde_json::to_value(OrphanInput { region, machine }).ok()?;
+        inventory::Event::OrphanDeletionRequested { place, id, run, .. } => {
+            let subject = format!("{place}/{}", id.key);
+            let input = OrphanInput { place, kind: id.kind, key: id.key };
+            let input = serde_json::to_value(input).ok()?;
             Some(StartRequest { run, definition: "delete_orphan", input, subject })
         }
         _ => None,

@@ -18,9 +18,9 @@ row! {
 }
 
 row! {
-    /// A machine that nobody accounts for.
+    /// Something that nobody accounts for.
     pub struct OrphanRow of orphan_columns {
-        region, machine, name, made_with_key, power, deletion_run, found_at,
+        place, kind, key, name, made_with_key, power, deletion_run, found_at,
     }
 }
 
@@ -84,9 +84,10 @@ impl Reads<'_> {
         self.one(&Clause::new("").and_value("t.id = $", &id)).await
     }
 
-    /// All machines that nobody accounts for, by region.
-    pub async fn list_orphans(&self) -> Result<Vec<OrphanRow>, QueryError> {
-        self.rows(&Clause::new("").ordered("t.region, t.machine")).await
+    /// All that was found or is taken away, and nobody accounts for, by place; of one kind if one is named.
+    pub async fn list_orphans(&self, kind: Option<&str>) -> Result<Vec<OrphanRow>, QueryError> {
+        let clause = Clause::new("").and_some("t.kind = $", kind.as_ref());
+        self.rows(&clause.ordered("t.place, t.kind, t.key")).await
     }
 
     /// At most `limit` balancers, those after the one with the id `after`. Their ids follow from

@@ -4,6 +4,7 @@ use crate::processes::beliefs::Beliefs;
 use ocim_adapters::cloud::{Machine, Power as Seen};
 use ocim_domain::ids::{AppserverId, ServerId};
 use ocim_domain::inventory::Orphan;
+use ocim_domain::ledger::{Kind, ResourceKey};
 use ocim_domain::server::{BootCause, Command, Power, Present, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -141,9 +142,12 @@ fn is_up(machine: &Machine) -> bool {
     machine.power == Seen::Active && machine.address.is_some() && !machine.host_keys.is_empty()
 }
 
-/// What a machine is that nobody owns. A Server's id is the key that its machine is made with; a
-/// second machine with such a key was made late, e.g. for a node that had lost the run by then.
-fn find_stray(
+/// What a machine is that nobody owns, if that is so.
+///
+/// A Server's id is the key that its machine is made with; a second machine with such a key was made late,
+/// e.g. for a node that had lost the run by then.
+#[must_use]
+pub fn find_stray(
     machine: &Machine,
     beliefs: &Beliefs,
     provisioned: &BTreeMap<Uuid, Option<String>>,
@@ -163,10 +167,11 @@ fn find_stray(
 /// None of a machine of which nothing is known: nobody is offered to delete it.
 fn orphan(machine: &Machine) -> Option<Orphan> {
     Some(Orphan {
-        machine: machine.id.clone(),
+        id: ResourceKey::new(Kind::Machine, &machine.id),
         name: machine.name.clone(),
-        key: machine.key,
-        power: power_of(machine.power)?,
+        made_with: machine.key,
+        power: Some(power_of(machine.power)?),
+        owner: None,
     })
 }
 

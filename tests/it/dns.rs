@@ -91,6 +91,11 @@ async fn the_names_of_a_site_come_and_go_with_one_update_each_zone() {
     let found = dns.find_name(&own(SITE, &[BALANCER])).await.unwrap();
     assert_eq!(found, Lead::Ours(target(BALANCER)));
 
+    let several = [own(SITE, &[BALANCER]), own("no.example.test", &[BALANCER]), own(SITE, &[])];
+    let found = dns.find_names(&several).await.unwrap();
+    let foreign = Lead::Foreign("CNAME lb.example.net".to_owned());
+    assert_eq!(found, [Lead::Ours(target(BALANCER)), Lead::Nowhere, foreign]);
+
     let all: Vec<_> = names.iter().map(|it| own(&it.name, &[BALANCER])).collect();
     dns.remove_names(&all).await.unwrap();
     assert_eq!(serials(), [3, 3], "one update each");

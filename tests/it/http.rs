@@ -16,6 +16,7 @@ mod live;
 mod logs;
 mod observing;
 pub(crate) mod operators;
+mod orphans;
 mod poison;
 mod problems;
 mod reading;

@@ -253,17 +253,33 @@ async fn a_machine_may_have_a_floating_address_which_goes_with_it() {
     let without = OpenStackConfig { floating_pool: None, ..config.clone() };
     remove(&OpenStackCloud::new(without).unwrap(), &made.id).await;
     assert!(!held(&stack), "it was given back");
-    // One that a server has left behind goes when its deletion is asked for.
+    // One that a server has left behind is listed, as no other's is, and given back when that is asked for.
     let id = &made.id;
-    let script = format!(
-        "public = cloud.network.find_network('public').id\n\
-         cloud.network.create_ip(floating_network_id=public, description='{test} north {id}')"
-    );
-    stack.client(&stack.user(), &script);
+    let lend = |description: &str| {
+        let script = format!(
+            "public = cloud.network.find_network('public').id\n\
+             cloud.network.create_ip(floating_network_id=public, description='{description}')"
+        );
+        stack.client(&stack.user(), &script);
+    };
+    let descriptions = [format!("{test} north {id}"), format!("{test} south {id}"), String::new()];
+    descriptions.iter().for_each(|description| lend(description));
+    let lent = cloud.list_floating_addresses().await.unwrap();
+    assert_eq!(lent.iter().map(|it| &it.machine).collect::<Vec<_>>(), [id]);
+    assert!(lent[0].address.starts_with("127.78.") && lent[0].made_at.is_some(), "{lent:?}");
+    cloud.release_floating_address(&lent[0].id).await.unwrap();
+    assert_eq!(cloud.list_floating_addresses().await.unwrap(), []);
+    cloud.release_floating_address(&lent[0].id).await.unwrap();
     let script = "print(*[ip.description for ip in cloud.network.ips()])";
-    assert!(stack.client(&stack.user(), script).contains(id));
+    assert!(
+        stack.client(&stack.user(), script).contains(&descriptions[1]),
+        "another region's stays"
+    );
+    // It goes, too, when the deletion of the server is asked for.
+    lend(&descriptions[0]);
+    assert!(stack.client(&stack.user(), script).contains(&descriptions[0]));
     cloud.delete_machine(id).await.unwrap();
-    assert!(!stack.client(&stack.user(), script).contains(id));
+    assert!(!stack.client(&stack.user(), script).contains(&descriptions[0]));
     let floating_pool = Some("elsewhere".to_owned());
     let wrong = OpenStackCloud::new(OpenStackConfig { floating_pool, ..config }).unwrap();
     let error = wrong.try_out().await.unwrap_err();

@@ -44,6 +44,7 @@ mod provisioning;
 mod random;
 pub(crate) mod reconciler;
 mod recording;
+mod resource_scan;
 mod restart;
 mod runner;
 mod scenarios;

@@ -69,6 +69,11 @@ class Service(Double):
     def store(self, method, path, query):
         name, _, object_name = path.lstrip("/").partition("/")
         name, object_name = urllib.parse.unquote(name), urllib.parse.unquote(object_name)
+        if not name and method == "GET":
+            marker = query.get("marker", [""])[0]
+            names = sorted(name for name in self.containers if name > marker)
+            names = names[: int(query.get("limit", [PAGE_MAX])[0])]
+            return 200, {}, [{"name": name, "count": 0, "bytes": 0} for name in names]
         if not name:
             return 204, {}, None
         known = self.containers.get(name)

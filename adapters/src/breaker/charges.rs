@@ -126,7 +126,7 @@ fn spec() -> MachineSpec {
     }
 }
 
-const OF_CLOUDS: [Operation<Guarded<dyn Cloud>>; 11] = operations! {
+const OF_CLOUDS: [Operation<Guarded<dyn Cloud>>; 13] = operations! {
     ensure_security_groups(&[]);
     find_security_groups(&[]);
     check_selectors(&json!({}), &json!({}));
@@ -138,6 +138,8 @@ const OF_CLOUDS: [Operation<Guarded<dyn Cloud>>; 11] = operations! {
     delete_machine("m");
     read_console("m");
     list_machines();
+    list_floating_addresses();
+    release_floating_address("a");
 };
 
 fn source() -> Source {
@@ -198,9 +200,10 @@ fn own_name() -> OwnName {
     OwnName { name: "a.example.com".to_owned(), targets: vec![] }
 }
 
-const OF_NAMES: [Operation<Guarded<dyn Dns>>; 4] = operations! {
+const OF_NAMES: [Operation<Guarded<dyn Dns>>; 5] = operations! {
     set_names(&[]);
     find_name(&own_name());
+    find_names(&[]);
     remove_names(&[]);
     list_zones();
 };
@@ -233,10 +236,11 @@ fn script() -> Script {
     Script { key: Uuid::nil(), database: "a".to_owned(), statements: vec![] }
 }
 
-const OF_SHARED_SERVERS: [Operation<Guarded<dyn Provisioning>>; 5] = operations! {
+const OF_SHARED_SERVERS: [Operation<Guarded<dyn Provisioning>>; 6] = operations! {
     ensure(&swift(), &[container()]);
     find(&swift(), &container().id());
     remove(&swift(), &container().id());
+    list(&swift());
     check(&swift());
     run_script(&swift(), &script());
 };

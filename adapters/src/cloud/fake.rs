@@ -1,7 +1,9 @@
 //! A cloud in memory, which fails as it is told and counts what it did.
 
 use crate::cloud::selector::select;
-use crate::cloud::{Address, Cloud, Machine, MachineSpec, Power, Quota, is_simulated};
+use crate::cloud::{
+    Address, Cloud, FloatingAddress, Machine, MachineSpec, Power, Quota, is_simulated,
+};
 use crate::faults::Faults;
 use async_trait::async_trait;
 use ocim_domain::port_error::{Class, PortError};
@@ -32,6 +34,7 @@ struct State {
     hidden: BTreeSet<String>,
     obscured: BTreeSet<String>,
     security_groups: BTreeSet<String>,
+    lent: BTreeMap<String, FloatingAddress>,
     /// Flavors and images; whatever is wanted where nobody said.
     offers: Option<(Vec<Value>, Vec<Value>)>,
 }
@@ -102,6 +105,11 @@ impl FakeCloud {
     /// another one with its key has made.
     pub fn set_blind(&self, is_blind: bool) {
         self.lock().is_blind = is_blind;
+    }
+
+    /// Lends a floating address, as for a machine.
+    pub fn lend(&self, address: FloatingAddress) {
+        self.lock().lent.insert(address.id.clone(), address);
     }
 
     /// Breaks a machine that exists.
@@ -198,6 +206,7 @@ impl State {
             fault: self.boot_fault.clone(),
             address: None,
             host_keys: vec![],
+            made_at: None,
         };
         let fake = FakeMachine {
             machine: machine.clone(),
@@ -307,6 +316,17 @@ impl Cloud for FakeCloud {
             Ok(format!("{} booted {} times\n", fake.machine.name, fake.boots))
         })
         .await
+    }
+
+    async fn list_floating_addresses(&self) -> Result<Vec<FloatingAddress>, PortError> {
+        self.perform("list_floating_addresses", |state| Ok(state.lent.values().cloned().collect()))
+    }
+
+    async fn release_floating_address(&self, id: &str) -> Result<(), PortError> {
+        self.perform("release_floating_address", |state| {
+            state.lent.remove(id);
+            Ok(())
+        })
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {

@@ -19,7 +19,7 @@ mod process;
 
 pub use isolation::{Isolation, missing_programs};
 
-use crate::cloud::{Cloud, Machine, MachineSpec, Power, Quota, is_simulated};
+use crate::cloud::{Cloud, FloatingAddress, Machine, MachineSpec, Power, Quota, is_simulated};
 use crate::file_work::work_aside;
 use address::choose_place;
 use async_trait::async_trait;
@@ -168,6 +168,14 @@ impl Cloud for LocalCloud {
             folder.read_console().map_err(of_machine("read the console"))
         })
         .await
+    }
+
+    async fn list_floating_addresses(&self) -> Result<Vec<FloatingAddress>, PortError> {
+        Ok(vec![])
+    }
+
+    async fn release_floating_address(&self, _: &str) -> Result<(), PortError> {
+        Ok(())
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {
@@ -433,6 +441,7 @@ fn describe_unreadable(id: &str, error: &io::Error) -> Machine {
         fault: Some(format!("its `machine.json` can't be read: {error}")),
         address: None,
         host_keys: vec![],
+        made_at: None,
     }
 }
 

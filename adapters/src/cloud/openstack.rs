@@ -19,7 +19,7 @@ mod servers;
 
 pub use access::{DEFAULT_DOMAIN, Login, OpenStackAccess, Project};
 
-use crate::cloud::{Cloud, Machine, MachineSpec, Quota, is_simulated};
+use crate::cloud::{Cloud, FloatingAddress, Machine, MachineSpec, Quota, is_simulated};
 use api::{Api, Call, Service};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
@@ -177,6 +177,14 @@ impl Cloud for OpenStackCloud {
 
     async fn read_console(&self, id: &str) -> Result<String, PortError> {
         self.read_console_of(id).await
+    }
+
+    async fn list_floating_addresses(&self) -> Result<Vec<FloatingAddress>, PortError> {
+        self.list_own_floating().await
+    }
+
+    async fn release_floating_address(&self, id: &str) -> Result<(), PortError> {
+        self.release_own_floating(id).await
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {

@@ -1,6 +1,6 @@
 //! The cloud of a simulated region, and what all calls into it have in common.
 
-use crate::cloud::{Cloud, Machine, MachineSpec, Power, Quota};
+use crate::cloud::{Cloud, FloatingAddress, Machine, MachineSpec, Power, Quota};
 use crate::simulated::faults::FaultKind;
 use crate::simulated::machine::{machine_key, new_machine};
 use crate::simulated::{SimulatedRegion, State};
@@ -221,6 +221,14 @@ impl Cloud for SimulatedRegion {
         let state = self.lock();
         let machine = state.machines.get(&key).ok_or_else(absent)?;
         Ok(format!("{} booted {} times\n", machine.name, machine.boots))
+    }
+
+    async fn list_floating_addresses(&self) -> Result<Vec<FloatingAddress>, PortError> {
+        Ok(vec![])
+    }
+
+    async fn release_floating_address(&self, _: &str) -> Result<(), PortError> {
+        Ok(())
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {

@@ -121,6 +121,13 @@ impl Dns for FakeDns {
         Ok(lead)
     }
 
+    async fn find_names(&self, names: &[OwnName]) -> Result<Vec<Lead>, PortError> {
+        self.faults.before("find_names")?;
+        let zone = self.lock().clone();
+        self.faults.after("find_names")?;
+        Ok(names.iter().map(|name| zone.find(name)).collect())
+    }
+
     async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError> {
         self.faults.before("remove_names").await?;
         self.lock().remove(names);

@@ -395,9 +395,18 @@ impl Dns for Gandi {
     }
 
     async fn find_name(&self, own: &OwnName) -> Result<Lead, PortError> {
-        let zones = self.zones_for(std::iter::once(own.name.as_str())).await?;
-        let place = Place::new(&zones, &own.name)?;
-        Ok(judge(&self.read_name(&place).await?, place.zone, &own.targets))
+        let leads = self.find_names(std::slice::from_ref(own)).await?;
+        Ok(leads.into_iter().next().unwrap_or(Lead::Nowhere))
+    }
+
+    async fn find_names(&self, names: &[OwnName]) -> Result<Vec<Lead>, PortError> {
+        let zones = self.zones_for(names.iter().map(|it| it.name.as_str())).await?;
+        let mut leads = Vec::with_capacity(names.len());
+        for own in names {
+            let place = Place::new(&zones, &own.name)?;
+            leads.push(judge(&self.read_name(&place).await?, place.zone, &own.targets));
+        }
+        Ok(leads)
     }
 
     async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError> {

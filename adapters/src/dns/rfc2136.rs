@@ -286,6 +286,16 @@ impl Dns for Rfc2136 {
         self.look(&mut self.server.connect().await?, zone, name).await
     }
 
+    async fn find_names(&self, names: &[OwnName]) -> Result<Vec<Lead>, PortError> {
+        let mut connection = self.server.connect().await?;
+        let mut leads = Vec::with_capacity(names.len());
+        for own in names {
+            let zone = zone_of(&self.zones, &own.name)?;
+            leads.push(self.look(&mut connection, zone, own).await?);
+        }
+        Ok(leads)
+    }
+
     async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError> {
         let by_zone = self.by_zone(names, |name| &name.name)?;
         if by_zone.is_empty() {

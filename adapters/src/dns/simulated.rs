@@ -43,6 +43,13 @@ impl Dns for SimulatedRegion {
         Ok(self.lock().names.find(name))
     }
 
+    async fn find_names(&self, names: &[OwnName]) -> Result<Vec<Lead>, PortError> {
+        let Some(first) = names.first() else { return Ok(vec![]) };
+        self.act(&first.name, "find_names").await?.end().await?;
+        let state = self.lock();
+        Ok(names.iter().map(|name| state.names.find(name)).collect())
+    }
+
     async fn remove_names(&self, names: &[OwnName]) -> Result<(), PortError> {
         let Some(first) = names.first() else { return Ok(()) };
         let call = self.act(&first.name, "remove_names").await?;

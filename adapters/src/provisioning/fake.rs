@@ -13,6 +13,13 @@ use uuid::Uuid;
 /// What each server has, by what the server is called and what the item is.
 pub type Held = BTreeMap<(String, ItemId), Item>;
 
+/// What a server has.
+pub(super) fn list_held(held: &Held, service: &Service) -> Vec<ItemId> {
+    let name = service.to_string();
+    let here = held.keys().filter(|(server, _)| *server == name);
+    here.map(|(_, id)| id.clone()).collect()
+}
+
 /// How far a script is that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScriptState {
@@ -140,6 +147,13 @@ impl Provisioning for FakeServers {
         }
         self.lock().remove(&(service.to_string(), id.clone()));
         self.after(service, "remove")
+    }
+
+    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError> {
+        self.before(service, "list").await?;
+        let listed = list_held(&self.lock(), service);
+        self.after(service, "list")?;
+        Ok(listed)
     }
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {

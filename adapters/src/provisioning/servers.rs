@@ -11,6 +11,7 @@ use self::rabbitmq::RabbitmqServer;
 use self::swift::SwiftStore;
 use super::Provisioning;
 use async_trait::async_trait;
+use ocim_domain::ledger::Kind;
 use ocim_domain::port_error::{Blame, Class, PortError};
 use ocim_domain::provisioning::{Item, ItemId, Ran, Script, Service};
 use ocim_domain::saga::ErrorCode;
@@ -29,6 +30,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SCRIPT_STATEMENT_MAX: Duration = Duration::from_secs(600);
 /// Longest time of a whole test of a server.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time of a list of all that a server has.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Calls at a time to one server.
 const CALLS_MAX: usize = 4;
 /// How much of what a server says is told to people, in characters.
@@ -40,6 +43,7 @@ trait OneServer: Send + Sync {
     async fn ensure(&self, items: &[Item]) -> Result<(), PortError>;
     async fn find(&self, id: &ItemId) -> Result<bool, PortError>;
     async fn remove(&self, id: &ItemId) -> Result<(), PortError>;
+    async fn list(&self) -> Result<Vec<ItemId>, PortError>;
     async fn check(&self) -> Result<(), PortError>;
 }
 
@@ -155,6 +159,12 @@ impl Provisioning for SharedServers {
         self.at(service).remove(id).await
     }
 
+    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError> {
+        let _place = self.place(service).await?;
+        let server = self.at(service);
+        in_time(&service.to_string(), LIST_TIMEOUT, server.list()).await
+    }
+
     async fn check(&self, service: &Service) -> Result<(), PortError> {
         let _test = self.begin_test(service)?;
         let check = async {
@@ -219,6 +229,11 @@ fn tell(name: &str, verb: &str, said: &str, secrets: &[&str]) -> String {
 fn hide<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
     let secrets = secrets.into_iter().filter(|secret| !secret.is_empty());
     secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
+/// Things of one kind by their names.
+fn of_kind(kind: Kind, names: Vec<String>) -> impl Iterator<Item = ItemId> {
+    names.into_iter().map(move |name| ItemId { kind, name })
 }
 
 /// Asked of a server that has no such thing: a defect.

@@ -1,7 +1,7 @@
 //! What sites have on the servers of a simulated region.
 
 use super::Provisioning;
-use super::fake::Held;
+use super::fake::{Held, list_held};
 use crate::simulated::SimulatedRegion;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
@@ -49,6 +49,11 @@ impl Provisioning for SimulatedRegion {
         let call = self.act(&key_of(service, id), "remove").await?;
         self.lock().provisioned.remove(&(service.to_string(), id.clone()));
         call.end().await
+    }
+
+    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError> {
+        self.act(&service.to_string(), "list").await?.end().await?;
+        Ok(list_held(&self.lock().provisioned, service))
     }
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {

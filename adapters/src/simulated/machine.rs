@@ -78,6 +78,7 @@ impl SimulatedMachine {
             fault: fault.map(|(_, text)| text.to_owned()),
             address: is_active.then(|| self.address()),
             host_keys: if is_active { vec![self.host_key()] } else { vec![] },
+            made_at: None,
         })
     }
 

@@ -212,6 +212,10 @@ impl Provisioning for Routed<dyn Provisioning> {
         self.provisioning(service).remove(service, id).await
     }
 
+    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError> {
+        self.provisioning(service).list(service).await
+    }
+
     async fn check(&self, service: &Service) -> Result<(), PortError> {
         self.provisioning(service).check(service).await
     }

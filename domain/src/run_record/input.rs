@@ -2,7 +2,8 @@
 
 use crate::ids::{AppserverId, BulkId, InstanceId, LoadBalancerId, ServerId};
 use crate::instance::OnSuccess;
-use crate::ledger;
+use crate::inventory::OrphanId;
+use crate::ledger::{self, Kind, ResourceKey};
 use crate::mail::About;
 use crate::timer::Job;
 use serde::{Deserialize, Serialize};
@@ -115,10 +116,29 @@ pub struct TimerInput {
 /// Input of `delete_orphan`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OrphanInput {
-    /// The region, which names a configured cloud.
-    pub region: String,
-    /// The cloud's id of the machine.
-    pub machine: String,
+    /// Where it is: a region, a balancer, a shared server, the DNS.
+    #[serde(alias = "region")]
+    pub place: String,
+    /// What it is.
+    #[serde(default = "machine")]
+    pub kind: Kind,
+    /// What its provider calls it.
+    #[serde(alias = "machine")]
+    pub key: String,
+}
+
+/// What every orphan was once.
+fn machine() -> Kind {
+    Kind::Machine
+}
+
+impl OrphanInput {
+    /// What is to be taken away.
+    #[must_use]
+    pub fn id(&self) -> OrphanId {
+        let key = ResourceKey::new(self.kind, &self.key);
+        OrphanId { place: self.place.clone(), key }
+    }
 }
 
 /// Input of `prepare_load_balancer`.

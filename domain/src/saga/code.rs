@@ -118,7 +118,7 @@ codes! {
     MachineFailed = "machine_failed";
     /// The machine is not there any more.
     MachineVanished = "machine_vanished";
-    /// The machine has an owner: it is no orphan.
+    /// Something has it, or it is not ours: it is no orphan.
     NotAnOrphan = "not_an_orphan";
     /// The machine's SSH host keys are not known.
     HostKeyUnknown = "host_key_unknown";

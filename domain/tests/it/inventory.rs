@@ -2,7 +2,10 @@
 
 use crate::given::given;
 use crate::sample::{orphan, run_id};
-use ocim_domain::inventory::{Command, Event, Inventory, Rejected, inventory_id};
+use ocim_domain::event::{DecodeError, DomainEvent};
+use ocim_domain::inventory::{Command, Event, Inventory, Orphan, Rejected, inventory_id};
+use ocim_domain::ledger::{Kind, ResourceKey};
+use serde_json::json;
 
 fn region() -> String {
     "test-region".to_owned()
@@ -24,62 +27,62 @@ fn a_silence_is_told_once_and_so_is_its_end() {
 
 #[test]
 fn an_orphan_is_told_once_until_it_is_settled() {
-    let report = || Command::ReportOrphan { region: region(), orphan: orphan() };
-    let settle = || Command::SettleOrphan { machine: orphan().machine };
+    let report = || Command::ReportOrphan { place: region(), orphan: orphan() };
+    let settle = || Command::SettleOrphan { id: orphan().id };
     let fresh = given::<Inventory>([]);
     fresh.when_silent(settle());
-    let found = Event::OrphanFound { region: region(), orphan: orphan() };
+    let found = Event::OrphanFound { place: region(), orphan: orphan() };
     fresh.when_then(report(), [found.clone()]);
     let known = fresh.after(report());
     known.when_silent(report());
-    known.when_then(settle(), [Event::OrphanSettled { machine: orphan().machine }]);
+    known.when_then(settle(), [Event::OrphanSettled { id: orphan().id }]);
     known.after(settle()).when_then(report(), [found]);
 }
 
 #[test]
 fn only_a_reported_orphan_is_taken_away() {
-    let machine = || orphan().machine;
+    let id = || orphan().id;
     let ask = || Command::RequestOrphanDeletion {
-        machine: machine(),
+        id: id(),
         run: run_id(6),
         reason: "a duplicate".to_owned(),
     };
     let fresh = given::<Inventory>([]);
-    fresh.when_refused(ask(), Rejected::NotAnOrphan { machine: machine() });
-    let known = fresh.after(Command::ReportOrphan { region: region(), orphan: orphan() });
+    fresh.when_refused(ask(), Rejected::NotAnOrphan { id: id() });
+    let known = fresh.after(Command::ReportOrphan { place: region(), orphan: orphan() });
     let requested = Event::OrphanDeletionRequested {
-        region: region(),
-        machine: machine(),
+        place: region(),
+        id: id(),
         run: run_id(6),
         reason: "a duplicate".to_owned(),
     };
     known.when_then(ask(), [requested]);
     let asked = known.after(ask());
-    asked.when_refused(ask(), Rejected::BeingDeleted { machine: machine(), run: run_id(6) });
+    asked.when_refused(ask(), Rejected::BeingDeleted { id: id(), run: run_id(6) });
 }
 
 #[test]
 fn an_orphan_that_a_run_did_not_take_away_is_offered_again() {
-    let machine = || orphan().machine;
+    let id = || orphan().id;
     let ask = |run| Command::RequestOrphanDeletion {
-        machine: machine(),
+        id: id(),
         run: run_id(run),
         reason: "a duplicate".to_owned(),
     };
-    let stop = |run| Command::StopOrphanDeletion { machine: machine(), run: run_id(run) };
+    let stop = |run| Command::StopOrphanDeletion { id: id(), run: run_id(run) };
     let known = given::<Inventory>([]);
     known.when_silent(stop(6));
-    let known = known.after(Command::ReportOrphan { region: region(), orphan: orphan() });
+    let known = known.after(Command::ReportOrphan { place: region(), orphan: orphan() });
     known.when_silent(stop(6));
     let asked = known.after(ask(6));
     asked.when_silent(stop(7));
-    let stopped = Event::OrphanDeletionStopped { machine: machine(), run: run_id(6) };
+    let stopped = Event::OrphanDeletionStopped { id: id(), run: run_id(6) };
     asked.when_then(stop(6), [stopped]);
     let offered = asked.after(stop(6));
     offered.when_silent(stop(6));
     let requested = Event::OrphanDeletionRequested {
-        region: region(),
-        machine: machine(),
+        place: region(),
+        id: id(),
         run: run_id(7),
         reason: "a duplicate".to_owned(),
     };
@@ -89,18 +92,60 @@ fn an_orphan_that_a_run_did_not_take_away_is_offered_again() {
 #[test]
 fn a_duplicate_is_told_and_taken_away_at_once_and_once() {
     let report = |run: u128| Command::ReportDuplicate {
-        region: region(),
+        place: region(),
         orphan: orphan(),
         run: run_id(run),
         reason: "a duplicate".to_owned(),
     };
-    let machine = orphan().machine;
-    let found = Event::OrphanFound { region: region(), orphan: orphan() };
+    let id = orphan().id;
+    let found = Event::OrphanFound { place: region(), orphan: orphan() };
     let (reason, run) = ("a duplicate".to_owned(), run_id(6));
-    let requested = Event::OrphanDeletionRequested { region: region(), machine, run, reason };
+    let requested = Event::OrphanDeletionRequested { place: region(), id, run, reason };
     let fresh = given::<Inventory>([]);
     fresh.when_then(report(6), [found, requested]);
     fresh.after(report(6)).when_silent(report(7));
+}
+
+#[test]
+fn what_was_seen_just_now_is_taken_away_whether_it_was_reported_or_not() {
+    let delete = |run| Command::DeleteOrphan {
+        place: region(),
+        orphan: orphan(),
+        run: run_id(run),
+        reason: "left by a test".to_owned(),
+    };
+    let found = Event::OrphanFound { place: region(), orphan: orphan() };
+    let requested = |run| Event::OrphanDeletionRequested {
+        place: region(),
+        id: orphan().id,
+        run: run_id(run),
+        reason: "left by a test".to_owned(),
+    };
+    let fresh = given::<Inventory>([]);
+    fresh.when_then(delete(6), [found, requested(6)]);
+    let known = fresh.after(Command::ReportOrphan { place: region(), orphan: orphan() });
+    known.when_then(delete(6), [requested(6)]);
+    let being_deleted = Rejected::BeingDeleted { id: orphan().id, run: run_id(6) };
+    known.after(delete(6)).when_refused(delete(7), being_deleted);
+}
+
+#[test]
+fn what_bears_one_name_in_two_kinds_is_two_orphans() {
+    let of_kind = |kind| Orphan { id: ResourceKey::new(kind, "alpha"), ..orphan() };
+    let report = |kind| Command::ReportOrphan { place: region(), orphan: of_kind(kind) };
+    let known = given::<Inventory>([]).after(report(Kind::MysqlDatabase));
+    let found = Event::OrphanFound { place: region(), orphan: of_kind(Kind::MysqlAccount) };
+    known.when_then(report(Kind::MysqlAccount), [found]);
+    known.when_silent(report(Kind::MysqlDatabase));
+}
+
+#[test]
+fn a_kind_of_tomorrow_is_a_newer_programs() {
+    let found = Event::OrphanFound { place: region(), orphan: orphan() };
+    let (kind, schema, mut data) = found.encode().unwrap();
+    data["orphan"]["kind"] = json!("sun");
+    let read = Event::decode(&kind, schema, &data);
+    assert!(matches!(read, Err(DecodeError::Unknown { .. })), "{read:?}");
 }
 
 #[test]

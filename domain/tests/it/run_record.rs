@@ -54,7 +54,11 @@ fn samples() -> Vec<Sample> {
         sample(MailInput { about: About::LaunchFailed { instance, appserver, launch: run_id(1) } }),
         sample(MetadataInput::Server(ServerInput { server: server_id() })),
         sample(MoveInput::Instance(lifecycle)),
-        sample(OrphanInput { region: text("test-region"), machine: text("vm-9") }),
+        sample(OrphanInput {
+            place: text("test-region"),
+            kind: ledger::Kind::Machine,
+            key: text("vm-9"),
+        }),
         sample(ProvisionLoadBalancer {
             region: text("test-region"),
             domain: text("haproxy.example.com"),

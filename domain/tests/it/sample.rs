@@ -259,10 +259,11 @@ pub(crate) fn server_events() -> Vec<server::Event> {
 /// A machine that nobody accounts for.
 pub(crate) fn orphan() -> Orphan {
     Orphan {
-        machine: "vm-9".to_owned(),
+        id: ResourceKey::new(Kind::Machine, "vm-9"),
         name: "edxapp-lmsexamplecom-9".to_owned(),
-        key: Some(Uuid::from_u128(0x0e01)),
-        power: Power::Active,
+        made_with: Some(Uuid::from_u128(0x0e01)),
+        power: Some(Power::Active),
+        owner: None,
     }
 }
 
@@ -298,19 +299,19 @@ pub(crate) fn projection_events() -> Vec<projection::Event> {
 
 pub(crate) fn inventory_events() -> Vec<inventory::Event> {
     use inventory::Event as E;
-    let (region, machine) = (|| "test-region".to_owned(), || "vm-9".to_owned());
+    let (region, id) = (|| "test-region".to_owned(), || orphan().id);
     vec![
         E::SightLost { region: region(), error: "the cloud does not answer".to_owned() },
         E::SightRegained { region: region() },
-        E::OrphanFound { region: region(), orphan: orphan() },
+        E::OrphanFound { place: region(), orphan: orphan() },
         E::OrphanDeletionRequested {
-            region: region(),
-            machine: machine(),
+            place: region(),
+            id: id(),
             run: run_id(6),
             reason: "a late duplicate".to_owned(),
         },
-        E::OrphanDeletionStopped { machine: machine(), run: run_id(6) },
-        E::OrphanSettled { machine: machine() },
+        E::OrphanDeletionStopped { id: id(), run: run_id(6) },
+        E::OrphanSettled { id: id() },
     ]
 }
 
@@ -334,6 +335,11 @@ pub(crate) fn ledger_events() -> Vec<ledger::Event> {
         E::Unknown { id: id(), reason: "the cloud does not answer".to_owned() },
         E::Resolved { id: id(), reason: "its cloud is no more".to_owned() },
         E::Absent { id: id() },
+        E::Adopted {
+            resource: resource(),
+            provider_id: "vm-1".to_owned(),
+            reason: "a restored log has lost it".to_owned(),
+        },
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Sentences about regions, their slots and what the reconciler finds there; and about read models.
 
 use super::{Teller, because};
+use ocim_domain::ledger::ResourceKey;
 use ocim_domain::{inventory, projection, region};
 
 pub(super) fn tell(teller: &Teller<'_>, event: &region::Event) -> String {
@@ -28,22 +29,31 @@ pub(super) fn tell_inventory(teller: &Teller<'_>, event: &inventory::Event) -> S
     match event {
         E::SightLost { region, error } => format!("The region {region} does not answer: {error}"),
         E::SightRegained { region } => format!("The region {region} answers again"),
-        E::OrphanFound { region, orphan } => format!(
-            "The machine {} ({}) in {region} is ours, but nothing accounts for it",
-            orphan.name, orphan.machine
+        E::OrphanFound { place, orphan } => format!(
+            "{} {} ({}) in {place} is ours, but nothing accounts for it",
+            noun(&orphan.id),
+            orphan.name,
+            orphan.id.key
         ),
-        E::OrphanSettled { machine } => {
-            format!("The machine {machine} is gone or accounted for")
+        E::OrphanSettled { id } => {
+            format!("{} {} is gone or accounted for", noun(id), id.key)
         }
-        E::OrphanDeletionRequested { region, machine, reason, .. } => format!(
-            "{} asked to take the machine {machine} of {region} away{}",
+        E::OrphanDeletionRequested { place, id, reason, .. } => format!(
+            "{} asked to take the {} {} of {place} away{}",
             teller.who(),
+            id.kind,
+            id.key,
             because(Some(reason))
         ),
-        E::OrphanDeletionStopped { machine, run } => {
-            format!("{} did not take the machine {machine} away", teller.name(run))
+        E::OrphanDeletionStopped { id, run } => {
+            format!("{} did not take the {} {} away", teller.name(run), id.kind, id.key)
         }
     }
+}
+
+/// What a sentence about something without an owner begins with.
+fn noun(id: &ResourceKey) -> &'static str {
+    id.kind.subject().0
 }
 
 pub(super) fn tell_projection(teller: &Teller<'_>, event: &projection::Event) -> String {

@@ -18,6 +18,13 @@ pub(super) fn tell(teller: &Teller<'_>, event: &Event) -> String {
             let who = teller.who();
             format!("{} Ocim's no more, as {who} decided: {reason}", subject(id))
         }
+        Event::Adopted { resource, reason, .. } => {
+            let (who, name, place) = (teller.who(), &resource.name, &resource.place);
+            format!(
+                "{} the instance's from now on, as {who} decided: {name} in {place}: {reason}",
+                subject(&resource.id)
+            )
+        }
         Event::Unknown { id, reason } => format!("{} out of sight: {reason}", subject(id)),
     }
 }

@@ -291,26 +291,27 @@ fn event_log_events() -> Vec<event_log::Event> {
 
 fn inventory_events() -> Vec<inventory::Event> {
     use inventory::Event as E;
-    let (region, machine) = (|| "local".to_owned(), || "m-9".to_owned());
+    let (region, orphan_id) = (|| "local".to_owned(), || ResourceKey::new(Kind::Machine, "m-9"));
     let orphan = Orphan {
-        machine: machine(),
+        id: orphan_id(),
         name: "alpha-9".to_owned(),
-        key: Some(id(9)),
-        power: Power::Active,
+        made_with: Some(id(9)),
+        power: Some(Power::Active),
+        owner: None,
     };
     let error = "the cloud does not answer".to_owned();
     vec![
         E::SightLost { region: region(), error },
         E::SightRegained { region: region() },
-        E::OrphanFound { region: region(), orphan },
+        E::OrphanFound { place: region(), orphan },
         E::OrphanDeletionRequested {
-            region: region(),
-            machine: machine(),
+            place: region(),
+            id: orphan_id(),
             run: RUN,
             reason: "a late duplicate".to_owned(),
         },
-        E::OrphanDeletionStopped { machine: machine(), run: RUN },
-        E::OrphanSettled { machine: machine() },
+        E::OrphanDeletionStopped { id: orphan_id(), run: RUN },
+        E::OrphanSettled { id: orphan_id() },
     ]
 }
 
@@ -324,11 +325,16 @@ fn ledger_events() -> Vec<ledger::Event> {
         owner: APPSERVER.to_string(),
     };
     vec![
-        E::Wanted { resource },
+        E::Wanted { resource: resource.clone() },
         E::Present { id: id(), provider_id: "m-1".to_owned() },
         E::Unknown { id: id(), reason: "the cloud does not answer".to_owned() },
         E::Resolved { id: id(), reason: "its cloud is no more".to_owned() },
         E::Absent { id: id() },
+        E::Adopted {
+            resource,
+            provider_id: "m-1".to_owned(),
+            reason: "a restored log has lost it".to_owned(),
+        },
     ]
 }
 

@@ -5,6 +5,7 @@ use super::super::step::{StepContext, StepError};
 use super::super::world::World;
 use super::dns_names::{lock_names, set_names};
 use super::{Resource, Wanted};
+use crate::app::Holding;
 use async_trait::async_trait;
 use ocim_adapters::dns::{Dns, Lead, NameToSet, OwnName, TTL_SECONDS, TakenName, Target};
 use ocim_domain::ids::InstanceId;
@@ -51,10 +52,7 @@ impl DnsName {
         entry: &ledger::Entry,
     ) -> Result<Self, StepError> {
         let known = &entry.resource;
-        let service = context.world.ports.dns.clone().ok_or_else(|| {
-            let message = format!("no DNS service is configured that {} is in", known.name);
-            StepError::permanent(ErrorCode::DnsNotConfigured, message)
-        })?;
+        let service = find_writer(&context.world, &known.name)?;
         Ok(Self::of_entry(service, instance, entry))
     }
 
@@ -67,6 +65,21 @@ impl DnsName {
         let known = &entry.resource;
         let formerly = entry.provider_id.as_deref().map(read_target).into_iter().collect();
         Self { service, instance, name: known.id.key.clone(), target: target_of(known), formerly }
+    }
+
+    /// A name that an instance once had.
+    ///
+    /// # Errors
+    /// As [`DnsName::known`].
+    pub fn of_former(world: &World, holding: &Holding) -> Result<Self, StepError> {
+        let service = find_writer(world, &holding.resource.name)?;
+        Ok(Self::of_entry(service, holding.instance, &holding.entry()))
+    }
+
+    /// The service that has it.
+    #[must_use]
+    pub fn service(&self) -> Arc<dyn Dns> {
+        Arc::clone(&self.service)
     }
 
     /// A name of an instance that is to lead to a machine.
@@ -102,9 +115,19 @@ impl DnsName {
         }
     }
 
-    pub(super) fn own_name(&self) -> OwnName {
+    /// The name, and where it may lead by our doing.
+    #[must_use]
+    pub fn own_name(&self) -> OwnName {
         OwnName { name: self.name.clone(), targets: self.written() }
     }
+}
+
+/// The service that writes names.
+fn find_writer(world: &World, name: &str) -> Result<Arc<dyn Dns>, StepError> {
+    world.ports.dns.clone().ok_or_else(|| {
+        let message = format!("no DNS service is configured that {name} is in");
+        StepError::permanent(ErrorCode::DnsNotConfigured, message)
+    })
 }
 
 /// What a step says of names that are somebody else's.

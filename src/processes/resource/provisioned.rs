@@ -2,6 +2,7 @@
 
 use super::super::shared_servers::load;
 use super::super::step::{Progress, StepContext, StepError};
+use super::super::world::World;
 use super::{
     Resource, Wanted, ensure_wanted, record_absent, record_all_present, record_all_wanted,
     record_present,
@@ -44,7 +45,7 @@ impl ProvisionedItem {
         known: &Entry,
     ) -> Result<Self, StepError> {
         let ledger::Resource { id, name, place, .. } = &known.resource;
-        let service = Arc::new(find_service(context, instance, id.kind, place).await?);
+        let service = Arc::new(find_service(&context.world, instance, id.kind, place).await?);
         let id = ItemId { kind: id.kind, name: name.clone() };
         Ok(Self { service, instance, place: place.clone(), id, item: None })
     }
@@ -187,39 +188,39 @@ pub fn why_not_provisioned<A: Provisioned>(servers: &SharedServers) -> Option<St
 }
 
 /// The server that a resource of the ledger is on.
-async fn find_service(
-    context: &StepContext,
+///
+/// # Errors
+/// Permanent when nobody knows any more how to reach it.
+pub async fn find_service(
+    world: &World,
     instance: InstanceId,
     kind: Kind,
     place: &str,
 ) -> Result<Service, StepError> {
     match kind {
-        Kind::MysqlAccount | Kind::MysqlDatabase => registered::<Mysql>(context, place).await,
-        Kind::MongodbAccount | Kind::MongodbDatabase => registered::<Mongodb>(context, place).await,
-        Kind::RabbitmqUser | Kind::RabbitmqVhost => registered::<Rabbitmq>(context, place).await,
-        _ => find_swift(context, instance, place).await,
+        Kind::MysqlAccount | Kind::MysqlDatabase => registered::<Mysql>(world, place).await,
+        Kind::MongodbAccount | Kind::MongodbDatabase => registered::<Mongodb>(world, place).await,
+        Kind::RabbitmqUser | Kind::RabbitmqVhost => registered::<Rabbitmq>(world, place).await,
+        _ => find_swift(world, instance, place).await,
     }
 }
 
-async fn registered<A: Provisioned>(
-    context: &StepContext,
-    place: &str,
-) -> Result<Service, StepError> {
+async fn registered<A: Provisioned>(world: &World, place: &str) -> Result<Service, StepError> {
     let id = place.parse().map_err(|_| {
         StepError::permanent(ErrorCode::Defect, format!("{place} is no id of a {}", A::NOUN))
     })?;
-    let registration = load::<A>(&context.world.app, id).await?;
+    let registration = load::<A>(&world.app, id).await?;
     A::service(registration).ok_or_else(unreadable)
 }
 
 /// The account of Swift that was in the settings when the container was made: it may be in them still,
 /// else in those of an appserver, or be the one of all sites. A deleted site's own can't be read any more.
 async fn find_swift(
-    context: &StepContext,
+    world: &World,
     instance: InstanceId,
     place: &str,
 ) -> Result<Service, StepError> {
-    let (present, _) = context.world.app.load_instance(instance).await?;
+    let (present, _) = world.app.load_instance(instance).await?;
     let account_of = |settings: &InstanceSettings| {
         swift_account(settings).filter(|account| swift_place(account) == place)
     };
@@ -227,14 +228,14 @@ async fn find_swift(
         return Ok(Service::Swift(account));
     }
     for id in present.appservers.iter().rev() {
-        let loaded = context.world.app.journal().load::<Appserver>(&id.stream()).await;
+        let loaded = world.app.journal().load::<Appserver>(&id.stream()).await;
         let loaded = loaded.map_err(AppError::from)?.state;
         let settings = loaded.present().map(|appserver| &appserver.launched.settings);
         if let Some(account) = settings.and_then(|settings| account_of(settings)) {
             return Ok(Service::Swift(account));
         }
     }
-    let of_all = &context.world.app.defaults().swift;
+    let of_all = &world.app.defaults().swift;
     if swift_place(of_all) == place {
         return Ok(Service::Swift(of_all.clone()));
     }

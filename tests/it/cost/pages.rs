@@ -156,7 +156,7 @@ async fn read_all(meter: &mut Meter, balancer: &str) {
         .await;
     meter.measure("balancers", async |it| it.list_load_balancers(PAGE, None).await).await;
     meter.measure("regions", async |it| it.list_regions().await).await;
-    meter.measure("orphans", async |it| it.list_orphans().await).await;
+    meter.measure("orphans", async |it| it.list_orphans(None).await).await;
 
     let all = RunFilter::default();
     let runs = meter.measure("runs", async |it| it.list_runs(&all, PAGE, None).await).await;

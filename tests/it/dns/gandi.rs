@@ -70,6 +70,9 @@ async fn the_names_of_a_site_come_and_go_with_one_request_each() {
     }
     let found = dns.find_name(&own(SITE, &[BALANCER])).await.unwrap();
     assert_eq!(found, Lead::Ours(target(BALANCER)));
+    let several = [own("no.example.test", &[BALANCER]), own(SITE, &[BALANCER])];
+    let found = dns.find_names(&several).await.unwrap();
+    assert_eq!(found, [Lead::Nowhere, Lead::Ours(target(BALANCER))]);
 
     // One moves within its type, one to another, one is kept longer than it should be.
     service.order("put example.test studio.alpha CNAME lb.example.net.").await;

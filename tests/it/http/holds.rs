@@ -80,6 +80,11 @@ async fn nobody_but_the_holder_changes_a_held_instance_and_each_refusal_says_why
             "/resources/resolve".to_owned(),
             json!({ "id": format!("{alpha}/dns_name/a.example.com"), "reason": "a" }),
         ),
+        (
+            "POST",
+            "/resources/adopt".to_owned(),
+            json!({ "id": "dns_name/dns/a.example.com", "instance": alpha, "reason": "a" }),
+        ),
     ];
     for (method, path, body) in &asks {
         let (status, problem) = send(&server, &bob, method, path, body).await;

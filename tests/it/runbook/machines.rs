@@ -90,6 +90,44 @@ async fn a_machine_that_nobody_accounts_for_is_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_no_site_has_is_found_and_deleted() {
+    let desk = Desk::open("Something that no site has").await;
+    let node = Node::start(&desk).await;
+    let machine = node.cloud.create_machine(&stray(7)).await.unwrap().id;
+    let listed = desk.tell(&["resources", "scan"]).await;
+    desk.finds(&listed, &["orphans", "it bears our mark"]);
+    let id = format!("machine/{REGION}/{machine}");
+    assert!(listed.contains(&id), "{listed}");
+    let delete = ["resources", "delete", &id, "--reason", "nobody's"];
+    let would = desk.tell(&[&delete[..], &["--dry-run"]].concat()).await;
+    assert!(would.contains("a run would remove the machine"), "{would}");
+    desk.tell(&[&delete[..], &["--wait"]].concat()).await;
+    assert!(node.cloud.machines().is_empty());
+    node.cloud.faults.fail_always("list_machines", Fault::Before(Class::Transient));
+    assert_eq!(desk.ask(&["resources", "scan"]).await, 8, "one did not answer");
+    node.stop(desk).await;
+}
+
+#[tokio::test]
+async fn what_a_site_misses_is_found_and_made_again() {
+    let desk = Desk::open("Something of a site is missing").await;
+    desk.given_balancer().await;
+    let node = Node::start(&desk).await;
+    let instance = desk.server.given_instance("alpha").await;
+    let (_, run) = desk.given_launch(&instance).await;
+    assert_eq!(desk.await_end(&run).await, "completed");
+    node.cloud.vanish_machine(&node.cloud.machines()[0].id);
+    let listed = desk.tell(&["resources", "scan", &instance, "--kind", "machine"]).await;
+    desk.finds(&listed, &["missing", "INSTEAD"]);
+    assert!(listed.contains(&format!("{instance}/machine/serv_")), "{listed}");
+    node.look(&mut RegionWatch::new(node.world.clone(), REGION)).await;
+    desk.tell(&["appserver", "launch", &instance, "--wait"]).await;
+    let listed = desk.tell(&["resources", "scan", &instance, "--kind", "machine"]).await;
+    assert!(!listed.contains("/machine/serv_"), "{listed}");
+    node.stop(desk).await;
+}
+
+#[tokio::test]
 async fn a_region_that_does_not_answer_is_told_until_it_does() {
     let desk = Desk::open("A region does not answer").await;
     let node = Node::start(&desk).await;

@@ -44,7 +44,8 @@ pub(super) struct Node {
 impl Node {
     /// A node in haste, with one launch at a time.
     pub(super) async fn start(desk: &Desk) -> Self {
-        let (app, cloud) = (desk.server.app.clone(), Arc::new(FakeCloud::default()));
+        // What the server looks at.
+        let (app, cloud) = (desk.server.app.clone(), desk.server.cloud.clone());
         let playbooks = Arc::new(FakePlaybooks::default());
         let balancer = Arc::new(FakeLoadBalancer::default());
         let site = FakeSite::default().behind(balancer.clone());

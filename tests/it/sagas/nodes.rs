@@ -10,7 +10,7 @@ use ocim::app::{LaunchAsk, Launched};
 use ocim::processes::step::{
     Definition, Driver, Kind, Progress, RunFn, Step, StepContext, StepError, done,
 };
-use ocim_adapters::cloud::{Cloud, Machine, MachineSpec, Quota};
+use ocim_adapters::cloud::{Cloud, FloatingAddress, Machine, MachineSpec, Quota};
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::event::Position;
@@ -207,6 +207,14 @@ impl Cloud for GatedCloud {
 
     async fn read_console(&self, id: &str) -> Result<String, PortError> {
         self.inner.read_console(id).await
+    }
+
+    async fn list_floating_addresses(&self) -> Result<Vec<FloatingAddress>, PortError> {
+        self.inner.list_floating_addresses().await
+    }
+
+    async fn release_floating_address(&self, id: &str) -> Result<(), PortError> {
+        self.inner.release_floating_address(id).await
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {

@@ -221,14 +221,14 @@ async fn an_orphan_is_told_once_and_goes_by_hand_alone() {
     look(&mut watch, 4).await;
     assert_eq!(kinds(&stage, &INVENTORIES).await, ["inventory.orphan_found"]);
     let orphans = stage.app().list_orphans(REGION).await.unwrap();
-    assert_eq!((orphans.len(), orphans[0].key), (1, Some(Uuid::from_u128(7))));
+    assert_eq!((orphans.len(), orphans[0].made_with), (1, Some(Uuid::from_u128(7))));
     assert_eq!(stage.cloud.machines().len(), 2, "it is not touched");
 
     let by = Caller { reason: Some("a leftover".to_owned()), ..somebody() };
     assert!(stage.app().delete_orphan(&somebody(), REGION, &id).await.is_err(), "no reason");
     assert!(stage.app().delete_orphan(&by, REGION, "fake-001").await.is_err(), "it has an owner");
     let planned = stage.app().plan_orphan_deletion(&by, REGION, &id).await.unwrap();
-    assert_eq!(planned.machine, id);
+    assert_eq!(planned.id.key, id);
     let run = stage.app().delete_orphan(&by, REGION, &id).await.unwrap().value;
     stage.start(run).await;
     assert_eq!(stage.drive(run).await.phase, Phase::Completed);
@@ -278,7 +278,7 @@ async fn the_machine_of_an_abandoned_balancer_is_an_orphan_and_goes_by_hand() {
     abandon(&stage, run).await;
     look(&mut watch, 3).await;
     assert_eq!(kinds(&stage, &INVENTORIES).await, ["inventory.orphan_found"]);
-    let machine = stage.app().list_orphans(REGION).await.unwrap().remove(0).machine;
+    let machine = stage.app().list_orphans(REGION).await.unwrap().remove(0).id.key;
     let by = Caller { reason: Some("a leftover".to_owned()), ..somebody() };
     let run = stage.app().delete_orphan(&by, REGION, &machine).await.unwrap().value;
     stage.start(run).await;
@@ -306,10 +306,16 @@ async fn a_balancers_machine_that_was_taken_for_an_orphan_is_not_deleted() {
         let run = super::scenarios::begin_provision(&stage).await;
         stage.drive_until(run, |run| run.steps.contains_key(step)).await;
         let machine = stage.cloud.machines().remove(0);
-        let (region, power) = (REGION.to_owned(), Power::Active);
         let Machine { id, name, key, .. } = machine.clone();
-        let orphan = Orphan { machine: id.clone(), name, key, power };
-        let seen = inventory::Command::ReportOrphan { region, orphan };
+        let orphan = Orphan {
+            id: ResourceKey::new(Kind::Machine, &id),
+            name,
+            made_with: key,
+            power: Some(Power::Active),
+            owner: None,
+        };
+        let place = REGION.to_owned();
+        let seen = inventory::Command::ReportOrphan { place, orphan };
         stage.app().observe_inventory(REGION, seen).await.unwrap();
         let by = Caller { reason: Some("a leftover".to_owned()), ..somebody() };
         let deletion = stage.app().delete_orphan(&by, REGION, &id).await.unwrap().value;

@@ -15,6 +15,7 @@ use ocim::observer::follow_runs;
 use ocim::processes::slots::Slots;
 use ocim::processes::world::{Limits, World};
 use ocim::read_models::ReadModels;
+use ocim::resource_scan::ResourceScanner;
 use ocim::simulation::stage::deployment;
 use ocim::telemetry::Observing;
 use ocim::telemetry::traces::{Exporter, Tracer};
@@ -144,7 +145,8 @@ impl ApiServer {
             ids,
             stopping: stops,
             planner: LaunchPlanner::new(Arc::clone(&world)),
-            records: RecordLister::new(world, Arc::new(HostFinder)),
+            records: RecordLister::new(Arc::clone(&world), Arc::new(HostFinder)),
+            scanner: ResourceScanner::new(world),
             provisioning: servers.clone(),
             observing: observing.clone(),
             database: database.address().clone(),

@@ -102,6 +102,7 @@ impl MachineFolder {
             fault: record.fault.clone(),
             address: record.fault.is_none().then(|| record.address()),
             host_keys: host_keys.lines().map(key_without_comment).collect(),
+            made_at: None,
         }
     }
 

@@ -135,6 +135,7 @@ impl Server {
             fault,
             address,
             host_keys: host_keys::pinned(&self.metadata),
+            made_at: self.created,
         }
     }
 }

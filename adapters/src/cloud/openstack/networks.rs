@@ -5,7 +5,7 @@ use super::answers::refused;
 use super::api::{Call, Service};
 use super::machine::Server;
 use super::pages::list_all;
-use crate::cloud::Power;
+use crate::cloud::{FloatingAddress, Power};
 use ocim_domain::port_error::{Class, PortError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,6 +26,12 @@ struct Floating {
     id: String,
     #[serde(default)]
     port_id: Option<String>,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    floating_ip_address: Option<String>,
+    #[serde(default)]
+    created_at: Option<String>,
 }
 
 impl OpenStackCloud {
@@ -129,6 +135,42 @@ impl OpenStackCloud {
         }
     }
 
+    /// The floating addresses that are called as those of machines of ours are.
+    pub(super) async fn list_own_floating(&self) -> Result<Vec<FloatingAddress>, PortError> {
+        let all = match self.list_all_floating(None).await {
+            Ok(all) => all,
+            // Not every OpenStack has floating addresses, or lets us ask for them.
+            Err(error)
+                if error.class == Class::Permanent && self.config.floating_pool.is_none() =>
+            {
+                tracing::debug!(%error, "no floating addresses can be listed");
+                return Ok(vec![]);
+            }
+            Err(error) => return Err(error),
+        };
+        let mark = self.describe_floating("");
+        let own = |floating: Floating| {
+            let machine = floating.description.strip_prefix(&mark)?;
+            let is_id = !machine.is_empty() && !machine.contains(' ');
+            is_id.then(|| FloatingAddress {
+                machine: machine.to_owned(),
+                id: floating.id.clone(),
+                address: floating.floating_ip_address.clone().unwrap_or_default(),
+                made_at: floating.created_at.as_ref().and_then(|at| at.parse().ok()),
+            })
+        };
+        Ok(all.into_iter().filter_map(own).collect())
+    }
+
+    /// Gives a floating address back that is called as those of machines of ours are.
+    pub(super) async fn release_own_floating(&self, id: &str) -> Result<(), PortError> {
+        if !self.list_own_floating().await?.iter().any(|floating| floating.id == id) {
+            return Ok(());
+        }
+        let call = Call::delete(Service::Network, &["floatingips", id]);
+        self.api.find(call).await.map(|_| ())
+    }
+
     /// What the floating address of a server is called.
     fn describe_floating(&self, server: &str) -> String {
         format!("{} {} {server}", self.config.owner, self.config.region)
@@ -137,19 +179,26 @@ impl OpenStackCloud {
     /// The floating addresses that are called the server's.
     async fn list_floating(&self, server: &str) -> Result<Vec<Floating>, PortError> {
         let description = self.describe_floating(server);
-        let call = Call::get(Service::Network, &["floatingips"])
-            .with_query("description", description.clone());
-        let all = list_all(&self.api, call, "floatingips").await?;
+        let mut all = self.list_all_floating(Some(&description)).await?;
         // An old Neutron may not filter by it.
-        let is_ours = |it: &Value| {
-            it.get("description").and_then(Value::as_str) == Some(description.as_str())
-        };
+        all.retain(|floating| floating.description == description);
+        Ok(all)
+    }
+
+    async fn list_all_floating(
+        &self,
+        description: Option<&str>,
+    ) -> Result<Vec<Floating>, PortError> {
+        let mut call = Call::get(Service::Network, &["floatingips"]);
+        if let Some(description) = description {
+            call = call.with_query("description", description);
+        }
         let read = |floating: Value| {
             serde_json::from_value::<Floating>(floating).map_err(|error| {
                 PortError::transient(format!("Neutron lists what is no floating address: {error}"))
             })
         };
-        all.into_iter().filter(is_ours).map(read).collect()
+        list_all(&self.api, call, "floatingips").await?.into_iter().map(read).collect()
     }
 
     /// The id of the server's first port; none where the server has failed, or is gone.

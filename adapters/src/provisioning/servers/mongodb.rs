@@ -1,7 +1,7 @@
 //! Databases and accounts on a MongoDB server or replica set (infra §3).
 
 use super::{
-    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_doubt, in_time, misplaced, refused,
+    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_doubt, in_time, misplaced, of_kind, refused,
 };
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
@@ -117,6 +117,13 @@ impl OneServer for MongodbServer<'_> {
         removed
     }
 
+    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
+        let session = self.open()?;
+        let listed = session.list().await;
+        session.end().await;
+        listed
+    }
+
     async fn check(&self) -> Result<(), PortError> {
         let session = self.open()?;
         let checked = async {
@@ -193,6 +200,26 @@ impl Session {
             found.as_document().is_some_and(|it| it.get_str("name").ok() == Some(name))
         };
         Ok(found.iter().any(is_it))
+    }
+
+    /// All databases and accounts.
+    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
+        let databases = doc! { "listDatabases": 1, "nameOnly": true, "authorizedDatabases": false };
+        let databases = self.ask(ADMIN, databases, None).await?.unwrap_or_default();
+        let accounts = doc! { "usersInfo": { "forAllDBs": true } };
+        let accounts = self.ask(ADMIN, accounts, None).await?.unwrap_or_default();
+        let members = |answer: &Document, list: &str, name: fn(&Document) -> Option<String>| {
+            let found = answer.get_array(list).map_err(|_| self.strange())?;
+            let found = found.iter().filter_map(|it| name(it.as_document()?));
+            Ok::<Vec<String>, PortError>(found.collect())
+        };
+        let databases =
+            members(&databases, "databases", |it| it.get_str("name").ok().map(str::to_owned))?;
+        let accounts = members(&accounts, "users", |it| {
+            Some(format!("{}.{}", it.get_str("db").ok()?, it.get_str("user").ok()?))
+        })?;
+        let accounts = of_kind(Kind::MongodbAccount, accounts);
+        Ok(of_kind(Kind::MongodbDatabase, databases).chain(accounts).collect())
     }
 
     /// The account, if there is one.

@@ -3,7 +3,7 @@
 mod script;
 
 use super::{
-    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_doubt, in_time, misplaced, refused,
+    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_doubt, in_time, misplaced, of_kind, refused,
 };
 use crate::http_answers::first_cause;
 use async_trait::async_trait;
@@ -121,6 +121,16 @@ impl OneServer for MysqlServer<'_> {
         }
         session.end().await;
         Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
+        let mut session = self.connect().await?;
+        let databases = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA";
+        let databases: Vec<String> = session.rows(databases).await?;
+        let accounts: Vec<String> = session.rows("SELECT DISTINCT User FROM mysql.user").await?;
+        session.end().await;
+        let accounts = of_kind(Kind::MysqlAccount, accounts);
+        Ok(of_kind(Kind::MysqlDatabase, databases).chain(accounts).collect())
     }
 
     async fn check(&self) -> Result<(), PortError> {

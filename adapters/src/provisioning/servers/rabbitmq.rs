@@ -1,6 +1,6 @@
 //! Virtual hosts and users on a RabbitMQ server, by its management API (infra §4.2).
 
-use super::{OneServer, misplaced, refused};
+use super::{OneServer, misplaced, of_kind, refused};
 use crate::http_service::{HttpService, Service as Asked};
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -40,6 +40,12 @@ pub(super) struct RabbitmqServer<'a> {
 struct WhoAmI {
     /// A list; a text with commas in older versions.
     tags: Value,
+}
+
+/// A virtual host, or a user.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +103,13 @@ impl RabbitmqServer<'_> {
         }
     }
 
+    /// The names of all that are in a list of the API.
+    async fn names(&self, list: &str) -> Result<Vec<String>, PortError> {
+        let answer = self.ask(Method::GET, &[list], None).await?.unwrap_or_default();
+        let listed: Vec<Named> = self.open()?.read(&answer)?;
+        Ok(listed.into_iter().map(|it| it.name).collect())
+    }
+
     fn path_of<'b>(&self, id: &'b ItemId) -> Result<[&'b str; 2], PortError> {
         match id.kind {
             Kind::RabbitmqVhost => Ok(["vhosts", &id.name]),
@@ -134,6 +147,11 @@ impl OneServer for RabbitmqServer<'_> {
 
     async fn remove(&self, id: &ItemId) -> Result<(), PortError> {
         self.ask(Method::DELETE, &self.path_of(id)?, None).await.map(drop)
+    }
+
+    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
+        let vhosts = of_kind(Kind::RabbitmqVhost, self.names("vhosts").await?);
+        Ok(vhosts.chain(of_kind(Kind::RabbitmqUser, self.names("users").await?)).collect())
     }
 
     async fn check(&self) -> Result<(), PortError> {

@@ -1,6 +1,6 @@
 //! Containers in Swift (infra §5.2), by Keystone's API of version 3 and Swift's own.
 
-use super::{OneServer, hide, misplaced, refused};
+use super::{OneServer, hide, misplaced, of_kind, refused};
 use crate::http_service::{HttpService, Service as Asked};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -97,7 +97,7 @@ struct Endpoint {
     region_id: Option<String>,
 }
 
-/// An object of a container, or what several names begin with, which is never asked for.
+/// An object of a container, or what several names begin with, which is never asked for; or a container.
 #[derive(Deserialize)]
 struct Listed {
     name: String,
@@ -260,6 +260,22 @@ impl OneServer for SwiftStore<'_> {
             .buffer_unordered(AT_A_TIME)
             .try_collect()
             .await
+    }
+
+    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
+        let swift = self.open().await?;
+        let mut names: Vec<String> = vec![];
+        loop {
+            let marker = names.last().cloned().unwrap_or_default();
+            let query =
+                [("format", "json".to_owned()), ("limit", PAGE.to_string()), ("marker", marker)];
+            let listed = self.ask(&swift, Method::GET, &[], &query, HeaderMap::new()).await?;
+            let listed: Vec<Listed> = swift.read(&listed.unwrap_or_else(|| b"[]".to_vec()))?;
+            if listed.is_empty() {
+                return Ok(of_kind(Kind::SwiftContainer, names).collect());
+            }
+            names.extend(listed.into_iter().map(|it| it.name));
+        }
     }
 
     async fn check(&self) -> Result<(), PortError> {
