@@ -156,7 +156,9 @@ impl ResourceScanner {
                 Provider::Region(region) => machines::look(world, region).await,
                 Provider::Balancer(id, known) => balancers::look(world, *id, known).await,
                 Provider::Dns => names::look(world, ask, before, begun).await,
-                Provider::Service { place, service } => items::look(world, place, service).await,
+                Provider::Service { place, service } => {
+                    items::look(world, before, place, service).await
+                }
             }
         };
         let error = match timeout_at(begun + SCAN_TIME, look).await {

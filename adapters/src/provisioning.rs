@@ -24,8 +24,9 @@ pub trait Provisioning: Send + Sync + std::fmt::Debug {
     /// Removes it with all that it has. Absent is success.
     async fn remove(&self, service: &Service, id: &ItemId) -> Result<(), PortError>;
 
-    /// All that is there of the kinds that sites have, whoever made it.
-    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError>;
+    /// Those of these that are there, in their order.
+    async fn find_among(&self, service: &Service, ids: &[ItemId])
+    -> Result<Vec<ItemId>, PortError>;
 
     /// Whether the account that administers the server may do all of this; the error says what is wrong.
     async fn check(&self, service: &Service) -> Result<(), PortError>;
@@ -45,7 +46,7 @@ guarded! { Provisioning {} {
     ensure(service: &Service, items: &[Item]) -> (), orders asked(service);
     find(service: &Service, id: &ItemId) -> bool, asks asked(service);
     remove(service: &Service, id: &ItemId) -> (), orders asked(service);
-    list(service: &Service) -> Vec<ItemId>, asks asked(service);
+    find_among(service: &Service, ids: &[ItemId]) -> Vec<ItemId>, asks asked(service);
     check(service: &Service) -> (), asks asked(service);
     run_script(service: &Service, script: &Script) -> Ran, orders asked(service);
 }}

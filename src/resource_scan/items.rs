@@ -5,6 +5,7 @@ use super::{Looked, Provider, Scan, Unanswered, left, missing};
 use crate::app::{AppError, Holdings};
 use crate::processes::resource::provisioned::find_service;
 use crate::processes::world::World;
+use ocim_domain::inventory::OrphanId;
 use ocim_domain::ledger::{Kind, Leaves};
 use ocim_domain::provisioning::{ItemId, Service};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,26 +58,39 @@ pub(super) async fn find_services(
     Ok((services, unanswered))
 }
 
-/// Compares what a server lists with what ledgers have there, or once had.
-pub(super) async fn look(world: &World, place: &str, service: &Service) -> Looked {
+/// Compares what a server has with what ledgers have there, or once had.
+pub(super) async fn look(
+    world: &World,
+    before: &Holdings,
+    place: &str,
+    service: &Service,
+) -> Looked {
+    let here = before.held().chain(before.formers()).filter(|(id, _)| id.place == place);
+    let asked: BTreeSet<ItemId> = here.map(|(id, _)| item(id)).collect();
+    let ids: Vec<_> = asked.iter().cloned().collect();
     let provisioning = &world.ports.provisioning;
-    let listed: BTreeSet<ItemId> = provisioning.list(service).await?.into_iter().collect();
+    let found: BTreeSet<_> = provisioning.find_among(service, &ids).await?.into_iter().collect();
     let holdings = world.app.read_holdings().await?;
     let (provider, mut scan) = (service.to_string(), Scan::default());
-    let item = |kind: Kind, name: &str| ItemId { kind, name: name.to_owned() };
     for (id, holding) in holdings.formers().filter(|(id, _)| id.place == place) {
-        if listed.contains(&item(id.key.kind, &id.key.key)) {
+        if found.contains(&item(id)) {
             scan.orphans.push(left(holding, &provider));
         }
     }
     for (id, holding) in holdings.held().filter(|(id, _)| id.place == place) {
-        let item = item(id.key.kind, &id.key.key);
+        let item = item(id);
         // A database of MongoDB comes with its first document, which the site writes.
         let is_expected = holding.is_present() && id.key.kind != Kind::MongodbDatabase;
-        // A list may leave out what an account does not see.
-        if is_expected && !listed.contains(&item) && !provisioning.find(service, &item).await? {
+        let is_gone = is_expected && asked.contains(&item) && !found.contains(&item);
+        // A list leaves out what an account does not see, which a look for it tells.
+        if is_gone && !provisioning.find(service, &item).await? {
             scan.missing.push(missing(holding, &provider, None));
         }
     }
     Ok(scan)
+}
+
+/// It as its server knows it.
+fn item(id: &OrphanId) -> ItemId {
+    ItemId { kind: id.key.kind, name: id.key.key.clone() }
 }

@@ -240,7 +240,7 @@ const OF_SHARED_SERVERS: [Operation<Guarded<dyn Provisioning>>; 6] = operations!
     ensure(&swift(), &[container()]);
     find(&swift(), &container().id());
     remove(&swift(), &container().id());
-    list(&swift());
+    find_among(&swift(), &[]);
     check(&swift());
     run_script(&swift(), &script());
 };

@@ -13,11 +13,11 @@ use uuid::Uuid;
 /// What each server has, by what the server is called and what the item is.
 pub type Held = BTreeMap<(String, ItemId), Item>;
 
-/// What a server has.
-pub(super) fn list_held(held: &Held, service: &Service) -> Vec<ItemId> {
+/// Those of these that a server has.
+pub(super) fn among(held: &Held, service: &Service, ids: &[ItemId]) -> Vec<ItemId> {
     let name = service.to_string();
-    let here = held.keys().filter(|(server, _)| *server == name);
-    here.map(|(_, id)| id.clone()).collect()
+    let is_there = |id: &&ItemId| held.contains_key(&(name.clone(), (*id).clone()));
+    ids.iter().filter(is_there).cloned().collect()
 }
 
 /// How far a script is that has begun.
@@ -149,11 +149,15 @@ impl Provisioning for FakeServers {
         self.after(service, "remove")
     }
 
-    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError> {
-        self.before(service, "list").await?;
-        let listed = list_held(&self.lock(), service);
-        self.after(service, "list")?;
-        Ok(listed)
+    async fn find_among(
+        &self,
+        service: &Service,
+        ids: &[ItemId],
+    ) -> Result<Vec<ItemId>, PortError> {
+        self.before(service, "find_among").await?;
+        let found = among(&self.lock(), service, ids);
+        self.after(service, "find_among")?;
+        Ok(found)
     }
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {

@@ -30,8 +30,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SCRIPT_STATEMENT_MAX: Duration = Duration::from_secs(600);
 /// Longest time of a whole test of a server.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest time of a list of all that a server has.
-const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time of a look for all that sites have on a server.
+const LIST_TIMEOUT: Duration = Duration::from_secs(45);
 /// Calls at a time to one server.
 const CALLS_MAX: usize = 4;
 /// How much of what a server says is told to people, in characters.
@@ -43,7 +43,7 @@ trait OneServer: Send + Sync {
     async fn ensure(&self, items: &[Item]) -> Result<(), PortError>;
     async fn find(&self, id: &ItemId) -> Result<bool, PortError>;
     async fn remove(&self, id: &ItemId) -> Result<(), PortError>;
-    async fn list(&self) -> Result<Vec<ItemId>, PortError>;
+    async fn find_among(&self, ids: &[ItemId]) -> Result<Vec<ItemId>, PortError>;
     async fn check(&self) -> Result<(), PortError>;
 }
 
@@ -159,10 +159,14 @@ impl Provisioning for SharedServers {
         self.at(service).remove(id).await
     }
 
-    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError> {
+    async fn find_among(
+        &self,
+        service: &Service,
+        ids: &[ItemId],
+    ) -> Result<Vec<ItemId>, PortError> {
         let _place = self.place(service).await?;
         let server = self.at(service);
-        in_time(&service.to_string(), LIST_TIMEOUT, server.list()).await
+        in_time(&service.to_string(), LIST_TIMEOUT, server.find_among(ids)).await
     }
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {
@@ -231,9 +235,11 @@ fn hide<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
     secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
-/// Things of one kind by their names.
-fn of_kind(kind: Kind, names: Vec<String>) -> impl Iterator<Item = ItemId> {
-    names.into_iter().map(move |name| ItemId { kind, name })
+/// Those of these whose kind and name are listed.
+fn among(ids: &[ItemId], listed: &[(Kind, Vec<String>)]) -> Vec<ItemId> {
+    let names = listed.iter().flat_map(|(kind, names)| names.iter().map(|name| (*kind, name)));
+    let names: BTreeSet<_> = names.collect();
+    ids.iter().filter(|id| names.contains(&(id.kind, &id.name))).cloned().collect()
 }
 
 /// Asked of a server that has no such thing: a defect.

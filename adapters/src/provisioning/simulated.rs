@@ -1,7 +1,7 @@
 //! What sites have on the servers of a simulated region.
 
 use super::Provisioning;
-use super::fake::{Held, list_held};
+use super::fake::{Held, among};
 use crate::simulated::SimulatedRegion;
 use async_trait::async_trait;
 use ocim_domain::port_error::PortError;
@@ -51,9 +51,13 @@ impl Provisioning for SimulatedRegion {
         call.end().await
     }
 
-    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError> {
-        self.act(&service.to_string(), "list").await?.end().await?;
-        Ok(list_held(&self.lock().provisioned, service))
+    async fn find_among(
+        &self,
+        service: &Service,
+        ids: &[ItemId],
+    ) -> Result<Vec<ItemId>, PortError> {
+        self.act(&service.to_string(), "find_among").await?.end().await?;
+        Ok(among(&self.lock().provisioned, service, ids))
     }
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {

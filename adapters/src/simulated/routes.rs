@@ -212,8 +212,12 @@ impl Provisioning for Routed<dyn Provisioning> {
         self.provisioning(service).remove(service, id).await
     }
 
-    async fn list(&self, service: &Service) -> Result<Vec<ItemId>, PortError> {
-        self.provisioning(service).list(service).await
+    async fn find_among(
+        &self,
+        service: &Service,
+        ids: &[ItemId],
+    ) -> Result<Vec<ItemId>, PortError> {
+        self.provisioning(service).find_among(service, ids).await
     }
 
     async fn check(&self, service: &Service) -> Result<(), PortError> {

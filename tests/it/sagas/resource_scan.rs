@@ -195,7 +195,7 @@ async fn a_provider_that_does_not_answer_is_told_and_hinders_no_other() {
     let silent = Fault::Before(Class::Transient);
     stage.cloud.faults.fail_always("list_machines", silent.clone());
     stage.balancer.faults.fail_always("read_balancer", silent.clone());
-    stage.servers.faults.fail_always("list", silent.clone());
+    stage.servers.faults.fail_always("find_among", silent.clone());
     let found = scan(&stage).await;
     assert_eq!(orphans(&found), [format!("dns_name/dns/{STUDIO}")]);
     let silent: Vec<_> = found.unanswered.iter().map(|it| it.provider.as_str()).collect();
@@ -366,7 +366,7 @@ async fn an_orphan_that_a_ledger_has_by_then_is_left() {
     let busy = detail(scanner(&stage).adopt(&because(), &name, heir).await);
     assert!(busy.contains(&run.to_string()), "{busy}");
     let heir = Stage { instance: heir, ..stage };
-    heir.launch_active().await;
+    heir.launch().await;
     heir.start(run).await;
     let ended = heir.drive(run).await;
     let Phase::Unwound(Cause::StepFailed { error, .. }) = &ended.phase else {

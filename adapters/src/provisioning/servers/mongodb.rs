@@ -1,7 +1,7 @@
 //! Databases and accounts on a MongoDB server or replica set (infra §3).
 
 use super::{
-    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_doubt, in_time, misplaced, of_kind, refused,
+    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, among, failed, in_doubt, in_time, misplaced, refused,
 };
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
@@ -117,11 +117,11 @@ impl OneServer for MongodbServer<'_> {
         removed
     }
 
-    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
+    async fn find_among(&self, ids: &[ItemId]) -> Result<Vec<ItemId>, PortError> {
         let session = self.open()?;
-        let listed = session.list().await;
+        let found = session.find_among(ids).await;
         session.end().await;
-        listed
+        found
     }
 
     async fn check(&self) -> Result<(), PortError> {
@@ -202,24 +202,27 @@ impl Session {
         Ok(found.iter().any(is_it))
     }
 
-    /// All databases and accounts.
-    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
-        let databases = doc! { "listDatabases": 1, "nameOnly": true, "authorizedDatabases": false };
-        let databases = self.ask(ADMIN, databases, None).await?.unwrap_or_default();
-        let accounts = doc! { "usersInfo": { "forAllDBs": true } };
-        let accounts = self.ask(ADMIN, accounts, None).await?.unwrap_or_default();
-        let members = |answer: &Document, list: &str, name: fn(&Document) -> Option<String>| {
-            let found = answer.get_array(list).map_err(|_| self.strange())?;
-            let found = found.iter().filter_map(|it| name(it.as_document()?));
-            Ok::<Vec<String>, PortError>(found.collect())
-        };
-        let databases =
-            members(&databases, "databases", |it| it.get_str("name").ok().map(str::to_owned))?;
-        let accounts = members(&accounts, "users", |it| {
-            Some(format!("{}.{}", it.get_str("db").ok()?, it.get_str("user").ok()?))
-        })?;
-        let accounts = of_kind(Kind::MongodbAccount, accounts);
-        Ok(of_kind(Kind::MongodbDatabase, databases).chain(accounts).collect())
+    /// The names of all databases that have a document.
+    async fn list_databases(&self) -> Result<Vec<String>, PortError> {
+        let list = doc! { "listDatabases": 1, "nameOnly": true, "authorizedDatabases": false };
+        let answer = self.ask(ADMIN, list, None).await?.unwrap_or_default();
+        let found = answer.get_array("databases").map_err(|_| self.strange())?;
+        let names = found.iter().filter_map(|it| it.as_document()?.get_str("name").ok());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Each account is asked for: it is known by its own database alone.
+    async fn find_among(&self, ids: &[ItemId]) -> Result<Vec<ItemId>, PortError> {
+        let databases = self.list_databases().await?;
+        let mut accounts = vec![];
+        for id in ids.iter().filter(|id| id.kind == Kind::MongodbAccount) {
+            if let Some((database, user)) = split(&id.name)
+                && self.find_account(database, user).await?.is_some()
+            {
+                accounts.push(id.name.clone());
+            }
+        }
+        Ok(among(ids, &[(Kind::MongodbDatabase, databases), (Kind::MongodbAccount, accounts)]))
     }
 
     /// The account, if there is one.

@@ -3,7 +3,7 @@
 mod script;
 
 use super::{
-    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, failed, in_doubt, in_time, misplaced, of_kind, refused,
+    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, among, failed, in_doubt, in_time, misplaced, refused,
 };
 use crate::http_answers::first_cause;
 use async_trait::async_trait;
@@ -123,14 +123,14 @@ impl OneServer for MysqlServer<'_> {
         Ok(())
     }
 
-    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
+    async fn find_among(&self, ids: &[ItemId]) -> Result<Vec<ItemId>, PortError> {
         let mut session = self.connect().await?;
         let databases = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA";
         let databases: Vec<String> = session.rows(databases).await?;
         let accounts: Vec<String> = session.rows("SELECT DISTINCT User FROM mysql.user").await?;
         session.end().await;
-        let accounts = of_kind(Kind::MysqlAccount, accounts);
-        Ok(of_kind(Kind::MysqlDatabase, databases).chain(accounts).collect())
+        let listed = [(Kind::MysqlDatabase, databases), (Kind::MysqlAccount, accounts)];
+        Ok(among(ids, &listed))
     }
 
     async fn check(&self) -> Result<(), PortError> {

@@ -1,6 +1,6 @@
 //! Virtual hosts and users on a RabbitMQ server, by its management API (infra §4.2).
 
-use super::{OneServer, misplaced, of_kind, refused};
+use super::{OneServer, among, misplaced, refused};
 use crate::http_service::{HttpService, Service as Asked};
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -149,9 +149,9 @@ impl OneServer for RabbitmqServer<'_> {
         self.ask(Method::DELETE, &self.path_of(id)?, None).await.map(drop)
     }
 
-    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
-        let vhosts = of_kind(Kind::RabbitmqVhost, self.names("vhosts").await?);
-        Ok(vhosts.chain(of_kind(Kind::RabbitmqUser, self.names("users").await?)).collect())
+    async fn find_among(&self, ids: &[ItemId]) -> Result<Vec<ItemId>, PortError> {
+        let (vhosts, users) = (self.names("vhosts").await?, self.names("users").await?);
+        Ok(among(ids, &[(Kind::RabbitmqVhost, vhosts), (Kind::RabbitmqUser, users)]))
     }
 
     async fn check(&self) -> Result<(), PortError> {

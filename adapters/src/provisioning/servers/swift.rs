@@ -1,6 +1,6 @@
 //! Containers in Swift (infra §5.2), by Keystone's API of version 3 and Swift's own.
 
-use super::{OneServer, hide, misplaced, of_kind, refused};
+use super::{OneServer, among, hide, misplaced, refused};
 use crate::http_service::{HttpService, Service as Asked};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -262,7 +262,7 @@ impl OneServer for SwiftStore<'_> {
             .await
     }
 
-    async fn list(&self) -> Result<Vec<ItemId>, PortError> {
+    async fn find_among(&self, ids: &[ItemId]) -> Result<Vec<ItemId>, PortError> {
         let swift = self.open().await?;
         let mut names: Vec<String> = vec![];
         loop {
@@ -272,7 +272,7 @@ impl OneServer for SwiftStore<'_> {
             let listed = self.ask(&swift, Method::GET, &[], &query, HeaderMap::new()).await?;
             let listed: Vec<Listed> = swift.read(&listed.unwrap_or_else(|| b"[]".to_vec()))?;
             if listed.is_empty() {
-                return Ok(of_kind(Kind::SwiftContainer, names).collect());
+                return Ok(among(ids, &[(Kind::SwiftContainer, names)]));
             }
             names.extend(listed.into_iter().map(|it| it.name));
         }
