@@ -320,6 +320,7 @@ impl Cloud for FakeCloud {
 
     async fn list_floating_addresses(&self) -> Result<Vec<FloatingAddress>, PortError> {
         self.perform("list_floating_addresses", |state| Ok(state.lent.values().cloned().collect()))
+            .await
     }
 
     async fn release_floating_address(&self, id: &str) -> Result<(), PortError> {
@@ -327,6 +328,7 @@ impl Cloud for FakeCloud {
             state.lent.remove(id);
             Ok(())
         })
+        .await
     }
 
     async fn list_machines(&self) -> Result<Vec<Machine>, PortError> {

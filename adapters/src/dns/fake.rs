@@ -122,7 +122,7 @@ impl Dns for FakeDns {
     }
 
     async fn find_names(&self, names: &[OwnName]) -> Result<Vec<Lead>, PortError> {
-        self.faults.before("find_names")?;
+        self.faults.before("find_names").await?;
         let zone = self.lock().clone();
         self.faults.after("find_names")?;
         Ok(names.iter().map(|name| zone.find(name)).collect())

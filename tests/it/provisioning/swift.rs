@@ -122,7 +122,7 @@ async fn a_real_swift_has_the_container_and_lets_everybody_read_until_it_goes() 
     let id = item.id();
     servers.check(&service).await.unwrap();
     for _ in 0..2 {
-        servers.ensure(&service, &item).await.unwrap();
+        servers.ensure(&service, std::slice::from_ref(&item)).await.unwrap();
     }
     assert!(servers.find(&service, &id).await.unwrap());
     let fill = "store = cloud.object_store

@@ -1,7 +1,8 @@
 //! Databases and accounts on a MongoDB server or replica set (infra §3).
 
 use super::{
-    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, among, failed, in_doubt, in_time, misplaced, refused,
+    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, among, failed, in_doubt, in_time, misplaced,
+    refused,
 };
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};

@@ -3,7 +3,8 @@
 mod script;
 
 use super::{
-    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, among, failed, in_doubt, in_time, misplaced, refused,
+    CONNECT_TIMEOUT, OneServer, STATEMENT_TIMEOUT, among, failed, in_doubt, in_time, misplaced,
+    refused,
 };
 use crate::http_answers::first_cause;
 use async_trait::async_trait;
