@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/env.sh
 
 # The suites of tests/it that only root can run: their servers need it. A test holds that no other does.
-root_suites=(openstack)
+root_suites=(openstack full_launch)
 
 as_user=
 if [ "${1:-}" = user ]; then

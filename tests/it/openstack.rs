@@ -5,6 +5,7 @@ mod faults;
 mod groups;
 pub(crate) mod launch;
 mod quota;
+mod swift;
 
 use crate::support::http_double::HttpDouble;
 use crate::support::private_openstack::{PrivateOpenStack, own_stack, use_stack};

@@ -39,7 +39,7 @@ async fn remove(servers: &dyn Provisioning, service: &Service, items: &[Item]) {
 }
 
 /// That it is refused for good, in a sentence that names these, and none of the secrets.
-fn assert_refused<T: std::fmt::Debug>(
+pub(crate) fn assert_refused<T: std::fmt::Debug>(
     outcome: Result<T, PortError>,
     words: &[&str],
     secrets: &[&str],
