@@ -12,6 +12,9 @@ use ocim_domain::ledger::{Kind, Leaves, Resource};
 use ocim_domain::load_balancer::fragment_owner;
 use ocim_domain::saga::ErrorClass;
 
+/// Held by who gives an order: of two about one orphan, the second finds what the first has recorded.
+const ORDERS: &str = "orders about orphans";
+
 impl ResourceScanner {
     /// Asks to take an orphan away, for the caller's reason.
     ///
@@ -20,6 +23,8 @@ impl ResourceScanner {
     /// ours and what is not there; [`AppError::Unavailable`] when its provider does not answer.
     pub async fn delete(&self, by: &Caller, id: &OrphanId) -> Result<Done<RunId>, AppError> {
         by.need_reason()?;
+        let lock = self.world.lock(ORDERS);
+        let _one_at_a_time = lock.lock().await;
         let orphan = self.find_orphan(id).await?;
         self.world.app.delete_seen_orphan(by, &id.place, orphan).await
     }
@@ -53,6 +58,8 @@ impl ResourceScanner {
             let stage = present.lifecycle.stage;
             return Err(AppError::rejected(format!("the instance is {stage}: delete it instead")));
         }
+        let lock = self.world.lock(ORDERS);
+        let _one_at_a_time = lock.lock().await;
         let holdings = self.world.app.read_holdings().await?;
         let (_, found) = self.look_for(&holdings, id).await?;
         let former = holdings.former(id).ok_or_else(|| gone(id))?;

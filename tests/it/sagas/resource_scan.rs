@@ -16,6 +16,7 @@ use ocim_domain::inventory::OrphanId;
 use ocim_domain::ledger::{Kind, Sight};
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Cause, Phase, Run};
+use ocim_domain::shared_server::Mysql;
 use serde_json::json;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -210,6 +211,17 @@ async fn a_provider_that_does_not_answer_is_told_and_hinders_no_other() {
     let found = scan(&stage).await;
     assert!(!found.orphans.is_empty());
     assert!(found.unanswered[0].error.contains("names were not looked at"), "{found:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retired_server_is_not_asked_once_no_site_has_anything_there() {
+    let stage = Stage::new().await;
+    given_leftovers(&stage).await;
+    let (mysql, _) = stage.app().list_shared_servers::<Mysql>().await.unwrap().remove(0);
+    stage.app().retire_server::<Mysql>(&because(), mysql).await.unwrap();
+    let found = scan(&stage).await;
+    assert!(!found.orphans.is_empty() && found.unanswered.is_empty(), "{found:#?}");
+    assert!(orphans(&found).iter().all(|id| !id.starts_with("mysql")), "{found:#?}");
 }
 
 #[tokio::test(start_paused = true)]
