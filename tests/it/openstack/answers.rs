@@ -3,7 +3,7 @@
 use super::{open_through, spec, start_double, use_stack};
 use crate::support::http_double::{Certificate, HttpDouble};
 use chrono::{DateTime, TimeDelta};
-use ocim_adapters::cloud::Cloud;
+use ocim_adapters::cloud::{Cloud, Machine};
 use ocim_adapters::cloud::openstack::{OpenStackAccess, OpenStackCloud};
 use ocim_domain::port_error::{Blame, Class};
 use ocim_domain::saga::ErrorCode;
@@ -99,6 +99,19 @@ async fn a_question_is_asked_again_and_an_order_is_not() {
     assert!(cloud.list_machines().await.unwrap().is_empty());
 }
 
+/// Waits until so many machines are listed: Nova does not show a new one for a moment, while its cell takes it over.
+async fn await_listed(cloud: &OpenStackCloud, count: usize) -> Vec<Machine> {
+    let begun = Instant::now();
+    loop {
+        let listed = cloud.list_machines().await.unwrap();
+        if listed.len() == count {
+            return listed;
+        }
+        assert!(begun.elapsed() < super::PATIENCE, "{listed:?}");
+        tokio::time::sleep(super::POLL).await;
+    }
+}
+
 #[tokio::test]
 async fn a_server_whose_answer_was_lost_is_found_again_and_a_second_one_shows_in_the_list() {
     let stack = use_stack().await;
@@ -108,7 +121,8 @@ async fn a_server_whose_answer_was_lost_is_found_again_and_a_second_one_shows_in
     spoil(&mut double, "POST", "/servers$", &json!({"do": "cut"})).await;
     let error = cloud.create_machine(&spec).await.unwrap_err();
     assert_eq!(error.class, Class::Ambiguous, "{}", error.message);
-    let found = cloud.find_machine(spec.key).await.unwrap().expect("it was made");
+    let found = await_listed(&cloud, 1).await.pop().unwrap();
+    assert_eq!(found.key, Some(spec.key));
     assert_eq!(cloud.create_machine(&spec).await.unwrap().id, found.id);
     assert_eq!(cloud.list_machines().await.unwrap().len(), 1);
     // A request that was held up on its way finds nothing of the other, as that one did not.
@@ -117,7 +131,7 @@ async fn a_server_whose_answer_was_lost_is_found_again_and_a_second_one_shows_in
     spoil(&mut double, "GET", SERVERS, &blind).await;
     let late = cloud.create_machine(&spec).await.unwrap();
     assert_ne!(late.id, found.id);
-    let mut listed: Vec<_> = cloud.list_machines().await.unwrap();
+    let mut listed = await_listed(&cloud, 2).await;
     listed.sort_by_key(|machine| machine.id != found.id);
     let keys: Vec<_> = listed.iter().map(|machine| (machine.id.clone(), machine.key)).collect();
     assert_eq!(keys, [(found.id.clone(), Some(spec.key)), (late.id.clone(), Some(spec.key))]);
