@@ -3,8 +3,8 @@
 use super::{open_through, spec, start_double, use_stack};
 use crate::support::http_double::{Certificate, HttpDouble};
 use chrono::{DateTime, TimeDelta};
-use ocim_adapters::cloud::{Cloud, Machine};
 use ocim_adapters::cloud::openstack::{OpenStackAccess, OpenStackCloud};
+use ocim_adapters::cloud::{Cloud, Machine};
 use ocim_domain::port_error::{Blame, Class};
 use ocim_domain::saga::ErrorCode;
 use serde_json::{Value, json};
