@@ -3,6 +3,7 @@
 use super::App;
 use super::error::AppError;
 use ocim_domain::Timestamp;
+use ocim_domain::error_chain::chain;
 use ocim_domain::event::{DecodeError, DomainEvent, Recorded};
 use ocim_domain::ids::{InstanceId, LedgerId, ServerId};
 use ocim_domain::inventory::OrphanId;
@@ -26,6 +27,18 @@ impl LedgerWatch {
 
 #[derive(Debug)]
 struct Ledgers;
+
+/// What is known by a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Known {
+    Holding(Box<Holding>),
+    /// An event of that ledger can't be read, for this reason: nobody can say what nothing accounts for.
+    Unread {
+        is_newer: bool,
+        why: String,
+    },
+}
 
 /// Something that an instance has outside, or once had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +121,7 @@ fn is_remembered(kind: Kind) -> bool {
 
 impl Tracked for Ledgers {
     const SCHEMA: u16 = 1;
-    type Item = Holding;
+    type Item = Known;
     type Told = ();
 
     fn name(&self) -> String {
@@ -119,37 +132,43 @@ impl Tracked for Ledgers {
         Filter { categories: vec![LedgerId::CATEGORY.to_owned()], kinds: vec![] }
     }
 
-    fn apply(&self, items: &mut Items<Holding>, recorded: &Recorded) {
+    /// A program that knows more events has another [`Tracked::SCHEMA`], and reads them all anew.
+    fn apply(&self, items: &mut Items<Known>, recorded: &Recorded) {
         let instance = InstanceId(recorded.stream.id());
         match Event::decode(&recorded.kind, recorded.schema, &recorded.data) {
             Ok(event) => note(items, instance, event, recorded.recorded_at),
-            // What this version does not know, it does not look for: a newer one does.
-            Err(DecodeError::Unknown { .. }) => {}
-            Err(error @ DecodeError::Payload { .. }) => {
-                tracing::error!(stream = %recorded.stream, %error, "an event can't be read");
+            Err(error) => {
+                let is_newer = matches!(error, DecodeError::Unknown { .. });
+                let why = format!("{}: {}", recorded.stream, chain(&error));
+                items.put(instance.to_string(), Known::Unread { is_newer, why });
             }
         }
     }
 }
 
-fn note(items: &mut Items<Holding>, instance: InstanceId, event: Event, at: Timestamp) {
+fn note(items: &mut Items<Known>, instance: InstanceId, event: Event, at: Timestamp) {
     let place = |id: &ResourceKey| format!("{instance}/{id}");
     let mut change = |id: &ResourceKey, change: &dyn Fn(&mut Holding)| {
-        if let Some(holding) = items.get_mut(&place(id)) {
+        if let Some(Known::Holding(holding)) = items.get_mut(&place(id)) {
             change(holding);
         }
     };
     match event {
         Event::Wanted { resource } => {
             let key = place(&resource.id);
-            let provider_id = items.get(&key).and_then(|known| known.provider_id.clone());
+            let provider_id = match items.get(&key) {
+                Some(Known::Holding(known)) => known.provider_id.clone(),
+                Some(Known::Unread { .. }) | None => None,
+            };
             let standing = Standing::Wanted;
-            items.put(key, Holding { instance, resource, provider_id, standing });
+            let holding = Holding { instance, resource, provider_id, standing };
+            items.put(key, Known::Holding(Box::new(holding)));
         }
         Event::Adopted { resource, provider_id, .. } => {
             let (key, provider_id) = (place(&resource.id), Some(provider_id));
             let standing = Standing::Present;
-            items.put(key, Holding { instance, resource, provider_id, standing });
+            let holding = Holding { instance, resource, provider_id, standing };
+            items.put(key, Known::Holding(Box::new(holding)));
         }
         Event::Present { id, provider_id } => change(&id, &|known| {
             known.provider_id = Some(provider_id.clone());
@@ -231,10 +250,16 @@ impl App {
     /// What all ledgers have and once had, as the log says now.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// When the store does not answer; [`AppError::Newer`] or [`AppError::Internal`] where an event of a
+    /// ledger can't be read: what that says of may be in use.
     pub async fn read_holdings(&self) -> Result<Holdings, AppError> {
         let mut tracker = self.ledgers.0.lock().await;
         tracker.catch_up(drop).await?;
-        Ok(Holdings::new(tracker.items().iter().map(|(_, holding)| holding.clone())))
+        let holdings = tracker.items().iter().map(|(_, known)| match known {
+            Known::Holding(holding) => Ok(Holding::clone(holding)),
+            Known::Unread { is_newer: true, why } => Err(AppError::Newer(why.clone().into())),
+            Known::Unread { is_newer: false, why } => Err(AppError::internal(why.clone())),
+        });
+        Ok(Holdings::new(holdings.collect::<Result<Vec<_>, _>>()?.into_iter()))
     }
 }

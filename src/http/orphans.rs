@@ -25,6 +25,18 @@ use ocim_projections::{inventories, resources};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+/// What is answered to an order to take an orphan away.
+pub(super) const DELETION_ANSWERS: &[Answer] = &[
+    Answer {
+        status: 200,
+        description: "What would be done (`dry_run`)",
+        content: &[Content::json::<OrphanDeletionPlan>()],
+        headers: &[],
+        links: &[],
+    },
+    STARTED_RUN,
+];
+
 pub(super) const ROUTES: &[Route] = &[
     Route {
         handler: handler!(scan_resources),
@@ -74,16 +86,7 @@ pub(super) const ROUTES: &[Route] = &[
             has. `dry_run` only tells what would be done.",
         access: Access::Granted(Right::ResourcesDelete),
         takes: Input::NOTHING.body::<DeleteResource>(),
-        answers: &[
-            Answer {
-                status: 200,
-                description: "What would be done (`dry_run`)",
-                content: &[Content::json::<OrphanDeletionPlan>()],
-                headers: &[],
-                links: &[],
-            },
-            STARTED_RUN,
-        ],
+        answers: DELETION_ANSWERS,
         refuses: &[ProblemType::CommandRejected],
     },
 ];

@@ -4,11 +4,11 @@ use super::Api;
 use super::appservers::answer_with_run;
 use super::convert::{text_of, word};
 use super::extract::{Body, Params, read_search_text};
+use super::orphans::DELETION_ANSWERS;
 use super::paging::{Choice, answer_with_page};
 use super::problem::{HttpError, not_found};
 use super::routes::{
-    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, STARTED_RUN, Shape, Tag,
-    Verb, handler,
+    Access, Answer, AnswerHeader, Content, Input, Link, PathPart, Route, Shape, Tag, Verb, handler,
 };
 use crate::app::Caller;
 use crate::read_models::{OrphanRow, ServerFilter, ServerRow};
@@ -118,16 +118,7 @@ pub(super) const ROUTES: &[Route] = &[
                 },
             ])
             .body::<DeleteOrphan>(),
-        answers: &[
-            Answer {
-                status: 200,
-                description: "What would be done (`dry_run`)",
-                content: &[Content::json::<OrphanDeletionPlan>()],
-                headers: &[],
-                links: &[],
-            },
-            STARTED_RUN,
-        ],
+        answers: DELETION_ANSWERS,
         refuses: &[ProblemType::CommandRejected],
     },
     Route {

@@ -1,7 +1,8 @@
 //! What nothing accounts for, from outside: scanned, deleted and adopted, with what is refused.
 
+use crate::sagas::reconciler::stray;
 use crate::support::api_server::ApiServer;
-use ocim_adapters::cloud::{Cloud, MachineSpec};
+use ocim_adapters::cloud::Cloud;
 use ocim_adapters::faults::Fault;
 use ocim_domain::ids::InstanceId;
 use ocim_domain::ledger::{Command, Kind, Resource, ResourceKey};
@@ -12,15 +13,7 @@ use uuid::Uuid;
 const WHY: &str = "left by a test";
 
 async fn given_machine(server: &ApiServer) -> String {
-    let spec = MachineSpec {
-        key: Uuid::from_u128(7),
-        name: "edxapp-stray".to_owned(),
-        flavor: json!({}),
-        image: json!({}),
-        keyname: String::new(),
-        security_groups: vec![],
-    };
-    server.cloud.create_machine(&spec).await.unwrap().id
+    server.cloud.create_machine(&stray(7)).await.unwrap().id
 }
 
 async fn post(server: &ApiServer, path: &str, body: &Value) -> (u16, Value) {

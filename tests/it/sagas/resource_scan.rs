@@ -1,25 +1,27 @@
 //! What nothing accounts for and what is missing: found at each provider by itself, adopted, taken away.
 
+use super::newer::append_newer;
+use super::reconciler::stray;
 use super::scenarios::confirmed;
 use super::stage::{BALANCER, REGION, Stage, because, create_instance, somebody};
 use ocim::app::AppError;
 use ocim::app::lifecycle::{DeleteAsk, LifecycleAsk};
 use ocim::resource_scan::{ResourceScanner, Scan, ScanAsk};
 use ocim_adapters::balancer::Fragment;
-use ocim_adapters::cloud::{Cloud, FloatingAddress, MachineSpec};
+use ocim_adapters::cloud::{Cloud, FloatingAddress};
 use ocim_adapters::dns::Target;
 use ocim_adapters::faults::Fault;
 use ocim_adapters::provisioning::fake::Held;
 use ocim_domain::event::Recorded;
 use ocim_domain::ids::RunId;
 use ocim_domain::inventory::OrphanId;
-use ocim_domain::ledger::{Kind, Sight};
+use ocim_domain::ledger::{Kind, Sight, ledger_id};
 use ocim_domain::port_error::Class;
 use ocim_domain::saga::{Cause, Phase, Run};
 use ocim_domain::shared_server::Mysql;
 use serde_json::json;
 use std::collections::BTreeSet;
-use uuid::Uuid;
+use std::time::Duration;
 
 const SITE: &str = "alpha.example.com";
 const STUDIO: &str = "studio.alpha.example.com";
@@ -73,15 +75,7 @@ async fn given_leftovers(stage: &Stage) -> Held {
 }
 
 async fn given_stray_machine(stage: &Stage) -> String {
-    let spec = MachineSpec {
-        key: Uuid::from_u128(7),
-        name: "edxapp-stray".to_owned(),
-        flavor: json!({}),
-        image: json!({}),
-        keyname: String::new(),
-        security_groups: vec![],
-    };
-    stage.cloud.create_machine(&spec).await.unwrap().id
+    stage.cloud.create_machine(&stray(7)).await.unwrap().id
 }
 
 fn given_stray_fragment(stage: &Stage) -> String {
@@ -211,6 +205,25 @@ async fn a_provider_that_does_not_answer_is_told_and_hinders_no_other() {
     let found = scan(&stage).await;
     assert!(!found.orphans.is_empty());
     assert!(found.unanswered[0].error.contains("names were not looked at"), "{found:#?}");
+}
+
+/// What a newer program has recorded may be what it needs.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_called_an_orphan_while_a_ledger_tells_what_only_a_newer_program_knows() {
+    let stage = Stage::new().await;
+    given_leftovers(&stage).await;
+    let asked = scanner(&stage).delete(&because(), &id(&format!("dns_name/dns/{STUDIO}"))).await;
+    let run = asked.unwrap().value;
+    stage.start(run).await;
+    append_newer(&stage, &ledger_id(stage.instance).stream(), "ledger.resource_lent", 1).await;
+    let refused = scanner(&stage).scan(ScanAsk::default()).await;
+    assert!(matches!(refused, Err(AppError::Newer(_))), "{refused:?}");
+    let runner = stage.start_runner();
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    runner.stop().await;
+    assert_eq!(stage.dns.aliases().len(), 1, "it is left to whoever knows");
 }
 
 #[tokio::test(start_paused = true)]

@@ -256,14 +256,11 @@ impl Api {
             Ok(session) => Ok(Arc::clone(kept.insert(Arc::new(session)))),
             Err(error) => {
                 let (error, may_pass) = describe_login(&self.keystone, &error);
-                match self.find_cause().await.filter(|_| may_pass) {
-                    Some(cause) => {
-                        let text =
-                            format!("Keystone of {} does not answer: {cause}", self.keystone);
-                        Err((PortError::transient(text), may_pass))
-                    }
-                    None => Err((error, may_pass)),
+                if may_pass && let Some(cause) = self.find_cause().await {
+                    let text = format!("Keystone of {} does not answer: {cause}", self.keystone);
+                    return Err((PortError::transient(text), may_pass));
                 }
+                Err((error, may_pass))
             }
         }
     }

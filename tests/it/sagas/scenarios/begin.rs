@@ -1,6 +1,7 @@
 //! How the runs of scenarios that take more than one request begin.
 
 use crate::sagas::bulk;
+use crate::sagas::reconciler::stray;
 use crate::sagas::stage::{BALANCER, REGION, Stage, because, somebody};
 use ocim::app::lifecycle::LifecycleAsk;
 use ocim::app::{CleanUpRequest, LaunchAsk};
@@ -8,7 +9,7 @@ use ocim::processes::started_by;
 use ocim::reconciler::RegionWatch;
 use ocim::reconciler::balancers::BalancerWatch;
 use ocim_adapters::balancer::Fragment;
-use ocim_adapters::cloud::{Cloud, MachineSpec};
+use ocim_adapters::cloud::Cloud;
 use ocim_adapters::playbooks::RunState;
 use ocim_adapters::playbooks::fake::Script;
 use ocim_domain::bulk::Pace;
@@ -147,15 +148,7 @@ pub(crate) async fn begin_timer(stage: &Stage) -> RunId {
 
 /// Takes away a machine that nobody accounts for.
 pub(crate) async fn begin_orphan_deletion(stage: &Stage) -> RunId {
-    let spec = MachineSpec {
-        key: Uuid::from_u128(7),
-        name: "edxapp-stray".to_owned(),
-        flavor: json!({}),
-        image: json!({}),
-        keyname: String::new(),
-        security_groups: vec![],
-    };
-    let machine = stage.cloud.create_machine(&spec).await.unwrap().id;
+    let machine = stage.cloud.create_machine(&stray(7)).await.unwrap().id;
     let mut watch = RegionWatch::new(stage.world.clone(), REGION);
     watch.look().await.unwrap();
     watch.look().await.unwrap();
