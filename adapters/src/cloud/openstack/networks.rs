@@ -108,17 +108,7 @@ impl OpenStackCloud {
     /// # Errors
     /// Transient where Neutron still has one afterwards.
     pub(super) async fn release_floating_address(&self, server: &str) -> Result<(), PortError> {
-        let held = match self.list_floating(server).await {
-            Ok(held) => held,
-            // Not every OpenStack has floating addresses, or lets us ask for them.
-            Err(error)
-                if error.class == Class::Permanent && self.config.floating_pool.is_none() =>
-            {
-                tracing::debug!(server, %error, "no floating addresses can be listed");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
+        let held = self.list_floating(server).await?;
         if held.is_empty() {
             return Ok(());
         }
@@ -137,17 +127,7 @@ impl OpenStackCloud {
 
     /// The floating addresses that are called as those of machines of ours are.
     pub(super) async fn list_own_floating(&self) -> Result<Vec<FloatingAddress>, PortError> {
-        let all = match self.list_all_floating(None).await {
-            Ok(all) => all,
-            // Not every OpenStack has floating addresses, or lets us ask for them.
-            Err(error)
-                if error.class == Class::Permanent && self.config.floating_pool.is_none() =>
-            {
-                tracing::debug!(%error, "no floating addresses can be listed");
-                return Ok(vec![]);
-            }
-            Err(error) => return Err(error),
-        };
+        let all = self.list_all_floating(None).await?;
         let mark = self.describe_floating("");
         let own = |floating: Floating| {
             let machine = floating.description.strip_prefix(&mark)?;
@@ -198,7 +178,17 @@ impl OpenStackCloud {
                 PortError::transient(format!("Neutron lists what is no floating address: {error}"))
             })
         };
-        list_all(&self.api, call, "floatingips").await?.into_iter().map(read).collect()
+        match list_all(&self.api, call, "floatingips").await {
+            Ok(all) => all.into_iter().map(read).collect(),
+            // Not every OpenStack has floating addresses, or lets us ask for them.
+            Err(error)
+                if error.class == Class::Permanent && self.config.floating_pool.is_none() =>
+            {
+                tracing::debug!(%error, "no floating addresses can be listed");
+                Ok(vec![])
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The id of the server's first port; none where the server has failed, or is gone.
