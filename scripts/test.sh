@@ -64,6 +64,10 @@ done
 if [ $# = 0 ] && [ "$status" = 0 ]; then
     scripts/counts.sh "$TEST_COUNTS_DIR/counts.txt" ${TEST_COUNTS_WRITE:+--write} || status=$?
 fi
+if [ "$status" != 0 ]; then
+    printf '\nwhy tests failed:\n'
+    grep -A 20 'panicked at' "$log" | cut -c -2000 | head -n 200 || true
+fi
 [ -z "$as_user" ] ||
     printf '\nnot run, since only root can: %d tests of the suites: %s\n' $((${#skips[@]} / 2)) "${root_suites[*]}"
 exit "$status"

@@ -3,6 +3,7 @@
 use super::ocim::{Ground, text};
 use super::processes::{list_pids, read};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,9 +96,11 @@ impl CredentialWatch {
             let mut grep = Command::new("grep");
             // Where our own token is kept it is to be.
             let not = ["--exclude-dir=cloud", "--exclude=cli_token"];
-            grep.args(["-r", "-l", "-a", "-s", "-F", "-e", secret]).args(not).arg("--");
-            grep.arg(folder);
-            let found = grep.stdin(Stdio::null()).output().unwrap().stdout;
+            // Nor is it to be in a command line of ours: a watch of another test may see it.
+            grep.args(["-r", "-l", "-a", "-s", "-F", "-f", "-"]).args(not).arg("--").arg(folder);
+            let mut grep = grep.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            writeln!(grep.stdin.take().unwrap(), "{secret}").unwrap();
+            let found = grep.wait_with_output().unwrap().stdout;
             for file in String::from_utf8(found).unwrap().lines() {
                 self.seen.lock().unwrap().insert(format!("{name} in {file}"));
             }
