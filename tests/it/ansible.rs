@@ -1,7 +1,8 @@
 //! Real Ansible over real SSH: runs that happen once, outlive their starter, and end when told to.
 
 use crate::plays::bench::{Bench, has, read_all, wait_end};
-use crate::private_sshd::{PrivateSshd, free_port, wait_for};
+use crate::private_sshd::{PrivateSshd, wait_for};
+use crate::support::ports::take_port;
 use ocim_adapters::playbooks::ansible::AnsiblePlaybooks;
 use ocim_adapters::playbooks::{PlaybookRun, Playbooks, RunState, Source};
 use ocim_domain::port_error::{Blame, Class};
@@ -194,7 +195,7 @@ async fn pip_says_what_it_lacks() {
 async fn the_demo_site_serves_what_its_variables_say() {
     let bench = Bench::start();
     let playbooks = bench.machine.playbooks();
-    let port = free_port();
+    let port = take_port();
     for (key, number) in [(1, 7), (2, 8)] {
         let run = demo_run(&bench, key, port, number);
         playbooks.start_playbook(&run).await.unwrap();

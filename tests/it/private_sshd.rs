@@ -1,12 +1,13 @@
 //! A real sshd on a free port whose logins get a home of their own, and Ansible to reach it.
 
+use crate::support::ports::take_port;
 use async_trait::async_trait;
 use ocim_adapters::balancer::BalancerHost;
 use ocim_adapters::cloud::Address;
 use ocim_adapters::playbooks::ansible::{AnsibleConfig, AnsiblePlaybooks, pick_environment};
 use ocim_adapters::shell::Shell;
 use ocim_domain::port_error::PortError;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ impl PrivateSshd {
         if nix::unistd::geteuid().is_root() {
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
-        let port = free_port();
+        let port = take_port();
         let configuration = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey \"{}\"\nPidFile none\nUsePAM no\n\
              AuthorizedKeysFile \"{}\"\nStrictModes no\nPasswordAuthentication no\n\
@@ -79,10 +80,10 @@ impl PrivateSshd {
     pub(crate) fn as_balancer(&self) -> BalancerHost {
         BalancerHost {
             domain: "balancer.localhost".into(),
-            address: self.address(free_port()),
+            address: self.address(take_port()),
             host_keys: self.host_keys(),
             also_listens: None,
-            https_port: Some(free_port()),
+            https_port: Some(take_port()),
         }
     }
 
@@ -167,11 +168,6 @@ impl Shell for PrivateSshd {
     async fn read_boot_id(&self, address: &Address, keys: &[String]) -> Result<String, PortError> {
         self.run(address, keys, "cat /proc/sys/kernel/random/boot_id", b"").await
     }
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Runs a program to its end, which must be a good one.

@@ -10,6 +10,7 @@ pub(crate) mod log_check;
 pub(crate) mod machines;
 pub(crate) mod ocim;
 pub(crate) mod peers;
+pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod private_openstack;
 pub(crate) mod processes;

@@ -1,7 +1,8 @@
 //! Virtual hosts and users on a real RabbitMQ.
 
 use super::{assert_away, assert_refused, names, remove};
-use crate::support::peers::{ADMIN, PASSWORD, RabbitMq, unused_port};
+use crate::support::peers::{ADMIN, PASSWORD, RabbitMq};
+use crate::support::ports::take_port;
 use ocim_adapters::provisioning::Provisioning;
 use ocim_adapters::provisioning::servers::SharedServers;
 use ocim_domain::ids::RabbitmqServerId;
@@ -99,7 +100,7 @@ async fn nobody_else_is_taken_for_a_server() {
         })
     };
     let id = Item::RabbitmqVhost("/first".to_owned()).id();
-    let away = servers.find(&at(unused_port()), &id).await;
+    let away = servers.find(&at(take_port()), &id).await;
     assert_away(away, &["127.0.0.1 does not answer"], &[PASSWORD]);
     // It knows no path.
     let stranger = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,7 +1,7 @@
 //! A BIND of the test's own, with the zones of `tests/dns`, and what somebody else does there.
 
+use super::ports::take_port;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ impl Bind {
 
     fn try_start() -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("ocim-bind").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = take_port();
         let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dns");
         for file in fs::read_dir(files).unwrap() {
             let file = file.unwrap();

@@ -10,7 +10,7 @@ pub(crate) use self::rabbitmq::RabbitMq;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,14 +43,22 @@ impl Program {
         Self { name, child, log }
     }
 
+    /// Sees that it has not ended.
+    fn assert_runs(&mut self) {
+        if let Some(ended) = self.child.try_wait().unwrap() {
+            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+            panic!("{} has ended ({ended}): {said}", self.name);
+        }
+    }
+
     /// Waits until it is ready.
     fn await_ready(&mut self, mut is_ready: impl FnMut() -> bool) {
         let deadline = Instant::now() + START;
         while !is_ready() {
-            let ended = self.child.try_wait().unwrap();
-            if ended.is_some() || Instant::now() > deadline {
+            self.assert_runs();
+            if Instant::now() > deadline {
                 let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-                panic!("{} is not ready ({ended:?}): {said}", self.name);
+                panic!("{} is not ready: {said}", self.name);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -81,11 +89,6 @@ impl Drop for Program {
 
 fn is_open(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-}
-
-/// A port that nobody listens on now.
-pub(crate) fn unused_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Runs a program to its end, which must be a good one.

@@ -1,6 +1,7 @@
 //! A private MariaDB.
 
-use super::{ADMIN, PASSWORD, Program, is_open, own_name, run, unused_port};
+use super::{ADMIN, PASSWORD, Program, is_open, own_name, run};
+use crate::support::ports::take_port;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, OptsBuilder};
 use ocim_domain::provisioning::{Server, Service};
@@ -31,7 +32,7 @@ impl MariaDb {
             "GRANT ALL ON *.* TO '{ADMIN}'@'%' IDENTIFIED BY '{PASSWORD}' WITH GRANT OPTION;\n"
         );
         std::fs::write(folder.path().join("init.sql"), sql).unwrap();
-        let mut peer = Self { folder, port: unused_port(), program: None };
+        let mut peer = Self { folder, port: take_port(), program: None };
         peer.come_back(&[]);
         peer
     }

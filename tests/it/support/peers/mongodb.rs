@@ -1,6 +1,7 @@
 //! A private server that speaks as MongoDB does (`tests/mongodb`): there is no MongoDB to be had.
 
-use super::{ADMIN, PASSWORD, Program, is_open, unused_port};
+use super::{ADMIN, PASSWORD, Program, is_open};
+use crate::support::ports::take_port;
 use mongodb::Client;
 use mongodb::bson::doc;
 use mongodb::options::{ClientOptions, Credential, ServerAddress};
@@ -32,7 +33,7 @@ fn server() -> PathBuf {
 impl MongoDb {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut peer = Self { folder, port: unused_port(), program: None };
+        let mut peer = Self { folder, port: take_port(), program: None };
         // Whoever comes first makes the account that all others need.
         peer.come_back(&[]);
         let create = doc! {

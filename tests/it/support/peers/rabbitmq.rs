@@ -1,6 +1,7 @@
 //! A private RabbitMQ with its management API, and an epmd of its own.
 
-use super::{ADMIN, PASSWORD, Program, is_open, unused_port};
+use super::{ADMIN, PASSWORD, Program, is_open};
+use crate::support::ports::take_port;
 use ocim_domain::provisioning::{Server, Service};
 use ocim_domain::shared_server::Rabbitmq;
 use reqwest::{Client, Method, RequestBuilder};
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(crate) struct RabbitMq {
     // In this order they end.
-    _server: Program,
+    server: Program,
     _names: Program,
     _folder: TempDir,
     pub(crate) api_port: u16,
@@ -24,7 +25,7 @@ impl RabbitMq {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let [api_port, amqp_port, names_port, nodes_port] = std::array::from_fn(|_| unused_port());
+        let [api_port, amqp_port, names_port, nodes_port] = std::array::from_fn(|_| take_port());
         let configuration = format!(
             "listeners.tcp.1 = 127.0.0.1:{amqp_port}\nmanagement.tcp.ip = 127.0.0.1\n\
              management.tcp.port = {api_port}\ndefault_user = {ADMIN}\ndefault_pass = {PASSWORD}\n"
@@ -54,7 +55,7 @@ impl RabbitMq {
             );
         let server = Program::start("rabbitmq-server", command, folder.path());
         let mut peer =
-            Self { _server: server, _names: names, _folder: folder, api_port, amqp_port };
+            Self { server, _names: names, _folder: folder, api_port, amqp_port };
         peer.await_api().await;
         peer
     }
@@ -62,7 +63,8 @@ impl RabbitMq {
     async fn await_api(&mut self) {
         let deadline = std::time::Instant::now() + super::START;
         while !self.ask(Method::GET, "whoami").send().await.is_ok_and(|it| it.status() == 200) {
-            let said = std::fs::read_to_string(&self._server.log).unwrap_or_default();
+            self.server.assert_runs();
+            let said = std::fs::read_to_string(&self.server.log).unwrap_or_default();
             assert!(std::time::Instant::now() < deadline, "RabbitMQ is not ready: {said}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -70,7 +72,7 @@ impl RabbitMq {
 
     pub(crate) fn freeze(&self, frozen: bool) {
         use nix::sys::signal::Signal;
-        self._server.signal(if frozen { Signal::SIGSTOP } else { Signal::SIGCONT });
+        self.server.signal(if frozen { Signal::SIGSTOP } else { Signal::SIGCONT });
     }
 
     fn api_url(&self) -> String {
