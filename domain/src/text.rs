@@ -198,6 +198,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_fit_to_be_stored_keeps_all_else() {
+        let given = json!({"a\0": ["x\0", "y", null, true, 1.5, {"b": "\0"}], "c": "z"});
+        let kept = json!({
+            "a\u{fffd}": ["x\u{fffd}", "y", null, true, 1.5, {"b": "\u{fffd}"}],
+            "c": "z",
+        });
+        assert_eq!(make_value_storable(given), kept);
+    }
+
+    #[test]
+    fn what_stands_within_each_other_is_counted() {
+        for (value, depth) in [
+            (json!("x"), 0),
+            (json!([]), 1),
+            (json!({"a": 1, "b": [1]}), 2),
+            (json!([0, {"a": [{}]}]), 4),
+        ] {
+            assert!(nests_within(&value, depth), "{value}");
+            assert!(depth == 0 || !nests_within(&value, depth - 1), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_time_can_be_stored_while_its_year_has_four_digits() {
+        let first_of = |year| {
+            let day = chrono::NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default();
+            day.and_time(chrono::NaiveTime::MIN).and_utc()
+        };
+        for (year, is_storable) in
+            [(0, false), (1, true), (2024, true), (9999, true), (10_000, false), (-1, false)]
+        {
+            assert_eq!(is_storable_time(first_of(year)), is_storable, "{year}");
+        }
+    }
+
+    #[test]
     fn what_a_tool_wrote_is_a_text_whatever_its_bytes_are() {
         assert_eq!(decode_output("für 3 €".as_bytes()), "für 3 €");
         assert_eq!(decode_output(b"a\xffb\0c"), "a\u{fffd}b\u{fffd}c");

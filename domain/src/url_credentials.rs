@@ -111,6 +111,8 @@ mod tests {
             "git@github.com:org/repo.git",
             "mail to: a@b.org",
             "http://<host> is a@b",
+            "http://host or a@b",
+            "http://host\u{1b}a@b",
             "://",
         ] {
             assert_eq!(hide_url_credentials(text), text);

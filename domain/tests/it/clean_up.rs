@@ -92,6 +92,9 @@ fn the_newest_that_runs_and_is_newer_than_what_serves_stays_however_old_it_is() 
     assert_eq!(at_hour(&all[1..], 9_000), [overtaken(), candidate(), goes(Goes::NotRunning)]);
     // Made in the very moment that the other began to serve is not before that.
     assert_eq!(at_hour(&[serving(1, 0, 5), running(2, 5)], 9_000)[1], candidate());
+    // One that does not run is not overtaken, whatever was made after it.
+    let all = [serving(1, 0, 5), of(Status::Cancelled, running(2, 10)), running(3, 20)];
+    assert_eq!(at_hour(&all, 9_000)[1..], [goes(Goes::NotRunning), candidate()]);
 }
 
 #[test]

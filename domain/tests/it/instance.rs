@@ -4,9 +4,10 @@ use crate::given::given;
 use crate::sample::{
     self, appserver_id, instance_id, load_balancer_id, other_settings, run_id, settings,
 };
+use ocim_domain::decider::Decider;
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::instance::{
-    Attempts, Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected,
+    Attempts, Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected, State,
 };
 use ocim_domain::name::Kind;
 use ocim_domain::names::{RoutedNames, monitored_urls};
@@ -392,4 +393,49 @@ fn names_that_another_site_has_get_digits_of_their_own() {
     assert_eq!(other, propose("ab.example.com", 0).forum_database);
     let (kinds, _): (Vec<_>, Vec<_>) = own.reserved().into_iter().unzip();
     assert_eq!(kinds[0], kinds[1]);
+}
+
+#[test]
+fn only_a_dropped_domain_is_on_its_way_to_others() {
+    let history = [created(), assigned(), with_external("A.example.org"), with_external("")];
+    let leaving = |events: &[Event], kind, name| match Instance::fold(events) {
+        State::Present(present) => present.is_leaving(kind, name),
+        other => panic!("{other:?}"),
+    };
+    assert!(leaving(&history, Kind::Domain, "a.EXAMPLE.org"));
+    assert!(!leaving(&history, Kind::Domain, "lms.example.com"), "the settings have it");
+    assert!(!leaving(&history, Kind::Bucket, "a.example.org"));
+    let kept = [created(), assigned(), with_external("A.example.org")];
+    assert!(!leaving(&kept, Kind::Domain, "a.example.org"));
+}
+
+#[test]
+fn what_is_reserved_for_an_instance_is_what_it_holds() {
+    let present = Instance::fold(&[
+        created(),
+        assigned(),
+        with_external("A.example.org"),
+        with_external(""),
+        Event::ResourcesNamed {
+            names: ResourceNames::propose(
+                "lms.example.com",
+                &ResourcePrefixes::default(),
+                instance_id(),
+                0,
+            ),
+        },
+        under(&[1], "lms.example.com"),
+    ]);
+    let State::Present(present) = present else { panic!("{present:?}") };
+    let reserved = present.reserved_names();
+    for (kind, name) in &reserved {
+        assert!(present.holds(*kind, name), "{kind:?} {name}");
+    }
+    let of =
+        |kind| reserved.iter().filter(move |(of, _)| *of == kind).map(|(_, name)| name.as_str());
+    let domains: Vec<_> = of(Kind::Domain).collect();
+    assert!(domains.contains(&"lms.example.com") && domains.contains(&"a.example.org"));
+    for kind in [Kind::Database, Kind::Container, Kind::Bucket, Kind::IamUser] {
+        assert!(of(kind).count() > 0, "{kind:?}");
+    }
 }

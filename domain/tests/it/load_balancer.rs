@@ -90,6 +90,15 @@ fn what_is_known_of_a_balancer_follows_the_rules() {
     let mut without = registration();
     without.host_keys = vec![];
     assert_eq!(fields(&without), ["host_keys"]);
+    let key = registration().host_keys.remove(0);
+    let with = |host_keys: Vec<String>| fields(&Registration { host_keys, ..registration() });
+    assert_eq!(with(vec![key.clone(); 16]), Vec::<String>::new());
+    assert_eq!(with(vec![key.clone(); 17]), ["host_keys"]);
+    let longest = format!("ssh-rsa {}", "A".repeat(1992));
+    assert_eq!(with(vec![longest.clone()]), Vec::<String>::new());
+    for odd in [longest + "A", format!("{key}\u{7}")] {
+        assert_eq!(with(vec![key.clone(), odd]), ["host_keys"]);
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod maintenance;
 mod meanings;
 mod name;
 mod names;
+mod port_error;
 mod projection;
 mod properties;
 mod provisioning;

@@ -219,6 +219,9 @@ fn a_dry_run_tells_the_whole_way_from_there() {
     let told =
         preview(&plan(), &run_of(&stuck_at_pivot()), Verb::Abandon, "a test", at(0)).unwrap();
     assert_eq!(told.len(), 1 + 5, "{told:?}");
+    let key = Uuid::from_u128(5);
+    let first = format!("`first` stays behind, its key is {key}, it gave \"first\"");
+    assert_eq!(told[1], first);
 }
 
 #[test]
@@ -409,4 +412,41 @@ fn an_explanation_says_which_circuit_a_step_waits_for() {
     }
     let waiting = explained(&[started()], &facts);
     assert!(!waiting.sentence.contains("put off"), "it has not begun: {}", waiting.sentence);
+}
+
+#[test]
+fn a_run_that_has_settled_by_its_undoing_goes_forward_no_more() {
+    let plan = Plan { settles_on_undo: true, ..plan() };
+    let resume = |events: &[Event]| {
+        preview(&plan, &run_of(events), Verb::ResumeForward, "a test", at(0)).err()
+    };
+    assert_eq!(resume(&stuck_unwinding()), Some(Rejected::Settled));
+    // Nothing is undone yet.
+    let turned = [started(), intended("first"), done("first"), Event::UnwindBegan(Cause::Deadline)];
+    assert_eq!(resume(&turned), None);
+}
+
+#[test]
+fn each_directive_names_its_step_and_is_alone_where_it_has_none() {
+    let step = || text("first");
+    let (until, deadline, attempt) = (at(1), at(1), 1);
+    for directive in [
+        Directive::Run { step: step(), attempt, doubt: false },
+        Directive::Resume { step: step(), attempt, deadline },
+        Directive::FireTimer { step: step() },
+        Directive::Wait { step: step(), until },
+        Directive::Undo { step: step(), attempt },
+        Directive::ResumeUndo { step: step(), attempt, deadline },
+        Directive::SkipUndo { step: step(), reason: text("kept") },
+    ] {
+        assert_eq!((directive.step(), directive.is_alone()), (Some("first"), false));
+    }
+    let (code, why) = (StuckCode::StepFailed, text("no"));
+    let stuck = Directive::DeclareStuck { step: step(), code, why };
+    assert_eq!((stuck.step(), stuck.is_alone()), (Some("first"), true));
+    let of_the_run =
+        [Directive::Unwind(Cause::Deadline), Directive::Complete, Directive::FinishUnwind];
+    for directive in of_the_run {
+        assert_eq!((directive.step(), directive.is_alone()), (None, true));
+    }
 }

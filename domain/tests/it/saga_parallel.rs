@@ -3,8 +3,8 @@
 use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
-    Cause, Command, DEATHS_MAX, Directive, ErrorClass, ErrorCode, Event, Kind, Plan, Rejected, Run,
-    Saga, StepPlan, StuckCode, UNDO_TIME, may_retry_undo, next,
+    Action, Cause, Command, DEATHS_MAX, Direction, Directive, ErrorClass, ErrorCode, Event, Kind,
+    Plan, Rejected, Run, Saga, StepPlan, StuckCode, UNDO_TIME, may_retry_undo, next,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -291,4 +291,22 @@ fn a_late_report_does_not_change_a_step_that_is_settled() {
     assert_eq!(late(&events, other), Err(Rejected::Unfitting));
     events.extend([Event::UnwindBegan(Cause::Deadline), undo_done("first")]);
     assert_eq!(late(&events, undo_done("first")), Err(Rejected::Unfitting));
+}
+
+#[test]
+fn whoever_takes_a_hand_in_a_run_and_its_way_back_begin_with_no_deaths() {
+    let history = [started(), intended("first"), taken(1, false)];
+    assert_eq!(run_of(&history).effort("first").deaths, 1);
+    let acted = Event::OperatorActed {
+        action: Action::ForceUnwind,
+        direction: Direction::Unwinding,
+        step: None,
+        output: None,
+        actor: "token:alice".to_owned(),
+        reason: "it hangs".to_owned(),
+    };
+    for turn in [acted, Event::UnwindBegan(Cause::Deadline)] {
+        let run = run_of(&[&history[..], &[turn]].concat());
+        assert_eq!(run.effort("first").deaths, 0);
+    }
 }

@@ -411,3 +411,23 @@ fn a_url_is_taken_apart_as_it_is_written() {
     let written = Mysql { host: "::1".to_owned(), port: 1, tls: false }.url("u", "p");
     assert_eq!(written, "mysql://u:p@[::1]:1");
 }
+
+#[test]
+fn a_client_of_messages_is_told_a_url_with_its_account() {
+    let told = |address: Rabbitmq| address.url("site", "secret");
+    assert_eq!(told(rabbitmq()), "amqps://site:secret@mq.example.com");
+    let elsewhere = Rabbitmq { instance_port: 5673, ..rabbitmq() };
+    assert_eq!(told(elsewhere), "amqps://site:secret@mq.example.com:5673");
+}
+
+#[test]
+fn what_an_instance_uses_is_told_by_kind() {
+    let all = servers();
+    assert_eq!(Mysql::used(&all), all.mysql.as_ref());
+    assert_eq!(Mongodb::used(&all), all.mongodb.as_ref());
+    assert_eq!(Rabbitmq::used(&all), all.rabbitmq.as_ref());
+    assert!(!all.is_empty());
+    let none = SharedServers::default();
+    assert!(none.is_empty() && Mysql::used(&none).is_none());
+    assert!(Mongodb::used(&none).is_none() && Rabbitmq::used(&none).is_none());
+}

@@ -29,6 +29,14 @@ fn fall_due(state: &mut State, since: Timestamp, looks: &[Timestamp]) -> Vec<Tim
 }
 
 #[test]
+fn each_job_has_a_word_that_reads_back() {
+    for job in Job::ALL {
+        assert_eq!(job.to_string().parse::<Job>().unwrap(), job);
+    }
+    assert!("make_coffee".parse::<Job>().is_err());
+}
+
+#[test]
 fn it_falls_due_at_midnight_to_the_second_and_once_for_each_day() {
     let (mut state, since) = (State::default(), at(1, 12, 0, 0));
     let before = fall_due(&mut state, since, &[at(1, 12, 0, 0), at(1, 23, 59, 59)]);
