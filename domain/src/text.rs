@@ -115,7 +115,7 @@ pub fn make_recordable(text: &str) -> String {
 #[must_use]
 pub fn make_value_storable(value: Value) -> Value {
     match value {
-        Value::String(text) if text.contains('\0') => Value::String(make_storable(&text).into()),
+        Value::String(text) => make_storable(&text).into(),
         Value::Array(items) => items.into_iter().map(make_value_storable).collect(),
         Value::Object(fields) => {
             let mend = |(name, field): (String, Value)| {
@@ -123,7 +123,7 @@ pub fn make_value_storable(value: Value) -> Value {
             };
             fields.into_iter().map(mend).collect()
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }
 
@@ -244,6 +244,7 @@ mod tests {
         let told =
             make_recordable(&format!("begin {} the reason", "é\0".repeat(TOOL_TEXT_BYTES_MAX)));
         assert!(told.len() <= TOOL_TEXT_BYTES_MAX, "{}", told.len());
+        assert!(told.len() > TOOL_TEXT_BYTES_MAX - 64, "no more is lost than must be");
         assert!(told.starts_with("begin é\u{fffd}") && told.ends_with("the reason"));
         assert!(told.contains("bytes left out"));
         assert_eq!(make_recordable("short"), "short");

@@ -227,8 +227,10 @@ fn names_and_attempts_make_the_sentence() {
 
     let done = event("saga.step_done", 1, json!({"step": "create_server", "output": {}}), "system");
     assert_eq!(tell(&done, &context), "Ocim finished “create server”");
-    context.attempts.insert((run, 4), Attempt { number: 2, seconds: 41.0 });
+    context.attempts.insert((run.clone(), 4), Attempt { number: 2, seconds: 41.0 });
     assert_eq!(tell(&done, &context), "Ocim finished “create server” (attempt 2, 41 s)");
+    context.attempts.insert((run, 4), Attempt { number: 1, seconds: 41.0 });
+    assert_eq!(tell(&done, &context), "Ocim finished “create server” (41 s)");
 
     let data = json!({
         "appserver": format!("apps_{ID}"), "run": format!("run_{ID}"), "number": 3,

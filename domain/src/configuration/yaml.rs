@@ -281,10 +281,9 @@ fn split_integer(plain: &str) -> Option<(&str, u32)> {
         },
         None => (unsigned, 10),
     };
-    let starts_well = radix != 10 || digits.starts_with(|c: char| c.is_ascii_digit());
     let has_digit = digits.chars().any(|c| c.is_digit(radix));
     let is_whole = digits.chars().all(|c| c == '_' || c.is_digit(radix));
-    (starts_well && has_digit && is_whole).then_some((digits, radix))
+    (has_digit && is_whole).then_some((digits, radix))
 }
 
 fn parse_integer(plain: &str, digits: &str, radix: u32) -> Option<Value> {

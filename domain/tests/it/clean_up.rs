@@ -140,6 +140,8 @@ fn what_is_so_just_now_keeps_only_what_would_go() {
         let launching = [of(status, running(1, 0))];
         assert_eq!(judged(&site(2), &launching), [stays(Stays::Launching, None)]);
     }
+    let at_work = |run| Stays::AtWork(run_id(run)).is_run(run_id(1));
+    assert!(at_work(1) && !at_work(2) && !Stays::Off.is_run(run_id(1)));
     let off = Site { rule: Rule::Off, ..site(2) };
     let kept = [stays(Stays::Off, None), stays(Stays::Off, None), stays(Stays::Serves, None)];
     assert_eq!(judged(&off, &all), kept);

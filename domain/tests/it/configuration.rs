@@ -248,6 +248,26 @@ fn each_layer_has_a_name_for_programs_and_a_sentence_for_people() {
 }
 
 #[test]
+fn what_a_variable_was_made_from_is_told_after_from() {
+    let setting = Source::Setting("email".into());
+    assert_eq!(setting.setting(), Some("email"));
+    assert_eq!(setting.describe(), "the instance's setting `email`");
+    let own = Source::Configuration("DEFAULT_FORK".into());
+    assert_eq!(own.setting(), None);
+    assert_eq!(own.describe(), "Ocim's own setting `DEFAULT_FORK`");
+    let others = [
+        Source::ResourceNames,
+        Source::MysqlServer,
+        Source::MongodbServer,
+        Source::RabbitmqServer,
+        Source::AppserverNumber,
+        Source::Chance,
+    ];
+    let told: BTreeSet<_> = others.iter().map(Source::describe).collect();
+    assert_eq!(told.len(), others.len());
+}
+
+#[test]
 fn fonts_can_be_read_on_their_backgrounds() {
     for sample in vectors::read("contrast_colours.json").as_array().unwrap() {
         let background = sample["background"].as_str().unwrap();

@@ -47,6 +47,8 @@ fn a_stream_is_named_by_its_category_and_its_uuid() {
     assert_eq!((stream.category(), stream.id()), ("load_balancer", id));
     assert_eq!(stream.to_string(), text);
     assert_eq!(text.parse::<StreamId>().unwrap(), stream);
+    assert_eq!(serde_json::to_value(&stream).unwrap(), text);
+    assert_eq!(serde_json::from_value::<StreamId>(text.into()).unwrap(), stream);
     for other in ["load_balancer", "-00000000-0000-0000-0000-000000000007", "load_balancer-7"] {
         assert!(other.parse::<StreamId>().is_err(), "{other:?}");
     }

@@ -218,3 +218,33 @@ fn what_is_restored_is_as_it_was_but_for_what_is_fixed() {
         assert_eq!(told[0].field, "openedx_release");
     }
 }
+
+#[test]
+fn a_production_instance_starts_from_the_defaults_of_such() {
+    let text = |text: &str| text.to_owned();
+    let stable = StableDefaults {
+        openedx_release: text("stable-release"),
+        edx_platform_repository_url: text("https://example.com/stable-platform.git"),
+        edx_platform_commit: text("stable-commit"),
+        configuration_source_repo_url: text("https://example.com/stable-configuration.git"),
+        configuration_version: text("stable-version"),
+        openstack_server_flavor: json!({ "name": "stable-size" }),
+    };
+    let made = |purpose: &str| {
+        let said = input(json!({ "sub_domain": "a", "purpose": purpose }));
+        let defaults = Defaults { stable: stable.clone(), ..defaults() };
+        create_settings(said, &defaults, "inst", &secrets()).unwrap()
+    };
+    let from = |it: &InstanceSettings| StableDefaults {
+        openedx_release: it.openedx_release.clone(),
+        edx_platform_repository_url: it.edx_platform_repository_url.clone(),
+        edx_platform_commit: it.edx_platform_commit.clone(),
+        configuration_source_repo_url: it.configuration_source_repo_url.clone(),
+        configuration_version: it.configuration_version.clone(),
+        openstack_server_flavor: it.openstack_server_flavor.clone(),
+    };
+    assert_eq!(from(&made("production")), stable);
+    let usual =
+        create_settings(input(json!({ "sub_domain": "a" })), &defaults(), "inst", &secrets());
+    assert_eq!(from(&made("sandbox")), from(&usual.unwrap()));
+}

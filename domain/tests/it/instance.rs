@@ -7,7 +7,7 @@ use crate::sample::{
 use ocim_domain::decider::Decider;
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::instance::{
-    Attempts, Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected, State,
+    Attempts, Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected, State, Tag,
 };
 use ocim_domain::name::Kind;
 use ocim_domain::names::{RoutedNames, monitored_urls};
@@ -410,6 +410,18 @@ fn only_a_dropped_domain_is_on_its_way_to_others() {
 }
 
 #[test]
+fn a_tag_is_a_short_word_and_reads_as_it_is_written() {
+    let longest = "a".repeat(100);
+    for text in ["a", "A-1_b", &longest] {
+        let tag: Tag = text.parse().unwrap();
+        assert_eq!((tag.as_str(), tag.as_ref(), tag.to_string().as_str()), (text, text, text));
+    }
+    for wrong in ["", "a b", "é", "a.b", &(longest + "a")] {
+        assert!(wrong.parse::<Tag>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_reserved_for_an_instance_is_what_it_holds() {
     let present = Instance::fold(&[
         created(),
@@ -437,5 +449,7 @@ fn what_is_reserved_for_an_instance_is_what_it_holds() {
     assert!(domains.contains(&"lms.example.com") && domains.contains(&"a.example.org"));
     for kind in [Kind::Database, Kind::Container, Kind::Bucket, Kind::IamUser] {
         assert!(of(kind).count() > 0, "{kind:?}");
+        // A name of one kind is nobody's of another.
+        assert!(!present.holds(kind, "lms.example.com"), "{kind:?}");
     }
 }

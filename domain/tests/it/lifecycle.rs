@@ -334,6 +334,7 @@ fn what_a_run_did_is_recorded_once_and_by_it_alone() {
     leaving.when_refused(gone(5), overtaken(5));
     leaving.when_then(gone(4), [deleted(4, &[])]);
     leaving.after(gone(4)).when_silent(gone(4));
+    given::<Instance>([created(), archiving(2)]).when_refused(gone(2), overtaken(2));
     // While it is deleted again, the former run has no say.
     let again = [created(), deleting(4), deleted(4, &[resource().id]), deleting_again(5)];
     given::<Instance>(again).when_refused(gone(4), overtaken(4));

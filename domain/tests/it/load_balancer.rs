@@ -220,4 +220,16 @@ fn a_trouble_says_which_fragment_it_is_about() {
     for about_none in [Trouble::Unreachable, Trouble::Unprepared, Trouble::Stopped] {
         assert_eq!(about_none.fragment(), None);
     }
+    // Each is told in words of its own.
+    let told = [
+        (Trouble::Unreachable, "it does not answer"),
+        (Trouble::Stopped, "HAProxy is not running"),
+        (Trouble::Missing { fragment: fragment() }, "ocim-1 is missing"),
+        (Trouble::Differs { fragment: fragment() }, "ocim-1 is not as it was sent"),
+        (Trouble::Stray { fragment: fragment() }, "ocim-1 belongs to nobody"),
+    ];
+    for (trouble, words) in told {
+        assert_eq!(trouble.to_string(), words);
+    }
+    assert!(Trouble::Unprepared.to_string().contains("not prepared"));
 }

@@ -51,5 +51,6 @@ mod sites;
 mod state_machines;
 mod test_links;
 mod timer;
+mod token;
 mod vectors;
 mod yaml;

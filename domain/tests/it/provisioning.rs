@@ -12,6 +12,7 @@ use ocim_domain::provisioning::{
     swift_place, why_no_storage,
 };
 use ocim_domain::resources::ResourceNames;
+use ocim_domain::settings::InstanceSettings;
 use ocim_domain::shared_server::{
     Mongodb, MongodbUse, Mysql, MysqlUse, QueueUser, Rabbitmq, RabbitmqUse, Registration,
 };
@@ -233,6 +234,24 @@ fn a_container_in_swift_is_the_originals_and_others_have_none() {
         assert_eq!(ours, made["auth"], "{}", recorded.file);
         let place = swift_place(&account);
         assert!(!place.contains(&account.password) && place.contains("test-tenant"), "{place}");
+    }
+}
+
+#[test]
+fn where_nothing_is_made_for_uploads_it_is_told_why() {
+    let why = |storage_type: &str, auth_url: &str| {
+        why_no_storage(&InstanceSettings {
+            storage_type: storage_type.to_owned(),
+            swift_openstack_auth_url: auth_url.to_owned(),
+            ..crate::sample::settings()
+        })
+    };
+    let url = "https://keystone.example.com:5000/v3";
+    assert_eq!(why("swift", url), None);
+    for (storage_type, auth_url, word) in
+        [("swift", "", "no account"), ("s3", url, "by hand"), ("filesystem", url, "own machine")]
+    {
+        assert!(why(storage_type, auth_url).is_some_and(|told| told.contains(word)));
     }
 }
 

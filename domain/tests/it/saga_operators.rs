@@ -6,9 +6,9 @@ use crate::saga_parallel::{
 use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
-    Cause, Command, Directive, ErrorClass, ErrorCode, Event, Explanation, Facts, Holder, Operation,
-    Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, describe_outcome, explain, next,
-    preview, preview_cancel,
+    Cause, Command, Direction, Directive, ErrorClass, ErrorCode, Event, Explanation, Facts, Holder,
+    Operation, Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, describe_outcome,
+    explain, next, preview, preview_cancel,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -396,6 +396,10 @@ fn an_explanation_names_who_holds_the_run_now_and_not_who_took_it_once() {
         let told = explained(&resting, &holder(Holder::Nobody));
         assert!(!told.sentence.contains("holds it"), "{}", told.sentence);
     }
+    // A lease that is still there says nothing of one that is over.
+    let over = [started(), Event::Completed {}];
+    let told = explained(&over, &holder(Holder::Node { node, until }));
+    assert_eq!((told.holder, told.held_until), (None, None));
 }
 
 #[test]
@@ -449,4 +453,32 @@ fn each_directive_names_its_step_and_is_alone_where_it_has_none() {
     for directive in of_the_run {
         assert_eq!((directive.step(), directive.is_alone()), (None, true));
     }
+}
+
+#[test]
+fn a_call_that_nobody_is_at_is_retried() {
+    let crash_loop = || Event::Stuck {
+        step: text("first"),
+        why: text("nodes died"),
+        code: Some(StuckCode::CrashLoop),
+    };
+    let timer = Event::TimerSet { step: text("first"), due: at(0), at: None };
+    let fired = Event::TimerFired { step: text("first") };
+    for under_way in [vec![], vec![timer, fired]] {
+        let events = [vec![started(), intended("first")], under_way].concat();
+        assert_eq!(act(&events, retry("first")), Err(Rejected::UnderWay { step: text("first") }));
+        assert!(act(&[events, vec![crash_loop()]].concat(), retry("first")).is_ok());
+    }
+}
+
+#[test]
+fn an_act_says_which_way_the_run_goes_from_there() {
+    let way = |events: &[Event], verb| match &act(events, verb).unwrap()[0] {
+        Event::OperatorActed { direction, .. } => *direction,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(way(&stuck_at_pivot(), Verb::ForceUnwind), Direction::Unwinding);
+    assert_eq!(way(&stuck_at_pivot(), skip("publish")), Direction::Forward);
+    assert_eq!(way(&stuck_unwinding(), Verb::ResumeForward), Direction::Forward);
+    assert_eq!(way(&stuck_unwinding(), mark("make/net/port")), Direction::Unwinding);
 }

@@ -226,6 +226,24 @@ fn nodes_that_die_one_after_another_at_a_step_leave_the_run_stuck_unless_it_ends
 }
 
 #[test]
+fn nodes_that_die_one_after_another_at_an_undo_leave_the_run_stuck() {
+    let turned = Event::UnwindBegan(Cause::Deadline);
+    let mut events = vec![started(), intended("first"), done("first"), turned];
+    events.push(undo_intended("first"));
+    for epoch in 1..=u64::from(DEATHS_MAX) {
+        events.extend([taken(epoch, false), resumed("first")]);
+    }
+    let stays = |events: &[Event]| next(&plan(), &run_of(events), at(0));
+    assert!(!matches!(stays(&events)[..], [Directive::DeclareStuck { .. }]));
+    events.push(taken(9, false));
+    let directives = stays(&events);
+    let [Directive::DeclareStuck { step, code, .. }] = &directives[..] else {
+        panic!("{directives:?}")
+    };
+    assert_eq!((step.as_str(), *code), ("first", StuckCode::CrashLoop));
+}
+
+#[test]
 fn nodes_that_die_before_they_come_to_a_step_or_give_it_back_did_not_die_of_it() {
     let mut events = vec![started(), intended("first")];
     for epoch in 1..100 {

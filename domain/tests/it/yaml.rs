@@ -27,6 +27,7 @@ fn scalars_are_read_by_the_rules_of_yaml_1_1() {
         ("-010", json!(-8)),
         ("08", json!("08")),
         ("0o17", json!("0o17")),
+        ("! 0755", json!("0755")),
         ("0x1F", json!(31)),
         ("0b101", json!(5)),
         ("1_000", json!(1000)),
@@ -195,6 +196,7 @@ fn a_list_of_texts_is_read_and_anything_else_is_refused_with_its_place() {
     }
     for (text, line, word) in [
         ("SELECT 1", 1, "list"),
+        ("~", 1, "list"),
         ("a: b", 1, "list"),
         ("- SELECT 1\n- 7\n", 2, "quotes"),
         ("- [SELECT 1]", 1, "text"),

@@ -62,6 +62,8 @@ fn what_is_no_secret_is_not_hidden() {
     ] {
         assert_eq!(everywhere(value.clone()), Vec::<String>::new(), "{value}");
     }
+    // Where there is nothing, nothing is hidden anywhere.
+    assert_eq!(list_secret_values(&variables(json!({"SOME_PASSWORD": ""}))), []);
 }
 
 #[test]
