@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by breaking off")]
 
 use ocim_domain::event::{Metadata, Position, Recorded, StreamId};
-use ocim_projections::timeline::{Attempt, Context, duration, sentence};
+use ocim_projections::timeline::{Attempt, Context, actor_name, duration, sentence};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -244,4 +244,18 @@ fn names_and_attempts_make_the_sentence() {
     assert_eq!(tell(&stuck, &context), expected);
     let unknown = event("saga.invented", 1, json!({}), "system");
     assert_eq!(sentence(&unknown, &context), None);
+}
+
+#[test]
+fn people_and_tokens_are_named_and_all_others_are_ocim_itself() {
+    for (actor, name) in [
+        ("token:Alice", "Alice"),
+        ("local:root", "root"),
+        ("user:Bob", "Bob"),
+        ("token:", "Ocim"),
+        ("saga:Alice", "Ocim"),
+        ("system", "Ocim"),
+    ] {
+        assert_eq!(actor_name(actor), name, "{actor}");
+    }
 }

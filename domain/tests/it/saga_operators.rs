@@ -222,6 +222,8 @@ fn a_dry_run_tells_the_whole_way_from_there() {
     let key = Uuid::from_u128(5);
     let first = format!("`first` stays behind, its key is {key}, it gave \"first\"");
     assert_eq!(told[1], first);
+    let told = preview(&plan(), &run_of(&[started()]), Verb::Abandon, "a test", at(0)).unwrap();
+    assert_eq!(told[1..], ["nothing stays behind"]);
 }
 
 #[test]
@@ -469,6 +471,17 @@ fn a_call_that_nobody_is_at_is_retried() {
         assert_eq!(act(&events, retry("first")), Err(Rejected::UnderWay { step: text("first") }));
         assert!(act(&[events, vec![crash_loop()]].concat(), retry("first")).is_ok());
     }
+}
+
+#[test]
+fn an_undo_that_somebody_is_at_is_left_to_its_end() {
+    let turned = [started(), intended("first"), done("first"), Event::UnwindBegan(Cause::Deadline)];
+    let under_way = [&turned[..], &[undo_intended("first")]].concat();
+    for verb in [mark("first"), retry("first")] {
+        assert_eq!(act(&under_way, verb), Err(Rejected::UnderWay { step: text("first") }));
+    }
+    // Nobody is, once the run is stuck.
+    assert!(act(&[under_way, vec![stuck("first")]].concat(), mark("first")).is_ok());
 }
 
 #[test]
