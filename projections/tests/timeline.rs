@@ -259,3 +259,16 @@ fn people_and_tokens_are_named_and_all_others_are_ocim_itself() {
         assert_eq!(actor_name(actor), name, "{actor}");
     }
 }
+
+#[test]
+fn what_a_deletion_leaves_is_told_and_so_is_that_it_leaves_nothing() {
+    let deleted = |residue: Value| {
+        let data = json!({ "run": format!("run_{ID}"), "residue": residue });
+        sentence(&event("instance.deleted", 1, data, "system"), &Context::default()).unwrap()
+    };
+    assert!(
+        deleted(json!([])).ends_with("is deleted: nothing is left of it, and its names are free")
+    );
+    let left = deleted(json!([{ "kind": "machine", "key": "vm-7" }]));
+    assert!(left.ends_with("left over: the machine vm-7"), "{left}");
+}

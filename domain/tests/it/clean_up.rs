@@ -142,6 +142,10 @@ fn what_is_so_just_now_keeps_only_what_would_go() {
     }
     let at_work = |run| Stays::AtWork(run_id(run)).is_run(run_id(1));
     assert!(at_work(1) && !at_work(2) && !Stays::Off.is_run(run_id(1)));
+    let hindrances = [Stays::AtWork(run_id(1)), Stays::Held(hold()), Stays::NotLive];
+    assert!(hindrances.iter().all(Stays::is_hindrance));
+    let rules = [Stays::Serves, Stays::ReleaseCandidate, Stays::Young, Stays::Off];
+    assert!(!rules.iter().any(Stays::is_hindrance));
     let off = Site { rule: Rule::Off, ..site(2) };
     let kept = [stays(Stays::Off, None), stays(Stays::Off, None), stays(Stays::Serves, None)];
     assert_eq!(judged(&off, &all), kept);
@@ -153,6 +157,10 @@ fn what_is_so_just_now_keeps_only_what_would_go() {
 fn each_verdict_tells_people_what_until_when_and_why() {
     let all =
         [running(1, 0), running(2, 10), serving(3, 20, 100), running(4, 102), running(5, 103)];
+    let words: Vec<_> = at_hour(&all, 120).iter().map(Verdict::word).collect();
+    assert_eq!(words, ["obsolete", "fallback", "serves", "young", "release_candidate"]);
+    let untils: Vec<_> = at_hour(&all, 120).iter().map(Verdict::until).collect();
+    assert_eq!(untils, [None, Some(hour(148)), None, Some(hour(150)), None]);
     let told: Vec<_> = at_hour(&all, 120).iter().map(Verdict::tell).collect();
     assert_eq!(
         told,

@@ -248,3 +248,15 @@ fn a_production_instance_starts_from_the_defaults_of_such() {
         create_settings(input(json!({ "sub_domain": "a" })), &defaults(), "inst", &secrets());
     assert_eq!(from(&made("sandbox")), from(&usual.unwrap()));
 }
+
+#[test]
+fn a_blank_domain_is_as_one_that_is_not_given() {
+    let made = |more: &[&str]| {
+        let blank = more.iter().map(|name| ((*name).to_owned(), json!("")));
+        let said = blank.chain([("sub_domain".to_owned(), json!("alpha"))]).collect();
+        create_settings(input(Value::Object(said)), &defaults(), "inst", &secrets()).unwrap()
+    };
+    let blank = made(&["internal_studio_domain", "internal_ecommerce_domain"]);
+    assert_eq!(blank, made(&[]));
+    assert_eq!(blank.internal_studio_domain, "studio.alpha.example.com");
+}

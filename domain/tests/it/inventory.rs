@@ -139,6 +139,10 @@ fn what_bears_one_name_in_two_kinds_is_two_orphans() {
     let found = Event::OrphanFound { place: region(), orphan: of_kind(Kind::MysqlAccount) };
     known.when_then(report(Kind::MysqlAccount), [found]);
     known.when_silent(report(Kind::MysqlDatabase));
+    let both = known.after(report(Kind::MysqlAccount));
+    let kinds: Vec<_> = both.state().orphans().map(|it| it.orphan.id.kind).collect();
+    assert_eq!(kinds.len(), 2);
+    assert!(kinds.contains(&Kind::MysqlAccount) && kinds.contains(&Kind::MysqlDatabase));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod inventory;
 mod keeping;
 mod ledger;
 mod lifecycle;
+mod limits;
 mod lms_users;
 mod load_balancer;
 mod lookup;

@@ -6,6 +6,7 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::timer::{Command, Event, Job, Outcome, State, Timer};
+use std::collections::BTreeSet;
 
 const JOB: Job = Job::DeleteOldLogs;
 
@@ -146,6 +147,12 @@ fn jobs_have_names_that_are_read_again() {
         assert_eq!(job.to_string(), job.word());
         assert!(!job.describe().is_empty() && job.hour() < 24);
     }
+    // One after another, so that they are not at the database together.
+    assert_eq!(Job::ALL.map(Job::hour), [0, 1, 2]);
+    let told: BTreeSet<_> = Job::ALL.iter().map(|job| job.describe()).collect();
+    assert_eq!(told.len(), Job::ALL.len());
+    let to_others: Vec<_> = Job::ALL.into_iter().filter(|job| job.tells_others()).collect();
+    assert_eq!(to_others, [Job::UpdateMetadata], "the others have work without Consul, too");
     let wrong = "x".repeat(1_000).parse::<Job>().unwrap_err();
     assert!(wrong.to_string().len() < 200, "{wrong}");
 }

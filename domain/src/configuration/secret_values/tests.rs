@@ -63,7 +63,9 @@ fn what_is_no_secret_is_not_hidden() {
         assert_eq!(everywhere(value.clone()), Vec::<String>::new(), "{value}");
     }
     // Where there is nothing, nothing is hidden anywhere.
-    assert_eq!(list_secret_values(&variables(json!({"SOME_PASSWORD": ""}))), []);
+    for blank in ["", " ", "\n\t"] {
+        assert_eq!(list_secret_values(&variables(json!({"SOME_PASSWORD": blank}))), []);
+    }
 }
 
 #[test]
