@@ -148,6 +148,7 @@ fn peoples_extra_settings_win_over_those_of_production() {
 #[test]
 fn a_clone_has_all_but_what_is_the_others_own() {
     let mut source = InstanceSettings {
+        email: Protected::new("inst_1", "staff@example.org"),
         external_lms_domain: "courses.example.org".to_owned(),
         openedx_release: "my-release".to_owned(),
         storage_type: "s3".to_owned(),
@@ -163,6 +164,7 @@ fn a_clone_has_all_but_what_is_the_others_own() {
     };
     let made = clone(&source, json!({ "sub_domain": "beta", "name": "Beta" })).unwrap();
     assert_eq!(made.internal_lms_domain, "beta.example.com");
+    assert_eq!(made.email.open(), Some("staff@example.org"));
     assert_eq!(made.internal_studio_domain, "studio.beta.example.com");
     assert_eq!((made.name.as_str(), made.openedx_release.as_str()), ("Beta", "my-release"));
     assert_eq!(made.storage_type, "s3");

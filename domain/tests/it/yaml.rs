@@ -147,6 +147,10 @@ fn the_deepest_text_takes_half_a_stack_and_a_deeper_one_is_refused() {
         for text in nested(YAML_DEPTH_MAX) {
             assert!(parse_mapping(&text).is_ok(), "{text}");
         }
+        let refusals =
+            nested(YAML_DEPTH_MAX + 1).map(|text| parse_mapping(&text).unwrap_err().problem);
+        let rule = format!("must not nest deeper than {YAML_DEPTH_MAX}");
+        assert!(refusals.contains(&rule), "{refusals:?}");
         for depth in [YAML_DEPTH_MAX + 1, 60, 200] {
             for text in nested(depth) {
                 let error = parse_mapping(&text).expect_err(&text);
