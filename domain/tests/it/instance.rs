@@ -447,6 +447,7 @@ fn what_is_reserved_for_an_instance_is_what_it_holds() {
         |kind| reserved.iter().filter(move |(of, _)| *of == kind).map(|(_, name)| name.as_str());
     let domains: Vec<_> = of(Kind::Domain).collect();
     assert!(domains.contains(&"lms.example.com") && domains.contains(&"a.example.org"));
+    assert!(domains.contains(&"vm1.lms.example.com"), "its machine in traffic: {domains:?}");
     for kind in [Kind::Database, Kind::Container, Kind::Bucket, Kind::IamUser] {
         assert!(of(kind).count() > 0, "{kind:?}");
         // A name of one kind is nobody's of another.
