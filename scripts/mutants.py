@@ -19,7 +19,7 @@ import tempfile
 import threading
 
 PACKAGES = ["ocim-domain", "ocim-projections"]
-CHOICE = [f"--package={package}" for package in PACKAGES] + ["--no-shuffle", "--sharding=round-robin"]
+CHOICE = [f"--package={package}" for package in PACKAGES] + ["--no-shuffle"]
 CARGO = [f"--package={package}" for package in PACKAGES] + ["--locked", "--quiet", "--message-format=json"]
 # So many seconds, and the tests hang.
 LONGEST = 120
@@ -211,6 +211,8 @@ def main():
     program, choice = sys.argv[1], sys.argv[2:]
     target = pathlib.Path(os.environ["CARGO_TARGET_DIR"])
     tree = target / "tree"
+    if any(word.split("=")[0] == "--shard" for word in choice):
+        choice.append("--sharding=round-robin")
     listed = subprocess.run([program, "mutants", *CHOICE, "--list", "--json", *choice], check=True, capture_output=True, text=True)
     mutants = json.loads(listed.stdout)
     together = [number for number, mutant in enumerate(mutants) if fits(mutant)]
