@@ -357,7 +357,7 @@ pub struct Present {
 impl Present {
     /// The number of the next Appserver.
     fn next_number(&self) -> u32 {
-        u32::try_from(self.appservers.len()).unwrap_or(u32::MAX - 1) + 1
+        u32::try_from(self.appservers.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 }
 

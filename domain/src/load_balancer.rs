@@ -364,10 +364,7 @@ impl Decider for LoadBalancer {
             };
         };
         match event {
-            Event::Registered(registration) if known.is_retired => {
-                known = Present::new(registration.clone());
-            }
-            Event::Registered(_) => {}
+            Event::Registered(registration) => known = Present::new(registration.clone()),
             Event::ClientAdmitted { client } => {
                 known.clients.insert(*client);
             }

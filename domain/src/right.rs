@@ -194,6 +194,7 @@ mod tests {
             let is_word = |text: &str| text.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
             assert!(is_word(what) && is_word(deed), "{right}");
             assert_eq!(deed == "read", right.effect() == Effect::Look, "{right}");
+            assert_eq!(right.to_string(), right.name());
         }
     }
 

@@ -29,12 +29,6 @@ pub use table::{InstanceSettings, SETTINGS, SettingsChanges, SettingsInput};
 
 use serde_json::Value;
 
-/// The newest schema of the settings.
-#[must_use]
-pub fn schema() -> u16 {
-    SETTINGS.iter().map(|setting| setting.since).max().unwrap_or(1)
-}
-
 /// Whether this version of Ocim knows all settings that are named here, by an object's keys.
 #[must_use]
 pub fn are_known(named: &Value) -> bool {

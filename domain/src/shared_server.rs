@@ -255,10 +255,7 @@ impl<A: Address> Decider for SharedServer<A> {
             };
         };
         match event {
-            Event::Registered(registration) if known.is_retired => {
-                known = Present::new(registration.clone());
-            }
-            Event::Registered(_) => {}
+            Event::Registered(registration) => known = Present::new(registration.clone()),
             Event::RegistrationChanged { registration, .. } => {
                 known.registration = registration.clone();
             }

@@ -115,7 +115,7 @@ pub fn make_recordable(text: &str) -> String {
 #[must_use]
 pub fn make_value_storable(value: Value) -> Value {
     match value {
-        Value::String(text) if text.contains('\0') => Value::String(make_storable(&text).into()),
+        Value::String(text) => make_storable(&text).into(),
         Value::Array(items) => items.into_iter().map(make_value_storable).collect(),
         Value::Object(fields) => {
             let mend = |(name, field): (String, Value)| {
@@ -123,7 +123,7 @@ pub fn make_value_storable(value: Value) -> Value {
             };
             fields.into_iter().map(mend).collect()
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }
 
@@ -198,6 +198,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_fit_to_be_stored_keeps_all_else() {
+        let given = json!({"a\0": ["x\0", "y", null, true, 1.5, {"b": "\0"}], "c": "z"});
+        let kept = json!({
+            "a\u{fffd}": ["x\u{fffd}", "y", null, true, 1.5, {"b": "\u{fffd}"}],
+            "c": "z",
+        });
+        assert_eq!(make_value_storable(given), kept);
+    }
+
+    #[test]
+    fn what_stands_within_each_other_is_counted() {
+        for (value, depth) in [
+            (json!("x"), 0),
+            (json!([]), 1),
+            (json!({"a": 1, "b": [1]}), 2),
+            (json!([0, {"a": [{}]}]), 4),
+        ] {
+            assert!(nests_within(&value, depth), "{value}");
+            assert!(depth == 0 || !nests_within(&value, depth - 1), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_time_can_be_stored_while_its_year_has_four_digits() {
+        let first_of = |year| {
+            let day = chrono::NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default();
+            day.and_time(chrono::NaiveTime::MIN).and_utc()
+        };
+        for (year, is_storable) in
+            [(0, false), (1, true), (2024, true), (9999, true), (10_000, false), (-1, false)]
+        {
+            assert_eq!(is_storable_time(first_of(year)), is_storable, "{year}");
+        }
+    }
+
+    #[test]
     fn what_a_tool_wrote_is_a_text_whatever_its_bytes_are() {
         assert_eq!(decode_output("für 3 €".as_bytes()), "für 3 €");
         assert_eq!(decode_output(b"a\xffb\0c"), "a\u{fffd}b\u{fffd}c");
@@ -208,6 +244,7 @@ mod tests {
         let told =
             make_recordable(&format!("begin {} the reason", "é\0".repeat(TOOL_TEXT_BYTES_MAX)));
         assert!(told.len() <= TOOL_TEXT_BYTES_MAX, "{}", told.len());
+        assert!(told.len() > TOOL_TEXT_BYTES_MAX - 64, "no more is lost than must be");
         assert!(told.starts_with("begin é\u{fffd}") && told.ends_with("the reason"));
         assert!(told.contains("bytes left out"));
         assert_eq!(make_recordable("short"), "short");

@@ -98,6 +98,7 @@ mod tests {
         ] {
             assert_eq!(hide_url_credentials(text), hidden);
             assert_eq!(hide_url_credentials(hidden), hidden, "hiding twice");
+            assert_eq!(find_url_credentials(hidden), [], "nothing is left to be hidden");
         }
     }
 
@@ -111,6 +112,9 @@ mod tests {
             "git@github.com:org/repo.git",
             "mail to: a@b.org",
             "http://<host> is a@b",
+            "http://host or a@b",
+            "http://@host",
+            "http://host\u{1b}a@b",
             "://",
         ] {
             assert_eq!(hide_url_credentials(text), text);

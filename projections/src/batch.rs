@@ -237,7 +237,9 @@ mod tests {
             )
         };
         let mut batch = Batch::default();
+        assert!(batch.is_empty());
         batch.extend([put(1), put(2), put(1)]);
+        assert!(!batch.is_empty());
         let [group] = &batch.groups()[..] else { panic!("{batch:?}") };
         assert_eq!(
             (group.action, &group.key[..], &group.set[..]),

@@ -257,6 +257,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
+    fn an_index_is_of_all_rows_or_of_those_for_which_a_condition_holds() {
+        let all = Index::on("kind, id");
+        assert_eq!((all.columns, all.only), ("kind, id", ""));
+        let some = all.only("kind = 'a'");
+        assert_eq!((some.columns, some.only), ("kind, id", "kind = 'a'"));
+    }
+
+    #[test]
     fn tables_are_declared_without_contradiction() {
         let mut names = BTreeSet::new();
         for table in ALL.iter().flat_map(|projector| projector.tables) {

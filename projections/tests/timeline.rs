@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by breaking off")]
 
 use ocim_domain::event::{Metadata, Position, Recorded, StreamId};
-use ocim_projections::timeline::{Attempt, Context, duration, sentence};
+use ocim_projections::timeline::{Attempt, Context, actor_name, duration, sentence};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -227,8 +227,10 @@ fn names_and_attempts_make_the_sentence() {
 
     let done = event("saga.step_done", 1, json!({"step": "create_server", "output": {}}), "system");
     assert_eq!(tell(&done, &context), "Ocim finished “create server”");
-    context.attempts.insert((run, 4), Attempt { number: 2, seconds: 41.0 });
+    context.attempts.insert((run.clone(), 4), Attempt { number: 2, seconds: 41.0 });
     assert_eq!(tell(&done, &context), "Ocim finished “create server” (attempt 2, 41 s)");
+    context.attempts.insert((run, 4), Attempt { number: 1, seconds: 41.0 });
+    assert_eq!(tell(&done, &context), "Ocim finished “create server” (41 s)");
 
     let data = json!({
         "appserver": format!("apps_{ID}"), "run": format!("run_{ID}"), "number": 3,
@@ -242,4 +244,31 @@ fn names_and_attempts_make_the_sentence() {
     assert_eq!(tell(&stuck, &context), expected);
     let unknown = event("saga.invented", 1, json!({}), "system");
     assert_eq!(sentence(&unknown, &context), None);
+}
+
+#[test]
+fn people_and_tokens_are_named_and_all_others_are_ocim_itself() {
+    for (actor, name) in [
+        ("token:Alice", "Alice"),
+        ("local:root", "root"),
+        ("user:Bob", "Bob"),
+        ("token:", "Ocim"),
+        ("saga:Alice", "Ocim"),
+        ("system", "Ocim"),
+    ] {
+        assert_eq!(actor_name(actor), name, "{actor}");
+    }
+}
+
+#[test]
+fn what_a_deletion_leaves_is_told_and_so_is_that_it_leaves_nothing() {
+    let deleted = |residue: Value| {
+        let data = json!({ "run": format!("run_{ID}"), "residue": residue });
+        sentence(&event("instance.deleted", 1, data, "system"), &Context::default()).unwrap()
+    };
+    assert!(
+        deleted(json!([])).ends_with("is deleted: nothing is left of it, and its names are free")
+    );
+    let left = deleted(json!([{ "kind": "machine", "key": "vm-7" }]));
+    assert!(left.ends_with("left over: the machine vm-7"), "{left}");
 }

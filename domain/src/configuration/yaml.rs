@@ -261,7 +261,7 @@ fn resolve_plain(plain: &str) -> Result<Value, &'static str> {
             .ok_or("the whole number is too large; put it in quotes to pass it on as text");
     }
     if is_float(plain) {
-        let number = plain.replace('_', "").parse().ok().and_then(Number::from_f64);
+        let number = plain.parse().ok().and_then(Number::from_f64);
         return number.map(Value::Number).ok_or("the number is too large");
     }
     Ok(Value::String(plain.to_owned()))
@@ -281,10 +281,9 @@ fn split_integer(plain: &str) -> Option<(&str, u32)> {
         },
         None => (unsigned, 10),
     };
-    let starts_well = radix != 10 || digits.starts_with(|c: char| c.is_ascii_digit());
     let has_digit = digits.chars().any(|c| c.is_digit(radix));
     let is_whole = digits.chars().all(|c| c == '_' || c.is_digit(radix));
-    (starts_well && has_digit && is_whole).then_some((digits, radix))
+    (has_digit && is_whole).then_some((digits, radix))
 }
 
 fn parse_integer(plain: &str, digits: &str, radix: u32) -> Option<Value> {
@@ -296,25 +295,12 @@ fn parse_integer(plain: &str, digits: &str, radix: u32) -> Option<Value> {
         .ok()
 }
 
-/// Digits, a point, digits, and an exponent with its sign: YAML 1.1 asks for point and sign.
+/// Whether what the parser took for a number, and is no whole one, is a number: YAML 1.1 asks for a
+/// point, and for the sign of an exponent.
 fn is_float(plain: &str) -> bool {
-    let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(plain);
-    let Some((whole, rest)) = unsigned.split_once('.') else { return false };
-    let (fraction, exponent) = match rest.split_once(['e', 'E']) {
-        Some((fraction, exponent)) => (fraction, Some(exponent)),
-        None => (rest, None),
-    };
-    let are_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
-    let is_exponent = |part: &str| {
-        part.strip_prefix(['+', '-'])
-            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let has_digit = [whole, fraction].iter().any(|part| part.bytes().any(|b| b.is_ascii_digit()));
-    has_digit
-        && are_digits(whole)
-        && !whole.starts_with('_')
-        && are_digits(fraction)
-        && exponent.is_none_or(is_exponent)
+    plain.split_once('.').is_some_and(|(_, rest)| {
+        rest.split_once(['e', 'E']).is_none_or(|(_, exponent)| exponent.starts_with(['+', '-']))
+    })
 }
 
 /// Whether the parser took a scalar for something else than text or nothing. It hands infinities

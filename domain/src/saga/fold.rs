@@ -14,7 +14,6 @@ const AT_ONCE: Timestamp = Timestamp::UNIX_EPOCH;
 pub(super) fn evolve_run(mut run: Run, event: &Event) -> Run {
     note_work(&mut run, event);
     match event {
-        Event::Started { .. } => {}
         Event::LeaseTaken { node, epoch, orderly } => {
             run.lease = Some(Lease { node: *node, epoch: *epoch });
             for step in std::mem::take(&mut run.at_work).into_iter().filter(|_| !orderly) {

@@ -193,14 +193,16 @@ pub fn describe_outcome(plan: &Plan, after: Run, events: &[Event], now: Timestam
     sentences
 }
 
+/// Rounds of directives that are foretold: each step is begun, taken up or waited for, and undone,
+/// a few times at most, and no process has a hundred steps.
+const ROUNDS_MAX: usize = 1_000;
+
 /// What a run would do from here on if all went well: each directive, its best outcome folded,
 /// and on to the next one, until it is at rest.
 #[must_use]
 pub fn predict(plan: &Plan, mut run: Run, mut now: Timestamp) -> Vec<Directive> {
     let mut all = vec![];
-    // Each step is begun, taken up or waited for, and undone, a few times at most.
-    let rounds = 10 * (plan.steps().count() + 1);
-    for _ in 0..rounds {
+    for _ in 0..ROUNDS_MAX {
         let directives = next(plan, &run, now);
         if directives.is_empty() {
             break;

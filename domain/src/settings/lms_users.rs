@@ -108,3 +108,25 @@ impl Kind for LmsUsers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_made_of_what_is_given_and_opened_as_they_were_given() {
+        let user = |username: &str| LmsUserInput {
+            username: username.to_owned(),
+            email: format!("{username}@example.com"),
+            password_hash: format!("a${username}"),
+        };
+        let made = LmsUsers::make(vec![user("ada"), user("eve")], "inst_1");
+        assert!(made.iter().all(|it| !format!("{it:?}").contains("a$")));
+        let open = |name: &str| {
+            serde_json::json!({
+                "username": name, "email": format!("{name}@example.com"), "password_hash": format!("a${name}"),
+            })
+        };
+        assert_eq!(LmsUsers::open(&made), Some(Value::Array(vec![open("ada"), open("eve")])));
+    }
+}

@@ -372,6 +372,7 @@ fn check_secret(secret: &str) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use regex_lite::Regex;
 
     fn of_length(length: usize) -> String {
         "x".repeat(length)
@@ -524,11 +525,33 @@ mod tests {
             for text in fits {
                 assert_eq!(rule.check(&text), Ok(()), "{rule:?} {text}");
                 assert!(text.chars().count() <= rule.length_max(), "{rule:?} {text}");
+                let pattern = rule.pattern().map(|pattern| Regex::new(pattern).unwrap());
+                assert!(pattern.is_none_or(|it| it.is_match(&text)), "{rule:?} {text}");
             }
             for text in does_not {
                 let refused = rule.check(&text);
                 assert!(refused.as_ref().is_err_and(|it| it.contains(says)), "{text}: {refused:?}");
             }
+        }
+    }
+
+    #[test]
+    fn forms_refuse_by_a_pattern_what_a_rule_would() {
+        use TextRule::{
+            Email, GithubName, PasswordHash, Playbook, Reference, RepositoryUrl, Username, WebUrl,
+        };
+        for (rule, wrong) in [
+            (Reference(9), "-a"),
+            (RepositoryUrl, "a b"),
+            (Playbook, "/etc/passwd"),
+            (Email, "nobody"),
+            (WebUrl, "ftp://a"),
+            (GithubName, "-a"),
+            (Username, "a b"),
+            (PasswordHash, "a"),
+        ] {
+            let pattern = Regex::new(rule.pattern().unwrap()).unwrap();
+            assert!(!pattern.is_match(wrong) && rule.check(wrong).is_err(), "{rule:?}");
         }
     }
 
@@ -545,6 +568,16 @@ mod tests {
             format!("a: &a {text}\nb: [{}]", vec!["*a"; aliases].join(", "))
         };
         assert_eq!(rule.check(&meant(14)), Ok(()));
+        let length = |text: &str| {
+            Value::Object(yaml::parse_mapping(text).unwrap_or_default()).to_string().len()
+        };
+        let exactly = |bytes: usize| {
+            let base = meant(14) + "\nc: ''";
+            let rest = of_length(bytes - length(&base));
+            meant(14) + &format!("\nc: '{rest}'")
+        };
+        assert_eq!(rule.check(&exactly(EXTRA_VARIABLES_BYTES_MAX)), Ok(()));
+        assert!(rule.check(&exactly(EXTRA_VARIABLES_BYTES_MAX + 1)).is_err());
         let told = rule.check(&meant(16)).unwrap_err();
         let limit = APPEND_BYTES_MAX / 4 / 1024;
         assert_eq!(

@@ -163,6 +163,34 @@ fn what_is_hidden_stays_where_it_is_sent_back_as_it_was_shown() {
 }
 
 #[test]
+fn what_is_opened_has_its_secrets_and_what_is_erased_has_none() {
+    let opened = |settings: &Invented| -> Vec<Option<Value>> {
+        settings.opened().into_iter().map(|(_, value)| value).collect()
+    };
+    let mut settings = invented::create();
+    let contacts = json!({ "contacts": ["b@example.com"], "tags": ["x"] });
+    settings.apply(serde_json::from_value(contacts).unwrap());
+    let all = [
+        json!(""),
+        json!(5),
+        json!(true),
+        json!({ "main": "x.com" }),
+        json!(["b@example.com"]),
+        json!(["x"]),
+        json!("T3BlbkNyYWZ0"),
+        json!("T3BlbkNyYWZ0"),
+    ];
+    assert_eq!(opened(&settings), all.map(Some));
+    let erased = json!({ "$protected": { "subject": "inst_1" } });
+    let mut written = serde_json::to_value(&settings).unwrap();
+    for name in ["secret", "token"] {
+        written[name] = erased.clone();
+    }
+    let opened = opened(&read(written));
+    assert_eq!(opened[6..], [None, None]);
+}
+
+#[test]
 fn people_see_what_is_theirs() {
     let shown = invented::create().show();
     let expected = json!({

@@ -87,7 +87,13 @@ fn the_first_one_proves_it_to_the_others() {
     failed_first.when_silent(Command::BeginBatch);
     // One of which nothing was tried proves nothing, and stops nothing: the next one goes first.
     let skipped = bulk.after(settle(1, Outcome::Skipped { why: "it is archived".to_owned() }));
-    assert_eq!(ongoing(&skipped.after(Command::BeginBatch)), [instance(2)]);
+    let next = skipped.after(Command::BeginBatch);
+    assert_eq!(ongoing(&next), [instance(2)]);
+    let failed_then = next.after(settle(2, failed()));
+    assert_eq!(failed_then.state().as_ref().unwrap().stopped, Some(Stop::Canary));
+    // Once it is proven, one that fails stops nothing.
+    let failed_later = proven.after(settle(2, failed()));
+    assert_eq!(failed_later.state().as_ref().unwrap().stopped, None);
 }
 
 #[test]

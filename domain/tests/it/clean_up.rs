@@ -92,6 +92,9 @@ fn the_newest_that_runs_and_is_newer_than_what_serves_stays_however_old_it_is() 
     assert_eq!(at_hour(&all[1..], 9_000), [overtaken(), candidate(), goes(Goes::NotRunning)]);
     // Made in the very moment that the other began to serve is not before that.
     assert_eq!(at_hour(&[serving(1, 0, 5), running(2, 5)], 9_000)[1], candidate());
+    // One that does not run is not overtaken, whatever was made after it.
+    let all = [serving(1, 0, 5), of(Status::Cancelled, running(2, 10)), running(3, 20)];
+    assert_eq!(at_hour(&all, 9_000)[1..], [goes(Goes::NotRunning), candidate()]);
 }
 
 #[test]
@@ -137,6 +140,12 @@ fn what_is_so_just_now_keeps_only_what_would_go() {
         let launching = [of(status, running(1, 0))];
         assert_eq!(judged(&site(2), &launching), [stays(Stays::Launching, None)]);
     }
+    let at_work = |run| Stays::AtWork(run_id(run)).is_run(run_id(1));
+    assert!(at_work(1) && !at_work(2) && !Stays::Off.is_run(run_id(1)));
+    let hindrances = [Stays::AtWork(run_id(1)), Stays::Held(hold()), Stays::NotLive];
+    assert!(hindrances.iter().all(Stays::is_hindrance));
+    let rules = [Stays::Serves, Stays::ReleaseCandidate, Stays::Young, Stays::Off];
+    assert!(!rules.iter().any(Stays::is_hindrance));
     let off = Site { rule: Rule::Off, ..site(2) };
     let kept = [stays(Stays::Off, None), stays(Stays::Off, None), stays(Stays::Serves, None)];
     assert_eq!(judged(&off, &all), kept);
@@ -148,6 +157,10 @@ fn what_is_so_just_now_keeps_only_what_would_go() {
 fn each_verdict_tells_people_what_until_when_and_why() {
     let all =
         [running(1, 0), running(2, 10), serving(3, 20, 100), running(4, 102), running(5, 103)];
+    let words: Vec<_> = at_hour(&all, 120).iter().map(Verdict::word).collect();
+    assert_eq!(words, ["obsolete", "fallback", "serves", "young", "release_candidate"]);
+    let untils: Vec<_> = at_hour(&all, 120).iter().map(Verdict::until).collect();
+    assert_eq!(untils, [None, Some(hour(148)), None, Some(hour(150)), None]);
     let told: Vec<_> = at_hour(&all, 120).iter().map(Verdict::tell).collect();
     assert_eq!(
         told,

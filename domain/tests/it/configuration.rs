@@ -193,6 +193,22 @@ fn keys_that_two_programs_share_are_the_originals() {
     assert_eq!(ours, theirs);
 }
 
+/// Of 768 bits; nobody's.
+const SHORT_KEY: &str = "\
+-----BEGIN RSA PRIVATE KEY-----
+MIIBzQIBAAJhANLvi3M0MataK8AaEP8ahkTTzP1NS+pJYPAyiF65/Jm1BIZAZZdG
+WfSsuRrRJnWv/TsImfMnF+XKlxvumVNLSyuxywj+Gm99VDCtunoEQNe+b6lehkkF
+UMX+Aws/ZyI7GwIDAQABAmEA0KDE2GkjR0ukQhiF/wsJCkJCWbZ+A3gYPPp+DtL9
+mDmGBBLlaD3Y8ztyyadb1sL8c1te1E05ZkKRRrTInt9nQKy1c1MfIGhnW8c+2/PE
+cR8E87VeUlqjTjY1snrfPpIBAjEA9hwIxt0AEy/Cv6TAIBtk3XokuzUZ6ArejFiT
+O/EI42xUfIw8FoNDw/4Pi3RynNBBAjEA22mkz4qio17AzE0S5OTmanKlLp0/tJ1B
+koS5qGHrrhpA45MbdAxmSt49TYXJVzRbAjEA25IranClrniAAccU+hA2rzpYJwW7
+NUDtSL2FrobfbTerMOtUeKln/iZe7AZacvmBAjEAz70MgDwAlLGH1Wc79mALEMoP
+Pz0/LeCeTv0/Uv+zRxowScfkfFGpIEWewSFkah51AjEAkGWKyRFrMA5qJQRThY6t
+Lj78X35tU7ae50UIyt2Um40Ee5uqgy+XWR8ZKDda29bi
+-----END RSA PRIVATE KEY-----
+";
+
 #[test]
 fn signing_keys_are_read_as_the_originals_were() {
     for sample in vectors::read("secrets.json")["jwk"].as_array().unwrap() {
@@ -206,6 +222,49 @@ fn signing_keys_are_read_as_the_originals_were() {
     {
         assert!(SigningKey::parse(wrong).is_none(), "{wrong}");
     }
+    // Of no other form, and no shorter than libraries still take.
+    let sample = &vectors::read("secrets.json")["jwk"][0];
+    let key = sample["secret_key_rsa_private"].as_str().unwrap();
+    assert!(SigningKey::parse(&key.replace("RSA PRIVATE KEY", "EC PRIVATE KEY")).is_none());
+    assert!(SigningKey::parse(SHORT_KEY).is_none());
+}
+
+#[test]
+fn each_layer_has_a_name_for_programs_and_a_sentence_for_people() {
+    let layers = [
+        LayerName::Base,
+        LayerName::Database,
+        LayerName::Storage,
+        LayerName::Theme,
+        LayerName::SecretKeys,
+        LayerName::ExtraSettings,
+    ];
+    for layer in layers {
+        assert_eq!(json!(layer), json!(layer.name()), "as it is recorded");
+    }
+    let rules: BTreeSet<_> = layers.iter().map(|layer| layer.rule()).collect();
+    assert_eq!(rules.len(), layers.len());
+    assert!(rules.iter().all(|rule| rule.contains(' ')), "{rules:?}");
+}
+
+#[test]
+fn what_a_variable_was_made_from_is_told_after_from() {
+    let setting = Source::Setting("email".into());
+    assert_eq!(setting.setting(), Some("email"));
+    assert_eq!(setting.describe(), "the instance's setting `email`");
+    let own = Source::Configuration("DEFAULT_FORK".into());
+    assert_eq!(own.setting(), None);
+    assert_eq!(own.describe(), "Ocim's own setting `DEFAULT_FORK`");
+    let others = [
+        Source::ResourceNames,
+        Source::MysqlServer,
+        Source::MongodbServer,
+        Source::RabbitmqServer,
+        Source::AppserverNumber,
+        Source::Chance,
+    ];
+    let told: BTreeSet<_> = others.iter().map(Source::describe).collect();
+    assert_eq!(told.len(), others.len());
 }
 
 #[test]

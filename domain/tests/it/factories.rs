@@ -148,6 +148,7 @@ fn peoples_extra_settings_win_over_those_of_production() {
 #[test]
 fn a_clone_has_all_but_what_is_the_others_own() {
     let mut source = InstanceSettings {
+        email: Protected::new("inst_1", "staff@example.org"),
         external_lms_domain: "courses.example.org".to_owned(),
         openedx_release: "my-release".to_owned(),
         storage_type: "s3".to_owned(),
@@ -163,6 +164,7 @@ fn a_clone_has_all_but_what_is_the_others_own() {
     };
     let made = clone(&source, json!({ "sub_domain": "beta", "name": "Beta" })).unwrap();
     assert_eq!(made.internal_lms_domain, "beta.example.com");
+    assert_eq!(made.email.open(), Some("staff@example.org"));
     assert_eq!(made.internal_studio_domain, "studio.beta.example.com");
     assert_eq!((made.name.as_str(), made.openedx_release.as_str()), ("Beta", "my-release"));
     assert_eq!(made.storage_type, "s3");
@@ -217,4 +219,46 @@ fn what_is_restored_is_as_it_was_but_for_what_is_fixed() {
         let told = restore_settings(&current, &broken, was_launched).unwrap_err();
         assert_eq!(told[0].field, "openedx_release");
     }
+}
+
+#[test]
+fn a_production_instance_starts_from_the_defaults_of_such() {
+    let text = |text: &str| text.to_owned();
+    let stable = StableDefaults {
+        openedx_release: text("stable-release"),
+        edx_platform_repository_url: text("https://example.com/stable-platform.git"),
+        edx_platform_commit: text("stable-commit"),
+        configuration_source_repo_url: text("https://example.com/stable-configuration.git"),
+        configuration_version: text("stable-version"),
+        openstack_server_flavor: json!({ "name": "stable-size" }),
+    };
+    let made = |purpose: &str| {
+        let said = input(json!({ "sub_domain": "a", "purpose": purpose }));
+        let defaults = Defaults { stable: stable.clone(), ..defaults() };
+        create_settings(said, &defaults, "inst", &secrets()).unwrap()
+    };
+    let from = |it: &InstanceSettings| StableDefaults {
+        openedx_release: it.openedx_release.clone(),
+        edx_platform_repository_url: it.edx_platform_repository_url.clone(),
+        edx_platform_commit: it.edx_platform_commit.clone(),
+        configuration_source_repo_url: it.configuration_source_repo_url.clone(),
+        configuration_version: it.configuration_version.clone(),
+        openstack_server_flavor: it.openstack_server_flavor.clone(),
+    };
+    assert_eq!(from(&made("production")), stable);
+    let usual =
+        create_settings(input(json!({ "sub_domain": "a" })), &defaults(), "inst", &secrets());
+    assert_eq!(from(&made("sandbox")), from(&usual.unwrap()));
+}
+
+#[test]
+fn a_blank_domain_is_as_one_that_is_not_given() {
+    let made = |more: &[&str]| {
+        let blank = more.iter().map(|name| ((*name).to_owned(), json!("")));
+        let said = blank.chain([("sub_domain".to_owned(), json!("alpha"))]).collect();
+        create_settings(input(Value::Object(said)), &defaults(), "inst", &secrets()).unwrap()
+    };
+    let blank = made(&["internal_studio_domain", "internal_ecommerce_domain"]);
+    assert_eq!(blank, made(&[]));
+    assert_eq!(blank.internal_studio_domain, "studio.alpha.example.com");
 }

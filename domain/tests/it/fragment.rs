@@ -1,10 +1,10 @@
 //! A balancer's configuration as the original wrote it, and what must never get into it.
 
-use crate::sample::instance_id;
+use crate::sample::{at, instance_id};
 use crate::vectors;
 use ocim_domain::fragment::{
-    FragmentInput, FragmentServer, FragmentText, ProbeInput, backend_name, compose_fragment,
-    fragment_name, probe_host,
+    FragmentInput, FragmentServer, FragmentText, ProbeInput, TEST_COOKIE, TEST_PATH, TestInput,
+    backend_name, compose_fragment, fragment_name, probe_host,
 };
 use ocim_domain::hosts::check_domain;
 use ocim_domain::names::{RoutedNames, Service, domain_slug, effective_domain};
@@ -196,7 +196,11 @@ fn no_setting_but_the_domains_themselves_changes_what_a_fragment_is_called_by() 
 
 #[test]
 fn no_instance_can_have_the_host_of_a_probe_as_its_domain() {
-    assert!(check_domain(&probe_host(instance_id(), 1)).is_err());
+    let host = probe_host(instance_id(), 1);
+    assert!(check_domain(&host).is_err());
+    // Nor do two Appservers share one.
+    assert_ne!(probe_host(instance_id(), 2), host);
+    assert!(host.contains(&instance_id().to_string()), "{host}");
 }
 
 #[test]
@@ -286,4 +290,32 @@ fn no_text_can_break_out_of_its_place() {
 fn credentials_stay_out_of_debug_output() {
     let shown = format!("{:?} {:?}", site(), compose_fragment(&site()).unwrap());
     assert!(!shown.contains("dXNlcjpwYXNz"), "{shown}");
+}
+
+#[test]
+fn a_test_link_leads_whoever_has_its_cookie_to_one_server_until_its_end() {
+    let test = TestInput {
+        hosts: vec!["lms.example.com".to_owned(), "studio.example.com".to_owned()],
+        secret: "c0ffee".to_owned(),
+        until: at(0),
+        server: server("appserver-2", 2),
+    };
+    let tests = vec![test.clone(), TestInput { secret: "5eed".to_owned(), ..test }];
+    let text = compose_fragment(&FragmentInput { tests, ..site() }).unwrap();
+    for line in [
+        "lms.example.com/c0ffee be-test-0-inst_7ab",
+        "studio.example.com/c0ffee be-test-0-inst_7ab",
+        "lms.example.com/5eed be-test-1-inst_7ab",
+        "lms.example.com be-inst_7ab",
+    ] {
+        assert!(lines(&text.map).contains(&line), "{line} in {}", text.map);
+    }
+    let (_, test) = text.configuration.split_once("backend be-test-0-inst_7ab\n").unwrap();
+    let (test, _) = test.split_once("\nbackend ").unwrap();
+    assert!(test.contains("server appserver-2 192.0.2.2:8080"), "{test}");
+    assert!(test.contains(&format!("{TEST_COOKIE}=c0ffee; Path=/; Expires=")), "{test}");
+    assert!(test.contains(&format!("if {{ path_beg {TEST_PATH} }}")), "{test}");
+    assert!(test.contains(&format!("if {{ date ge {} }}", at(0).timestamp())), "{test}");
+    assert!(!test.contains("192.0.2.1"), "{test}");
+    assert!(!test.contains("dXNlcjpwYXNz"), "whoever tests logs in themselves");
 }

@@ -42,6 +42,10 @@ fn a_domain_can_only_be_a_host_name() {
     }
     assert_eq!(check_host(&format!("a.{long}")), Ok(()), "only sites have the shorter limit");
     assert!(check_host(&format!("{}com", "abc.".repeat(63))).is_err());
+    // As long as the wire allows, and one more.
+    let nearly = format!("{}com", "ab.".repeat(83));
+    assert_eq!(check_host(&format!("x{nearly}")), Ok(()));
+    assert!(check_host(&format!("xx{nearly}")).is_err());
 }
 
 #[test]

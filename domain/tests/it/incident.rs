@@ -2,6 +2,7 @@
 
 use crate::given::given;
 use crate::sample::at;
+use chrono::TimeDelta;
 use ocim_domain::decider::Decider;
 use ocim_domain::incident::{
     Command, Event, Incident, Kind, RATE_MAX, Rejected, Subject, incident_id,
@@ -63,6 +64,8 @@ fn those_that_wait_go_on_at_a_rate_until_all_have() {
     for rate in [0, RATE_MAX + 1] {
         given::<Incident>([began(1, None)]).when_refused(ease(rate, 1), Rejected::NoRate);
     }
+    let Some(open) = Incident::fold(&[began(1, None), eased(6, 30)]).open else { panic!() };
+    assert_eq!(open.flow.unwrap().interval(), TimeDelta::seconds(10), "six a minute");
     // However many wait, and however slowly they go.
     let events = Incident::decide(&Incident::fold(&[began(1, None)]), ease(1, u64::MAX), at(9));
     let [Event::Eased { until, .. }] = events.unwrap()[..] else { panic!() };
@@ -105,4 +108,11 @@ fn each_kind_and_subject_has_a_stream_of_its_own() {
     let ids =
         subjects.flat_map(|it| [Kind::Pause, Kind::Outage].map(|kind| incident_id(kind, &it)));
     assert_eq!(ids.collect::<BTreeSet<_>>().len(), 10);
+}
+
+#[test]
+fn people_are_told_what_it_is_about() {
+    assert_eq!(Subject::All.to_string(), "all work");
+    assert_eq!(region().to_string(), "region north");
+    assert_eq!(Subject::Provider("DNS".to_owned()).to_string(), "DNS");
 }

@@ -4,9 +4,10 @@ use crate::given::given;
 use crate::sample::{
     self, appserver_id, instance_id, load_balancer_id, other_settings, run_id, settings,
 };
+use ocim_domain::decider::Decider;
 use ocim_domain::ids::LoadBalancerId;
 use ocim_domain::instance::{
-    Attempts, Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected,
+    Attempts, Command, Event, Instance, LaunchOutcome, NameTrouble, OnSuccess, Rejected, State, Tag,
 };
 use ocim_domain::name::Kind;
 use ocim_domain::names::{RoutedNames, monitored_urls};
@@ -392,4 +393,64 @@ fn names_that_another_site_has_get_digits_of_their_own() {
     assert_eq!(other, propose("ab.example.com", 0).forum_database);
     let (kinds, _): (Vec<_>, Vec<_>) = own.reserved().into_iter().unzip();
     assert_eq!(kinds[0], kinds[1]);
+}
+
+#[test]
+fn only_a_dropped_domain_is_on_its_way_to_others() {
+    let history = [created(), assigned(), with_external("A.example.org"), with_external("")];
+    let leaving = |events: &[Event], kind, name| match Instance::fold(events) {
+        State::Present(present) => present.is_leaving(kind, name),
+        other => panic!("{other:?}"),
+    };
+    assert!(leaving(&history, Kind::Domain, "a.EXAMPLE.org"));
+    assert!(!leaving(&history, Kind::Domain, "lms.example.com"), "the settings have it");
+    assert!(!leaving(&history, Kind::Bucket, "a.example.org"));
+    let kept = [created(), assigned(), with_external("A.example.org")];
+    assert!(!leaving(&kept, Kind::Domain, "a.example.org"));
+}
+
+#[test]
+fn a_tag_is_a_short_word_and_reads_as_it_is_written() {
+    let longest = "a".repeat(100);
+    for text in ["a", "A-1_b", &longest] {
+        let tag: Tag = text.parse().unwrap();
+        assert_eq!((tag.as_str(), tag.as_ref(), tag.to_string().as_str()), (text, text, text));
+    }
+    for wrong in ["", "a b", "é", "a.b", &(longest + "a")] {
+        assert!(wrong.parse::<Tag>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_is_reserved_for_an_instance_is_what_it_holds() {
+    let present = Instance::fold(&[
+        created(),
+        assigned(),
+        with_external("A.example.org"),
+        with_external(""),
+        Event::ResourcesNamed {
+            names: ResourceNames::propose(
+                "lms.example.com",
+                &ResourcePrefixes::default(),
+                instance_id(),
+                0,
+            ),
+        },
+        under(&[1], "lms.example.com"),
+    ]);
+    let State::Present(present) = present else { panic!("{present:?}") };
+    let reserved = present.reserved_names();
+    for (kind, name) in &reserved {
+        assert!(present.holds(*kind, name), "{kind:?} {name}");
+    }
+    let of =
+        |kind| reserved.iter().filter(move |(of, _)| *of == kind).map(|(_, name)| name.as_str());
+    let domains: Vec<_> = of(Kind::Domain).collect();
+    assert!(domains.contains(&"lms.example.com") && domains.contains(&"a.example.org"));
+    assert!(domains.contains(&"vm1.lms.example.com"), "its machine in traffic: {domains:?}");
+    for kind in [Kind::Database, Kind::Container, Kind::Bucket, Kind::IamUser] {
+        assert!(of(kind).count() > 0, "{kind:?}");
+        // A name of one kind is nobody's of another.
+        assert!(!present.holds(kind, "lms.example.com"), "{kind:?}");
+    }
 }

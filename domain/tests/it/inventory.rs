@@ -1,10 +1,12 @@
 //! The rules of a region: what is told once, and what is taken away by hand.
 
 use crate::given::given;
-use crate::sample::{orphan, run_id};
+use crate::sample::{orphan, resource, run_id};
 use ocim_domain::event::{DecodeError, DomainEvent};
-use ocim_domain::inventory::{Command, Event, Inventory, Orphan, Rejected, inventory_id};
-use ocim_domain::ledger::{Kind, ResourceKey};
+use ocim_domain::inventory::{
+    Command, DNS, Event, Inventory, Orphan, OrphanId, Rejected, inventory_id,
+};
+use ocim_domain::ledger::{Kind, Resource, ResourceKey};
 use serde_json::json;
 
 fn region() -> String {
@@ -137,6 +139,25 @@ fn what_bears_one_name_in_two_kinds_is_two_orphans() {
     let found = Event::OrphanFound { place: region(), orphan: of_kind(Kind::MysqlAccount) };
     known.when_then(report(Kind::MysqlAccount), [found]);
     known.when_silent(report(Kind::MysqlDatabase));
+    let both = known.after(report(Kind::MysqlAccount));
+    let kinds: Vec<_> = both.state().orphans().map(|it| it.orphan.id.kind).collect();
+    assert_eq!(kinds.len(), 2);
+    assert!(kinds.contains(&Kind::MysqlAccount) && kinds.contains(&Kind::MysqlDatabase));
+}
+
+#[test]
+fn a_name_in_the_dns_is_found_as_the_dns_has_it() {
+    let called = |kind, name: &str| Resource {
+        id: ResourceKey::new(kind, name),
+        name: name.to_owned(),
+        ..resource()
+    };
+    let name = OrphanId::of(&called(Kind::DnsName, "Über.Example.com"));
+    assert_eq!(name.to_string(), format!("dns_name/{DNS}/xn--ber-goa.example.com"));
+    assert_eq!(name.to_string().parse(), Ok(name));
+    let database = OrphanId::of(&called(Kind::MysqlDatabase, "Alpha"));
+    let place = resource().place;
+    assert_eq!(database.to_string(), format!("mysql_database/{place}/Alpha"));
 }
 
 #[test]

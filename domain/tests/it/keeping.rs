@@ -50,6 +50,10 @@ fn its_date_moves_by_hand_and_calls_a_clean_up_off() {
     let asked = given_kept(5).after(when_due(5)).after(keep(60));
     asked.when_refused(Command::StartCleanUp { run: run_id(5) }, Rejected::KeptLonger);
     asked.when_silent(when_due(5));
+    // The date itself is no longer.
+    let due = given_kept(9).after(when_due(9));
+    let start = Command::StartCleanUp { run: run_id(5) };
+    due.when_then(start, [Event::CleanUpStarted { run: run_id(5) }]);
     let gone = given_kept(5).after(Command::Terminate);
     gone.when_refused(keep(60), Rejected::Gone);
 }

@@ -123,3 +123,19 @@ fn what_is_resolved_is_nobodys_any_more_and_has_to_be_there_first() {
     again.when_refused(resolve(), Rejected::Unheard { id: id() });
     again.when_then(Command::Want(resource()), [wanted()]);
 }
+
+#[test]
+fn what_was_found_and_has_no_owner_is_adopted_once() {
+    let reason = || "its machine is still needed".to_owned();
+    let adopt = || Command::Adopt {
+        resource: resource(),
+        provider_id: "vm-1".to_owned(),
+        reason: reason(),
+    };
+    let adopted =
+        Event::Adopted { resource: resource(), provider_id: "vm-1".to_owned(), reason: reason() };
+    given::<Ledger>([]).when_then(adopt(), [adopted.clone()]);
+    given::<Ledger>([adopted.clone()]).when_refused(adopt(), Rejected::HasIt { id: id() });
+    // It is there as if it had been wanted.
+    given::<Ledger>([adopted]).when_silent(present("vm-1"));
+}

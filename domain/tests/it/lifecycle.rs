@@ -316,3 +316,36 @@ fn kinds_of_resources_that_only_a_newer_ocim_knows_are_a_newer_event() {
     assert!(known("instance.deleted", json!({ "residue": [{ "kind": "machine", "key": "a" }] })));
     assert!(!known("instance.deleted", json!({ "residue": [{ "kind": "bucket", "key": "a" }] })));
 }
+
+#[test]
+fn what_a_run_did_is_recorded_once_and_by_it_alone() {
+    let unarchived = |run| Command::Lifecycle(Life::RecordUnarchived { run: run_id(run) });
+    let gone = |run| Command::Lifecycle(Life::RecordDeleted { run: run_id(run), residue: vec![] });
+    let overtaken = |run| Rejected::from(Refused::Overtaken { run: run_id(run) });
+    let back = given::<Instance>([created(), archiving(2), archived(2), unarchiving(3)]);
+    back.when_refused(unarchived(2), overtaken(2));
+    back.when_then(unarchived(3), [Event::Unarchived { run: run_id(3) }]);
+    let live = back.after(unarchived(3));
+    live.when_silent(unarchived(3));
+    assert_eq!(live.state().present().unwrap().lifecycle.stage, Stage::Live);
+    let left = given::<Instance>([created(), archiving(2)]);
+    left.when_refused(unarchived(2), overtaken(2));
+    let leaving = given::<Instance>([created(), deleting(4)]);
+    leaving.when_refused(gone(5), overtaken(5));
+    leaving.when_then(gone(4), [deleted(4, &[])]);
+    leaving.after(gone(4)).when_silent(gone(4));
+    given::<Instance>([created(), archiving(2)]).when_refused(gone(2), overtaken(2));
+    // While it is deleted again, the former run has no say.
+    let again = [created(), deleting(4), deleted(4, &[resource().id]), deleting_again(5)];
+    given::<Instance>(again).when_refused(gone(4), overtaken(4));
+}
+
+#[test]
+fn each_stage_has_a_word_that_reads_back() {
+    let words = Stage::ALL.map(Stage::as_str);
+    let expected = ["live", "archiving", "archived", "unarchiving", "deleting", "deleted"];
+    assert_eq!(words, expected);
+    for stage in Stage::ALL {
+        assert_eq!(serde_json::to_value(stage).unwrap(), json!(stage.as_str()));
+    }
+}

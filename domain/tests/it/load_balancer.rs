@@ -90,6 +90,15 @@ fn what_is_known_of_a_balancer_follows_the_rules() {
     let mut without = registration();
     without.host_keys = vec![];
     assert_eq!(fields(&without), ["host_keys"]);
+    let key = registration().host_keys.remove(0);
+    let with = |host_keys: Vec<String>| fields(&Registration { host_keys, ..registration() });
+    assert_eq!(with(vec![key.clone(); 16]), Vec::<String>::new());
+    assert_eq!(with(vec![key.clone(); 17]), ["host_keys"]);
+    let longest = format!("ssh-rsa {}", "A".repeat(1992));
+    assert_eq!(with(vec![longest.clone()]), Vec::<String>::new());
+    for odd in [longest + "A", format!("{key}\u{7}")] {
+        assert_eq!(with(vec![key.clone(), odd]), ["host_keys"]);
+    }
 }
 
 #[test]
@@ -211,4 +220,16 @@ fn a_trouble_says_which_fragment_it_is_about() {
     for about_none in [Trouble::Unreachable, Trouble::Unprepared, Trouble::Stopped] {
         assert_eq!(about_none.fragment(), None);
     }
+    // Each is told in words of its own.
+    let told = [
+        (Trouble::Unreachable, "it does not answer"),
+        (Trouble::Stopped, "HAProxy is not running"),
+        (Trouble::Missing { fragment: fragment() }, "ocim-1 is missing"),
+        (Trouble::Differs { fragment: fragment() }, "ocim-1 is not as it was sent"),
+        (Trouble::Stray { fragment: fragment() }, "ocim-1 belongs to nobody"),
+    ];
+    for (trouble, words) in told {
+        assert_eq!(trouble.to_string(), words);
+    }
+    assert!(Trouble::Unprepared.to_string().contains("not prepared"));
 }

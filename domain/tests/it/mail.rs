@@ -30,6 +30,7 @@ fn given_up() -> Event {
 
 #[test]
 fn there_is_one_mail_and_one_run_for_each_cause() {
+    assert_eq!(about(1).word(), "launch_failed");
     assert_eq!(about(1).mail_id(), about(1).mail_id());
     assert_ne!(about(1).mail_id(), about(2).mail_id());
     assert_ne!(about(1).mail_run(), about(2).mail_run());

@@ -95,6 +95,8 @@ fn visitors_can_read_the_message_and_wait_for_the_end() {
     let until = |until| Some(Maintenance { until, ..maintenance() });
     let longest = at(9) + chrono::TimeDelta::days(DAYS_MAX);
     given::<Instance>(history.clone()).when_refused(request(1, until(at(9))), Refused::Past.into());
+    given::<Instance>(history.clone())
+        .when_then(request(1, until(longest)), [requested(1, until(longest))]);
     let over = longest + chrono::TimeDelta::seconds(1);
     given::<Instance>(history).when_refused(request(1, until(over)), Refused::TooLong.into());
 }

@@ -36,6 +36,13 @@ fn a_free_name_can_only_be_reserved() {
 }
 
 #[test]
+fn people_are_told_what_kind_a_name_is() {
+    let kinds = [Kind::Domain, Kind::Database, Kind::Container, Kind::Bucket, Kind::IamUser];
+    let nouns = ["domain", "database", "container", "bucket", "AWS account"];
+    assert_eq!(kinds.map(Kind::noun), nouns);
+}
+
+#[test]
 fn a_held_name_has_one_owner() {
     let held = given::<Name>([reserved("a")]);
     // Whoever meant to take it away on what was read before comes too late.

@@ -4,8 +4,8 @@ use crate::{sample, vectors};
 use ocim_domain::hosts::to_ascii;
 use ocim_domain::names::{
     Service, appserver_name, domain_slug, effective_domain, extended_heartbeat_url,
-    load_balanced_domains, managed_domains, monitored_urls, nginx_regex, redirect_domains,
-    server_hostname, server_name_prefix, site_url, slug,
+    load_balanced_domains, machine_domain, managed_domains, monitored_urls, nginx_regex,
+    redirect_domains, server_hostname, server_name_prefix, site_url, slug,
 };
 use ocim_domain::resources::{
     ResourceNames, ResourcePrefixes, database_name, forum_database_name, iam_user_name,
@@ -146,4 +146,11 @@ fn a_unicode_name_is_shown_as_written_and_goes_over_the_wire_in_a_labels() {
     // What is called after a domain takes its letters, by the original's rules.
     assert_eq!(database_name(&settings.internal_lms_domain), "ber_example_com");
     assert_eq!(server_name_prefix(&settings), "edxapp-ecoleexampleo");
+}
+
+#[test]
+fn each_machine_in_traffic_has_a_host_by_its_place() {
+    let settings = settings_below("übung.example.com");
+    assert_eq!(machine_domain(&settings, 1), "vm1.xn--bung-zra.example.com");
+    assert_eq!(machine_domain(&settings, 2), "vm2.xn--bung-zra.example.com");
 }

@@ -1,5 +1,6 @@
 //! What a site has on shared servers, beside what the original made there (`tests/vectors`).
 
+use crate::shared_server::{mongodb, mysql, rabbitmq};
 use crate::vectors::{self, Recorded};
 use md5::{Digest, Md5};
 use ocim_domain::configuration::mysql_account::Privileges;
@@ -7,11 +8,13 @@ use ocim_domain::ids::{MongodbServerId, MysqlServerId, RabbitmqServerId};
 use ocim_domain::ledger::{Kind, Leaves};
 use ocim_domain::protected::Protected;
 use ocim_domain::provisioning::{
-    Grant, Item, Provisioned, swift_account, swift_items, swift_place, why_no_storage,
+    Grant, Item, Provisioned, Server, Service, SwiftAccount, swift_account, swift_items,
+    swift_place, why_no_storage,
 };
 use ocim_domain::resources::ResourceNames;
+use ocim_domain::settings::InstanceSettings;
 use ocim_domain::shared_server::{
-    Mongodb, MongodbUse, Mysql, MysqlUse, QueueUser, Rabbitmq, RabbitmqUse,
+    Mongodb, MongodbUse, Mysql, MysqlUse, QueueUser, Rabbitmq, RabbitmqUse, Registration,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -235,6 +238,24 @@ fn a_container_in_swift_is_the_originals_and_others_have_none() {
 }
 
 #[test]
+fn where_nothing_is_made_for_uploads_it_is_told_why() {
+    let why = |storage_type: &str, auth_url: &str| {
+        why_no_storage(&InstanceSettings {
+            storage_type: storage_type.to_owned(),
+            swift_openstack_auth_url: auth_url.to_owned(),
+            ..crate::sample::settings()
+        })
+    };
+    let url = "https://keystone.example.com:5000/v3";
+    assert_eq!(why("swift", url), None);
+    for (storage_type, auth_url, word) in
+        [("swift", "", "no account"), ("s3", url, "by hand"), ("filesystem", url, "own machine")]
+    {
+        assert!(why(storage_type, auth_url).is_some_and(|told| told.contains(word)));
+    }
+}
+
+#[test]
 fn what_has_a_sites_data_leaves_with_its_deletion_alone() {
     let leaving = Kind::ALL.iter().filter(|kind| kind.leaves() == Leaves::WithDeletion);
     let leaving: Vec<_> = leaving.map(|kind| kind.as_str()).collect();
@@ -245,6 +266,46 @@ fn what_has_a_sites_data_leaves_with_its_deletion_alone() {
         assert!(position(account) < position(data), "nobody writes what is about to go");
     }
     assert_eq!(leaving.len(), accounts.len() + data.len());
+}
+
+#[test]
+fn a_service_is_who_logs_in_where_and_is_called_by_its_host() {
+    fn registered<A: Provisioned>(address: A) -> Option<Service> {
+        let password = Protected::new("server", "secret");
+        let (name, description) = ("main".to_owned(), String::new());
+        let (username, accepts_new_clients) = ("root".to_owned(), true);
+        let registration =
+            Registration { name, description, address, username, password, accepts_new_clients };
+        A::service(registration)
+    }
+    let account = SwiftAccount {
+        user: "site".to_owned(),
+        password: "secret".to_owned(),
+        tenant: "sites".to_owned(),
+        auth_url: "https://keystone.example.com:5000/v3".to_owned(),
+        region: "north".to_owned(),
+    };
+    for (service, host, shown) in [
+        (registered(mysql()), "db.example.com", "MySQL server db.example.com"),
+        (registered(mongodb()), "b.example.com", "MongoDB server b.example.com"),
+        (registered(rabbitmq()), "mq.example.com", "RabbitMQ server https://mq.example.com:15671"),
+        (
+            Some(Service::Swift(account)),
+            "keystone.example.com",
+            "Swift at https://keystone.example.com:5000/v3",
+        ),
+    ] {
+        let service = service.unwrap();
+        assert_eq!((service.host().as_str(), service.to_string().as_str()), (host, shown));
+        assert!(!format!("{service:?}").contains("secret"));
+        let login = match service {
+            Service::Mysql(Server { username, password, .. })
+            | Service::Mongodb(Server { username, password, .. })
+            | Service::Rabbitmq(Server { username, password, .. }) => (username, password),
+            Service::Swift(_) => continue,
+        };
+        assert_eq!(login, ("root".to_owned(), "secret".to_owned()));
+    }
 }
 
 #[test]

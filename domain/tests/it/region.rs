@@ -174,6 +174,16 @@ fn bulk_work_stands_behind_all_others_and_leaves_them_the_last_slot() {
     };
     let narrow = given::<Region>([limited(9)]).after(enter(1)).after(narrow(2)).after(narrow(3));
     assert_eq!(narrow.state().holders(), [run_id(2)]);
+    // Where more of it may run, anybody's slot will do.
+    let wide = |run| Command::Enter {
+        region: "north".to_owned(),
+        run: run_id(run),
+        limit: 2,
+        bulk_max: Some(5),
+    };
+    let wide = given::<Region>([limited(2)]).after(enter(1)).after(wide(2)).after(wide(3));
+    assert_eq!(wide.state().holders(), [run_id(1)]);
+    assert_eq!(wide.state().place(run_id(2)), Some(Place::Queued(1)));
     // With 2 left in it, both are others'.
     assert_eq!(freed.after(leave(4)).state().place(run_id(3)), Some(Place::Queued(1)));
     assert_eq!(

@@ -20,6 +20,7 @@ use ocim_domain::run_record::{
     ResolvedPlaybooks, ServerInput, TestLinkInput, TimerInput, TrafficInput, TrafficPlan, names,
 };
 use ocim_domain::saga::RunRecord;
+use ocim_domain::settings::InstanceSettings;
 use ocim_domain::shared_server::Address;
 use ocim_domain::site_metadata::WrittenMetadata;
 use ocim_domain::timer::{Job, Outcome};
@@ -140,5 +141,26 @@ fn what_runs_recorded_still_reads() {
             let again = read(written(file));
             assert!(again.is_ok(), "{file} can't be read any more: {again:?}");
         }
+    }
+}
+
+#[test]
+fn playbooks_are_resolved_anew_once_the_settings_name_others() {
+    let settings = settings();
+    let resolved = ResolvedPlaybooks {
+        repository: settings.configuration_source_repo_url.clone(),
+        version: settings.configuration_version.clone(),
+        playbook: settings.configuration_playbook_name.clone(),
+        commit: None,
+        common_commit: None,
+    };
+    assert!(resolved.fits(&settings));
+    let other = || "another".to_owned();
+    for changed in [
+        InstanceSettings { configuration_source_repo_url: other(), ..settings.clone() },
+        InstanceSettings { configuration_version: other(), ..settings.clone() },
+        InstanceSettings { configuration_playbook_name: other(), ..settings },
+    ] {
+        assert!(!resolved.fits(&changed));
     }
 }

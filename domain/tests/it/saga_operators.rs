@@ -6,9 +6,9 @@ use crate::saga_parallel::{
 use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
-    Cause, Command, Directive, ErrorClass, ErrorCode, Event, Explanation, Facts, Holder, Operation,
-    Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, describe_outcome, explain, next,
-    preview, preview_cancel,
+    Cause, Command, Direction, Directive, ErrorClass, ErrorCode, Event, Explanation, Facts, Holder,
+    Operation, Phase, Plan, PutOff, Rejected, Saga, Step, StuckCode, Verb, describe_outcome,
+    explain, next, preview, preview_cancel,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -219,6 +219,11 @@ fn a_dry_run_tells_the_whole_way_from_there() {
     let told =
         preview(&plan(), &run_of(&stuck_at_pivot()), Verb::Abandon, "a test", at(0)).unwrap();
     assert_eq!(told.len(), 1 + 5, "{told:?}");
+    let key = Uuid::from_u128(5);
+    let first = format!("`first` stays behind, its key is {key}, it gave \"first\"");
+    assert_eq!(told[1], first);
+    let told = preview(&plan(), &run_of(&[started()]), Verb::Abandon, "a test", at(0)).unwrap();
+    assert_eq!(told[1..], ["nothing stays behind"]);
 }
 
 #[test]
@@ -393,6 +398,10 @@ fn an_explanation_names_who_holds_the_run_now_and_not_who_took_it_once() {
         let told = explained(&resting, &holder(Holder::Nobody));
         assert!(!told.sentence.contains("holds it"), "{}", told.sentence);
     }
+    // A lease that is still there says nothing of one that is over.
+    let over = [started(), Event::Completed {}];
+    let told = explained(&over, &holder(Holder::Node { node, until }));
+    assert_eq!((told.holder, told.held_until), (None, None));
 }
 
 #[test]
@@ -409,4 +418,80 @@ fn an_explanation_says_which_circuit_a_step_waits_for() {
     }
     let waiting = explained(&[started()], &facts);
     assert!(!waiting.sentence.contains("put off"), "it has not begun: {}", waiting.sentence);
+}
+
+#[test]
+fn a_run_that_has_settled_by_its_undoing_goes_forward_no_more() {
+    let plan = Plan { settles_on_undo: true, ..plan() };
+    let resume = |events: &[Event]| {
+        preview(&plan, &run_of(events), Verb::ResumeForward, "a test", at(0)).err()
+    };
+    assert_eq!(resume(&stuck_unwinding()), Some(Rejected::Settled));
+    // Nothing is undone yet.
+    let turned = [started(), intended("first"), done("first"), Event::UnwindBegan(Cause::Deadline)];
+    assert_eq!(resume(&turned), None);
+}
+
+#[test]
+fn each_directive_names_its_step_and_is_alone_where_it_has_none() {
+    let step = || text("first");
+    let (until, deadline, attempt) = (at(1), at(1), 1);
+    for directive in [
+        Directive::Run { step: step(), attempt, doubt: false },
+        Directive::Resume { step: step(), attempt, deadline },
+        Directive::FireTimer { step: step() },
+        Directive::Wait { step: step(), until },
+        Directive::Undo { step: step(), attempt },
+        Directive::ResumeUndo { step: step(), attempt, deadline },
+        Directive::SkipUndo { step: step(), reason: text("kept") },
+    ] {
+        assert_eq!((directive.step(), directive.is_alone()), (Some("first"), false));
+    }
+    let (code, why) = (StuckCode::StepFailed, text("no"));
+    let stuck = Directive::DeclareStuck { step: step(), code, why };
+    assert_eq!((stuck.step(), stuck.is_alone()), (Some("first"), true));
+    let of_the_run =
+        [Directive::Unwind(Cause::Deadline), Directive::Complete, Directive::FinishUnwind];
+    for directive in of_the_run {
+        assert_eq!((directive.step(), directive.is_alone()), (None, true));
+    }
+}
+
+#[test]
+fn a_call_that_nobody_is_at_is_retried() {
+    let crash_loop = || Event::Stuck {
+        step: text("first"),
+        why: text("nodes died"),
+        code: Some(StuckCode::CrashLoop),
+    };
+    let timer = Event::TimerSet { step: text("first"), due: at(0), at: None };
+    let fired = Event::TimerFired { step: text("first") };
+    for under_way in [vec![], vec![timer, fired]] {
+        let events = [vec![started(), intended("first")], under_way].concat();
+        assert_eq!(act(&events, retry("first")), Err(Rejected::UnderWay { step: text("first") }));
+        assert!(act(&[events, vec![crash_loop()]].concat(), retry("first")).is_ok());
+    }
+}
+
+#[test]
+fn an_undo_that_somebody_is_at_is_left_to_its_end() {
+    let turned = [started(), intended("first"), done("first"), Event::UnwindBegan(Cause::Deadline)];
+    let under_way = [&turned[..], &[undo_intended("first")]].concat();
+    for verb in [mark("first"), retry("first")] {
+        assert_eq!(act(&under_way, verb), Err(Rejected::UnderWay { step: text("first") }));
+    }
+    // Nobody is, once the run is stuck.
+    assert!(act(&[under_way, vec![stuck("first")]].concat(), mark("first")).is_ok());
+}
+
+#[test]
+fn an_act_says_which_way_the_run_goes_from_there() {
+    let way = |events: &[Event], verb| match &act(events, verb).unwrap()[0] {
+        Event::OperatorActed { direction, .. } => *direction,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(way(&stuck_at_pivot(), Verb::ForceUnwind), Direction::Unwinding);
+    assert_eq!(way(&stuck_at_pivot(), skip("publish")), Direction::Forward);
+    assert_eq!(way(&stuck_unwinding(), Verb::ResumeForward), Direction::Forward);
+    assert_eq!(way(&stuck_unwinding(), mark("make/net/port")), Direction::Unwinding);
 }

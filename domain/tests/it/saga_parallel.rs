@@ -3,8 +3,8 @@
 use crate::sample::at;
 use ocim_domain::decider::Decider;
 use ocim_domain::saga::{
-    Cause, Command, DEATHS_MAX, Directive, ErrorClass, ErrorCode, Event, Kind, Plan, Rejected, Run,
-    Saga, StepPlan, StuckCode, UNDO_TIME, may_retry_undo, next,
+    Action, Cause, Command, DEATHS_MAX, Direction, Directive, ErrorClass, ErrorCode, Event, Kind,
+    Plan, Rejected, Run, Saga, StepPlan, StuckCode, UNDO_TIME, may_retry_undo, next,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -226,6 +226,24 @@ fn nodes_that_die_one_after_another_at_a_step_leave_the_run_stuck_unless_it_ends
 }
 
 #[test]
+fn nodes_that_die_one_after_another_at_an_undo_leave_the_run_stuck() {
+    let turned = Event::UnwindBegan(Cause::Deadline);
+    let mut events = vec![started(), intended("first"), done("first"), turned];
+    events.push(undo_intended("first"));
+    for epoch in 1..=u64::from(DEATHS_MAX) {
+        events.extend([taken(epoch, false), resumed("first")]);
+    }
+    let stays = |events: &[Event]| next(&plan(), &run_of(events), at(0));
+    assert!(!matches!(stays(&events)[..], [Directive::DeclareStuck { .. }]));
+    events.push(taken(9, false));
+    let directives = stays(&events);
+    let [Directive::DeclareStuck { step, code, .. }] = &directives[..] else {
+        panic!("{directives:?}")
+    };
+    assert_eq!((step.as_str(), *code), ("first", StuckCode::CrashLoop));
+}
+
+#[test]
 fn nodes_that_die_before_they_come_to_a_step_or_give_it_back_did_not_die_of_it() {
     let mut events = vec![started(), intended("first")];
     for epoch in 1..100 {
@@ -291,4 +309,22 @@ fn a_late_report_does_not_change_a_step_that_is_settled() {
     assert_eq!(late(&events, other), Err(Rejected::Unfitting));
     events.extend([Event::UnwindBegan(Cause::Deadline), undo_done("first")]);
     assert_eq!(late(&events, undo_done("first")), Err(Rejected::Unfitting));
+}
+
+#[test]
+fn whoever_takes_a_hand_in_a_run_and_its_way_back_begin_with_no_deaths() {
+    let history = [started(), intended("first"), taken(1, false)];
+    assert_eq!(run_of(&history).effort("first").deaths, 1);
+    let acted = Event::OperatorActed {
+        action: Action::ForceUnwind,
+        direction: Direction::Unwinding,
+        step: None,
+        output: None,
+        actor: "token:alice".to_owned(),
+        reason: "it hangs".to_owned(),
+    };
+    for turn in [acted, Event::UnwindBegan(Cause::Deadline)] {
+        let run = run_of(&[&history[..], &[turn]].concat());
+        assert_eq!(run.effort("first").deaths, 0);
+    }
 }

@@ -157,3 +157,20 @@ fn a_run_is_at_rest_once_it_is_over_or_stuck() {
     assert!(rests(&[started(), stuck()]) && rests(&[started(), Event::Completed {}]));
     assert!(rests(&[started(), turned_back(), Event::Unwound {}]));
 }
+
+#[test]
+fn one_that_stands_still_goes_on_and_does_not_stand_still_twice() {
+    let held = Event::HeldUp { incident: incident(), why: text("paused"), at: at(1) };
+    let of_a_run = ["saga.let_go", "saga.unwind_began", "saga.stuck", "saga.completed"];
+    assert_fits(&[started(), held.clone()], &[&OF_A_STEP, &of_a_run]);
+    let of_a_run_back = ["saga.let_go", "saga.stuck", "saga.unwound"];
+    assert_fits(&[started(), turned_back(), held], &[&OF_AN_UNDO, &of_a_run_back]);
+}
+
+#[test]
+fn why_a_run_turned_back_is_told_in_a_sentence() {
+    let (step, error) = (text(STEP), text("no answer"));
+    assert_eq!(Cause::StepFailed { step, error }.describe(), "first: no answer");
+    assert_eq!(Cause::Cancelled { reason: text("enough") }.describe(), "cancelled: enough");
+    assert_eq!(Cause::Deadline.describe(), "its time was up");
+}

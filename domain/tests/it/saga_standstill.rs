@@ -59,3 +59,19 @@ fn its_explanation_names_the_incident_and_since_when() {
     let told = explain(&plan(), &run_of(&[started(), intended("first")]), at(70), &facts);
     assert!(told.sentence.contains("known trouble: DNS keeps failing"), "{}", told.sentence);
 }
+
+#[test]
+fn no_pause_is_longer_by_a_clock_that_was_set_back() {
+    let mut run = run_of(&[started(), intended("first")]);
+    let Directive::Resume { deadline, .. } = first(&run, 0) else { panic!() };
+    let length = deadline - run.effort("first").began_at.unwrap();
+    run.bound_times(at(-5_000));
+    let Directive::Resume { deadline, .. } = first(&run, -5_000) else { panic!() };
+    assert_eq!(deadline, at(-5_000) + length);
+    assert_eq!(since_start(run.effort("first").since), -5_000, "nothing began after now");
+    // By one that goes as it should, nothing changes.
+    let run = run_of(&[started(), intended("first")]);
+    let mut later = run.clone();
+    later.bound_times(at(10));
+    assert_eq!(later, run);
+}

@@ -197,6 +197,10 @@ fn a_change_of_power_is_told_once_with_what_was_before() {
     ready.when_silent(seen(Power::Active, None));
     let stopped = Event::PowerChanged { before: active, after: Power::Shutoff };
     ready.when_then(seen(Power::Shutoff, None), [stopped]);
+    let trouble = |it: &Given<Server>| it.state().present().unwrap().trouble();
+    let off = ready.after(seen(Power::Shutoff, None));
+    assert!(trouble(&off).unwrap().contains("has stopped its machine"));
+    assert_eq!(trouble(&ready), None);
     let fault = "no disk".to_owned();
     let broken = Event::ErrorSeen { before: active, fault };
     ready.when_then(seen(Power::Error, Some("no disk")), [broken]);

@@ -276,6 +276,30 @@ fn every_rule_names_its_field() {
     }
 }
 
+/// How large a selector of machines may be, as JSON.
+const SELECTOR_BYTES_MAX: usize = APPEND_BYTES_MAX / 128;
+
+#[test]
+fn a_selector_of_machines_is_small_and_has_no_mark_of_the_store() {
+    let selector = |value: &Value| {
+        let said = json!({ "sub_domain": "abc", "openstack_server_flavor": value });
+        create(said).map_err(|violations| violations[0].rule.clone())
+    };
+    let of_bytes = |bytes: usize| json!({ "name": "x".repeat(bytes - 11) });
+    assert_eq!(of_bytes(SELECTOR_BYTES_MAX).to_string().len(), SELECTOR_BYTES_MAX);
+    assert!(selector(&of_bytes(SELECTOR_BYTES_MAX)).is_ok());
+    assert!(selector(&of_bytes(SELECTOR_BYTES_MAX + 1)).unwrap_err().contains("KiB"));
+    assert!(selector(&nested(16)).is_ok());
+    for marked in [
+        json!({ "$protected": 1 }),
+        json!({ "a": { "$protected": 1 } }),
+        json!({ "a": [{ "b": { "$protected": 1 } }] }),
+    ] {
+        assert!(selector(&marked).unwrap_err().contains("`$protected`"), "{marked}");
+    }
+    assert!(selector(&json!({ "a": "$protected" })).is_ok());
+}
+
 #[test]
 fn limits_are_reached() {
     let settings = create(json!({

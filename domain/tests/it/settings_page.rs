@@ -7,7 +7,7 @@ use crate::golden::{folder, is_blessing};
 use crate::sample::{defaults, secrets};
 use ocim_domain::settings::kinds::{Form, ITEMS_MAX};
 use ocim_domain::settings::{
-    HIDDEN, InstanceSettings, SETTINGS, Setting, TextRule, are_known, create_settings, schema,
+    HIDDEN, InstanceSettings, SETTINGS, Setting, TextRule, are_known, create_settings,
 };
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -20,6 +20,11 @@ fn examples() -> Map<String, Value> {
 fn example_settings() -> InstanceSettings {
     let input = serde_json::from_value(Value::Object(examples())).unwrap();
     create_settings(input, &defaults(), "inst_1", &secrets()).unwrap()
+}
+
+/// The newest schema of the settings.
+fn schema() -> u16 {
+    SETTINGS.iter().map(|setting| setting.since).max().unwrap()
 }
 
 /// The example of each setting that a schema has; what came later has the value of before.

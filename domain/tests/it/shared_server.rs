@@ -263,9 +263,15 @@ fn messages_need_an_administrator_and_a_plain_url() {
         ..registration(rabbitmq())
     };
     assert_eq!(broken(&nobody), ["password", "username"].map(str::to_owned).into());
-    for api_url in
-        ["mq.example.com", "amqp://mq", "https://", "https://u:p@mq", "http://mq?a", "http://:1"]
-    {
+    for api_url in [
+        "mq.example.com",
+        "amqp://mq",
+        "https://",
+        "https://u:p@mq",
+        "http://mq?a",
+        "http://:1",
+        "http://mq a",
+    ] {
         let address = Rabbitmq { api_url: api_url.to_owned(), ..rabbitmq() };
         assert_eq!(broken(&registration(address)), ["api_url".to_owned()].into(), "{api_url}");
     }
@@ -282,6 +288,8 @@ fn one_place_has_one_id_however_it_is_written() {
     assert_eq!(spelled.normalized(), rabbitmq());
     let path = Rabbitmq { api_url: "https://MQ/Prefix/".to_owned(), ..rabbitmq() };
     assert_eq!(path.normalized().api_url, "https://mq/Prefix");
+    let host = Rabbitmq { instance_host: " MQ.example.com ".to_owned(), ..rabbitmq() };
+    assert_eq!(host.normalized(), rabbitmq());
 }
 
 #[test]
@@ -410,4 +418,37 @@ fn a_url_is_taken_apart_as_it_is_written() {
     }
     let written = Mysql { host: "::1".to_owned(), port: 1, tls: false }.url("u", "p");
     assert_eq!(written, "mysql://u:p@[::1]:1");
+}
+
+#[test]
+fn a_client_of_messages_is_told_a_url_with_its_account() {
+    let told = |address: Rabbitmq| address.url("site", "secret");
+    assert_eq!(told(rabbitmq()), "amqps://site:secret@mq.example.com");
+    let elsewhere = Rabbitmq { instance_port: 5673, ..rabbitmq() };
+    assert_eq!(told(elsewhere), "amqps://site:secret@mq.example.com:5673");
+}
+
+#[test]
+fn what_an_instance_uses_is_told_by_kind() {
+    let all = servers();
+    assert_eq!(Mysql::used(&all), all.mysql.as_ref());
+    assert_eq!(Mongodb::used(&all), all.mongodb.as_ref());
+    assert_eq!(Rabbitmq::used(&all), all.rabbitmq.as_ref());
+    assert!(!all.is_empty());
+    let none = SharedServers::default();
+    assert!(none.is_empty() && Mysql::used(&none).is_none());
+    assert!(Mongodb::used(&none).is_none() && Rabbitmq::used(&none).is_none());
+}
+
+#[test]
+fn what_goes_over_tls_is_recorded_and_what_is_in_clear_is_not() {
+    let read = |json: &Value| serde_json::from_value::<Mysql>(json.clone()).unwrap();
+    let clear = serde_json::to_value(mysql()).unwrap();
+    assert_eq!((clear.get("tls"), read(&clear)), (None, mysql()), "as it was before there was any");
+    let over_tls = Mysql { tls: true, ..mysql() };
+    let json = serde_json::to_value(&over_tls).unwrap();
+    assert_eq!((json["tls"].as_bool(), read(&json)), (Some(true), over_tls));
+    let over_tls = Mongodb { tls: true, ..mongodb() };
+    assert_eq!(serde_json::to_value(over_tls).unwrap()["tls"], true);
+    assert_eq!(serde_json::to_value(mongodb()).unwrap().get("tls"), None);
 }

@@ -69,3 +69,22 @@ fn each_link_has_a_secret_of_its_own_that_follows_from_the_sites() {
     }
     assert!(secrets.contains(&link(2, 90).secret(&settings()).unwrap()), "its end has no part");
 }
+
+#[test]
+fn no_link_leads_to_a_site_that_is_archived_or_deleted() {
+    let (run, reason) = (run_id(2), "nobody learns here any more".to_owned());
+    let open = given::<Instance>([history(), vec![made(link(1, 60), 0)]].concat());
+    assert_eq!(open.state().present().unwrap().open_links(at(59)).count(), 1);
+    assert_eq!(open.state().present().unwrap().open_links(at(60)).count(), 0);
+    for end in [
+        [Event::ArchiveRequested { run, reason: reason.clone() }, Event::Archived { run }],
+        [
+            Event::DeletionRequested { run, reason, ignore: vec![], again: false },
+            Event::Deleted { run, residue: vec![] },
+        ],
+    ] {
+        let events = [history(), vec![made(link(1, 60), 0)], end.to_vec()].concat();
+        let gone = given::<Instance>(events);
+        assert_eq!(gone.state().present().unwrap().test_links, []);
+    }
+}

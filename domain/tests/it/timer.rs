@@ -6,6 +6,7 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use ocim_domain::Timestamp;
 use ocim_domain::decider::Decider;
 use ocim_domain::timer::{Command, Event, Job, Outcome, State, Timer};
+use std::collections::BTreeSet;
 
 const JOB: Job = Job::DeleteOldLogs;
 
@@ -37,6 +38,18 @@ fn it_falls_due_at_midnight_to_the_second_and_once_for_each_day() {
     assert_eq!(fall_due(&mut state, since, &looks), [at(2, 0, 0, 0), at(3, 0, 0, 0)]);
     assert_eq!(JOB.next_due(at(2, 23, 59, 59)), at(3, 0, 0, 0));
     assert_eq!(JOB.next_due(at(3, 0, 0, 0)), at(4, 0, 0, 0));
+}
+
+#[test]
+fn a_time_that_lies_days_ahead_was_never_and_one_of_tomorrow_may_have_been() {
+    let done_for = |due| Event::FellDue { job: JOB, due, run: JOB.run_at(due), at: due };
+    let looked = |due, now| {
+        let mut state = Timer::fold(&[done_for(due)]);
+        fall_due(&mut state, at(1, 0, 0, 0), &[now])
+    };
+    let noon = at(2, 12, 0, 0);
+    assert!(looked(at(3, 12, 0, 0), noon).is_empty());
+    assert_eq!(looked(at(3, 12, 0, 1), noon), [at(2, 0, 0, 0)]);
 }
 
 #[test]
@@ -131,8 +144,15 @@ fn the_end_of_a_run_is_told_once() {
 fn jobs_have_names_that_are_read_again() {
     for job in Job::ALL {
         assert_eq!(job.word().parse(), Ok(job));
+        assert_eq!(job.to_string(), job.word());
         assert!(!job.describe().is_empty() && job.hour() < 24);
     }
+    // One after another, so that they are not at the database together.
+    assert_eq!(Job::ALL.map(Job::hour), [0, 1, 2]);
+    let told: BTreeSet<_> = Job::ALL.iter().map(|job| job.describe()).collect();
+    assert_eq!(told.len(), Job::ALL.len());
+    let to_others: Vec<_> = Job::ALL.into_iter().filter(|job| job.tells_others()).collect();
+    assert_eq!(to_others, [Job::UpdateMetadata], "the others have work without Consul, too");
     let wrong = "x".repeat(1_000).parse::<Job>().unwrap_err();
     assert!(wrong.to_string().len() < 200, "{wrong}");
 }

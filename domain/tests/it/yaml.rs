@@ -27,6 +27,7 @@ fn scalars_are_read_by_the_rules_of_yaml_1_1() {
         ("-010", json!(-8)),
         ("08", json!("08")),
         ("0o17", json!("0o17")),
+        ("! 0755", json!("0755")),
         ("0x1F", json!(31)),
         ("0b101", json!(5)),
         ("1_000", json!(1000)),
@@ -109,7 +110,7 @@ fn what_is_no_mapping_is_refused_with_its_place() {
         ("a: -9223372036854775809", 1, 4, "too large"),
         ("a: 1.0e+999", 1, 4, "too large"),
         ("!!set {A, B}", 1, 7, "!!set"),
-        ("a: !vault x", 1, 11, "!vault"),
+        ("a: !vault x", 1, 11, "no vault password"),
         ("a: !unsafe [x]", 1, 12, "before each text"),
         ("!thing a: x", 1, 8, "!thing"),
         ("a: !thing x", 1, 11, "!thing"),
@@ -146,6 +147,10 @@ fn the_deepest_text_takes_half_a_stack_and_a_deeper_one_is_refused() {
         for text in nested(YAML_DEPTH_MAX) {
             assert!(parse_mapping(&text).is_ok(), "{text}");
         }
+        let refusals =
+            nested(YAML_DEPTH_MAX + 1).map(|text| parse_mapping(&text).unwrap_err().problem);
+        let rule = format!("must not nest deeper than {YAML_DEPTH_MAX}");
+        assert!(refusals.contains(&rule), "{refusals:?}");
         for depth in [YAML_DEPTH_MAX + 1, 60, 200] {
             for text in nested(depth) {
                 let error = parse_mapping(&text).expect_err(&text);
@@ -174,8 +179,9 @@ fn texts_that_would_take_all_memory_are_refused() {
         laughs.push_str(&format!("{name}: &{name} [{items}]\n"));
     }
     assert!(parse_mapping(&laughs).is_err());
-    let long = format!("a: {}", "x".repeat(YAML_BYTES_MAX));
-    assert!(parse_mapping(&long).unwrap_err().problem.contains("bytes"));
+    let longest = format!("a: 1\n{}", "\n".repeat(YAML_BYTES_MAX - 5));
+    assert!(parse_mapping(&longest).is_ok());
+    assert!(parse_mapping(&(longest + "\n")).unwrap_err().problem.contains("bytes"));
 }
 
 #[test]
@@ -194,6 +200,7 @@ fn a_list_of_texts_is_read_and_anything_else_is_refused_with_its_place() {
     }
     for (text, line, word) in [
         ("SELECT 1", 1, "list"),
+        ("~", 1, "list"),
         ("a: b", 1, "list"),
         ("- SELECT 1\n- 7\n", 2, "quotes"),
         ("- [SELECT 1]", 1, "text"),

@@ -28,6 +28,10 @@ fn secrets_of_any_type_and_place_are_found() {
         (json!({"INDEX": "https://ghp_0123456789@github.com/org/repo"}), "ghp_0123456789"),
         (json!({"SENTRY_DSN": "https://publickey@sentry.io/42"}), "publickey"),
         (json!({"XQUEUE_BASIC_AUTH": ["edx-user", "hunter22"]}), "hunter22"),
+        (
+            json!({"SOME_API_KEY": "https://elsewhere.example.org/k"}),
+            "https://elsewhere.example.org/k",
+        ),
         (json!({"oauth": {"KEY": "hunter22"}}), "hunter22"),
         (json!({"oauth": {"deep": [{"er": "hunter22"}]}}), "hunter22"),
         (json!({"apiKey": "hunter22"}), "hunter22"),
@@ -57,6 +61,10 @@ fn what_is_no_secret_is_not_hidden() {
         json!({"LMS_HOST": "tiny.example.com", "LMS_API_URL": "https://tiny.example.com/api/v1"}),
     ] {
         assert_eq!(everywhere(value.clone()), Vec::<String>::new(), "{value}");
+    }
+    // Where there is nothing, nothing is hidden anywhere.
+    for blank in ["", " ", "\n\t"] {
+        assert_eq!(list_secret_values(&variables(json!({"SOME_PASSWORD": blank}))), []);
     }
 }
 

@@ -36,3 +36,20 @@ fn the_password_of_swift_goes_nowhere_but_where_it_was_meant_for() {
     let cloned = clone_settings(&settings, said, &defaults, "inst_2", &secrets());
     assert_eq!(fields(&cloned.unwrap_err()), ["swift_openstack_password"]);
 }
+
+#[test]
+fn a_password_that_may_be_blank_is_of_one_line_and_not_too_long() {
+    for (field, longest) in [("swift_openstack_password", 64), ("s3_secret_access_key", 50)] {
+        let make = |password: &str| {
+            let said =
+                json!({ "sub_domain": "alpha", "storage_type": "filesystem", field: password });
+            create_settings(input(said), &defaults(), "inst", &secrets()).map(|_| ())
+        };
+        for fits in ["", "p", &"x".repeat(longest)] {
+            assert_eq!(make(fits), Ok(()), "{field} {fits}");
+        }
+        for wrong in ["two\nlines", " ", &"x".repeat(longest + 1)] {
+            assert_eq!(fields(&make(wrong).unwrap_err()), [field], "{wrong:?}");
+        }
+    }
+}
