@@ -10,6 +10,11 @@
 #[allow(dead_code, unreachable_pub, reason = "it belongs to the tests, which need more of it")]
 #[path = "../../tests/it/private_sshd.rs"]
 mod private_sshd;
+/// What that needs of the tests.
+#[path = "../../tests/it/support"]
+mod support {
+    pub(crate) mod ports;
+}
 
 use futures_util::future::join_all;
 use ocim_adapters::balancer::haproxy::HaproxyLoadBalancer;

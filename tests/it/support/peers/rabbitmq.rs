@@ -54,8 +54,7 @@ impl RabbitMq {
                 "-kernel inet_dist_use_interface {127,0,0,1}",
             );
         let server = Program::start("rabbitmq-server", command, folder.path());
-        let mut peer =
-            Self { server, _names: names, _folder: folder, api_port, amqp_port };
+        let mut peer = Self { server, _names: names, _folder: folder, api_port, amqp_port };
         peer.await_api().await;
         peer
     }
